@@ -1,0 +1,27 @@
+"""Hand-written optimisers, learning-rate schedules, weight averaging and gradient norms."""
+
+from lit_a1.optim.adam import Adam, AdamW
+from lit_a1.optim.average import AVERAGES, AverageKind, WeightAverage
+from lit_a1.optim.factory import OPTIMIZERS, OptimizerName, make_optimizer, parameter_groups
+from lit_a1.optim.gradients import clip_gradient_norm_, gradient_norm
+from lit_a1.optim.schedule import SCHEDULES, Schedule, ScheduleName, set_learning_rate
+from lit_a1.optim.sgd import SGD
+
+__all__ = [
+    "AVERAGES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "AverageKind",
+    "OptimizerName",
+    "Schedule",
+    "ScheduleName",
+    "WeightAverage",
+    "clip_gradient_norm_",
+    "gradient_norm",
+    "make_optimizer",
+    "parameter_groups",
+    "set_learning_rate",
+]

@@ -1,0 +1,116 @@
+"""Adam, and AdamW with its decoupled weight decay."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from lit_a1.optim.base import GroupOptimizer, check_number, decay_weights
+
+
+class Adam(GroupOptimizer):
+    r"""Adam: steps scaled by running averages of the gradient and of its square.
+
+    With gradient :math:`g`, rate :math:`\eta`, and :math:`t` = 1 at a parameter's first update, after weight decay:
+
+    .. math::
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \quad m_0 = 0 \\
+        v &\leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad v_0 = 0 \\
+        p &\leftarrow p - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    The divisions by :math:`1 - \beta^t` undo the pull of both averages towards their start at zero.
+
+    Weight decay :math:`\lambda` is coupled, :math:`g \leftarrow g + \lambda p`, or decoupled,
+    :math:`p \leftarrow (1 - \eta \lambda) p`. Coupled decay is divided by :math:`\sqrt{v}` like any gradient, so the
+    weights with the largest gradients are decayed least; the decoupled one shrinks all alike.
+
+    State of each parameter: `exp_avg` (m) and `exp_avg_sq` (v), of its shape, and `step` (t), an int.
+
+    Args:
+        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
+        lr: learning rate, in [0, inf).
+        betas: (:math:`\beta_1`, :math:`\beta_2`), each in [0, 1).
+        eps: added to the denominator, in [0, inf).
+        weight_decay: in [0, inf).
+        decoupled: shrink the parameters themselves instead of adding to the gradient.
+
+    Raises:
+        TypeError: a hyper-parameter is not a number.
+        ValueError: a hyper-parameter is out of range, or `betas` are not two.
+
+    Sources: Kingma & Ba 2015, "Adam: a method for stochastic optimization"; Loshchilov & Hutter 2019, "Decoupled
+    weight decay regularization".
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
+        super().__init__(params, defaults)
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        check_number("lr", group["lr"])
+        check_number("eps", group["eps"])
+        check_number("weight_decay", group["weight_decay"])
+        if len(group["betas"]) != 2:
+            raise ValueError(f"betas must be two numbers, got {group['betas']}")
+        for name, beta in zip(("betas[0]", "betas[1]"), group["betas"], strict=True):
+            check_number(name, beta, below=1.0)
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        lr, eps, (beta1, beta2) = group["lr"], group["eps"], group["betas"]
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
+            if not state:
+                state.update(step=0, exp_avg=torch.zeros_like(param), exp_avg_sq=torch.zeros_like(param))
+            state["step"] += 1
+        means = [state["exp_avg"] for state in states]
+        squares = [state["exp_avg_sq"] for state in states]
+        # t is each parameter's own: one that had no gradient for a while is behind the others.
+        step_sizes = [-lr / (1 - beta1 ** state["step"]) for state in states]
+        root_corrections = [math.sqrt(1 - beta2 ** state["step"]) for state in states]
+
+        grads = decay_weights(group, params, grads)
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_div_(denominators, root_corrections)
+        torch._foreach_add_(denominators, eps)
+        torch._foreach_addcdiv_(params, means, denominators, step_sizes)
+
+
+class AdamW(Adam):
+    r"""Adam with decoupled weight decay, :math:`p \leftarrow (1 - \eta \lambda) p` before each step: see `Adam`.
+
+    Args:
+        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
+        lr: learning rate, in [0, inf).
+        betas: (:math:`\beta_1`, :math:`\beta_2`), each in [0, 1).
+        eps: added to the denominator, in [0, inf).
+        weight_decay: in [0, inf).
+
+    Raises:
+        TypeError: a hyper-parameter is not a number.
+        ValueError: a hyper-parameter is out of range, or `betas` are not two.
+
+    Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, decoupled=True)

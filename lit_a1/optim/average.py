@@ -1,0 +1,130 @@
+"""Averages of a network's weights over the steps of training."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal, Self, get_args
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.optim.base import check_number
+
+AverageKind = Literal["ema", "swa"]
+AVERAGES: tuple[str, ...] = get_args(AverageKind)
+
+# Where the tensors of a module live: (the dict of its parameters or buffers, name). Walking the modules at each step
+# would cost more than the averaging, and the tensors themselves may be replaced (`.to()`, `assign=True`).
+_Slots = list[tuple[dict[str, Any], str]]
+_SLOTS: WeakKeyDictionary[nn.Module, _Slots] = WeakKeyDictionary()
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """Lists every parameter and buffer of `module` once, in a fixed order."""
+    if module not in _SLOTS:
+        unique = {
+            id(tensor): (tensors, name)
+            for child in module.modules()
+            for tensors in (child._parameters, child._buffers)
+            for name, tensor in tensors.items()
+            if tensor is not None
+        }
+        _SLOTS[module] = list(unique.values())
+    return [tensors[name] for tensors, name in _SLOTS[module]]
+
+
+class WeightAverage(nn.Module):
+    r"""A running average :math:`a` of a network's weights :math:`w`, which can stand in for the network.
+
+    The update number t = 0, 1, ... is
+
+    .. math:: a \leftarrow d a + (1 - d) w, \qquad
+        d = \min\left(\text{decay}, \frac{1 + t}{10 + t}\right) \text{ for "ema" with warm-up}, \qquad
+        d = \frac{t}{1 + t} \text{ for "swa"}
+
+    An exponential average ("ema") looks back over about 1 / (1 - decay) updates; the warm-up (TensorFlow's
+    `ExponentialMovingAverage` rule) lets it forget the random start sooner. "swa" weights all updates equally.
+    Floating-point buffers (running statistics) are averaged like parameters, integer ones are copied. Averaged
+    statistics are close to those of an exponential average; those of an "swa" network should be taken again.
+
+    The averaged copy takes no gradients and stays in evaluation mode, whatever `train()` says. Both networks must keep
+    the modules that they were built with. A copy is never compiled: call `self.net.compile()` if it should be.
+
+    Args:
+        net: the network to follow; it is copied and not kept.
+        decay: of "ema", in [0, 1).
+        warmup: of "ema".
+        kind: "ema" or "swa".
+
+    Attributes:
+        net: the averaged network.
+        updates: t, an int64 tensor of shape ().
+
+    Raises:
+        TypeError: `decay` is not a number.
+        ValueError: `decay` is out of range or `kind` is unknown.
+
+    Sources: Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging"; Tarvainen & Valpola 2017,
+    "Mean teachers are better role models" (ema); Izmailov et al. 2018, "Averaging weights leads to wider optima and
+    better generalization" (swa).
+    """
+
+    updates: Tensor
+
+    def __init__(self, net: nn.Module, decay: float = 0.999, warmup: bool = True, kind: str = "ema") -> None:
+        super().__init__()
+        check_number("decay", decay, below=1.0)
+        if kind not in AVERAGES:
+            raise ValueError(f"kind must be one of {', '.join(AVERAGES)}, got {kind!r}")
+        self.net = deepcopy(net).requires_grad_(False)
+        self.decay, self.warmup, self.kind = decay, warmup, kind
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self._count: int | None = 0  # `updates` on the host; None: to be read again
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Keeps the averaged network in evaluation mode."""
+        return super().train(False)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Applies the averaged network."""
+        return self.net(*args, **kwargs)
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Takes the present weights of `net` into the average; call it after each optimiser step.
+
+        Args:
+            net: the network followed, on the same device as the average.
+
+        Raises:
+            ValueError: `net` has another number of tensors than the averaged network.
+        """
+        averaged, current = _tensors(self.net), _tensors(net)
+        if len(averaged) != len(current):
+            raise ValueError(f"net must have the {len(averaged)} tensors of the average, got {len(current)}")
+        pairs = list(zip(averaged, current, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        weight = 1.0 - self._next_decay()
+        torch._foreach_lerp_([target for target, _ in floats], [source for _, source in floats], weight)
+        for target, source in pairs:
+            if not target.is_floating_point():
+                target.copy_(source)
+        self.updates += 1
+
+    def _next_decay(self) -> float:
+        """Returns d of the update that comes, and counts it."""
+        if self._count is None:
+            self._count = int(self.updates)
+        count, self._count = self._count, self._count + 1
+        if self.kind == "swa":
+            return count / (1 + count)
+        return min(self.decay, (1 + count) / (10 + count)) if self.warmup else self.decay
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, *args)
+        self._count = None
+
+    def extra_repr(self) -> str:
+        """Describes the average."""
+        return f"kind={self.kind}, decay={self.decay}, warmup={self.warmup}" if self.kind == "ema" else "kind=swa"

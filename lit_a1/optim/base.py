@@ -1,0 +1,95 @@
+"""What the hand-written optimisers share: the step over parameter groups, and the checks of their arguments."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def check_number(name: str, value: float, low: float = 0.0, below: float = math.inf) -> None:
+    """Refuses a `value` outside [low, below).
+
+    Raises:
+        TypeError: `value` is not a real number.
+        ValueError: `value` is out of range, infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not low <= value < below:
+        raise ValueError(f"{name} must be in [{low:g}, {below:g}), got {value}")
+
+
+class GroupOptimizer(Optimizer, ABC):
+    """An optimiser that updates all the tensors of a parameter group at once (`torch._foreach_*`).
+
+    On a GPU one kernel then serves many tensors, where a loop would launch several for each of them.
+    A subclass defines `_check_group` and `_update`; parameters without a gradient are left alone, state included.
+    """
+
+    @abstractmethod
+    def _check_group(self, group: dict[str, Any]) -> None:
+        """Raises TypeError or ValueError where a hyper-parameter of `group` is out of range."""
+
+    @abstractmethod
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        """Updates `params` in place from `grads`, which must stay as they are."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group of parameters, with hyper-parameters of its own where they are given.
+
+        Raises:
+            TypeError: a hyper-parameter has the wrong type.
+            ValueError: a hyper-parameter is out of range, or a parameter is already in another group.
+        """
+        self._check_group(self.defaults | param_group)
+        super().add_param_group(param_group)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Performs one update.
+
+        Args:
+            closure: clears the gradients, computes the loss, backpropagates and returns the loss; optional.
+
+        Returns:
+            What the closure returned, or None without one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            pairs = [(param, param.grad) for param in group["params"] if param.grad is not None]
+            if pairs:
+                params, grads = map(list, zip(*pairs, strict=True))
+                self._update(group, params, grads)
+        return loss
+
+
+def decay_weights(group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
+    r"""Applies the weight decay of `group`, coupled or decoupled.
+
+    Coupled (an L2 penalty): :math:`g \leftarrow g + \lambda p`, in new tensors, so that `.grad` keeps its meaning.
+    Decoupled (Loshchilov & Hutter 2019): :math:`p \leftarrow (1 - \eta \lambda) p`, in place.
+
+    Returns:
+        The gradients to go on with.
+    """
+    decay = group["weight_decay"]
+    if decay == 0:
+        return grads
+    if group["decoupled"]:
+        torch._foreach_mul_(params, 1 - group["lr"] * decay)
+        return grads
+    return list(torch._foreach_add(grads, params, alpha=decay))

@@ -1,0 +1,75 @@
+"""Optimisers by name, and the parameter groups to give them."""
+
+from typing import Any, Literal, get_args
+
+from torch import nn
+from torch.optim.optimizer import ParamsT
+
+from lit_a1.optim.adam import Adam, AdamW
+from lit_a1.optim.base import GroupOptimizer
+from lit_a1.optim.sgd import SGD
+
+OptimizerName = Literal["sgd", "sgdw", "adam", "adamw"]
+OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Splits the trainable parameters of `module` into those that are decayed and those that are not.
+
+    Biases and the scales and shifts of norms (all that has fewer than two dimensions) are not: decay does not
+    regularise them, it only moves them.
+
+    Args:
+        module: the network.
+        weight_decay: of the first group.
+
+    Returns:
+        Two groups for an optimiser, decayed first, each in the order of `module.parameters()`; one may be empty.
+
+    Raises:
+        ValueError: `module` has no trainable parameter.
+
+    Sources: Goyal et al. 2017, "Accurate, large minibatch SGD"; He et al. 2019, "Bag of tricks for image
+    classification with convolutional neural networks".
+    """
+    params = [param for param in module.parameters() if param.requires_grad]
+    if not params:
+        raise ValueError(f"{type(module).__name__} has no trainable parameter")
+    return [
+        {"params": [param for param in params if param.ndim > 1], "weight_decay": weight_decay},
+        {"params": [param for param in params if param.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def make_optimizer(
+    name: str,
+    params: ParamsT,
+    lr: float,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> GroupOptimizer:
+    """Builds an optimiser from plain numbers and strings.
+
+    Args:
+        name: "sgd" or "adam", whose weight decay is coupled, or "sgdw" or "adamw", whose decay is decoupled.
+        params: parameters, or groups of them as of `parameter_groups`.
+        lr: learning rate.
+        momentum: of "sgd" and "sgdw"; the others have `betas`.
+        nesterov: of "sgd" and "sgdw".
+        weight_decay: of the groups that bring none of their own.
+        betas: of "adam" and "adamw".
+        eps: of "adam" and "adamw".
+
+    Raises:
+        TypeError: a hyper-parameter is not a number.
+        ValueError: the name is unknown or a hyper-parameter is out of range.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    if name in ("sgd", "sgdw"):
+        return SGD(params, lr, momentum, nesterov, weight_decay, decoupled=name == "sgdw")
+    return (Adam if name == "adam" else AdamW)(params, lr, betas, eps, weight_decay)

@@ -1,0 +1,74 @@
+"""Fixtures that all tests share. No test needs a network, and none writes outside its own temporary folder."""
+
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import lit_a1  # noqa: F401  (lets torchvision be imported beside a CPU-only torch)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
+
+torch.set_num_threads(1)  # two are slower for tensors this small, above all on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test runs in an empty folder, without the caller's data and caches, from the same seed."""
+    folder = tmp_path_factory.mktemp("cwd")
+    monkeypatch.chdir(folder)
+    for name in ("LIT_A1_DATA", "LIT_A1_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+    torch.manual_seed(0)
+    return folder
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the real data."""
+    if REAL_DATA is None or not (REAL_DATA / "catsdogs" / "trainset.zip").exists():
+        pytest.skip("needs the course's photos: set LIT_A1_DATA to the folder that holds catsdogs/trainset.zip")
+    return REAL_DATA
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """A picture (H,W,3) uint8 as the bytes of a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def photo(label: int, rng: np.random.Generator, size: int = 64) -> np.ndarray:
+    """A picture (size,size,3) that a network learns at once: cats are reddish above, dogs bluish, with noise."""
+    picture = rng.integers(0, 96, (size, size, 3))
+    picture[: size // 2, :, 2 * label] += 128
+    return picture.astype(np.uint8)
+
+
+@pytest.fixture
+def course_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes the course's two zip files, small, in a folder that LIT_A1_DATA then names."""
+
+    def make(per_class: int = 40, test: int = 12) -> Path:
+        rng = np.random.default_rng(0)
+        root = tmp_path / "photos"
+        (root / "catsdogs").mkdir(parents=True)
+        with zipfile.ZipFile(root / "catsdogs" / "trainset.zip", "w") as archive:
+            for label, name in enumerate(("Cat", "Dog")):
+                for number in range(1, per_class + 1):
+                    archive.writestr(f"trainset/{name}/{number}.{name}.jpg", jpeg(photo(label, rng)))
+        with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "w") as archive:
+            for number in range(1, test + 1):
+                archive.writestr(f"testset/test/{number}.jpg", jpeg(photo(number % 2, rng)))
+        monkeypatch.setenv("LIT_A1_DATA", str(root))
+        monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
+        return root
+
+    return make

@@ -1,0 +1,231 @@
+import gc
+import io
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.optim import WeightAverage
+from lit_a1.optim.average import _SLOTS
+
+
+def drift(net, step):
+    """Stands for a step of training: every parameter moves, and the running statistics too."""
+    generator = torch.Generator().manual_seed(step)
+    with torch.no_grad():
+        for param in net.parameters():
+            param += torch.randn(param.shape, generator=generator, dtype=param.dtype)
+    net.train()(torch.randn(4, 2, 6, 6, generator=generator, dtype=param.dtype))
+
+
+def tensors(module):
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def assert_identical(module, other):
+    for name, tensor in tensors(module).items():
+        assert torch.equal(tensor, tensors(other)[name]), name
+
+
+@pytest.fixture
+def scalar():
+    net = nn.Linear(1, 1, bias=False).double()
+    net.weight.data.fill_(8.0)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decays"),
+    [
+        ({"decay": 0.9, "warmup": False}, [0.9] * 5),
+        ({"decay": 0.25, "warmup": True}, [1 / 10, 2 / 11, 3 / 12, 0.25, 0.25]),
+        ({"kind": "swa"}, [0, 1 / 2, 2 / 3, 3 / 4, 4 / 5]),
+    ],
+)
+def test_closed_form(arguments, decays, scalar):
+    average, expected = WeightAverage(scalar, **arguments), 8.0
+    for value, decay in zip([1.0, -2.0, 5.0, 0.0, 3.0], decays, strict=True):
+        scalar.weight.data.fill_(value)
+        average.update(scalar)
+        expected = decay * expected + (1 - decay) * value
+        assert average.net.weight.item() == pytest.approx(expected, abs=1e-14)
+    assert average.updates.item() == 5
+
+
+def test_swa_is_the_mean(scalar):
+    average = WeightAverage(scalar, kind="swa")
+    for value in (1.0, -2.0, 5.0, 0.0):
+        scalar.weight.data.fill_(value)
+        average.update(scalar)
+    assert average.net.weight.item() == pytest.approx(1.0)
+
+
+def test_every_float_tensor_is_averaged_and_the_others_copied(net):
+    average = WeightAverage(net, decay=0.75, warmup=False)
+    expected = {name: tensor.clone() for name, tensor in tensors(net).items()}
+    for step in range(3):
+        drift(net, step)
+        average.update(net)
+        for name, tensor in tensors(net).items():
+            is_float = tensor.is_floating_point()
+            expected[name] = 0.75 * expected[name] + 0.25 * tensor if is_float else tensor.clone()
+    assert "norm.running_var" in expected
+    assert average.net.norm.num_batches_tracked == 3
+    for name, tensor in tensors(average.net).items():
+        torch.testing.assert_close(tensor, expected[name].to(tensor.dtype), rtol=0, atol=1e-12)
+
+
+def test_shared_parameters_are_averaged_once():
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    net[1].weight = net[0].weight
+    net[0].weight.data.fill_(0.0)
+    average = WeightAverage(net, decay=0.5, warmup=False)
+    net[0].weight.data.fill_(1.0)
+    average.update(net)
+    assert average.net[1].weight is average.net[0].weight
+    assert average.net[0].weight.item() == 0.5
+
+
+def test_network_itself_is_not_touched_nor_kept(net):
+    before = deepcopy(net)
+    average = WeightAverage(net)
+    average.update(net)
+    assert_identical(net, before)
+    assert all(param.requires_grad for param in net.parameters())
+    assert net.training
+    modules = set(map(id, net.modules()))
+    assert not any(id(module) in modules for module in average.modules())
+
+
+def test_networks_that_are_gone_leave_nothing_behind():
+    gc.collect()
+    known = len(_SLOTS)
+    net = nn.Linear(1, 1)
+    average = WeightAverage(net)
+    average.update(net)
+    assert len(_SLOTS) == known + 2
+    del net, average
+    gc.collect()
+    assert len(_SLOTS) == known
+
+
+def test_copy_takes_no_gradients_and_stays_in_evaluation_mode(net):
+    parent = nn.Module()
+    parent.net, parent.average = net, WeightAverage(net)
+    assert not any(module.training for module in parent.average.modules())
+    for mode in (True, False, True):
+        parent.train(mode)
+        assert net.training is mode
+        assert not any(module.training for module in parent.average.modules())
+    assert not any(param.requires_grad for param in parent.average.parameters())
+
+
+def test_forward_is_that_of_the_averaged_network(net):
+    average = WeightAverage(net)
+    drift(net, 0)
+    average.update(net)
+    x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
+    assert torch.equal(average(x, use_seldom=False), average.net(x, use_seldom=False))
+    assert not torch.equal(average(x), net.eval()(x))
+
+
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_resumed_average_has_the_same_bits(kind, assign, net):
+    """Through a parent's state dict, as in a LightningModule, into an average that has been used already."""
+    parent, resumed = nn.Module(), nn.Module()
+    parent.net, parent.average = net, WeightAverage(net, kind=kind)
+    resumed.net = deepcopy(net)
+    resumed.average = WeightAverage(resumed.net, kind=kind)
+    resumed.average.update(resumed.net)
+    for step in range(7):
+        if step == 4:
+            file = io.BytesIO()
+            torch.save(parent.state_dict(), file)
+            file.seek(0)
+            resumed.load_state_dict(torch.load(file, weights_only=True), assign=assign)
+        drift(parent.net, step)
+        parent.average.update(parent.net)
+        if step >= 4:
+            drift(resumed.net, step)
+            resumed.average.update(resumed.net)
+    assert_identical(parent, resumed)
+    assert resumed.average.updates == 7
+
+
+def test_follows_its_parent_to_another_dtype(net):
+    parent = nn.Module()
+    parent.net, parent.average = net.float(), WeightAverage(net.float(), decay=0.5, warmup=False)
+    drift(parent.net, 0)
+    parent.average.update(parent.net)
+    parent.to(torch.float64)
+    before = {name: tensor.clone() for name, tensor in tensors(parent.average.net).items()}
+    drift(parent.net, 1)
+    parent.average.update(parent.net)
+    assert parent.average.updates.dtype == torch.int64
+    for name, tensor in tensors(parent.average.net).items():
+        if tensor.is_floating_point():
+            assert tensor.dtype == torch.float64
+            torch.testing.assert_close(tensor, (before[name] + tensors(parent.net)[name]) / 2, rtol=0, atol=1e-12)
+
+
+def test_buffers_that_were_replaced_are_still_followed(net):
+    average = WeightAverage(net, decay=0.0, warmup=False)
+    average.update(net)
+    net.norm.running_mean = torch.full((3,), 7.0, dtype=torch.float64)
+    average.update(net)
+    assert (average.net.norm.running_mean == 7.0).all()
+
+
+def test_copies_of_an_average_are_independent(net):
+    average = WeightAverage(net, decay=0.5, warmup=False)
+    average.update(net)
+    other = deepcopy(average)
+    drift(net, 0)
+    other.update(net)
+    assert average.updates == 1
+    assert other.updates == 2
+    assert not torch.equal(average.net.conv.weight, other.net.conv.weight)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_network_compiled_in_place(before, net):
+    plain = deepcopy(net)
+    if before:
+        net.compile(backend="eager")
+    average = WeightAverage(net)
+    if not before:
+        net.compile(backend="eager")
+    reference = WeightAverage(plain)
+    for step in range(2):
+        for model, mean in ((net, average), (plain, reference)):
+            drift(model, step)
+            mean.update(model)
+    assert_identical(average, reference)
+    assert average.net._compiled_call_impl is None
+    x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
+    assert torch.equal(average(x), reference(x))
+
+
+def test_other_network_is_refused(net):
+    with pytest.raises(ValueError, match=r"net must have the \d+ tensors of the average, got 2"):
+        WeightAverage(net).update(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"decay": 1.0}, r"decay must be in \[0, 1\), got 1.0"),
+        ({"decay": -0.1}, "decay must be in"),
+        ({"kind": "mean"}, "kind must be one of ema, swa, got 'mean'"),
+    ],
+)
+def test_bad_arguments(arguments, message, net):
+    with pytest.raises(ValueError, match=message):
+        WeightAverage(net, **arguments)
+
+
+def test_repr(net):
+    assert "kind=ema, decay=0.99, warmup=True" in repr(WeightAverage(net, 0.99))
+    assert "kind=swa" in repr(WeightAverage(net, kind="swa"))

@@ -1,0 +1,153 @@
+import io
+import math
+from dataclasses import FrozenInstanceError
+from itertools import pairwise
+
+import pytest
+import torch
+
+from lit_a1.optim import SCHEDULES, SGD, Schedule, set_learning_rate
+
+
+def sgd(lr=1.0):
+    return torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=lr)
+
+
+def torch_rates(optimizer, scheduler, steps):
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("final", [0.0, 0.1])
+def test_cosine_is_torch_s(final):
+    optimizer = sgd()
+    theirs = torch_rates(optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50, eta_min=final), 51)
+    schedule = Schedule("cosine", 50, final_factor=final)
+    assert [schedule(step) for step in range(51)] == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("final", [0.0, 0.1])
+def test_linear_is_torch_s(final):
+    optimizer = sgd()
+    theirs = torch_rates(
+        optimizer, torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, end_factor=final, total_iters=50), 55
+    )
+    schedule = Schedule("linear", 50, final_factor=final)
+    assert [schedule(step) for step in range(55)] == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize(("total", "warmup", "final"), [(50, 15, 0.004), (50, 2, 0.5), (40, 20, 1e-6)])
+def test_one_cycle_is_torch_s(total, warmup, final):
+    optimizer = sgd()
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 1.0, total, pct_start=warmup / total, cycle_momentum=False, final_div_factor=1 / (25 * final)
+    )
+    theirs = [*torch_rates(optimizer, scheduler, total - 1), final]
+    schedule = Schedule("one_cycle", total, warmup, final)
+    assert [schedule(step) for step in range(total)] == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "linear"])
+def test_closed_forms_with_warmup(name):
+    schedule = Schedule(name, 30, 10, final_factor=0.2)
+    assert [schedule(step) for step in range(10)] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    for step in range(10, 30):
+        u = (step - 10) / 20
+        expected = {"constant": 1.0, "linear": 1 - 0.8 * u, "cosine": 0.2 + 0.4 * (1 + math.cos(math.pi * u))}[name]
+        assert schedule(step) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "warmup"),
+    [
+        (name, total, warmup)
+        for name in SCHEDULES
+        for total, warmup in [(100, 30), (100, 1), (100, 100), (2, 1), (1, 1), (100, 0), (1, 0)]
+        if warmup or name != "one_cycle"
+    ],
+)
+def test_shape(name, total, warmup):
+    """Rises to 1, falls to the final factor, and stays there."""
+    schedule = Schedule(name, total, warmup, final_factor=0.05)
+    factors = [schedule(step) for step in range(total + 3)]
+    peak = max(warmup - 1, 0)
+    assert factors[0] > 0
+    assert factors[peak] == pytest.approx(1.0, abs=1e-12)
+    assert max(factors) <= 1.0
+    assert all(a < b for a, b in pairwise(factors[: peak + 1]))
+    assert all(a >= b for a, b in pairwise(factors[peak:]))
+    end = 1.0 if name == "constant" else 0.05
+    assert factors[total:] == [end] * 3
+
+
+def test_one_cycle_ends_at_the_final_factor():
+    schedule = Schedule("one_cycle", 40, 12, final_factor=0.01)
+    assert schedule(0) == pytest.approx(1 / 25)
+    assert schedule(39) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("exponential", 10), "schedule must be one of constant, cosine, linear, one_cycle, got 'exponential'"),
+        (("cosine", 0), "total_steps must be at least 1, got 0"),
+        (("cosine", 10, 11), r"warmup_steps of cosine must be in \[0, total_steps=10\], got 11"),
+        (("cosine", 10, -1), "warmup_steps of cosine must be in"),
+        (("one_cycle", 10, 0), r"warmup_steps of one_cycle must be in \[1, total_steps=10\], got 0"),
+        (("cosine", 10, 0, -0.1), "final_factor must be in"),
+        (("cosine", 10, 0, 1.5), "final_factor must be in"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Schedule(*arguments)
+
+
+@pytest.mark.parametrize("steps", [10.0, math.inf, True, None])
+def test_steps_are_ints(steps):
+    with pytest.raises(TypeError, match="total_steps must be an int"):
+        Schedule("cosine", steps)
+
+
+def test_negative_step():
+    with pytest.raises(ValueError, match="step must be at least 0, got -1"):
+        Schedule("cosine", 10)(-1)
+
+
+def test_schedule_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        Schedule("cosine", 10).total_steps = 20
+
+
+def test_set_learning_rate_keeps_each_group_s_peak():
+    params = [torch.ones(1, requires_grad=True) for _ in range(2)]
+    optimizer = SGD([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.1)
+    for factor in (0.2, 0.0, 1.0, 0.5):
+        set_learning_rate(optimizer, factor)
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1 * factor, 0.5 * factor])
+
+
+def test_peak_survives_the_state_dict():
+    optimizer = SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+    set_learning_rate(optimizer, 0.01)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    resumed = SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    set_learning_rate(resumed, 1.0)
+    assert resumed.param_groups[0]["lr"] == 0.1
+
+
+def test_rate_set_is_the_rate_used():
+    param = torch.zeros(1, requires_grad=True)
+    optimizer = SGD([param], lr=1.0)
+    for factor, expected in [(0.5, -0.5), (0.25, -0.75), (0.0, -0.75)]:
+        param.grad = torch.ones(1)
+        set_learning_rate(optimizer, factor)
+        optimizer.step()
+        assert param.item() == expected
