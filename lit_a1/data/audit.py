@@ -1,0 +1,213 @@
+"""What is wrong with a data set: unreadable, copied, contradictory, blank and odd pictures."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from lit_a1.data.cache import in_threads
+from lit_a1.data.decode import SUFFIXES_OF, Header, decode, read_header
+from lit_a1.data.errors import DataError
+from lit_a1.data.pictures import copies, pixel_hash
+from lit_a1.data.sheet import Section, Tile, contact_sheet
+from lit_a1.data.sources import Picture, Source
+
+PROBLEMS = {
+    "unreadable": "The file cannot be decoded",
+    "conflicting labels": "Exact copies that carry different labels",
+    "copies in train and test": "Exact copies of which some are in the training set and some in the test set",
+    "copies in train": "Exact copies within the training set",
+    "copies in test": "Exact copies within the test set",
+    "near-constant": "Hardly anything but one colour",
+    "greyscale": "Stored without colour",
+    "mode": "Stored neither as RGB nor as greyscale",
+    "format": "Another format than the file's name says",
+    "rotated": "Turned or mirrored by its EXIF orientation",
+    "small": "Smaller than the size it is decoded to",
+    "elongated": "So long that cropping its centre loses most of it",
+    "enormous": "So large that decoding it takes long",
+}
+NEAR_CONSTANT = 8.0  # standard deviation of the widest channel, of 255
+ELONGATED = 2.5  # longer side over shorter side
+ENORMOUS = 25_000_000  # pixels
+MAX_TILES = 60  # pictures that a section of the contact sheet shows
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One picture, one problem: a line of the table."""
+
+    problem: str
+    """A key of `PROBLEMS`."""
+    group: int
+    """Number of its group of exact copies; 0 for problems of single pictures."""
+    name: str
+    part: str
+    """`train` or `test`."""
+    label: str
+    """Name of the class; empty without one."""
+    detail: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found."""
+
+    findings: list[Finding]
+    """By problem in the order of `PROBLEMS`, then by group, part and order in the source."""
+    summary: dict[str, int]
+    """Counts: pictures by part and class, groups of copies, groups in train and test, pictures by problem."""
+    sources: dict[str, Source]
+    """Where the parts `train` and `test` were read from."""
+
+
+@dataclass(frozen=True)
+class _Examined:
+    part: str
+    picture: Picture
+    label: str
+    header: Header | None = None
+    pixels: str = ""
+    deviation: float = 0.0
+    error: str = ""
+
+
+def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
+    """Reads every file of a data set and lists what is wrong with it.
+
+    Copies are exact: the same pixels once decoded to size x size (so a picture stored twice in different files counts
+    too). Groups of copies are numbered over both parts, and each is listed under one of the four headings for
+    copies, the first that applies.
+
+    Args:
+        train: The labelled pictures.
+        test: The test pictures, where there are any.
+        size: Height and width to decode to, in pixels.
+
+    Raises:
+        DataError: A source can't be listed.
+    """
+    sources = {"train": train} if test is None else {"train": train, "test": test}
+    examined = [each for part, source in sources.items() for each in _examine(part, source, size)]
+    readable = [each for each in examined if not each.error]
+    groups: dict[int, list[_Examined]] = {}
+    for number, each in zip(copies(np.array([each.pixels for each in readable])).tolist(), readable, strict=True):
+        groups.setdefault(number, []).append(each)
+    groups.pop(0, None)
+
+    findings = [_finding("unreadable", each, each.error) for each in examined if each.error]
+    for number in sorted(groups):
+        findings += _copies(number, groups[number])
+    for each in readable:
+        findings += [_finding(problem, each, detail) for problem, detail in _oddities(each, size)]
+    order = list(PROBLEMS)
+    findings.sort(key=lambda finding: order.index(finding.problem))  # stable
+
+    summary = Counter(f"pictures: {each.part}{each.label and ' ' + each.label}" for each in examined)
+    summary["groups of copies"] = len(groups)
+    summary["groups of copies in train and test"] = sum(len({e.part for e in group}) == 2 for group in groups.values())
+    summary["groups of copies with conflicting labels"] = len(
+        {finding.group for finding in findings if finding.problem == "conflicting labels"}
+    )
+    problems = Counter(f"{finding.problem}: {finding.part}" for finding in findings)
+    return Audit(findings, {**summary, **problems}, sources)
+
+
+def save_table(result: Audit, path: Path) -> None:
+    """Writes the findings as CSV: problem, group, name, part, label, detail."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["problem", "group", "name", "part", "label", "detail"])
+    for f in result.findings:
+        writer.writerow([f.problem, f.group or "", f.name, f.part, f.label, f.detail])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
+
+
+def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
+    """Writes a PNG that shows the pictures found, under a heading for each problem, copies side by side."""
+    pictures = {(part, p.name): p for part, source in result.sources.items() for p in source.pictures}
+
+    def tile(finding: Finding) -> Tile:
+        source, picture = result.sources[finding.part], pictures[finding.part, finding.name]
+        try:
+            pixels = decode(source.read(picture), size)
+        except DataError:
+            pixels = None
+        where = f"{finding.part} {finding.label}".strip()
+        return Tile(pixels, PurePosixPath(finding.name).name, finding.detail if pixels is None else where)
+
+    sections = []
+    for problem, meaning in PROBLEMS.items():
+        found = [finding for finding in result.findings if finding.problem == problem]
+        if not found:
+            continue
+        shown = found[:MAX_TILES]
+        groups: dict[int, list[Tile]] = {}
+        for index, finding in enumerate(shown):
+            groups.setdefault(finding.group or -index, []).append(tile(finding))
+        more = f"; the first {len(shown)} are shown" if len(shown) < len(found) else ""
+        sections.append(Section(f"{problem}: {len(found)}", f"{meaning}{more}.", list(groups.values())))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet("Audit of " + " and ".join(str(s.path) for s in result.sources.values()), sections).save(path)
+
+
+def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
+    def examine(picture: Picture) -> _Examined:
+        label = "" if picture.label is None else source.classes[picture.label]
+        try:
+            data = source.read(picture)
+            header, pixels = read_header(data), decode(data, size)
+        except DataError as error:
+            return _Examined(part, picture, label, error=str(error))
+        channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # in rows: several times faster
+        deviation = float(channels.std(axis=1, dtype=np.float32).max())
+        return _Examined(part, picture, label, header, pixel_hash(pixels), deviation)
+
+    return in_threads(examine, source.pictures, f"Auditing {source.path.name}")
+
+
+def _copies(number: int, group: list[_Examined]) -> list[Finding]:
+    labels = {each.label for each in group if each.label}
+    parts = [each.part for each in group]
+    if len(labels) > 1:
+        problem = "conflicting labels"
+    elif len(set(parts)) > 1:
+        problem = "copies in train and test"
+    else:
+        problem = f"copies in {parts[0]}"
+    detail = f"{len(group)} copies"
+    if len(set(parts)) > 1:
+        detail += f", {parts.count('train')} in train and {parts.count('test')} in test"
+    return [_finding(problem, each, detail, number) for each in group]
+
+
+def _oddities(each: _Examined, size: int) -> Iterable[tuple[str, str]]:
+    """Problems, and their details, that a picture has by itself."""
+    header = each.header
+    assert header is not None
+    shape = f"{header.width} x {header.height}"
+    if each.deviation < NEAR_CONSTANT:
+        yield "near-constant", f"standard deviation {each.deviation:.1f} of 255"
+    if header.mode in ("1", "L", "LA") or header.mode.startswith(("I", "F")):
+        yield "greyscale", f"mode {header.mode}"
+    elif header.mode != "RGB":
+        yield "mode", f"mode {header.mode}"
+    if PurePosixPath(each.picture.name).suffix.lower() not in SUFFIXES_OF.get(header.format, ()):
+        yield "format", header.format
+    if header.orientation != 1:
+        yield "rotated", f"EXIF orientation {header.orientation}"
+    if min(header.width, header.height) < size:
+        yield "small", shape
+    if max(header.width, header.height) > ELONGATED * min(header.width, header.height):
+        yield "elongated", shape
+    if header.width * header.height > ENORMOUS:
+        yield "enormous", shape
+
+
+def _finding(problem: str, each: _Examined, detail: str, group: int = 0) -> Finding:
+    return Finding(problem, group, each.picture.name, each.part, each.label, detail)

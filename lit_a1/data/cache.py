@@ -1,0 +1,240 @@
+"""Pictures decoded once into a memory-mapped uint8 array on disk, beside a JSON file that says what they are."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lit_a1.data.decode import decode
+from lit_a1.data.errors import DataError
+from lit_a1.data.pictures import Pictures
+from lit_a1.data.sources import Picture, Source
+
+FORMAT = 1  # raise it when what is stored changes, decoding included: older caches are then rebuilt
+BLANK = 128  # grey level of the picture that stands for an unreadable one
+CHUNK = 1024  # pictures decoded between two writes
+ABANDONED = 24 * 3600  # seconds after which a half-written cache is nobody's
+NAMED = 10  # unreadable files that a warning names
+
+log = logging.getLogger(__name__)
+Broken = Literal["skip", "blank", "raise"]
+T = TypeVar("T")
+
+
+def cache_root() -> Path:
+    """The folder of all caches: the environment variable LIT_A1_CACHE, else `data/cache`."""
+    return Path(os.environ.get("LIT_A1_CACHE") or Path("data", "cache"))
+
+
+def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: Path | None = None) -> Pictures:
+    """The pictures of a source, decoded at the first call and from then on read from the cache.
+
+    A cache that is missing, half-written, damaged (by its SHA-256) or older than its source is built again. It is
+    written in a folder of its own that is renamed when complete, so that a run killed half-way, or two runs at once,
+    leave nothing wrong behind.
+
+    Args:
+        source: Where the pictures are.
+        size: Height and width to decode to, in pixels.
+        broken: What becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
+            its place, both with a warning that names it; `raise` refuses the set. By default `skip` where the
+            source has labels, and `raise` where it has none, since an answer is owed for each test picture.
+        root: The folder of all caches, `cache_root()` by default.
+
+    Raises:
+        DataError: As `Source` and `broken` say, no picture of a class is readable, or the cache can't be written.
+        ValueError: `size` is below 1, or `broken` is none of the above.
+    """
+    broken = _checked(source, size, broken)
+    root = cache_root() if root is None else root
+    wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
+    identity = json.dumps([str(source.path.resolve()), source.labelled])
+    folder = root / f"{source.path.stem}-{size}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    try:
+        found = _open(folder, wanted, broken)
+    except _UnusableError as reason:
+        if folder.exists():
+            log.warning("The cache %s is built again: %s.", folder, reason)
+        try:
+            _build(folder, source, wanted, broken)
+        except OSError as error:
+            raise DataError(
+                f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
+            ) from error
+        found = _open(folder, wanted, broken)
+    _report(found.skipped, source, broken)
+    return found
+
+
+def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) -> Pictures:
+    """The same in memory, without a cache: for a folder of photos to be labelled once.
+
+    Raises:
+        DataError: As `Source` and `broken` say, or no picture of a class is readable.
+        ValueError: As `load`.
+    """
+    broken = _checked(source, size, broken)
+    kept: list[Picture] = []
+    skipped: dict[str, str] = {}
+    rows = list(_decoded(source, size, broken, kept, skipped))
+    _report(skipped, source, broken)
+    labels = np.array([picture.label for picture in kept], dtype=np.int64) if source.labelled else None
+    return Pictures(np.stack(rows), labels, tuple(picture.name for picture in kept), source.classes, skipped)
+
+
+def in_threads(function: Callable[[Picture], T], pictures: list[Picture], title: str) -> Iterator[T]:
+    """`function` of each picture, in order, computed by a pool of threads under a progress bar."""
+    with ThreadPoolExecutor() as pool, tqdm(total=len(pictures), desc=title, unit="pictures", disable=None) as bar:
+        for start in range(0, len(pictures), CHUNK):  # a bounded number waits in memory
+            for result in pool.map(function, pictures[start : start + CHUNK]):
+                bar.update()
+                yield result
+
+
+class _UnusableError(Exception):
+    """Why a cache must be built again, in a few words."""
+
+
+def _checked(source: Source, size: int, broken: Broken | None) -> Broken:
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    if broken not in (None, "skip", "blank", "raise"):
+        raise ValueError(f"broken must be 'skip', 'blank' or 'raise', got {broken!r}")
+    return broken or ("skip" if source.labelled else "raise")
+
+
+def _decoded(
+    source: Source, size: int, broken: Broken, kept: list[Picture], skipped: dict[str, str]
+) -> Iterator[NDArray[np.uint8]]:
+    """Yields the decoded pictures; fills `kept` with what they are and `skipped` with the reasons of the others."""
+
+    def attempt(picture: Picture) -> NDArray[np.uint8] | DataError:
+        try:
+            return decode(source.read(picture), size)
+        except DataError as error:
+            return error
+
+    results = in_threads(attempt, source.pictures, f"Decoding {source.path.name}")
+    for picture, result in zip(source.pictures, results, strict=True):
+        if isinstance(result, DataError):
+            skipped[picture.name] = str(result)
+            if broken != "blank":
+                continue
+            result = np.full((size, size, 3), BLANK, dtype=np.uint8)
+        kept.append(picture)
+        yield result
+    if skipped and broken == "raise":
+        raise DataError(f"{source.path} has pictures that cannot be read: {_listed(skipped, '; ')}.")
+    readable = [picture for picture in kept if picture.name not in skipped]
+    missing = set(range(len(source.classes))) - {picture.label for picture in readable}
+    if missing or not readable:
+        which = f"of class {source.classes[min(missing)]} " if missing else ""
+        raise DataError(f"No picture {which}in {source.path} can be read: {_listed(skipped, '; ')}.")
+
+
+def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
+    """Decodes everything into a temporary folder, and renames that to `folder`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed
+        if time.time() - abandoned.stat().st_mtime > ABANDONED:
+            shutil.rmtree(abandoned, ignore_errors=True)
+    kept: list[Picture] = []
+    skipped: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as temp:
+        new = Path(temp, "new")
+        new.mkdir()
+        with (new / "pictures.npy").open("wb") as file:
+            start = _write_header(file, len(source.pictures), wanted["size"])
+            for row in _decoded(source, wanted["size"], broken, kept, skipped):
+                file.write(row.data)
+            file.seek(0)
+            if _write_header(file, len(kept), wanted["size"]) != start:
+                raise RuntimeError("the .npy header changed its length")
+        body = {
+            **wanted,
+            "classes": source.classes,
+            "names": [picture.name for picture in kept],
+            "labels": [picture.label for picture in kept] if source.labelled else None,
+            "broken": broken if skipped else None,
+            "skipped": skipped,
+            "pictures_sha256": _file_hash(new / "pictures.npy"),
+        }
+        text = json.dumps({"metadata_sha256": _json_hash(body), **body}, indent=1)
+        (new / "metadata.json").write_text(text, encoding="utf-8")
+        _publish(new, folder, Path(temp))
+
+
+def _publish(new: Path, folder: Path, temp: Path) -> None:
+    """Renames `new` to `folder`, moving whatever is there out of the way: another run's, or one that is stale."""
+    for attempt in range(10):
+        try:
+            new.rename(folder)
+            return
+        except OSError:
+            if not folder.exists():
+                raise
+        try:
+            folder.rename(temp / f"old{attempt}")
+        except FileNotFoundError:
+            continue  # another run was quicker
+    raise DataError(f"The cache {folder} is being written by other runs; start again when they are done.")
+
+
+def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
+    try:
+        metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+        pictures = np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise _UnusableError(f"{Path(error.filename).name} is missing") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise _UnusableError(f"it is damaged ({error})") from error
+    if not isinstance(metadata, dict) or metadata.pop("metadata_sha256", None) != _json_hash(metadata):
+        raise _UnusableError("metadata.json was altered")
+    if {key: metadata.get(key) for key in wanted} != wanted or metadata["broken"] not in (None, broken):
+        raise _UnusableError("its source or the way of decoding has changed")
+    shape = (len(metadata["names"]), wanted["size"], wanted["size"], 3)
+    if pictures.shape != shape or pictures.dtype != np.uint8:
+        raise _UnusableError("pictures.npy has another shape than metadata.json says")
+    if _file_hash(folder / "pictures.npy") != metadata["pictures_sha256"]:
+        raise _UnusableError("pictures.npy was altered (its SHA-256 differs)")
+    labels = None if metadata["labels"] is None else np.array(metadata["labels"], dtype=np.int64)
+    names, classes = tuple(metadata["names"]), tuple(metadata["classes"])
+    return Pictures(pictures, labels, names, classes, metadata["skipped"])
+
+
+def _write_header(file: BinaryIO, count: int, size: int) -> int:
+    """Writes a .npy header, and returns its length, which does not depend on `count`: NumPy leaves it room to grow."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json_hash(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _listed(skipped: dict[str, str], separator: str) -> str:
+    lines = [f"{name}: {reason}" for name, reason in list(skipped.items())[:NAMED]]
+    return separator.join([*lines, f"and {len(skipped) - NAMED} more"] if len(skipped) > NAMED else lines)
+
+
+def _report(skipped: dict[str, str], source: Source, broken: Broken) -> None:
+    if skipped:
+        fate = "left out" if broken == "skip" else "replaced by grey ones"
+        log.warning("Unreadable pictures of %s, %s:\n  %s", source.path, fate, _listed(skipped, "\n  "))

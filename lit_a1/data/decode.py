@@ -1,0 +1,159 @@
+"""One encoded picture in, one uint8 array out: any size, mode and rotation becomes size x size RGB."""
+
+import contextlib
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from lit_a1.data.errors import DataError
+
+SUFFIXES_OF = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""The formats read, and the suffixes of their files. The rest of Pillow's (EPS runs Ghostscript) is not let in."""
+
+SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
+MAX_PIXELS = 100_000_000
+_DRAFT = 3  # a large JPEG is decoded at a reduced size of at least this many times the size wanted
+
+
+class DecodeError(DataError):
+    """Why a file is not a usable picture, in a few words that follow the file's name: `it is truncated`."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's file says of itself before it is decoded."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int = 1
+    """EXIF orientation, 1 to 8; 1 is upright."""
+
+
+def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decodes a picture, turns it upright, and scales and crops its centre to a square.
+
+    The largest centred square is resampled by Pillow's bilinear filter (which averages when it shrinks, as
+    torchvision's `Resize` does); a picture that is size x size already is returned exactly as decoded.
+    Transparent pictures are laid on white. 16-bit greyscale is scaled by 255 / 65535; 32-bit and floating-point
+    pictures by the smallest of 1, 255 and 65535 that holds all their values.
+
+    Args:
+        data: The file's bytes.
+        size: Height and width of the result, in pixels.
+        max_pixels: Width x height above which a picture is refused, by its header, before any of it is decoded.
+
+    Returns:
+        Array of shape (size, size, 3): channels last, RGB, 0 to 255.
+
+    Raises:
+        DecodeError: The bytes are not a picture, are cut short or damaged, or declare more than `max_pixels`.
+    """
+    with _opened(data, max_pixels) as image:
+        image.draft(None, (_DRAFT * size, _DRAFT * size))  # JPEG only: the others ignore it
+        image.load()
+        with contextlib.suppress(Exception):  # a damaged EXIF block does not make a picture unreadable
+            ImageOps.exif_transpose(image, in_place=True)
+        rgb = _to_rgb(image)
+        if rgb.size != (size, size):
+            rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
+        return np.array(rgb)
+
+
+def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Reads what the file says of itself, without decoding the picture.
+
+    Raises:
+        DecodeError: As `decode`, as far as the header tells.
+    """
+    with _opened(data, max_pixels) as image:
+        orientation = 1
+        with contextlib.suppress(Exception):
+            orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return Header(image.format or "", image.mode, image.width, image.height, orientation)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The opened picture; whatever Pillow raises on it becomes a DecodeError, and its warnings stay inside."""
+    if not data:
+        raise DecodeError("it is empty")
+    try:
+        with _without_warnings, Image.open(io.BytesIO(data), formats=tuple(SUFFIXES_OF)) as image:
+            if image.width * image.height > max_pixels:
+                raise DecodeError(
+                    f"it declares {image.width} x {image.height} pixels, more than the {max_pixels:,} allowed"
+                )
+            yield image
+    except DecodeError:
+        raise
+    except UnidentifiedImageError:
+        raise DecodeError(f"it is not a picture ({', '.join(SUFFIXES_OF)})") from None
+    except Image.DecompressionBombError:
+        raise DecodeError(f"it declares more pixels than the {max_pixels:,} allowed") from None
+    except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
+        truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        raise DecodeError("it is truncated" if truncated else f"it cannot be decoded ({error})") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _scaled_to_bytes(image).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scaled_to_bytes(image: Image.Image) -> Image.Image:
+    """A greyscale picture of 16 or 32 bits or floats, as 8 bits."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if image.mode.startswith("I;16"):
+        top = 65535.0
+    else:
+        top = next((top for top in (1.0, 255.0, 65535.0) if values.max() <= top), float(values.max()))
+    return Image.fromarray((values.clip(0, top) * (255 / top) + 0.5).astype(np.uint8))
+
+
+class _WithoutWarnings:
+    """Hides Pillow's warnings while any thread is inside: `warnings.catch_warnings` alone is not safe in threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.__exit__(None, None, None)
+
+
+_without_warnings = _WithoutWarnings()

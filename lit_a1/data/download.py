@@ -1,0 +1,180 @@
+"""Fetches a file over HTTP: resumed where it broke off, verified, and put in place only when it is whole."""
+
+import hashlib
+import http.client
+import logging
+import queue
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lit_a1.data.errors import DataError
+
+MICROSOFT_URL = (
+    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
+)
+MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
+MICROSOFT_SIZE = 824_887_076
+ATTEMPTS = 5  # transfers in a row that brought less than a block
+BLOCK = 1 << 18  # bytes
+
+log = logging.getLogger(__name__)
+
+
+def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None = None, timeout: float = 10.0) -> Path:
+    """Downloads `url` to `path`, unless it is there already.
+
+    The bytes go to `path` + `.part`, which a later call goes on from where the server allows it, and which is renamed
+    once it has the right size and checksum. A server that does not answer is given up at once, so that a machine
+    without a network waits `timeout` at most; a transfer that breaks off is taken up again a few times.
+
+    Args:
+        url: An http or https address.
+        path: Where the file goes; folders are made as needed.
+        sha256: Checksum that the whole file must have, in hexadecimal.
+        size: Length that the whole file must have, in bytes.
+        timeout: Seconds to wait for an answer, and between two pieces of it.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DataError: The server can't be reached, refuses, breaks off again and again or sends something else than
+            what is expected, or the disk can't be written.
+        ValueError: `url` is neither http nor https.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"url must start with http:// or https://, got {url!r}")
+    if path.exists() and size in (None, path.stat().st_size):
+        return path
+    part = path.with_name(path.name + ".part")
+    answered = restarted = False
+    failures = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            before = _length(part)
+            try:
+                _transfer(url, part, size, timeout)
+            except _BrokenOffError as error:
+                if not answered and isinstance(error, _UnreachableError):
+                    raise DataError(f"{url} cannot be reached ({error}); it can be put at {path} by hand.") from error
+                answered = True
+                failures = 0 if _length(part) >= before + BLOCK else failures + 1
+                if failures == ATTEMPTS:
+                    raise DataError(f"{url} broke off {ATTEMPTS} times in a row ({error}); try again later.") from error
+                log.info("%s broke off (%s); taking it up again.", url, error)
+                time.sleep(0.1 * 2**failures)
+                continue
+            if (wrong := _wrong(part, sha256, size)) is None:
+                return part.replace(path)
+            part.unlink()
+            if before == 0 or restarted:
+                raise DataError(f"{url} is not the file expected: {wrong}.")
+            log.info("What was left of an earlier download did not fit (%s); starting again.", wrong)
+            restarted = True
+    except OSError as error:
+        raise DataError(f"{part} cannot be written: {error.strerror}.") from error
+
+
+class _BrokenOffError(Exception):
+    """A transfer that is worth taking up again."""
+
+
+class _UnreachableError(_BrokenOffError):
+    """No answer at all: worth another try only where there were answers before."""
+
+
+def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
+    """Appends to `part` what it lacks, or writes it from the start where the server does not resume."""
+    have = _length(part)
+    if have and have == size:
+        return
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "lit_a1"} | ({"Range": f"bytes={have}-"} if have else {})
+    )
+    try:
+        response = _ask(request, timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if have and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            part.unlink()
+            raise _BrokenOffError("nothing to resume") from error
+        if error.code >= http.client.INTERNAL_SERVER_ERROR:
+            raise _BrokenOffError(f"HTTP {error.code} {error.reason}") from error
+        raise DataError(f"{url} cannot be fetched: HTTP {error.code} {error.reason}.") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _UnreachableError(getattr(error, "reason", None) or error) from error
+    with response:
+        resumed = re.match(rf"bytes {have}-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if response.status != http.client.PARTIAL_CONTENT:
+            have, total = 0, int(response.headers.get("Content-Length") or 0)
+        elif resumed is not None:
+            total = int(resumed[1])
+        else:
+            part.unlink()
+            raise _BrokenOffError("it resumed at another place than asked")
+        if size is not None and total not in (0, size):
+            raise DataError(f"{url} is not the file expected: it has {total:,} bytes, not {size:,}.")
+        bar = tqdm(
+            desc=f"Fetching {part.stem}", total=total or size, initial=have, unit="B", unit_scale=True, disable=None
+        )
+        with bar, part.open("ab" if have else "wb") as file:
+            for block in _blocks(response):
+                file.write(block)
+                bar.update(len(block))
+    if _length(part) < total:
+        raise _BrokenOffError(f"after {_length(part):,} of {total:,} bytes")
+
+
+def _ask(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+    """Opens the request, in a thread of its own: looking up a name and trying many addresses know no time-out."""
+    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(urllib.request.urlopen(request, timeout=timeout))
+        except Exception as error:  # handed to the caller, whatever it is
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout + 1)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {timeout:g} seconds") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            block = response.read1(BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _BrokenOffError(str(error) or type(error).__name__) from error
+        if not block:
+            return
+        yield block
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _wrong(part: Path, sha256: str | None, size: int | None) -> str | None:
+    """What distinguishes the file from the one expected, if anything."""
+    if size is not None and _length(part) != size:
+        return f"it has {_length(part):,} bytes, not {size:,}"
+    if sha256 is not None:
+        with part.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256.lower():
+            return f"its SHA-256 is {found}, not {sha256.lower()}"
+    return None

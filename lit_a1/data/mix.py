@@ -1,0 +1,157 @@
+"""Augmentations that put something else into a picture: cutout, mixup and CutMix.
+
+The weight of what comes in is kept as the outer product of a part along the rows and a part along the columns, both
+(N, S): a patch is ones within and zeros without, and a constant is a constant column part. The map's mean is then the
+product of the two parts' means, and the map itself costs one pass.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Fill = Literal["zeros", "mean", "noise"]
+
+
+def random_patches(heights: Tensor, widths: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Rectangles with their centre on a random pixel, clipped where they leave the picture.
+
+    Args:
+        heights: (N,) whole numbers of pixels; 0 makes no patch.
+        widths: likewise.
+        size: the pictures' height and width.
+        generator: on the tensors' device.
+
+    Returns:
+        Row part and column part, both (N, size), of zeros and ones; pixel (i, j) lies in the patch where
+        `rows[i] * columns[j]` is 1.
+    """
+    sides = torch.stack([heights, widths])
+    centre = torch.randint(size, sides.shape, generator=generator, device=sides.device)
+    start = (centre - sides // 2)[..., None]
+    pixel = torch.arange(size, device=sides.device)
+    rows, columns = ((pixel >= start) & (pixel < start + sides[..., None])).float()
+    return rows, columns
+
+
+def _square(pictures: Tensor) -> tuple[int, int, int]:
+    count, channels, height, width = pictures.shape
+    if height != width:
+        raise ValueError(f"patches need square pictures; got {height} x {width}")
+    return count, channels, height
+
+
+def outer(rows: Tensor, columns: Tensor, channels: int) -> Tensor:
+    """Map (N, channels, S, S), channels-last, of the products of row part and column part, both (N, S)."""
+    innermost = columns.repeat_interleave(channels, 1)
+    return (rows[:, :, None] * innermost[:, None]).unflatten(2, (-1, channels)).permute(0, 3, 1, 2)
+
+
+def cutout(
+    pictures: Tensor,
+    side: float,
+    generator: torch.Generator,
+    *,
+    ratio: tuple[float, float] = (1.0, 1.0),
+    fill: Fill = "mean",
+    probability: float = 1.0,
+) -> Tensor:
+    """Covers one patch of each picture (DeVries & Taylor 2017, "Cutout", arXiv:1708.04552).
+
+    The patch's centre is uniform over the pixels, and what falls outside is cut off, as in the paper. With other
+    ratios, "noise" and a probability below 1 it is random erasing of one size (Zhong et al. 2020, arXiv:1708.04896).
+
+    Args:
+        pictures: (N, C, S, S) floats, square.
+        side: of the patch, as a share of S; that of the square of the same area where the patch is none.
+        generator: on the pictures' device.
+        ratio: width over height, log-uniform between these two.
+        fill: "zeros" (black), "mean" (the picture's own mean colour; the nearest to Cutout, whose zeros come after
+            the data set's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
+        probability: of a picture to be covered.
+
+    Raises:
+        ValueError: another fill, or pictures that are not square.
+    """
+    count, channels, size = _square(pictures)
+    shape, chance = torch.rand((2, count), generator=generator, device=pictures.device)
+    low, high = map(math.log, ratio)
+    root = torch.exp((low + (high - low) * shape) / 2)
+    is_covered = chance < probability
+    heights, widths = ((size * side * stretch).round().long() * is_covered for stretch in (1 / root, root))
+    rows, columns = random_patches(heights, widths, size, generator)
+    if fill == "zeros":
+        cover = torch.zeros((), device=pictures.device)
+    elif fill == "mean":
+        line = pictures.mean((2, 3)).repeat(1, size).view(count, 1, size, channels)
+        cover = line.expand(-1, size, -1, -1).permute(0, 3, 1, 2)
+    elif fill == "noise":
+        cover = torch.empty_like(pictures).uniform_(generator=generator)
+    else:
+        raise ValueError(f'fill must be "zeros", "mean" or "noise"; got {fill!r}')
+    return pictures.lerp(cover, outer(rows, columns, channels))
+
+
+def sample_beta(alpha: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws one number from Beta(a, a) for each a of `alpha`: X / (X + Y), X and Y from Gamma(a); float32.
+
+    `torch.distributions` takes no generator. The Gammas are float64: those of a small `a` underflow in float32.
+    """
+    first, second = torch._standard_gamma(torch.stack([alpha, alpha]).double(), generator=generator)
+    return (first / (first + second)).float()
+
+
+def mix(
+    pictures: Tensor,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    generator: torch.Generator,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    probability: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Mixes each picture x_a, and its label, with another picture x_b of the batch.
+
+        x = (1 - W) * x_a + W * x_b,        t = (1 - mean W) onehot(a) + mean W onehot(b).
+
+    In mixup (Zhang et al. 2018, arXiv:1710.09412) W is the number 1 - lambda; in CutMix (Yun et al. 2019,
+    arXiv:1905.04899) it is 1 in a patch of that area, centred anywhere and clipped, and 0 elsewhere. `mean W` is the
+    share of x_b that is really there, after clipping. Every picture has its own lambda (the papers draw one a batch),
+    so that a batch holds all degrees of mixing; partners are a random permutation of the batch.
+
+    Args:
+        pictures: (N, C, S, S) floats, square.
+        labels: (N,) int64 in [0, num_classes).
+        num_classes: K.
+        generator: on the pictures' device.
+        mixup: alpha of mixup, 0 for none.
+        cutmix: alpha of CutMix, 0 for none; where both are above 0, each picture takes either with even odds.
+        probability: of a picture to be mixed at all.
+
+    Returns:
+        Mixed pictures, and soft targets (N, K) float32, each row summing to one.
+
+    Raises:
+        ValueError: neither alpha is above 0, or the pictures are not square.
+    """
+    if mixup <= 0 and cutmix <= 0:
+        raise ValueError(f"mixup or cutmix must be above 0; got {mixup} and {cutmix}")
+    count, channels, size = _square(pictures)
+    partners = torch.randperm(count, generator=generator, device=pictures.device)
+    chance = torch.rand((2, count, 1), generator=generator, device=pictures.device)
+    is_mixed = chance[0] < probability
+    is_cut = chance[1] < (cutmix > 0) / ((cutmix > 0) + (mixup > 0))
+    partner_share = 1 - sample_beta(torch.where(is_cut, cutmix, mixup), generator)
+    sides = (size * partner_share.squeeze(1).sqrt()).long()
+    rows, columns = random_patches(sides, sides, size, generator)
+    rows = rows.where(is_cut, 1.0)
+    columns = columns.where(is_cut, partner_share) * is_mixed
+    weight = rows.mean(1, keepdim=True) * columns.mean(1, keepdim=True)
+    targets = F.one_hot(labels, num_classes).float()
+    return (
+        pictures.lerp(pictures[partners], outer(rows, columns, channels)),
+        targets.lerp(targets[partners], weight),
+    )

@@ -1,0 +1,181 @@
+"""The LightningDataModule behind every data set: batches cut by index, augmented or resized on the device."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lit_a1.data.augment import Augment, resize, to_float
+from lit_a1.data.batch import Batch
+
+
+class PictureSet(Dataset[Batch]):
+    """Pictures cut from one array by index, a whole batch at a time.
+
+    Args:
+        pictures: (M,H,W,C) uint8, memory-mapped or not.
+        labels: (M,) int64, or None where there are none (targets are then -1).
+        index: which of the M pictures belong to this set; all by default.
+    """
+
+    def __init__(self, pictures: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
+        self.pictures = pictures
+        self.labels = np.full(len(pictures), -1) if labels is None else labels
+        self.index = np.arange(len(pictures)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> Batch:
+        return self.__getitems__([item])
+
+    def __getitems__(self, items: Sequence[int]) -> Batch:
+        """The batch of these positions: pictures (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
+        index = self.index[np.asarray(items)]
+        pictures = torch.from_numpy(self.pictures[index]).permute(0, 3, 1, 2)
+        return Batch(pictures, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
+
+
+class EpochShuffle(Sampler[int]):
+    """A new order each epoch, drawn from (seed, epoch) alone, so that a resumed run sees the same one."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist())
+
+
+class PictureDataModule(L.LightningDataModule):
+    """Loads batches of uint8 pictures; augments those of training and resizes all others, on the device.
+
+    A subclass fills `self.sets` with `PictureSet`s under `train`, `val`, `test` and `predict` in `setup`.
+
+    Args:
+        batch_size: pictures a training step.
+        eval_batch_size: pictures a batch elsewhere.
+        size: height and width of the pictures that the network sees, in pixels.
+        size_schedule: other sizes for training, as `{first epoch: size}`; smaller pictures early cost less time.
+            Validation during training follows the training size, since running statistics learnt at one size do not
+            serve at another; the size travels in the checkpoint.
+        augment: what is done to training pictures.
+        workers: processes that cut batches; 0 is best for pictures that are already in memory.
+    """
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        eval_batch_size: int = 250,
+        size: int = 64,
+        size_schedule: Mapping[int, int] | None = None,
+        augment: Augment | None = None,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("size", size)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1; got {value}")
+        schedule = dict(size_schedule or {})
+        if any(epoch < 0 or pixels < 1 for epoch, pixels in schedule.items()):
+            raise ValueError(f"size_schedule maps epochs, from 0 on, to sizes in pixels; got {schedule}")
+        self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size
+        self.size_schedule = schedule
+        self.augment = augment or Augment()
+        self.workers = workers
+        self.sets: dict[str, PictureSet] = {}
+        self.run_seed = torch.initial_seed()
+        self._checkpoint_size: int | None = None
+
+    def size_at(self, epoch: int) -> int:
+        """Size of the training pictures in an epoch, in pixels."""
+        started = [first for first in self.size_schedule if first <= epoch]
+        return self.size_schedule[max(started)] if started else self.size
+
+    # loaders
+
+    def _loader(self, part: str, **options: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            self.sets[part],
+            collate_fn=_as_it_is,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled, in batches that are all full (unless there are fewer pictures than a batch holds)."""
+        count = len(self.sets["train"])
+        return self._loader(
+            "train",
+            batch_size=self.batch_size,
+            sampler=EpochShuffle(count, self.run_seed),
+            drop_last=count >= self.batch_size,
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation picture, in order."""
+        return self._loader("val", batch_size=self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Every labelled test picture, in order."""
+        return self._loader("test", batch_size=self.eval_batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Every picture to label, in order."""
+        return self._loader("predict", batch_size=self.eval_batch_size)
+
+    # on the device
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augments a training batch, with draws that depend on (seed, step, device) alone; resizes any other."""
+        assert self.trainer is not None
+        epoch = self.trainer.current_epoch
+        if not self.trainer.training:
+            return batch._replace(pictures=resize(to_float(batch.pictures), self._eval_size()))
+        generator = torch.Generator(batch.pictures.device)
+        # one number more than the network's own draws start from: another stream
+        generator.manual_seed(hash((self.run_seed, self.trainer.global_step, self.trainer.global_rank, 1)))
+        pictures, targets = self.augment(
+            batch.pictures,
+            batch.targets,
+            batch.indices,
+            size=self.size_at(epoch),
+            epoch=epoch,
+            generator=generator,
+            num_classes=len(self.classes),
+        )
+        return Batch(pictures, targets, batch.indices)
+
+    def _eval_size(self) -> int:
+        assert self.trainer is not None
+        if self.trainer.state.fn == "fit":
+            return self.size_at(self.trainer.current_epoch)
+        return self._checkpoint_size or self.size
+
+    # checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """The size that the checkpoint's weights were trained at, and what its classes are called."""
+        return {"size": self._eval_size(), "classes": list(self.classes)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Evaluates at the size that the checkpoint's weights were trained at."""
+        self._checkpoint_size, self.classes = state_dict["size"], tuple(state_dict["classes"])
+
+
+def _as_it_is(batch: Any) -> Any:
+    """The collate function: `__getitems__` has made the batch already."""
+    return batch

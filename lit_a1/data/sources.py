@@ -1,0 +1,201 @@
+"""The layouts that pictures of cats and dogs are published in, zipped or not, and where to look for them."""
+
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from lit_a1.data.decode import SUFFIXES
+from lit_a1.data.errors import DataError
+from lit_a1.data.stores import FolderStore, ZipStore
+
+TRAIN_NAMES = ("trainset", "train", "PetImages", "kagglecatsanddogs_5340")
+TEST_NAMES = ("testset", "test1", "test")
+BELOW_ROOT = ("", "catsdogs", "dogs-vs-cats")
+_NOT_CLASSES = {"cache", "mnist", *TEST_NAMES, *TRAIN_NAMES, *BELOW_ROOT}
+_KAGGLE = re.compile(r"(cat|dog)\.\d+\.\w+", re.IGNORECASE)
+
+
+class Picture(NamedTuple):
+    """One picture of a source."""
+
+    name: str
+    """Its path without the folders that only wrap the set, with forward slashes: the same zipped or unpacked."""
+    label: int | None
+    """Index into the source's `classes`; None where the source has no labels."""
+    entry: str
+    """Its whole path below the source."""
+
+
+class Source:
+    """The pictures of a folder or a zip file, listed when they are first asked for.
+
+    Args:
+        path: A folder, or a zip file.
+        labelled: True for a training set: one sub-folder a class, or Kaggle's `cat.0.jpg`, `dog.0.jpg` ... in one
+            folder. Classes are in alphabetical order, upper or lower case alike, so Cat is 0 and Dog is 1.
+            False for test pictures and any folder of photos: every picture, at any depth.
+
+    Raises:
+        DataError: `path` is neither a folder nor a zip file. Listing raises it too: for a damaged or unsafe zip
+            file, for fewer than two classes, for a class without pictures, and where there is no picture at all.
+    """
+
+    def __init__(self, path: Path | str, *, labelled: bool) -> None:
+        self.path = Path(path)
+        self.labelled = labelled
+        if not self.path.exists():
+            raise DataError(f"There is no folder or zip file {self.path}.")
+        self._store = FolderStore(self.path) if self.path.is_dir() else ZipStore(self.path)
+
+    def __repr__(self) -> str:
+        return f"Source({str(self.path)!r}, labelled={self.labelled})"
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures, 2.jpg before 10.jpg; where labelled, class after class."""
+        return self._listing[0]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their labels; empty where unlabelled."""
+        return self._listing[1]
+
+    @cached_property
+    def others(self) -> list[str]:
+        """The source's files that are not among `pictures`, hidden ones left aside."""
+        taken = {picture.entry for picture in self.pictures}
+        return sorted((file for file in self._store.files if file not in taken), key=natural_key)
+
+    def read(self, picture: Picture) -> bytes:
+        """The bytes of a picture's file; threads may call it side by side.
+
+        Raises:
+            DataError: It can't be read: why, in a few words that follow the file's name.
+        """
+        return self._store.read(picture.entry)
+
+    def fingerprint(self) -> dict[str, str | int]:
+        """Changes when the files do: a zip's path, size and time, or a hash of a folder's listing."""
+        return {"path": str(self.path.resolve()), **self._store.fingerprint()}
+
+    @cached_property
+    def _listing(self) -> tuple[list[Picture], tuple[str, ...]]:
+        files = sorted((file for file in self._store.files if _is_picture(file)), key=natural_key)
+        if not files:
+            raise DataError(f"There is no picture in {self.path} (looked for {', '.join(sorted(SUFFIXES))}).")
+        if self.labelled:
+            return _labelled(self.path, files, self._store.folders)
+        wrapper = re.compile(f"(({'|'.join(TEST_NAMES)})/)*", re.IGNORECASE)
+        top = min((match[0] for file in files if (match := wrapper.match(file))), key=len)
+        return [Picture(file.removeprefix(top), None, file) for file in files], ()
+
+
+def data_root() -> Path:
+    """The folder that data sets are looked for in: the environment variable LIT_A1_DATA, else `data`.
+
+    Raises:
+        DataError: LIT_A1_DATA names something that is not a folder.
+    """
+    root = Path(os.environ.get("LIT_A1_DATA") or "data")
+    if os.environ.get("LIT_A1_DATA") and not root.is_dir():
+        raise DataError(f"LIT_A1_DATA names {root}, which is not a folder.")
+    return root
+
+
+def places(root: Path, names: tuple[str, ...]) -> list[Path]:
+    """Where a set of one of `names` is looked for, first the most likely: `root/catsdogs/trainset.zip` and so on."""
+    return [root / below / (name + suffix) for below in BELOW_ROOT for name in names for suffix in (".zip", "")]
+
+
+def find_train(root: Path) -> Source | None:
+    """The training set below `root`: the first of `places(root, TRAIN_NAMES)`, or folders of classes in `root`."""
+    for path in places(root, TRAIN_NAMES):
+        if path.exists():
+            return Source(path, labelled=True)
+    for below in BELOW_ROOT:
+        if _holds_classes(root / below):
+            return Source(root / below, labelled=True)
+    return None
+
+
+def find_test(root: Path) -> Source | None:
+    """The test set below `root`: the first of `places(root, TEST_NAMES)`."""
+    return next((Source(path, labelled=False) for path in places(root, TEST_NAMES) if path.exists()), None)
+
+
+def list_folder(path: Path | str) -> Source:
+    """Every picture of a folder (or zip file) and of its sub-folders, in natural order; `others` has the rest.
+
+    Raises:
+        DataError: There is no such folder, or no picture in it.
+    """
+    source = Source(path, labelled=False)
+    _ = source.pictures  # lists it now, so that an empty folder is refused here
+    return source
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Sorts numbers by their value: 1, 2, 10 and not 1, 10, 2."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name.lower())], name
+
+
+def _is_picture(file: str) -> bool:
+    return os.path.splitext(file)[1].lower() in SUFFIXES  # noqa: PTH122 (20,000 Path objects take 0.1 s)
+
+
+def _labelled(path: Path, files: list[str], folders: list[str]) -> tuple[list[Picture], tuple[str, ...]]:
+    """The pictures of a training set, class after class, and the names of the classes."""
+    top = _top_folder(files, folders)
+    rest = {file: file.removeprefix(top) for file in files if file.startswith(top)}
+    if any(_KAGGLE.fullmatch(name) for name in rest.values()):
+        class_of = {file: name[:3].lower() for file, name in rest.items() if _KAGGLE.fullmatch(name)}
+        found = set(class_of.values())
+    else:
+        class_of = {file: name.partition("/")[0] for file, name in rest.items() if "/" in name}
+        found = {folder.removeprefix(top).partition("/")[0] for folder in folders if folder.startswith(top)}
+        found -= {""} | _NOT_CLASSES
+    keys = sorted(found, key=lambda key: (key.lower(), key))
+    if len(keys) < 2:
+        raise DataError(
+            "A training set needs two or more classes, one sub-folder each, such as Cat and Dog; "
+            f"{path} has {'only ' + keys[0] if keys else 'none'}."
+        )
+    pictures = []
+    for label, key in enumerate(keys):
+        of_class = [Picture(rest[file], label, file) for file in rest if class_of.get(file) == key]
+        if not of_class:
+            raise DataError(f"The class {key} of {path} has no picture.")
+        pictures += of_class
+    cats_and_dogs = [key.lower().removesuffix("s") for key in keys] == ["cat", "dog"]
+    return pictures, ("Cat", "Dog") if cats_and_dogs else tuple(keys)
+
+
+def _top_folder(files: list[str], folders: list[str]) -> str:
+    """The folder that holds the classes' folders (or Kaggle's pictures), below those that only wrap it."""
+    top = ""
+    while True:
+        inside = {folder for folder in folders if folder.startswith(top) and folder.count("/") == top.count("/") + 1}
+        if len(inside) != 1:
+            return top
+        below = inside.pop()
+        names = [file.removeprefix(below) for file in files if file.startswith(below)]
+        if any("/" not in name and not _KAGGLE.fullmatch(name) for name in names):
+            return top  # pictures lie in it: it is itself a class
+        top = below
+
+
+def _holds_classes(folder: Path) -> bool:
+    """True where each of two or more sub-folders directly holds pictures, or they are named for cats and dogs."""
+    if not folder.is_dir():
+        return False
+    inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    classes = [entry for entry in inside if entry.name not in {"cache", "mnist"}]
+    if {entry.name.lower().removesuffix("s") for entry in classes} == {"cat", "dog"}:
+        return True
+    return (
+        len(classes) >= 2
+        and all(entry.name not in _NOT_CLASSES for entry in classes)
+        and all(any(_is_picture(file.name) for file in entry.iterdir()) for entry in classes)
+    )

@@ -1,0 +1,194 @@
+"""Training and validation parts: seeded, stratified, and with all copies of a picture on one side."""
+
+import csv
+import hashlib
+import io
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.data.errors import DataError
+from lit_a1.data.pictures import Pictures
+
+COLUMNS = ["name", "label", "part", "group", "reason"]
+CONFLICT = "its copies carry different labels"
+IN_TEST = "a copy of it is in the test set"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which picture goes where. Indices are into a `Pictures`; each is in exactly one of the three."""
+
+    train: NDArray[np.int64]
+    """Indices of the training part, ascending."""
+    valid: NDArray[np.int64]
+    """Indices of the validation part, ascending."""
+    left_out: dict[int, str]
+    """Why a picture is in neither part, by its index."""
+
+
+def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
+    """Splits a labelled set into a training and a validation part.
+
+    Exact copies (of the decoded pixels) form a group, and a group is never divided. A group that carries several
+    labels is left out of both parts, and so is one with a copy in `test`, where that is given. Groups are taken for
+    validation in the order of SHA-256(seed, first name), class by class, so the same pictures, names and seed give
+    the same split on any machine and with any version of NumPy.
+
+    Each class has its share of the `n_valid` in proportion to its size, to the picture. Only where a class lacks
+    pictures without a copy may it fall short, by less than its largest group.
+
+    Args:
+        pictures: The labelled set.
+        n_valid: Number of validation pictures; 0 trains on everything.
+        seed: Chooses one of the possible splits.
+        test: The test set; pictures that it has too are then neither trained nor validated on.
+
+    Raises:
+        ValueError: `pictures` has no labels, or `n_valid` is negative or leaves a class without training pictures.
+        DataError: Every picture of some class is left out.
+    """
+    labels = _labels(pictures)
+    left_out = _left_out(pictures, labels, test)
+    blocks = _blocks(pictures, left_out)
+    sizes = np.bincount([labels[index] for block in blocks for index in block], minlength=len(pictures.classes))
+    if not sizes.all():
+        raise DataError(f"Every picture of the class {pictures.classes[int(sizes.argmin())]} is left out of the split.")
+    quotas = _quotas(sizes, max(n_valid, 0))
+    if n_valid < 0 or (quotas >= sizes).any():
+        have = ", ".join(f"{count} {name}" for count, name in zip(sizes, pictures.classes, strict=True))
+        raise ValueError(f"n_valid must be 0 or more and leave training pictures of each class ({have}), got {n_valid}")
+
+    def order(block: list[int]) -> bytes:
+        return hashlib.sha256(os.fsencode(f"{seed}:{pictures.names[block[0]]}")).digest()
+
+    valid: list[int] = []
+    for block in sorted(blocks, key=order):
+        label = labels[block[0]]
+        if len(block) <= quotas[label]:
+            quotas[label] -= len(block)
+            valid += block
+    out = np.zeros(len(pictures), dtype=bool)
+    out[[*valid, *left_out]] = True
+    return Split(np.flatnonzero(~out), np.array(sorted(valid), dtype=np.int64), left_out)
+
+
+def load_split(folder: Path, pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
+    """The split that a CSV in `folder` keeps, or a new one that is then written there.
+
+    The file is named after the arguments and belongs to one data set: give each its folder. It is read again as long
+    as it fits the pictures (names, labels, copies, pictures left out, size of the parts), so that later runs keep the
+    split of earlier ones; otherwise it is written anew, with a warning.
+
+    Raises:
+        ValueError, DataError: As `split`. DataError also where the file can't be written.
+    """
+    new = split(pictures, n_valid, seed, test=test)
+    path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
+    if path.exists():
+        try:
+            kept = read_split_csv(path, pictures)
+            if kept.left_out != new.left_out or len(kept.valid) != len(new.valid):
+                raise DataError(f"{path} leaves out, or validates on, another number of pictures.")
+            return kept
+        except DataError as error:
+            log.warning("The split is made again: %s", error)
+    write_split_csv(path, pictures, new)
+    return new
+
+
+def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
+    """Writes one line a picture: name, class, part (train, valid, left_out), group of copies (if any), reason.
+
+    Raises:
+        DataError: The file can't be written.
+    """
+    labels = _labels(pictures)
+    valid = set(parts.valid.tolist())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for index, group in enumerate(pictures.groups.tolist()):
+        part = "left_out" if index in parts.left_out else "valid" if index in valid else "train"
+        label = pictures.classes[labels[index]]
+        writer.writerow([pictures.names[index], label, part, group or "", parts.left_out.get(index, "")])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as temp:
+            (whole := Path(temp, path.name)).write_bytes(os.fsencode(text.getvalue()))
+            whole.replace(path)
+    except OSError as error:
+        raise DataError(f"The split {path} cannot be written: {error.strerror}.") from error
+
+
+def read_split_csv(path: Path, pictures: Pictures) -> Split:
+    """Reads what `write_split_csv` wrote, and checks it against the pictures it is for.
+
+    Raises:
+        DataError: The file can't be read, does not list these pictures with these labels and copies, or divides a
+            group of copies.
+    """
+    labels = _labels(pictures)
+    try:
+        rows = list(csv.reader(io.StringIO(os.fsdecode(path.read_bytes()), newline="")))
+    except (OSError, csv.Error) as error:
+        raise DataError(f"The split {path} cannot be read: {error}.") from error
+    groups = pictures.groups.tolist()
+    listed = [[name, pictures.classes[labels[i]], str(groups[i] or "")] for i, name in enumerate(pictures.names)]
+    if rows[:1] != [COLUMNS] or [[*row[:2], *row[3:4]] for row in rows[1:]] != listed:
+        raise DataError(f"The split {path} is not of these pictures.")
+    parts = np.array([row[2] for row in rows[1:]])
+    if not np.isin(parts, ["train", "valid", "left_out"]).all():
+        raise DataError(f"The split {path} has a part that is not train, valid or left_out.")
+    if len({(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if group}) != max(groups):
+        raise DataError(f"The split {path} divides copies of the same picture.")
+    left_out = {int(index): "".join(rows[index + 1][4:]) for index in np.flatnonzero(parts == "left_out")}
+    return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), left_out)
+
+
+def _labels(pictures: Pictures) -> NDArray[np.int64]:
+    if pictures.labels is None:
+        raise ValueError("only a labelled set can be split, got one without labels")
+    return pictures.labels
+
+
+def _left_out(pictures: Pictures, labels: NDArray[np.int64], test: Pictures | None) -> dict[int, str]:
+    """Index and reason of what neither part may have, in ascending order."""
+    groups = pictures.groups
+    lowest = np.full(groups.max(initial=0) + 1, np.iinfo(np.int64).max)
+    highest = np.full_like(lowest, -1)
+    np.minimum.at(lowest, groups, labels)
+    np.maximum.at(highest, groups, labels)
+    conflicting = (groups > 0) & (lowest != highest)[groups]
+    in_test = np.zeros_like(conflicting) if test is None else np.isin(pictures.hashes, test.hashes)
+    reasons = {
+        int(index): CONFLICT if conflicting[index] else IN_TEST for index in np.flatnonzero(conflicting | in_test)
+    }
+    log.info(
+        "Left out of training and validation: %d pictures with conflicting labels, %d that the test set has too.",
+        conflicting.sum(),
+        (in_test & ~conflicting).sum(),
+    )
+    return reasons
+
+
+def _blocks(pictures: Pictures, left_out: dict[int, str]) -> list[list[int]]:
+    """The groups of copies, single pictures among them, each with its indices in the order of their names."""
+    blocks: dict[int, list[int]] = {}
+    for index in sorted(set(range(len(pictures))) - left_out.keys(), key=pictures.names.__getitem__):
+        blocks.setdefault(int(pictures.groups[index]) or -1 - index, []).append(index)
+    return list(blocks.values())
+
+
+def _quotas(sizes: NDArray[np.int64], n_valid: int) -> NDArray[np.int64]:
+    """`n_valid` shared in proportion to `sizes`, to the unit: the largest remainders are rounded up."""
+    quotas, remainders = np.divmod(n_valid * sizes, sizes.sum())
+    quotas[np.argsort(-remainders, kind="stable")[: n_valid - quotas.sum()]] += 1
+    return quotas

@@ -1,0 +1,188 @@
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lit_a1.data.audit import PROBLEMS, Finding, audit, save_sheet, save_table
+from lit_a1.data.sheet import Section, Tile, contact_sheet
+from lit_a1.data.sources import Source, find_test, find_train
+
+
+@pytest.fixture
+def result(encode, make_folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    blank = np.full((64, 64, 3), 255, dtype=np.uint8)
+    train = make_folder(
+        "train",
+        {
+            "Cat/1.jpg": encode(1),
+            "Cat/2.jpg": encode(2),
+            "Cat/3.jpg": encode(2),
+            "Cat/4.jpg": encode(1)[:400],
+            "Cat/5.jpg": encode(blank, quality=50),
+            "Cat/6.jpg": encode(grey),
+            "Cat/7.jpg": encode(Image.new("CMYK", (64, 64), (0, 9, 200, 9))),
+            "Cat/8.jpg": encode(8, size=(64, 300)),
+            "Dog/1.jpg": encode(3),
+            "Dog/2.jpg": encode(4, "PNG"),
+            "Dog/3.jpg": encode(5, exif=exif),
+            "Dog/4.jpg": encode(6, size=(30, 40)),
+            "Dog/5.jpg": encode(blank, quality=90, comment=b"other bytes, same pixels"),
+            "Dog/6.jpg": encode(7, size=(6000, 5000)),
+        },
+    )
+    test = make_folder("test", {"1.jpg": encode(3), "2.jpg": encode(9), "10.jpg": encode(9), "11.jpg": b"text"})
+    return audit(Source(train, labelled=True), Source(test, labelled=False))
+
+
+def test_every_problem_is_found_and_nothing_else(result):
+    found = Counter((f.problem, f.part, f.name) for f in result.findings)
+    assert set(found.values()) == {1}
+    assert set(found) == {
+        ("unreadable", "train", "Cat/4.jpg"),
+        ("unreadable", "test", "11.jpg"),
+        ("conflicting labels", "train", "Cat/5.jpg"),
+        ("conflicting labels", "train", "Dog/5.jpg"),
+        ("copies in train and test", "train", "Dog/1.jpg"),
+        ("copies in train and test", "test", "1.jpg"),
+        ("copies in train", "train", "Cat/2.jpg"),
+        ("copies in train", "train", "Cat/3.jpg"),
+        ("copies in test", "test", "2.jpg"),
+        ("copies in test", "test", "10.jpg"),
+        ("near-constant", "train", "Cat/5.jpg"),
+        ("near-constant", "train", "Dog/5.jpg"),
+        ("near-constant", "train", "Cat/7.jpg"),
+        ("greyscale", "train", "Cat/6.jpg"),
+        ("mode", "train", "Cat/7.jpg"),
+        ("format", "train", "Dog/2.jpg"),
+        ("rotated", "train", "Dog/3.jpg"),
+        ("small", "train", "Dog/4.jpg"),
+        ("elongated", "train", "Cat/8.jpg"),
+        ("enormous", "train", "Dog/6.jpg"),
+    }
+    assert {f.problem for f in result.findings} == set(PROBLEMS)
+
+
+def test_findings_are_in_order_and_say_what_is_wrong(result):
+    order = list(PROBLEMS)
+    problems = [f.problem for f in result.findings]
+    assert problems == sorted(problems, key=order.index)
+    assert result.findings[0] == Finding("unreadable", 0, "Cat/4.jpg", "train", "Cat", "it is truncated")
+    details = {f.problem: f.detail for f in result.findings}
+    assert details["copies in train and test"] == "2 copies, 1 in train and 1 in test"
+    assert details["mode"] == "mode CMYK"
+    assert details["format"] == "PNG"
+    assert details["rotated"] == "EXIF orientation 6"
+    assert details["small"] == "30 x 40"
+    groups = {f.name: f.group for f in result.findings if "copies" in f.problem or "labels" in f.problem}
+    assert groups["Cat/2.jpg"] == groups["Cat/3.jpg"] == 1
+    assert groups["Cat/5.jpg"] == groups["Dog/5.jpg"] == 2
+    assert groups["Dog/1.jpg"] == groups["1.jpg"] == 3
+
+
+def test_summary(result):
+    assert result.summary["pictures: train Cat"] == 8
+    assert result.summary["pictures: train Dog"] == 6
+    assert result.summary["pictures: test"] == 4
+    assert result.summary["groups of copies"] == 4
+    assert result.summary["groups of copies in train and test"] == 1
+    assert result.summary["groups of copies with conflicting labels"] == 1
+    assert result.summary["unreadable: train"] == result.summary["unreadable: test"] == 1
+    assert result.summary["near-constant: train"] == 3
+
+
+def test_table(result, tmp_path):
+    save_table(result, tmp_path / "deep" / "audit.csv")
+    with (tmp_path / "deep" / "audit.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["problem"], row["name"]) for row in rows] == [(f.problem, f.name) for f in result.findings]
+    assert rows[0]["group"] == ""
+
+
+def test_sheet(result, tmp_path):
+    save_sheet(result, tmp_path / "deep" / "audit.png")
+    with Image.open(tmp_path / "deep" / "audit.png") as image:
+        assert image.width == 1240
+        assert image.height > 13 * 140  # a heading and a row for each problem
+        assert len(image.getcolors(1 << 24) or []) > 1000
+
+
+def test_a_set_without_a_fault(encode, make_folder, tmp_path):
+    result = audit(Source(make_folder("t", {"Cat/1.jpg": encode(1), "Dog/1.jpg": encode(2)}), labelled=True))
+    assert result.findings == []
+    assert result.summary["groups of copies"] == 0
+    save_table(result, tmp_path / "audit.csv")
+    assert (tmp_path / "audit.csv").read_text() == "problem,group,name,part,label,detail\n"
+    save_sheet(result, tmp_path / "audit.png")
+    assert (tmp_path / "audit.png").exists()
+
+
+def test_the_sheet_grows_with_its_groups_and_shows_their_pixels():
+    red = np.zeros((64, 64, 3), dtype=np.uint8) + np.array([255, 0, 0], dtype=np.uint8)
+    tiles = [
+        Tile(red, "a name that is much too long to fit below its picture.jpg", "note"),
+        Tile(None, "\udcff", "lost"),
+    ]
+    low, high = (contact_sheet("title", [Section("s", "m", [tiles] * count)]) for count in (1, 30))
+    assert high.height > low.height + 5 * 100
+    assert sum(count for count, colour in low.getcolors(1 << 24) if colour == (255, 0, 0)) == 94 * 94
+    assert sum(count for count, colour in high.getcolors(1 << 24) if colour == (255, 0, 0)) == 30 * 94 * 94
+
+
+def test_long_groups_are_broken_into_rows():
+    tiles = [Tile(None, str(index), "") for index in range(40)]
+    assert contact_sheet("title", [Section("s", "m", [tiles])]).height > 4 * 140
+
+
+def test_the_facts_about_the_photos_of_the_course(real_data):
+    train, test = find_train(real_data), find_test(real_data)
+    assert train is not None
+    assert test is not None
+    result = audit(train, test)
+    assert result.summary == {
+        "pictures: train Cat": 9999,
+        "pictures: train Dog": 9999,
+        "pictures: test": 4999,
+        "groups of copies": 29,
+        "groups of copies in train and test": 10,
+        "groups of copies with conflicting labels": 2,
+        "conflicting labels: train": 10,
+        "conflicting labels: test": 5,
+        "copies in train and test: train": 9,
+        "copies in train and test: test": 11,
+        "copies in train: train": 34,
+        "copies in test: test": 2,
+        "near-constant: train": 9,
+        "near-constant: test": 5,
+        "greyscale: train": 23,
+        "greyscale: test": 9,
+    }
+    conflicting: dict[int, set[str]] = {}
+    for f in result.findings:
+        if f.problem == "conflicting labels" and f.part == "train":
+            conflicting.setdefault(f.group, set()).add(f.name)
+    cats, dogs = (835, 936, 3300, 8470), (5604, 6059, 7459, 7514)
+    blank = {f"Cat/{n}.Cat.jpg" for n in cats} | {f"Dog/{n}.Dog.jpg" for n in dogs}
+    assert list(conflicting.values()) == [blank, {"Cat/8456.Cat.jpg", "Dog/8736.Dog.jpg"}]
+    constant = {f.name for f in result.findings if f.problem == "near-constant" and f.part == "train"}
+    assert constant == blank | {"Dog/2384.Dog.jpg"}
+
+
+def test_the_photos_of_the_course_are_split_as_promised(real_data, tmp_path):
+    from lit_a1.data.cache import load
+    from lit_a1.data.split import split
+
+    train, test = find_train(real_data), find_test(real_data)
+    assert train is not None
+    assert test is not None
+    photos, unlabelled = load(train, root=tmp_path), load(test, root=tmp_path)
+    assert unlabelled.names == tuple(f"{number}.jpg" for number in range(1, 5000))
+    for other, left_out in ((None, 10), (unlabelled, 19)):
+        parts = split(photos, 2000, seed=0, test=other)
+        assert np.bincount(photos.labels[parts.valid]).tolist() == [1000, 1000]
+        assert len(parts.left_out) == left_out
+        assert not set(photos.hashes[parts.train]) & set(photos.hashes[parts.valid])

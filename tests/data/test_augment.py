@@ -1,0 +1,310 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_a1.data.augment import Augment, alternating_flip_mask, colour, flip, resize, to_float
+
+EVERYTHING = {
+    "flip": "random",
+    "crop_scale": (0.3, 1.0),
+    "shift": 4,
+    "rotation": 10.0,
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "saturation": 0.3,
+    "grayscale": 0.2,
+    "cutout": 0.3,
+    "mixup": 0.4,
+    "cutmix": 1.0,
+}
+ONE_AT_A_TIME = [
+    {"flip": "random"},
+    {"crop_scale": (0.3, 1.0)},
+    {"shift": 4},
+    {"shift": 4, "shift_padding": "reflect"},
+    {"rotation": 20.0},
+    {"brightness": 0.5},
+    {"contrast": 0.5},
+    {"saturation": 0.5},
+    {"grayscale": 0.5},
+    {"cutout": 0.4},
+    {"cutout": 0.4, "cutout_fill": "zeros", "cutout_ratio": (0.5, 2.0)},
+    {"cutout": 0.4, "cutout_fill": "noise", "cutout_probability": 0.5},
+    {"mixup": 0.5},
+    {"cutmix": 0.5},
+]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photos(count: int = 16, size: int = 32, width: int | None = None, channels: int = 3, seed: int = 0) -> Tensor:
+    """Smooth-ish random pictures, uint8, in the layout they have on disk."""
+    shape = (count, size, width or size, channels)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(seed)).permute(0, 3, 1, 2)
+
+
+def augmented(
+    config: dict[str, object], pictures: Tensor, *, seed: int = 0, size: int | None = None, epoch: int = 0
+) -> tuple[Tensor, Tensor]:
+    index = torch.arange(len(pictures))
+    augment = Augment(**config)  # type: ignore[arg-type]
+    return augment(pictures, index % 2, index, size=size or pictures.shape[2], epoch=epoch, generator=generator(seed))
+
+
+# every configuration
+
+
+@pytest.mark.parametrize("config", [{}, *ONE_AT_A_TIME, EVERYTHING], ids=str)
+@pytest.mark.parametrize("size", [20, 32, 40])
+def test_form_of_the_result(config: dict[str, object], size: int) -> None:
+    pictures = photos()
+    before = pictures.clone()
+    result, targets = augmented(config, pictures, size=size)
+    assert result.shape == (16, 3, size, size)
+    assert result.dtype == torch.float32
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    assert result.min() >= 0
+    assert result.max() <= 1
+    if "mixup" in config or "cutmix" in config:
+        assert targets.shape == (16, 2)
+        assert targets.dtype == torch.float32
+    else:
+        assert torch.equal(targets, torch.arange(16) % 2)
+    assert torch.equal(pictures, before)
+
+
+@pytest.mark.parametrize("config", [*ONE_AT_A_TIME, EVERYTHING], ids=str)
+def test_a_fresh_draw_for_each_picture(config: dict[str, object]) -> None:
+    same = photos(1).expand(24, -1, -1, -1)
+    if "mixup" in config or "cutmix" in config:  # a picture mixed with itself is itself: its targets tell
+        drawn = augmented(config, photos(24))[1].max(1).values
+        assert len(drawn.unique()) > 8
+    else:
+        drawn = augmented(config, same)[0].flatten(1)
+        distinct = len(drawn.unique(dim=0))
+        assert distinct == 2 if config in ({"flip": "random"}, {"grayscale": 0.5}) else distinct > 8
+
+
+@pytest.mark.parametrize("config", [*ONE_AT_A_TIME, EVERYTHING], ids=str)
+def test_the_seed_decides(config: dict[str, object]) -> None:
+    first, targets = augmented(config, photos(), seed=3)
+    torch.rand(7)  # the global generator has no say
+    again, same_targets = augmented(config, photos(), seed=3)
+    other, _ = augmented(config, photos(), seed=4)
+    assert torch.equal(first, again)
+    assert torch.equal(targets, same_targets)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("config", [{}, *ONE_AT_A_TIME, EVERYTHING], ids=str)
+@pytest.mark.parametrize("count", [0, 1])
+def test_hardly_any_pictures(config: dict[str, object], count: int) -> None:
+    result, targets = augmented(config, photos(4)[:count], size=24)
+    assert result.shape == (count, 3, 24, 24)
+    assert len(targets) == count
+    assert result.isfinite().all()
+
+
+def test_memory_layout_of_the_input_makes_no_difference() -> None:
+    pictures = photos()
+    expected, _ = augmented(EVERYTHING, pictures)
+    result, _ = augmented(EVERYTHING, pictures.contiguous())
+    assert torch.equal(result, expected)
+
+
+def test_autocast_does_not_lower_the_precision() -> None:
+    expected, _ = augmented(EVERYTHING, photos())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result, _ = augmented(EVERYTHING, photos())
+    assert result.dtype == torch.float32
+    assert torch.equal(result, expected)
+
+
+def test_nothing_on_is_to_float_and_resize() -> None:
+    pictures = photos()
+    assert torch.equal(augmented({}, pictures)[0], pictures / 255)
+    torch.testing.assert_close(augmented({}, pictures, size=20)[0], resize(pictures, 20))
+
+
+def test_one_channel_is_enough_without_colours() -> None:
+    result, _ = augmented({"crop_scale": (0.5, 1.0), "flip": "random", "cutout": 0.3, "mixup": 1.0}, photos(channels=1))
+    assert result.shape == (16, 1, 32, 32)
+    with pytest.raises(ValueError, match="3 channels; got 1"):
+        augmented({"contrast": 0.2}, photos(channels=1))
+
+
+# shifts
+
+
+@pytest.mark.parametrize("padding", ["edge", "reflect"])
+def test_shifts_are_whole_uniform_and_centred(padding: str) -> None:
+    """A ramp along each axis tells how far each picture moved."""
+    count, size, reach = 3_000, 16, 3
+    ramp = torch.arange(size, dtype=torch.uint8).expand(size, size)
+    pictures = torch.stack([ramp, ramp.T, ramp]).expand(count, -1, -1, -1)
+    result, _ = augmented({"shift": reach, "shift_padding": padding}, pictures)
+    middle = result[:, :2, size // 2, size // 2] * 255 - size // 2
+    torch.testing.assert_close(middle, middle.round(), atol=1e-4, rtol=0)
+    variance = ((2 * reach + 1) ** 2 - 1) / 12
+    for moves in middle.unbind(1):
+        assert sorted(moves.round().unique().tolist()) == list(range(-reach, reach + 1))
+        assert moves.mean().item() == pytest.approx(0, abs=5 * math.sqrt(variance / count))
+        assert moves.var().item() == pytest.approx(variance, rel=0.1)
+    assert abs(torch.corrcoef(middle.T)[0, 1]) < 0.1
+
+
+# flips
+
+
+def test_random_flips_are_exact_and_fair() -> None:
+    pictures = photos(1, 4).expand(4_000, -1, -1, -1)
+    result, _ = augmented({"flip": "random"}, pictures)
+    flipped = (result == pictures.flip(3) / 255).flatten(1).all(1)
+    kept = (result == pictures / 255).flatten(1).all(1)
+    assert (flipped ^ kept).all()
+    assert flipped.float().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(4_000))
+
+
+def test_alternating_flips() -> None:
+    index = torch.arange(20_000)
+    first = alternating_flip_mask(index, 0, seed=1)
+    assert first.dtype == torch.bool
+    assert first.float().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(20_000))
+    for epoch in range(1, 6):
+        assert torch.equal(alternating_flip_mask(index, epoch, seed=1), first ^ (epoch % 2 == 1))
+    # no pattern: neighbours and seeds agree half of the time
+    for other in (first.roll(1), first.roll(2), first.roll(64), alternating_flip_mask(index, 0, seed=2)):
+        assert (first == other).float().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(20_000))
+
+
+def test_alternating_flips_belong_to_the_picture() -> None:
+    index = torch.tensor([5, 70_000, 3, 2**31 + 5])
+    mask = alternating_flip_mask(index, 0, seed=0)
+    assert torch.equal(alternating_flip_mask(index.flip(0), 0, seed=0), mask.flip(0))
+    assert alternating_flip_mask(index, 0, seed=2**63).shape == mask.shape
+
+
+@pytest.mark.parametrize("more", [{}, {"shift": 1}], ids=["alone", "resampled"])
+def test_augment_flips_alternately(more: dict[str, int]) -> None:
+    pictures = photos(1, 5).expand(64, -1, -1, -1)
+    config = {"flip": "alternating", **more}
+    even, odd, later = (augmented(config, pictures, epoch=epoch)[0] for epoch in (0, 1, 2))
+    assert torch.equal(even, later)
+    assert not torch.equal(even, odd)
+    if not more:
+        assert torch.equal(even, odd.flip(3))
+        mask = alternating_flip_mask(torch.arange(64), 0, seed=0)
+        assert torch.equal(even, flip(pictures / 255, mask))
+
+
+# colours
+
+
+def test_colour_is_the_three_steps() -> None:
+    pictures = to_float(photos(12))
+    factors = [0.7 + 0.3 * torch.rand(12, generator=generator(seed)) for seed in range(3)]
+    result = colour(pictures, *factors)
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    for changed, picture, b, c, s in zip(result, pictures, *factors, strict=True):
+        expected = b * picture
+        expected = c * expected + (1 - c) * (luma * expected).sum(0).mean()
+        expected = s * expected + (1 - s) * (luma * expected).sum(0)
+        torch.testing.assert_close(changed, expected.clamp(0, 1), atol=1e-5, rtol=0)
+
+
+def test_colour_is_clamped() -> None:
+    pictures = to_float(photos(4))
+    two, one = torch.full((4,), 2.0), torch.ones(4)
+    torch.testing.assert_close(colour(pictures, two, one, one), (2 * pictures).clamp(0, 1))
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_colour_factors_are_uniform(name: str) -> None:
+    """Read off a picture of two colours, dark enough that nothing is clamped."""
+    dark, light = torch.tensor([[40, 60, 80], [60, 80, 60]]) / 255
+    pictures = (torch.stack([dark, light], 1) * 255).round().byte()[None, :, None].expand(4_000, 3, 2, 2)
+    result, _ = augmented({name: 0.4}, pictures)
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    left, right = result[:, :, 0].unbind(2)
+    if name == "brightness":
+        factor = left[:, 0] / dark[0]
+    elif name == "contrast":
+        factor = (left - right)[:, 0] / (dark - light)[0]
+    else:
+        factor = (left[:, 0] - left @ luma) / (dark[0] - dark @ luma)
+    assert factor.min() >= 0.6 - 1e-4
+    assert factor.max() <= 1.4 + 1e-4
+    assert factor.mean().item() == pytest.approx(1, abs=5 * 0.8 / math.sqrt(12 * 4_000))
+    assert factor.var().item() == pytest.approx(0.8**2 / 12, rel=0.1)
+
+
+def test_grayscale_makes_some_pictures_grey() -> None:
+    pictures = photos(1, 4).expand(2_000, -1, -1, -1)
+    result, _ = augmented({"grayscale": 0.3}, pictures)
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    grey = (luma * pictures[0] / 255).sum(0)
+    is_grey = (result - grey).abs().flatten(1).amax(1) < 1e-5
+    assert is_grey.float().mean().item() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 2_000))
+    torch.testing.assert_close(result[~is_grey], pictures[~is_grey] / 255)
+
+
+# bad arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("flip", "sometimes", "none, random, alternating; got 'sometimes'"),
+        ("shift_padding", "zeros", "edge, reflect; got 'zeros'"),
+        ("cutout_fill", "grey", "zeros, mean, noise; got 'grey'"),
+        ("crop_scale", (0.0, 1.0), "above 0 and at most 1, the smaller first"),
+        ("crop_scale", (0.5, 1.5), "above 0 and at most 1, the smaller first"),
+        ("crop_scale", (0.9, 0.5), "the smaller first"),
+        ("crop_ratio", (2.0, 1.0), "the smaller first"),
+        ("cutout_ratio", (0.0, 1.0), "above 0"),
+        ("cutout_ratio", (1.0, math.inf), "above 0"),
+        ("shift", -1, "at least 0; got -1"),
+        ("rotation", 200.0, "between 0 and 180"),
+        ("brightness", 1.5, "between 0 and 1; got 1.5"),
+        ("contrast", -0.1, "between 0 and 1"),
+        ("saturation", math.nan, "between 0 and 1; got nan"),
+        ("grayscale", 2.0, "between 0 and 1"),
+        ("cutout", 1.1, "between 0 and 1"),
+        ("cutout_probability", -1.0, "between 0 and 1"),
+        ("mixup", -0.2, "at least 0"),
+        ("cutmix", math.inf, "finite and at least 0; got inf"),
+        ("mix_probability", 1.2, "between 0 and 1"),
+    ],
+)
+def test_bad_hyper_parameters(name: str, value: object, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be .*{words}"):
+        Augment(**{name: value})  # type: ignore[arg-type]
+
+
+def test_augment_is_frozen_and_plain() -> None:
+    augment = Augment(flip="random")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        augment.flip = "none"  # type: ignore[misc]
+    assert Augment(**dataclasses.asdict(augment)) == augment
+
+
+def test_bad_batches() -> None:
+    pictures, labels = photos(4), torch.zeros(4).long()
+    augment, options = Augment(shift=20), {"epoch": 0, "generator": generator()}
+    with pytest.raises(TypeError, match=r"uint8; got torch\.float32"):
+        augment(pictures / 255, labels, labels, size=32, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"labels must have the shape \(4,\); got \(3,\)"):
+        augment(pictures, labels[:3], labels, size=32, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"index must have the shape \(4,\); got \(4, 1\)"):
+        augment(pictures, labels, labels[:, None], size=32, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="size must be at least 1; got 0"):
+        augment(pictures, labels, labels, size=0, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="sides, 16 and 32; got 20"):
+        augment(pictures[:, :, :16], labels, labels, size=32, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the pictures are on meta"):
+        augment(pictures.to("meta"), labels, labels, size=32, **options)  # type: ignore[arg-type]

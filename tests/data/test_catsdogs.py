@@ -1,0 +1,132 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lit_a1.data import catsdogs
+from lit_a1.data.catsdogs import CatsDogsDataModule
+from lit_a1.data.errors import DataError
+
+Photos = Callable[..., Path]
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> Path:
+        raise DataError("The server cannot be reached.")
+
+    monkeypatch.setattr(catsdogs, "fetch", refuse)
+
+
+def test_the_courses_zips_are_found_split_and_served(course_photos: Photos) -> None:
+    course_photos(per_class=20)
+    data = CatsDogsDataModule(n_valid=10)
+    data.setup("fit")
+    train, val = data.sets["train"], data.sets["val"]
+    assert not data.drawn
+    assert data.classes == ("Cat", "Dog")
+    assert (len(train), len(val)) == (30, 10)
+    assert not set(train.index) & set(val.index)
+    assert val.labels[val.index].tolist().count(0) == 5
+    for index in val.index:  # the label is that of the picture: cats are reddish above
+        top = train.pictures[index][:32].reshape(-1, 3).mean(0)
+        assert int(top[2] > top[0]) == val.labels[index]
+
+
+def test_test_pictures_keep_their_numbers(course_photos: Photos) -> None:
+    course_photos(per_class=4, test=12)
+    data = CatsDogsDataModule(n_valid=2)
+    data.setup("predict")
+    assert data.predict_names == [str(number) for number in range(1, 13)]
+    assert data.predict_count == 4999
+    blue = data.sets["predict"].pictures[:, :32].reshape(12, -1, 3).mean(1)
+    assert (blue[:, 2] > blue[:, 0]).astype(int).tolist() == [number % 2 for number in range(1, 13)]
+
+
+def test_a_folder_to_label(course_photos: Photos, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    course_photos(per_class=4)
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    Image.new("L", (90, 30)).save(folder / "cat.png")
+    (folder / "rex.jpg").write_bytes(b"not a photo")
+    data = CatsDogsDataModule(predict_dir=str(folder))
+    with caplog.at_level(logging.WARNING):
+        data.setup("predict")
+    assert data.predict_names == ["cat.png"]
+    assert data.predict_count is None
+    assert "rex.jpg" in caplog.text
+
+
+def test_the_unlabelled_test_set_is_not_tested_on(course_photos: Photos) -> None:
+    course_photos(per_class=4)
+    with pytest.raises(DataError, match="have no labels"):
+        CatsDogsDataModule().setup("test")
+
+
+def test_a_labelled_folder_can_be_tested_on(course_photos: Photos, tmp_path: Path) -> None:
+    course_photos(per_class=4)
+    for name in ("cats", "dogs"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        Image.new("RGB", (80, 80)).save(tmp_path / "mine" / name / "1.png")
+    data = CatsDogsDataModule(test_dir=str(tmp_path / "mine"))
+    data.setup("test")
+    assert data.sets["test"].labels.tolist() == [0, 1]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_without_photos_or_network_it_says_so_and_draws(caplog: pytest.LogCaptureFixture) -> None:
+    data = CatsDogsDataModule()
+    with caplog.at_level(logging.INFO):
+        data.setup("fit")
+    assert data.drawn
+    for words in ("trainset.zip", "kagglecatsanddogs_5340.zip", "cannot be reached", "DRAWN CATS AND DOGS"):
+        assert words in caplog.text
+    assert len(data.sets["train"]) == 4000
+    assert np.bincount(data.sets["val"].labels).tolist() == [250, 250]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_real_never_draws() -> None:
+    with pytest.raises(DataError, match=r"trainset\.zip.*cannot be fetched"):
+        CatsDogsDataModule(source="real").prepare_data()
+
+
+def test_drawn_never_looks(course_photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+    course_photos(per_class=4)
+    monkeypatch.setattr(catsdogs, "find_train", None)
+    data = CatsDogsDataModule(source="drawn")
+    data.setup("test")
+    assert len(data.sets["test"]) == 500
+
+
+def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIT_A1_DATA", "nowhere")
+    with pytest.raises(DataError, match="nowhere"):
+        CatsDogsDataModule().prepare_data()
+    with pytest.raises(DataError, match="no-such-folder"):
+        CatsDogsDataModule(source="drawn", predict_dir="no-such-folder").setup("predict")
+
+
+def test_other_sources_are_refused() -> None:
+    with pytest.raises(ValueError, match="auto, real or drawn"):
+        CatsDogsDataModule(source="fake")  # type: ignore[arg-type]
+
+
+def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LIT_A1_DATA", str(real_data))
+    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path))
+    data = CatsDogsDataModule()
+    data.setup("fit")
+    data.setup("predict")
+    train, val = data.sets["train"], data.sets["val"]
+    assert len(val) == 2000
+    assert np.bincount(val.labels[val.index]).tolist() == [1000, 1000]
+    assert 17_900 < len(train) < 17_998  # some are left out
+    hashes = [{train.pictures[i].tobytes() for i in part.index} for part in (train, val)]
+    test = {picture.tobytes() for picture in data.sets["predict"].pictures}
+    assert not hashes[0] & hashes[1]
+    assert not (hashes[0] | hashes[1]) & test
+    assert data.predict_names == [str(number) for number in range(1, 5000)]

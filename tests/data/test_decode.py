@@ -1,0 +1,227 @@
+import contextlib
+import io
+import struct
+import threading
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lit_a1.data.decode import DecodeError, Header, decode, read_header
+from lit_a1.data.errors import DataError
+
+WHITE = np.full((64, 64, 3), 255, dtype=np.uint8)
+RAMP = np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that declares a size, and has next to no data."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 10)) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_picture_of_the_right_size_is_returned_exactly_as_decoded(encode):
+    data = encode(1)
+    out = decode(data)
+    assert out.dtype == np.uint8
+    assert out.shape == (64, 64, 3)
+    assert out.flags.writeable
+    np.testing.assert_array_equal(out, np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_greyscale_has_three_equal_channels(encode):
+    out = decode(encode(RAMP, "PNG"))
+    np.testing.assert_array_equal(out, np.stack([RAMP] * 3, axis=2))
+    jpeg = decode(encode(RAMP, "JPEG"))
+    assert (jpeg[..., 0] == jpeg[..., 1]).all()
+    assert (jpeg[..., 0] == jpeg[..., 2]).all()
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(encode):
+    out = decode(encode(RAMP.astype(np.uint16) * 257, "PNG"))
+    np.testing.assert_array_equal(out[..., 0], RAMP)
+
+
+@pytest.mark.parametrize(("top", "kind"), [(1.0, np.float32), (255.0, np.float32), (65535, np.int32)])
+def test_wide_values_are_scaled_by_the_range_that_holds_them(encode, top, kind):
+    values = (RAMP / RAMP.max() * top).astype(kind)
+    out = decode(encode(Image.fromarray(values), "TIFF"))
+    assert np.abs(out[..., 0].astype(float) - RAMP / RAMP.max() * 255).max() <= 1
+
+
+def test_floats_that_are_no_numbers_are_black(encode):
+    values = np.full((64, 64), np.nan, dtype=np.float32)
+    np.testing.assert_array_equal(decode(encode(values, "TIFF")), 0 * WHITE)
+
+
+def test_one_bit(encode):
+    out = decode(encode(Image.new("1", (64, 64), 1), "PNG"))
+    np.testing.assert_array_equal(out, WHITE)
+
+
+def test_cmyk(encode):
+    out = decode(encode(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG"))
+    assert np.abs(out.astype(int) - [255, 0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_on_white(encode, mode):
+    image = Image.new(mode, (64, 64), (0,) * len(mode))
+    np.testing.assert_array_equal(decode(encode(image, "PNG")), WHITE)
+
+
+def test_half_transparent_is_mixed_with_white(encode):
+    out = decode(encode(Image.new("RGBA", (64, 64), (255, 0, 0, 128)), "PNG"))
+    assert np.abs(out[0, 0].astype(int) - [255, 127, 127]).max() <= 1
+
+
+def test_palette_with_and_without_a_transparent_colour(encode):
+    image = Image.new("P", (64, 64), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    np.testing.assert_array_equal(decode(encode(image, "PNG"))[0, 0], [10, 200, 30])
+    np.testing.assert_array_equal(decode(encode(image, "PNG", transparency=1)), WHITE)
+    np.testing.assert_array_equal(decode(encode(image, "PNG", transparency=b"\xff\x00")), WHITE)
+    np.testing.assert_array_equal(decode(encode(image, "GIF"))[0, 0], [10, 200, 30])
+
+
+def test_a_transparent_rgb_colour(encode):
+    image = Image.new("RGB", (64, 64), (1, 2, 3))
+    np.testing.assert_array_equal(decode(encode(image, "PNG", transparency=(1, 2, 3))), WHITE)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(encode, orientation):
+    upright = np.zeros((64, 64, 3), dtype=np.uint8)
+    upright[:32, :32] = [250, 0, 0]
+    upright[:32, 32:] = [0, 250, 0]
+    stored = {  # what a camera stores, so that a viewer that follows the orientation shows `upright`
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(np.ascontiguousarray(stored), "PNG", exif=exif)
+    np.testing.assert_array_equal(decode(data), upright)
+    assert read_header(data) == Header("PNG", "RGB", 64, 64, orientation)
+
+
+def test_a_damaged_exif_block_is_ignored_without_a_warning(encode):
+    data = encode(5, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\xff\xff")
+    np.testing.assert_array_equal(decode(data), decode(encode(5)))
+    assert read_header(data).orientation == 1
+
+
+@pytest.mark.parametrize("shape", [(64, 200), (200, 64), (100, 300), (301, 151)])
+def test_the_centred_square_is_kept(encode, shape):
+    height, width = shape
+    side = min(shape)
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    top, left = (height - side) // 2, (width - side) // 2
+    pixels[top : top + side, left : left + side] = 200
+    out = decode(encode(pixels, "PNG"))
+    assert out.shape == (64, 64, 3)
+    assert (out[1:-1, 1:-1] == 200).all()
+
+
+def test_shrinking_averages(encode):
+    stripes = np.zeros((640, 640, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    out = decode(encode(stripes, "PNG"))
+    assert np.abs(out.astype(int) - 128).max() <= 4  # the border has half a stripe more
+
+
+@pytest.mark.parametrize("side", [420, 1600])
+def test_a_large_jpeg_is_decoded_at_reduced_size_with_the_same_result(encode, side):
+    coarse = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(coarse).resize((side + 80, side)), quality=95)
+    full = Image.open(io.BytesIO(data)).crop((40, 0, 40 + side, side)).resize((64, 64), Image.Resampling.BILINEAR)
+    error = decode(data).astype(float) - np.asarray(full)
+    assert np.sqrt((error**2).mean()) < 2.2  # of 255; decoding at just above 64 would give 2.6
+
+
+def test_small_pictures_are_enlarged_and_other_sizes_can_be_asked_for(encode):
+    assert decode(encode(1, size=(5, 9))).shape == (64, 64, 3)
+    assert decode(encode(1, size=(1, 1)), size=17).shape == (17, 17, 3)
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_truncated_file_is_refused(encode, form, kept):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encode(noise, form)
+    with pytest.raises(DecodeError, match=r"it is truncated|it cannot be decoded"):
+        decode(data[: int(len(data) * kept)])
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello, I am no picture", b"<html>" * 100, b"\0" * 5000, b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+)
+def test_other_files_are_refused(data):
+    with pytest.raises(DecodeError, match="it is not a picture"):
+        decode(data)
+
+
+def test_an_empty_file_is_refused():
+    with pytest.raises(DecodeError, match="it is empty"):
+        decode(b"")
+
+
+@pytest.mark.parametrize("side", [100_000, 11_000, 9_800])  # Pillow refuses; warns; warns about 96 million, in bounds
+def test_an_enormous_picture_is_refused_by_its_header(side):
+    with pytest.raises(DecodeError, match="declares" if side > 10_000 else "truncated|cannot be decoded"):
+        decode(png_header(side, side))
+
+
+def test_the_limit_can_be_set(encode):
+    data = encode(1, size=(40, 50))
+    assert decode(data, max_pixels=2000).shape == (64, 64, 3)
+    with pytest.raises(DecodeError, match=r"40 x 50 pixels, more than the 1,999 allowed"):
+        decode(data, max_pixels=1999)
+    with pytest.raises(DecodeError, match="declares"):
+        read_header(data, max_pixels=1999)
+
+
+def test_errors_are_data_errors():
+    assert issubclass(DecodeError, DataError)
+
+
+def test_random_damage_ends_in_a_picture_or_a_decode_error(encode):
+    rng = np.random.default_rng(0)
+    for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
+        data = np.frombuffer(encode(2, form), dtype=np.uint8)
+        for _ in range(40):
+            damaged = data.copy()
+            where = rng.integers(0, min(len(data), 400), 6)
+            damaged[where] = rng.integers(0, 256, 6)
+            with contextlib.suppress(DecodeError):
+                assert decode(damaged.tobytes()).shape == (64, 64, 3)
+
+
+def test_threads_leave_the_warning_filters_as_they_were(encode):
+    before = list(warnings.filters)
+    data = encode(1)
+    threads = [threading.Thread(target=lambda: [decode(data) for _ in range(50)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == before
+
+
+def test_the_header_tells_what_the_file_is(encode):
+    assert read_header(encode(RAMP, "PNG", size=(64, 64))) == Header("PNG", "L", 64, 64)
+    assert read_header(encode(1, size=(30, 20))) == Header("JPEG", "RGB", 30, 20)

@@ -1,0 +1,160 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_a1.data.mix import cutout, mix, sample_beta
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# cutout
+
+
+def covered(result: Tensor, fill: float = 0.0) -> Tensor:
+    """(N, S, S): which pixels a patch covers, on pictures that nowhere have the fill's value."""
+    mask = result == fill
+    assert torch.equal(mask.all(1), mask.any(1))
+    return mask.all(1)
+
+
+def test_cutout_covers_one_clipped_square() -> None:
+    pictures = torch.ones(2_000, 3, 20, 20)
+    mask = covered(cutout(pictures, 0.4, generator(), fill="zeros"))
+    rows, columns = mask.any(2), mask.any(1)
+    assert torch.equal(mask, rows[:, :, None] & columns[:, None])
+    for part in (rows, columns):
+        sides = part.sum(1)
+        # a centre k places from the border loses part of the 8: start = centre - 4 in [-4, 15]
+        expected = torch.tensor([min(c + 4, 20) - max(c - 4, 0) for c in range(20)]).float()
+        assert set(sides.tolist()) == set(expected.int().tolist())
+        spread = expected.std().item() / math.sqrt(2_000)
+        assert sides.float().mean().item() == pytest.approx(expected.mean().item(), abs=5 * spread)
+        edges = (part.int().diff(dim=1) != 0).sum(1)
+        assert (edges <= 2).all()  # in one piece
+
+
+def test_cutout_of_other_ratios_keeps_its_area() -> None:
+    pictures = torch.ones(2_000, 1, 100, 100)
+    mask = covered(cutout(pictures, 0.2, generator(), ratio=(0.4, 3.0), fill="zeros"))
+    rows, columns = mask.any(2), mask.any(1)
+    inside = ~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1])
+    area = mask[inside].sum((1, 2))
+    assert ((area / 400 - 1).abs() < 0.06).all()
+    ratio = columns[inside].sum(1) / rows[inside].sum(1)
+    assert 0.35 < ratio.min() < 0.45
+    assert 2.6 < ratio.max() < 3.3
+
+
+def test_cutout_fills() -> None:
+    pictures = torch.rand(200, 3, 16, 16, generator=generator(1))
+    hole = covered(cutout(pictures + 1, 0.5, generator(), fill="zeros"))[:, None].expand_as(pictures)
+    average = cutout(pictures, 0.5, generator(), fill="mean")
+    noise = cutout(pictures, 0.5, generator(), fill="noise")
+    for result in (average, noise):
+        assert torch.equal(result[~hole], pictures[~hole])
+    torch.testing.assert_close(average[hole], pictures.mean((2, 3), keepdim=True).expand_as(pictures)[hole])
+    assert noise[hole].mean().item() == pytest.approx(0.5, abs=0.02)
+    assert noise[hole].var().item() == pytest.approx(1 / 12, rel=0.05)
+    assert not torch.equal(noise[hole], pictures[hole])
+
+
+def test_cutout_probability() -> None:
+    mask = covered(cutout(torch.ones(2_000, 1, 8, 8), 0.5, generator(), fill="zeros", probability=0.25))
+    share = mask.flatten(1).any(1).float().mean().item()
+    assert share == pytest.approx(0.25, abs=5 * math.sqrt(0.25 * 0.75 / 2_000))
+
+
+def test_cutout_refuses_nonsense() -> None:
+    with pytest.raises(ValueError, match="got 'grey'"):
+        cutout(torch.ones(1, 3, 8, 8), 0.5, generator(), fill="grey")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="8 x 9"):
+        cutout(torch.ones(1, 3, 8, 9), 0.5, generator())
+
+
+# mixup and CutMix
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 5.0])
+def test_beta_has_its_moments(alpha: float) -> None:
+    draws = sample_beta(torch.full((20_000,), alpha), generator())
+    variance = 1 / (4 * (2 * alpha + 1))
+    assert ((draws >= 0) & (draws <= 1)).all()
+    assert draws.mean().item() == pytest.approx(0.5, abs=5 * math.sqrt(variance / 20_000))
+    assert draws.var().item() == pytest.approx(variance, rel=0.05)
+
+
+@pytest.mark.parametrize("config", [{"mixup": 0.7}, {"cutmix": 0.7}, {"mixup": 0.7, "cutmix": 0.7}], ids=str)
+def test_targets_tell_what_is_in_the_pixels(config: dict[str, float]) -> None:
+    """Pictures of one colour a class: the pixels' mean is the target, whatever was mixed."""
+    labels = torch.arange(300) % 3
+    pictures = F.one_hot(labels, 3).float()[:, :, None, None].expand(-1, -1, 24, 24)
+    mixed, targets = mix(pictures, labels, num_classes=3, generator=generator(), **config)
+    torch.testing.assert_close(targets.sum(1), torch.ones(300))
+    torch.testing.assert_close(mixed.mean((2, 3)), targets, atol=1e-5, rtol=0)
+    is_mixed = targets.max(1).values < 1
+    constant = (mixed == mixed[:, :, :1, :1]).flatten(1).all(1)
+    if "cutmix" not in config:
+        assert constant.all()
+    else:
+        is_cut = is_mixed & ~constant
+        assert ((mixed[is_cut] == 0) | (mixed[is_cut] == 1)).all()  # each pixel from one picture
+        assert is_cut.sum() > 0.5 * is_mixed.sum() / len(config)
+    if len(config) == 1 and "cutmix" in config:
+        assert not (is_mixed & constant).any()
+    assert is_mixed.float().mean() > 0.4
+
+
+def test_cutmix_pastes_the_same_place_of_the_partner() -> None:
+    """Every pixel of a mixed picture is the pixel there of one picture of the batch, the patch a rectangle."""
+    pictures = torch.rand(40, 3, 12, 12, generator=generator(1))
+    mixed, _ = mix(pictures, torch.zeros(40).long(), num_classes=2, generator=generator(), cutmix=1.0)
+    foreign = (mixed != pictures).any(1)
+    assert foreign.any()
+    assert torch.equal(foreign, foreign.any(2)[:, :, None] & foreign.any(1)[:, None])
+    for result, patch in zip(mixed, foreign, strict=True):
+        donors = (pictures == result).all(1) | ~patch
+        assert donors.flatten(1).all(1).any()
+
+
+def test_cutmix_area_is_one_minus_lambda() -> None:
+    """With an enormous alpha lambda is one half, and so is every patch that is not clipped."""
+    labels = torch.arange(500)
+    pictures = labels.view(-1, 1, 1, 1).expand(-1, 1, 100, 100).float()
+    mixed, _ = mix(pictures, labels, num_classes=500, generator=generator(), cutmix=1e5)
+    foreign = (mixed != pictures)[:, 0]
+    rows, columns = foreign.any(2), foreign.any(1)
+    whole = foreign[~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1])]
+    assert len(whole) > 20
+    share = whole.float().mean((1, 2))
+    torch.testing.assert_close(share, torch.full_like(share, 0.5), atol=0.02, rtol=0)
+
+
+def test_mixup_lambda_is_beta() -> None:
+    labels = torch.arange(8_000)
+    _, targets = mix(torch.zeros(8_000, 1, 1, 1), labels % 2, num_classes=2, generator=generator(), mixup=0.5)
+    share = targets[torch.arange(8_000), labels % 2]
+    share = share[share < 1]  # partners of the other class
+    assert len(share) == pytest.approx(4_000, abs=200)
+    assert share.mean().item() == pytest.approx(0.5, abs=0.03)
+    assert share.var().item() == pytest.approx(1 / 8, rel=0.06)
+
+
+def test_mix_probability() -> None:
+    labels = torch.arange(2_000)
+    pictures = torch.zeros(2_000, 1, 4, 4)
+    _, targets = mix(pictures, labels, num_classes=2_000, generator=generator(), mixup=5.0, probability=0.3)
+    share = (targets.max(1).values < 1).float().mean().item()
+    assert share == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 2_000))
+
+
+def test_mix_refuses_nonsense() -> None:
+    labels = torch.zeros(2).long()
+    with pytest.raises(ValueError, match="must be above 0"):
+        mix(torch.ones(2, 3, 8, 8), labels, num_classes=2, generator=generator())
+    with pytest.raises(ValueError, match="8 x 9"):
+        mix(torch.ones(2, 3, 8, 9), labels, num_classes=2, generator=generator(), mixup=1.0)

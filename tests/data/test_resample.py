@@ -1,0 +1,193 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from lit_a1.data.resample import flip, random_boxes, resample, resize, rotate, shift, to_float
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photos(count: int = 16, size: int = 32, width: int | None = None, channels: int = 3, seed: int = 0) -> Tensor:
+    """Smooth-ish random pictures, uint8, in the layout they have on disk."""
+    shape = (count, size, width or size, channels)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(seed)).permute(0, 3, 1, 2)
+
+
+# to_float, resize, shift, flip, rotate
+
+
+def test_to_float() -> None:
+    pictures = photos()
+    assert torch.equal(to_float(pictures), pictures.float() / 255)
+    assert torch.equal(to_float(pictures / 255), pictures / 255)
+    with pytest.raises(TypeError, match=r"torch\.int64"):
+        to_float(pictures.long())
+    with pytest.raises(ValueError, match=r"\(3, 32, 32\)"):
+        to_float(pictures[0])
+
+
+@pytest.mark.parametrize("size", [7, 16, 31, 32, 33, 50, 64])
+@pytest.mark.parametrize("shape", [(32, 32), (24, 41)])
+def test_resize_is_antialiased_interpolation(size: int, shape: tuple[int, int]) -> None:
+    pictures = photos(3, *shape)
+    expected = F.interpolate(pictures / 255, (size, size), mode="bilinear", antialias=True)
+    result = resize(pictures, size)
+    torch.testing.assert_close(result, expected, atol=2e-6, rtol=0)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_resize_to_the_same_size_changes_nothing() -> None:
+    pictures = to_float(photos())
+    assert torch.equal(resize(pictures, 32), pictures)
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(0, 0), (2, -3), (-1, 5), (40, -40)])
+def test_shift_repeats_the_edge(dy: int, dx: int) -> None:
+    pictures = photos()
+    pad = 40
+    padded = F.pad(pictures.float(), [pad] * 4, mode="replicate")
+    expected = padded[:, :, pad - dy : pad - dy + 32, pad - dx : pad - dx + 32]
+    assert torch.equal(shift(pictures, dy, dx), expected.byte())
+    assert torch.equal(shift(pictures / 255, dy, dx), expected / 255)
+
+
+def test_flip_of_some() -> None:
+    pictures = photos(4)
+    result = flip(pictures, torch.tensor([True, False, False, True]))
+    assert torch.equal(result[[1, 2]], pictures[[1, 2]])
+    assert torch.equal(result[[0, 3]], pictures[[0, 3]].flip(3))
+
+
+def test_rotate_by_right_angles() -> None:
+    pictures = photos(4)
+    result = rotate(pictures, torch.tensor([0.0, 90.0, 180.0, -90.0]))
+    for turned, picture, quarters in zip(result, pictures / 255, (0, 1, 2, -1), strict=True):
+        torch.testing.assert_close(turned, picture.rot90(quarters, (1, 2)), atol=1e-4, rtol=0)
+
+
+def test_rotate_a_picture_that_is_not_square() -> None:
+    """Half a turn is exact, and a ramp turns by the angle in pixels, not in shares of the sides."""
+    pictures = to_float(photos(2, 24, 40))
+    torch.testing.assert_close(
+        rotate(pictures, torch.tensor([180.0, -180.0])), pictures.rot90(2, (2, 3)), atol=1e-4, rtol=0
+    )
+    ramp = torch.arange(40.0).expand(1, 1, 24, 40)
+    turned = rotate(ramp, torch.tensor([5.0]))[0, 0, :, 20]
+    torch.testing.assert_close(turned.diff()[8:16], torch.full((8,), -math.sin(math.radians(5))), atol=1e-3, rtol=0)
+
+
+# resample
+
+
+def pillow_crop(picture: Tensor, box: list[float], size: int) -> Tensor:
+    """Pillow's own crop and antialiased resize of float channels."""
+    top, left, height, width = box
+    corners = (left, top, left + width, top + height)
+    channels = [Image.fromarray(channel.numpy(), mode=None) for channel in picture]
+    bilinear = Image.Resampling.BILINEAR
+    return torch.stack([torch.from_numpy(np.array(c.resize((size, size), bilinear, corners))) for c in channels])
+
+
+@pytest.mark.parametrize("size", [10, 20, 32, 48])
+def test_crops_are_those_of_pillow(size: int) -> None:
+    pictures = to_float(photos(20, 32, 40))
+    boxes = random_boxes(20, 32, 40, scale=(0.1, 1.0), ratio=(0.5, 2.0), generator=generator())
+    result = resample(pictures, boxes, size)
+    expected = torch.stack([pillow_crop(p, b, size) for p, b in zip(pictures, boxes.tolist(), strict=True)])
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
+
+
+def test_crops_between_whole_pixels_are_slices_then_interpolation() -> None:
+    """Only the outermost lines differ: `resample` sees the pixels beside the crop, a slice does not."""
+    pictures = to_float(photos(3))
+    boxes = torch.tensor([[0.0, 0, 16, 16], [5, 9, 20, 12], [8, 0, 24, 32]])
+    for size in (16, 12, 40):
+        result = resample(pictures, boxes, size)
+        for cropped, picture, (top, left, height, width) in zip(result, pictures, boxes.int().tolist(), strict=True):
+            window = picture[None, :, top : top + height, left : left + width]
+            expected = F.interpolate(window, (size, size), mode="bilinear", antialias=True)[0]
+            inner = slice(2, -2)
+            torch.testing.assert_close(cropped[:, inner, inner], expected[:, inner, inner], atol=1e-5, rtol=0)
+
+
+def test_mirrored_crops() -> None:
+    pictures = to_float(photos(6))
+    boxes = random_boxes(6, 32, 32, scale=(0.2, 0.9), ratio=(0.7, 1.4), generator=generator())
+    mirrored = torch.tensor([True, False] * 3)
+    for size in (20, 40):
+        expected = flip(resample(pictures, boxes, size), mirrored)
+        torch.testing.assert_close(resample(pictures, boxes, size, mirrored), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("padding", "numpy_mode"), [("edge", "edge"), ("reflect", "symmetric")])
+def test_boxes_outside_the_picture(padding: str, numpy_mode: str) -> None:
+    pictures = to_float(photos(5))
+    moves = [(0, 0), (3, -4), (-7, 2), (32, 32), (-32, 5)]
+    boxes = torch.tensor([[dy, dx, 32.0, 32.0] for dy, dx in moves])
+    result = resample(pictures, boxes, 32, padding=padding)  # type: ignore[arg-type]
+    for moved, picture, (dy, dx) in zip(result, pictures, moves, strict=True):
+        padded = np.pad(picture.numpy(), [(0, 0), (32, 32), (32, 32)], mode=numpy_mode)  # type: ignore[call-overload]
+        assert torch.equal(moved, torch.from_numpy(padded[:, 32 + dy : 64 + dy, 32 + dx : 64 + dx]))
+
+
+def test_a_constant_picture_stays_constant() -> None:
+    boxes = random_boxes(50, 32, 32, scale=(0.05, 1.0), ratio=(0.3, 3.0), generator=generator())
+    boxes = boxes + torch.tensor([20.0, -20.0, 0.0, 0.0])
+    for padding in ("edge", "reflect"):
+        result = resample(torch.ones(50, 3, 32, 32), boxes, 24, padding=padding)  # type: ignore[arg-type]
+        torch.testing.assert_close(result, torch.ones(50, 3, 24, 24))
+
+
+def test_resample_refuses_nonsense() -> None:
+    pictures = photos(2)
+    boxes = torch.tensor([[0.0, 0.0, 32.0, 32.0]] * 2)
+    with pytest.raises(ValueError, match="at least 1; got 0"):
+        resample(pictures, boxes, 0)
+    with pytest.raises(ValueError, match=r"shape \(2, 4\); got \(1, 4\)"):
+        resample(pictures, boxes[:1], 8)
+    with pytest.raises(ValueError, match="got 'wrap'"):
+        resample(pictures, boxes, 8, padding="wrap")  # type: ignore[arg-type]
+
+
+# random boxes and shifts
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 64)])
+def test_boxes_keep_their_promises(height: int, width: int) -> None:
+    scale, ratio = (0.2, 0.9), (0.5, 1.8)
+    boxes = random_boxes(20_000, height, width, scale=scale, ratio=ratio, generator=generator())
+    top, left, tall, wide = boxes.unbind(1)
+    for start, extent, side in ((top, tall, height), (left, wide, width)):
+        assert (start >= 0).all()
+        assert (start + extent <= side + 1e-4).all()
+        assert_uniform((start / (side - extent))[extent < side - 1], 0, 1)
+    area = tall * wide / (height * width)
+    assert_uniform(area, *scale)
+    every_ratio_fits = area < 0.37
+    assert_uniform((wide / tall)[every_ratio_fits].log(), *map(math.log, ratio))
+    independent = torch.stack([top / (height - tall), left / (width - wide), area])[:, area < 0.5]
+    assert (torch.corrcoef(independent) - torch.eye(3)).abs().max() < 0.05
+
+
+def assert_uniform(draws: Tensor, low: float, high: float) -> None:
+    """Limits, and mean and variance within five standard errors."""
+    width, root = high - low, math.sqrt(len(draws))
+    assert draws.min() >= low - 1e-4
+    assert draws.max() <= high + 1e-4
+    assert draws.mean().item() == pytest.approx((low + high) / 2, abs=5 * width / (math.sqrt(12) * root))
+    assert draws.var().item() == pytest.approx(width**2 / 12, abs=5 * width**2 / (math.sqrt(180) * root))
+
+
+def test_a_crop_of_everything_is_the_picture() -> None:
+    boxes = random_boxes(5, 32, 32, scale=(1.0, 1.0), ratio=(0.75, 4 / 3), generator=generator())
+    assert torch.equal(boxes, torch.tensor([[0.0, 0.0, 32.0, 32.0]] * 5))
+    pictures = to_float(photos(5))
+    assert torch.equal(resample(pictures, boxes, 32), pictures)
+    torch.testing.assert_close(resample(pictures, boxes, 20), resize(pictures, 20))

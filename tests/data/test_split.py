@@ -1,0 +1,236 @@
+import csv
+import hashlib
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lit_a1.data.errors import DataError
+from lit_a1.data.pictures import copies
+from lit_a1.data.split import CONFLICT, IN_TEST, load_split, read_split_csv, split, write_split_csv
+
+
+def same(a, b) -> bool:
+    return np.array_equal(a.train, b.train) and np.array_equal(a.valid, b.valid) and a.left_out == b.left_out
+
+
+@pytest.fixture
+def crowd(pictures_of):
+    """300 cats, then 500 dogs; 60 pairs and 10 triples of copies among them."""
+    rng = np.random.default_rng(0)
+    contents, labels = [], []
+    kind = 0
+    for label, size in ((0, 300), (1, 500)):
+        sizes = [3] * 5 + [2] * 30
+        sizes += [1] * (size - sum(sizes))
+        block = []
+        for count in sizes:
+            block += [kind] * count
+            kind += 1
+        contents += rng.permutation(block).tolist()
+        labels += [label] * size
+    return pictures_of(contents, labels)
+
+
+def test_the_parts_cover_everything_once_and_are_stratified_exactly(crowd):
+    parts = split(crowd, 160, seed=0)
+    assert sorted([*parts.train, *parts.valid, *parts.left_out]) == list(range(800))
+    assert parts.left_out == {}
+    assert np.bincount(crowd.labels[parts.valid]).tolist() == [60, 100]
+    for part in (parts.train, parts.valid):
+        assert part.dtype == np.int64
+        assert (np.diff(part) > 0).all()
+
+
+@pytest.mark.parametrize("n_valid", [1, 7, 33, 161, 399])
+def test_other_sizes_are_exact_too(crowd, n_valid):
+    parts = split(crowd, n_valid, seed=3)
+    assert len(parts.valid) == n_valid
+    assert abs((crowd.labels[parts.valid] == 0).sum() - n_valid * 3 / 8) < 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_copies_never_straddle(crowd, seed):
+    parts = split(crowd, 300, seed)
+    train, valid = set(crowd.hashes[parts.train]), set(crowd.hashes[parts.valid])
+    assert not train & valid
+    assert (crowd.groups[parts.valid] > 0).any()  # or the test would prove nothing
+
+
+def test_the_seed_decides(crowd):
+    assert same(split(crowd, 100, seed=5), split(crowd, 100, seed=5))
+    assert not same(split(crowd, 100, seed=5), split(crowd, 100, seed=6))
+
+
+def test_the_order_of_the_pictures_does_not_matter(crowd):
+    order = np.random.default_rng(1).permutation(800)
+    shuffled = replace(
+        crowd, pictures=crowd.pictures[order], labels=crowd.labels[order], names=tuple(crowd.names[i] for i in order)
+    )
+    one, other = split(crowd, 100, seed=0), split(shuffled, 100, seed=0)
+    assert {crowd.names[i] for i in one.valid} == {shuffled.names[i] for i in other.valid}
+
+
+def test_a_known_split(pictures_of):
+    """Pins the order of SHA-256(seed:name): the same on every machine, now and later."""
+    few = pictures_of(list(range(10)), [0] * 5 + [1] * 5)
+    wanted = []
+    for label in (0, 1):
+        names = [name for name, of in zip(few.names, few.labels, strict=True) if of == label]
+        wanted += sorted(names, key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())[:2]
+    parts = split(few, 4, seed=7)
+    assert sorted(few.names[index] for index in parts.valid) == sorted(wanted)
+    assert parts.valid.tolist() == [0, 4, 5, 8]
+
+
+def test_conflicting_labels_are_in_neither_part(pictures_of):
+    data = pictures_of([0, 1, 2, 3, 0, 4, 5, 6, 6], [0, 0, 0, 0, 1, 1, 1, 1, 1])
+    parts = split(data, 2, seed=0)
+    assert parts.left_out == {0: CONFLICT, 4: CONFLICT}
+    assert not {0, 4} & {*parts.train.tolist(), *parts.valid.tolist()}
+
+
+def test_what_the_test_set_has_is_in_neither_part(pictures_of, caplog):
+    data = pictures_of([0, 1, 2, 3, 1, 5, 6, 7, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1])
+    test = pictures_of([1, 9, 7, 0])
+    with caplog.at_level(logging.INFO):
+        parts = split(data, 2, seed=0, test=test)
+    assert parts.left_out == {0: CONFLICT, 1: IN_TEST, 4: IN_TEST, 7: IN_TEST, 8: CONFLICT}
+    assert "2 pictures with conflicting labels, 3 that the test set has too" in caplog.text
+    assert split(data, 2, seed=0).left_out.keys() == {0, 8}
+
+
+def test_where_every_picture_has_a_copy_less_than_a_group_is_missing(pictures_of):
+    data = pictures_of([i // 2 for i in range(40)], [0] * 20 + [1] * 20)
+    assert len(split(data, 10, seed=0).valid) == 8
+    assert len(split(data, 12, seed=0).valid) == 12
+
+
+def test_no_validation(crowd):
+    parts = split(crowd, 0, seed=0)
+    assert len(parts.valid) == 0
+    assert parts.valid.dtype == np.int64
+    assert len(parts.train) == 800
+
+
+@pytest.mark.parametrize("n_valid", [-1, 800, 10_000])
+def test_bad_sizes(crowd, n_valid):
+    with pytest.raises(ValueError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
+        split(crowd, n_valid, seed=0)
+
+
+def test_unlabelled_or_empty_classes(pictures_of):
+    with pytest.raises(ValueError, match="labelled"):
+        split(pictures_of([0, 1]), 1, seed=0)
+    with pytest.raises(DataError, match="class Dog is left out"):
+        split(pictures_of([0, 1, 0], [0, 0, 1]), 1, seed=0)
+
+
+def test_three_classes(pictures_of):
+    data = pictures_of(list(range(60)), [0] * 10 + [1] * 20 + [2] * 30)
+    assert np.bincount(data.labels[split(data, 12, seed=0).valid]).tolist() == [2, 4, 6]
+
+
+def test_groups_are_numbered_by_appearance():
+    hashes = np.array(["z", "b", "a", "b", "q", "a", "b"])
+    assert copies(hashes).tolist() == [0, 1, 2, 1, 0, 2, 1]
+    assert copies(np.array([], dtype=str)).tolist() == []
+
+
+# the CSV
+
+
+@pytest.fixture
+def data(pictures_of):
+    names = [f"Cat/{i}, {'ü' * (i == 1)}\n.jpg" for i in range(6)] + [f'Dog/"{i}".jpg' for i in range(6)]
+    return pictures_of([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0], [0] * 6 + [1] * 6, names)
+
+
+def test_csv_round_trip(data, tmp_path):
+    parts = split(data, 4, seed=0)
+    write_split_csv(tmp_path / "deep" / "split.csv", data, parts)
+    assert same(read_split_csv(tmp_path / "deep" / "split.csv", data), parts)
+    with (tmp_path / "deep" / "split.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == list(data.names)
+    assert {row["part"] for row in rows} == {"train", "valid", "left_out"}
+    assert rows[0] == {"name": "Cat/0, \n.jpg", "label": "Cat", "part": "left_out", "group": "1", "reason": CONFLICT}
+    assert rows[3]["group"] == rows[4]["group"] == "2"
+    assert rows[3]["part"] == rows[4]["part"]
+    assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "split.csv"]
+
+
+def test_a_kept_split_is_read_again(crowd, tmp_path, caplog):
+    parts = load_split(tmp_path, crowd, 100, 0)
+    (path,) = tmp_path.iterdir()
+    assert path.name == "split-valid100-seed0.csv"
+    swapped = replace(parts, train=parts.train.copy(), valid=parts.valid.copy())  # another one, as good
+    single = crowd.groups == 0
+    i = next(k for k, index in enumerate(parts.train) if single[index] and crowd.labels[index] == 0)
+    j = next(k for k, index in enumerate(parts.valid) if single[index] and crowd.labels[index] == 0)
+    swapped.train[i], swapped.valid[j] = parts.valid[j], parts.train[i]
+    write_split_csv(path, crowd, swapped)
+    kept = load_split(tmp_path, crowd, 100, 0)
+    assert sorted(kept.valid) == sorted(swapped.valid)
+    assert not same(kept, parts)
+    assert caplog.text == ""
+    load_split(tmp_path, crowd, 100, 1)
+    load_split(tmp_path, crowd, 101, 0)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def drop_line(text: str) -> str:
+    return text[: text.rstrip("\n").rfind("\n") + 1]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        drop_line,
+        lambda text: text.replace("0.jpg,Cat", "0.jpg,Dog", 1),
+        lambda text: text.replace("name,label", "label,name"),
+        lambda text: text.replace(",train,,", ",trian,,", 1),
+        lambda text: text.replace(",train,,", ",valid,,", 1),
+        lambda text: (
+            text.replace(",train,1,", ",valid,1,", 1) if ",train,1," in text else text.replace("d,1", "d,2", 1)
+        ),
+        lambda text: text.replace(",train,,", ",left_out,,", 1),
+        lambda text: "",
+        lambda text: "\0",
+        lambda text: text.replace("0.jpg", "zero.jpg", 1),
+    ],
+)
+def test_a_csv_that_does_not_fit_is_made_again(crowd, tmp_path, caplog, spoil):
+    parts = load_split(tmp_path, crowd, 100, 0)
+    (path,) = tmp_path.iterdir()
+    before = path.read_text()
+    path.write_text(spoil(before))
+    assert path.read_text() != before
+    assert same(load_split(tmp_path, crowd, 100, 0), parts)
+    assert "The split is made again" in caplog.text
+    assert path.read_text() == before
+
+
+def test_a_csv_of_other_pictures_is_made_again(crowd, tmp_path, caplog):
+    load_split(tmp_path, crowd, 100, 0)
+    changed = crowd.pictures.copy()
+    changed[0] = changed[1]
+    other = replace(crowd, pictures=changed)
+    assert same(load_split(tmp_path, other, 100, 0), split(other, 100, 0))
+    assert "is not of these pictures" in caplog.text
+
+
+def test_a_csv_that_divides_copies_is_refused(crowd, tmp_path):
+    parts = split(crowd, 100, 0)
+    pair = np.flatnonzero(crowd.groups == 1)
+    moved = replace(parts, valid=np.setdiff1d(np.append(parts.valid, pair[0]), pair[1:]))
+    write_split_csv(tmp_path / "split.csv", crowd, moved)
+    with pytest.raises(DataError, match="divides copies"):
+        read_split_csv(tmp_path / "split.csv", crowd)
+
+
+def test_a_place_that_cannot_be_written(crowd, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        load_split(tmp_path / "file", crowd, 100, 0)
