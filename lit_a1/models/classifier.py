@@ -1,0 +1,242 @@
+"""The LightningModule behind every CNN of the project: manual optimisation, metrics, weight averaging."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import lightning as L
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from lit_a1.data.augment import shift
+from lit_a1.data.batch import Batch
+from lit_a1.layers import CrossEntropy, cross_entropy
+from lit_a1.optim import (
+    OptimizerName,
+    Schedule,
+    ScheduleName,
+    WeightAverage,
+    clip_gradient_norm_,
+    gradient_norm,
+    make_optimizer,
+    parameter_groups,
+    set_learning_rate,
+)
+from lit_a1.rules import check_rules
+
+Views = Literal["one", "flip", "shift"]
+
+
+class Prediction(NamedTuple):
+    """What `predict` returns for a batch: `indices` (N,) int64 and `probabilities` (N,K) float32."""
+
+    indices: Tensor
+    probabilities: Tensor
+
+
+class Standardize(nn.Module):
+    """Maps pictures in [0,1] to zero mean and unit variance: y = (x - mean) / std, channel by channel.
+
+    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training pictures and travel in the checkpoint.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean and std need one value a channel, std above 0; got mean={mean}, std={std}")
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Standardises pictures (N,C,H,W)."""
+        return (pictures - self.mean) / self.std
+
+
+class Classifier(L.LightningModule):
+    """Trains `net` by hand-written SGD or Adam and measures it by its averaged weights.
+
+    Optimisation is manual: `training_step` sets the learning rate, takes the gradient, steps, and updates the averaged
+    weights. Everything random in a step is drawn from (seed, step), so that a run that was killed and resumed goes on
+    as if nothing had happened.
+
+    Args:
+        net: maps standardised pictures (N,C,H,W) to logits (N,K).
+        mean: of the training pictures in [0,1], one value a channel.
+        std: likewise their standard deviation.
+        optimizer: `sgd`, `sgdw` (decoupled weight decay), `adam` or `adamw`.
+        lr: peak learning rate.
+        momentum: of SGD; the first beta of Adam.
+        nesterov: looks ahead along the momentum (SGD only).
+        weight_decay: on weights of two dimensions or more; biases and norms are left alone.
+        schedule: `constant`, `cosine`, `linear` or `one_cycle`.
+        warmup: share of the steps over which the rate rises to its peak, in [0,1).
+        final_factor: learning rate at the end, as a share of the peak.
+        label_smoothing: in [0,1).
+        clip_gradient: largest global gradient norm; 0 leaves gradients as they are.
+        average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
+        views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image) or
+            `shift` (these two, and both shifted by two pixels in each direction: ten views).
+        channels_last: memory format of the net and the pictures.
+        compile_net: compiles the net with `torch.compile`.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.25, 0.25, 0.25),
+        optimizer: OptimizerName = "sgd",
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 5e-4,
+        schedule: ScheduleName = "linear",
+        warmup: float = 0.1,
+        final_factor: float = 0.0,
+        label_smoothing: float = 0.0,
+        clip_gradient: float = 0.0,
+        average_decay: float = 0.998,
+        views: Views = "flip",
+        channels_last: bool = True,
+        compile_net: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup is a share of the steps, at least 0 and below 1; got {warmup}")
+        if views not in get_args(Views):
+            raise ValueError(f"views must be one of {', '.join(get_args(Views))}; got {views!r}")
+        if clip_gradient < 0:
+            raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
+        self.automatic_optimization = False
+        self.net = nn.Sequential(Standardize(mean, std), net)
+        if channels_last:
+            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.average = WeightAverage(self.net, average_decay) if average_decay else None
+        if compile_net:  # the inner network alone, in place: compiling a LightningModule that logs fails
+            self.net.compile()
+        self.optimizer_name, self.lr, self.momentum, self.nesterov = optimizer, lr, momentum, nesterov
+        self.weight_decay = weight_decay
+        self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
+        self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
+        self.views, self.channels_last = views, channels_last
+        self.run_seed = torch.initial_seed()
+        self.metrics = nn.ModuleDict(
+            {f"{stage}_{name}": MeanMetric() for stage in ("train", "val", "test") for name in ("loss", "error")}
+        )
+        self.gradient_norm = MeanMetric()
+        self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
+
+    # what the network says
+
+    def evaluated_net(self) -> nn.Module:
+        """The network that is validated, tested and predicted with: the averaged one, where there is one."""
+        return self.net if self.average is None else self.average.net
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Log-probabilities (N,K) of pictures (N,C,H,W) in [0,1], their probabilities averaged over `views`."""
+        net = self.evaluated_net()
+        logits = torch.stack([net(view).float() for view in self._views(pictures)])
+        log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
+        return log_probabilities.logsumexp(0) - torch.tensor(float(len(logits))).log()
+
+    def _views(self, pictures: Tensor) -> list[Tensor]:
+        if self.channels_last:
+            pictures = pictures.contiguous(memory_format=torch.channels_last)
+        views = [pictures]
+        if self.views == "shift":
+            views += [shift(pictures, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
+        if self.views != "one":
+            views += [view.flip(3) for view in views]
+        return views
+
+    # training
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The project's own optimiser over the network's weights, those without decay in a group of their own."""
+        optimizer = self._make_optimizer()
+        check_rules(self.net, optimizer)
+        return optimizer
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        return make_optimizer(
+            self.optimizer_name,
+            parameter_groups(self.net, self.weight_decay),
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+        )
+
+    def _make_schedule(self, steps: int) -> Schedule:
+        rise = max(1, round(self.warmup * steps)) if self.warmup else 0
+        return Schedule(self.schedule_name, steps, rise, self.final_factor)
+
+    def on_fit_start(self) -> None:
+        """Lays out the learning rate over the run."""
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ValueError("the learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps")
+        self.schedule = self._make_schedule(int(steps))
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
+        torch.manual_seed(hash((self.run_seed, self.global_step, self.global_rank)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of the optimiser; returns the loss."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        set_learning_rate(optimizer.optimizer, self.schedule(self.global_step))
+        logits = self.net(batch.pictures)
+        loss = self.loss(logits, batch.targets)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        norm = self._clip()
+        optimizer.step()
+        if self.average is not None:
+            self.average.update(self.net)
+
+        self._measure("train", loss.detach(), logits.detach(), batch.targets)
+        self.gradient_norm(norm)
+        self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
+        return loss
+
+    def _clip(self) -> Tensor:
+        parameters = list(self.net.parameters())
+        return clip_gradient_norm_(parameters, self.clip_gradient) if self.clip_gradient else gradient_norm(parameters)
+
+    # measuring
+
+    def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        for name, value in (("loss", loss), ("error", (logits.argmax(1) != classes).float().mean())):
+            metric = self.metrics[f"{stage}_{name}"]
+            assert isinstance(metric, MeanMetric)
+            metric(value, weight=len(classes))
+            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=True)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to `val/loss` and `val/error`."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to `test/loss` and `test/error`."""
+        self._evaluate("test", batch)
+
+    def _evaluate(self, stage: str, batch: Batch) -> None:
+        log_probabilities = self(batch.pictures)
+        self._measure(stage, cross_entropy(log_probabilities, batch.targets), log_probabilities, batch.targets)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        """Class probabilities of a batch."""
+        return Prediction(batch.indices.cpu(), self(batch.pictures).exp().cpu())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names the class, so that loading into another one can be refused in a sentence."""
+        checkpoint["model_class"] = type(self).__qualname__

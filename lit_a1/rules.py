@@ -1,0 +1,108 @@
+"""The course's rule: what may be PyTorch's own, and what must be written by hand.
+
+Allowed are convolutions, pooling, linear layers, ReLU-like activations and cross-entropy; normalisation, dropout,
+optimisers and the like must be hand-written. `check_rules` looks at a built model when training starts: at its modules,
+at its optimiser and at what a forward pass calls.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
+
+ALLOWED_LAYERS = (
+    nn.Conv1d, nn.Conv2d, nn.Linear, nn.Flatten, nn.Unflatten, nn.Identity,
+    nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Softplus, nn.Hardswish, nn.Sigmoid, nn.Tanh, nn.CrossEntropyLoss,
+    nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict,
+)  # fmt: skip
+FORBIDDEN_CALLS = frozenset(
+    {
+        "batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm",
+        "native_batch_norm", "native_layer_norm", "native_group_norm",
+        "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout",
+        "dropout_", "alpha_dropout_", "feature_dropout_", "feature_alpha_dropout_", "native_dropout",
+        "scaled_dot_product_attention", "multi_head_attention_forward", "spectral_norm", "weight_norm", "_weight_norm",
+    }
+)  # fmt: skip
+
+
+class RuleError(Exception):
+    """A model breaks the course's rule."""
+
+
+class _CallWatch(TorchFunctionMode):
+    """Notes the forbidden functions of torch that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple = (),
+        kwargs: dict | None = None,
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in FORBIDDEN_CALLS:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch.Tensor | None = None) -> None:
+    """Refuses a model that uses one of PyTorch's own techniques where the course asks for hand-written ones.
+
+    Args:
+        net: the network to be trained.
+        optimizer: what trains it.
+        example: an input; if given, a forward pass in training mode is watched for calls such as `F.batch_norm`.
+            The network's buffers and the random state are left as they were.
+
+    Raises:
+        RuleError: names the first offender.
+    """
+    for name, module in net.named_modules():
+        kind = type(module)
+        where = f"'{name}' ({kind.__name__})" if name else kind.__name__
+        if parametrize.is_parametrized(module) or (module._forward_pre_hooks and _uses_weight_hook(module)):
+            raise RuleError(f"the course's rule forbids {where}: its weight is reparametrised by torch.nn.utils")
+        if kind.__module__.startswith("torch.nn.") and not isinstance(module, ALLOWED_LAYERS):
+            raise RuleError(
+                f"the course's rule forbids the layer {where} from torch.nn: use one written in lit_a1.layers"
+            )
+    if type(optimizer).__module__.startswith("torch.optim."):
+        raise RuleError(
+            f"the course's rule forbids the optimiser torch.optim.{type(optimizer).__name__}: "
+            "use one written in lit_a1.optim"
+        )
+    if example is not None:
+        _check_calls(net, example)
+
+
+def _uses_weight_hook(module: nn.Module) -> bool:
+    return any(type(hook).__module__.startswith("torch.nn.utils.") for hook in module._forward_pre_hooks.values())
+
+
+def _check_calls(net: nn.Module, example: torch.Tensor) -> None:
+    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    training = net.training
+    with (
+        torch.random.fork_rng(devices=[example.device] if example.is_cuda else []),
+        torch.no_grad(),
+        _CallWatch() as watch,
+    ):
+        net.train()
+        net(example)
+    net.train(training)
+    for name, buffer in net.named_buffers():
+        buffer.copy_(buffers[name])
+    if watch.found:
+        raise RuleError(
+            f"the course's rule forbids torch's {watch.found[0]}, which {type(net).__name__}'s forward pass calls"
+        )

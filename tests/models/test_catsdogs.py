@@ -1,0 +1,54 @@
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.layers import NORMS
+from lit_a1.models.catsdogs import CatsDogsCNN, NormedConvolution, ResidualBlock, ResidualNet
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("size", [16, 17, 40])
+def test_every_norm_and_size_gives_logits_and_gradients(norm: str, size: int) -> None:
+    net = ResidualNet((8, 16, 24), (1, 2), norm=norm, dropout=0.1, stochastic_depth=0.2)
+    nn.init.normal_(net.linear.weight)
+    logits = net(torch.rand(6, 3, size, size))
+    assert logits.shape == (6, 2)
+    logits.square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_block_starts_as_its_shortcut(norm: str) -> None:
+    block = ResidualBlock(8, 8, 1, norm, drop=0.0)
+    x = torch.rand(2, 8, 6, 6)
+    torch.testing.assert_close(block(x), x)
+
+
+def test_the_first_loss_is_log_2() -> None:
+    assert torch.equal(CatsDogsCNN().net(torch.rand(2, 3, 64, 64)), torch.zeros(2, 2))
+
+
+def test_a_bias_is_learnt_only_without_a_norm() -> None:
+    assert NormedConvolution(3, 8, 3, norm="batch")[0].bias is None
+    assert NormedConvolution(3, 8, 3, norm="none")[0].bias is not None
+    assert NormedConvolution(3, 8, 3, norm="weight")[0].bias is not None
+
+
+def test_the_last_block_is_dropped_most() -> None:
+    net = ResidualNet((8, 8, 8), (2, 1), stochastic_depth=0.3)
+    drops = [getattr(block.depth, "p", 0.0) for stage in net.stages for block in stage]
+    assert drops == pytest.approx([0, 0.15, 0.3])
+
+
+def test_the_shipped_network_has_the_documented_size() -> None:
+    """Weights of the convolutions, two values a norm's channel, and the linear layer, counted by hand."""
+    widths = (32, 64, 128, 256)
+    expected = 3 * 32 * 9 + 2 * 32
+    for inputs, outputs in pairwise(widths):
+        expected += 9 * (inputs + outputs) * outputs + inputs * outputs + 3 * 2 * outputs
+    expected += 256 * 2 + 2
+    assert sum(p.numel() for p in ResidualNet(widths, (1, 1, 1)).parameters()) == expected

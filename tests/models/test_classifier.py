@@ -1,0 +1,292 @@
+"""The LightningModule: the bugs that such code tends to have, each looked for."""
+
+import copy
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_a1.data.augment import Augment
+from lit_a1.data.batch import Batch
+from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.layers import Dropout, cross_entropy
+from lit_a1.models.catsdogs import CatsDogsCNN
+from lit_a1.models.classifier import Classifier, Standardize
+from lit_a1.optim import SGD, Schedule, parameter_groups
+
+SMALL: dict[str, Any] = {"widths": (8, 16), "blocks": (1,), "lr": 0.05}
+
+
+class Pictures(PictureDataModule):
+    """A few random pictures of two classes that can be told apart."""
+
+    classes = ("Cat", "Dog")
+
+    def __init__(self, count: int = 48, val: int = 20, **options: Any) -> None:
+        super().__init__(**{"batch_size": 16, "eval_batch_size": 8, "size": 16} | options)
+        generator = torch.Generator().manual_seed(1)
+        for part, n in (("train", count), ("val", val), ("test", val), ("predict", val)):
+            labels = torch.arange(n) % 2
+            pictures = torch.randint(0, 128, (n, 16, 16, 3), generator=generator)
+            pictures[..., 0] += 100 * labels[:, None, None]
+            self.sets[part] = PictureSet(pictures.to(torch.uint8).numpy(), labels.numpy())
+
+
+def trainer(**options: Any) -> L.Trainer:
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return L.Trainer(**quiet | {"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0} | options)
+
+
+class Losses(L.Callback):
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
+
+
+def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float) -> list[float]:
+    """The same training without Lightning and with torch's own optimiser, as a textbook has it."""
+    steps = epochs * (len(data.sets["train"]) // data.batch_size)
+    groups = parameter_groups(net, 5e-4)
+    sgd = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
+    schedule = Schedule("linear", steps, round(0.25 * steps))
+    sampler = data.train_dataloader().sampler
+    losses: list[float] = []
+    net.train()
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        order = list(sampler)
+        for start in range(0, len(order) - data.batch_size + 1, data.batch_size):
+            batch = data.sets["train"].__getitems__(order[start : start + data.batch_size])
+            for group in sgd.param_groups:
+                group["lr"] = lr * schedule(len(losses))
+            loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+            losses.append(loss.item())
+    return losses
+
+
+def test_a_plain_loop_gives_the_same_losses() -> None:
+    """Catches a missing zero_grad, a step at the wrong time, a wrong rate and a softmax before the cross-entropy."""
+    data = Pictures()
+    model = CatsDogsCNN(**SMALL, schedule="linear", warmup=0.25, label_smoothing=0.1)
+    net = copy.deepcopy(model.net)
+    losses = Losses()
+    trainer(max_epochs=3, callbacks=[losses]).fit(model, data)
+    expected = plain_loop(net, data, epochs=3, lr=0.05)
+    assert losses.losses == pytest.approx(expected, abs=1e-5)
+    assert len(set(expected)) == len(expected) == 9
+
+
+def test_one_batch_can_be_overfitted() -> None:
+    model = CatsDogsCNN(
+        widths=(16, 32), blocks=(1,), lr=0.1, schedule="constant", warmup=0.0, average_decay=0.9, views="one"
+    )
+    data = Pictures(count=16, val=16)
+    noise = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8).numpy()  # nothing but the pictures to go by
+    for part in ("train", "val"):
+        data.sets[part] = PictureSet(noise, data.sets[part].labels)
+    runner = trainer(max_epochs=60, check_val_every_n_epoch=60)
+    runner.fit(model, data)
+    assert runner.callback_metrics["train/error"] == 0
+    assert runner.callback_metrics["train/loss"] < 0.02
+    assert runner.callback_metrics["val/error"] == 0
+
+
+def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
+    """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4)."""
+    data = Pictures()
+    model = CatsDogsCNN(**SMALL, views="one", average_decay=0)
+    runner = trainer()
+    runner.fit(model, data)
+    val = data.sets["val"].__getitems__(range(20))
+    with torch.no_grad():
+        logits = model.net.eval()(val.pictures.float() / 255)
+    assert runner.callback_metrics["val/loss"].item() == pytest.approx(
+        F.cross_entropy(logits, val.targets).item(), abs=1e-5
+    )
+    wrong = (logits.argmax(1) != val.targets).float().mean().item()
+    assert runner.callback_metrics["val/error"].item() == pytest.approx(wrong, abs=1e-6)
+
+
+def test_training_figures_are_means_over_the_epoch() -> None:
+    losses, runner = Losses(), None
+    runner = trainer(max_epochs=1, callbacks=[losses])
+    runner.fit(CatsDogsCNN(**SMALL), Pictures())
+    assert runner.callback_metrics["train/loss"].item() == pytest.approx(sum(losses.losses) / 3, abs=1e-5)
+
+
+class Spy(nn.Module):
+    """Keeps what it was given and whether it was training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.dropout = Dropout(0.5)
+        self.seen: list[tuple[bool, Tensor]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append((self.training, x.detach().clone()))
+        return self.linear(self.dropout(x.mean((2, 3))))
+
+
+def test_only_training_pictures_are_augmented_and_only_training_drops() -> None:
+    data = Pictures(augment=Augment(flip="random", crop_scale=(0.2, 0.4), brightness=0.5))
+    spy = Spy()
+    model = Classifier(
+        spy, mean=(0, 0, 0), std=(1, 1, 1), views="one", average_decay=0, schedule="constant", warmup=0.0
+    )
+    trainer(max_epochs=1).fit(model, data)
+    clean = (
+        torch.cat([torch.from_numpy(data.sets[part].pictures) for part in ("train", "val")]).permute(0, 3, 1, 2) / 255
+    )
+
+    def is_clean(pictures: Tensor) -> list[bool]:
+        return [bool((picture - clean).abs().flatten(1).amax(1).min() < 1e-6) for picture in pictures]
+
+    assert [training for training, _ in spy.seen] == [True] * 3 + [False] * 3
+    for training, pictures in spy.seen:
+        assert not any(is_clean(pictures)) if training else all(is_clean(pictures))
+    model.eval()
+    probabilities = [model(spy.seen[-1][1]) for _ in range(2)]
+    assert torch.equal(*probabilities), "dropout is on at test time"
+
+
+def test_a_prediction_is_the_mean_over_its_views() -> None:
+    pictures = torch.rand(5, 3, 16, 16)
+    model = CatsDogsCNN(**SMALL, views="flip", average_decay=0).eval()
+    nn.init.normal_(model.net[1].linear.weight)
+    with torch.no_grad():
+        mirrored = (model.net(pictures).softmax(1) + model.net(pictures.flip(3)).softmax(1)) / 2
+        torch.testing.assert_close(model(pictures).exp(), mirrored)
+        assert not torch.allclose(model(pictures), model.net(pictures).log_softmax(1))
+        model.views = "one"
+        torch.testing.assert_close(model(pictures), model.net(pictures).log_softmax(1))
+        model.views = "shift"
+        assert len(model._views(pictures)) == 10
+        torch.testing.assert_close(model(pictures).exp().sum(1), torch.ones(5))
+
+
+def test_averaged_weights_are_what_is_validated() -> None:
+    model = CatsDogsCNN(**SMALL, average_decay=0.5)
+    trainer(max_epochs=1).fit(model, Pictures())
+    assert model.average is not None
+    raw, averaged = model.net.state_dict(), model.average.net.state_dict()
+    assert raw.keys() == averaged.keys()
+    assert not torch.equal(raw["1.linear.weight"], averaged["1.linear.weight"])
+    assert model.evaluated_net() is model.average.net
+    assert CatsDogsCNN(**SMALL, average_decay=0).average is None
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        model = CatsDogsCNN(**SMALL, dropout=0.5)
+        trainer(max_epochs=1).fit(model, Pictures(augment=Augment(flip="random", crop_scale=(0.5, 1))))
+        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_the_optimiser_is_the_projects_own_and_spares_norms_and_biases() -> None:
+    model = CatsDogsCNN(**SMALL, weight_decay=0.1)
+    optimizer = model.configure_optimizers()
+    assert isinstance(optimizer, SGD)
+    decayed, spared = optimizer.param_groups
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0
+    assert {p.ndim for p in spared["params"]} == {1}
+
+
+def test_soft_targets_train_too() -> None:
+    model = CatsDogsCNN(**SMALL)
+    runner = trainer(max_epochs=1)
+    runner.fit(model, Pictures(augment=Augment(mixup=0.4, cutmix=1.0)))
+    assert 0 <= runner.callback_metrics["train/error"] <= 1
+
+
+def test_gradients_are_clipped() -> None:
+    largest: list[float] = []
+
+    class Watch(L.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            gradients = [p.grad.flatten() for p in pl_module.net.parameters() if p.grad is not None]
+            largest.append(float(torch.cat(gradients).norm()))
+
+    trainer(max_epochs=1, callbacks=[Watch()]).fit(CatsDogsCNN(**SMALL, clip_gradient=0.01), Pictures())
+    assert len(largest) == 3
+    assert max(largest) <= 0.01 + 1e-6
+
+
+def test_bf16_trains_close_to_float32() -> None:
+    def last_loss(precision: Any) -> float:
+        torch.manual_seed(0)
+        runner = trainer(precision=precision)
+        runner.fit(CatsDogsCNN(**SMALL), Pictures())
+        return runner.callback_metrics["val/loss"].item()
+
+    assert last_loss("bf16-mixed") == pytest.approx(last_loss("32-true"), abs=0.05)
+
+
+def test_a_checkpoint_holds_plain_values_only(tmp_path: Any) -> None:
+    model = CatsDogsCNN(**SMALL)
+    runner = trainer(max_epochs=1)
+    runner.fit(model, Pictures())
+    runner.save_checkpoint(tmp_path / "x.ckpt")
+    loaded = CatsDogsCNN.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
+    assert loaded.hparams["lr"] == 0.05
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name]), name
+
+
+def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
+    x = torch.tensor([0.2, 0.6]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    y = Standardize((0.2, 0.4), (0.5, 0.1))(x)
+    torch.testing.assert_close(y, torch.tensor([0.0, 2.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"warmup": 1.0}, "warmup is a share"),
+        ({"std": (0.0, 1.0, 1.0)}, "std above 0"),
+        ({"widths": (8,), "blocks": (1,)}, "blocks needs one value"),
+        ({"optimizer": "lion"}, "sgd, sgdw, adam, adamw"),
+        ({"schedule": "square"}, "constant, cosine, linear, one_cycle"),
+        ({"label_smoothing": 2.0}, "label_smoothing"),
+        ({"lr": -1.0}, "lr must be"),
+    ],
+)
+def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        CatsDogsCNN(**SMALL | options)
+
+
+def test_a_schedule_needs_an_end() -> None:
+    with pytest.raises(ValueError, match="needs an end"):
+        trainer(max_epochs=-1).fit(CatsDogsCNN(**SMALL), Pictures())
+
+
+def test_the_loss_that_is_validated_has_no_smoothing() -> None:
+    """Otherwise runs with different smoothing could not be compared."""
+    data = Pictures()
+    model = CatsDogsCNN(**SMALL, label_smoothing=0.5, views="one", average_decay=0)
+    runner = trainer(max_epochs=1)
+    runner.fit(model, data)
+    val = data.sets["val"].__getitems__(range(20))
+    batch = Batch(val.pictures.float() / 255, val.targets, val.indices)
+    with torch.no_grad():
+        expected = cross_entropy(model.eval()(batch.pictures), batch.targets)
+    assert runner.callback_metrics["val/loss"].item() == pytest.approx(expected.item(), abs=1e-5)
