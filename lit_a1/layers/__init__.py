@@ -1,0 +1,68 @@
+"""Hand-written layers and losses: nothing here is built on PyTorch's own norms, dropout or losses."""
+
+from math import gcd
+
+from torch import nn
+
+from lit_a1.layers.batch_norm import BatchNorm2d, batch_norm
+from lit_a1.layers.dropout import ChannelDropout, Dropout, StochasticDepth, channel_dropout, dropout, stochastic_depth
+from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
+from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d, layer_norm
+from lit_a1.layers.loss import CrossEntropy, cross_entropy
+from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, initialize_from_data, weight_norm
+
+__all__ = [
+    "NORMS",
+    "BatchNorm2d",
+    "ChannelDropout",
+    "CrossEntropy",
+    "Dropout",
+    "GroupNorm",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LayerNorm2d",
+    "StochasticDepth",
+    "WeightNormConv2d",
+    "WeightNormLinear",
+    "batch_norm",
+    "channel_dropout",
+    "cross_entropy",
+    "dropout",
+    "group_norm",
+    "initialize_from_data",
+    "layer_norm",
+    "make_norm",
+    "stochastic_depth",
+    "weight_norm",
+]
+
+NORMS = ("none", "batch", "layer", "group", "instance", "weight")
+
+
+def make_norm(name: str, channels: int) -> nn.Module:
+    """Build the normalisation that follows a convolution.
+
+    Args:
+        name: "batch", "layer" (`LayerNorm2d`), "group" (8 groups, or as many as divide both 8 and `channels`),
+            "instance", or "none" and "weight" for the identity: weight normalisation is in the convolution itself
+            (`WeightNormConv2d`).
+        channels: Number of channels of the (N, C, H, W) activations.
+
+    Returns:
+        A module that keeps the shape of its input.
+
+    Raises:
+        ValueError: `name` is none of these, or `channels` is not positive.
+    """
+    match name:
+        case "none" | "weight":
+            return nn.Identity()
+        case "batch":
+            return BatchNorm2d(channels)
+        case "layer":
+            return LayerNorm2d(channels)
+        case "group":
+            return GroupNorm(gcd(8, channels), channels)
+        case "instance":
+            return InstanceNorm2d(channels)
+    raise ValueError(f"The norm must be one of {', '.join(NORMS)}, but is {name!r}.")

@@ -1,0 +1,161 @@
+"""Batch normalisation, on one process or synchronised over several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lit_a1.layers.checks import check_channels, check_eps, working_dtype
+from lit_a1.layers.standardize import per_channel, scale_and_shift, standardize
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    sync: bool = False,
+) -> Tensor:
+    r"""Normalise each channel over the batch and space (Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167).
+
+    In training, with $m = NHW$ values a channel,
+
+    $$\mu = \frac1m \sum x, \quad \sigma^2 = \frac1m \sum (x-\mu)^2, \quad
+      y = \gamma \frac{x-\mu}{\sqrt{\sigma^2+\epsilon}} + \beta,$$
+
+    and the running statistics move towards $\mu$ and the unbiased $\frac{m}{m-1}\sigma^2$ by the fraction `momentum`.
+    In evaluation they take the place of $\mu$ and $\sigma^2$. Statistics are taken in two passes (mean, then squared
+    deviations), in float32 for half-precision inputs: $E[x^2]-E[x]^2$ cancels where the mean is large.
+
+    Args:
+        x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
+        running_mean: Shape (C,); updated in place in training, used in evaluation.
+        running_var: Shape (C,); the same for the variance.
+        weight: The scale gamma of shape (C,), or None for 1.
+        bias: The shift beta of shape (C,), or None for 0.
+        training: Whether to use the statistics of the batch and update the running ones.
+        momentum: Weight of the batch in the running statistics.
+        eps: Added to the variance.
+        sync: Whether the batches of all processes of the default process group, which may differ in size, count as
+            one in training. Without such a group, or alone in it, it changes nothing.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Raises:
+        ValueError: `x` does not have the shape (N, C, H, W) with C the number of channels of `running_mean`, or there
+            is a single value a channel in training.
+    """
+    check_channels(x, running_mean.numel())
+    weight, bias = per_channel(weight), per_channel(bias)
+    if not training:
+        mean = running_mean.to(working_dtype(x)).view(1, -1, 1, 1)
+        scale = (running_var.to(mean.dtype) + eps).rsqrt().view_as(mean)
+        scale = scale if weight is None else scale * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
+        return scale_and_shift(x.to(scale.dtype), scale, shift).to(x.dtype)
+    count, average = _count_values(x, sync and _world_size() > 1)
+    y, mean, var = standardize(x, weight, bias, eps, (0, 2, 3), average)
+    unbiased_var = var * (count / (count - 1))
+    running_mean.lerp_(mean.flatten().to(running_mean.dtype), momentum)
+    running_var.lerp_(unbiased_var.flatten().to(running_var.dtype), momentum)
+    return y
+
+
+class BatchNorm2d(nn.Module):
+    r"""Batch normalisation of (N, C, H, W) activations: one mean and one variance a channel, shared by the batch.
+
+    See `batch_norm` for the formula. Parameters and buffers bear the names that `torch.nn.BatchNorm2d` gives them, so
+    state dicts are interchangeable. The other norms of this package take no statistics from other pictures, and so do
+    the same in training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space, `LayerNorm2d` over
+    channels.
+
+    Args:
+        num_features: Number of channels C.
+        eps: Added to the variance.
+        momentum: Weight of the newest batch in the running statistics.
+        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
+        sync: Whether to take the statistics over the batches of all processes, as `torch.nn.SyncBatchNorm` does.
+
+    Raises:
+        ValueError: `num_features` is not positive, `eps` is negative, or `momentum` is outside [0, 1].
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, sync: bool = False
+    ) -> None:
+        super().__init__()
+        if num_features < 1:
+            raise ValueError(f"num_features must be positive, but is {num_features}.")
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must lie in [0, 1], but is {momentum}.")
+        self.num_features = num_features
+        self.eps = check_eps(eps)
+        self.momentum = momentum
+        self.sync = sync
+        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` of shape (N, C, H, W); in training also update the running statistics."""
+        y = batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+            self.sync,
+        )
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        return y
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        affine = self.weight is not None
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}, sync={self.sync}"
+
+
+def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tensor], Tensor]]:
+    """Return the number of values a channel in the whole batch, and what averages this process's means over it."""
+    values = x.numel() / x.shape[1]
+    if values < (1 if sync else 2):
+        raise ValueError(f"Training needs more than one value a channel, but the input has shape {tuple(x.shape)}.")
+    if not sync:
+        return values, _same
+    count = torch.full((1,), values, dtype=working_dtype(x), device=x.device)
+    dist.all_reduce(count)
+    return count, partial(_average_processes, share=values / count)
+
+
+def _world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _average_processes(mean: Tensor, share: Tensor) -> Tensor:
+    """Average over all processes, each weighted by its share of the values."""
+    total = mean * share
+    dist.all_reduce(total)
+    return total
+
+
+def _same(mean: Tensor) -> Tensor:
+    return mean

@@ -1,0 +1,145 @@
+"""Dropout of activations, of feature maps and of residual branches.
+
+All three share one rule: whatever is dropped becomes 0, whatever is kept is divided by 1 - p, so that the expectation
+is unchanged and evaluation needs no correction ("inverted" dropout). They differ in what is dropped together.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.layers.checks import check_probability
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    r"""Drop each value on its own (Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html).
+
+    $$y_i = \frac{b_i x_i}{1-p}, \quad b_i \sim \mathrm{Bernoulli}(1-p).$$
+
+    Args:
+        x: Activations of any shape.
+        p: Probability of dropping.
+        training: Whether to drop at all; if not, `x` itself is returned.
+
+    Returns:
+        A tensor of the shape and dtype of `x`; all zeros where p is 1.
+
+    Raises:
+        ValueError: `p` is outside [0, 1].
+    """
+    return _drop(x, p, training, like=x)
+
+
+def channel_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Drop whole feature maps, each of each picture on its own (Tompson et al., 2015, https://arxiv.org/abs/1411.4280).
+
+    Neighbouring pixels of a map say nearly the same, so dropping single ones, as `dropout` does, removes little.
+
+    Args:
+        x: Activations of shape (N, C, H, W).
+        p: Probability of dropping a map.
+        training: Whether to drop at all.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Raises:
+        ValueError: `p` is outside [0, 1], or `x` does not have four dimensions.
+    """
+    if x.dim() != 4:
+        raise ValueError(f"Expected an input of shape (N, C, H, W), but it has shape {tuple(x.shape)}.")
+    return _drop(x, p, training, like=x[:, :, :1, :1])
+
+
+def stochastic_depth(x: Tensor, p: float, training: bool = True, mode: str = "row") -> Tensor:
+    """Drop a residual branch (Huang et al., 2016, https://arxiv.org/abs/1603.09382): the block becomes the identity.
+
+    Args:
+        x: Output of the branch, of shape (N, ...), before it is added to the shortcut.
+        p: Probability of dropping the branch.
+        training: Whether to drop at all.
+        mode: "row" draws for each sample, "batch" once for all of them.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Raises:
+        ValueError: `p` is outside [0, 1], or `mode` is neither "row" nor "batch".
+    """
+    rows = slice(None) if _check_mode(mode) == "row" else slice(1)
+    return _drop(x, p, training, like=x[(rows, *[slice(1)] * (x.dim() - 1))])
+
+
+class Dropout(nn.Module):
+    """Drops each value with probability `p` in training; see `dropout`.
+
+    Args:
+        p: Probability of dropping.
+
+    Raises:
+        ValueError: `p` is outside [0, 1].
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = check_probability(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, of any shape, with values dropped in training."""
+        return dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        return f"p={self.p}"
+
+
+class ChannelDropout(Dropout):
+    """Drops each feature map of each picture with probability `p` in training; see `channel_dropout`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` of shape (N, C, H, W) with feature maps dropped in training."""
+        return channel_dropout(x, self.p, self.training)
+
+
+class StochasticDepth(Dropout):
+    """Drops the residual branch that it ends, with probability `p` in training; see `stochastic_depth`.
+
+    Used as `shortcut + StochasticDepth(p)(branch(x))`.
+
+    Args:
+        p: Probability of dropping the branch.
+        mode: "row" draws for each sample, "batch" once for all of them.
+
+    Raises:
+        ValueError: `p` is outside [0, 1], or `mode` is neither "row" nor "batch".
+    """
+
+    def __init__(self, p: float = 0.5, mode: str = "row") -> None:
+        super().__init__(p)
+        self.mode = _check_mode(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` of shape (N, ...) with samples dropped in training."""
+        return stochastic_depth(x, self.p, self.training, self.mode)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        return f"p={self.p}, mode={self.mode!r}"
+
+
+def _drop(x: Tensor, p: float, training: bool, like: Tensor) -> Tensor:
+    """Zero `x` with probability `p`, drawing once for each entry of `like`, a part of `x`, and scale the rest."""
+    check_probability(p)
+    if not training or p == 0:
+        return x
+    # Uniform numbers in [0, 1), several times as fast on CPU as `bernoulli_`; in float32, as bfloat16 has too few.
+    kept = torch.empty_like(like, dtype=torch.float32).uniform_() >= p
+    # A plain number, not a tensor in the dtype of `x`: 1 / (1 - p) rounded to bfloat16 would shift the expectation.
+    return x * kept * (1 / (1 - p) if p < 1 else 0)
+
+
+def _check_mode(mode: str) -> str:
+    if mode not in ("row", "batch"):
+        raise ValueError(f"mode must be 'row' or 'batch', but is {mode!r}.")
+    return mode

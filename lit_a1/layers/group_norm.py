@@ -1,0 +1,120 @@
+"""Group normalisation and its limit of one channel a group, instance normalisation."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.layers.checks import check_channels, check_eps
+from lit_a1.layers.standardize import per_channel, standardize
+
+
+def group_norm(
+    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    r"""Normalise groups of channels in each picture (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
+
+    $$y = \gamma_c \frac{x-\mu_{n,g}}{\sqrt{\sigma_{n,g}^2+\epsilon}} + \beta_c,$$
+
+    with $\mu$ and the biased $\sigma^2$ taken over the C/G channels of a group and over space, in two passes and in
+    float32 for half-precision inputs. Scale and shift are per channel, not per group.
+
+    Args:
+        x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
+        num_groups: Number of groups G of neighbouring channels, a divisor of C.
+        weight: The scale gamma of shape (C,), or None for 1.
+        bias: The shift beta of shape (C,), or None for 0.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Raises:
+        ValueError: `x` does not have four dimensions, or its channels cannot be split into `num_groups` groups.
+    """
+    if x.dim() != 4:
+        raise ValueError(f"Expected an input of shape (N, C, H, W), but it has shape {tuple(x.shape)}.")
+    _check_groups(num_groups, x.shape[1])
+    average = partial(_average_groups, num_groups=num_groups)
+    return standardize(x, per_channel(weight), per_channel(bias), eps, (2, 3), average)[0]
+
+
+class GroupNorm(nn.Module):
+    r"""Group normalisation of (N, C, H, W) activations: one mean and one variance a picture and group of channels.
+
+    See `group_norm` for the formula. It does the same in training and evaluation, for any batch size. One group makes
+    it layer normalisation over (C, H, W), C groups make it `InstanceNorm2d`.
+
+    Args:
+        num_groups: Number of groups G.
+        num_channels: Number of channels C, a multiple of G.
+        eps: Added to the variance.
+        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
+
+    Raises:
+        ValueError: `num_groups` does not divide `num_channels`, either is not positive, or `eps` is negative.
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__()
+        _check_groups(num_groups, num_channels)
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = check_eps(eps)
+        self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_channels)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` of shape (N, C, H, W)."""
+        check_channels(x, self.num_channels)
+        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
+
+
+class InstanceNorm2d(GroupNorm):
+    """Instance normalisation: each feature map of each picture has its own mean and variance.
+
+    Ulyanov et al., 2016, https://arxiv.org/abs/1607.08022. It is `GroupNorm` with one channel a group, and removes the
+    contrast of each picture. Unlike `torch.nn.InstanceNorm2d` it learns a scale and a shift by default, so that it can
+    stand where `BatchNorm2d` does.
+
+    Args:
+        num_channels: Number of channels C.
+        eps: Added to the variance.
+        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
+
+    Raises:
+        ValueError: `num_channels` is not positive, or `eps` is negative; in `forward`, a map has a single value.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(num_channels, num_channels, eps, affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` of shape (N, C, H, W) with H x W > 1."""
+        check_channels(x, self.num_channels)
+        if x.shape[2] * x.shape[3] == 1:
+            raise ValueError(f"Each feature map needs more than one value, but the input has shape {tuple(x.shape)}.")
+        return super().forward(x)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        return f"{self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
+
+
+def _average_groups(x: Tensor, num_groups: int) -> Tensor:
+    """Take (N, C, 1, 1) to the means of its groups, each repeated for the channels of the group."""
+    means = x.unflatten(1, (num_groups, -1)).mean(2, keepdim=True)
+    return means.expand(-1, -1, x.shape[1] // num_groups, -1, -1).flatten(1, 2)
+
+
+def _check_groups(num_groups: int, num_channels: int) -> None:
+    if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
+        raise ValueError(
+            f"num_groups must divide the number of channels, but {num_groups} does not divide {num_channels}."
+        )

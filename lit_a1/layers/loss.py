@@ -1,0 +1,109 @@
+"""Cross-entropy from logits, with hard, soft and smoothed targets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.layers.checks import working_dtype
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    r"""Compare logits with targets by the negative log-likelihood of their softmax.
+
+    For the target distribution $q$ of a sample, smoothed by $\alpha$ towards the uniform one (Szegedy et al., 2016,
+    https://arxiv.org/abs/1512.00567),
+
+    $$\ell = -\sum_k \big((1-\alpha) q_k + \tfrac{\alpha}{K}\big) \log p_k, \quad
+      \log p_k = z_k - \max z - \log \sum_j e^{z_j - \max z},$$
+
+    where subtracting the maximum keeps every exponential in (0, 1], so that no logit overflows. The logits go in as the
+    network leaves them: the softmax is in here.
+
+    Args:
+        logits: Scores $z$ of shape (N, K), N and K positive.
+        target: Classes as int64 of shape (N,), where $q$ is one-hot, or distributions $q$ as floats of shape (N, K),
+            which are taken as they are (mixup and cutmix produce them).
+        label_smoothing: The fraction $\alpha$ in [0, 1].
+        reduction: "mean" or "sum" over the batch, or "none" for one loss a sample.
+
+    Returns:
+        A scalar, or shape (N,) for "none". Half-precision logits give a float32 loss.
+
+    Raises:
+        TypeError: `target` holds neither int64 nor floating-point numbers, or the logits are not floating-point.
+        ValueError: A shape, `label_smoothing` or `reduction` is not as above, or a class lies outside [0, K). Classes
+            are checked on the CPU only: looking at them on an accelerator would make the program wait for it.
+    """
+    _check_options(label_smoothing, reduction)
+    _check_tensors(logits, target)
+    logits = logits.to(working_dtype(logits))
+    # The gradient through the maximum is zero, since the loss does not change when all logits move together.
+    shifted = logits - logits.amax(1, keepdim=True).detach()
+    log_p = shifted - shifted.exp().sum(1, keepdim=True).log()
+    soft = target.is_floating_point()
+    loss = -((target * log_p).sum(1) if soft else log_p.gather(1, target.unsqueeze(1)).squeeze(1))
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(1)
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); see `cross_entropy`.
+
+    Args:
+        label_smoothing: Fraction of the uniform distribution mixed into the targets.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: `label_smoothing` is outside [0, 1], or `reduction` is unknown.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__()
+        _check_options(label_smoothing, reduction)
+        self.label_smoothing = label_smoothing
+        self.reduction = reduction
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of `logits` (N, K) against `target` (N,) or (N, K)."""
+        return cross_entropy(logits, target, self.label_smoothing, self.reduction)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
+
+
+def _check_options(label_smoothing: float, reduction: str) -> None:
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], but is {label_smoothing}.")
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(_REDUCTIONS)}, but is {reduction!r}.")
+
+
+def _check_tensors(logits: Tensor, target: Tensor) -> None:
+    if not logits.is_floating_point():
+        raise TypeError(f"Logits must be floating-point numbers, but are {logits.dtype}.")
+    if logits.dim() != 2 or not logits.numel():
+        raise ValueError(f"Logits must have a shape (N, K) without zeros, but have {tuple(logits.shape)}.")
+    if target.is_floating_point():
+        if target.shape != logits.shape:
+            raise ValueError(
+                f"Soft targets must have the shape {tuple(logits.shape)} of the logits, but have {tuple(target.shape)}."
+            )
+        return
+    if target.dtype != torch.int64:
+        raise TypeError(f"Targets must be int64 classes or floating-point distributions, but are {target.dtype}.")
+    samples, classes = logits.shape
+    if target.shape != (samples,):
+        raise ValueError(
+            f"Classes must have the shape ({samples},) for {samples} rows of logits, but have {tuple(target.shape)}."
+        )
+    if target.device.type == "cpu" and not torch.compiler.is_compiling():
+        low, high = (int(bound) for bound in target.aminmax())
+        if low < 0 or high >= classes:
+            raise ValueError(f"Classes must lie in [0, {classes}), but range from {low} to {high}.")

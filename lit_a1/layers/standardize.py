@@ -1,0 +1,126 @@
+"""The arithmetic that batch, layer, group and instance normalisation share, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lit_a1.layers.checks import working_dtype
+
+
+def standardize(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    space: tuple[int, ...],
+    average: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Bring sets of values to mean 0 and variance 1, then scale and shift them.
+
+    $$y = \gamma \frac{x-\mu}{\sqrt{\sigma^2+\epsilon}} + \beta, \quad \mu = E[x], \quad \sigma^2 = E[(x-\mu)^2],$$
+
+    where $E$ averages over a set. The norms differ in their sets alone: each is a slice of `x` along the dimensions
+    `space`, or several that `average` joins. The statistics take two passes, in float32 for half-precision inputs:
+    $E[x^2]-E[x]^2$ would cancel where the mean is large.
+
+    Args:
+        x: Activations of any shape.
+        weight: The scale $\gamma$, constant along `space`, broadcast against `x`; None for 1.
+        bias: The shift $\beta$, of the same shape as `weight`; None for 0.
+        eps: Added to the variance.
+        space: Dimensions to average over first; they are kept, with size 1.
+        average: Takes these means to the mean of each set, broadcast against `x`. It must be linear and self-adjoint,
+            since the backward pass applies it to gradients.
+
+    Returns:
+        $y$ in the shape and dtype of `x`; $\mu$ and $\sigma^2$ as `average` returns them, in float32
+        or float64. Gradients flow through $y$ only.
+    """
+    return _Standardize.apply(x, weight, bias, eps, space, average)
+
+
+class _Standardize(torch.autograd.Function):
+    r"""The derivative of `standardize`.
+
+    With $\hat x = (x-\mu)/\sigma$ and $g = \partial L/\partial y$, the gradients of $\gamma$ and $\beta$ are the sums
+    of $g\hat x$ and $g$ over all values that share them, and
+
+    $$\frac{\partial L}{\partial x} = \frac1\sigma \Big(\gamma g - E[\gamma g] - \hat x \, E[\gamma g \hat x]\Big).$$
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        space: tuple[int, ...],
+        average: Callable[[Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        work = x.to(working_dtype(x))
+        mean = average(_mean(work, space))
+        centred = work - mean if work.dtype == x.dtype else work.sub_(mean)  # where `work` is a copy, in its memory
+        var = average(_mean(centred.square(), space))
+        inv_std = (var + eps).rsqrt()
+        if weight is None:
+            y = scale_and_shift(centred, inv_std, bias)
+        elif space:
+            y = scale_and_shift(centred, inv_std * weight, bias)
+        else:  # the product would be as large as x
+            y = scale_and_shift(centred * inv_std, weight, bias)
+        # Stored in the input's dtype: half the memory under bfloat16, at no more than the input's own rounding.
+        ctx.save_for_backward(centred.to(x.dtype), inv_std, weight)
+        ctx.space, ctx.average = space, average
+        ctx.bias_shape = None if bias is None else bias.shape
+        ctx.mark_non_differentiable(mean, var)
+        return y.to(x.dtype), mean, var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_y: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        centred, inv_std, weight = ctx.saved_tensors
+        grad, centred = grad_y.to(inv_std.dtype), centred.to(inv_std.dtype)
+        mean_grad, mean_product = _mean(grad, ctx.space), _mean(centred * grad, ctx.space).mul_(inv_std)
+        size = grad.numel() // mean_grad.numel()
+        grad_weight, grad_bias = None, None
+        if ctx.bias_shape is not None:
+            grad_bias = mean_grad.sum_to_size(ctx.bias_shape) * size
+        scale = inv_std
+        if weight is not None:
+            grad_weight = mean_product.sum_to_size(weight.shape) * size
+            mean_grad, mean_product = mean_grad * weight, mean_product.mul_(weight)
+            if ctx.space:
+                scale = inv_std * weight
+            else:  # the means are over nothing: this is gamma g itself
+                grad = mean_grad
+        by_centred = -inv_std.square() * ctx.average(mean_product)
+        grad_x = scale_and_shift(centred, by_centred, -inv_std * ctx.average(mean_grad)).addcmul_(grad, scale)
+        return grad_x.to(grad_y.dtype), grad_weight, grad_bias, None, None, None
+
+
+def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
+    """Return `x * scale + shift`, where scale and shift broadcast against `x`."""
+    if shift is None:
+        return x * scale
+    shift = shift.to(x.dtype)
+    innermost = x.stride().index(min(x.stride()))
+    if scale.expand_as(x).stride(innermost) == 0:
+        # The CPU does not vectorise `addcmul` where scale and shift stand still along memory: two passes are faster.
+        return (x * scale).add_(shift)
+    return torch.addcmul(shift, x, scale)
+
+
+def per_channel(parameter: Tensor | None) -> Tensor | None:
+    """View a parameter of shape (C,) as (1, C, 1, 1)."""
+    return None if parameter is None else parameter.view(1, -1, 1, 1)
+
+
+def _mean(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Average over `dims`, if any: to `Tensor.mean`, no dimensions are all of them."""
+    return x.mean(dims, keepdim=True) if dims else x

@@ -1,0 +1,185 @@
+"""Weight normalisation: the length of each unit's weight vector is learnt apart from its direction."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_a1.layers.checks import working_dtype
+
+
+def weight_norm(v: Tensor, g: Tensor) -> Tensor:
+    r"""Return $w = g\, v / \lVert v \rVert$ (Salimans & Kingma, 2016, https://arxiv.org/abs/1602.07868).
+
+    The norm is Euclidean, over all but the first dimension: one for each output channel. It is taken in float32 for
+    half-precision weights.
+
+    Args:
+        v: Directions, of shape (out, ...), none of them zero.
+        g: Lengths, of shape (out, 1, ...) with as many dimensions as `v`.
+
+    Returns:
+        Weights of the shape and dtype of `v`.
+
+    Raises:
+        ValueError: `g` does not have the shape (out, 1, ...).
+    """
+    expected = (v.shape[0], *[1] * (v.dim() - 1))
+    if g.shape != expected:
+        raise ValueError(f"g must have the shape {expected} for v of shape {tuple(v.shape)}, but has {tuple(g.shape)}.")
+    return (v * (g / _norm(v))).to(v.dtype)
+
+
+class _WeightNorm(nn.Module):
+    """What the layers below share: the parameters `weight_v`, `weight_g` and `bias`, and their initialisation."""
+
+    def __init__(self, weight_shape: tuple[int, ...], bias: bool) -> None:
+        super().__init__()
+        if min(weight_shape) < 1:
+            raise ValueError(f"All sizes must be positive, but the weights would have the shape {weight_shape}.")
+        self.weight_v = nn.Parameter(torch.empty(weight_shape))
+        self.weight_g = nn.Parameter(torch.empty(weight_shape[0], *[1] * (len(weight_shape) - 1)))
+        self.bias = nn.Parameter(torch.empty(weight_shape[0])) if bias else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights and `bias` as PyTorch draws those of `nn.Conv2d` and `nn.Linear`."""
+        bound = 1 / math.sqrt(self.weight_v[0].numel())
+        self.weight_v.uniform_(-bound, bound)
+        self.weight_g.copy_(_norm(self.weight_v))
+        if self.bias is not None:
+            self.bias.uniform_(-bound, bound)
+
+    @torch.no_grad()
+    def initialize_from(self, x: Tensor) -> None:
+        r"""Set `weight_g` and `bias` so that each output channel has mean 0 and variance 1 on the batch `x`.
+
+        With $t = v \cdot x / \lVert v \rVert$ (section 3 of the paper): $g = 1/\sigma[t]$, $b = -\mu[t]/\sigma[t]$.
+        Without a bias the mean is left as it is.
+
+        Args:
+            x: Inputs of the shape that `forward` takes, with more than one output value a channel.
+
+        Raises:
+            ValueError: There is a single value a channel.
+        """
+        t = self._transform(x, weight_norm(self.weight_v, torch.ones_like(self.weight_g)), None)
+        t = t.to(working_dtype(t)).movedim(1, 0).flatten(1)
+        if t.shape[1] < 2:
+            raise ValueError(
+                f"Initialisation needs more than one value a channel, but the input has shape {tuple(x.shape)}."
+            )
+        var, mean = torch.var_mean(t, 1, correction=0)
+        inv_std = (var + 1e-8).rsqrt()
+        self.weight_g.copy_(inv_std.view_as(self.weight_g))
+        if self.bias is not None:
+            self.bias.copy_(-mean * inv_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to `x` with the weights that `weight_v` and `weight_g` make."""
+        return self._transform(x, weight_norm(self.weight_v, self.weight_g), self.bias)
+
+    def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+
+class WeightNormConv2d(_WeightNorm):
+    """A convolution with weight normalisation; see `weight_norm`.
+
+    Unlike the other norms of this package it leaves the activations alone, costs next to nothing, and goes in the place
+    of `nn.Conv2d` rather than after it.
+
+    Args:
+        in_channels: Channels of the input (N, in, H, W).
+        out_channels: Channels of the output (N, out, H', W').
+        kernel_size: Height and width of the kernel.
+        stride: Step of the kernel.
+        padding: Zeros added on each side.
+        dilation: Distance between the values that a kernel sees.
+        groups: Number of groups of channels that do not see each other.
+        bias: Whether to learn a shift a channel.
+
+    Raises:
+        ValueError: A size is not positive, or `groups` does not divide both numbers of channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"groups must divide {in_channels} and {out_channels} channels, but is {groups}.")
+        super().__init__((out_channels, in_channels // groups, kernel_size, kernel_size), bias)
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        out_channels, in_channels, kernel_size, _ = self.weight_v.shape
+        return (
+            f"{in_channels * self.groups}, {out_channels}, kernel_size={kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
+        )
+
+
+class WeightNormLinear(_WeightNorm):
+    """A linear layer with weight normalisation; see `weight_norm`.
+
+    Args:
+        in_features: Size of the input (N, in).
+        out_features: Size of the output (N, out).
+        bias: Whether to learn a shift for each output.
+
+    Raises:
+        ValueError: A size is not positive.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__((out_features, in_features), bias)
+
+    def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr."""
+        out_features, in_features = self.weight_v.shape
+        return f"{in_features}, {out_features}, bias={self.bias is not None}"
+
+
+@torch.no_grad()
+def initialize_from_data(model: nn.Module, x: Tensor) -> None:
+    """Initialise every weight-normalised layer of `model` on the batch `x`, each on what the layers before it now give.
+
+    Args:
+        model: A network, best in the mode in which it will be trained.
+        x: A batch of its inputs.
+    """
+
+    def before(layer: _WeightNorm, inputs: tuple[Tensor, ...]) -> None:
+        layer.initialize_from(*inputs)
+
+    hooks = [layer.register_forward_pre_hook(before) for layer in model.modules() if isinstance(layer, _WeightNorm)]
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _norm(v: Tensor) -> Tensor:
+    """Return the Euclidean norm over all but the first dimension, which stay with size 1."""
+    v = v.to(working_dtype(v))
+    return v.square().sum(tuple(range(1, v.dim())), keepdim=True).sqrt()

@@ -1,0 +1,159 @@
+"""What batch norm promises beyond parity: stable statistics, one scale a channel, synchronisation."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import lit_a1
+from lit_a1.layers import BatchNorm2d, batch_norm
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_large_mean(memory_format: torch.memory_format) -> None:
+    x = (torch.randn(16, 3, 12, 12) + 1e4).to(memory_format=memory_format)
+    norm = BatchNorm2d(3, momentum=1.0)
+    y = norm(x)
+    var, mean = torch.var_mean(x.double(), (0, 2, 3))
+    standard = (x.double() - mean.view(-1, 1, 1)) / x.double().std((0, 2, 3), correction=0).view(-1, 1, 1)
+    # Values near 1e4 are themselves 1e-3 apart in float32; E[x^2] - E[x]^2 would be wrong by about 10.
+    torch.testing.assert_close(norm.running_var.double(), var, rtol=1e-4, atol=0)
+    torch.testing.assert_close(norm.running_mean.double(), mean, rtol=1e-7, atol=0)
+    torch.testing.assert_close(y.double(), standard, rtol=0, atol=2e-3)
+    torch.testing.assert_close(norm.eval()(x).double(), standard, rtol=0, atol=1e-2)
+
+
+def test_large_mean_in_half_precision() -> None:
+    x = (torch.randn(16, 3, 12, 12) + 100).bfloat16()
+    norm = BatchNorm2d(3, momentum=1.0)
+    norm(x)
+    torch.testing.assert_close(norm.running_var.double(), x.double().var((0, 2, 3)), rtol=1e-4, atol=0)
+
+
+def test_running_variance_is_unbiased() -> None:
+    x = torch.randn(2, 1, 1, 2)
+    norm = BatchNorm2d(1, momentum=1.0)
+    norm(x)
+    torch.testing.assert_close(norm.running_var, x.var().view(1))  # the square sum over 3, not 4
+    assert not torch.isclose(norm.running_var, x.var(correction=0)).any()
+
+
+def test_running_statistics_move_by_the_momentum() -> None:
+    norm = BatchNorm2d(2, momentum=0.25)
+    x = torch.randn(8, 2, 3, 3) + 5
+    for _ in range(2):
+        norm(x)
+    var, mean = torch.var_mean(x, (0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, (1 - 0.75**2) * mean)
+    torch.testing.assert_close(norm.running_var, 0.75**2 + (1 - 0.75**2) * var)
+    assert norm.num_batches_tracked.item() == 2
+
+
+def test_evaluation_uses_the_running_statistics() -> None:
+    norm = BatchNorm2d(2, eps=0.0).eval()
+    norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
+    norm.running_var.copy_(torch.tensor([4.0, 9.0]))
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([2.0, 3.0]))
+        norm.bias.copy_(torch.tensor([0.0, 1.0]))
+    y = norm(torch.tensor([5.0, 5.0]).view(1, 2, 1, 1))
+    torch.testing.assert_close(y.flatten(), torch.tensor([4.0, 4.0]))
+
+
+def test_one_scale_and_shift_a_channel() -> None:
+    norm = BatchNorm2d(3)
+    assert norm.weight.shape == norm.bias.shape == (3,)
+    x = torch.randn(4, 3, 2, 2)
+    before = norm(x)
+    with torch.no_grad():
+        norm.weight[1], norm.bias[2] = 5.0, 7.0
+    after = norm(x)
+    torch.testing.assert_close(
+        after, before * torch.tensor([1.0, 5, 1]).view(3, 1, 1) + torch.tensor([0.0, 0, 7]).view(3, 1, 1)
+    )
+    norm(x).mul(torch.randn(x.shape)).sum().backward()
+    assert norm.weight.grad.unique().numel() == norm.bias.grad.unique().numel() == 3
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (0, 3, 2, 2)])
+def test_too_few_values(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="Training needs more than one value a channel, but the input has shape"):
+        BatchNorm2d(3)(torch.randn(shape))
+    assert BatchNorm2d(3).eval()(torch.randn(shape)).shape == shape
+
+
+def test_refused_batch_leaves_the_buffers_alone() -> None:
+    norm = BatchNorm2d(3)
+    with pytest.raises(ValueError, match="Expected an input of shape"):
+        norm(torch.randn(2, 3))
+    assert norm.num_batches_tracked.item() == 0
+
+
+def test_frozen_parameters_get_no_gradient() -> None:
+    norm = BatchNorm2d(3).requires_grad_(False)
+    x = torch.randn(4, 3, 2, 2, requires_grad=True)
+    norm(x).mul(torch.randn(x.shape)).sum().backward()
+    assert norm.weight.grad is None
+    assert x.grad is not None
+
+
+def test_function_works_without_parameters() -> None:
+    x, mean, var = torch.randn(4, 3, 2, 2), torch.zeros(3), torch.ones(3)
+    y = batch_norm(x, mean, var, training=True)
+    torch.testing.assert_close(y.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(batch_norm(x, torch.zeros(3), torch.ones(3), eps=0.0), x)
+
+
+def test_sync_equals_one_process_on_the_joined_batch(tmp_path: Path) -> None:
+    sizes = [3, 5]
+    norm = BatchNorm2d(4).double()
+    with torch.no_grad():
+        norm.weight.normal_()
+        norm.bias.normal_()
+    x = 2 * torch.randn(8, 4, 3, 2, dtype=torch.float64) + torch.arange(8.0).view(-1, 1, 1, 1)  # unlike on each rank
+    cotangent = torch.randn_like(x)
+    torch.save({"state": norm.state_dict(), "x": x.split(sizes), "cotangent": cotangent.split(sizes)}, tmp_path / "in")
+
+    root = Path(lit_a1.__file__).parents[1]
+    worker = Path(__file__).with_name("sync_worker.py")
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(worker),
+                str(rank),
+                str(tmp_path / "store"),
+                str(tmp_path / "in"),
+                str(tmp_path / f"{rank}"),
+            ],
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    x.requires_grad_()
+    for _ in range(2):
+        norm.zero_grad()
+        y = norm(x)
+        (gradient,) = torch.autograd.grad(y, x, cotangent, retain_graph=True)
+        y.backward(cotangent)
+    evaluated = norm.eval()(x)
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+
+    ranks = [torch.load(tmp_path / f"{rank}") for rank in range(2)]
+    close = {"rtol": 1e-10, "atol": 1e-12}
+    torch.testing.assert_close(torch.cat([r["y"] for r in ranks]), y.detach(), **close)
+    torch.testing.assert_close(torch.cat([r["x"] for r in ranks]), gradient, **close)
+    torch.testing.assert_close(torch.cat([r["evaluated"] for r in ranks]), evaluated.detach(), **close)
+    for name in ("weight", "bias"):  # local sums, which DDP would average
+        torch.testing.assert_close(ranks[0][name] + ranks[1][name], norm.get_parameter(name).grad, **close)
+    for rank in ranks:
+        torch.testing.assert_close(rank["state"], dict(norm.state_dict()), **close)

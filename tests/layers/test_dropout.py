@@ -1,0 +1,102 @@
+"""The stochastic layers: what they drop, how often, and at what scale."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_a1.layers import ChannelDropout, Dropout, StochasticDepth, dropout, stochastic_depth
+
+SHAPE = (200, 50, 2, 3)
+
+
+def check_rate(kept: Tensor, p: float) -> None:
+    """The number of kept entries is within five standard deviations of its expectation."""
+    deviation = (p * (1 - p) / kept.numel()) ** 0.5
+    assert abs(kept.float().mean().item() - (1 - p)) < 5 * deviation
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_rate_and_scale(p: float, dtype: torch.dtype) -> None:
+    y = Dropout(p)(torch.ones(SHAPE, dtype=dtype))
+    check_rate(y != 0, p)
+    assert torch.equal(y, (y != 0) * torch.tensor(1 / (1 - p)).to(dtype))
+
+
+def test_dropout_draws_each_value_on_its_own() -> None:
+    kept = (Dropout(0.5)(torch.ones(SHAPE)) != 0).float()
+    for dim in range(len(SHAPE)):
+        means = kept.mean([d for d in range(4) if d != dim])
+        assert (means - 0.5).abs().max() < 0.1, dim  # no slice is kept or dropped together
+    neighbours = (kept[..., 1:] == kept[..., :-1]).float().mean()
+    assert abs(neighbours - 0.5) < 0.02
+
+
+def test_channel_dropout_drops_whole_maps_of_single_pictures() -> None:
+    y = ChannelDropout(0.3)(torch.ones(SHAPE))
+    kept = y[:, :, 0, 0] != 0
+    assert torch.equal(y, (kept[:, :, None, None] * torch.tensor(1 / 0.7)).expand(SHAPE))
+    check_rate(kept, 0.3)
+    assert 0 < kept[0].float().mean() < 1
+    assert 0 < kept[:, 0].float().mean() < 1
+
+
+def test_stochastic_depth_drops_whole_samples() -> None:
+    x = torch.ones(2000, 3, 2)
+    y = StochasticDepth(0.3)(x)
+    kept = y[:, 0, 0] != 0
+    assert torch.equal(y, (kept[:, None, None] * torch.tensor(1 / 0.7)).expand(x.shape))
+    check_rate(kept, 0.3)
+
+
+def test_stochastic_depth_can_drop_the_batch() -> None:
+    x = torch.ones(7, 3)
+    kept = torch.tensor([(StochasticDepth(0.3, mode="batch")(x)).unique().tolist() for _ in range(2000)])
+    assert kept.shape == (2000, 1)  # one value in all of the batch
+    check_rate(kept != 0, 0.3)
+    torch.testing.assert_close(kept.max().item(), 1 / 0.7)
+
+
+@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+def test_expectation_and_gradient(layer: type[Dropout]) -> None:
+    x = torch.full(SHAPE, 2.0, requires_grad=True)
+    y = layer(0.25)(x)
+    assert abs(y.mean().item() - 2) < 0.2
+    cotangent = torch.randn(SHAPE)
+    (gradient,) = torch.autograd.grad(y, x, cotangent)
+    torch.testing.assert_close(gradient, cotangent * y.detach() / 2)  # the same mask and scale backwards
+
+
+@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+def test_extreme_probabilities(layer: type[Dropout]) -> None:
+    x = torch.randn(SHAPE, requires_grad=True)
+    assert layer(0.0)(x) is x
+    y = layer(1.0)(x)
+    assert torch.equal(y, torch.zeros(SHAPE))
+    assert torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.zeros(SHAPE))
+
+
+@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+def test_off_in_evaluation_and_without_draws(layer: type[Dropout]) -> None:
+    x, state = torch.randn(SHAPE), torch.get_rng_state()
+    assert layer(0.5).eval()(x) is x
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+def test_follows_the_global_seed(layer: type[Dropout]) -> None:
+    x, draws = torch.ones(SHAPE), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(layer(0.5)(x))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_functions_check_their_arguments() -> None:
+    with pytest.raises(ValueError, match=r"p must lie in \[0, 1\], but is 2"):
+        dropout(torch.ones(3), 2.0, training=False)
+    with pytest.raises(ValueError, match="mode must be 'row' or 'batch'"):
+        stochastic_depth(torch.ones(3), 0.5, mode="")

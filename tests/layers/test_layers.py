@@ -1,0 +1,451 @@
+"""One harness puts every layer through the same trials; what is particular to a layer is tested in its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm as parametrize
+
+from lit_a1 import layers
+
+
+class ChannelsLastLayerNorm(nn.LayerNorm):
+    """The reference for `LayerNorm2d`: PyTorch's layer norm on (N, H, W, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@dataclass
+class Case:
+    """A layer, PyTorch's counterpart (none for the stochastic layers, whose draws differ), and what to expect."""
+
+    name: str
+    ours: Callable[[], nn.Module]
+    theirs: Callable[[], nn.Module] | None
+    shape: tuple[int, ...]
+    parameters: int
+    repr: str
+    out_shape: tuple[int, ...] | None = None
+    trains_differently: bool = False
+    stochastic: bool = False
+
+
+THEIR_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+MAPS = (4, 6, 5, 3)
+CASES = [
+    Case(
+        "batch",
+        lambda: layers.BatchNorm2d(6),
+        lambda: nn.BatchNorm2d(6),
+        MAPS,
+        12,
+        "BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, sync=False)",
+        trains_differently=True,
+    ),
+    Case(
+        "batch-plain",
+        lambda: layers.BatchNorm2d(6, eps=1e-2, momentum=0.3, affine=False, sync=True),
+        lambda: nn.BatchNorm2d(6, eps=1e-2, momentum=0.3, affine=False),
+        MAPS,
+        0,
+        "BatchNorm2d(6, eps=0.01, momentum=0.3, affine=False, sync=True)",
+        trains_differently=True,
+    ),
+    Case(
+        "layer",
+        lambda: layers.LayerNorm(3),
+        lambda: nn.LayerNorm(3),
+        MAPS,
+        6,
+        "LayerNorm((3,), eps=1e-05, affine=True)",
+    ),
+    Case(
+        "layer-two-dimensions",
+        lambda: layers.LayerNorm((5, 3), eps=1e-2),
+        lambda: nn.LayerNorm((5, 3), eps=1e-2),
+        MAPS,
+        30,
+        "LayerNorm((5, 3), eps=0.01, affine=True)",
+    ),
+    Case(
+        "layer-plain",
+        lambda: layers.LayerNorm(7, affine=False),
+        lambda: nn.LayerNorm(7, elementwise_affine=False),
+        (4, 7),
+        0,
+        "LayerNorm((7,), eps=1e-05, affine=False)",
+    ),
+    Case(
+        "layer2d",
+        lambda: layers.LayerNorm2d(6),
+        lambda: ChannelsLastLayerNorm(6, eps=1e-6),
+        MAPS,
+        12,
+        "LayerNorm2d((6,), eps=1e-06, affine=True)",
+    ),
+    Case(
+        "layer2d-plain",
+        lambda: layers.LayerNorm2d(6, eps=1e-2, affine=False),
+        lambda: ChannelsLastLayerNorm(6, eps=1e-2, elementwise_affine=False),
+        MAPS,
+        0,
+        "LayerNorm2d((6,), eps=0.01, affine=False)",
+    ),
+    Case(
+        "group",
+        lambda: layers.GroupNorm(3, 6),
+        lambda: nn.GroupNorm(3, 6),
+        MAPS,
+        12,
+        "GroupNorm(3, 6, eps=1e-05, affine=True)",
+    ),
+    Case(
+        "group-plain",
+        lambda: layers.GroupNorm(1, 6, eps=1e-2, affine=False),
+        lambda: nn.GroupNorm(1, 6, eps=1e-2, affine=False),
+        MAPS,
+        0,
+        "GroupNorm(1, 6, eps=0.01, affine=False)",
+    ),
+    Case(
+        "instance",
+        lambda: layers.InstanceNorm2d(6),
+        lambda: nn.InstanceNorm2d(6, affine=True),
+        MAPS,
+        12,
+        "InstanceNorm2d(6, eps=1e-05, affine=True)",
+    ),
+    Case(
+        "instance-plain",
+        lambda: layers.InstanceNorm2d(6, eps=1e-2, affine=False),
+        lambda: nn.InstanceNorm2d(6, eps=1e-2),
+        MAPS,
+        0,
+        "InstanceNorm2d(6, eps=0.01, affine=False)",
+    ),
+    Case(
+        "weight-conv",
+        lambda: layers.WeightNormConv2d(6, 4, 3, padding=1),
+        lambda: parametrize(nn.Conv2d(6, 4, 3, padding=1)),
+        MAPS,
+        6 * 4 * 9 + 4 + 4,
+        "WeightNormConv2d(6, 4, kernel_size=3, stride=1, padding=1, dilation=1, groups=1, bias=True)",
+        out_shape=(4, 4, 5, 3),
+    ),
+    Case(
+        "weight-conv-options",
+        lambda: layers.WeightNormConv2d(6, 4, 2, stride=2, padding=1, dilation=2, groups=2, bias=False),
+        lambda: parametrize(nn.Conv2d(6, 4, 2, stride=2, padding=1, dilation=2, groups=2, bias=False)),
+        MAPS,
+        3 * 4 * 4 + 4,
+        "WeightNormConv2d(6, 4, kernel_size=2, stride=2, padding=1, dilation=2, groups=2, bias=False)",
+        out_shape=(4, 4, 3, 2),
+    ),
+    Case(
+        "weight-linear",
+        lambda: layers.WeightNormLinear(7, 3),
+        lambda: parametrize(nn.Linear(7, 3)),
+        (4, 7),
+        7 * 3 + 3 + 3,
+        "WeightNormLinear(7, 3, bias=True)",
+        out_shape=(4, 3),
+    ),
+    Case(
+        "dropout",
+        lambda: layers.Dropout(0.4),
+        None,
+        MAPS,
+        0,
+        "Dropout(p=0.4)",
+        trains_differently=True,
+        stochastic=True,
+    ),
+    Case(
+        "channel-dropout",
+        lambda: layers.ChannelDropout(0.4),
+        None,
+        MAPS,
+        0,
+        "ChannelDropout(p=0.4)",
+        trains_differently=True,
+        stochastic=True,
+    ),
+    Case(
+        "stochastic-depth",
+        lambda: layers.StochasticDepth(0.4, mode="batch"),
+        None,
+        MAPS,
+        0,
+        "StochasticDepth(p=0.4, mode='batch')",
+        trains_differently=True,
+        stochastic=True,
+    ),
+]
+every_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+deterministic = [case for case in CASES if not case.stochastic]
+every_deterministic_layer = pytest.mark.parametrize("case", deterministic, ids=lambda case: case.name)
+every_layer_of_maps = pytest.mark.parametrize(
+    "case", [case for case in CASES if case.shape == MAPS], ids=lambda case: case.name
+)
+
+
+def randomize(module: nn.Module) -> None:
+    """Leave no parameter at a value (0 or 1) that would hide a mistake."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter))
+
+
+def build(case: Case, dtype: torch.dtype = torch.float32) -> nn.Module:
+    torch.manual_seed(1)
+    layer = case.ours().to(dtype)
+    randomize(layer)
+    return layer
+
+
+def copy_state(source: nn.Module, target: nn.Module) -> None:
+    """Load our state into PyTorch's layer."""
+    target.load_state_dict({THEIR_NAMES.get(name, name): value for name, value in source.state_dict().items()})
+
+
+def forward_backward(layer: nn.Module, x: Tensor, seed: int = 2) -> dict[str, Tensor]:
+    """Return the output and every gradient for a random cotangent: an all-ones one gives zero through a norm."""
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    torch.manual_seed(seed)
+    y = layer(x)
+    cotangent = torch.empty_like(y).copy_(torch.randn(y.shape, dtype=torch.float64))
+    parameters = dict(layer.named_parameters())
+    gradients = torch.autograd.grad(y, [x, *parameters.values()], cotangent)
+    return {"output": y.detach(), **dict(zip(["input", *parameters], gradients, strict=True))}
+
+
+def assert_close_by_name(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert {THEIR_NAMES.get(name, name) for name in ours} == set(theirs)
+    for name, value in ours.items():
+        expected = theirs[THEIR_NAMES.get(name, name)]
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@every_layer
+def test_shapes_parameters_and_repr(case: Case) -> None:
+    layer = build(case)
+    x = torch.randn(case.shape)
+    for mode in (True, False):
+        assert layer.train(mode)(x).shape == (case.out_shape or case.shape)
+    assert sum(p.numel() for p in layer.parameters()) == case.parameters
+    assert repr(layer) == case.repr
+
+
+@every_layer
+def test_state_dict_round_trip(case: Case) -> None:
+    layer = build(case)
+    layer(torch.randn(case.shape))
+    other = case.ours()
+    other.load_state_dict(layer.state_dict())
+    x = torch.randn(case.shape)
+    torch.testing.assert_close(other.eval()(x), layer.eval()(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("case", [c for c in deterministic if "weight" not in c.name], ids=lambda case: case.name)
+def test_state_dict_of_pytorch(case: Case) -> None:
+    assert case.theirs is not None
+    theirs, ours = case.theirs(), case.ours()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+
+
+@every_deterministic_layer
+def test_parity_with_pytorch(case: Case) -> None:
+    assert case.theirs is not None
+    ours, theirs = build(case, torch.float64), case.theirs().double()
+    copy_state(ours, theirs)
+    for step in range(3):
+        x = 2 * torch.randn(case.shape, dtype=torch.float64) + 3
+        assert_close_by_name(forward_backward(ours, x, seed=step), forward_backward(theirs, x, seed=step))
+    assert_close_by_name(dict(ours.named_buffers()), dict(theirs.named_buffers()))
+    x = torch.randn(case.shape, dtype=torch.float64)
+    assert_close_by_name(forward_backward(ours.eval(), x), forward_backward(theirs.eval(), x))
+
+
+@every_layer
+@pytest.mark.parametrize("training", [True, False])
+def test_gradcheck(case: Case, training: bool) -> None:
+    layer = build(case, torch.float64).train(training)
+    names, values = zip(*layer.named_parameters(), strict=True) if case.parameters else ((), ())
+
+    def function(x: Tensor, *parameters: Tensor) -> Tensor:
+        torch.manual_seed(0)  # the same draws at each evaluation
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+
+    x = torch.randn(2, *case.shape[1:], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(function, (x, *values))
+
+
+@every_layer
+def test_evaluation_is_deterministic(case: Case) -> None:
+    layer, x = build(case), torch.randn(case.shape)
+    trained = layer(x)
+    before = {name: buffer.clone() for name, buffer in layer.named_buffers()}
+    evaluated = layer.eval()(x)
+    torch.testing.assert_close(layer(x), evaluated, rtol=0, atol=0)
+    for name, buffer in layer.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+    assert torch.equal(trained, evaluated) is not case.trains_differently
+    if case.stochastic:
+        assert torch.equal(evaluated, x)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("half_parameters", [True, False])
+def test_half_precision_is_close_to_float32(case: Case, dtype: torch.dtype, half_parameters: bool) -> None:
+    if "weight" in case.name and not half_parameters:
+        pytest.skip("convolutions and linear layers take one dtype")
+    layer = build(case).to(dtype).float()  # parameters that both dtypes can represent
+    x = torch.randn(case.shape).to(dtype)
+    expected = forward_backward(layer, x.float())
+    actual = forward_backward(layer.to(dtype) if half_parameters else layer, x)
+    assert actual["output"].dtype == actual["input"].dtype == dtype
+    tolerance = 16 * torch.finfo(dtype).eps
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            actual[name].float(), value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@every_layer_of_maps
+@pytest.mark.parametrize("training", [True, False])
+def test_channels_last_equals_contiguous(case: Case, training: bool) -> None:
+    layer = build(case).train(training)
+    state = {name: value.clone() for name, value in layer.state_dict().items()}
+    x = torch.randn(case.shape)
+    if case.name == "dropout" and training:
+        pytest.skip("the draws follow the order in memory")
+    expected = forward_backward(layer, x)
+    expected_buffers = [buffer.clone() for buffer in layer.buffers()]
+    layer.load_state_dict(state)
+    actual = forward_backward(layer, x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(list(layer.buffers()), expected_buffers)
+    if "layer" not in case.name or "2d" in case.name:
+        for name in ("output", "input"):
+            assert actual[name].is_contiguous(memory_format=torch.channels_last), name
+    assert expected["output"].is_contiguous()
+
+
+@every_layer
+def test_input_is_left_alone(case: Case) -> None:
+    layer = build(case)
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.randn(case.shape, dtype=dtype)
+        before = x.clone()
+        forward_backward(layer.to(dtype), x)
+        assert torch.equal(x, before)
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # PyTorch's own doing
+@pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[7], CASES[14]], ids=lambda case: case.name)
+def test_compiles_into_one_graph(case: Case) -> None:
+    layer, x = build(case), torch.randn(case.shape).to(memory_format=torch.channels_last)
+    state = {name: value.clone() for name, value in layer.state_dict().items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = forward_backward(layer, x)
+    expected_buffers = [buffer.clone() for buffer in layer.buffers()]
+    layer.load_state_dict(state)
+    torch.compiler.reset()
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = forward_backward(compiled, x)
+    torch.testing.assert_close(list(actual.values()), list(expected.values()))
+    torch.testing.assert_close(list(layer.buffers()), expected_buffers)
+
+
+FOUR = r"Expected an input of shape \(N, (6|C), H, W\), but it has shape \(4, 6, 5\)\."
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.BatchNorm2d(0), "num_features must be positive, but is 0"),
+        (lambda: layers.BatchNorm2d(6, eps=-1.0), "eps must not be negative, but is -1"),
+        (lambda: layers.BatchNorm2d(6, momentum=1.5), r"momentum must lie in \[0, 1\], but is 1.5"),
+        (lambda: layers.LayerNorm(()), r"normalized_shape must hold positive sizes, but is \(\)"),
+        (lambda: layers.LayerNorm((3, 0)), r"normalized_shape must hold positive sizes, but is \(3, 0\)"),
+        (lambda: layers.LayerNorm(3, eps=float("nan")), "eps must not be negative, but is nan"),
+        (lambda: layers.LayerNorm2d(0), "must hold positive sizes"),
+        (lambda: layers.GroupNorm(4, 6), "num_groups must divide the number of channels, but 4 does not divide 6"),
+        (lambda: layers.GroupNorm(0, 6), "num_groups must divide the number of channels"),
+        (lambda: layers.GroupNorm(3, 6, eps=-1.0), "eps must not be negative"),
+        (lambda: layers.InstanceNorm2d(0), "num_groups must divide"),
+        (lambda: layers.WeightNormConv2d(6, 4, 0), r"All sizes must be positive, .* \(4, 6, 0, 0\)"),
+        (lambda: layers.WeightNormConv2d(6, 4, 3, groups=4), "groups must divide 6 and 4 channels, but is 4"),
+        (lambda: layers.WeightNormLinear(0, 4), "All sizes must be positive"),
+        (lambda: layers.Dropout(-0.1), r"p must lie in \[0, 1\], but is -0.1"),
+        (lambda: layers.ChannelDropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
+        (lambda: layers.StochasticDepth(float("nan")), r"p must lie in \[0, 1\], but is nan"),
+        (lambda: layers.StochasticDepth(0.5, mode="column"), "mode must be 'row' or 'batch', but is 'column'"),
+        (lambda: layers.CrossEntropy(label_smoothing=1.5), r"label_smoothing must lie in \[0, 1\], but is 1.5"),
+        (lambda: layers.CrossEntropy(reduction="max"), "reduction must be one of mean, sum, none, but is 'max'"),
+    ],
+)
+def test_bad_arguments(make: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.BatchNorm2d(6),
+        layers.LayerNorm2d(6),
+        layers.GroupNorm(3, 6),
+        layers.InstanceNorm2d(6),
+        layers.ChannelDropout(0.5),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_bad_inputs(layer: nn.Module) -> None:
+    with pytest.raises(ValueError, match=FOUR):
+        layer(torch.randn(4, 6, 5))
+    if not isinstance(layer, layers.ChannelDropout):
+        with pytest.raises(ValueError, match=r"shape \(N, 6, H, W\), but it has shape \(4, 5, 5, 5\)"):
+            layer(torch.randn(4, 5, 5, 5))
+
+
+def test_bad_inputs_of_layer_norm() -> None:
+    with pytest.raises(ValueError, match=r"shape \(\.\.\., 5, 3\), but it has \(4, 3, 5\)"):
+        layers.LayerNorm((5, 3))(torch.randn(4, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("none", nn.Identity),
+        ("weight", nn.Identity),
+        ("batch", layers.BatchNorm2d),
+        ("layer", layers.LayerNorm2d),
+        ("group", layers.GroupNorm),
+        ("instance", layers.InstanceNorm2d),
+    ],
+)
+def test_make_norm(name: str, expected: type[nn.Module]) -> None:
+    norm = layers.make_norm(name, 24)
+    assert type(norm) is expected
+    assert norm(torch.randn(2, 24, 3, 3)).shape == (2, 24, 3, 3)
+    assert name in layers.NORMS
+
+
+def test_make_norm_groups_and_errors() -> None:
+    assert [layers.make_norm("group", c).num_groups for c in (24, 12, 7)] == [8, 4, 1]
+    with pytest.raises(ValueError, match=r"must be one of none, batch, layer, group, instance, weight, but is 'bach'"):
+        layers.make_norm("bach", 24)
+
+
+def test_all_is_complete() -> None:
+    for name in layers.__all__:
+        assert hasattr(layers, name)

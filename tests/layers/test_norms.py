@@ -1,0 +1,72 @@
+"""What the norms without running statistics promise beyond parity: stability, independence, relations to each other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.layers import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d, group_norm, make_norm
+
+NORMS = [LayerNorm2d(8), GroupNorm(4, 8), InstanceNorm2d(8), LayerNorm(16)]
+every_norm = pytest.mark.parametrize("norm", NORMS, ids=lambda norm: type(norm).__name__)
+
+
+@every_norm
+def test_large_mean(norm: nn.Module) -> None:
+    x = torch.randn(4, 8, 16, 16) + 1e4
+    expected = norm.double()(x.double())
+    # Values near 1e4 are themselves 1e-3 apart in float32; E[x^2] - E[x]^2 would be wrong by about 10.
+    torch.testing.assert_close(norm.float()(x).double(), expected, rtol=0, atol=1e-2)
+
+
+@every_norm
+def test_constant_input_is_finite(norm: nn.Module) -> None:
+    x = torch.full((2, 8, 4, 16), 3.0, requires_grad=True)
+    y = norm(x)
+    torch.testing.assert_close(y, torch.zeros_like(y))
+    assert torch.autograd.grad(y, x, torch.randn_like(y))[0].isfinite().all()
+
+
+@every_norm
+def test_samples_do_not_influence_each_other(norm: nn.Module) -> None:
+    x = torch.randn(4, 8, 5, 16)
+    torch.testing.assert_close(norm(x)[:1], norm(x[:1]))
+
+
+def test_statistics_are_of_the_right_sets() -> None:
+    x = 3 * torch.randn(4, 8, 5, 6, dtype=torch.float64) + torch.randn(8, 1, 1, dtype=torch.float64)
+    for norm, dims, view in (
+        (LayerNorm2d(8), (1,), x.shape),
+        (InstanceNorm2d(8), (2, 3), x.shape),
+        (GroupNorm(4, 8), (2, 3, 4), (4, 4, 2, 5, 6)),
+        (LayerNorm((5, 6)), (2, 3), x.shape),
+    ):
+        var, mean = torch.var_mean(norm.double()(x).view(view), dims, correction=0)
+        torch.testing.assert_close(mean, torch.zeros_like(mean))
+        torch.testing.assert_close(var, torch.ones_like(var), rtol=0, atol=1e-4)
+
+
+def test_group_norm_between_its_limits() -> None:
+    x = torch.randn(3, 6, 4, 5)
+    torch.testing.assert_close(group_norm(x, 6), InstanceNorm2d(6)(x))
+    torch.testing.assert_close(group_norm(x, 1), LayerNorm((6, 4, 5))(x))
+
+
+def test_instance_norm_needs_space() -> None:
+    with pytest.raises(ValueError, match=r"more than one value, but the input has shape \(2, 8, 1, 1\)"):
+        InstanceNorm2d(8)(torch.randn(2, 8, 1, 1))
+
+
+def test_group_norm_function_checks_its_arguments() -> None:
+    with pytest.raises(ValueError, match=r"\(N, C, H, W\), but it has shape \(2, 8\)"):
+        group_norm(torch.randn(2, 8), 2)
+    with pytest.raises(ValueError, match="3 does not divide 8"):
+        group_norm(torch.randn(2, 8, 3, 3), 3)
+
+
+def test_second_derivatives_are_refused() -> None:
+    x = torch.randn(2, 8, 3, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(make_norm("group", 8)(x).pow(3).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
