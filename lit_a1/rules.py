@@ -98,7 +98,7 @@ def _check_calls(net: nn.Module, example: torch.Tensor) -> None:
         _CallWatch() as watch,
     ):
         net.train()
-        net(example)
+        net.forward(example)  # not `net(example)`: a compiled network's calls can't be watched
     net.train(training)
     for name, buffer in net.named_buffers():
         buffer.copy_(buffers[name])

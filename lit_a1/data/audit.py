@@ -12,6 +12,7 @@ import numpy as np
 from lit_a1.data.cache import in_threads
 from lit_a1.data.decode import SUFFIXES_OF, Header, decode, read_header
 from lit_a1.data.errors import DataError
+from lit_a1.data.files import write_text
 from lit_a1.data.pictures import copies, pixel_hash
 from lit_a1.data.sheet import Section, Tile, contact_sheet
 from lit_a1.data.sources import Picture, Source
@@ -124,8 +125,7 @@ def save_table(result: Audit, path: Path) -> None:
     writer.writerow(["problem", "group", "name", "part", "label", "detail"])
     for f in result.findings:
         writer.writerow([f.problem, f.group or "", f.name, f.part, f.label, f.detail])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
+    write_text(path, text.getvalue())
 
 
 def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:

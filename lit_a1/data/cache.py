@@ -72,9 +72,19 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
             raise DataError(
                 f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
             ) from error
-        found = _open(folder, wanted, broken)
+        found = _open_again(folder, wanted, broken)
     _report(found.skipped, source, broken)
     return found
+
+
+def _open_again(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
+    """Opens a cache just built; another run that built it too may be putting its own in its place."""
+    for _ in range(20):
+        try:
+            return _open(folder, wanted, broken)
+        except _UnusableError:
+            time.sleep(0.05)
+    return _open(folder, wanted, broken)
 
 
 def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) -> Pictures:
@@ -88,7 +98,7 @@ def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) 
     kept: list[Picture] = []
     skipped: dict[str, str] = {}
     rows = list(_decoded(source, size, broken, kept, skipped))
-    _report(skipped, source, broken)
+    _report(skipped, source, broken, named=len(skipped))
     labels = np.array([picture.label for picture in kept], dtype=np.int64) if source.labelled else None
     return Pictures(np.stack(rows), labels, tuple(picture.name for picture in kept), source.classes, skipped)
 
@@ -229,12 +239,12 @@ def _json_hash(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _listed(skipped: dict[str, str], separator: str) -> str:
-    lines = [f"{name}: {reason}" for name, reason in list(skipped.items())[:NAMED]]
-    return separator.join([*lines, f"and {len(skipped) - NAMED} more"] if len(skipped) > NAMED else lines)
+def _listed(skipped: dict[str, str], separator: str, named: int = NAMED) -> str:
+    lines = [f"{name}: {reason}" for name, reason in list(skipped.items())[:named]]
+    return separator.join([*lines, f"and {len(skipped) - named} more"] if len(skipped) > named else lines)
 
 
-def _report(skipped: dict[str, str], source: Source, broken: Broken) -> None:
+def _report(skipped: dict[str, str], source: Source, broken: Broken, named: int = NAMED) -> None:
     if skipped:
         fate = "left out" if broken == "skip" else "replaced by grey ones"
-        log.warning("Unreadable pictures of %s, %s:\n  %s", source.path, fate, _listed(skipped, "\n  "))
+        log.warning("Unreadable pictures of %s, %s:\n  %s", source.path, fate, _listed(skipped, "\n  ", named))

@@ -1,5 +1,6 @@
 """The LightningDataModule behind every data set: batches cut by index, augmented or resized on the device."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lit_a1.data.augment import Augment, resize, to_float
 from lit_a1.data.batch import Batch
+from lit_a1.data.errors import DataError
 
 
 class PictureSet(Dataset[Batch]):
@@ -73,6 +75,8 @@ class PictureDataModule(L.LightningDataModule):
     """
 
     classes: tuple[str, ...] = ()
+    drawn = False
+    """Whether the pictures are a stand-in, drawn by this project."""
 
     def __init__(
         self,
@@ -97,6 +101,9 @@ class PictureDataModule(L.LightningDataModule):
         self.sets: dict[str, PictureSet] = {}
         self.run_seed = torch.initial_seed()
         self._checkpoint_size: int | None = None
+
+    def locate(self, stage: str) -> None:
+        """Finds what a stage needs, before anything is built on it; `drawn` is settled after it."""
 
     def size_at(self, epoch: int) -> int:
         """Size of the training pictures in an epoch, in pixels."""
@@ -168,12 +175,29 @@ class PictureDataModule(L.LightningDataModule):
     # checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """The size that the checkpoint's weights were trained at, and what its classes are called."""
-        return {"size": self._eval_size(), "classes": list(self.classes)}
+        """The size that the checkpoint's weights were trained at, its classes, and what it was validated on."""
+        return {"size": self._eval_size(), "classes": list(self.classes), "validation": self._validation()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Evaluates at the size that the checkpoint's weights were trained at."""
-        self._checkpoint_size, self.classes = state_dict["size"], tuple(state_dict["classes"])
+        """Evaluates at the size that the checkpoint's weights were trained at.
+
+        Raises:
+            DataError: the data at hand have other classes, or another split, which would validate on pictures that
+                the weights were trained on.
+        """
+        self._checkpoint_size, classes = state_dict["size"], tuple(state_dict["classes"])
+        if {"val", "test"} & self.sets.keys() and self.classes != classes:
+            raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")
+        if "val" in self.sets and state_dict["validation"] != self._validation():
+            raise DataError(
+                "The checkpoint was trained with another split of the pictures (other photos, n_valid or split_seed): "
+                "validating on this one would count pictures that it has learnt."
+            )
+        self.classes = classes
+
+    def _validation(self) -> str:
+        """A hash of which pictures are held out."""
+        return hashlib.sha256(self.sets["val"].index.astype(np.int64).tobytes()).hexdigest()[:16]
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -5,7 +5,6 @@ import hashlib
 import io
 import logging
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.data.errors import DataError
+from lit_a1.data.files import write_text
 from lit_a1.data.pictures import Pictures
 
 COLUMNS = ["name", "label", "part", "group", "reason"]
@@ -52,8 +52,9 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
         test: The test set; pictures that it has too are then neither trained nor validated on.
 
     Raises:
-        ValueError: `pictures` has no labels, or `n_valid` is negative or leaves a class without training pictures.
-        DataError: Every picture of some class is left out.
+        ValueError: `pictures` has no labels.
+        DataError: `n_valid` is negative or leaves a class without training pictures, or every picture of some
+            class is left out.
     """
     labels = _labels(pictures)
     left_out = _left_out(pictures, labels, test)
@@ -64,7 +65,7 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
     quotas = _quotas(sizes, max(n_valid, 0))
     if n_valid < 0 or (quotas >= sizes).any():
         have = ", ".join(f"{count} {name}" for count, name in zip(sizes, pictures.classes, strict=True))
-        raise ValueError(f"n_valid must be 0 or more and leave training pictures of each class ({have}), got {n_valid}")
+        raise DataError(f"n_valid must be 0 or more and leave training pictures of each class ({have}), got {n_valid}.")
 
     def order(block: list[int]) -> bytes:
         return hashlib.sha256(os.fsencode(f"{seed}:{pictures.names[block[0]]}")).digest()
@@ -120,10 +121,7 @@ def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
         label = pictures.classes[labels[index]]
         writer.writerow([pictures.names[index], label, part, group or "", parts.left_out.get(index, "")])
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as temp:
-            (whole := Path(temp, path.name)).write_bytes(os.fsencode(text.getvalue()))
-            whole.replace(path)
+        write_text(path, text.getvalue())
     except OSError as error:
         raise DataError(f"The split {path} cannot be written: {error.strerror}.") from error
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_a1.layers import Dropout, StochasticDepth, WeightNormConv2d, make_norm
+from lit_a1.layers import BatchNorm2d, Dropout, StochasticDepth, WeightNormConv2d, make_norm
 from lit_a1.models.classifier import Classifier
 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
@@ -128,6 +128,7 @@ class CatsDogsCNN(Classifier):
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that a picture skips the last residual block; it grows from 0 with depth.
+        sync_norm: takes batch norm's statistics over the batches of all devices.
         training: everything that `Classifier` takes.
     """
 
@@ -139,7 +140,12 @@ class CatsDogsCNN(Classifier):
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
+        sync_norm: bool = False,
         **training: Any,
     ) -> None:
-        super().__init__(ResidualNet(widths, blocks, 2, norm, dropout, stochastic_depth), **training)
+        net = ResidualNet(widths, blocks, 2, norm, dropout, stochastic_depth)
+        for module in net.modules():
+            if isinstance(module, BatchNorm2d):
+                module.sync = sync_norm
+        super().__init__(net, **training)
         self.save_hyperparameters()

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import lightning as L
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -81,7 +82,7 @@ class Classifier(L.LightningModule):
         views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image) or
             `shift` (these two, and both shifted by two pixels in each direction: ten views).
         channels_last: memory format of the net and the pictures.
-        compile_net: compiles the net with `torch.compile`.
+        compile_net: compiles the net with `torch.compile` for training; the averaged copy is not.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Classifier(L.LightningModule):
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
         self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
         self.views, self.channels_last = views, channels_last
-        self.run_seed = torch.initial_seed()
+        self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict(
             {f"{stage}_{name}": MeanMetric() for stage in ("train", "val", "test") for name in ("loss", "error")}
         )
@@ -159,7 +160,8 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The project's own optimiser over the network's weights, those without decay in a group of their own."""
         optimizer = self._make_optimizer()
-        check_rules(self.net, optimizer)
+        device = next(self.net.parameters()).device
+        check_rules(self.net, optimizer, torch.zeros(2, self.channels, 32, 32, device=device))
         return optimizer
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -180,15 +182,17 @@ class Classifier(L.LightningModule):
         """Lays out the learning rate over the run."""
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
-            raise ValueError("the learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps")
+            raise MisconfigurationException(
+                "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
+            )
         self.schedule = self._make_schedule(int(steps))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
         torch.manual_seed(hash((self.run_seed, self.global_step, self.global_rank)))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of the optimiser; returns the loss."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         set_learning_rate(optimizer.optimizer, self.schedule(self.global_step))
@@ -201,11 +205,11 @@ class Classifier(L.LightningModule):
         if self.average is not None:
             self.average.update(self.net)
 
-        self._measure("train", loss.detach(), logits.detach(), batch.targets)
+        error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
         self.gradient_norm(norm)
         self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
-        return loss
+        return {"loss": loss.detach(), "error": error}
 
     def _clip(self) -> Tensor:
         parameters = list(self.net.parameters())
@@ -213,13 +217,16 @@ class Classifier(L.LightningModule):
 
     # measuring
 
-    def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        """Adds a batch to a stage's loss and error; returns the batch's error."""
         classes = targets if targets.ndim == 1 else targets.argmax(1)
-        for name, value in (("loss", loss), ("error", (logits.argmax(1) != classes).float().mean())):
+        error = (logits.argmax(1) != classes).float().mean()
+        for name, value in (("loss", loss), ("error", error)):
             metric = self.metrics[f"{stage}_{name}"]
             assert isinstance(metric, MeanMetric)
             metric(value, weight=len(classes))
-            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=True)
+            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
+        return error
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to `val/loss` and `val/error`."""
@@ -238,5 +245,5 @@ class Classifier(L.LightningModule):
         return Prediction(batch.indices.cpu(), self(batch.pictures).exp().cpu())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the class, so that loading into another one can be refused in a sentence."""
-        checkpoint["model_class"] = type(self).__qualname__
+        """Names the class and its layers, so that loading into another one can be refused in a sentence."""
+        checkpoint["model_class"], checkpoint["network"] = type(self).__qualname__, repr(self.net)

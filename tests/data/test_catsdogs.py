@@ -1,4 +1,5 @@
 import logging
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,13 +52,14 @@ def test_a_folder_to_label(course_photos: Photos, tmp_path: Path, caplog: pytest
     folder = tmp_path / "holiday"
     folder.mkdir()
     Image.new("L", (90, 30)).save(folder / "cat.png")
-    (folder / "rex.jpg").write_bytes(b"not a photo")
+    for number in range(20):
+        (folder / f"rex{number}.jpg").write_bytes(b"not a photo")
     data = CatsDogsDataModule(predict_dir=str(folder))
     with caplog.at_level(logging.WARNING):
         data.setup("predict")
     assert data.predict_names == ["cat.png"]
     assert data.predict_count is None
-    assert "rex.jpg" in caplog.text
+    assert all(f"rex{number}.jpg" in caplog.text for number in range(20))  # each file, not the first few
 
 
 def test_the_unlabelled_test_set_is_not_tested_on(course_photos: Photos) -> None:
@@ -91,7 +93,7 @@ def test_without_photos_or_network_it_says_so_and_draws(caplog: pytest.LogCaptur
 @pytest.mark.usefixtures("no_network")
 def test_real_never_draws() -> None:
     with pytest.raises(DataError, match=r"trainset\.zip.*cannot be fetched"):
-        CatsDogsDataModule(source="real").prepare_data()
+        CatsDogsDataModule(source="real").setup("fit")
 
 
 def test_drawn_never_looks(course_photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,9 +107,47 @@ def test_drawn_never_looks(course_photos: Photos, monkeypatch: pytest.MonkeyPatc
 def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIT_A1_DATA", "nowhere")
     with pytest.raises(DataError, match="nowhere"):
-        CatsDogsDataModule().prepare_data()
+        CatsDogsDataModule().setup("fit")
     with pytest.raises(DataError, match="no-such-folder"):
         CatsDogsDataModule(source="drawn", predict_dir="no-such-folder").setup("predict")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_folder_of_ones_own_needs_no_other_photos(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 80)).save(tmp_path / "rex.png")
+    data = CatsDogsDataModule(predict_dir=str(tmp_path))
+    data.setup("predict")
+    assert not data.drawn
+    assert data.predict_names == ["rex.png"]
+
+
+def test_numbers_are_ids_only_where_all_names_are_numbers(course_photos: Photos) -> None:
+    root = course_photos(per_class=4)
+    (root / "catsdogs" / "testset.zip").unlink()
+    folder = root / "catsdogs" / "test"
+    folder.mkdir()
+    for name in ("1", "2", "10"):
+        Image.new("RGB", (64, 64)).save(folder / f"{name}.png")
+    data = CatsDogsDataModule()
+    data.setup("predict")
+    assert (data.predict_names, data.predict_count) == (["1", "2", "10"], 3)
+    Image.new("RGB", (64, 64)).save(folder / "rex.png")
+    data = CatsDogsDataModule()
+    data.setup("predict")
+    assert (data.predict_names, data.predict_count) == (["1.png", "2.png", "10.png", "rex.png"], None)
+
+
+def test_an_unreadable_test_picture_is_answered_all_the_same(
+    course_photos: Photos, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = course_photos(per_class=4, test=3)
+    with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "a") as archive:
+        archive.writestr("testset/test/4.jpg", b"torn")
+    data = CatsDogsDataModule()
+    with caplog.at_level(logging.WARNING):
+        data.setup("predict")
+    assert data.predict_names == ["1", "2", "3", "4"]
+    assert "4.jpg" in caplog.text
 
 
 def test_other_sources_are_refused() -> None:

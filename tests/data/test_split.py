@@ -116,7 +116,7 @@ def test_no_validation(crowd):
 
 @pytest.mark.parametrize("n_valid", [-1, 800, 10_000])
 def test_bad_sizes(crowd, n_valid):
-    with pytest.raises(ValueError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
+    with pytest.raises(DataError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
         split(crowd, n_valid, seed=0)
 
 

@@ -1,0 +1,168 @@
+"""The result tables of this repository, generated from recorded runs.
+
+python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv
+python docs/tables.py write                                    # the tables in README.md are written anew
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lit_a1.callbacks.record import RECORD_FILE  # noqa: E402
+from lit_a1.settings import recipe_of  # noqa: E402
+from lit_a1.training import parse  # noqa: E402
+
+RUNS = ROOT / "docs" / "runs.csv"
+README = ROOT / "README.md"
+COLUMNS = (
+    "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
+    "torch", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error",
+)  # fmt: skip
+Row = dict[str, str]
+
+
+def wilson(errors: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """95% interval of an error rate measured on `count` pictures (Wilson 1927)."""
+    centre = (errors + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * sqrt(errors * (1 - errors) / count + z * z / (4 * count * count))
+    return centre - half, centre + half
+
+
+def shipped(config: str) -> dict:
+    """The settings of a YAML in configs/, defaults included, flat."""
+    return recipe_of(parse(["fit", "--config", str(ROOT / "configs" / f"{config}.yaml")]))
+
+
+def fingerprint(settings: dict) -> str:
+    """A short hash of settings: rows of another one were measured before the YAML changed."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def changes(ours: dict, theirs: dict) -> str:
+    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`."""
+    names = sorted(name for name in (ours.keys() | theirs.keys()) - {"seed"} if ours.get(name) != theirs.get(name))
+    return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
+
+
+def row_of(run: Path) -> Row:
+    """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
+    record = json.loads((run / RECORD_FILE).read_text())
+    recipe = shipped(run.parent.name)
+    values = (
+        record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
+        record["seed"], len(record["epochs"]), record["parameters"], record["seconds"], record["peak_memory_gb"],
+        record["machine"], record["versions"]["torch"], record["commit"], record["pictures"]["val"],
+        int(record["best"]["epoch"]) + 1, f"{record['best']['val/error']:.4f}", f"{record['last']['val/error']:.4f}",
+    )  # fmt: skip
+    return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def read_runs() -> list[Row]:
+    """All rows of docs/runs.csv, oldest first."""
+    if not RUNS.exists():
+        return []
+    with RUNS.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def results_table(rows: list[Row]) -> str:
+    """Markdown: one line for each config as it is shipped, over its seeds."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
+            groups[row["config"], row["epochs"], row["parameters"], row["machine"], row["torch"]].append(row)
+    headings = (
+        "recipe",
+        "parameters",
+        "epochs",
+        "time",
+        "peak memory",
+        "accuracy, last epoch",
+        "best epoch",
+        "seeds",
+        "machine",
+    )
+    lines = [markdown(headings), markdown(["---"] * len(headings))]
+    for (config, epochs, parameters, machine, torch), runs in groups.items():
+        minutes = max(float(run["seconds"]) for run in runs) / 60
+        memory = max(float(run["peak_memory_gb"]) for run in runs)
+        seeds = ", ".join(sorted(run["seed"] for run in runs))
+        measured = accuracy(runs, "last_val_error"), accuracy(runs, "best_val_error")
+        size, time = f"{int(parameters):,}", f"{minutes:.1f} min"
+        where = f"{machine}; torch {torch}"
+        lines.append(
+            markdown([f"`configs/{config}.yaml`", size, epochs, time, f"{memory:.2f} GB", *measured, seeds, where])
+        )
+    return "\n".join(lines)
+
+
+def markdown(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def accuracy(runs: list[Row], column: str) -> str:
+    """Mean and standard deviation over seeds, or one run's figure with its 95% interval."""
+    errors = [float(run[column]) for run in runs]
+    if len(errors) > 1:
+        return f"{1 - mean(errors):.2%} ± {stdev(errors):.2%}"
+    low, high = wilson(errors[0], int(runs[0]["val_pictures"]))
+    return f"{1 - errors[0]:.2%} ({1 - high:.1%} to {1 - low:.1%})"
+
+
+def between(text: str, name: str, table: str) -> str:
+    """`text` with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced."""
+    head, start, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, tail = rest.partition(f"<!-- /{name} -->")
+    if not start or not end:
+        raise SystemExit(f"error: README.md has no place for the table {name}: <!-- {name} --> ... <!-- /{name} -->")
+    return f"{head}{start}{table}\n{end}{tail}"
+
+
+def readme() -> str:
+    """README.md with its tables as docs/runs.csv has them."""
+    return between(README.read_text(), "results", results_table(read_runs()))
+
+
+def add(runs: list[Path]) -> Iterator[str]:
+    """Appends the runs that are not there yet; yields what it did."""
+    known = read_runs()
+    for run in runs:
+        row = row_of(run)
+        if row in known:
+            yield f"{run} is there already"
+            continue
+        known.append(row)
+        yield f"{run}: {row['config']}, {row['changes'] or 'as shipped'}, last error {row['last_val_error']}"
+    with RUNS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(known)
+
+
+def main() -> None:
+    """Adds runs, or writes the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("add", help="add runs to docs/runs.csv").add_argument("runs", nargs="+", type=Path)
+    commands.add_parser("write", help="write the tables in README.md")
+    options = parser.parse_args()
+    if options.command == "add":
+        for line in add(options.runs):
+            print(line)
+    else:
+        README.write_text(readme())
+
+
+if __name__ == "__main__":
+    main()

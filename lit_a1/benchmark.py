@@ -1,0 +1,123 @@
+"""`python main.py benchmark`: this code against PyTorch's own, side by side in one run. Ratios, not verdicts."""
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+import yaml
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from lit_a1.environment import machine, versions
+from lit_a1.layers import BatchNorm2d, cross_entropy
+from lit_a1.models.catsdogs import CatsDogsCNN
+from lit_a1.optim import parameter_groups
+
+RECIPE = Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml"
+
+
+class Timing(NamedTuple):
+    """One comparison: median seconds of both sides, and the median of the ratios of the pairs."""
+
+    name: str
+    ours_s: float
+    theirs_s: float
+    ratio: float
+    limit: float | None = None
+
+
+def alternate(
+    name: str, ours: Callable[[], None], theirs: Callable[[], None], pairs: int, limit: float | None
+) -> Timing:
+    """Times two functions by turns, so that a slow moment of the machine hits both.
+
+    The order changes from pair to pair; two pairs are run first and not counted.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for pair in range(pairs + 2):
+        for side in (0, 1) if pair % 2 else (1, 0):
+            start = time.perf_counter()
+            (ours, theirs)[side]()
+            seconds[side].append(time.perf_counter() - start)
+    mine, other = seconds[0][2:], seconds[1][2:]
+    return Timing(name, median(mine), median(other), median(a / b for a, b in zip(mine, other, strict=True)), limit)
+
+
+def with_torch_norms(net: nn.Module) -> nn.Module:
+    """A copy of a network whose hand-written batch norms are torch's, with the same weights."""
+    net = copy.deepcopy(net)
+    for parent in list(net.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BatchNorm2d):
+                norm = nn.BatchNorm2d(child.num_features, child.eps, child.momentum)
+                norm.load_state_dict(child.state_dict())
+                setattr(parent, name, norm)
+    return net
+
+
+def training_step(pairs: int, batch: int, size: int, steps: int = 5) -> Timing:
+    """A training step of the Cats-vs-Dogs network: hand-written norm, loss and SGD against torch's."""
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pictures = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    targets = torch.randint(0, 2, (batch,), device=device)
+    model = CatsDogsCNN(**yaml.safe_load(RECIPE.read_text())["model"]["init_args"])
+    our_net = model.net.to(device)
+    their_net = with_torch_norms(our_net).to(device)
+    our_sgd = model.configure_optimizers()
+    groups = parameter_groups(their_net, model.weight_decay)
+    their_sgd = torch.optim.SGD(groups, lr=model.lr, momentum=model.momentum, nesterov=model.nesterov, foreach=True)
+
+    def run(net: nn.Module, sgd: torch.optim.Optimizer, loss_of: Callable[..., torch.Tensor]) -> Callable[[], None]:
+        def some_steps() -> None:
+            for _ in range(steps):
+                sgd.zero_grad()
+                loss_of(net(pictures), targets, label_smoothing=0.1).backward()
+                sgd.step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        return some_steps
+
+    ours, theirs = run(our_net, our_sgd, cross_entropy), run(their_net, their_sgd, F.cross_entropy)
+    found = alternate(f"training step, {batch} pictures of {size}x{size}", ours, theirs, pairs, 1.15)
+    return found._replace(ours_s=found.ours_s / steps, theirs_s=found.theirs_s / steps)
+
+
+def step(pairs: int) -> list[Timing]:
+    """A training step at the sizes that `configs/catsdogs.yaml` goes through."""
+    return [training_step(pairs, 64, size) for size in (32, 48, 64)]
+
+
+BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"step": step}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs a benchmark, prints its table and writes it as JSON where asked to."""
+    parser = argparse.ArgumentParser("python main.py benchmark", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="what to time (default: everything)")
+    parser.add_argument("--pairs", type=int, default=15, help="alternating pairs that the medians are of (default: 15)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
+    options = parser.parse_args(arguments)
+    if options.pairs < 1:
+        parser.error(f"--pairs must be at least 1; got {options.pairs}")
+    names = [options.name] if options.name else sorted(BENCHMARKS)
+    timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs)]
+
+    table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; torch {versions()['torch']}")
+    for heading in ("", "ours (ms)", "torch (ms)", "ratio", "limit"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for t in timings:
+        limit = "" if t.limit is None else f"{t.limit:.2f}"
+        table.add_row(t.name, f"{t.ours_s * 1e3:.2f}", f"{t.theirs_s * 1e3:.2f}", f"{t.ratio:.3f}", limit)
+    Console(highlight=False, soft_wrap=True).print(table)
+    if options.json:
+        options.json.write_text(json.dumps([timing._asdict() for timing in timings], indent=1) + "\n")

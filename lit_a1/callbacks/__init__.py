@@ -1,0 +1,8 @@
+"""What happens around a run: progress on the terminal, TensorBoard, the record of the run, the submission."""
+
+from lit_a1.callbacks.predictions import PredictionFiles
+from lit_a1.callbacks.progress import ProgressLines
+from lit_a1.callbacks.record import RunRecord
+from lit_a1.callbacks.tensorboard import TensorBoardExtras
+
+__all__ = ["PredictionFiles", "ProgressLines", "RunRecord", "TensorBoardExtras"]

@@ -1,0 +1,99 @@
+"""Writes what `predict` found: a submission, checked before it is written, and the probabilities beside it."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import BasePredictionWriter
+
+from lit_a1.data.errors import DataError
+from lit_a1.data.files import write_text
+
+
+def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], count: int | None) -> None:
+    """Refuses a submission that Kaggle would not take, or would score wrongly.
+
+    Args:
+        rows: (id, label) of each picture, in the order in which they will be written.
+        classes: the labels that there are.
+        count: how many pictures the competition wants, with ids 1..count in numeric order; None if any names will do.
+
+    Raises:
+        DataError: says what is wrong.
+    """
+    if count is not None:
+        if len(rows) != count:
+            raise DataError(f"A submission needs {count} rows, one a test picture; there are {len(rows)}.")
+        for expected, (name, _) in enumerate(rows, start=1):
+            if name != str(expected):
+                raise DataError(
+                    f"A submission's ids run from 1 to {count} in numeric order; row {expected} has id {name!r}."
+                )
+    for name, label in rows:
+        if label not in classes:
+            raise DataError(f"A submission's labels are {' or '.join(classes)}; picture {name} has {label!r}.")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes a CSV whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+class PredictionFiles(BasePredictionWriter):
+    """Writes `submission.csv` (`id,label`) and `submission_probabilities.csv` when predicting ends.
+
+    Args:
+        path: where the submission goes; the probabilities go beside it.
+    """
+
+    def __init__(self, path: str = "submission.csv") -> None:
+        super().__init__(write_interval="epoch")
+        self.path = Path(path)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuses a place that can't be written to before the work is done, not after.
+
+        Raises:
+            DataError: names it.
+        """
+        super().setup(trainer, pl_module, stage)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
+            raise DataError(
+                f"The submission can't be written to {self.path}: it is a folder, or in one that is read-only."
+            )
+
+    def write_on_epoch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
+    ) -> None:
+        """Checks, then writes.
+
+        Raises:
+            DataError: the submission is not what the competition wants.
+        """
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        index = torch.cat([batch.indices for batch in predictions]).numpy()
+        probabilities = torch.cat([batch.probabilities for batch in predictions]).numpy()
+        names = [data.predict_names[i] for i in index]
+        labels = [data.classes[k] for k in probabilities.argmax(1)]
+        rows = list(zip(names, labels, strict=True))
+        check_submission(rows, data.classes, data.predict_count)
+        write_csv(self.path, ("id", "label"), rows)
+        beside = self.path.with_name(f"{self.path.stem}_probabilities.csv")
+        write_csv(
+            beside,
+            ("id", *data.classes),
+            [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)],
+        )
+        counts = ", ".join(f"{int(np.sum(np.array(labels) == name))} {name}" for name in data.classes)
+        print(f"{len(rows)} pictures: {counts}.\nLabels: {self.path}\nProbabilities: {beside}")

@@ -1,0 +1,111 @@
+"""Progress on the terminal: a bar while an epoch runs, a line when it is over."""
+
+import sys
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from torch import Tensor
+from tqdm import tqdm
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss from an hour on."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class ProgressLines(ProgressBar):
+    """One line an epoch (loss, error, rate, speed, time left); on a terminal a bar as well, while the epoch runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._bar: tqdm | None = None
+
+    def disable(self) -> None:
+        """Says nothing (Lightning calls this on all devices but the first)."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Speaks again."""
+        self._enabled = True
+
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        """Prints above the bar."""
+        if self._enabled:
+            tqdm.write(sep.join(map(str, args)), file=sys.stdout)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock that the time left is reckoned by."""
+        self._steps = int(trainer.estimated_stepping_batches)
+        self._first_step, self._started = trainer.global_step, time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Opens the bar."""
+        self._sums: dict[str, Tensor] = {}
+        self._bar = tqdm(
+            total=int(trainer.num_training_batches),
+            desc=self._epoch(trainer),
+            disable=not (self._enabled and sys.stdout.isatty()),
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stdout,
+            bar_format="{desc} {bar} {n_fmt}/{total_fmt}{postfix}",
+        )
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the bar on."""
+        assert self._bar is not None
+        if self._bar.disable:
+            return
+        self._sums = {name: self._sums.get(name, 0) + outputs[name] for name in ("loss", "error")}
+        if batch_idx % 10 == 0:  # reading a value waits for an accelerator
+            loss, error = (float(total) / (batch_idx + 1) for total in self._sums.values())
+            words = f"loss {loss:.3f}  error {error:.1%}  left {self._left(trainer)}"
+            self._bar.set_postfix_str(words, refresh=False)
+        self._bar.update()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes the epoch's line."""
+        assert self._bar is not None
+        self._bar.close()
+        metrics = trainer.callback_metrics
+        parts = [self._epoch(trainer)]
+        parts += [
+            f"{part} loss {metrics[f'{part}/loss']:.4f} error {metrics[f'{part}/error']:6.2%}"
+            for part in ("train", "val")
+            if f"{part}/loss" in metrics
+        ]
+        if "train/pictures_per_second" in metrics:
+            parts.append(f"{metrics['train/pictures_per_second']:.0f} pictures/s")
+        self.print("  ".join([*parts, f"left {self._left(trainer)}"]))
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Leaves the terminal clean."""
+        if self._bar is not None:
+            self._bar.close()
+
+    @staticmethod
+    def _epoch(trainer: L.Trainer) -> str:
+        last = trainer.max_epochs or 0
+        return f"epoch {trainer.current_epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
+
+    def _left(self, trainer: L.Trainer) -> str:
+        done, total = (self._work(trainer, step) for step in (trainer.global_step, self._steps))
+        done_before = self._work(trainer, self._first_step)
+        if done == done_before:
+            return "?"
+        return clock((time.perf_counter() - self._started) / (done - done_before) * (total - done))
+
+    @staticmethod
+    def _work(trainer: L.Trainer, steps: int) -> float:
+        """What that many steps cost: each as many units as its pictures have pixels, where their size changes."""
+        size_at = getattr(getattr(trainer, "datamodule", None), "size_at", lambda epoch: 1)
+        epochs, rest = divmod(steps, int(trainer.num_training_batches))
+        whole = sum(size_at(epoch) ** 2 for epoch in range(epochs)) * int(trainer.num_training_batches)
+        return whole + rest * size_at(epochs) ** 2

@@ -1,0 +1,149 @@
+"""The record of a run: every epoch's figures, what they were measured on, and the words that end a `fit`."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.utils.tensorboard.summary import hparams
+
+from lit_a1.callbacks.progress import clock
+from lit_a1.callbacks.tensorboard import writer_of
+from lit_a1.data.files import write_text
+from lit_a1.environment import commit, machine, peak_memory_gb, versions
+
+RECORD_FILE = "record.json"
+
+
+def _count(loader: Any) -> int:
+    return len(loader.dataset) if loader else 0
+
+
+class RunRecord(Callback):
+    """Keeps the figures of every epoch; writes `record.json` and TensorBoard's hyper-parameters when training ends.
+
+    Args:
+        settings: of the run, flat: `{"model.lr": 0.1, ...}`.
+        command: how a user would type what this run was started with (for the next commands).
+    """
+
+    def __init__(self, settings: dict[str, Any] | None = None, command: str = "") -> None:
+        self.settings = settings or {}
+        self.command = command
+        self.epochs: list[dict[str, float]] = []
+        self.seconds_before = self.memory_before = 0.0
+
+    # what a checkpoint carries, so that a resumed run's record is whole
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epochs so far, seconds spent, largest memory, and the settings that a resumed run must repeat."""
+        return {
+            "epochs": self.epochs,
+            "seconds": self._seconds(),
+            "peak_memory_gb": self._peak_memory_gb(),
+            "settings": self.settings,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a checkpoint's record."""
+        self.epochs, self.seconds_before = list(state_dict["epochs"]), state_dict["seconds"]
+        self.memory_before = state_dict["peak_memory_gb"]
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
+        self._started = time.perf_counter()
+        if self.epochs and trainer.logger is not None:
+            figures = {name: value for name, value in self.epochs[-1].items() if name != "step"}
+            trainer.logger.log_metrics(figures, step=int(self.epochs[-1]["step"]) - 1)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self._started
+
+    def _peak_memory_gb(self) -> float:
+        return max(self.memory_before, peak_memory_gb())
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes the epoch's figures."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+        self.epochs.append({"epoch": trainer.current_epoch, "step": trainer.global_step} | figures)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes the record and says what comes next."""
+        if not trainer.is_global_zero or not self.epochs:
+            return
+        assert isinstance(pl_module.net, nn.Module)
+        best = min(self.epochs, key=lambda row: row.get("val/error", float("inf")))
+        record = {
+            "settings": self.settings,
+            "seed": getattr(pl_module, "run_seed", None),
+            "pictures": {"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
+            "parameters": sum(parameter.numel() for parameter in pl_module.net.parameters()),
+            "seconds": round(self._seconds(), 1),
+            "peak_memory_gb": round(self._peak_memory_gb(), 2),
+            "machine": machine(),
+            "versions": versions(),
+            "commit": commit(),
+            "finished": time.strftime("%Y-%m-%d %H:%M"),
+            "best": best,
+            "last": self.epochs[-1],
+            "epochs": self.epochs,
+        }
+        if isinstance(trainer.logger, TensorBoardLogger):
+            folder = Path(trainer.logger.log_dir)
+            write_text(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+            self._log_hparams(trainer, best)
+        self._say(trainer, record)
+
+    def _log_hparams(self, trainer: L.Trainer, best: dict[str, float]) -> None:
+        writer = writer_of(trainer)
+        if writer is None or not self.settings:
+            return
+        metrics = {
+            f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")
+        }
+        for part in hparams(self.settings, metrics):
+            writer._get_file_writer().add_summary(part)
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, trainer.global_step)
+
+    def _say(self, trainer: L.Trainer, record: dict[str, Any]) -> None:
+        best = record["best"]
+        table = Table(title=f"Best epoch: {int(best['epoch']) + 1} of {len(self.epochs)}", title_justify="left")
+        for heading in ("", "loss", "error", "accuracy"):
+            table.add_column(heading, justify="left" if not heading else "right")
+        for part, words in (("train", "training (augmented, as it ran)"), ("val", "validation")):
+            if f"{part}/error" in best:
+                loss, error = best[f"{part}/loss"], best[f"{part}/error"]
+                table.add_row(words, f"{loss:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
+        console = Console(highlight=False, soft_wrap=True)
+        console.print()
+        console.print(table)
+        console.print(f"Trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB.")
+        paths = [
+            c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor
+        ]
+        if not any(paths):
+            return
+        path = Path(paths[0])
+        path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        console.print(f"Checkpoint: {path}")
+        console.print("\nNext:")
+        for command in ("validate", "predict"):
+            console.print(f"  python main.py {command} {self.command} --ckpt_path {path}")
+        if trainer.logger is not None:
+            console.print(f"  tensorboard --logdir {trainer.logger.save_dir}")
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Says how to go on with a run that was interrupted."""
+        if not isinstance(exception, KeyboardInterrupt) or not trainer.is_global_zero:
+            return
+        if self.epochs:
+            print(f"\nStopped. Go on with: python main.py fit {self.command} --ckpt_path last")
+        else:
+            print("\nStopped before the first epoch had ended: nothing is kept.")

@@ -1,0 +1,64 @@
+"""What TensorBoard shows beside the curves: speed, the first batch, the graph, the hyper-parameters."""
+
+import copy
+import time
+import warnings
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+
+from lit_a1.data.batch import Batch
+
+
+def writer_of(trainer: L.Trainer) -> SummaryWriter | None:
+    """The event-file writer of a trainer that logs to TensorBoard, on its first device; else None."""
+    logger = trainer.logger
+    return logger.experiment if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero else None
+
+
+class TensorBoardExtras(Callback):
+    """Logs pictures per second, the first batch as the network sees it, and the network's graph."""
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the epoch's stopwatch."""
+        self._pictures, self._started = 0, time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Shows the first batch and the graph, once."""
+        if trainer.global_step == 0 and (writer := writer_of(trainer)) is not None:
+            self._show(writer, pl_module, batch)
+            self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Counts pictures; stops the watch after the last batch, before validation begins."""
+        self._pictures += len(batch.pictures) * trainer.world_size
+        if trainer.is_last_batch:
+            if batch.pictures.is_cuda:
+                torch.cuda.synchronize()
+            speed = self._pictures / (time.perf_counter() - self._started)
+            pl_module.log("train/pictures_per_second", speed, on_step=False, on_epoch=True)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Brings what was logged to the disk before a checkpoint is written, which a resumed run starts from."""
+        if (writer := writer_of(trainer)) is not None:
+            writer.flush()
+
+    @staticmethod
+    def _show(writer: SummaryWriter, module: L.LightningModule, batch: Batch) -> None:
+        writer.add_image("first batch", make_grid(batch.pictures[:64].float().clamp(0, 1), nrow=8), 0)
+        # Tracing runs the network: a copy keeps running statistics and random draws as they were.
+        assert isinstance(module.net, nn.Module)
+        net = copy.deepcopy(module.net).cpu().eval()
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes for constants
+            writer.add_graph(net, batch.pictures[:1].detach().float().cpu())

@@ -1,0 +1,65 @@
+"""The command line: `python main.py COMMAND`. What a command needs is imported when it is called."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from lit_a1.data.errors import DataError
+
+COMMANDS = {
+    "fit": "train a network: --config configs/catsdogs.yaml",
+    "validate": "measure a checkpoint on the validation pictures",
+    "test": "measure a checkpoint on labelled test pictures",
+    "predict": "label the test pictures, or --data.predict_dir DIR, into submission.csv",
+    "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
+    "benchmark": "time this code against PyTorch's own, side by side",
+}
+
+
+def usage() -> str:
+    """The text of `--help`: every command with a line."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {words}" for name, words in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: python main.py COMMAND [options]",
+            "",
+            "IFT6135 assignment 1: networks written by hand, on PyTorch Lightning.",
+            "",
+            *lines,
+            "",
+            "python main.py COMMAND --help lists a command's options.",
+        ]
+    )
+
+
+def _command(name: str) -> Callable[[Sequence[str]], None]:
+    if name == "audit":
+        from lit_a1.audit_command import main as command
+    elif name == "benchmark":
+        from lit_a1.benchmark import main as command
+    else:
+        from lit_a1.training import main
+
+        return lambda arguments: main([name, *arguments])
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command.
+
+    Raises:
+        SystemExit: with 0 after help; with a sentence (status 1 or 2) where something was wrong with the input.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        raise SystemExit(0 if arguments else 2)
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", file=sys.stderr)
+        raise SystemExit(2)
+    try:
+        _command(name)(arguments[1:])
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error

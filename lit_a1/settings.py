@@ -1,0 +1,57 @@
+"""What a run is set to: parsed with a sentence for each mistake, flattened, fingerprinted."""
+
+import re
+import sys
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+PARTS = ("model", "data", "trainer")
+NO_PART_OF_THE_RECIPE = ("trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.default_root_dir")
+
+
+class Parser(LightningArgumentParser):
+    """Ends a mistake on the command line or in a YAML in one sentence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Prints the sentence and leaves with status 2."""
+        print(f"error: {concise(message)}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def concise(message: str) -> str:
+    r"""Jsonargparse's message in one line, without the tree of types that a value was tried as.
+
+    >>> concise('Parser key "data": Does not validate against any of the Union subtypes\nSubtypes: [A, None]\n'
+    ...         "Errors:\n  - size must be at least 1\n  - Expected a <class 'NoneType'>\nGiven value type: dict")
+    'data: size must be at least 1'
+    """
+    text = " ".join(line.strip(" -\t") for line in message.splitlines() if line.strip())
+    key = re.match(r'Parser key "([^"]+)": ', text)
+    text = text[key.end() :] if key else text
+    if "Union subtypes" in text:
+        text = text.rpartition("Errors: ")[2]
+        text = re.split(r" Expected a <class 'NoneType'>| Given value type: ", text)[0]
+    return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+    """Nested settings as `{"model.lr": 0.1, ...}`, without those that are None."""
+    result: dict[str, bool | int | float | str] = {}
+    for key, value in settings.items():
+        name = prefix if key == "init_args" else f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, dict) and value:
+            result |= flat(value, name)
+        elif value is not None:
+            result[name] = value if isinstance(value, bool | int | float | str) else str(value)
+    return result
+
+
+def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
+    """All that decides how a run goes, defaults included, but for the seed: model, data and trainer, flat."""
+    whole = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
+    return {name: value for name, value in whole.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}

@@ -1,0 +1,252 @@
+"""`fit`, `validate`, `test` and `predict`: Lightning's command line, with this project's defaults around it."""
+
+import json
+import logging
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.utils.tensorboard import SummaryWriter
+
+from lit_a1.callbacks import PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
+from lit_a1.checkpoints import (
+    CheckpointError,
+    WholeCheckpoints,
+    check_fits,
+    check_resumable,
+    read,
+    resolve,
+    version_of,
+)
+from lit_a1.data.files import write_text
+from lit_a1.data.module import PictureDataModule
+from lit_a1.models import Classifier
+from lit_a1.rules import RuleError
+from lit_a1.settings import Parser, concise, recipe_of
+
+PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
+
+
+class TrainingCLI(LightningCLI):
+    """`LightningCLI` in subclass mode, which finds checkpoints, refuses wrong ones, and keeps runs in their folders."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.checkpoint: Path | None = None
+        self.arguments = list(args)
+        super().__init__(
+            Classifier,
+            PictureDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
+            parser_class=Parser,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=list(args),
+        )
+
+    # parsing
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":
+            parser.add_argument(
+                "--submission", default="submission.csv", help="where the labels go; probabilities beside it"
+            )
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses `args`, also where the process has arguments of its own (Lightning warns of that)."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Keeps Lightning from taking hyper-parameters from the checkpoint: the YAML and the flags say what runs."""
+
+    @property
+    def command(self) -> Namespace:
+        """The settings of the command that was called."""
+        return self.config[self.subcommand]
+
+    # building
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError) as error:
+            self.parser.error(str(error))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
+        if self.command.trainer.get("precision") not in PRECISIONS:
+            self.parser.error(f"trainer.precision must be 32-true or bf16-mixed; got {self.command.trainer.precision}")
+        self.datamodule.locate(self.subcommand)
+        folder, name, options = self._logger_settings()
+        is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
+        if wanted or not is_fit:
+            self.checkpoint = resolve(wanted, Path(folder) / name, resume=is_fit)
+            self._check_checkpoint()
+        if is_fit:
+            kwargs["plugins"] = [WholeCheckpoints()]
+            if self._get(self.config_init, "trainer").get("logger") is not False:
+                kwargs["logger"] = self._logger(folder, name, options)
+        else:
+            self.save_config_callback = None
+            kwargs |= {"logger": False, "enable_checkpointing": False}
+        if self.subcommand == "predict":
+            kwargs |= {"devices": 1, "strategy": "auto"}  # several would shuffle the rows
+        self.trainer_defaults["callbacks"] = self._callbacks()
+        return super().instantiate_trainer(**kwargs)
+
+    def _logger_settings(self) -> tuple[str, str, dict[str, Any]]:
+        """Folder and name of the experiment, and the logger's other settings."""
+        logger = self.command.trainer.get("logger")
+        options: dict[str, Any] = {}
+        if isinstance(logger, Namespace):
+            options = logger.get("init_args", Namespace()).as_dict()
+        if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
+            self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
+        folder, name = options.pop("save_dir", "lightning_logs"), options.pop("name", None) or "unnamed"
+        return str(folder), name + ("-drawn" if self.datamodule.drawn else ""), options
+
+    def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
+        """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
+        if self.checkpoint is not None and self.checkpoint.resolve().is_relative_to(Path(folder, name).resolve()):
+            # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
+            options |= {"version": version_of(self.checkpoint), "purge_step": read(self.checkpoint)["global_step"] - 1}
+        return TensorBoardLogger(folder, **options | {"name": name, "default_hp_metric": False})
+
+    def _callbacks(self) -> list[Callback]:
+        if self.subcommand == "predict":
+            path = Path(self.command.submission)
+            if self.datamodule.drawn:
+                path = path.with_stem(f"{path.stem}-drawn")
+            return [ProgressLines(), PredictionFiles(str(path))]
+        if self.subcommand != "fit":
+            return [ProgressLines()]
+        at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+        return [
+            TensorBoardExtras(),
+            RunRecord(self._settings(), shlex.join(_without_checkpoint(self.arguments[1:]))),
+            ProgressLines(),
+            ModelCheckpoint(filename="best", monitor="val/error", mode="min", **at_epoch_end),
+            ModelCheckpoint(filename="last", **at_epoch_end),
+        ]
+
+    def _settings(self) -> dict[str, Any]:
+        return recipe_of(self.command) | {"seed": self.command.seed_everything}
+
+    def _check_checkpoint(self) -> None:
+        assert self.checkpoint is not None
+        checkpoint = read(self.checkpoint)
+        check_fits(checkpoint, self.model, self.checkpoint)
+        if self.subcommand == "fit":
+            check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, self.checkpoint)
+
+    # around the command
+
+    def _hand_over_checkpoint(self) -> None:
+        """Hands Lightning the checkpoint that was found."""
+        if self.checkpoint is None:
+            return
+        settings = self.config_init[self.subcommand]
+        settings.ckpt_path = str(self.checkpoint)
+        if "verbose" in settings:
+            settings.verbose = False  # `_keep_figures` prints them
+        if self.trainer.is_global_zero:
+            print(f"Checkpoint: {self.checkpoint}")
+
+    before_fit = before_validate = before_test = before_predict = _hand_over_checkpoint
+
+    def _keep_figures(self) -> None:
+        """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""
+        assert self.checkpoint is not None
+        if not self.trainer.is_global_zero:
+            return
+        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        for name, value in figures.items():
+            print(f"{name:12} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
+        if version_of(self.checkpoint) is None:
+            return
+        folder = self.checkpoint.parent.parent
+        text = json.dumps({"checkpoint": self.checkpoint.name, **figures}, indent=1)
+        write_text(folder / f"{self.subcommand}.json", text + "\n")
+        if self.subcommand == "test":
+            with SummaryWriter(folder) as writer:
+                for name, value in figures.items():
+                    writer.add_scalar(name, value, read(self.checkpoint)["global_step"])
+
+    after_validate = after_test = _keep_figures
+
+
+def parse(arguments: Sequence[str]) -> Namespace:
+    """The settings of a command, defaults included, without running it."""
+
+    class Parsing(TrainingCLI):
+        def instantiate_classes(self) -> None:
+            pass
+
+        def _run_subcommand(self, subcommand: str) -> None:
+            pass
+
+    return Parsing(arguments).command
+
+
+def _quieten() -> None:
+    """Leaves the terminal to what a user can use: this project's lines, and warnings that mean something here."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    ours = logging.getLogger("lit_a1")
+    ours.setLevel(logging.INFO)
+    if not ours.handlers:
+        ours.addHandler(logging.StreamHandler())
+    for message in (
+        ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
+        ".*in eval mode at the start of training.*",  # the averaged weights
+        ".*is smaller than the logging interval.*",
+        ".*treespec, LeafSpec.*",  # Lightning's own use of torch
+        ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
+        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a `fit` that its `validate` and `predict` need too."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--ckpt_path":
+            skip = True
+        elif not argument.startswith("--ckpt_path="):
+            kept.append(argument)
+    return kept
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs `fit`, `validate`, `test` or `predict`.
+
+    Args:
+        arguments: the command, then its options.
+
+    Raises:
+        SystemExit: with a sentence, where a checkpoint or a model is refused.
+    """
+    _quieten()
+    try:
+        TrainingCLI(arguments)
+    except (CheckpointError, RuleError, MisconfigurationException, OSError) as error:
+        print(f"error: {concise(str(error))}", file=sys.stderr)
+        raise SystemExit(1) from error

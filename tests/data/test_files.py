@@ -1,0 +1,15 @@
+from pathlib import Path
+
+import pytest
+
+from lit_a1.data.files import replacing, write_text
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.txt"
+    write_text(path, "first\n")
+    with pytest.raises(RuntimeError), replacing(path) as unfinished:  # noqa: PT012
+        unfinished.write_text("half of the sec")
+        raise RuntimeError
+    assert path.read_bytes() == b"first\n"
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,37 @@
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lit_a1.cli import main
+
+
+def test_audit_leaves_a_table_and_a_sheet(
+    course_photos: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = course_photos(per_class=3, test=2)
+    main(["audit"])
+    said = capsys.readouterr().out
+    assert "groups of copies: 0" in said
+    folder = root / "own"
+    for name in ("Cat", "Dog"):
+        (folder / name).mkdir(parents=True)
+        Image.new("L", (64, 64), 9).save(folder / name / "1.png")
+        (folder / name / "2.jpg").write_bytes(b"no photo")
+    main(["audit", "--dir", str(folder), "--out", "found"])
+    with Path("found/audit.csv").open(newline="") as file:
+        problems = [row["problem"] for row in csv.DictReader(file)]
+    assert problems == ["unreadable"] * 2 + ["conflicting labels"] * 2 + ["near-constant"] * 2 + ["greyscale"] * 2
+    with Image.open("found/audit.png") as sheet:
+        assert sheet.width > 500
+    assert "groups of copies with conflicting labels: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_nothing_to_audit(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["audit", "--dir", folder])
+    assert leaving.value.code == 1
+    assert capsys.readouterr().err.startswith("error: There ")

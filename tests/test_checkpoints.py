@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.checkpoints import (
+    CheckpointError,
+    WholeCheckpoints,
+    check_fits,
+    check_resumable,
+    read,
+    resolve,
+    version_of,
+)
+from lit_a1.layers import InstanceNorm2d, LayerNorm2d
+
+
+def put(folder: Path, version: int, name: str) -> Path:
+    path = folder / f"version_{version}" / "checkpoints" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+def test_keywords_mean_the_newest_run_that_has_one(tmp_path: Path) -> None:
+    put(tmp_path, 2, "best.ckpt")
+    newest = put(tmp_path, 10, "best.ckpt")
+    last = put(tmp_path, 9, "last.ckpt")
+    assert resolve(None, tmp_path) == resolve("best", tmp_path) == newest
+    assert resolve("last", tmp_path) == last
+    assert resolve(str(last), tmp_path) == last
+    assert version_of(newest) == 10
+
+
+def test_only_the_newest_run_is_resumed(tmp_path: Path) -> None:
+    put(tmp_path, 1, "last.ckpt")
+    (tmp_path / "version_2").mkdir()
+    assert resolve("last", tmp_path).parts[-3] == "version_1"
+    with pytest.raises(CheckpointError, match=r"newest run, .*version_2, has no last\.ckpt"):
+        resolve("last", tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("wanted", [None, "best", "last", "nowhere.ckpt"])
+def test_a_missing_checkpoint_is_refused(wanted: str | None, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"There is no .*ckpt"):
+        resolve(wanted, tmp_path)
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    torch.save({"model_class": "Linear", "state_dict": nn.Linear(2, 2).state_dict()}, path)
+    whole = path.read_bytes()
+    for content in (b"", b"not a checkpoint", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="can't be read"):
+            read(path)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
+        read(path)
+
+
+class Model(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+class Other(Model):
+    pass
+
+
+def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:
+    model = Model(nn.Linear(2, 2))
+    checkpoint = {"model_class": "Model", "state_dict": model.state_dict(), "network": repr(model.net)}
+    check_fits(checkpoint, Model(nn.Linear(2, 2)), tmp_path)
+    with pytest.raises(CheckpointError, match="of Model; the configuration asks for Other"):
+        check_fits(checkpoint, Other(nn.Linear(2, 2)), tmp_path)
+    with pytest.raises(CheckpointError, match=r"net.weight is \(2, 2\) in the file and \(3, 2\) in the model"):
+        check_fits(checkpoint, Model(nn.Linear(2, 3)), tmp_path)
+    with pytest.raises(CheckpointError, match=r"net.bias is \(2,\) in the file and absent"):
+        check_fits(checkpoint, Model(nn.Linear(2, 2, bias=False)), tmp_path)
+    norm = Model(LayerNorm2d(2))  # weights of the same names and shapes
+    checkpoint = {"model_class": "Model", "state_dict": norm.state_dict(), "network": repr(norm.net)}
+    with pytest.raises(CheckpointError, match=r"LayerNorm2d.* in the file and InstanceNorm2d"):
+        check_fits(checkpoint, Model(InstanceNorm2d(2)), tmp_path)
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+    with pytest.raises(AttributeError):  # a lambda can't be pickled: saving fails half-way
+        WholeCheckpoints().save_checkpoint({"epoch": 2, "broken": lambda: 0}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) -> None:
+    started = {"model.lr": 0.1, "trainer.max_epochs": 4, "seed": 1}
+    checkpoint = {"epoch": 1, "callbacks": {"RunRecord": {"settings": started}}}
+    check_resumable(checkpoint, started, 4, tmp_path)
+    check_resumable(checkpoint, started | {"trainer.max_epochs": 9}, 9, tmp_path)
+    with pytest.raises(CheckpointError, match="over: 2 of 2 epochs are done"):
+        check_resumable(checkpoint, started, 2, tmp_path)
+    with pytest.raises(CheckpointError, match=r"started with model\.lr=0\.1, not 0\.2"):
+        check_resumable(checkpoint, started | {"model.lr": 0.2}, 4, tmp_path)
+    with pytest.raises(CheckpointError, match="started with seed=1, not None"):
+        check_resumable(checkpoint, {"model.lr": 0.1}, 4, tmp_path)

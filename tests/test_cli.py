@@ -1,0 +1,52 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lit_a1 import cli
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def test_help_lists_every_command_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["--help"])
+    assert leaving.value.code == 0
+    said = capsys.readouterr().out
+    for name, words in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(words)}$", said, re.MULTILINE)
+
+
+def test_help_waits_for_no_heavy_import() -> None:
+    code = (
+        "import sys; from lit_a1.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'lightning', 'numpy', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [[], ["tain"]])
+def test_no_command_or_a_wrong_one(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(arguments)
+    assert leaving.value.code == 2
+    said = "".join(capsys.readouterr())
+    assert all(name in said for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([command, "--help"])
+    assert leaving.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+
+
+def test_torchvision_can_be_imported_beside_any_torch() -> None:
+    code = "import lit_a1, torchvision, lightning; from torchvision.utils import make_grid"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=REPOSITORY, check=True)

@@ -1,0 +1,95 @@
+"""What the documents say is what the code does."""
+
+import csv
+import importlib.util
+import json
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lit_a1.cli import COMMANDS, main
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text()
+LINES = re.findall(r"python main\.py ([^\n#`]+)", README)
+
+
+@pytest.fixture
+def tables() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("tables", REPOSITORY / "docs" / "tables.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_are_those_of_the_recorded_runs(tables: ModuleType) -> None:
+    assert tables.readme() == README
+    assert tables.read_runs()
+
+
+@pytest.mark.parametrize("line", sorted({line.strip() for line in LINES if not line.startswith("COMMAND")}))
+def test_every_command_of_the_readme_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    command, *options = shlex.split(line)
+    assert command in COMMANDS
+    with pytest.raises(SystemExit) as leaving:
+        main([command, *options, "--print_config" if "--config" in options else "--help"])
+    assert leaving.value.code == 0
+
+
+def test_the_readme_names_every_command() -> None:
+    table = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", README, re.MULTILINE)
+    assert set(re.findall(r"\w+", " ".join(table))) == set(COMMANDS)
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (REPOSITORY / target).exists(), target
+
+
+def run(folder: Path, tables: ModuleType, **changed: object) -> Path:
+    """A record as `fit` leaves it."""
+    row = {"epoch": 3, "val/error": 0.05}
+    record = {
+        "finished": "2026-01-01 00:00", "seed": 1, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
+        "machine": "m", "versions": {"torch": "2"}, "commit": "c", "pictures": {"train": 1, "val": 2000},
+        "epochs": [row, row], "best": row, "last": row | {"val/error": 0.06},
+        "settings": tables.shipped("catsdogs") | {"seed": 1} | changed,
+    }  # fmt: skip
+    path = folder / "catsdogs" / "version_0"
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "record.json").write_text(json.dumps(record))
+    return path
+
+
+def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
+    path = run(tmp_path, tables)
+    assert len(list(tables.add([path, path]))) == 2
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["changes"] == ""
+    assert (row["best_epoch"], row["best_val_error"], row["last_val_error"]) == ("4", "0.0500", "0.0600")
+    assert "94.00%" in tables.results_table([row])
+    assert "94.00%" not in tables.results_table([row | {"recipe": "another"}])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("model.norm", "group"), ("data.augment.mixup", 0.2), ("trainer.limit_train_batches", 30)]
+)
+def test_a_run_with_a_changed_setting_is_not_the_recipe(
+    name: str, value: object, tables: ModuleType, tmp_path: Path
+) -> None:
+    row = tables.row_of(run(tmp_path, tables, **{name: value}))
+    assert row["changes"] == f"{name.partition('.')[2]}={value}"
+    assert "94.00%" not in tables.results_table([row])
+
+
+def test_wilsons_interval(tables: ModuleType) -> None:
+    low, high = tables.wilson(0.05, 2000)  # by Wilson's formula, as R's prop.test(100, 2000, correct = FALSE) has it
+    assert (low, high) == pytest.approx((0.04128, 0.06044), abs=1e-5)

@@ -1,0 +1,389 @@
+"""From the command line to the files it leaves behind, on small pictures."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_a1.cli import main
+from lit_a1.data.errors import DataError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIG = str(REPOSITORY / "configs" / "catsdogs.yaml")
+SMALL = [
+    "--config", CONFIG, "--trainer.accelerator", "cpu", "--model.widths", "[8,16]", "--model.blocks", "[1]",
+    "--data.batch_size", "8", "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}",
+    "--trainer.log_every_n_steps", "1",
+]  # fmt: skip
+Photos = Callable[..., Path]
+
+
+def fit(*flags: str, epochs: int = 2) -> Path:
+    main(["fit", *SMALL, "--trainer.max_epochs", str(epochs), *flags])
+    return max(Path("lightning_logs/catsdogs").iterdir())
+
+
+def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(run))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def table(name: str) -> list[dict[str, str]]:
+    with Path(name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(path: Path) -> torch.Tensor:
+    state = torch.load(path, weights_only=True)["state_dict"]
+    return torch.cat(
+        [tensor.flatten().double() for name, tensor in state.items() if name.startswith(("net", "average"))]
+    )
+
+
+def test_fit_leaves_what_it_promises(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    course_photos()
+    run = fit()
+    assert run.name == "version_0"
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"]["widths"] == [8, 16]
+
+    logged = scalars(run)
+    steps = 64 // 8
+    for tag in (
+        "train/loss",
+        "train/error",
+        "val/loss",
+        "val/error",
+        "train/gradient_norm",
+        "train/pictures_per_second",
+    ):
+        assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1], tag
+    assert len(logged["train/learning_rate"]) == 2 * steps
+    assert "hp_metric" not in logged
+
+    record = json.loads((run / "record.json").read_text())
+    for tag in ("train/loss", "val/loss", "val/error"):
+        assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
+    best = min(record["epochs"], key=lambda row: row["val/error"])
+    assert record["best"] == best
+    assert logged["best/error"][0][1] == pytest.approx(best["val/error"])
+    assert record["seed"] == 0
+    assert record["machine"]
+    assert record["seconds"] > 0
+
+    events = EventAccumulator(str(run))
+    events.Reload()
+    assert events.Tags()["images"] == ["first batch"]
+    assert events.Tags()["graph"]
+    said = capsys.readouterr().out
+    assert f"{best['val/error']:.2%}" in said
+    assert "checkpoints/best.ckpt" in said
+    assert "python main.py predict --config" in said
+    assert "tensorboard --logdir lightning_logs" in said
+
+
+def test_a_second_run_has_a_folder_of_its_own(course_photos: Photos) -> None:
+    course_photos()
+    assert fit(epochs=1).name == "version_0"
+    assert fit(epochs=1).name == "version_1"
+
+
+def test_validate_repeats_the_figures_of_the_best_epoch(
+    course_photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the size that the epoch was trained at, with the averaged weights: both travel in the checkpoint."""
+    course_photos()
+    run = fit("--model.lr", "0.001")  # little is learnt, so that neither epoch is perfect
+    record = json.loads((run / "record.json").read_text())
+    for name in ("best", "last"):
+        main(["validate", *SMALL, "--ckpt_path", name])
+        figures = json.loads((run / "validate.json").read_text())
+        for tag in ("val/loss", "val/error"):
+            assert figures[tag] == pytest.approx(record[name][tag], rel=1e-5), (name, tag)
+    assert "right)" in capsys.readouterr().out
+    assert not Path("config.yaml").exists()
+    assert {path.name for path in Path("lightning_logs/catsdogs").iterdir()} == {"version_0"}
+
+
+def test_test_logs_beside_the_run(course_photos: Photos, tmp_path: Path) -> None:
+    course_photos()
+    run = fit(epochs=1)
+    for label, name in enumerate(("cat", "dog")):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(np.full((64, 64, 3), 60 * label + number, np.uint8)).save(
+                tmp_path / f"mine/{name}/{number}.png"
+            )
+    main(["test", *SMALL, "--data.test_dir", str(tmp_path / "mine")])
+    figures = json.loads((run / "test.json").read_text())
+    assert scalars(run)["test/error"] == [(8, pytest.approx(figures["test/error"]))]
+
+
+@pytest.fixture
+def small_competition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
+
+
+@pytest.mark.usefixtures("small_competition")
+def test_predict_writes_a_submission_in_numeric_order(course_photos: Photos) -> None:
+    course_photos(test=12)
+    fit("--model.lr", "0.02", epochs=6)
+    main(["predict", *SMALL])
+    rows = table("submission.csv")
+    assert list(rows[0]) == ["id", "label"]
+    assert [row["id"] for row in rows] == [str(number) for number in range(1, 13)]
+    # the pictures' own labels, not those of the validation set: odd numbers are dogs (and easy)
+    assert [row["label"] for row in rows] == ["Dog" if number % 2 else "Cat" for number in range(1, 13)]
+    probabilities = table("submission_probabilities.csv")
+    assert list(probabilities[0]) == ["id", "Cat", "Dog"]
+    for both, row in zip(probabilities, rows, strict=True):
+        assert float(both["Cat"]) + float(both["Dog"]) == pytest.approx(1, abs=2e-6)
+        assert (float(both["Dog"]) > 0.5) == (row["label"] == "Dog")
+    first = Path("submission.csv").read_bytes()
+    main(["predict", *SMALL, "--submission", "again.csv"])
+    assert Path("again.csv").read_bytes() == first
+
+
+def test_a_submission_of_another_length_is_not_written(
+    course_photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course_photos(test=12)
+    fit(epochs=1)
+    with pytest.raises(SystemExit) as leaving:
+        main(["predict", *SMALL])
+    assert leaving.value.code == 1
+    assert "needs 4999 rows, one a test picture; there are 12" in capsys.readouterr().err
+    assert not Path("submission.csv").exists()
+
+
+def test_predict_labels_any_folder_and_goes_on_after_a_broken_file(
+    course_photos: Photos, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    course_photos()
+    fit(epochs=1)
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    Image.new("RGB", (200, 90), "red").save(folder / "rex.jpg")
+    (folder / "torn.jpg").write_bytes((folder / "rex.jpg").read_bytes()[:200])
+    main(["predict", *SMALL, "--data.predict_dir", str(folder)])
+    assert [row["id"] for row in table("submission.csv")] == ["rex.jpg"]
+    assert "torn.jpg" in caplog.text
+
+
+def test_a_terminal_gets_a_bar(
+    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    course_photos()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    fit()
+    said = capfd.readouterr().out
+    assert re.search(r"epoch 1/2 .*\d+/8, loss 0\.\d+  error +\d+\.\d%  left", said)
+
+
+def test_a_run_without_a_logger(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    course_photos()
+    main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.logger", "false"])
+    said = capsys.readouterr().out
+    assert "checkpoints/best.ckpt" in said
+    assert "tensorboard" not in said
+
+
+def test_without_photos_everything_goes_on_with_drawn_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise DataError("The server cannot be reached.")
+
+    monkeypatch.setattr("lit_a1.data.catsdogs.fetch", refuse)
+    main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
+    assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]
+    main(["validate", *SMALL])
+    main(["test", *SMALL])
+    main(["predict", *SMALL])
+    assert not Path("submission.csv").exists()
+    assert len(table("submission-drawn.csv")) == 500
+
+
+def test_two_devices_train_one_network(course_photos: Photos) -> None:
+    """Both end with the same weights (Lightning checks nothing), statistics over both batches, one record."""
+    course_photos()
+    flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
+    run = run_in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
+    said = run.communicate(timeout=200)[0]
+    assert run.returncode == 0, said
+    record = json.loads(Path("lightning_logs/catsdogs/version_0/record.json").read_text())
+    assert record["last"]["step"] == 4  # 64 pictures, 8 on each device
+    assert [path.name for path in Path("lightning_logs/catsdogs").iterdir()] == ["version_0"]
+
+
+# killed and resumed
+
+
+def run_in_background(*arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "main.py"), *arguments], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning")
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(course_photos: Photos) -> None:
+    course_photos()
+    flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
+    whole = run_in_background("fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole")
+    said = whole.communicate(timeout=120)[0]
+    assert whole.returncode == 0, said
+
+    killed = run_in_background("fit", *SMALL, *flags)
+    last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
+    deadline = time.monotonic() + 120
+    while not last.exists():
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    done = torch.load(last, weights_only=True)["global_step"]
+    assert done < 4 * 8, "killed too late to prove anything"
+
+    resumed = run_in_background("fit", *SMALL, *flags, "--ckpt_path", "last")
+    said = resumed.communicate(timeout=120)[0]
+    assert resumed.returncode == 0, said
+    for name in ("last", "best"):
+        expected = Path(f"lightning_logs/whole/version_0/checkpoints/{name}.ckpt")
+        assert torch.equal(weights(last.with_name(f"{name}.ckpt")), weights(expected)), name
+    assert [path.name for path in Path("lightning_logs/catsdogs").iterdir()] == ["version_0"]
+
+    figures = [
+        json.loads((Path("lightning_logs") / name / "version_0/record.json").read_text())
+        for name in ("catsdogs", "whole")
+    ]
+    for row, expected in zip(figures[0]["epochs"], figures[1]["epochs"], strict=True):
+        for record in (row, expected):
+            record.pop("train/pictures_per_second")
+        assert row == expected
+    ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("catsdogs", "whole"))
+    for tag in ("train/loss", "val/loss", "train/learning_rate"):
+        assert ours[tag] == theirs[tag], tag
+
+
+def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    course_photos()
+    run = fit("--model.lr", "0.01", epochs=1)
+    before = (run / "config.yaml").read_text()
+    wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
+    assert "started with model.lr=0.01, not " in refusal(capsys, *wanted, "2")
+    assert "over: 1 of 1 epochs" in refusal(capsys, *wanted, "1", "--model.lr", "0.01")
+    assert (run / "config.yaml").read_text() == before
+
+
+# what is refused, in one sentence
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as leaving:
+        main(list(arguments))
+    assert leaving.value.code not in (0, None)
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith("error: "), said
+    assert len(said[-1]) < 400, said[-1]
+    return said[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model.learning_rate", "0.1"], "learning_rate"),
+        (["--model.lr", "fast"], "lr"),
+        (["--model.lr", "-1"], r"lr must be in \[0, inf\), got -1"),
+        (["--model.optimizer", "lion"], "optimizer.*lion"),
+        (["--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
+        (["--data.augment.flip", "sideways"], "flip"),
+        (["--trainer.max_epoch", "3"], "max_epoch"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--data.n_valid", "2000"], r"n_valid must .* training pictures of each class \(40 Cat, 40 Dog\)"),
+        (["--data.augment.shift", "99"], "augment.shift must be at most decode_size"),
+        (["--data.decode_size", "0"], "decode_size must be at least 8"),
+        (["--trainer.precision", "16-mixed"], "precision must be 32-true or bf16-mixed"),
+        (["--trainer.max_epochs", "-1"], "needs an end"),
+        (["--trainer.gradient_clip_val", "1"], "gradient"),
+        (["--trainer.logger", "CSVLogger"], "TensorBoardLogger"),
+        (["--ckpt_path", "last"], "There is no last.ckpt in any run under lightning_logs/catsdogs"),
+    ],
+)
+def test_wrong_settings(
+    flags: list[str], words: str, course_photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course_photos()
+    assert re.search(words, refusal(capsys, "fit", *SMALL, *flags))
+    assert not list(Path().glob("lightning_logs/*/*/checkpoints"))
+
+
+def test_a_key_that_does_not_exist_in_a_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(Path(CONFIG).read_text())
+    settings["model"]["init_args"]["momentun"] = 0.9
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings))
+    assert "momentun" in refusal(capsys, "fit", "--config", str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize("command", ["validate", "predict"])
+def test_untrained_weights_are_never_measured(
+    command: str, course_photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course_photos()
+    assert "There is no best.ckpt" in refusal(capsys, command, *SMALL)
+
+
+def test_a_checkpoint_of_another_network(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    course_photos()
+    run = fit(epochs=1)
+    said = refusal(capsys, "validate", *SMALL, "--model.widths", "[8,24]")
+    assert "other hyper-parameters" in said
+    assert "other layers" in refusal(capsys, "validate", *SMALL, "--model.dropout", "0.5")
+    assert "another split" in refusal(capsys, "validate", *SMALL, "--data.split_seed", "1")
+    (run / "checkpoints" / "best.ckpt").write_bytes(b"torn")
+    assert "can't be read as a checkpoint" in refusal(capsys, "validate", *SMALL)
+
+
+# the shipped settings
+
+
+@pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
+@pytest.mark.parametrize("config", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_yaml_runs(config: Path) -> None:
+    main(
+        [
+            "fit",
+            "--config",
+            str(config),
+            "--data.source",
+            "drawn",
+            "--trainer.fast_dev_run",
+            "true",
+            "--trainer.accelerator",
+            "cpu",
+        ]
+    )
+
+
+@pytest.mark.parametrize("config", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_yaml_tells_its_command(config: Path) -> None:
+    assert f"python main.py fit --config configs/{config.name}" in config.read_text()
+
+
+def test_a_run_on_drawn_pictures_has_another_name() -> None:
+    main(["fit", *SMALL, "--data.source", "drawn", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
+    assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]
