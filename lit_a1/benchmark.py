@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from lit_a1.environment import machine, versions
+from lit_a1.environment import keep_freed_memory, machine, versions
 from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.optim import parameter_groups
@@ -69,7 +69,7 @@ def training_step(pairs: int, batch: int, size: int, steps: int = 5) -> Timing:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pictures = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(0, 2, (batch,), device=device)
-    model = CatsDogsCNN(**yaml.safe_load(RECIPE.read_text())["model"]["init_args"])
+    model = CatsDogsCNN(**_recipe("model"))
     our_net = model.net.to(device)
     their_net = with_torch_norms(our_net).to(device)
     our_sgd = model.configure_optimizers()
@@ -94,7 +94,12 @@ def training_step(pairs: int, batch: int, size: int, steps: int = 5) -> Timing:
 
 def step(pairs: int) -> list[Timing]:
     """A training step at the sizes that `configs/catsdogs.yaml` goes through."""
-    return [training_step(pairs, 64, size) for size in (32, 48, 64)]
+    data = _recipe("data")
+    return [training_step(pairs, data["batch_size"], size) for size in data["size_schedule"].values()]
+
+
+def _recipe(part: str) -> dict[str, Any]:
+    return yaml.safe_load(RECIPE.read_text())[part]["init_args"]
 
 
 BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"step": step}
@@ -109,6 +114,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if options.pairs < 1:
         parser.error(f"--pairs must be at least 1; got {options.pairs}")
+    keep_freed_memory()
     names = [options.name] if options.name else sorted(BENCHMARKS)
     timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs)]
 

@@ -1,5 +1,6 @@
 """What a figure was measured on: machine, versions, commit."""
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -48,6 +49,19 @@ def commit() -> str:
         return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc keep the memory of freed tensors for the next ones, instead of handing it back to the system.
+
+    A training step frees and takes again the same large blocks; fetched anew from the system each time, page by page,
+    they cost a CPU several percent of the step. Elsewhere than under glibc this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    for parameter in (trim_threshold, mmap_threshold):
+        ctypes.CDLL(None).mallopt(parameter, 1 << 30)
 
 
 def peak_memory_gb() -> float:

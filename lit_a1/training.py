@@ -29,6 +29,7 @@ from lit_a1.checkpoints import (
 )
 from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
+from lit_a1.environment import keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.rules import RuleError
 from lit_a1.settings import Parser, concise, recipe_of
@@ -245,6 +246,7 @@ def main(arguments: Sequence[str]) -> None:
         SystemExit: with a sentence, where a checkpoint or a model is refused.
     """
     _quieten()
+    keep_freed_memory()
     try:
         TrainingCLI(arguments)
     except (CheckpointError, RuleError, MisconfigurationException, OSError) as error:

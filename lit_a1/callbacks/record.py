@@ -57,7 +57,7 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
-        self._started = time.perf_counter()
+        self._started, self._commit = time.perf_counter(), commit()  # the code that runs: files may change meanwhile
         if self.epochs and trainer.logger is not None:
             figures = {name: value for name, value in self.epochs[-1].items() if name != "step"}
             trainer.logger.log_metrics(figures, step=int(self.epochs[-1]["step"]) - 1)
@@ -88,7 +88,7 @@ class RunRecord(Callback):
             "peak_memory_gb": round(self._peak_memory_gb(), 2),
             "machine": machine(),
             "versions": versions(),
-            "commit": commit(),
+            "commit": self._commit,
             "finished": time.strftime("%Y-%m-%d %H:%M"),
             "best": best,
             "last": self.epochs[-1],

@@ -206,9 +206,11 @@ class Classifier(L.LightningModule):
             self.average.update(self.net)
 
         error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
-        self.gradient_norm(norm)
-        self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
-        self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
+        self.gradient_norm.update(norm)
+        if self.trainer.is_last_batch:
+            self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
+        if self.trainer.is_last_batch or (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
         return {"loss": loss.detach(), "error": error}
 
     def _clip(self) -> Tensor:
@@ -224,8 +226,9 @@ class Classifier(L.LightningModule):
         for name, value in (("loss", loss), ("error", error)):
             metric = self.metrics[f"{stage}_{name}"]
             assert isinstance(metric, MeanMetric)
-            metric(value, weight=len(classes))
-            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
+            metric.update(value, weight=len(classes))
+            if stage != "train" or self.trainer.is_last_batch:  # logging costs more than measuring
+                self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
         return error
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

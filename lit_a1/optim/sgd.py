@@ -82,5 +82,8 @@ class SGD(GroupOptimizer):
         buffers = [state["momentum_buffer"] for state in states]
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, grads)
-        update = torch._foreach_add(grads, buffers, alpha=momentum) if group["nesterov"] else buffers
-        torch._foreach_add_(params, update, alpha=-group["lr"])
+        if group["nesterov"]:  # in two steps, which need no memory for their sum
+            torch._foreach_add_(params, grads, alpha=-group["lr"])
+            torch._foreach_add_(params, buffers, alpha=-group["lr"] * momentum)
+        else:
+            torch._foreach_add_(params, buffers, alpha=-group["lr"])
