@@ -18,7 +18,7 @@ from lit_a1.data.split import load_split
 
 COURSE_TEST_PICTURES = 4999
 ARCHIVE = MICROSOFT_URL.rpartition("/")[2]
-DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 4000, 500, 500
+DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 3000, 500, 500
 DOWNLOADS = Path("data", "catsdogs")  # the folder that LIT_A1_DATA names is only read
 NO_PHOTOS = "NO PHOTOS: THIS RUN USES DRAWN CATS AND DOGS. Its figures say nothing about the photos."
 

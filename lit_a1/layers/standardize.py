@@ -66,14 +66,15 @@ class _Standardize(torch.autograd.Function):
         work = x.to(working_dtype(x))
         mean = average(_mean(work, space))
         centred = work - mean if work.dtype == x.dtype else work.sub_(mean)  # where `work` is a copy, in its memory
-        var = average(_mean(centred.square(), space))
+        squares = centred.square()  # its memory, still in the cache, takes the result
+        var = average(_mean(squares, space))
         inv_std = (var + eps).rsqrt()
         if weight is None:
-            y = scale_and_shift(centred, inv_std, bias)
+            y = scale_and_shift(centred, inv_std, bias, out=squares)
         elif space:
-            y = scale_and_shift(centred, inv_std * weight, bias)
+            y = scale_and_shift(centred, inv_std * weight, bias, out=squares)
         else:  # the product would be as large as x
-            y = scale_and_shift(centred * inv_std, weight, bias)
+            y = scale_and_shift(centred * inv_std, weight, bias, out=squares)
         # Stored in the input's dtype: half the memory under bfloat16, at no more than the input's own rounding.
         ctx.save_for_backward(centred.to(x.dtype), inv_std, weight)
         ctx.space, ctx.average = space, average
@@ -86,7 +87,8 @@ class _Standardize(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         centred, inv_std, weight = ctx.saved_tensors
         grad, centred = grad_y.to(inv_std.dtype), centred.to(inv_std.dtype)
-        mean_grad, mean_product = _mean(grad, ctx.space), _mean(centred * grad, ctx.space).mul_(inv_std)
+        product = centred * grad
+        mean_grad, mean_product = _mean(grad, ctx.space), _mean(product, ctx.space) * inv_std
         size = grad.numel() // mean_grad.numel()
         grad_weight, grad_bias = None, None
         if ctx.bias_shape is not None:
@@ -94,26 +96,29 @@ class _Standardize(torch.autograd.Function):
         scale = inv_std
         if weight is not None:
             grad_weight = mean_product.sum_to_size(weight.shape) * size
-            mean_grad, mean_product = mean_grad * weight, mean_product.mul_(weight)
+            mean_grad, mean_product = mean_grad * weight, mean_product * weight
             if ctx.space:
                 scale = inv_std * weight
             else:  # the means are over nothing: this is gamma g itself
                 grad = mean_grad
         by_centred = -inv_std.square() * ctx.average(mean_product)
-        grad_x = scale_and_shift(centred, by_centred, -inv_std * ctx.average(mean_grad)).addcmul_(grad, scale)
+        grad_x = scale_and_shift(centred, by_centred, -inv_std * ctx.average(mean_grad), out=product)
+        grad_x.addcmul_(grad, scale)
         return grad_x.to(grad_y.dtype), grad_weight, grad_bias, None, None, None
 
 
-def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
-    """Return `x * scale + shift`, where scale and shift broadcast against `x`."""
+def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None, out: Tensor | None = None) -> Tensor:
+    """Return `x * scale + shift`, where scale and shift broadcast against `x`, in the memory of `out` if given."""
+    if torch.compiler.is_compiling():
+        out = None  # a compiler plans memory itself
     if shift is None:
-        return x * scale
+        return torch.mul(x, scale, out=out)
     shift = shift.to(x.dtype)
     innermost = x.stride().index(min(x.stride()))
     if scale.expand_as(x).stride(innermost) == 0:
         # The CPU does not vectorise `addcmul` where scale and shift stand still along memory: two passes are faster.
-        return (x * scale).add_(shift)
-    return torch.addcmul(shift, x, scale)
+        return torch.mul(x, scale, out=out).add_(shift)
+    return torch.addcmul(shift, x, scale, out=out)
 
 
 def per_channel(parameter: Tensor | None) -> Tensor | None:

@@ -86,7 +86,7 @@ def test_without_photos_or_network_it_says_so_and_draws(caplog: pytest.LogCaptur
     assert data.drawn
     for words in ("trainset.zip", "kagglecatsanddogs_5340.zip", "cannot be reached", "DRAWN CATS AND DOGS"):
         assert words in caplog.text
-    assert len(data.sets["train"]) == 4000
+    assert len(data.sets["train"]) == 3000
     assert np.bincount(data.sets["val"].labels).tolist() == [250, 250]
 
 
