@@ -135,7 +135,7 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     """
     done = checkpoint["epoch"] + 1
     if max_epochs is not None and 0 <= max_epochs <= done:
-        raise CheckpointError(f"{path} is of a run that is over: {done} of {max_epochs} epochs are done.")
+        raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {max_epochs} are wanted.")
     started = checkpoint["callbacks"]["RunRecord"]["settings"]
     for name in sorted(started.keys() | settings.keys()):
         if not name.startswith("trainer.") and started.get(name) != settings.get(name):

@@ -286,7 +286,7 @@ def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, capsys: pyt
     before = (run / "config.yaml").read_text()
     wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
     assert "started with model.lr=0.01, not " in refusal(capsys, *wanted, "2")
-    assert "over: 1 of 1 epochs" in refusal(capsys, *wanted, "1", "--model.lr", "0.01")
+    assert "over: 1 epochs are done" in refusal(capsys, *wanted, "1", "--model.lr", "0.01")
     assert (run / "config.yaml").read_text() == before
 
 

@@ -1,19 +1,28 @@
 """Files that are written whole or not at all."""
 
+import glob
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ABANDONED = 3600  # seconds after which an unfinished file is nobody's
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Gives the path of a new file beside `path`, to be written in the block; it takes `path`'s place at its end.
 
-    A process that is killed, or a block that fails, leaves `path` as it was.
+    A process that is killed, or a block that fails, leaves `path` as it was. What a killed one left beside it is
+    removed the next time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in path.parent.glob(f".{glob.escape(path.name)}-*"):
+        if time.time() - abandoned.stat().st_mtime > ABANDONED:
+            shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         unfinished = Path(folder, path.name)
         yield unfinished

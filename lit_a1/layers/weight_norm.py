@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ def weight_norm(v: Tensor, g: Tensor) -> Tensor:
     return (v * (g / _norm(v))).to(v.dtype)
 
 
-class _WeightNorm(nn.Module):
+class _WeightNorm(nn.Module, ABC):
     """What the layers below share: the parameters `weight_v`, `weight_g` and `bias`, and their initialisation."""
 
     def __init__(self, weight_shape: tuple[int, ...], bias: bool) -> None:
@@ -83,8 +84,9 @@ class _WeightNorm(nn.Module):
         """Apply the layer to `x` with the weights that `weight_v` and `weight_g` make."""
         return self._transform(x, weight_norm(self.weight_v, self.weight_g), self.bias)
 
+    @abstractmethod
     def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """Applies the plain layer with these weights."""
 
 
 class WeightNormConv2d(_WeightNorm):
