@@ -217,7 +217,7 @@ def test_without_photos_everything_goes_on_with_drawn_ones(monkeypatch: pytest.M
 
 
 def test_two_devices_train_one_network(course_photos: Photos) -> None:
-    """Both end with the same weights (Lightning checks nothing), statistics over both batches, one record."""
+    """Two processes share the pictures and leave one run (the layer's own test compares the statistics)."""
     course_photos()
     flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
     run = run_in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")

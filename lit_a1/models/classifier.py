@@ -1,5 +1,6 @@
 """The LightningModule behind every CNN of the project: manual optimisation, metrics, weight averaging."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -143,7 +144,7 @@ class Classifier(L.LightningModule):
         net = self.evaluated_net()
         logits = torch.stack([net(view).float() for view in self._views(pictures)])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
-        return log_probabilities.logsumexp(0) - torch.tensor(float(len(logits))).log()
+        return log_probabilities.logsumexp(0) - math.log(len(logits))
 
     def _views(self, pictures: Tensor) -> list[Tensor]:
         if self.channels_last:
@@ -170,6 +171,7 @@ class Classifier(L.LightningModule):
             parameter_groups(self.net, self.weight_decay),
             lr=self.lr,
             momentum=self.momentum,
+            betas=(self.momentum, 0.999),
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
         )

@@ -220,6 +220,11 @@ def test_the_optimiser_is_the_projects_own_and_spares_norms_and_biases() -> None
     assert {p.ndim for p in spared["params"]} == {1}
 
 
+def test_momentum_is_the_first_beta_of_adam() -> None:
+    optimizer = CatsDogsCNN(**SMALL, optimizer="adamw", momentum=0.8).configure_optimizers()
+    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
+
+
 def test_soft_targets_train_too() -> None:
     model = CatsDogsCNN(**SMALL)
     runner = trainer(max_epochs=1)
