@@ -6,13 +6,13 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -24,7 +24,6 @@ from lit_a1.data.sources import Picture, Source
 FORMAT = 1  # raise it when what is stored changes, decoding included: older caches are then rebuilt
 BLANK = 128  # grey level of the picture that stands for an unreadable one
 CHUNK = 1024  # pictures decoded between two writes
-ABANDONED = 24 * 3600  # seconds after which a half-written cache is nobody's
 NAMED = 10  # unreadable files that a warning names
 
 log = logging.getLogger(__name__)
@@ -41,8 +40,8 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     """The pictures of a source, decoded at the first call and from then on read from the cache.
 
     A cache that is missing, half-written, damaged (by its SHA-256) or older than its source is built again. It is
-    written in a folder of its own that is renamed when complete, so that a run killed half-way, or two runs at once,
-    leave nothing wrong behind.
+    written in a folder of its own that is renamed when complete, so that a run killed half-way leaves nothing wrong
+    behind. Of several runs at once, one builds it under a lock, and the others wait and read.
 
     Args:
         source: Where the pictures are.
@@ -63,28 +62,28 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     folder = root / f"{source.path.stem}-{size}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     try:
         found = _open(folder, wanted, broken)
-    except _UnusableError as reason:
-        if folder.exists():
-            log.warning("The cache %s is built again: %s.", folder, reason)
-        try:
-            _build(folder, source, wanted, broken)
-        except OSError as error:
-            raise DataError(
-                f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
-            ) from error
-        found = _open_again(folder, wanted, broken)
+    except _UnusableError:
+        found = _open_or_build(folder, source, wanted, broken)
     _report(found.skipped, source, broken)
     return found
 
 
-def _open_again(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
-    """Opens a cache just built; another run that built it too may be putting its own in its place."""
-    for _ in range(20):
-        try:
+def _open_or_build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> Pictures:
+    """Opens what another run may just have built, or else builds it; one run at a time gets here."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / f".{folder.name}.lock"):
+            try:
+                return _open(folder, wanted, broken)
+            except _UnusableError as reason:
+                if folder.exists():
+                    log.warning("The cache %s is built again: %s.", folder, reason)
+            _build(folder, source, wanted, broken)
             return _open(folder, wanted, broken)
-        except _UnusableError:
-            time.sleep(0.05)
-    return _open(folder, wanted, broken)
+    except OSError as error:
+        raise DataError(
+            f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
+        ) from error
 
 
 def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) -> Pictures:
@@ -155,10 +154,8 @@ def _decoded(
 
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
     """Decodes everything into a temporary folder, and renames that to `folder`."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed
-        if time.time() - abandoned.stat().st_mtime > ABANDONED:
-            shutil.rmtree(abandoned, ignore_errors=True)
+    for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed: this one holds the lock
+        shutil.rmtree(abandoned, ignore_errors=True)
     kept: list[Picture] = []
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as temp:
@@ -182,29 +179,16 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         }
         text = json.dumps({"metadata_sha256": _json_hash(body), **body}, indent=1)
         (new / "metadata.json").write_text(text, encoding="utf-8")
-        _publish(new, folder, Path(temp))
-
-
-def _publish(new: Path, folder: Path, temp: Path) -> None:
-    """Renames `new` to `folder`, moving whatever is there out of the way: another run's, or one that is stale."""
-    for attempt in range(10):
-        try:
-            new.rename(folder)
-            return
-        except OSError:
-            if not folder.exists():
-                raise
-        try:
-            folder.rename(temp / f"old{attempt}")
-        except FileNotFoundError:
-            continue  # another run was quicker
-    raise DataError(f"The cache {folder} is being written by other runs; start again when they are done.")
+        if folder.exists():  # stale or damaged
+            folder.rename(Path(temp, "old"))
+        new.rename(folder)
 
 
 def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         pictures = np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False)
+        sha256 = _file_hash(folder / "pictures.npy")
     except FileNotFoundError as error:
         raise _UnusableError(f"{Path(error.filename).name} is missing") from error
     except (OSError, ValueError, EOFError) as error:
@@ -216,7 +200,7 @@ def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
     shape = (len(metadata["names"]), wanted["size"], wanted["size"], 3)
     if pictures.shape != shape or pictures.dtype != np.uint8:
         raise _UnusableError("pictures.npy has another shape than metadata.json says")
-    if _file_hash(folder / "pictures.npy") != metadata["pictures_sha256"]:
+    if sha256 != metadata["pictures_sha256"]:
         raise _UnusableError("pictures.npy was altered (its SHA-256 differs)")
     labels = None if metadata["labels"] is None else np.array(metadata["labels"], dtype=np.int64)
     names, classes = tuple(metadata["names"]), tuple(metadata["classes"])

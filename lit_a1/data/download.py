@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
 from tqdm import tqdm
 
 from lit_a1.data.errors import DataError
@@ -32,7 +33,8 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
 
     The bytes go to `path` + `.part`, which a later call goes on from where the server allows it, and which is renamed
     once it has the right size and checksum. A server that does not answer is given up at once, so that a machine
-    without a network waits `timeout` at most; a transfer that breaks off is taken up again a few times.
+    without a network waits `timeout` at most; a transfer that breaks off is taken up again a few times. Of several
+    runs at once, one downloads under a lock, and the others wait for it.
 
     Args:
         url: An http or https address.
@@ -51,36 +53,48 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"url must start with http:// or https://, got {url!r}")
-    if path.exists() and size in (None, path.stat().st_size):
-        return path
     part = path.with_name(path.name + ".part")
-    answered = restarted = False
-    failures = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            before = _length(part)
-            try:
-                _transfer(url, part, size, timeout)
-            except _BrokenOffError as error:
-                if not answered and isinstance(error, _UnreachableError):
-                    raise DataError(f"{url} cannot be reached ({error}); it can be put at {path} by hand.") from error
-                answered = True
-                failures = 0 if _length(part) >= before + BLOCK else failures + 1
-                if failures == ATTEMPTS:
-                    raise DataError(f"{url} broke off {ATTEMPTS} times in a row ({error}); try again later.") from error
-                log.info("%s broke off (%s); taking it up again.", url, error)
-                time.sleep(0.1 * 2**failures)
-                continue
-            if (wrong := _wrong(part, sha256, size)) is None:
-                return part.replace(path)
-            part.unlink()
-            if before == 0 or restarted:
-                raise DataError(f"{url} is not the file expected: {wrong}.")
-            log.info("What was left of an earlier download did not fit (%s); starting again.", wrong)
-            restarted = True
+        if not _is_there(path, size):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_name(f".{path.name}.lock")):
+                if not _is_there(path, size):
+                    _whole(url, part, sha256, size, timeout).replace(path)
     except OSError as error:
         raise DataError(f"{part} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def _is_there(path: Path, size: int | None) -> bool:
+    return path.exists() and size in (None, path.stat().st_size)
+
+
+def _whole(url: str, part: Path, sha256: str | None, size: int | None, timeout: float) -> Path:
+    """Transfers until `part` is whole and verified, and returns it."""
+    answered = restarted = False
+    failures = 0
+    while True:
+        before = _length(part)
+        try:
+            _transfer(url, part, size, timeout)
+        except _BrokenOffError as error:
+            if not answered and isinstance(error, _UnreachableError):
+                by_hand = f"it can be put at {part.with_suffix('')} by hand"
+                raise DataError(f"{url} cannot be reached ({error}); {by_hand}.") from error
+            answered = True
+            failures = 0 if _length(part) >= before + BLOCK else failures + 1
+            if failures == ATTEMPTS:
+                raise DataError(f"{url} broke off {ATTEMPTS} times in a row ({error}); try again later.") from error
+            log.info("%s broke off (%s); taking it up again.", url, error)
+            time.sleep(0.1 * 2**failures)
+            continue
+        if (wrong := _wrong(part, sha256, size)) is None:
+            return part
+        part.unlink()
+        if before == 0 or restarted:
+            raise DataError(f"{url} is not the file expected: {wrong}.")
+        log.info("What was left of an earlier download did not fit (%s); starting again.", wrong)
+        restarted = True
 
 
 class _BrokenOffError(Exception):

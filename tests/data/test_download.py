@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,8 +87,13 @@ def path(tmp_path):
     return tmp_path / "deep" / "photos.zip"
 
 
+def left(path) -> list[str]:
+    """The files beside `path` and itself, but for the lock."""
+    return [each.name for each in path.parent.iterdir() if each.suffix != ".lock"]
+
+
 def only(path) -> bool:
-    return [each.name for each in path.parent.iterdir()] == [path.name]
+    return left(path) == [path.name]
 
 
 def test_a_whole_file(server, path):
@@ -104,6 +110,14 @@ def test_what_is_there_is_not_fetched_again(server, path):
     path.write_bytes(b"short")
     fetch(server.url, path, size=len(BODY))
     assert path.read_bytes() == BODY
+
+
+def test_several_runs_at_once_fetch_it_once(server, path):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: fetch(server.url, path, sha256=SHA), range(4)))
+    assert found == [path] * 4
+    assert path.read_bytes() == BODY
+    assert len(server.asked) == 1
 
 
 def part_of(path, data: bytes) -> None:
@@ -182,7 +196,7 @@ def test_a_wrong_checksum(server, path, breaks):
     server.breaks = breaks
     with pytest.raises(DataError, match=f"is not the file expected: its SHA-256 is {SHA}, not {'0' * 64}"):
         fetch(server.url, path, sha256="0" * 64)
-    assert list(path.parent.iterdir()) == []
+    assert left(path) == []
 
 
 def test_a_wrong_checksum_from_a_server_that_always_breaks_off_once_ends(server, path):
