@@ -4,14 +4,13 @@ import re
 import sys
 from typing import Any
 
-from jsonargparse import Namespace
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 PARTS = ("model", "data", "trainer")
 NO_PART_OF_THE_RECIPE = ("trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.default_root_dir")
 
 
-class Parser(LightningArgumentParser):
+class Parser(ArgumentParser):
     """Ends a mistake on the command line or in a YAML in one sentence."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

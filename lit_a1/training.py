@@ -37,6 +37,10 @@ from lit_a1.settings import Parser, concise, recipe_of
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
 
 
+class TrainingParser(Parser, LightningArgumentParser):
+    """Lightning's parser, with one sentence for a mistake."""
+
+
 class TrainingCLI(LightningCLI):
     """`LightningCLI` in subclass mode, which finds checkpoints, refuses wrong ones, and keeps runs in their folders."""
 
@@ -51,7 +55,7 @@ class TrainingCLI(LightningCLI):
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
-            parser_class=Parser,
+            parser_class=TrainingParser,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=list(args),

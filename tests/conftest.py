@@ -1,7 +1,9 @@
 """Fixtures that all tests share. No test needs a network, and none writes outside its own temporary folder."""
 
+import gzip
 import io
 import os
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +32,24 @@ def in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch
     return folder
 
 
+def _real(path: str) -> Path:
+    if REAL_DATA is None or not (REAL_DATA / path).exists():
+        pytest.skip(f"needs the real data: set LIT_A1_DATA to the folder that holds {path}")
+    return REAL_DATA
+
+
 @pytest.fixture
 def real_data() -> Path:
-    """The folder of the real data."""
-    if REAL_DATA is None or not (REAL_DATA / "catsdogs" / "trainset.zip").exists():
-        pytest.skip("needs the course's photos: set LIT_A1_DATA to the folder that holds catsdogs/trainset.zip")
-    return REAL_DATA
+    """The folder of the real data, with the course's photos in it."""
+    return _real("catsdogs/trainset.zip")
+
+
+@pytest.fixture
+def real_mnist(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the real data, with MNIST in it; LIT_A1_DATA names it."""
+    root = _real("mnist/train-images-idx3-ubyte.gz")
+    monkeypatch.setenv("LIT_A1_DATA", str(root))
+    return root
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -70,5 +84,35 @@ def course_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         monkeypatch.setenv("LIT_A1_DATA", str(root))
         monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
         return root
+
+    return make
+
+
+def write_idx_file(path: Path, array: np.ndarray) -> Path:
+    """Writes uint8 values as an IDX file, packed with gzip where the name ends in .gz."""
+    data = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.fixture
+def write_idx() -> Callable[[Path, np.ndarray], Path]:
+    return write_idx_file
+
+
+@pytest.fixture
+def mnist_files() -> Callable[..., Path]:
+    """Makes MNIST's four files, small: noise with one of ten bright bars, which a network learns at once."""
+
+    def make(folder: Path, train: int = 60, test: int = 20, gz: bool = True) -> Path:
+        rng = np.random.default_rng(0)
+        for part, count in (("train", train), ("t10k", test)):
+            pictures, labels = rng.integers(0, 96, (count, 28, 28)), np.arange(count) % 10
+            for picture, label in zip(pictures, labels, strict=True):
+                picture[4 + 2 * label : 6 + 2 * label, 4:24] += 128
+            write_idx_file(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", pictures)
+            write_idx_file(folder / f"{part}-labels-idx1-ubyte{'.gz' if gz else ''}", labels)
+        return folder
 
     return make

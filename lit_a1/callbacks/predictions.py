@@ -1,7 +1,5 @@
 """Writes what `predict` found: a submission, checked before it is written, and the probabilities beside it."""
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import write_text
+from lit_a1.data.files import write_csv
 
 
 def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], count: int | None) -> None:
@@ -38,15 +36,6 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
     for name, label in rows:
         if label not in classes:
             raise DataError(f"A submission's labels are {' or '.join(classes)}; picture {name} has {label!r}.")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a CSV whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 class PredictionFiles(BasePredictionWriter):

@@ -1,11 +1,13 @@
 """Files that are written whole or not at all."""
 
+import csv
 import glob
+import io
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,3 +37,12 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole; file names that are not UTF-8 keep their bytes."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes a CSV whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -191,7 +191,7 @@ def _holds_classes(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    classes = [entry for entry in inside if entry.name not in {"cache", "mnist"}]
+    classes = [entry for entry in inside if entry.name.lower() not in {"cache", "mnist"}]
     if {entry.name.lower().removesuffix("s") for entry in classes} == {"cat", "dog"}:
         return True
     return (

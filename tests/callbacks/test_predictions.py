@@ -1,9 +1,6 @@
-import csv
-from pathlib import Path
-
 import pytest
 
-from lit_a1.callbacks.predictions import check_submission, write_csv
+from lit_a1.callbacks.predictions import check_submission
 from lit_a1.data.errors import DataError
 
 CLASSES = ("Cat", "Dog")
@@ -37,12 +34,3 @@ def test_other_labels_are_refused() -> None:
 
 def test_names_are_free_for_a_folder_of_photos() -> None:
     check_submission([("holiday/rex.jpg", "Dog")], CLASSES, None)
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "submission.csv"
-    write_csv(path, ("id", "label"), rows(1))
-    assert path.read_bytes() == b"id,label\n1,Dog\n"
-    with pytest.raises(csv.Error):
-        write_csv(path, ("id", "label"), [None])  # type: ignore[list-item]
-    assert path.read_bytes() == b"id,label\n1,Dog\n"

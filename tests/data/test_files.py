@@ -1,9 +1,10 @@
+import csv
 import os
 from pathlib import Path
 
 import pytest
 
-from lit_a1.data.files import replacing, write_text
+from lit_a1.data.files import replacing, write_csv, write_text
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -24,3 +25,12 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     write_text(tmp_path / "x.txt", "whole")
     assert not old.exists()
     assert new.exists()  # another process may be writing it
+
+
+def test_a_csv_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "submission.csv"
+    write_csv(path, ("id", "label"), [("1", "Dog")])
+    assert path.read_bytes() == b"id,label\n1,Dog\n"
+    with pytest.raises(csv.Error):
+        write_csv(path, ("id", "label"), [None])  # type: ignore[list-item]
+    assert path.read_bytes() == b"id,label\n1,Dog\n"

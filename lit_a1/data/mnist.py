@@ -1,0 +1,145 @@
+"""MNIST as uint8 arrays in its usual split, or drawn digits where it can't be had."""
+
+import logging
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.data.digits import SIDE, draw_digits
+from lit_a1.data.errors import DataError
+from lit_a1.data.idx import read_idx
+from lit_a1.data.mnist_files import DOWNLOADS, PUBLISHED, Files, fetch_mnist, find_mnist
+from lit_a1.data.sources import data_root
+
+Wanted = Literal["auto", "real", "drawn"]
+
+MOST_VALID = 10_000
+DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 10_000, 2000, 2000
+NO_DIGITS = "NO DIGITS: THIS RUN USES DRAWN DIGITS. Its figures say nothing about MNIST."
+
+log = logging.getLogger(__name__)
+
+
+class Part(NamedTuple):
+    """N labelled pictures."""
+
+    pictures: NDArray[np.uint8]
+    """(N,28,28), white on black."""
+    labels: NDArray[np.int64]
+    """(N,), the digits 0 to 9."""
+
+
+class Mnist(NamedTuple):
+    """A set of digits in three parts."""
+
+    train: Part
+    valid: Part
+    test: Part
+    drawn: bool
+    """Whether the digits are a stand-in, drawn by this project."""
+    origin: str
+    """The folder that the files lie in, or what stands in for them."""
+
+
+def load_mnist(source: Wanted = "auto") -> Mnist:
+    """Finds MNIST, fetches it if need be, and reads it in its usual split.
+
+    The last 10,000 pictures of the training file validate, and the 50,000 before them train; the test file tests.
+    Of a smaller training file the last sixth validates. Fashion-MNIST and others with the same layout can be put in
+    MNIST's place: only what is fetched is compared with MNIST's checksums.
+
+    Args:
+        source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`. The
+            files are looked for in the folder that LIT_A1_DATA names, else in `data`, or below it in `mnist` or
+            `MNIST/raw`.
+
+    Raises:
+        DataError: the files are incomplete or unfit; or there are none and they can't be fetched, with `real`.
+        ValueError: another `source`.
+    """
+    files = locate_mnist(source)
+    return draw_mnist() if files is None else read_mnist(files)
+
+
+def locate_mnist(source: Wanted) -> Files | None:
+    """Where the four files are, after fetching them if need be; None for drawn digits, as `load_mnist` decides.
+
+    Raises:
+        DataError, ValueError: as `load_mnist`.
+    """
+    check_source(source)
+    if source == "drawn":
+        return None
+    if (files := find_mnist()) is not None:
+        return files
+    looked = f"No MNIST below {data_root().resolve()}: looked for {', '.join(PUBLISHED)}, .gz or not"
+    log.info("%s. Fetching it (11 MB) to %s.", looked, DOWNLOADS)
+    try:
+        return fetch_mnist()
+    except DataError as error:
+        if source == "real":
+            raise DataError(f"{looked}; and it cannot be fetched: {error}") from error
+        log.warning("%s\n%s\n%s\n%s", error, "=" * 100, NO_DIGITS, "=" * 100)
+        return None
+
+
+def check_source(source: str) -> None:
+    """Refuses what is not a source.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if source not in get_args(Wanted):
+        raise ValueError(f"source must be auto, real or drawn; got {source!r}")
+
+
+def read_mnist(files: Files) -> Mnist:
+    """Reads the four files, checks that they belong together, and splits the training file.
+
+    Raises:
+        DataError: a file can't be read, or is not what its name says.
+    """
+    whole, test = _read_part(files, "train"), _read_part(files, "t10k")
+    if len(whole.labels) < 2:
+        raise DataError(f"{files['train-labels-idx1-ubyte']} must have a picture to train on and one to validate on.")
+    cut = len(whole.labels) - min(MOST_VALID, max(1, len(whole.labels) // 6))
+    train, valid = (Part(whole.pictures[part], whole.labels[part]) for part in (slice(cut), slice(cut, None)))
+    origin = str(files["train-images-idx3-ubyte"].parent)
+    log.info(
+        "%s: %d pictures for training, %d for validation, %d for the test.",
+        origin,
+        len(train.labels),
+        len(valid.labels),
+        len(test.labels),
+    )
+    return Mnist(train, valid, test, drawn=False, origin=origin)
+
+
+def draw_mnist() -> Mnist:
+    """Draws the stand-in: three parts, each from a seed of its own."""
+    counts = (DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST)
+    log.info("Drawn digits: %d for training, %d for validation, %d for the test.", *counts)
+    train, valid, test = (Part(*draw_digits(count, seed)) for seed, count in enumerate(counts))
+    return Mnist(train, valid, test, drawn=True, origin="drawn digits")
+
+
+def _read_part(files: Files, part: str) -> Part:
+    pictures_path, labels_path = files[f"{part}-images-idx3-ubyte"], files[f"{part}-labels-idx1-ubyte"]
+    pictures, labels = read_idx(pictures_path), read_idx(labels_path)
+    _check_shape(pictures_path, "pictures", pictures, ("N", SIDE, SIDE))
+    _check_shape(labels_path, "labels", labels, ("N",))
+    if len(pictures) != len(labels):
+        raise DataError(
+            f"{pictures_path} has {len(pictures):,} pictures, but {labels_path} has {len(labels):,} labels."
+        )
+    if labels.max() > 9:
+        raise DataError(f"{labels_path} has the label {labels.max()}; labels are 0 to 9.")
+    return Part(pictures, labels.astype(np.int64))
+
+
+def _check_shape(path: Path, kind: str, array: NDArray[np.uint8], wanted: tuple[str | int, ...]) -> None:
+    if array.ndim != len(wanted) or array.shape[1:] != wanted[1:]:
+        expected = f"({', '.join(map(str, wanted))}{',' if len(wanted) == 1 else ''})"
+        raise DataError(f"{path} must hold {kind} of the shape {expected}; its shape is {array.shape}.")

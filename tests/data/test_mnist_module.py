@@ -1,0 +1,150 @@
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lit_a1.data import mnist
+from lit_a1.data.augment import Augment
+from lit_a1.data.batch import Batch
+from lit_a1.data.errors import DataError
+from lit_a1.data.mnist import load_mnist
+from lit_a1.data.mnist_module import MNISTDataModule
+
+
+@pytest.fixture
+def digits(mnist_files) -> Path:
+    return mnist_files(Path("data"))
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse() -> None:
+        raise DataError("The server cannot be reached.")
+
+    monkeypatch.setattr(mnist, "fetch_mnist", refuse)
+
+
+def in_a_trainer(data: MNISTDataModule, training: bool) -> MNISTDataModule:
+    data.trainer = types.SimpleNamespace(
+        training=training, current_epoch=0, global_step=0, global_rank=0, state=types.SimpleNamespace(fn="fit")
+    )
+    return data
+
+
+@pytest.mark.usefixtures("digits")
+def test_the_arrays_and_split_of_load_mnist_are_served():
+    data = MNISTDataModule(batch_size=50, eval_batch_size=7)
+    data.prepare_data()
+    for stage in ("fit", "test", "predict"):
+        data.setup(stage)
+    expected = load_mnist()
+    assert not data.drawn
+    assert data.classes == tuple("0123456789")
+    loaders = {
+        "valid": data.val_dataloader(),
+        "test": data.test_dataloader(),
+        "train": data.train_dataloader(),
+    }
+    for part, loader in loaders.items():
+        pictures, labels, indices = (torch.cat(each) for each in zip(*loader, strict=True))
+        wanted = getattr(expected, part)
+        assert pictures.shape[1:] == (1, 28, 28)
+        np.testing.assert_array_equal(pictures[:, 0], wanted.pictures[indices])
+        np.testing.assert_array_equal(labels, wanted.labels[indices])
+        assert sorted(indices.tolist()) == list(range(len(wanted.labels)))
+
+
+@pytest.mark.usefixtures("digits")
+def test_the_test_pictures_are_labelled_under_their_numbers():
+    data = MNISTDataModule()
+    data.setup("predict")
+    assert data.predict_names == [str(number) for number in range(1, 21)]
+    assert data.predict_count == 20
+    (batch,) = data.predict_dataloader()
+    assert set(batch.targets.tolist()) == {-1}
+    np.testing.assert_array_equal(batch.pictures[:, 0], load_mnist().test.pictures)
+
+
+@pytest.mark.usefixtures("digits")
+def test_validation_has_no_other_pictures_than_during_training():
+    fitted, validated = MNISTDataModule(), MNISTDataModule()
+    fitted.setup("fit")
+    validated.setup("validate")
+    np.testing.assert_array_equal(fitted.sets["val"].pictures, validated.sets["val"].pictures)
+    state = in_a_trainer(fitted, training=False).state_dict()
+    validated.load_state_dict(state)
+    with pytest.raises(DataError, match="another split"):
+        validated.load_state_dict(state | {"validation": "other"})
+
+
+@pytest.mark.usefixtures("digits")
+@pytest.mark.parametrize(
+    ("augment", "size"),
+    [
+        (Augment(), 28),
+        (Augment(), 32),
+        (Augment(shift=3, shift_padding="reflect", flip="alternating"), 28),
+        (Augment(crop_scale=(0.7, 1.0), rotation=12, cutout=0.3, cutout_fill="noise"), 24),
+        (Augment(mixup=0.2, cutmix=1.0), 28),
+    ],
+)
+def test_grey_pictures_are_augmented_on_the_device(augment, size):
+    data = in_a_trainer(MNISTDataModule(augment=augment, size=size, batch_size=50), training=True)
+    data.setup("fit")
+    (batch,) = data.train_dataloader()
+    result = data.on_after_batch_transfer(batch, 0)
+    assert result.pictures.shape == (50, 1, size, size)
+    assert result.pictures.dtype == torch.float32
+    assert 0 <= result.pictures.min() < result.pictures.max() <= 1
+    if augment == Augment() and size == 28:
+        torch.testing.assert_close(result.pictures, batch.pictures / 255)
+    if augment.is_mixing:
+        assert result.targets.shape == (50, 10)
+
+
+@pytest.mark.usefixtures("digits")
+def test_elsewhere_they_are_only_resized():
+    data = in_a_trainer(MNISTDataModule(augment=Augment(shift=3)), training=False)
+    data.setup("test")
+    batch = next(iter(data.test_dataloader()))
+    result = data.on_after_batch_transfer(batch, 0)
+    assert isinstance(result, Batch)
+    torch.testing.assert_close(result.pictures, batch.pictures / 255)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_where_it_is_told_that_the_digits_are_drawn():
+    data = MNISTDataModule()
+    assert not data.drawn
+    data.locate("fit")
+    assert data.drawn
+    with pytest.raises(DataError, match="cannot be fetched: The server cannot be reached"):
+        MNISTDataModule(source="real").locate("test")
+
+
+def test_drawn_digits(monkeypatch):
+    monkeypatch.setattr(mnist, "DRAWN_TRAIN", 100)
+    data = MNISTDataModule(source="drawn")
+    assert data.drawn
+    data.setup("fit")
+    data.setup("test")
+    assert [len(data.sets[part]) for part in ("train", "val", "test")] == [100, 2000, 2000]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"source": "fake"}, "source must be auto, real or drawn; got 'fake'"),
+        ({"size": 0}, "size must be at least 1"),
+        ({"augment": Augment(shift=29)}, "augment.shift must be at most 28; got 29"),
+        (
+            {"augment": Augment(saturation=0.1)},
+            "augment.saturation must be 0, since MNIST's pictures are grey; got 0.1",
+        ),
+    ],
+)
+def test_bad_values_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        MNISTDataModule(**options)
