@@ -18,7 +18,7 @@ from statistics import mean, stdev
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lit_a1.callbacks.record import RECORD_FILE  # noqa: E402
+from lit_a1.runs import RECORD_FILE  # noqa: E402
 from lit_a1.settings import recipe_of  # noqa: E402
 from lit_a1.training import parse  # noqa: E402
 

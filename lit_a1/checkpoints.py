@@ -1,7 +1,6 @@
-"""Finds the checkpoint that a command means, and refuses one that does not fit."""
+"""Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
 
 import pickle
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from lit_a1.data.files import replacing
-
-KEYWORDS = ("best", "last")
-
-
-class CheckpointError(Exception):
-    """A checkpoint is missing, unreadable, or of another model."""
+from lit_a1.runs import CheckpointError, check_not_over, check_same_settings
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -29,45 +23,6 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Saves a checkpoint, whole or not at all."""
         with replacing(Path(path)) as unfinished:
             torch.save(checkpoint, unfinished)
-
-
-def resolve(wanted: str | None, runs: Path, *, resume: bool = False) -> Path:
-    """The checkpoint file that `--ckpt_path` means.
-
-    Args:
-        wanted: a file; or `best` or `last`, of the newest run that has one; None means `best`.
-        runs: the folder of an experiment's runs, `lightning_logs/NAME`.
-        resume: the run is to go on: only the newest one is meant, even where an older one has a checkpoint.
-
-    Raises:
-        CheckpointError: there is no such file. (Lightning would go on with untrained weights.)
-    """
-    if wanted in KEYWORDS or wanted is None:
-        name = f"{wanted or 'best'}.ckpt"
-        found = sorted(
-            (path / "checkpoints" / name for path in runs.glob("version_*")), key=lambda path: version_of(path) or 0
-        )
-        if resume and found and not found[-1].exists():
-            raise CheckpointError(
-                f"The newest run, {found[-1].parent.parent}, has no {name}: none of its epochs had ended. Start again "
-                "without --ckpt_path, or name a file with it."
-            )
-        found = [path for path in found if path.exists()]
-        if not found:
-            raise CheckpointError(
-                f"There is no {name} in any run under {runs}: train one with fit, or name a file with --ckpt_path."
-            )
-        return found[-1]
-    path = Path(wanted)
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path}.")
-    return path
-
-
-def version_of(path: Path) -> int | None:
-    """The N of `.../version_N/checkpoints/x.ckpt`; None for a file that lies elsewhere."""
-    match = re.fullmatch(r"version_(\d+)", path.parent.parent.name)
-    return int(match[1]) if match else None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -133,13 +88,5 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     Raises:
         CheckpointError: says which.
     """
-    done = checkpoint["epoch"] + 1
-    if max_epochs is not None and 0 <= max_epochs <= done:
-        raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {max_epochs} are wanted.")
-    started = checkpoint["callbacks"]["RunRecord"]["settings"]
-    for name in sorted(started.keys() | settings.keys()):
-        if not name.startswith("trainer.") and started.get(name) != settings.get(name):
-            raise CheckpointError(
-                f"The run of {path} was started with {name}={started.get(name)}, not {settings.get(name)}: go on with "
-                "the config.yaml of its run, or start a new one without --ckpt_path."
-            )
+    check_same_settings(checkpoint["callbacks"]["RunRecord"]["settings"], settings, path)
+    check_not_over(checkpoint["epoch"] + 1, max_epochs, path)

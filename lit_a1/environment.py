@@ -19,11 +19,14 @@ def processor() -> str:
 
 
 def machine() -> str:
-    """The accelerator if torch sees one, else the processor and the cores this process may use."""
+    """The accelerator if torch sees one, else as `cpu`."""
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu()
+
+
+def cpu() -> str:
+    """The processor and the cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{processor()}, {cores} cores"
 

@@ -18,20 +18,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.callbacks import PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
-from lit_a1.checkpoints import (
-    CheckpointError,
-    WholeCheckpoints,
-    check_fits,
-    check_resumable,
-    read,
-    resolve,
-    version_of,
-)
+from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.rules import RuleError
+from lit_a1.runs import CheckpointError, resolve, version_of
 from lit_a1.settings import Parser, concise, recipe_of
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights

@@ -9,12 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss from an hour on."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+from lit_a1.runs import clock, epoch_line, epoch_name
 
 
 class ProgressLines(ProgressBar):
@@ -48,7 +43,7 @@ class ProgressLines(ProgressBar):
         self._sums: dict[str, Tensor] = {}
         self._bar = tqdm(
             total=int(trainer.num_training_batches),
-            desc=self._epoch(trainer),
+            desc=epoch_name(trainer.current_epoch, trainer.max_epochs or 0),
             disable=not (self._enabled and sys.stdout.isatty()),
             leave=False,
             dynamic_ncols=True,
@@ -74,26 +69,13 @@ class ProgressLines(ProgressBar):
         """Writes the epoch's line."""
         assert self._bar is not None
         self._bar.close()
-        metrics = trainer.callback_metrics
-        parts = [self._epoch(trainer)]
-        parts += [
-            f"{part} loss {metrics[f'{part}/loss']:.4f} error {metrics[f'{part}/error']:6.2%}"
-            for part in ("train", "val")
-            if f"{part}/loss" in metrics
-        ]
-        if "train/pictures_per_second" in metrics:
-            parts.append(f"{metrics['train/pictures_per_second']:.0f} pictures/s")
-        self.print("  ".join([*parts, f"left {self._left(trainer)}"]))
+        figures = {"epoch": trainer.current_epoch} | {k: float(v) for k, v in trainer.callback_metrics.items()}
+        self.print(epoch_line(figures, trainer.max_epochs or 0, self._left(trainer)))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leaves the terminal clean."""
         if self._bar is not None:
             self._bar.close()
-
-    @staticmethod
-    def _epoch(trainer: L.Trainer) -> str:
-        last = trainer.max_epochs or 0
-        return f"epoch {trainer.current_epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
 
     def _left(self, trainer: L.Trainer) -> str:
         done, total = (self._work(trainer, step) for step in (trainer.global_step, self._steps))

@@ -9,16 +9,12 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
-from rich.table import Table
 from torch import nn
-from torch.utils.tensorboard.summary import hparams
 
-from lit_a1.callbacks.progress import clock
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
-from lit_a1.environment import commit, machine, peak_memory_gb, versions
-
-RECORD_FILE = "record.json"
+from lit_a1.environment import commit, machine, peak_memory_gb
+from lit_a1.runs import RECORD_FILE, log_hparams, near, record_of, say_best
 
 
 def _count(loader: Any) -> int:
@@ -78,60 +74,33 @@ class RunRecord(Callback):
         if not trainer.is_global_zero or not self.epochs:
             return
         assert isinstance(pl_module.net, nn.Module)
-        best = min(self.epochs, key=lambda row: row.get("val/error", float("inf")))
-        record = {
-            "settings": self.settings,
-            "seed": getattr(pl_module, "run_seed", None),
-            "pictures": {"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
-            "parameters": sum(parameter.numel() for parameter in pl_module.net.parameters()),
-            "seconds": round(self._seconds(), 1),
-            "peak_memory_gb": round(self._peak_memory_gb(), 2),
-            "machine": machine(),
-            "versions": versions(),
-            "commit": self._commit,
-            "finished": time.strftime("%Y-%m-%d %H:%M"),
-            "best": best,
-            "last": self.epochs[-1],
-            "epochs": self.epochs,
-        }
+        record = record_of(
+            self.epochs,
+            settings=self.settings,
+            seed=getattr(pl_module, "run_seed", None),
+            pictures={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
+            parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
+            seconds=round(self._seconds(), 1),
+            peak_memory_gb=round(self._peak_memory_gb(), 2),
+            machine=machine(),
+            commit=self._commit,
+        )
         if isinstance(trainer.logger, TensorBoardLogger):
             folder = Path(trainer.logger.log_dir)
             write_text(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
-            self._log_hparams(trainer, best)
+            if (writer := writer_of(trainer)) is not None and self.settings:
+                log_hparams(writer, self.settings, record["best"], trainer.global_step)
         self._say(trainer, record)
 
-    def _log_hparams(self, trainer: L.Trainer, best: dict[str, float]) -> None:
-        writer = writer_of(trainer)
-        if writer is None or not self.settings:
-            return
-        metrics = {
-            f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")
-        }
-        for part in hparams(self.settings, metrics):
-            writer._get_file_writer().add_summary(part)
-        for name, value in metrics.items():
-            writer.add_scalar(name, value, trainer.global_step)
-
     def _say(self, trainer: L.Trainer, record: dict[str, Any]) -> None:
-        best = record["best"]
-        table = Table(title=f"Best epoch: {int(best['epoch']) + 1} of {len(self.epochs)}", title_justify="left")
-        for heading in ("", "loss", "error", "accuracy"):
-            table.add_column(heading, justify="left" if not heading else "right")
-        for part, words in (("train", "training (augmented, as it ran)"), ("val", "validation")):
-            if f"{part}/error" in best:
-                loss, error = best[f"{part}/loss"], best[f"{part}/error"]
-                table.add_row(words, f"{loss:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
         console = Console(highlight=False, soft_wrap=True)
-        console.print()
-        console.print(table)
-        console.print(f"Trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB.")
+        say_best(console, record, "augmented, as it ran")
         paths = [
             c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor
         ]
         if not any(paths):
             return
-        path = Path(paths[0])
-        path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        path = near(Path(paths[0]))
         console.print(f"Checkpoint: {path}")
         console.print("\nNext:")
         for command in ("validate", "predict"):

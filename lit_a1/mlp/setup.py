@@ -1,0 +1,123 @@
+"""What a command of the numpy network is set to: the network, its data, where the results go."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lit_a1.data.files import write_text
+from lit_a1.data.mnist import Wanted, load_mnist
+from lit_a1.environment import commit, cpu, versions
+from lit_a1.mlp.network import NN, Array, Labels
+from lit_a1.runs import RECORD_FILE, new_version
+
+
+class Examples(NamedTuple):
+    """Pictures as the network sees them."""
+
+    pictures: Array
+    """(N, 784), from 0 to 1."""
+    labels: Labels
+    """(N,), the digits 0 to 9."""
+
+
+class Digits(NamedTuple):
+    """MNIST, or what stands in for it, in its usual split."""
+
+    train: Examples
+    valid: Examples
+    test: Examples
+    drawn: bool
+    """Whether the digits are a stand-in, drawn by this project."""
+    origin: str
+    """The folder that they come from, or what stands in for them."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the command line and the YAML say.
+
+    Args:
+        model: keywords of `NN`, but for the ones below.
+        seed: of the network.
+        epochs: to train for.
+        source: of the digits, as `load_mnist` has it.
+        save_dir: the folder of all runs, which TensorBoard reads.
+        name: of the experiment, whose runs are `save_dir/name/version_N`.
+    """
+
+    model: Mapping[str, Any]
+    seed: int = 0
+    epochs: int = 20
+    source: Wanted = "auto"
+    save_dir: Path = Path("lightning_logs")
+    name: str = "mlp"
+
+    def network(self, **changes: Any) -> NN:
+        """The network, untrained; `changes` are keywords of `NN` that differ here.
+
+        Raises:
+            ValueError: as `NN`.
+        """
+        keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
+        return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
+
+    def digits(self, dtype: str = "float32") -> Digits:
+        """The data.
+
+        Raises:
+            DataError: as `load_mnist`.
+        """
+        found = load_mnist(self.source)
+        to_pixels = self.network(dtype=dtype).pixels
+        train, valid, test = (Examples(to_pixels(part.pictures), part.labels) for part in found[:3])
+        return Digits(train, valid, test, found.drawn, found.origin)
+
+    def runs(self, drawn: bool) -> Path:
+        """The folder of the experiment's runs; those on drawn digits have one of their own."""
+        return self.save_dir / (self.name + ("-drawn" if drawn else ""))
+
+
+def describe(net: NN) -> str:
+    """Architecture, nonlinearity, learning rate, mini-batches and seed, in words: what a study was run with."""
+    extras = {"momentum": net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
+    extras["dropout of pixels"] = net.input_dropout
+    parts = [
+        f"{net.architecture} ({net.n_parameters:,} parameters)",
+        net.nonlinearity.replace("_", " "),
+        f"learning rate {net.lr:g} ({net.lr_decay})",
+        f"mini-batches of {net.batch_size}",
+        *(f"{name} {value:g}" for name, value in extras.items() if value),
+        f"seed {net.seed}",
+    ]
+    return ", ".join(parts)
+
+
+class Study:
+    """The folder that a study leaves its results in, and the record of how they came about.
+
+    Args:
+        setup: of the command; the study's runs are `save_dir/name/version_N`.
+        net: a network as the study trains it.
+        digits: the data.
+    """
+
+    def __init__(self, setup: Setup, net: NN, digits: Digits) -> None:
+        self.folder = new_version(setup.runs(digits.drawn))
+        self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")
+        self._body = {
+            "setup": self.words,
+            "parameters": net.n_parameters,
+            "seed": setup.seed,
+            "model": dict(setup.model),
+        }
+        self._body |= {"epochs": setup.epochs, "machine": cpu(), "versions": versions(), "commit": commit()}
+        self._started = time.perf_counter()
+
+    def record(self, **results: Any) -> None:
+        """Writes `record.json`: what was found, and what it was measured on."""
+        about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
+        text = json.dumps(self._body | about | results, indent=1)
+        write_text(self.folder / RECORD_FILE, text + "\n")

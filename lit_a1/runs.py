@@ -1,0 +1,180 @@
+"""Folders of runs, `lightning_logs/NAME/version_N`: which checkpoint is meant, what a record holds, the last words."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from lit_a1.environment import versions
+
+KEYWORDS = ("best", "last")
+RECORD_FILE = "record.json"
+Figures = dict[str, float]
+"""Of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint is missing, unreadable, or of another model."""
+
+
+# folders
+
+
+def new_version(runs: Path) -> Path:
+    """Makes the folder of a new run below `lightning_logs/NAME`: version_N with the next N."""
+    runs.mkdir(parents=True, exist_ok=True)
+    taken = [int(path.name.removeprefix("version_")) for path in runs.glob("version_*") if path.name[8:].isdecimal()]
+    for number in range(max(taken, default=-1) + 1, 1 << 31):
+        try:
+            (folder := runs / f"version_{number}").mkdir()
+        except FileExistsError:
+            continue  # another run was quicker
+        return folder
+    raise AssertionError
+
+
+def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str = ".ckpt") -> Path:
+    """The checkpoint file that `--ckpt_path` means.
+
+    Args:
+        wanted: a file; or `best` or `last`, of the newest run that has one; None means `best`.
+        runs: the folder of an experiment's runs, `lightning_logs/NAME`.
+        resume: the run is to go on: only the newest one is meant, even where an older one has a checkpoint.
+        suffix: of the file.
+
+    Raises:
+        CheckpointError: there is no such file. (Lightning would go on with untrained weights.)
+    """
+    if wanted in KEYWORDS or wanted is None:
+        name = (wanted or "best") + suffix
+        found = sorted(
+            (path / "checkpoints" / name for path in runs.glob("version_*")), key=lambda path: version_of(path) or 0
+        )
+        if resume and found and not found[-1].exists():
+            raise CheckpointError(
+                f"The newest run, {found[-1].parent.parent}, has no {name}: none of its epochs had ended. Start again "
+                "without --ckpt_path, or name a file with it."
+            )
+        found = [path for path in found if path.exists()]
+        if not found:
+            raise CheckpointError(
+                f"There is no {name} in any run under {runs}: train one with fit, or name a file with --ckpt_path."
+            )
+        return found[-1]
+    path = Path(wanted)
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}.")
+    return path
+
+
+def version_of(path: Path) -> int | None:
+    """The N of `.../version_N/checkpoints/x.ckpt`; None for a file that lies elsewhere."""
+    match = re.fullmatch(r"version_(\d+)", path.parent.parent.name)
+    return int(match[1]) if match else None
+
+
+def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
+    """Refuses to go on with other settings than a run was started with.
+
+    Args:
+        started: flat, `{"model.lr": 0.1, ...}`; those of the trainer may differ.
+        settings: of the command that would go on.
+        path: the checkpoint's, to name it.
+
+    Raises:
+        CheckpointError: names the first that differs.
+    """
+    for name in sorted(started.keys() | settings.keys()):
+        if not name.startswith("trainer.") and started.get(name) != settings.get(name):
+            raise CheckpointError(
+                f"The run of {path} was started with {name}={started.get(name)}, not {settings.get(name)}: go on with "
+                "the config.yaml of its run, or start a new one without --ckpt_path."
+            )
+
+
+def check_not_over(done: int, wanted: int | None, path: Path) -> None:
+    """Refuses to go on where no epoch is left; a `wanted` below 0 or None has no end.
+
+    Raises:
+        CheckpointError: says so.
+    """
+    if wanted is not None and 0 <= wanted <= done:
+        raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {wanted} are wanted.")
+
+
+# records
+
+
+def best_of(epochs: list[Figures]) -> Figures:
+    """The epoch with the smallest validation error, the first of equals."""
+    return min(epochs, key=lambda row: row.get("val/error", float("inf")))
+
+
+def record_of(epochs: list[Figures], **about: Any) -> dict[str, Any]:
+    """What `record.json` holds: all about a run, then its best, last and all epochs."""
+    now = time.strftime("%Y-%m-%d %H:%M")
+    ends = {"best": best_of(epochs), "last": epochs[-1], "epochs": epochs}
+    return about | {"versions": versions(), "finished": now} | ends
+
+
+def log_hparams(writer: SummaryWriter, settings: dict[str, Any], best: Figures, step: int) -> None:
+    """Fills TensorBoard's table of hyper-parameters, with the best epoch's figures beside them."""
+    metrics = {f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")}
+    for part in hparams(settings, metrics):
+        writer._get_file_writer().add_summary(part)
+    for name, value in metrics.items():
+        writer.add_scalar(name, value, step)
+
+
+# words
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss from an hour on."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def epoch_line(figures: Figures, last: int, left: str) -> str:
+    """What the terminal says when an epoch is over."""
+    parts = [epoch_name(int(figures["epoch"]), last)]
+    parts += [
+        f"{part} loss {figures[f'{part}/loss']:.4f} error {figures[f'{part}/error']:6.2%}"
+        for part in ("train", "val")
+        if f"{part}/loss" in figures
+    ]
+    if "train/pictures_per_second" in figures:
+        parts.append(f"{figures['train/pictures_per_second']:.0f} pictures/s")
+    return "  ".join([*parts, f"left {left}"])
+
+
+def epoch_name(epoch: int, last: int) -> str:
+    """`epoch 3/20`, counted from 1; without an end `epoch 3`."""
+    return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
+
+
+def say_best(console: Console, record: dict[str, Any], training: str) -> None:
+    """Prints the best epoch's figures; `training` says how those of the training set were taken."""
+    best = record["best"]
+    title = f"Best epoch: {int(best['epoch']) + 1} of {len(record['epochs'])}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "loss", "error", "accuracy"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for part, words in (("train", f"training ({training})"), ("val", "validation")):
+        if f"{part}/error" in best:
+            loss, error = best[f"{part}/loss"], best[f"{part}/error"]
+            table.add_row(words, f"{loss:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
+    console.print()
+    console.print(table)
+    console.print(f"Trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB.")
+
+
+def near(path: Path) -> Path:
+    """The path as a user in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
