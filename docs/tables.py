@@ -1,6 +1,7 @@
 """The result tables of this repository, generated from recorded runs.
 
-python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv
+python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv,
+                                                               # with the figures of its test, if there was one
 python docs/tables.py write                                    # the tables in README.md are written anew
 """
 
@@ -18,16 +19,20 @@ from statistics import mean, stdev
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import yaml  # noqa: E402
+
+from lit_a1 import training  # noqa: E402
+from lit_a1.mlp import commands as mlp  # noqa: E402
 from lit_a1.runs import RECORD_FILE  # noqa: E402
 from lit_a1.settings import recipe_of  # noqa: E402
-from lit_a1.training import parse  # noqa: E402
 
 RUNS = ROOT / "docs" / "runs.csv"
 README = ROOT / "README.md"
 COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
-    "torch", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error",
+    "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
 )  # fmt: skip
+TABLES = {"catsdogs": ("catsdogs",), "mnist": ("mlp",)}  # in README.md, each of these configs
 Row = dict[str, str]
 
 
@@ -40,7 +45,9 @@ def wilson(errors: float, count: int, z: float = 1.96) -> tuple[float, float]:
 
 def shipped(config: str) -> dict:
     """The settings of a YAML in configs/, defaults included, flat."""
-    return recipe_of(parse(["fit", "--config", str(ROOT / "configs" / f"{config}.yaml")]))
+    path = ROOT / "configs" / f"{config}.yaml"
+    is_lightning = "class_path" in yaml.safe_load(path.read_text())["model"]
+    return recipe_of((training if is_lightning else mlp).parse(["fit", "--config", str(path)]))
 
 
 def fingerprint(settings: dict) -> str:
@@ -58,11 +65,16 @@ def row_of(run: Path) -> Row:
     """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
     record = json.loads((run / RECORD_FILE).read_text())
     recipe = shipped(run.parent.name)
+    test = json.loads((run / "test.json").read_text()) if (run / "test.json").exists() else {}
+    names = ("torch",) if "model.class_path" in recipe else ("numpy",)
+    packages = " ".join(f"{name} {record['versions'][name]}" for name in names)
+    best, last = record["best"], record["last"]
     values = (
         record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
         record["seed"], len(record["epochs"]), record["parameters"], record["seconds"], record["peak_memory_gb"],
-        record["machine"], record["versions"]["torch"], record["commit"], record["pictures"]["val"],
-        int(record["best"]["epoch"]) + 1, f"{record['best']['val/error']:.4f}", f"{record['last']['val/error']:.4f}",
+        record["machine"], packages, record["commit"], record["pictures"]["val"],
+        int(best["epoch"]) + 1, f"{best['val/error']:.4f}", f"{last['val/error']:.4f}",
+        test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
@@ -75,35 +87,35 @@ def read_runs() -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def results_table(rows: list[Row]) -> str:
+def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
-            groups[row["config"], row["epochs"], row["parameters"], row["machine"], row["torch"]].append(row)
-    headings = (
-        "recipe",
-        "parameters",
-        "epochs",
-        "time",
-        "peak memory",
-        "accuracy, last epoch",
-        "best epoch",
-        "seeds",
-        "machine",
-    )
-    lines = [markdown(headings), markdown(["---"] * len(headings))]
-    for (config, epochs, parameters, machine, torch), runs in groups.items():
-        minutes = max(float(run["seconds"]) for run in runs) / 60
-        memory = max(float(run["peak_memory_gb"]) for run in runs)
-        seeds = ", ".join(sorted(run["seed"] for run in runs))
-        measured = accuracy(runs, "last_val_error"), accuracy(runs, "best_val_error")
-        size, time = f"{int(parameters):,}", f"{minutes:.1f} min"
-        where = f"{machine}; torch {torch}"
-        lines.append(
-            markdown([f"`configs/{config}.yaml`", size, epochs, time, f"{memory:.2f} GB", *measured, seeds, where])
-        )
+        if row["config"] in configs and not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
+            groups[row["config"], row["epochs"], row["parameters"], row["machine"], row["packages"]].append(row)
+    lines: list[str] = []
+    for (config, epochs, parameters, machine, packages), runs in groups.items():
+        cells = {
+            "recipe": f"`configs/{config}.yaml`",
+            "parameters": f"{int(parameters):,}",
+            "epochs": epochs,
+            "time": duration(max(float(run["seconds"]) for run in runs)),
+            "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
+            "validation, last epoch": accuracy(runs, "last_val_error"),
+            "best epoch": accuracy(runs, "best_val_error"),
+        }
+        if all(run["tested"] == "best" for run in runs):
+            cells["test, best epoch"] = accuracy(runs, "test_error")
+        cells |= {"seeds": ", ".join(sorted(run["seed"] for run in runs)), "machine": f"{machine}; {packages}"}
+        if not lines:
+            lines = [markdown(cells), markdown(["---"] * len(cells))]
+        lines.append(markdown(cells.values()))
     return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Minutes from two on, else seconds."""
+    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def markdown(cells: Iterable[str]) -> str:
@@ -112,10 +124,12 @@ def markdown(cells: Iterable[str]) -> str:
 
 
 def accuracy(runs: list[Row], column: str) -> str:
-    """Mean and standard deviation over seeds, or one run's figure with its 95% interval."""
+    """Mean and standard deviation over seeds; or one run's figure, on validation pictures with its 95% interval."""
     errors = [float(run[column]) for run in runs]
     if len(errors) > 1:
         return f"{1 - mean(errors):.2%} ± {stdev(errors):.2%}"
+    if column == "test_error":
+        return f"{1 - errors[0]:.2%}"
     low, high = wilson(errors[0], int(runs[0]["val_pictures"]))
     return f"{1 - errors[0]:.2%} ({1 - high:.1%} to {1 - low:.1%})"
 
@@ -131,7 +145,10 @@ def between(text: str, name: str, table: str) -> str:
 
 def readme() -> str:
     """README.md with its tables as docs/runs.csv has them."""
-    return between(README.read_text(), "results", results_table(read_runs()))
+    text, rows = README.read_text(), read_runs()
+    for name, configs in TABLES.items():
+        text = between(text, name, results_table(rows, configs))
+    return text
 
 
 def add(runs: list[Path]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
@@ -18,6 +20,7 @@ from torch import nn
 
 from lit_a1.environment import keep_freed_memory, machine, versions
 from lit_a1.layers import BatchNorm2d, cross_entropy
+from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.optim import parameter_groups
 
@@ -98,11 +101,74 @@ def step(pairs: int) -> list[Timing]:
     return [training_step(pairs, data["batch_size"], size) for size in data["size_schedule"].values()]
 
 
+def mlp(pairs: int) -> list[Timing]:
+    """An epoch of the numpy network against a plain PyTorch loop, and against its own matrix products alone."""
+    layers, batch, count = (784, 512, 512, 10), 128, 50_000
+    rng = np.random.default_rng(0)
+    pictures = rng.random((count, layers[0]), dtype=np.float32)
+    labels = rng.integers(0, layers[-1], count)
+    net = NN(layers[1:-1], batch_size=batch)
+    hidden = (module for a, b in itertools.pairwise(layers[:-1]) for module in (nn.Linear(a, b), nn.ReLU()))
+    model = nn.Sequential(*hidden, nn.Linear(*layers[-2:]))
+    name = f"numpy MLP, an epoch of {count:,} pictures, {net.architecture}, batches of {batch}"
+
+    def ours() -> None:
+        net.train(pictures, labels)
+
+    theirs = torch_epoch(model, torch.from_numpy(pictures), torch.from_numpy(labels), batch, net.lr)
+    against_torch = alternate(f"{name}: a PyTorch loop", ours, theirs, pairs, 0.8)
+    products = matrix_products(layers, batch, count // batch)
+    return [against_torch, alternate(f"{name}: its matrix products alone", ours, products, pairs, 1 / 0.65)]
+
+
+def torch_epoch(
+    model: nn.Module, pictures: torch.Tensor, labels: torch.Tensor, batch: int, lr: float
+) -> Callable[[], None]:
+    """An epoch as PyTorch's users write it: tensors in memory, torch.optim.SGD, mean loss and errors kept."""
+    sgd = torch.optim.SGD(model.parameters(), lr=lr)
+
+    def epoch() -> None:
+        loss_sum, errors = 0.0, 0
+        for rows in torch.randperm(len(pictures)).split(batch):
+            wanted = labels[rows]
+            logits = model(pictures[rows])
+            loss = F.cross_entropy(logits, wanted)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+            loss_sum += loss.item() * len(rows)
+            errors += int((logits.argmax(1) != wanted).sum())
+
+    return epoch
+
+
+def matrix_products(layers: Sequence[int], batch: int, steps: int) -> Callable[[], None]:
+    """Those that backpropagation can't do without: X W and X^T D of each layer, D W^T of all but the first."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    shapes = list(itertools.pairwise(layers))
+    operands = [(random(batch, a), random(a, b), random(batch, b)) for a, b in shapes]
+    results = [(random(batch, b), random(a, b), random(batch, a)) for a, b in shapes]
+
+    def epoch() -> None:
+        for _ in range(steps):
+            for k, ((x, w, d), (z, gradient, below)) in enumerate(zip(operands, results, strict=True)):
+                np.matmul(x, w, out=z)
+                np.matmul(x.T, d, out=gradient)
+                if k:
+                    np.matmul(d, w.T, out=below)
+
+    return epoch
+
+
 def _recipe(part: str) -> dict[str, Any]:
     return yaml.safe_load(RECIPE.read_text())[part]["init_args"]
 
 
-BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"step": step}
+BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"step": step, "mlp": mlp}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -118,8 +184,9 @@ def main(arguments: Sequence[str]) -> None:
     names = [options.name] if options.name else sorted(BENCHMARKS)
     timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs)]
 
-    table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; torch {versions()['torch']}")
-    for heading in ("", "ours (ms)", "torch (ms)", "ratio", "limit"):
+    packages = ", ".join(f"{name} {versions()[name]}" for name in ("torch", "numpy"))
+    table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; {packages}")
+    for heading in ("", "ours (ms)", "theirs (ms)", "ratio", "limit"):
         table.add_column(heading, justify="right" if heading else "left")
     for t in timings:
         limit = "" if t.limit is None else f"{t.limit:.2f}"

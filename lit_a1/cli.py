@@ -10,6 +10,7 @@ COMMANDS = {
     "validate": "measure a checkpoint on the validation pictures",
     "test": "measure a checkpoint on labelled test pictures",
     "predict": "label the test pictures, or --data.predict_dir DIR, into submission.csv",
+    "mlp": "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck",
     "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
     "benchmark": "time this code against PyTorch's own, side by side",
 }
@@ -35,6 +36,8 @@ def usage() -> str:
 def _command(name: str) -> Callable[[Sequence[str]], None]:
     if name == "audit":
         from lit_a1.audit_command import main as command
+    elif name == "mlp":
+        from lit_a1.mlp.commands import main as command
     elif name == "benchmark":
         from lit_a1.benchmark import main as command
     else:

@@ -1,6 +1,7 @@
-"""What a figure was measured on: machine, versions, commit."""
+"""This process and its machine: what a figure was measured on, where messages go, how memory is kept."""
 
 import ctypes
+import logging
 import os
 import platform
 import subprocess
@@ -52,6 +53,13 @@ def commit() -> str:
         return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def show_messages() -> None:
+    """Shows on the terminal what this project logs: which data were found, what was left out."""
+    ours = logging.getLogger("lit_a1")
+    ours.setLevel(logging.INFO)
+    ours.handlers = [logging.StreamHandler()]  # to what is standard error now
 
 
 def keep_freed_memory() -> None:

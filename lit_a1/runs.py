@@ -1,5 +1,6 @@
 """Folders of runs, `lightning_logs/NAME/version_N`: which checkpoint is meant, what a record holds, the last words."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from lit_a1.data.files import write_text
 from lit_a1.environment import versions
 
 KEYWORDS = ("best", "last")
@@ -129,6 +131,28 @@ def log_hparams(writer: SummaryWriter, settings: dict[str, Any], best: Figures, 
         writer._get_file_writer().add_summary(part)
     for name, value in metrics.items():
         writer.add_scalar(name, value, step)
+
+
+def keep_figures(command: str, checkpoint: Path, figures: dict[str, float], step: int) -> None:
+    """Prints a checkpoint's figures and leaves them in its run's folder: a JSON file; TensorBoard's tags for test.
+
+    Args:
+        command: that measured them, `validate` or `test`.
+        checkpoint: a file; of one that lies outside a run's folder nothing is written.
+        figures: by TensorBoard's tags.
+        step: steps that the checkpoint was trained for.
+    """
+    for name, value in figures.items():
+        print(f"{name:12} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
+    if version_of(checkpoint) is None:
+        return
+    folder = checkpoint.parent.parent
+    write_text(folder / f"{command}.json", json.dumps({"checkpoint": checkpoint.name, **figures}, indent=1) + "\n")
+    if command == "test":
+        with SummaryWriter(folder) as writer:
+            for name, value in figures.items():
+                if name.startswith("test/"):
+                    writer.add_scalar(name, value, step)
 
 
 # words

@@ -2,12 +2,16 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 PARTS = ("model", "data", "trainer")
-NO_PART_OF_THE_RECIPE = ("trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.default_root_dir")
+NO_PART_OF_THE_RECIPE = (
+    *("trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.default_root_dir"),
+    *("trainer.save_dir", "trainer.name"),
+)
 
 
 class Parser(ArgumentParser):
@@ -54,3 +58,16 @@ def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
     """All that decides how a run goes, defaults included, but for the seed: model, data and trainer, flat."""
     whole = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
     return {name: value for name, value in whole.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}
+
+
+def without_checkpoint(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a `fit` that other commands on its run need too."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--ckpt_path":
+            skip = True
+        elif not argument.startswith("--ckpt_path="):
+            kept.append(argument)
+    return kept

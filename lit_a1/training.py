@@ -1,6 +1,5 @@
 """`fit`, `validate`, `test` and `predict`: Lightning's command line, with this project's defaults around it."""
 
-import json
 import logging
 import shlex
 import sys
@@ -15,17 +14,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.callbacks import PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
-from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import keep_freed_memory
+from lit_a1.environment import keep_freed_memory, show_messages
 from lit_a1.models import Classifier
 from lit_a1.rules import RuleError
-from lit_a1.runs import CheckpointError, resolve, version_of
-from lit_a1.settings import Parser, concise, recipe_of
+from lit_a1.runs import CheckpointError, keep_figures, resolve, version_of
+from lit_a1.settings import Parser, concise, recipe_of, without_checkpoint
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
 
@@ -136,7 +133,7 @@ class TrainingCLI(LightningCLI):
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         return [
             TensorBoardExtras(),
-            RunRecord(self._settings(), shlex.join(_without_checkpoint(self.arguments[1:]))),
+            RunRecord(self._settings(), shlex.join(without_checkpoint(self.arguments[1:]))),
             ProgressLines(),
             ModelCheckpoint(filename="best", monitor="val/error", mode="min", **at_epoch_end),
             ModelCheckpoint(filename="last", **at_epoch_end),
@@ -173,17 +170,7 @@ class TrainingCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        for name, value in figures.items():
-            print(f"{name:12} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
-        if version_of(self.checkpoint) is None:
-            return
-        folder = self.checkpoint.parent.parent
-        text = json.dumps({"checkpoint": self.checkpoint.name, **figures}, indent=1)
-        write_text(folder / f"{self.subcommand}.json", text + "\n")
-        if self.subcommand == "test":
-            with SummaryWriter(folder) as writer:
-                for name, value in figures.items():
-                    writer.add_scalar(name, value, read(self.checkpoint)["global_step"])
+        keep_figures(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])
 
     after_validate = after_test = _keep_figures
 
@@ -202,13 +189,9 @@ def parse(arguments: Sequence[str]) -> Namespace:
 
 
 def _quieten() -> None:
-    """Leaves the terminal to what a user can use: this project's lines, and warnings that mean something here."""
+    """Leaves out what Lightning says that means nothing here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    ours = logging.getLogger("lit_a1")
-    ours.setLevel(logging.INFO)
-    if not ours.handlers:
-        ours.addHandler(logging.StreamHandler())
     for message in (
         ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
         ".*in eval mode at the start of training.*",  # the averaged weights
@@ -220,19 +203,6 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def _without_checkpoint(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a `fit` that its `validate` and `predict` need too."""
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == "--ckpt_path":
-            skip = True
-        elif not argument.startswith("--ckpt_path="):
-            kept.append(argument)
-    return kept
-
-
 def main(arguments: Sequence[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict`.
 
@@ -242,6 +212,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: with a sentence, where a checkpoint or a model is refused.
     """
+    show_messages()
     _quieten()
     keep_freed_memory()
     try:

@@ -75,8 +75,9 @@ def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatc
         (row,) = csv.DictReader(file)
     assert row["changes"] == ""
     assert (row["best_epoch"], row["best_val_error"], row["last_val_error"]) == ("4", "0.0500", "0.0600")
-    assert "94.00%" in tables.results_table([row])
-    assert "94.00%" not in tables.results_table([row | {"recipe": "another"}])
+    assert "94.00%" in tables.results_table([row], ["catsdogs"])
+    assert "94.00%" not in tables.results_table([row], ["mlp"])
+    assert "94.00%" not in tables.results_table([row | {"recipe": "another"}], ["catsdogs"])
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_a_run_with_a_changed_setting_is_not_the_recipe(
 ) -> None:
     row = tables.row_of(run(tmp_path, tables, **{name: value}))
     assert row["changes"] == f"{name.partition('.')[2]}={value}"
-    assert "94.00%" not in tables.results_table([row])
+    assert "94.00%" not in tables.results_table([row], ["catsdogs"])
 
 
 def test_wilsons_interval(tables: ModuleType) -> None:

@@ -358,32 +358,6 @@ def test_a_checkpoint_of_another_network(course_photos: Photos, capsys: pytest.C
     assert "can't be read as a checkpoint" in refusal(capsys, "validate", *SMALL)
 
 
-# the shipped settings
-
-
-@pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
-@pytest.mark.parametrize("config", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_shipped_yaml_runs(config: Path) -> None:
-    main(
-        [
-            "fit",
-            "--config",
-            str(config),
-            "--data.source",
-            "drawn",
-            "--trainer.fast_dev_run",
-            "true",
-            "--trainer.accelerator",
-            "cpu",
-        ]
-    )
-
-
-@pytest.mark.parametrize("config", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_yaml_tells_its_command(config: Path) -> None:
-    assert f"python main.py fit --config configs/{config.name}" in config.read_text()
-
-
 def test_a_run_on_drawn_pictures_has_another_name() -> None:
     main(["fit", *SMALL, "--data.source", "drawn", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
     assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]

@@ -121,7 +121,7 @@ class NN:
 
     def __init__(
         self,
-        hidden_dims: tuple[int, ...] | list[int] = (512, 512),
+        hidden_dims: tuple[int, ...] = (512, 512),
         n_hidden: int = 2,
         mode: str = "train",
         datapath: str | None = None,
@@ -434,15 +434,18 @@ class NN:
             raise ValueError(f"pictures must be uint8, from 0 to 255; got {pictures.dtype}")
         return np.divide(pictures.reshape(len(pictures), -1), 255, dtype=self.dtype)
 
-    def save(self, path: str | None = None) -> None:
-        """Writes weights, velocity, epochs and steps done to `path`, by default `model_path` (`.npz`, no pickle)."""
+    def save(self, path: str | None = None, **extra: np.ndarray) -> None:
+        """Writes weights, velocity, epochs and steps done to `path`, by default `model_path` (`.npz`, no pickle).
+
+        `extra` arrays go into the same file, and `load` leaves them alone.
+        """
         if (path := path or self.model_path) is None:
             raise ValueError("model_path must name a .npz file to save to; got None")
         arrays: dict[str, np.ndarray] = {f"w{k}": weights for k, weights in enumerate(self.weights, 1)}
         arrays |= {f"b{k}": biases for k, biases in enumerate(self.biases, 1)}
         arrays |= {"dims": np.array(self.dims), "nonlinearity": np.array(self.nonlinearity)}
         arrays |= {"done": np.array((self.epoch, self.step)), "velocity": self.velocity}
-        np.savez(path, allow_pickle=False, **arrays)
+        np.savez(path, allow_pickle=False, **arrays, **extra)
 
     def load(self, path: str | None = None) -> None:
         """Reads what `save` wrote.
@@ -468,11 +471,11 @@ class NN:
 def _arrays(path: str, names: tuple[str, ...] | list[str]) -> list[np.ndarray]:
     """Arrays of a .npz file, by name."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return [file[name] for name in names]
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # noqa: PTH123  (numpy alone)
+            return [arrays[name] for name in names]
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {path}") from error
     except KeyError as error:
         raise ValueError(f"{path} must hold {', '.join(names)}: {error.args[0]}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # zipfile has errors of its own, and this module knows numpy alone
         raise ValueError(f"{path} is not a .npz file of arrays: {error}") from error

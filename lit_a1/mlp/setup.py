@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_a1.data.files import write_text
-from lit_a1.data.mnist import Wanted, load_mnist
+from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs import RECORD_FILE, new_version
@@ -64,13 +65,22 @@ class Setup:
         keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
+    @cached_property
+    def mnist(self) -> Mnist:
+        """The digits as they are on disk, read once.
+
+        Raises:
+            DataError: as `load_mnist`.
+        """
+        return load_mnist(self.source)
+
     def digits(self, dtype: str = "float32") -> Digits:
         """The data.
 
         Raises:
             DataError: as `load_mnist`.
         """
-        found = load_mnist(self.source)
+        found = self.mnist
         to_pixels = self.network(dtype=dtype).pixels
         train, valid, test = (Examples(to_pixels(part.pictures), part.labels) for part in found[:3])
         return Digits(train, valid, test, found.drawn, found.origin)

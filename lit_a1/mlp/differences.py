@@ -1,0 +1,160 @@
+"""Central differences of the loss by weights of the first layer, beside backpropagation, and what they show."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.mlp.network import NN, Array, Labels
+
+STEPS = np.array([k * 10**i for i in range(6) for k in (1, 5)])
+"""The assignment's twelve N; epsilon = 1/N."""
+UNIT = 2.0**-53  # largest relative error of a rounding in float64
+MARGIN = 30  # what is above this many times the estimated round-off is something else
+SMALL = 10_000  # from this N on, truncation (epsilon^2) is too little to matter in a verdict
+TOLERANCE = 1e-4  # what a correct gradient may seem to be wrong by, relatively, for other reasons than round-off
+KINKED = ("relu", "leaky_relu")
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Derivatives of the loss L by some weights, both ways.
+
+    The first layer's weights are counted as in the assignment's matrix W1, (units, pixels), row after row: those of
+    unit 0 come first, from pixel 0 on.
+    """
+
+    index: NDArray[np.integer]
+    """(p,), the place of each weight."""
+    analytic: Array
+    """(p,), by backpropagation."""
+    numeric: Array
+    """(p, 12), (L(w + epsilon) - L(w - epsilon)) / (2 epsilon)."""
+    crossed: NDArray[np.bool_]
+    """(p, 12), whether a hidden unit passes the kink of its nonlinearity between w - epsilon and w + epsilon."""
+
+    @property
+    def absolute(self) -> Array:
+        """(p, 12), |numeric - analytic|."""
+        return np.abs(self.numeric - self.analytic[:, None])
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """(p, 12), where the difference is a number and no kink is crossed."""
+        return np.logical_and(~self.crossed, np.isfinite(self.absolute))
+
+    def largest(self, *, crossed: bool = False) -> Array:
+        """(12,), the largest usable difference, or the largest that crosses a kink; NaN where there is none."""
+        among = self.crossed & np.isfinite(self.absolute) if crossed else self.usable
+        top = np.where(among, self.absolute, -1).max(axis=0, initial=-1)
+        return np.where(top >= 0, top, np.nan)
+
+    def wrong(self, roundoff: float) -> NDArray[np.bool_]:
+        """(p,), whether at small epsilon both derivatives differ by more than round-off and `TOLERANCE` allow."""
+        allowed = MARGIN * roundoff * STEPS + TOLERANCE * np.abs(self.analytic)[:, None]
+        return ((self.absolute > allowed) & self.usable)[:, STEPS >= SMALL].any(axis=1)
+
+
+def backpropagated(net: NN, x: Array, y: Labels) -> Array:
+    """dL/dW1, flat, in the order of `Differences`."""
+    net.forward(x)
+    return net.backward(y)[: net.weights[0].size].reshape(net.weights[0].shape).T.flatten()
+
+
+def compare(net: NN, x: Array, y: Labels, index: NDArray[np.integer]) -> Differences:
+    """Central differences beside backpropagation, without dropout.
+
+    Args:
+        net: in float64; its weights are changed and put back.
+        x: (1, pixels), the sample.
+        y: (1,), its label.
+        index: (p,), the weights, as `Differences` counts them.
+    """
+    matrix = net.weights[0].T  # (units, pixels), a view
+    numeric = np.empty((len(index), len(STEPS)))
+    crossed = np.zeros(numeric.shape, dtype=bool)
+    here = _signs(net, x)
+    for i, place in enumerate(zip(*np.unravel_index(index, matrix.shape), strict=True)):
+        weight = matrix[place]
+        for j, epsilon in enumerate(1 / STEPS):
+            losses = []
+            for moved in (weight + epsilon, weight - epsilon):
+                matrix[place] = moved
+                losses.append(net.loss(net.forward(x), y))
+                # both ends are enough: until a unit passes its kink, all behind it move along straight lines
+                crossed[i, j] |= net.nonlinearity in KINKED and bool((_signs(net, x) != here).any())
+            numeric[i, j] = (losses[0] - losses[1]) / (2 * epsilon)
+        matrix[place] = weight
+    return Differences(index, backpropagated(net, x, y)[index], numeric, crossed)
+
+
+def _signs(net: NN, x: Array) -> NDArray[np.bool_]:
+    """Whether the pre-activation is above 0, of all hidden units."""
+    signs = []
+    for weights, biases in zip(net.weights[:-1], net.biases[:-1], strict=True):
+        z = x @ weights + biases
+        signs.append(z[0] > 0)
+        x = net.activation(z)
+    return np.concatenate(signs)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the differences show; None where they don't show it."""
+
+    loss: float
+    roundoff: float
+    """Estimated error e of a computed loss: u (max(1, L) + sum_j |dL/dz_j z_j|) over the logits z, u = 2^-53."""
+    best_n: int | None = None
+    """With the smallest maximum, among the N at which all weights are compared, or among all if there are none."""
+    smallest: float | None = None
+    fitted: int = 0
+    """Uncrossed differences in which truncation dominates, of weights that have two or more."""
+    fitted_n: tuple[int, int] | None = None
+    slope: float | None = None
+    """Of log |difference| against log N there, with a constant for each weight."""
+    third: float | None = None
+    """Largest |L'''| = |d^3 L / dw^3|, from |difference| = |L'''| / (6 N^2)."""
+    optimum: float | None = None
+    """The epsilon for which epsilon^2 |L'''| / 6 + e / epsilon is smallest: (3 e / |L'''|)^(1/3)."""
+    right_slope: float | None = None
+    """Of log max |difference| against log N beyond `best_n`."""
+    right_factor: float | None = None
+    """Geometric mean of max |difference| / N there."""
+
+
+def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
+    """Takes the two arms of the differences apart."""
+    logits = net.forward(x).copy()
+    slopes = net.softmax(logits)
+    slopes[0, y[0]] -= 1
+    loss = net.loss(logits, y)
+    roundoff = UNIT * (max(1.0, loss) + float(np.abs(slopes * logits).sum()))
+    largest, complete = found.largest(), found.usable.all(axis=0)
+    candidates = np.where(complete if complete.any() else True, largest, np.nan)
+    if not (np.isfinite(roundoff) and np.isfinite(candidates).any()):
+        return Findings(loss, roundoff)
+    best = int(np.nanargmin(candidates))
+    shown: dict[str, Any] = {"best_n": int(STEPS[best]), "smallest": float(candidates[best])}
+
+    left = found.usable & (found.absolute > MARGIN * roundoff * STEPS) & (best >= np.arange(len(STEPS)))
+    left &= left.sum(axis=1, keepdims=True) > 1
+    if left.any():
+        rows = [(STEPS[row], own[row]) for row, own in zip(left, found.absolute, strict=True) if row.any()]
+        n = STEPS[left.any(axis=0)]
+        shown |= {"fitted": int(left.sum()), "fitted_n": (int(n[0]), int(n[-1])), "slope": _slope(rows)}
+        if abs(shown["slope"] + 2) < 0.5:  # else it is not truncation
+            third = 6 * max(float(np.median(values * at**2.0)) for at, values in rows)
+            shown |= {"third": third, "optimum": (3 * roundoff / third) ** (1 / 3)}
+    right = (best < np.arange(len(STEPS))) & (np.nan_to_num(largest) > 0)
+    if right.sum() > 1:
+        factor = float(np.exp(np.log(largest[right] / STEPS[right]).mean()))
+        shown |= {"right_slope": _slope([(STEPS[right], largest[right])]), "right_factor": factor}
+    return Findings(loss, roundoff, **shown)
+
+
+def _slope(groups: list[tuple[Array, Array]]) -> float:
+    """Least squares of log y = constant of the group + slope log x."""
+    x, y = (np.concatenate([np.log(group[i]) - np.log(group[i]).mean() for group in groups]) for i in (0, 1))
+    return float(x @ y / (x @ x))

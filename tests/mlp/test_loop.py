@@ -1,0 +1,200 @@
+"""`mlp fit` and `mlp test`, from the command line to the files they leave behind, on few digits."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_a1.cli import main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = [
+    "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
+    "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def digits(mnist_files: Callable[..., Path]) -> None:
+    mnist_files(Path("data"), train=240, test=30)
+
+
+def fit(*flags: str, epochs: int = 3) -> Path:
+    main(["mlp", "fit", *SMALL, "--trainer.max_epochs", str(epochs), *flags])
+    return max(Path("lightning_logs/mlp").iterdir())
+
+
+def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(run))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def weights(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name != "run"}
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as leaving:
+        main(["mlp", *arguments])
+    assert leaving.value.code not in (0, None)
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith("error: "), said
+    return said[-1]
+
+
+def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit()
+    assert run.name == "version_0"
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
+    steps = -(-200 // 16)
+    logged = scalars(run)
+    for tag in ("train/loss", "train/error", "val/loss", "val/error", "train/learning_rate", "epoch"):
+        assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1, 3 * steps - 1], tag
+    assert [rate for _, rate in logged["train/learning_rate"]] == pytest.approx([0.1, 0.2 / 3, 0.1 / 3])
+
+    record = json.loads((run / "record.json").read_text())
+    for tag in ("train/loss", "train/error", "val/loss", "val/error"):
+        assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
+    assert record["best"] == min(record["epochs"], key=lambda row: row["val/error"])
+    assert logged["best/error"][0][1] == pytest.approx(record["best"]["val/error"])
+    assert record["parameters"] == 784 * 16 + 16 + 16 * 12 + 12 + 12 * 10 + 10
+    assert record["pictures"] == {"train": 200, "val": 40}
+    assert record["setup"].startswith(
+        "784-16-12-10 (12,894 parameters), relu, learning rate 0.1 (linear), mini-batches"
+    )
+
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    assert settings["model"]["hidden_dims"] == [16, 12]
+    said = capsys.readouterr().out
+    assert record["setup"] in said
+    assert f"{record['best']['val/error']:.2%}" in said
+    assert "python main.py mlp test --model.hidden_dims '[16,12]'" in said
+    assert "tensorboard --logdir lightning_logs" in said
+
+
+def test_the_runs_own_settings_make_the_same_run_again() -> None:
+    first = fit()
+    main(["mlp", "fit", "--config", str(first / "config.yaml")])
+    again = first.with_name("version_1")
+    assert same(weights(first / "checkpoints/last.npz"), weights(again / "checkpoints/last.npz"))
+
+
+def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit()
+    best = json.loads((run / "record.json").read_text())["best"]
+    main(["mlp", "test", *SMALL])
+    figures = json.loads((run / "test.json").read_text())
+    assert figures["checkpoint"] == "best.npz"
+    assert figures["val/error"] == pytest.approx(best["val/error"])
+    assert figures["val/loss"] == pytest.approx(best["val/loss"], rel=1e-5)
+    assert scalars(run)["test/error"] == [(best["step"], pytest.approx(figures["test/error"]))]
+    assert len(scalars(run)["val/error"]) == 3
+    assert "right)" in capsys.readouterr().out
+
+
+def test_digits_that_are_drawn_have_runs_of_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
+        monkeypatch.setattr(f"lit_a1.data.mnist.{name}", 40)
+    main(["mlp", "fit", *SMALL, "--trainer.max_epochs", "1", "--data.source", "drawn"])
+    assert [path.name for path in Path("lightning_logs").iterdir()] == ["mlp-drawn"]
+    main(["mlp", "test", *SMALL, "--data.source", "drawn"])
+    assert Path("lightning_logs/mlp-drawn/version_0/test.json").exists()
+
+
+def in_background(*arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "main.py"), "mlp", *arguments], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights() -> None:
+    whole = in_background("fit", *SMALL, "--trainer.max_epochs", "200", "--trainer.name", "whole")
+    killed = in_background("fit", *SMALL, "--trainer.max_epochs", "200")
+    last = Path("lightning_logs/mlp/version_0/checkpoints/last.npz")
+    deadline = time.monotonic() + 120
+    while not last.exists():
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    done = int(weights(last)["done"][0])
+    assert 0 < done < 200, "killed too late to prove anything"
+    resumed = in_background("fit", *SMALL, "--trainer.max_epochs", "200", "--ckpt_path", "last")
+    for run in (whole, resumed):
+        said = run.communicate(timeout=120)[0]
+        assert run.returncode == 0, said
+
+    for name in ("last.npz", "best.npz"):
+        expected = Path("lightning_logs/whole/version_0/checkpoints") / name
+        assert same(weights(last.with_name(name)), weights(expected)), name
+    assert [path.name for path in Path("lightning_logs/mlp").iterdir()] == ["version_0"]
+    ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("mlp", "whole"))
+    for tag in ("train/loss", "val/loss", "train/learning_rate", "epoch"):
+        assert ours[tag] == theirs[tag], tag
+
+
+def test_a_run_goes_on_only_as_it_was_started(capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--model.lr", "0.05", epochs=1)
+    go_on = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
+    assert "started with model.lr=0.05, not 0.1" in refusal(capsys, *go_on, "2")
+    assert "over: 1 epochs are done" in refusal(capsys, *go_on, "1", "--model.lr", "0.05")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model.nonlinearity", "swish"], "nonlinearity must be one of relu, .* got 'swish'"),
+        (["--model.hidden_dims", "[2000,2000]"], "5,592,010 parameters; parameter_range allows 1 to 1,000,000"),
+        (["--model.lr", "fast"], "lr"),
+        (["--model.momentum", "1"], r"momentum must be in \[0, 1\); got 1"),
+        (["--model.momentun", "0"], "momentun"),
+        (["--trainer.max_epochs", "0"], "max_epochs"),
+        (["--seed_everything", "-1"], "seed_everything"),
+        (["--data.source", "fake"], "source"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--ckpt_path", "last"], r"There is no last\.npz in any run under lightning_logs/mlp"),
+    ],
+)
+def test_wrong_settings(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert re.search(words, refusal(capsys, "fit", *SMALL, *flags))
+    assert not Path("lightning_logs").exists()
+
+
+def test_weights_of_another_network_or_damaged_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    best = fit(epochs=1) / "checkpoints/best.npz"
+    said = refusal(capsys, "test", *SMALL, "--model.hidden_dims", "[10,10]")
+    assert "holds a network 784-16-12-10 with relu; 784-10-10-10 with relu was expected" in said
+    content = best.read_bytes()
+    for damaged in (content[: len(content) // 2], b"not weights", b""):
+        best.write_bytes(damaged)
+        assert "best.npz" in refusal(capsys, "test", *SMALL)
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
+def test_a_truncated_file_of_digits(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("data", name)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert name in refusal(capsys, "fit", *SMALL)
+
+
+def test_other_commands_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "mlp has no command 'predict'" in refusal(capsys, "predict")

@@ -1,0 +1,30 @@
+"""Every YAML in configs/ runs, with the command that its header tells."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lit_a1.cli import main
+from lit_a1.data import mnist
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+QUICK = {
+    "fit": ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"],
+    "mlp": ["--trainer.max_epochs", "1"],
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_yaml_runs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
+        monkeypatch.setattr(mnist, name, 100)
+    (line,) = re.findall(
+        rf"^#   python main\.py (.* --config configs/{config.name})$", config.read_text(), re.MULTILINE
+    )
+    command, *options = shlex.split(line)
+    options = [str(config) if option.startswith("configs/") else option for option in options]
+    main([command, *options, "--data.source", "drawn", *QUICK[command]])
