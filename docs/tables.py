@@ -2,6 +2,7 @@
 
 python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv,
                                                                # with the figures of its test, if there was one
+python docs/tables.py keep lightning_logs/mlp-inits/version_0  # what a study left is copied to docs/studies/
 python docs/tables.py write                                    # the tables in README.md are written anew
 """
 
@@ -9,10 +10,10 @@ import argparse
 import csv
 import hashlib
 import json
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -22,11 +23,13 @@ sys.path.insert(0, str(ROOT))
 import yaml  # noqa: E402
 
 from lit_a1 import training  # noqa: E402
+from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp import commands as mlp  # noqa: E402
 from lit_a1.runs import RECORD_FILE  # noqa: E402
 from lit_a1.settings import recipe_of  # noqa: E402
 
 RUNS = ROOT / "docs" / "runs.csv"
+STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
 COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
@@ -34,13 +37,6 @@ COLUMNS = (
 )  # fmt: skip
 TABLES = {"catsdogs": ("catsdogs",), "mnist": ("mlp",)}  # in README.md, each of these configs
 Row = dict[str, str]
-
-
-def wilson(errors: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of an error rate measured on `count` pictures (Wilson 1927)."""
-    centre = (errors + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * sqrt(errors * (1 - errors) / count + z * z / (4 * count * count))
-    return centre - half, centre + half
 
 
 def shipped(config: str) -> dict:
@@ -167,15 +163,28 @@ def add(runs: list[Path]) -> Iterator[str]:
         writer.writerows(known)
 
 
+def keep(studies: list[Path]) -> Iterator[str]:
+    """Copies what studies left, in the place of earlier ones; yields what it did."""
+    for study in studies:
+        kept = STUDIES / study.parent.name
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        for path in sorted(study.iterdir()):
+            if path.suffix in (".csv", ".json", ".md", ".png"):
+                shutil.copy(path, kept)
+        yield f"{study} -> {kept.relative_to(ROOT)}"
+
+
 def main() -> None:
-    """Adds runs, or writes the tables."""
+    """Adds runs, keeps studies, or writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("add", help="add runs to docs/runs.csv").add_argument("runs", nargs="+", type=Path)
+    commands.add_parser("keep", help="copy studies to docs/studies").add_argument("runs", nargs="+", type=Path)
     commands.add_parser("write", help="write the tables in README.md")
     options = parser.parse_args()
-    if options.command == "add":
-        for line in add(options.runs):
+    if options.command in ("add", "keep"):
+        for line in (add if options.command == "add" else keep)(options.runs):
             print(line)
     else:
         README.write_text(readme())

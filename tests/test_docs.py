@@ -89,8 +89,3 @@ def test_a_run_with_a_changed_setting_is_not_the_recipe(
     row = tables.row_of(run(tmp_path, tables, **{name: value}))
     assert row["changes"] == f"{name.partition('.')[2]}={value}"
     assert "94.00%" not in tables.results_table([row], ["catsdogs"])
-
-
-def test_wilsons_interval(tables: ModuleType) -> None:
-    low, high = tables.wilson(0.05, 2000)  # by Wilson's formula, as R's prop.test(100, 2000, correct = FALSE) has it
-    assert (low, high) == pytest.approx((0.04128, 0.06044), abs=1e-5)

@@ -42,7 +42,7 @@ class Differences:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """(p, 12), where the difference is a number and no kink is crossed."""
-        return np.logical_and(~self.crossed, np.isfinite(self.absolute))
+        return ~self.crossed & np.isfinite(self.absolute)
 
     def largest(self, *, crossed: bool = False) -> Array:
         """(12,), the largest usable difference, or the largest that crosses a kink; NaN where there is none."""
@@ -53,7 +53,7 @@ class Differences:
     def wrong(self, roundoff: float) -> NDArray[np.bool_]:
         """(p,), whether at small epsilon both derivatives differ by more than round-off and `TOLERANCE` allow."""
         allowed = MARGIN * roundoff * STEPS + TOLERANCE * np.abs(self.analytic)[:, None]
-        return ((self.absolute > allowed) & self.usable)[:, STEPS >= SMALL].any(axis=1)
+        return np.any(((self.absolute > allowed) & self.usable)[:, STEPS >= SMALL], axis=1)
 
 
 def backpropagated(net: NN, x: Array, y: Labels) -> Array:
@@ -122,6 +122,8 @@ class Findings:
     """Of log max |difference| against log N beyond `best_n`."""
     right_factor: float | None = None
     """Geometric mean of max |difference| / N there."""
+    right_points: int = 0
+    """How many N these are."""
 
 
 def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
@@ -149,8 +151,9 @@ def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
             shown |= {"third": third, "optimum": (3 * roundoff / third) ** (1 / 3)}
     right = (best < np.arange(len(STEPS))) & (np.nan_to_num(largest) > 0)
     if right.sum() > 1:
-        factor = float(np.exp(np.log(largest[right] / STEPS[right]).mean()))
-        shown |= {"right_slope": _slope([(STEPS[right], largest[right])]), "right_factor": factor}
+        n, arm = STEPS[right], largest[right]
+        shown |= {"right_slope": _slope([(n, arm)]), "right_points": len(n)}
+        shown["right_factor"] = float(np.exp(np.log(arm / n).mean()))
     return Findings(loss, roundoff, **shown)
 
 

@@ -43,7 +43,7 @@ class Trial(NamedTuple):
     before: State
     after: State
     first_step: list[float]
-    """Size of the first step of each layer's weights, relative to the weights (root mean squares)."""
+    """Size of the first step of each layer's weights, relative to the weights (Euclidean norms)."""
     moved: list[tuple[float, float]]
     """Largest change of a weight and of a bias of each layer, from start to end."""
     unlike: list[float]
@@ -77,7 +77,7 @@ def probe(net: NN, examples: Examples) -> State:
                 slopes.append(slope_of(z, h).astype(net.dtype))
         answers += np.bincount(z.argmax(axis=1), minlength=len(answers))
         delta = net.softmax(z)
-        sure += np.count_nonzero(delta.max(axis=1) > SURE)
+        sure += int(np.count_nonzero(delta.max(axis=1) > SURE))
         delta[np.arange(len(labels)), labels] -= 1
         delta_spread[-1].add(delta)
         for k in reversed(range(net.n_hidden)):
@@ -86,7 +86,8 @@ def probe(net: NN, examples: Examples) -> State:
             size = np.abs(slopes[k])
             units[k][:3] += size.sum(axis=0), (size * size).sum(axis=0), np.count_nonzero(size <= FLAT, axis=0)
             np.maximum(units[k][3], size.max(axis=0), out=units[k][3])
-    unknown = 0.0 if np.isfinite(net.parameters).all() else math.nan  # comparisons with NaN are false: no share is right
+    # comparisons with NaN are false, so that shares would be wrong
+    unknown = 0.0 if np.isfinite(net.parameters).all() else math.nan
     flattest = [totals[0] / count if net.nonlinearity in BOUNDED else totals[3] for totals in units]
     return State(
         z=[spread.std for spread in z_spread],
@@ -118,15 +119,14 @@ class _Spread:
 def first_step(net: NN, examples: Examples) -> list[float]:
     """Takes a step on the first mini-batch of pictures; returns its size in each layer, relative to the weights.
 
-    Root mean squares; NaN where all weights are zero and stay it.
+    Euclidean norms; NaN where all weights are zero.
     """
     start = [weights.copy() for weights in net.weights]
     net.forward(examples.pictures[: net.batch_size])
     net.update(net.backward(examples.labels[: net.batch_size], net.lr), net.lr)
-    return [
-        float(np.linalg.norm((new - old).astype(float)) / np.linalg.norm(old.astype(float)))
-        for new, old in zip(net.weights, start, strict=True)
-    ]
+    pairs = zip(net.weights, start, strict=True)
+    sizes = [(np.linalg.norm((new - old).astype(float)), np.linalg.norm(old.astype(float))) for new, old in pairs]
+    return [float(step / weights) if weights else math.nan for step, weights in sizes]
 
 
 def moved(net: NN, start: NN) -> list[tuple[float, float]]:

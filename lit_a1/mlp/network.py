@@ -160,6 +160,8 @@ class NN:
             for name, value in values.items():
                 if not low <= value < high:
                     raise ValueError(f"{name} must be in [{low}, {high}); got {value}")
+        if nesterov and not momentum:
+            raise ValueError("nesterov looks ahead along the momentum, which must be above 0; got 0")
         self.dims = (input_dim, *hidden_dims, n_classes)
         self.n_hidden, self.mode, self.datapath, self.model_path = n_hidden, mode, datapath, model_path
         self.nonlinearity, (self._value, self._slope) = nonlinearity, NONLINEARITIES[nonlinearity]
@@ -273,8 +275,8 @@ class NN:
         """`scale` times the gradient of the mean loss of the last `forward`, flat; valid until the next call.
 
         Works in the buffers of `forward`, which has to run again before the next call. With the learning rate as
-        `scale` it is the step to take: one pass fewer over all parameters than to multiply
-        afterwards. With delta_k = dL/dz_k, from the last layer back to the first::
+        `scale` it is the step to take: one pass fewer over all parameters than to multiply afterwards. With
+        delta_k = dL/dz_k, from the last layer back to the first::
 
             delta_last = (p - onehot(y)) / N     (softmax and cross-entropy at once)
             dL/dW_k = h_{k-1}^T delta_k          dL/db_k = sum over rows of delta_k
@@ -357,7 +359,7 @@ class NN:
         if self.mode != "train":
             raise ValueError("a network in mode 'test' can't be trained; make it with mode 'train'")
         x, y = self.data["train"] if pictures is None else self._checked(pictures, labels)
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, self.epoch + 1])  # not the numbers that the weights were drawn with
         order = rng.permutation(len(x))
         self._allocate(self.batch_size)
         batch = np.empty((self.batch_size, self.dims[0]), self.dtype)
@@ -401,7 +403,7 @@ class NN:
         if labels.min() < 0 or labels.max() >= self.dims[-1]:
             wrong = labels[(labels < 0) | (labels >= self.dims[-1])][0]
             raise ValueError(f"labels must be from 0 to {self.dims[-1] - 1}; got {wrong}")
-        if not np.isfinite(pictures.sum()):
+        if not np.isfinite([pictures.min(), pictures.max()]).all():
             raise ValueError("pictures must be finite numbers; got NaN or infinity")
         return pictures, labels
 
@@ -418,7 +420,7 @@ class NN:
             if self.datapath is None:
                 raise ValueError("datapath must name a .npz file with x_train, y_train, x_test and y_test; got None")
             x, y, x_test, y_test = _arrays(self.datapath, ("x_train", "y_train", "x_test", "y_test"))
-            held_out = min(VALIDATION, len(x) // 6)
+            held_out = min(VALIDATION, max(1, len(x) // 6))
             parts = {"train": (x[:-held_out], y[:-held_out]), "valid": (x[-held_out:], y[-held_out:])}
             parts["test"] = x_test, y_test
             self._data = {name: self._checked(self.pixels(part[0]), part[1]) for name, part in parts.items()}
@@ -432,7 +434,7 @@ class NN:
         """
         if pictures.dtype != np.uint8:
             raise ValueError(f"pictures must be uint8, from 0 to 255; got {pictures.dtype}")
-        return np.divide(pictures.reshape(len(pictures), -1), 255, dtype=self.dtype)
+        return np.divide(pictures.reshape(len(pictures), int(np.prod(pictures.shape[1:]))), 255, dtype=self.dtype)
 
     def save(self, path: str | None = None, **extra: np.ndarray) -> None:
         """Writes weights, velocity, epochs and steps done to `path`, by default `model_path` (`.npz`, no pickle).
@@ -445,7 +447,8 @@ class NN:
         arrays |= {f"b{k}": biases for k, biases in enumerate(self.biases, 1)}
         arrays |= {"dims": np.array(self.dims), "nonlinearity": np.array(self.nonlinearity)}
         arrays |= {"done": np.array((self.epoch, self.step)), "velocity": self.velocity}
-        np.savez(path, allow_pickle=False, **arrays, **extra)
+        with open(path, "wb") as file:  # noqa: PTH123  (numpy alone)
+            np.savez(file, allow_pickle=False, **arrays, **extra)
 
     def load(self, path: str | None = None) -> None:
         """Reads what `save` wrote.
@@ -460,11 +463,15 @@ class NN:
         if found != (wanted := f"{self.architecture} with {self.nonlinearity}"):
             raise ValueError(f"{path} holds a network {found}; {wanted} was expected")
         layers = range(1, len(self.weights) + 1)
-        weights, biases = (_arrays(path, [f"{kind}{k}" for k in layers]) for kind in "wb")
-        for own, read in zip([*self.weights, *self.biases, self.velocity], [*weights, *biases, velocity], strict=True):
-            if own.shape != read.shape or not np.isfinite(read).all():
+        read = [*_arrays(path, [f"{kind}{k}" for kind in "wb" for k in layers]), velocity]
+        own = [*self.weights, *self.biases, self.velocity]
+        for mine, theirs in zip(own, read, strict=True):
+            if mine.shape != theirs.shape or theirs.dtype.kind != "f" or not np.isfinite(theirs).all():
                 raise ValueError(f"{path} is damaged: its arrays are not finite or have another shape")
-            own[...] = read
+        if done.shape != (2,) or done.dtype.kind != "i":
+            raise ValueError(f"{path} is damaged: it does not say how many epochs and steps are done")
+        for mine, theirs in zip(own, read, strict=True):
+            mine[...] = theirs
         self.epoch, self.step = map(int, done)
 
 

@@ -32,7 +32,7 @@ class Span:
         return 0.0 if value < self.none_below else value
 
     def __str__(self) -> str:
-        words = f"{self.none_below or self.low:,g} to {self.high:,g}{' (logarithmic)' if self.log else ''}"
+        words = f"{self.none_below or self.low:,.7g} to {self.high:,.7g}{' (logarithmic)' if self.log else ''}"
         return f"0, or {words}" if self.none_below else words
 
 
@@ -113,4 +113,6 @@ def start_of(net: NN, space: Space) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: getattr(net, name) for name in SETTINGS}
     wanted |= {"parameters": net.n_parameters, "layers": len(hidden), "nesterov": "yes" if net.nesterov else "no"}
     wanted["taper"] = (hidden[-1] / hidden[0]) ** (1 / (len(hidden) - 1)) if len(hidden) > 1 else 1.0
-    return {name: span.nearest(wanted[name]) if isinstance(span, Span) else wanted[name] for name, span in space.items()}
+    return {
+        name: span.nearest(wanted[name]) if isinstance(span, Span) else wanted[name] for name, span in space.items()
+    }

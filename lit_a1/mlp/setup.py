@@ -92,7 +92,8 @@ class Setup:
 
 def describe(net: NN) -> str:
     """Architecture, nonlinearity, learning rate, mini-batches and seed, in words: what a study was run with."""
-    extras = {"momentum": net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
+    momentum = "Nesterov momentum" if net.nesterov else "momentum"
+    extras = {momentum: net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
     extras["dropout of pixels"] = net.input_dropout
     parts = [
         f"{net.architecture} ({net.n_parameters:,} parameters)",
@@ -112,10 +113,11 @@ class Study:
         setup: of the command; the study's runs are `save_dir/name/version_N`.
         net: a network as the study trains it.
         digits: the data.
+        folder: of an earlier study, to go on in; a new one by default.
     """
 
-    def __init__(self, setup: Setup, net: NN, digits: Digits) -> None:
-        self.folder = new_version(setup.runs(digits.drawn))
+    def __init__(self, setup: Setup, net: NN, digits: Digits, folder: Path | None = None) -> None:
+        self.folder = folder or new_version(setup.runs(digits.drawn))
         self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")
         self._body = {
             "setup": self.words,

@@ -1,0 +1,152 @@
+"""The settings of the numpy network's commands, in words and in records."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lit_a1.data.errors import DataError
+from lit_a1.data.idx import read_idx
+from lit_a1.data.mnist import Mnist, Part
+from lit_a1.mlp import setup as module
+from lit_a1.mlp.setup import Digits, Setup, Study, describe
+
+SMALL: dict[str, Any] = {"hidden_dims": [16, 8], "parameter_range": (1, 10**6), "batch_size": 10, "momentum": 0.9}
+
+
+@pytest.fixture
+def mnist(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of four small files, 60 and 20 pictures, that LIT_A1_DATA names."""
+    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
+    return mnist_files(tmp_path / "mnist")
+
+
+# the network
+
+
+def test_the_network_is_what_the_settings_say_and_changes_win() -> None:
+    setup = Setup(SMALL, seed=7, epochs=3)
+    net = setup.network()
+    assert (net.dims, net.n_hidden, net.seed, net.epochs, net.momentum) == ((784, 16, 8, 10), 2, 7, 3, 0.9)
+    net = setup.network(hidden_dims=(9,), seed=8, epochs=1, momentum=0.0, dtype="float64")
+    assert (net.dims, net.n_hidden, net.seed, net.epochs, net.momentum) == ((784, 9, 10), 1, 8, 1, 0.0)
+    assert net.dtype == np.float64
+    assert setup.network().momentum == 0.9
+    assert setup.network().parameters.tobytes() == setup.network().parameters.tobytes()
+
+
+def test_without_hidden_units_said_there_are_the_networks_own() -> None:
+    assert Setup({}).network().architecture == "784-512-512-10"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"hidden_dims": [512]}, "784-512-10 has 407,050 parameters"),
+        (SMALL | {"n_hidden": 3}, "n_hidden must be the length of hidden_dims, 2; got 3"),
+        (SMALL | {"lr": -1}, "lr must be in"),
+    ],
+    ids=["range", "n_hidden", "lr"],
+)
+def test_settings_that_the_network_refuses(model: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Setup(model).network()
+
+
+# the data
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_digits_are_the_files_pictures_as_pixels_from_0_to_1(mnist: Path, dtype: str) -> None:
+    digits = Setup(SMALL).digits(dtype)
+    pictures, labels = (read_idx(mnist / f"train-{name}.gz") for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    assert [part.pictures.shape for part in digits[:3]] == [(50, 784), (10, 784), (20, 784)]
+    assert {part.pictures.dtype for part in digits[:3]} == {np.dtype(dtype)}
+    read = np.concatenate([digits.train.pictures, digits.valid.pictures])
+    np.testing.assert_allclose(read, pictures.reshape(60, 784) / 255, rtol=1e-6)
+    assert np.array_equal(np.concatenate([digits.train.labels, digits.valid.labels]), labels)
+    assert np.array_equal(digits.test.labels, read_idx(mnist / "t10k-labels-idx1-ubyte.gz"))
+    assert (digits.drawn, digits.origin) == (False, str(mnist))
+
+
+def test_a_network_of_the_settings_learns_the_digits(mnist: Path) -> None:
+    setup = Setup(SMALL)
+    digits, net = setup.digits(), setup.network(hidden_dims=(32,))
+    for _ in range(20):
+        net.train(*digits.train)
+    assert net.test(*digits.train)[1] == 0
+    assert net.test(*digits.test)[1] < 0.2
+
+
+def test_the_source_is_asked_for_and_drawn_digits_are_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(source: str) -> Mnist:
+        asked.append(source)
+        part = Part(np.zeros((3, 28, 28), np.uint8), np.arange(3))
+        return Mnist(part, part, part, drawn=True, origin="drawn digits")
+
+    monkeypatch.setattr(module, "load_mnist", load)
+    digits = Setup(SMALL, source="drawn").digits()
+    assert asked == ["drawn"]
+    assert (digits.drawn, digits.origin) == (True, "drawn digits")
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+def test_a_truncated_file_is_refused_by_its_name(
+    mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("LIT_A1_DATA", str(mnist_files(tmp_path, gz=False)))
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-5])
+    with pytest.raises(DataError, match=name) as caught:
+        Setup(SMALL).digits()
+    assert "\n" not in str(caught.value)
+
+
+# words and records
+
+
+def test_describe_says_what_every_study_has_to() -> None:
+    assert describe(Setup({}).network()) == (
+        "784-512-512-10 (669,706 parameters), relu, learning rate 0.1 (constant), mini-batches of 128, seed 0"
+    )
+    model = {"nonlinearity": "leaky_relu", "lr": 1e-3, "lr_decay": "cosine", "momentum": 0.95, "weight_decay": 5e-4}
+    model |= {"dropout": 0.25, "input_dropout": 0.1, "batch_size": 64}
+    assert describe(Setup(SMALL | model, seed=12).network()) == (
+        "784-16-8-10 (12,786 parameters), leaky relu, learning rate 0.001 (cosine), mini-batches of 64, momentum 0.95, "
+        "weight decay 0.0005, dropout 0.25, dropout of pixels 0.1, seed 12"
+    )
+
+
+@pytest.fixture
+def digits() -> Digits:
+    part = module.Examples(np.zeros((3, 784), np.float32), np.arange(3))
+    return Digits(part, part, part, drawn=False, origin="here")
+
+
+def test_a_study_records_its_settings_and_results_in_a_new_folder(tmp_path: Path, digits: Digits) -> None:
+    setup = Setup(SMALL, seed=5, epochs=4, save_dir=tmp_path / "logs", name="mlp-inits")
+    first, second = (Study(setup, setup.network(lr=0.5), digits) for _ in range(2))
+    assert [study.folder for study in (first, second)] == [tmp_path / f"logs/mlp-inits/version_{n}" for n in (0, 1)]
+    assert first.words == describe(setup.network(lr=0.5))
+    second.record(losses={"zero": [2.3, 2.3]}, seconds_an_epoch=1.5)
+    assert list(first.folder.iterdir()) == []
+    assert [path.name for path in second.folder.iterdir()] == ["record.json"]
+    record = json.loads((second.folder / "record.json").read_text())
+    expected = {"setup": first.words, "parameters": 12_786, "seed": 5, "model": SMALL | {"parameter_range": [1, 10**6]}}
+    expected |= {"epochs": 4, "losses": {"zero": [2.3, 2.3]}, "seconds_an_epoch": 1.5}
+    assert {name: record[name] for name in expected} == expected
+    assert set(record) - set(expected) == {"machine", "versions", "commit", "seconds", "finished"}
+    assert record["versions"]["numpy"] == np.__version__
+    assert 0 <= record["seconds"] < 60
+
+
+def test_a_study_of_drawn_digits_says_so_and_stays_apart(tmp_path: Path, digits: Digits) -> None:
+    setup = Setup(SMALL, save_dir=tmp_path)
+    study = Study(setup, setup.network(), digits._replace(drawn=True))
+    assert study.folder == tmp_path / "mlp-drawn" / "version_0"
+    assert study.words == describe(setup.network()) + " (drawn digits, not MNIST)"
+    assert setup.runs(drawn=False) == tmp_path / "mlp"

@@ -1,0 +1,11 @@
+import pytest
+
+from lit_a1.confidence import wilson
+
+
+def test_wilsons_interval() -> None:
+    """As R's prop.test(100, 2000, correct = FALSE) has it; and where nothing, or everything, was wrong."""
+    assert wilson(0.05, 2000) == pytest.approx((0.04128, 0.06044), abs=1e-5)
+    for low, high in (wilson(0, 50), [1 - end for end in reversed(wilson(1, 50))]):
+        assert low == pytest.approx(0, abs=1e-12)
+        assert high == pytest.approx(1.96**2 / (50 + 1.96**2))
