@@ -42,6 +42,8 @@ def parser_of(command: str) -> Parser:
     parser.add_argument("--trainer.max_epochs", type=PositiveInt, default=EPOCHS.get(command, 10), help="epochs")
     parser.add_argument("--trainer.save_dir", type=str, default="lightning_logs", help="the folder of all runs")
     parser.add_argument("--trainer.name", type=str, default="mlp", help="of the experiment: its folder in save_dir")
+    if command == "inits":
+        parser.set_defaults({"model.lr": 0.02})  # at 0.1 a net with standard normal weights diverges in its first epoch
     if command in CHECKPOINT:
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=CHECKPOINT[command])
     if command == "search":

@@ -5,7 +5,6 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -48,7 +47,7 @@ def run(setup: Setup) -> Path:
     write_csv(study.folder / "losses.csv", ["initialization", *(name.replace("/", "_") for name in columns)], rows)
     draw(study.folder / "losses.png", trials, net.dims[-1], len(digits.valid.labels), study.words)
     write_text(study.folder / "comparison.md", text)
-    study.record(trials={trial.name: _plain(trial) for trial in trials})
+    study.record(trials={trial.name: trial for trial in trials})
     print(f"\n{text}\nFigures, drawing and this text: {near(study.folder)}")
     return study.folder
 
@@ -88,17 +87,6 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
                     writer.add_scalar(tag, value, net.step - 1)
     after, changes = probe(net, digits.train), moved(net, start)
     return Trial(name, epochs, before, after, first_step(start, digits.train), changes, unlike(net))
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: named tuples as dictionaries, numbers that aren't finite as null."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # the drawing

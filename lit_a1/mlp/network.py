@@ -13,25 +13,24 @@ LEAK = 0.01
 GELU_C, GELU_K = (2 / np.pi) ** 0.5, 0.044715
 
 
-# Nonlinearities f, each with f'. `_f(z, out)` writes f(z); `_f_slope(z, a)` returns f'(z), where a = f(z).
+# Nonlinearities f, each with f'. `_f(z, out)` writes f(z); `_f_slope(z, a)` returns f'(z), where a = f(z). All but GELU
+# work in place: `out` may be z itself, and f' needs a alone.
 
 
 def _relu(z: Array, out: Array) -> None:  # max(z, 0)
-    out.fill(0)  # numpy's maximum of two arrays is five times as fast as that of an array and a number
-    np.maximum(z, out, out=out)
+    np.maximum(z, np.zeros_like(z[0]), out=out)  # a row of zeros: three times as fast as the number
 
 
 def _relu_slope(z: Array, a: Array) -> np.ndarray:  # [z > 0]: 0 at the kink
-    return z > 0
+    return a > 0
 
 
 def _leaky_relu(z: Array, out: Array) -> None:  # max(z, s z) with s = 0.01 (Maas et al., 2013)
-    np.multiply(z, LEAK, out=out)
-    np.maximum(z, out, out=out)
+    np.maximum(z, LEAK * z, out=out)
 
 
 def _leaky_relu_slope(z: Array, a: Array) -> np.ndarray:  # 1 where z > 0, else s
-    return np.where(z > 0, z.dtype.type(1), z.dtype.type(LEAK))
+    return np.where(a > 0, a.dtype.type(1), a.dtype.type(LEAK))
 
 
 def _tanh(z: Array, out: Array) -> None:
@@ -327,7 +326,8 @@ class NN:
             return [np.empty((rows, units), self.dtype) for units in dims]
 
         hidden = self.dims[1:-1]
-        self._z, self._a = empty(self.dims[1:]), empty(hidden)  # before and after the nonlinearity
+        self._z = empty(self.dims[1:])
+        self._a = empty(hidden) if self.nonlinearity == "gelu" else self._z[:-1]  # after the nonlinearity, in place
         self._h, self._mask = empty(self.dims[:-1]), empty(self.dims[:-1])  # after dropout, and what it multiplies by
         self._kept: list[Array | None] = [None] * len(self.weights)
         self._inputs: list[Array] = [np.empty(0)] * len(self.weights)  # h_{k-1} of each layer

@@ -1,6 +1,7 @@
 """What a command of the numpy network is set to: the network, its data, where the results go."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,7 +130,18 @@ class Study:
         self._started = time.perf_counter()
 
     def record(self, **results: Any) -> None:
-        """Writes `record.json`: what was found, and what it was measured on."""
+        """Writes `record.json`: what was found, and what it was measured on; null for what is not a finite number."""
         about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
-        text = json.dumps(self._body | about | results, indent=1)
+        text = json.dumps(_plain(self._body | about | results), indent=1)
         write_text(self.folder / RECORD_FILE, text + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: named tuples as dictionaries, numbers that aren't finite as null."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
