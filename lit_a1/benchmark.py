@@ -18,6 +18,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import nn
+from tqdm import tqdm
 
 from lit_a1.environment import keep_freed_memory, machine, versions
 from lit_a1.layers import BatchNorm2d, cross_entropy
@@ -41,13 +42,13 @@ class Timing(NamedTuple):
 def alternate(
     name: str, ours: Callable[[], None], theirs: Callable[[], None], pairs: int, limit: float | None
 ) -> Timing:
-    """Times two functions by turns, so that a slow moment of the machine hits both.
+    """Times two functions strictly by turns, so that a slow moment of the machine hits both.
 
-    The order changes from pair to pair; two pairs are run first and not counted.
+    Each run follows one of the other function, never one of its own; two pairs are run first and not counted.
     """
     seconds: tuple[list[float], list[float]] = ([], [])
-    for pair in range(pairs + 2):
-        for side in (0, 1) if pair % 2 else (1, 0):
+    for _ in tqdm(range(pairs + 2), desc=name, unit="pair", disable=None, leave=False):
+        for side in (0, 1):
             start = time.perf_counter()
             (ours, theirs)[side]()
             seconds[side].append(time.perf_counter() - start)

@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2)
     try:
         _command(name)(arguments[1:])
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -4,15 +4,16 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from lit_a1.data.files import write_text
 from lit_a1.environment import versions
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 KEYWORDS = ("best", "last")
 RECORD_FILE = "record.json"
@@ -124,8 +125,10 @@ def record_of(epochs: list[Figures], **about: Any) -> dict[str, Any]:
     return about | {"versions": versions(), "finished": now} | ends
 
 
-def log_hparams(writer: SummaryWriter, settings: dict[str, Any], best: Figures, step: int) -> None:
+def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Figures, step: int) -> None:
     """Fills TensorBoard's table of hyper-parameters, with the best epoch's figures beside them."""
+    from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` comes this way
+
     metrics = {f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")}
     for part in hparams(settings, metrics):
         writer._get_file_writer().add_summary(part)
@@ -149,6 +152,8 @@ def keep_figures(command: str, checkpoint: Path, figures: dict[str, float], step
     folder = checkpoint.parent.parent
     write_text(folder / f"{command}.json", json.dumps({"checkpoint": checkpoint.name, **figures}, indent=1) + "\n")
     if command == "test":
+        from torch.utils.tensorboard import SummaryWriter
+
         with SummaryWriter(folder) as writer:
             for name, value in figures.items():
                 if name.startswith("test/"):

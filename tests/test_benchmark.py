@@ -27,7 +27,7 @@ def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
     calls: list[str] = []
     timing = alternate("x", lambda: calls.append("ours"), lambda: calls.append("theirs"), pairs=3, limit=1.15)
     assert len(calls) == 10
-    assert calls[:4] == ["theirs", "ours", "ours", "theirs"]
+    assert calls == ["ours", "theirs"] * 5
     assert timing.limit == 1.15
     assert timing.ours_s >= 0
 
@@ -64,7 +64,8 @@ def test_the_matrix_products_are_those_of_the_network(monkeypatch: pytest.Monkey
     matmul = np.matmul
 
     def recording(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-        shapes.append(a.shape + b.shape)
+        if a.ndim == 2:  # the sums of the biases' gradients are products too, of vectors
+            shapes.append(a.shape + b.shape)
         return matmul(a, b, out=out)
 
     monkeypatch.setattr(np, "matmul", recording)

@@ -19,12 +19,16 @@ def test_help_lists_every_command_with_a_line(capsys: pytest.CaptureFixture[str]
         assert re.search(rf"^  {name} +{re.escape(words)}$", said, re.MULTILINE)
 
 
-def test_help_waits_for_no_heavy_import() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [(["--help"], ("torch", "lightning", "numpy", "matplotlib")), (["mlp", "fit", "--help"], ("torch", "lightning"))],
+)
+def test_help_waits_for_no_import_that_it_does_not_need(arguments: list[str], heavy: tuple[str, ...]) -> None:
     code = (
         "import sys; from lit_a1.cli import main\n"
-        "try: main(['--help'])\n"
+        f"try: main({arguments})\n"
         "except SystemExit: pass\n"
-        "print([name for name in ('torch', 'lightning', 'numpy', 'matplotlib') if name in sys.modules])"
+        f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -37,6 +41,16 @@ def test_no_command_or_a_wrong_one(arguments: list[str], capsys: pytest.CaptureF
     assert leaving.value.code == 2
     said = "".join(capsys.readouterr())
     assert all(name in said for name in cli.COMMANDS)
+
+
+def test_ctrl_c_leaves_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_command", lambda name: interrupted)
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["audit"])
+    assert leaving.value.code == 130
 
 
 @pytest.mark.parametrize("command", list(cli.COMMANDS))

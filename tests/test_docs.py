@@ -80,6 +80,22 @@ def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatc
     assert "94.00%" not in tables.results_table([row | {"recipe": "another"}], ["catsdogs"])
 
 
+def test_a_study_is_kept_without_its_event_files(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "STUDIES", tmp_path / "studies")
+    study = tmp_path / "mlp-inits" / "version_3"
+    (study / "zero").mkdir(parents=True)
+    for name in ("losses.csv", "losses.png", "comparison.md", "record.json", "events.out.tfevents.1"):
+        (study / name).write_text(name)
+    (tmp_path / "studies" / "mlp-inits").mkdir(parents=True)
+    (tmp_path / "studies" / "mlp-inits" / "of_an_earlier_one.md").write_text("")
+    assert len(list(tables.keep([study]))) == 1
+    kept = {path.name for path in (tmp_path / "studies" / "mlp-inits").iterdir()}
+    assert kept == {"losses.csv", "losses.png", "comparison.md", "record.json"}
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("model.norm", "group"), ("data.augment.mixup", 0.2), ("trainer.limit_train_batches", 30)]
 )

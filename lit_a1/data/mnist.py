@@ -17,7 +17,7 @@ Wanted = Literal["auto", "real", "drawn"]
 
 MOST_VALID = 10_000
 DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 10_000, 2000, 2000
-NO_DIGITS = "NO DIGITS: THIS RUN USES DRAWN DIGITS. Its figures say nothing about MNIST."
+NO_MNIST = "NO MNIST: THIS RUN USES DRAWN DIGITS. Its figures say nothing about MNIST."
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def locate_mnist(source: Wanted) -> Files | None:
     except DataError as error:
         if source == "real":
             raise DataError(f"{looked}; and it cannot be fetched: {error}") from error
-        log.warning("%s\n%s\n%s\n%s", error, "=" * 100, NO_DIGITS, "=" * 100)
+        log.warning("%s\n%s\n%s\n%s", error, "=" * 100, NO_MNIST, "=" * 100)
         return None
 
 

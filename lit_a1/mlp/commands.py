@@ -12,7 +12,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lit_a1.data.mnist import Wanted
 from lit_a1.environment import show_messages
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Setup
+from lit_a1.mlp.setup import Setup, UsageError
 from lit_a1.runs import CheckpointError, resolve
 from lit_a1.settings import PARTS, Parser, concise, recipe_of, without_checkpoint
 
@@ -23,11 +23,12 @@ COMMANDS = {
     "search": "try hyper-parameters, and keep every trial with its validation accuracy",
     "gradcheck": "compare backpropagation with finite differences",
 }
+SOURCE = "auto (what is on disk, else fetched, else drawn digits), real (never drawn ones) or drawn"
 EPOCHS = {"fit": 20, "test": 20}  # and 10 elsewhere, as the assignment asks
 CHECKPOINT = {
     "fit": "go on with a stopped run: `last`, or its last.npz",
     "test": "the weights: a .npz file; `best` or `last` of the newest run (default: best)",
-    "gradcheck": "trained weights, likewise (default: a network is trained first)",
+    "gradcheck": "the weights: a .npz file; `best` or `last` of the newest run (default: a network is trained first)",
 }
 
 
@@ -38,7 +39,7 @@ def parser_of(command: str) -> Parser:
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="initial weights, order, dropout")
     fixed = {"input_dim", "n_classes", "n_hidden", "mode", "datapath", "model_path", "epochs", "seed", "dtype"}
     parser.add_class_arguments(NN, "model", skip=fixed, instantiate=False)
-    parser.add_argument("--data.source", type=Wanted, default="auto", help="auto, real or drawn")
+    parser.add_argument("--data.source", type=Wanted, default="auto", help=SOURCE)
     parser.add_argument("--trainer.max_epochs", type=PositiveInt, default=EPOCHS.get(command, 10), help="epochs")
     parser.add_argument("--trainer.save_dir", type=str, default="lightning_logs", help="the folder of all runs")
     parser.add_argument("--trainer.name", type=str, default="mlp", help="of the experiment: its folder in save_dir")
@@ -58,7 +59,7 @@ def setup_of(config: Namespace, command: str) -> Setup:
     """What a command is set to; a study's runs have a folder of their own.
 
     Raises:
-        ValueError: as `NN`.
+        UsageError: as `NN` raises ValueError.
     """
     name = config.trainer.name + ("" if command in EPOCHS else f"-{command}")
     setup = Setup(
@@ -69,7 +70,10 @@ def setup_of(config: Namespace, command: str) -> Setup:
         Path(config.trainer.save_dir),
         name,
     )
-    setup.network()  # refuses what does not fit before anything is read or written
+    try:
+        setup.network()  # refuses what does not fit before anything is read or written
+    except ValueError as error:
+        raise UsageError(f"{error}") from error
     return setup
 
 
@@ -95,7 +99,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(2)
     try:
         _run(arguments[0], arguments[1:])
-    except (CheckpointError, ValueError, OSError) as error:
+    except (CheckpointError, UsageError, OSError) as error:
         print(f"error: {concise(str(error))}", file=sys.stderr)
         raise SystemExit(1) from error
 

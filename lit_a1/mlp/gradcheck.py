@@ -1,11 +1,9 @@
 """`mlp gradcheck`: backpropagation against central differences, for weights of the first layer, after training."""
 
-import math
 import textwrap
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -25,7 +23,7 @@ from lit_a1.mlp.differences import (
     examine,
 )
 from lit_a1.mlp.network import NN, Array
-from lit_a1.mlp.setup import Examples, Setup, Study
+from lit_a1.mlp.setup import Examples, Setup, Study, UsageError, load_weights
 from lit_a1.runs import clock, epoch_line, near
 
 MOST = 10  # weights of each set
@@ -206,20 +204,20 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
 
     Raises:
         DataError: as `Setup.digits`.
-        ValueError: there is no such sample, or the weights are of another network.
+        UsageError: there is no such sample.
+        CheckpointError: the weights are of another network, or damaged.
     """
     trained, digits = setup.network(dtype="float32"), setup.digits()
     if not 0 <= sample < len(digits.train.labels):
-        raise ValueError(f"sample must be from 0 to {len(digits.train.labels) - 1}, a training picture; got {sample}")
-    if weights is not None:
-        trained.load(str(weights))
+        raise UsageError(f"sample must be from 0 to {len(digits.train.labels) - 1}, a training picture; got {sample}")
+    known = weights is None or load_weights(trained, weights)
     study = Study(setup, trained, digits)
     if weights is None:
         _train(trained, digits.train, setup.epochs)
         origin = f"trained here, epochs: {trained.epoch}"
     else:
-        origin = f"weights of {near(weights)}, epochs: {trained.epoch} (of what rate, mini-batches and seed, "
-        origin += "the file does not say)"
+        origin = f"weights of {'/'.join(weights.parts[-4:])}, epochs: {trained.epoch}"
+        origin += "" if known else " (of what rate, mini-batches and seed, the file does not say)"
     net = setup.network(dtype="float64")
     net.parameters[:] = trained.parameters
     x, y = digits.train.pictures[sample : sample + 1].astype(np.float64), digits.train.labels[sample : sample + 1]
@@ -243,9 +241,8 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     write_text(study.folder / "conclusion.md", text + "\n")
     subtitle = textwrap.fill(study.words, 100) + f"\nepochs: {trained.epoch}; {picked}"
     draw(study.folder / "differences.png", first, nonzero, found, subtitle)
-    results = {name: _finite(value) for name, value in asdict(found).items()}
     largest = {"first": first.largest(), "nonzero": nonzero.largest(), "crossed": nonzero.largest(crossed=True)}
-    results |= {f"largest_{name}": [_finite(value) for value in row.tolist()] for name, row in largest.items()}
+    results = asdict(found) | {f"largest_{name}": row.tolist() for name, row in largest.items()}
     study.record(weights=origin, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
     print(f"\n{text}\n\nFigure, numbers and words: {near(study.folder)}")
     return study.folder
@@ -272,8 +269,3 @@ def _rows(net: NN, **sets: Differences) -> list[tuple[str, ...]]:
                 numbers = (1 / n, analytic, float(found.numeric[i, j]), float(found.absolute[i, j]))
                 rows.append((name, *map(str, (index, *place, n)), *map(repr, numbers), str(int(found.crossed[i, j]))))
     return rows
-
-
-def _finite(value: Any) -> Any:
-    """None for what JSON has no word for."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -120,7 +120,8 @@ def _result(trials: Sequence[Trial], validated: int) -> str:
     for name, row in others:
         q = row["val/error"]
         chance = 2 * math.sqrt((p * (1 - p) + q * (1 - q)) / validated)
-        verdict = "a difference beyond chance" if q - p > chance else "no more than chance may explain"
+        verdict = "more than" if q - p > chance else "no more than"
+        verdict += " the choice of validation pictures explains"
         said.append(f"{_capital(name)} has {_error(q)}, {verdict} (two standard errors: {100 * chance:.2f} points).")
     return " ".join(filter(None, [*said, lost]))
 

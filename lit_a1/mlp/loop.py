@@ -14,7 +14,7 @@ from tqdm import tqdm
 from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import commit, cpu, peak_memory_gb
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Digits, Examples, Setup, describe
+from lit_a1.mlp.setup import Digits, Examples, Setup, UsageError, describe, load_weights, run_state
 from lit_a1.runs import (
     RECORD_FILE,
     CheckpointError,
@@ -36,18 +36,6 @@ from lit_a1.runs import (
 SHOWN = 64  # pictures of the first batch in TensorBoard
 
 
-def load_weights(net: NN, path: Path) -> None:
-    """Reads a network's weights.
-
-    Raises:
-        CheckpointError: the file is damaged, or of another network.
-    """
-    try:
-        net.load(str(path))
-    except ValueError as error:
-        raise CheckpointError(f"{error}.") from error
-
-
 class Fit:
     """One run of `mlp fit`, new or resumed.
 
@@ -61,6 +49,7 @@ class Fit:
     Raises:
         DataError: as `load_mnist`.
         CheckpointError: the run can't go on from that file, or not with these settings.
+        UsageError: (from `run`) the training diverged.
     """
 
     def __init__(
@@ -78,13 +67,21 @@ class Fit:
             self.folder = checkpoint.parent.parent
 
     def _resume(self, path: Path) -> None:
+        if path.resolve().parent.parent.parent != self.setup.runs(self.digits.drawn).resolve():
+            runs = self.setup.runs(self.digits.drawn)
+            raise CheckpointError(
+                f"{path} is not in a run's folder, {runs}/version_N/checkpoints: a run goes on there."
+            )
         load_weights(self.net, path)
-        with np.load(path, allow_pickle=False) as file:
-            if "run" not in file:
-                raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
-            state = json.loads(str(file["run"]))
+        if not (state := run_state(path)):
+            raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
         check_same_settings(state["settings"], self.settings, path)
         check_not_over(self.net.epoch, self.setup.epochs, path)
+        wanted, started = (each["trainer.max_epochs"] for each in (self.settings, state["settings"]))
+        if wanted != started and self.net.lr_decay in ("linear", "cosine"):
+            raise CheckpointError(
+                f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to {wanted}."
+            )
         self.epochs, self.seconds_before = state["epochs"], state["seconds"]
         self.memory_before = state["peak_memory_gb"]
 
@@ -104,7 +101,8 @@ class Fit:
                 self._train(writer, first)
             except KeyboardInterrupt:
                 if self.epochs:
-                    print(f"\nStopped. Go on with: python main.py mlp fit {self.command} --ckpt_path last")
+                    last = near(self.folder / "checkpoints" / "last.npz")
+                    print(f"\nStopped. Go on with: python main.py mlp fit {self.command} --ckpt_path {last}")
                 else:
                     print("\nStopped before the first epoch had ended: nothing is kept.")
                 raise
@@ -137,9 +135,15 @@ class Fit:
     def _epoch(self) -> Figures:
         steps = -(-len(self.digits.train.labels) // self.net.batch_size)
         rate, started = self.net.learning_rate(steps), time.perf_counter()
-        loss, error = self.net.train(*self.digits.train)
-        seconds = time.perf_counter() - started
-        val_loss, val_error = self.net.test(*self.digits.valid)
+        with np.errstate(over="ignore", invalid="ignore"):  # told below in words
+            loss, error = self.net.train(*self.digits.train)
+            seconds = time.perf_counter() - started
+            val_loss, val_error = self.net.test(*self.digits.valid)
+        if not np.isfinite([loss, val_loss]).all():
+            raise UsageError(
+                f"The training diverged: the loss is not finite in epoch {self.net.epoch}. A smaller model.lr than "
+                f"{self.net.lr:g} may help."
+            )
         measured = {"train/loss": loss, "train/error": error, "val/loss": val_loss, "val/error": val_error}
         speed = len(self.digits.train.labels) / seconds
         extras = {"train/learning_rate": rate, "train/pictures_per_second": speed}

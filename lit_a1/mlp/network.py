@@ -97,11 +97,11 @@ class NN:
         model_path: where `save` writes the weights and `load` reads them, a `.npz` file.
         input_dim: pixels a picture.
         n_classes: outputs.
-        nonlinearity: of the hidden layers: relu, leaky_relu, tanh, sigmoid or gelu.
+        nonlinearity: of the hidden layers: relu, leaky_relu, tanh, sigmoid or gelu (its approximation by tanh).
         initialization: of the weights: zero, normal or glorot; biases start at zero.
         parameter_range: smallest and largest number of parameters, biases included; others are refused.
         lr: learning rate of the first step.
-        lr_decay: constant; linear or cosine, to zero at the end of `epochs`; or exponential.
+        lr_decay: constant; linear or cosine, to zero at the end of all epochs; or exponential.
         lr_decay_rate: factor an epoch, where the decay is exponential.
         epochs: passes over the training set that linear and cosine decay are laid out over.
         batch_size: examples a step.
@@ -253,20 +253,20 @@ class NN:
         return np.multiply(h, kept, out=dropped)
 
     def activation(self, z: Array, out: Array | None = None) -> Array:
-        """f(z), unit by unit, into `out` where it is given."""
+        """f(z), unit by unit, into `out` where it is given; with gelu `out` may not be z."""
         out = np.empty_like(z) if out is None else out
         self._value(z, out)
         return out
 
     def softmax(self, logits: Array) -> Array:
         """p_j = exp(z_j - max z) / sum_i exp(z_i - max z): no exponent is above 0, so that none overflows."""
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p = np.exp(logits - _largest(logits))
         p /= p.sum(axis=1, keepdims=True)
         return p
 
     def loss(self, logits: Array, labels: Labels) -> float:
-        """Mean cross-entropy log sum_i exp(z_i - max z) - (z_y - max z), finite for any finite logits."""
-        shifted = logits - logits.max(axis=1, keepdims=True)
+        """Mean cross-entropy log sum_i exp(z_i - max z) - (z_y - max z), which neither overflows nor takes log 0."""
+        shifted = logits - _largest(logits)
         own = shifted[np.arange(len(labels)), labels]
         return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())
 
@@ -287,7 +287,7 @@ class NN:
         delta *= scale / rows
         for k in range(self.n_hidden, -1, -1):
             np.matmul(self._inputs[k].T, delta, out=self._weight_gradients[k])
-            np.sum(delta, axis=0, out=self._bias_gradients[k])
+            np.matmul(self._ones[:rows], delta, out=self._bias_gradients[k])
             if k == 0:
                 break  # nobody asks for the gradient of the pixels
             z, a = self._z[k - 1][:rows], self._a[k - 1][:rows]
@@ -329,6 +329,7 @@ class NN:
         self._z = empty(self.dims[1:])
         self._a = empty(hidden) if self.nonlinearity == "gelu" else self._z[:-1]  # after the nonlinearity, in place
         self._h, self._mask = empty(self.dims[:-1]), empty(self.dims[:-1])  # after dropout, and what it multiplies by
+        self._ones = np.ones(rows, self.dtype)
         self._kept: list[Array | None] = [None] * len(self.weights)
         self._inputs: list[Array] = [np.empty(0)] * len(self.weights)  # h_{k-1} of each layer
 
@@ -443,12 +444,12 @@ class NN:
         """
         if (path := path or self.model_path) is None:
             raise ValueError("model_path must name a .npz file to save to; got None")
-        arrays: dict[str, np.ndarray] = {f"w{k}": weights for k, weights in enumerate(self.weights, 1)}
+        arrays: dict = {f"w{k}": weights for k, weights in enumerate(self.weights, 1)}
         arrays |= {f"b{k}": biases for k, biases in enumerate(self.biases, 1)}
         arrays |= {"dims": np.array(self.dims), "nonlinearity": np.array(self.nonlinearity)}
         arrays |= {"done": np.array((self.epoch, self.step)), "velocity": self.velocity}
         with open(path, "wb") as file:  # noqa: PTH123  (numpy alone)
-            np.savez(file, allow_pickle=False, **arrays, **extra)
+            np.savez(file, **(arrays | extra))
 
     def load(self, path: str | None = None) -> None:
         """Reads what `save` wrote.
@@ -466,13 +467,20 @@ class NN:
         read = [*_arrays(path, [f"{kind}{k}" for kind in "wb" for k in layers]), velocity]
         own = [*self.weights, *self.biases, self.velocity]
         for mine, theirs in zip(own, read, strict=True):
-            if mine.shape != theirs.shape or theirs.dtype.kind != "f" or not np.isfinite(theirs).all():
-                raise ValueError(f"{path} is damaged: its arrays are not finite or have another shape")
+            if mine.shape != theirs.shape or theirs.dtype.kind != "f":
+                raise ValueError(f"{path} is damaged: its arrays have another shape or kind of numbers")
+            if not np.isfinite(theirs).all():
+                raise ValueError(f"{path} holds weights that are not finite: its training had diverged")
         if done.shape != (2,) or done.dtype.kind != "i":
             raise ValueError(f"{path} is damaged: it does not say how many epochs and steps are done")
         for mine, theirs in zip(own, read, strict=True):
             mine[...] = theirs
         self.epoch, self.step = map(int, done)
+
+
+def _largest(rows: Array) -> Array:
+    """The largest number of each row, (N, 1): by its place, which numpy finds sooner than the number itself."""
+    return rows[np.arange(len(rows)), rows.argmax(axis=1)][:, None]
 
 
 def _arrays(path: str, names: tuple[str, ...] | list[str]) -> list[np.ndarray]:

@@ -25,7 +25,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.search_figure import draw
 from lit_a1.mlp.search_results import HEADER, Tried, conclude, count_states
 from lit_a1.mlp.search_space import SETTINGS, SPACE, Span, settings_of, space_of, start_of
-from lit_a1.mlp.setup import Digits, Setup, Study, describe
+from lit_a1.mlp.setup import Digits, Setup, Study, UsageError, describe
 from lit_a1.runs import near
 
 BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
@@ -52,12 +52,12 @@ def run(setup: Setup, trials: int = 30, study: Path | None = None) -> Path:
 
     Raises:
         DataError: as `load_mnist`.
-        ValueError: there is no such study, it has other data or settings, or another process is at it.
+        UsageError: there is no such study, it has other data or settings, or another process is at it.
     """
     if trials < 1:
-        raise ValueError(f"trials must be 1 or above; got {trials}")
+        raise UsageError(f"trials must be 1 or above; got {trials}")
     if study is not None and not (study / JOURNAL).is_file():
-        raise ValueError(f"study must be the folder of an earlier search; {study} has no {JOURNAL}")
+        raise UsageError(f"study must be the folder of an earlier search; {study} has no {JOURNAL}")
     net, digits = setup.network(), setup.digits()
     results = Study(setup, net, digits, study)
     folder = results.folder
@@ -70,10 +70,10 @@ def run(setup: Setup, trials: int = 30, study: Path | None = None) -> Path:
             print(f"\nStopped. Go on with the same command and --study {near(folder)}")
             raise
         tried = tried_of(search, folder)
-        text, best = conclude(tried, setup, digits, net, _weights(search))
+        text, best = conclude(tried, setup, digits, net, _importances(search))
         write_text(folder / SUMMARY, text)
         if any(math.isfinite(trial.error) for trial in tried):
-            title = f"{len(tried)} networks, up to {setup.epochs} epochs each, on {digits.origin}. "
+            title = f"{len(tried)} networks, up to {setup.epochs} epochs each, on {digits.name}. "
             title += f"The first: {results.words}." + (f" The best: {best['setup']}." if best else "")
             draw(folder / FIGURE, tried, space_of(setup), len(digits.valid.labels), title)
         results.record(trials=count_states(tried), best=best)
@@ -90,7 +90,7 @@ def _alone(folder: Path) -> Iterator[None]:
         with FileLock(folder / ".search.lock", timeout=0):
             yield
     except Timeout as error:
-        raise ValueError(f"another search is running in {folder}: wait for its end, or start a new study") from error
+        raise UsageError(f"another search is running in {folder}: wait for its end, or start a new study") from error
 
 
 def _open(setup: Setup, net: NN, folder: Path) -> optuna.Study:
@@ -106,12 +106,12 @@ def _open(setup: Setup, net: NN, folder: Path) -> optuna.Study:
         storage = JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path))))
         search = optuna.create_study(storage=storage, study_name="mlp", direction="minimize", load_if_exists=True)
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{path} must be the journal of a search; it is damaged: {error}") from error
+        raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
     shared = _shared(setup)
     begun = search.user_attrs.get("shared", shared)
     for name in sorted(begun.keys() | shared.keys()):
         if begun.get(name) != shared.get(name):
-            raise ValueError(f"the study in {folder} was begun with {name} {begun.get(name)}; got {shared.get(name)}")
+            raise UsageError(f"the study in {folder} was begun with {name} {begun.get(name)}; got {shared.get(name)}")
     search.set_user_attr("shared", shared)
     for trial in search.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         search.tell(trial.number, state=TrialState.FAIL)  # its process was killed
@@ -197,10 +197,10 @@ def tried_of(search: optuna.Study, folder: Path) -> list[Tried]:
     return tried
 
 
-def _weights(search: optuna.Study) -> dict[str, float]:
-    """How much each hyper-parameter sets the best complete trials apart; empty where they are too few to say."""
+def _importances(search: optuna.Study) -> dict[str, float] | None:
+    """How much each hyper-parameter sets the best complete trials apart; None where they are too few to say."""
     if len(search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < ENOUGH:
-        return {}
+        return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental", ExperimentalWarning)
         warnings.filterwarnings("ignore", "Target and region quantiles")  # most errors are equal: all weights are 0

@@ -82,7 +82,7 @@ def best_of(tried: Sequence[Tried]) -> Tried | None:
 
 
 def conclude(
-    tried: Sequence[Tried], setup: Setup, digits: Digits, net: NN, weights: Mapping[str, float]
+    tried: Sequence[Tried], setup: Setup, digits: Digits, net: NN, importances: Mapping[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
     """What a search found, in words that follow from its numbers.
 
@@ -91,7 +91,8 @@ def conclude(
         setup: that they share.
         digits: that they learnt from.
         net: the setup's own.
-        weights: of the hyper-parameters, adding up to 1; empty where there are too few trials for them.
+        importances: of the hyper-parameters, adding up to 1; empty where none sets the best trials apart, None where
+            there are too few trials for them.
 
     Returns:
         The text, in Markdown, and the best trial for the record (empty where there is none).
@@ -99,7 +100,7 @@ def conclude(
     pictures, best = len(digits.valid.labels), best_of(tried)
     parts = [
         "# Hyper-parameter search",
-        f"{len(tried)} trials of up to {setup.epochs} epochs on {digits.origin}"
+        f"Trials: {len(tried)}, of up to {setup.epochs} epoch{'s' * (setup.epochs > 1)}, on {digits.name}"
         f"{' (NOT MNIST)' if digits.drawn else ''}: {len(digits.train.labels):,} pictures to learn from, {pictures:,} "
         f"to choose by; the test pictures were not used. Seed {setup.seed}.",
         _states(tried, setup.epochs),
@@ -113,7 +114,12 @@ def conclude(
         f"{setup.epochs} ({round(best.error * pictures)} of {pictures:,} wrong; 95% interval {1 - high:.2%} to "
         f"{1 - low:.2%}, Wilson): {best.words}."
     )
-    parts += [_gain(tried, best, net, pictures), _noise(tried, best, pictures), _table(tried), _weights(tried, weights)]
+    parts += [
+        _gain(tried, best, net, pictures),
+        _noise(tried, best, pictures),
+        _table(tried),
+        _importances(tried, importances),
+    ]
     command = command_of(best, setup)
     parts.append(f"To train the best one:\n\n    {command}")
     parts.append("Searched: " + "; ".join(_range(name, span) for name, span in space_of(setup).items()) + ".")
@@ -197,11 +203,13 @@ def _table(tried: Sequence[Tried]) -> str:
     return "\n".join(rows)
 
 
-def _weights(tried: Sequence[Tried], weights: Mapping[str, float]) -> str:
+def _importances(tried: Sequence[Tried], importances: Mapping[str, float] | None) -> str:
     complete = count_states(tried)["complete"]
-    if not weights:
+    if importances == {}:
+        return f"No hyper-parameter sets the best quarter of the {complete} complete trials apart from the rest."
+    if importances is None:
         return f"What matters most is not computed: {complete} complete trials are too few."
-    largest = sorted(weights.items(), key=lambda item: -item[1])[:SHOWN]
+    largest = sorted(importances.items(), key=lambda item: -item[1])[:SHOWN]
     return (
         f"What sets the best quarter of the {complete} complete trials apart from the rest (PED-ANOVA; Watanabe et "
         f"al., 2023), as shares of all: {', '.join(f'{name} {share:.0%}' for name, share in largest)}. From so few "

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from lit_a1.mlp.network import DECAYS, NN, NONLINEARITIES
-from lit_a1.mlp.setup import Setup
+from lit_a1.mlp.setup import Setup, UsageError
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
         allowed: fewest and most parameters; a network outside is never chosen.
 
     Raises:
-        ValueError: no such network is inside.
+        UsageError: no such network is inside.
     """
 
     def units(first: int) -> list[int]:
@@ -77,7 +77,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
     below = bisect_right(range(1, int(parameters) // ends[0] + 2), parameters, key=size)  # most units not above it
     fitting = [first for first in (below, below + 1) if first and allowed[0] <= size(first) <= allowed[1]]
     if not fitting:
-        raise ValueError(
+        raise UsageError(
             f"parameter_range must leave room for {layers} hidden layers of any taper; {allowed[0]:,} to "
             f"{allowed[1]:,} has none for {taper:.2f}"
         )
@@ -93,7 +93,7 @@ def settings_of(drawn: Mapping[str, Any], setup: Setup) -> dict[str, Any]:
     """What was drawn from the space, as keywords of `NN`.
 
     Raises:
-        ValueError: as `widths`.
+        UsageError: as `widths`.
     """
     dims = setup.network().dims
     allowed = setup.model.get("parameter_range", PARAMETERS)

@@ -9,11 +9,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lit_a1.data.files import write_text
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.mlp.network import NN, Array, Labels
-from lit_a1.runs import RECORD_FILE, new_version
+from lit_a1.runs import RECORD_FILE, CheckpointError, new_version
+
+TRAINED_WITH = (
+    "lr",
+    "lr_decay",
+    "batch_size",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "dropout",
+    "input_dropout",
+    "seed",
+)
 
 
 class Examples(NamedTuple):
@@ -35,6 +49,11 @@ class Digits(NamedTuple):
     """Whether the digits are a stand-in, drawn by this project."""
     origin: str
     """The folder that they come from, or what stands in for them."""
+
+    @property
+    def name(self) -> str:
+        """The same without where that folder is on this machine, for what is kept and passed on."""
+        return self.origin if self.drawn else f"the digits of {Path(self.origin).resolve().name}/"
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,35 @@ def describe(net: NN) -> str:
         f"seed {net.seed}",
     ]
     return ", ".join(parts)
+
+
+def load_weights(net: NN, path: Path) -> bool:
+    """Reads a network's weights, and what they were trained with, for `describe`, where the file says that.
+
+    Returns:
+        Whether it does: files that `mlp fit` wrote do.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another network.
+    """
+    try:
+        net.load(str(path))
+    except ValueError as error:
+        raise CheckpointError(f"{error}.") from error
+    state = run_state(path)
+    for name in TRAINED_WITH if state else ():
+        setattr(net, name, state["settings"]["seed" if name == "seed" else f"model.{name}"])
+    return bool(state)
+
+
+def run_state(path: Path) -> dict[str, Any]:
+    """What `mlp fit` keeps in a file beside the weights: settings, epochs and seconds so far; empty in other files."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file["run"])) if "run" in file else {}
+
+
+class UsageError(ValueError):
+    """A setting that can't be, told in one sentence."""
 
 
 class Study:

@@ -355,7 +355,7 @@ def test_auto_says_so_and_draws(npm, monkeypatch, caplog):
     with caplog.at_level(logging.INFO):
         found = load_mnist()
     assert found.drawn
-    for words in (*NAMES, "cannot be reached", "NO DIGITS: THIS RUN USES DRAWN DIGITS"):
+    for words in (*NAMES, "cannot be reached", "NO MNIST: THIS RUN USES DRAWN DIGITS"):
         assert words in caplog.text
     assert [len(part.labels) for part in found[:3]] == [40, 2000, 2000]
     hashes = [{picture.tobytes() for picture in part.pictures} for part in found[:3]]

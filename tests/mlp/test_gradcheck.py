@@ -13,6 +13,7 @@ from lit_a1.mlp.differences import STEPS, Differences, backpropagated, compare, 
 from lit_a1.mlp.gradcheck import explain, run
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.mlp.setup import Setup
+from lit_a1.runs import CheckpointError
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
 SMOOTH = ("tanh", "sigmoid", "gelu")
@@ -282,7 +283,7 @@ def test_a_sample_that_is_not_there_is_refused(setup: Setup, wanted: int) -> Non
 
 def test_weights_of_another_network_are_refused(setup: Setup, tmp_path: Path) -> None:
     network().save(str(tmp_path / "other.npz"))
-    with pytest.raises(ValueError, match="12-7-6-4 with tanh"):
+    with pytest.raises(CheckpointError, match="12-7-6-4 with tanh"):
         run(setup, tmp_path / "other.npz")
     assert not setup.save_dir.exists()
 

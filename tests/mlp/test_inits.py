@@ -247,8 +247,8 @@ def test_the_words_change_with_the_numbers() -> None:
     glorot = trial("glorot", [1.4, 0.5, 0.2], [0.7, 0.2, 0.11])
     text = words_of(zero, normal, glorot)
     assert "training loss is smallest with standard normal, 0.1000; Glorot has 0.2000, 2 times as much" in text
-    assert "Glorot has 11.00 %, no more than chance may explain" in text
-    assert "Zero has 75.00 %, a difference beyond chance" in text
+    assert "Glorot has 11.00 %, no more than the choice of validation pictures explains" in text
+    assert "Zero has 75.00 %, more than the choice of validation pictures explains" in text
     assert "output biases moved by up to 0.2, nothing else at all" in text
     assert "equal to the last bit" in text
     assert "The loss stays near ln 4" in text

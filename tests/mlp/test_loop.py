@@ -16,6 +16,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
+from lit_a1.mlp.network import NN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -194,6 +195,60 @@ def test_a_truncated_file_of_digits(name: str, capsys: pytest.CaptureFixture[str
     path = Path("data", name)
     path.write_bytes(path.read_bytes()[:-20])
     assert name in refusal(capsys, "fit", *SMALL)
+
+
+def test_a_run_goes_on_in_its_own_folder_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = fit(epochs=1) / "checkpoints/last.npz"
+    (tmp_path / "last.npz").write_bytes(last.read_bytes())
+    said = refusal(capsys, "fit", *SMALL, "--ckpt_path", str(tmp_path / "last.npz"))
+    assert "is not in a run's folder, lightning_logs/mlp/version_N/checkpoints" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["last.npz"]
+
+
+def test_epochs_can_only_be_added_where_the_rate_does_not_fall_over_them(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(epochs=1)
+    go_on = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs", "2"]
+    assert "falls over trainer.max_epochs=1: it can't go on to 2" in refusal(capsys, *go_on)
+    run = fit("--model.lr_decay", "constant", epochs=1)
+    main(["mlp", *go_on, "--model.lr_decay", "constant"])
+    assert len(json.loads((run / "record.json").read_text())["epochs"]) == 2
+
+
+def test_a_training_that_diverges_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "fit", *SMALL, "--model.lr", "1e30")
+    assert re.search(r"the loss is not finite in epoch 1\. A smaller model\.lr than 1e\+30 may help", said)
+    assert not list(Path("lightning_logs/mlp/version_0/checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "words"), [(1, "--ckpt_path lightning_logs/mlp/version_0/checkpoints/last.npz"), (0, "nothing is kept")]
+)
+def test_stopped_by_the_keyboard(
+    stop_at: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = NN.train
+
+    def stopping(net: NN, *examples: np.ndarray) -> tuple[float, float]:
+        if net.epoch == stop_at:
+            raise KeyboardInterrupt
+        return train(net, *examples)
+
+    monkeypatch.setattr(NN, "train", stopping)
+    with pytest.raises(SystemExit) as leaving:
+        fit()
+    assert leaving.value.code == 130
+    assert words in capsys.readouterr().out
+
+
+def test_what_weights_were_trained_with_is_read_from_their_file(capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--model.lr", "0.07", "--seed_everything", "5", epochs=1)
+    main(["mlp", "test", *SMALL])
+    said = capsys.readouterr().out
+    assert "learning rate 0.07 (linear), mini-batches of 16, momentum 0.9, dropout 0.2, seed 5" in said
+    main(["mlp", "gradcheck", *SMALL, "--ckpt_path", "best"])
+    (conclusion,) = Path("lightning_logs/mlp-gradcheck").glob("version_0/conclusion.md")
+    assert "learning rate 0.07" in conclusion.read_text()
+    assert "weights of mlp/version_0/checkpoints/best.npz, epochs: 1." in conclusion.read_text()
 
 
 def test_other_commands_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -206,16 +206,17 @@ def test_a_diverged_trial_is_stopped_and_no_error(setup: Setup, monkeypatch: pyt
     assert not (folder / "search.png").exists()
 
 
-def test_weights_need_enough_complete_trials(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_importances_need_enough_complete_trials(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, lambda trial, epoch: 0.1 + 0.001 * trial)
     monkeypatch.setattr(search, "BEFORE_PRUNING", 100)
     folder = run(setup, trials=search.ENOUGH - 1)
     assert "too few" in (folder / "summary.md").read_text()
     run(setup, trials=search.ENOUGH, study=folder)
     assert "PED-ANOVA" in (folder / "summary.md").read_text()
-    weights = search._weights(search._open(setup, setup.network(), folder))
-    assert set(weights) == {"parameters", *SPACE}
-    assert math.isclose(sum(weights.values()), 1)
+    importances = search._importances(search._open(setup, setup.network(), folder))
+    assert importances is not None
+    assert set(importances) == {"parameters", *SPACE}
+    assert math.isclose(sum(importances.values()), 1)
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def trial(number: int, errors: list[float], state: str = "complete", **changes: 
     return Tried(number, state, *about, errors, seconds=1.5 * len(errors), start=number == 0)
 
 
-def words(*tried: Tried, weights: dict[str, float] | None = None, valid: int = 10_000) -> str:
-    return conclude(tried, SETUP, digits(valid), SETUP.network(), weights or {})[0]
+def words(*tried: Tried, importances: dict[str, float] | None = None, valid: int = 10_000) -> str:
+    return conclude(tried, SETUP, digits(valid), SETUP.network(), importances)[0]
 
 
 def test_a_trial_as_a_row() -> None:
@@ -96,7 +96,7 @@ def test_words_without_a_complete_trial() -> None:
 
 
 def test_weights_in_words() -> None:
-    text = words(trial(0, [0.02]), weights={"dropout": 0.1, "lr": 0.6, "layers": 0.3})
+    text = words(trial(0, [0.02]), importances={"dropout": 0.1, "lr": 0.6, "layers": 0.3})
     assert "lr 60%, layers 30%, dropout 10%" in text
     assert "a hint" in text
 
