@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lit_a1  # noqa: F401  (lets torchvision be imported beside a CPU-only torch)
+from lit_a1.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
@@ -118,3 +119,31 @@ def mnist_files() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must be refused, and returns the sentence."""
+
+    def refused(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as leaving:
+            main(list(arguments))
+        assert leaving.value.code not in (0, None)
+        said = capsys.readouterr().err.strip().splitlines()
+        assert said[-1].startswith("error: "), said
+        assert len(said[-1]) < 400, said[-1]
+        return said[-1]
+
+    return refused
+
+
+@pytest.fixture
+def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
+    """Reads a run's event files: (step, value) of each point of a curve, by tag."""
+
+    def read(run: Path) -> dict[str, list[tuple[int, float]]]:
+        events = EventAccumulator(str(run))
+        events.Reload()
+        return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+    return read

@@ -29,17 +29,13 @@ SMALL = [
     "--trainer.log_every_n_steps", "1",
 ]  # fmt: skip
 Photos = Callable[..., Path]
+Refusal = Callable[..., str]
+Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
 def fit(*flags: str, epochs: int = 2) -> Path:
     main(["fit", *SMALL, "--trainer.max_epochs", str(epochs), *flags])
     return max(Path("lightning_logs/catsdogs").iterdir())
-
-
-def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(run))
-    events.Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def table(name: str) -> list[dict[str, str]]:
@@ -54,7 +50,9 @@ def weights(path: Path) -> torch.Tensor:
     )
 
 
-def test_fit_leaves_what_it_promises(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_leaves_what_it_promises(
+    course_photos: Photos, capsys: pytest.CaptureFixture[str], scalars: Scalars
+) -> None:
     course_photos()
     run = fit()
     assert run.name == "version_0"
@@ -119,7 +117,7 @@ def test_validate_repeats_the_figures_of_the_best_epoch(
     assert {path.name for path in Path("lightning_logs/catsdogs").iterdir()} == {"version_0"}
 
 
-def test_test_logs_beside_the_run(course_photos: Photos, tmp_path: Path) -> None:
+def test_test_logs_beside_the_run(course_photos: Photos, tmp_path: Path, scalars: Scalars) -> None:
     course_photos()
     run = fit(epochs=1)
     for label, name in enumerate(("cat", "dog")):
@@ -240,7 +238,7 @@ def run_in_background(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning")
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(course_photos: Photos) -> None:
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(course_photos: Photos, scalars: Scalars) -> None:
     course_photos()
     flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
     whole = run_in_background("fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole")
@@ -280,27 +278,17 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(course_pho
         assert ours[tag] == theirs[tag], tag
 
 
-def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, refusal: Refusal) -> None:
     course_photos()
     run = fit("--model.lr", "0.01", epochs=1)
     before = (run / "config.yaml").read_text()
     wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
-    assert "started with model.lr=0.01, not " in refusal(capsys, *wanted, "2")
-    assert "over: 1 epochs are done" in refusal(capsys, *wanted, "1", "--model.lr", "0.01")
+    assert "started with model.lr=0.01, not " in refusal(*wanted, "2")
+    assert "over: 1 epochs are done" in refusal(*wanted, "1", "--model.lr", "0.01")
     assert (run / "config.yaml").read_text() == before
 
 
 # what is refused, in one sentence
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as leaving:
-        main(list(arguments))
-    assert leaving.value.code not in (0, None)
-    said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1].startswith("error: "), said
-    assert len(said[-1]) < 400, said[-1]
-    return said[-1]
 
 
 @pytest.mark.parametrize(
@@ -324,38 +312,34 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--ckpt_path", "last"], "There is no last.ckpt in any run under lightning_logs/catsdogs"),
     ],
 )
-def test_wrong_settings(
-    flags: list[str], words: str, course_photos: Photos, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_settings(flags: list[str], words: str, course_photos: Photos, refusal: Refusal) -> None:
     course_photos()
-    assert re.search(words, refusal(capsys, "fit", *SMALL, *flags))
+    assert re.search(words, refusal("fit", *SMALL, *flags))
     assert not list(Path().glob("lightning_logs/*/*/checkpoints"))
 
 
-def test_a_key_that_does_not_exist_in_a_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_that_does_not_exist_in_a_yaml(tmp_path: Path, refusal: Refusal) -> None:
     settings = yaml.safe_load(Path(CONFIG).read_text())
     settings["model"]["init_args"]["momentun"] = 0.9
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings))
-    assert "momentun" in refusal(capsys, "fit", "--config", str(tmp_path / "x.yaml"))
+    assert "momentun" in refusal("fit", "--config", str(tmp_path / "x.yaml"))
 
 
 @pytest.mark.parametrize("command", ["validate", "predict"])
-def test_untrained_weights_are_never_measured(
-    command: str, course_photos: Photos, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_untrained_weights_are_never_measured(command: str, course_photos: Photos, refusal: Refusal) -> None:
     course_photos()
-    assert "There is no best.ckpt" in refusal(capsys, command, *SMALL)
+    assert "There is no best.ckpt" in refusal(command, *SMALL)
 
 
-def test_a_checkpoint_of_another_network(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_of_another_network(course_photos: Photos, refusal: Refusal) -> None:
     course_photos()
     run = fit(epochs=1)
-    said = refusal(capsys, "validate", *SMALL, "--model.widths", "[8,24]")
+    said = refusal("validate", *SMALL, "--model.widths", "[8,24]")
     assert "other hyper-parameters" in said
-    assert "other layers" in refusal(capsys, "validate", *SMALL, "--model.dropout", "0.5")
-    assert "another split" in refusal(capsys, "validate", *SMALL, "--data.split_seed", "1")
+    assert "other layers" in refusal("validate", *SMALL, "--model.dropout", "0.5")
+    assert "another split" in refusal("validate", *SMALL, "--data.split_seed", "1")
     (run / "checkpoints" / "best.ckpt").write_bytes(b"torn")
-    assert "can't be read as a checkpoint" in refusal(capsys, "validate", *SMALL)
+    assert "can't be read as a checkpoint" in refusal("validate", *SMALL)
 
 
 def test_a_run_on_drawn_pictures_has_another_name() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
 from lit_a1.mlp.network import NN
@@ -23,6 +22,8 @@ SMALL = [
     "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
     "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",
 ]  # fmt: skip
+Refusal = Callable[..., str]
+Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +36,6 @@ def fit(*flags: str, epochs: int = 3) -> Path:
     return max(Path("lightning_logs/mlp").iterdir())
 
 
-def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(run))
-    events.Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
 def weights(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files if name != "run"}
@@ -50,16 +45,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as leaving:
-        main(["mlp", *arguments])
-    assert leaving.value.code not in (0, None)
-    said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1].startswith("error: "), said
-    return said[-1]
-
-
-def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars: Scalars) -> None:
     run = fit()
     assert run.name == "version_0"
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
@@ -96,7 +82,9 @@ def test_the_runs_own_settings_make_the_same_run_again() -> None:
     assert same(weights(first / "checkpoints/last.npz"), weights(again / "checkpoints/last.npz"))
 
 
-def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_test_measures_the_best_weights_and_logs_beside_the_run(
+    capsys: pytest.CaptureFixture[str], scalars: Scalars
+) -> None:
     run = fit()
     best = json.loads((run / "record.json").read_text())["best"]
     main(["mlp", "test", *SMALL])
@@ -126,7 +114,7 @@ def in_background(*arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights() -> None:
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(scalars: Scalars) -> None:
     whole = in_background("fit", *SMALL, "--trainer.max_epochs", "200", "--trainer.name", "whole")
     killed = in_background("fit", *SMALL, "--trainer.max_epochs", "200")
     last = Path("lightning_logs/mlp/version_0/checkpoints/last.npz")
@@ -153,11 +141,11 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights() -> None:
         assert ours[tag] == theirs[tag], tag
 
 
-def test_a_run_goes_on_only_as_it_was_started(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_goes_on_only_as_it_was_started(refusal: Refusal) -> None:
     fit("--model.lr", "0.05", epochs=1)
     go_on = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
-    assert "started with model.lr=0.05, not 0.1" in refusal(capsys, *go_on, "2")
-    assert "over: 1 epochs are done" in refusal(capsys, *go_on, "1", "--model.lr", "0.05")
+    assert "started with model.lr=0.05, not 0.1" in refusal("mlp", *go_on, "2")
+    assert "over: 1 epochs are done" in refusal("mlp", *go_on, "1", "--model.lr", "0.05")
 
 
 @pytest.mark.parametrize(
@@ -175,47 +163,47 @@ def test_a_run_goes_on_only_as_it_was_started(capsys: pytest.CaptureFixture[str]
         (["--ckpt_path", "last"], r"There is no last\.npz in any run under lightning_logs/mlp"),
     ],
 )
-def test_wrong_settings(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert re.search(words, refusal(capsys, "fit", *SMALL, *flags))
+def test_wrong_settings(flags: list[str], words: str, refusal: Refusal) -> None:
+    assert re.search(words, refusal("mlp", "fit", *SMALL, *flags))
     assert not Path("lightning_logs").exists()
 
 
-def test_weights_of_another_network_or_damaged_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_of_another_network_or_damaged_ones(refusal: Refusal) -> None:
     best = fit(epochs=1) / "checkpoints/best.npz"
-    said = refusal(capsys, "test", *SMALL, "--model.hidden_dims", "[10,10]")
+    said = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]")
     assert "holds a network 784-16-12-10 with relu; 784-10-10-10 with relu was expected" in said
     content = best.read_bytes()
     for damaged in (content[: len(content) // 2], b"not weights", b""):
         best.write_bytes(damaged)
-        assert "best.npz" in refusal(capsys, "test", *SMALL)
+        assert "best.npz" in refusal("mlp", "test", *SMALL)
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
-def test_a_truncated_file_of_digits(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_file_of_digits(name: str, refusal: Refusal) -> None:
     path = Path("data", name)
     path.write_bytes(path.read_bytes()[:-20])
-    assert name in refusal(capsys, "fit", *SMALL)
+    assert name in refusal("mlp", "fit", *SMALL)
 
 
-def test_a_run_goes_on_in_its_own_folder_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_goes_on_in_its_own_folder_only(tmp_path: Path, refusal: Refusal) -> None:
     last = fit(epochs=1) / "checkpoints/last.npz"
     (tmp_path / "last.npz").write_bytes(last.read_bytes())
-    said = refusal(capsys, "fit", *SMALL, "--ckpt_path", str(tmp_path / "last.npz"))
+    said = refusal("mlp", "fit", *SMALL, "--ckpt_path", str(tmp_path / "last.npz"))
     assert "is not in a run's folder, lightning_logs/mlp/version_N/checkpoints" in said
     assert [path.name for path in tmp_path.iterdir()] == ["last.npz"]
 
 
-def test_epochs_can_only_be_added_where_the_rate_does_not_fall_over_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_epochs_can_only_be_added_where_the_rate_does_not_fall_over_them(refusal: Refusal) -> None:
     fit(epochs=1)
     go_on = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs", "2"]
-    assert "falls over trainer.max_epochs=1: it can't go on to 2" in refusal(capsys, *go_on)
+    assert "falls over trainer.max_epochs=1: it can't go on to 2" in refusal("mlp", *go_on)
     run = fit("--model.lr_decay", "constant", epochs=1)
     main(["mlp", *go_on, "--model.lr_decay", "constant"])
     assert len(json.loads((run / "record.json").read_text())["epochs"]) == 2
 
 
-def test_a_training_that_diverges_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    said = refusal(capsys, "fit", *SMALL, "--model.lr", "1e30")
+def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
+    said = refusal("mlp", "fit", *SMALL, "--model.lr", "1e30")
     assert re.search(r"the loss is not finite in epoch 1\. A smaller model\.lr than 1e\+30 may help", said)
     assert not list(Path("lightning_logs/mlp/version_0/checkpoints").iterdir())
 
@@ -251,5 +239,5 @@ def test_what_weights_were_trained_with_is_read_from_their_file(capsys: pytest.C
     assert "weights of mlp/version_0/checkpoints/best.npz, epochs: 1." in conclusion.read_text()
 
 
-def test_other_commands_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "mlp has no command 'predict'" in refusal(capsys, "predict")
+def test_other_commands_are_refused(refusal: Refusal) -> None:
+    assert "mlp has no command 'predict'" in refusal("mlp", "predict")
