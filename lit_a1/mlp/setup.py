@@ -174,7 +174,13 @@ class Study:
             "seed": setup.seed,
             "model": dict(setup.model),
         }
-        self._body |= {"epochs": setup.epochs, "machine": cpu(), "versions": versions(), "commit": commit()}
+        self._body |= {
+            "epochs": setup.epochs,
+            "data": digits.name,
+            "machine": cpu(),
+            "versions": versions(),
+            "commit": commit(),
+        }
         self._started = time.perf_counter()
 
     def record(self, **results: Any) -> None:

@@ -124,7 +124,7 @@ def test_describe_says_what_every_study_has_to() -> None:
 @pytest.fixture
 def digits() -> Digits:
     part = module.Examples(np.zeros((3, 784), np.float32), np.arange(3))
-    return Digits(part, part, part, drawn=False, origin="here")
+    return Digits(part, part, part, drawn=False, origin="somewhere/mnist")
 
 
 def test_a_study_records_its_settings_and_results_in_a_new_folder(tmp_path: Path, digits: Digits) -> None:
@@ -137,7 +137,7 @@ def test_a_study_records_its_settings_and_results_in_a_new_folder(tmp_path: Path
     assert [path.name for path in second.folder.iterdir()] == ["record.json"]
     record = json.loads((second.folder / "record.json").read_text())
     expected = {"setup": first.words, "parameters": 12_786, "seed": 5, "model": SMALL | {"parameter_range": [1, 10**6]}}
-    expected |= {"epochs": 4, "losses": {"zero": [2.3, 2.3]}, "seconds_an_epoch": 1.5}
+    expected |= {"epochs": 4, "data": "the digits of mnist/", "losses": {"zero": [2.3, 2.3]}, "seconds_an_epoch": 1.5}
     assert {name: record[name] for name in expected} == expected
     assert set(record) - set(expected) == {"machine", "versions", "commit", "seconds", "finished"}
     assert record["versions"]["numpy"] == np.__version__
