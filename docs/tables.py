@@ -20,13 +20,11 @@ from statistics import mean, stdev
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import yaml  # noqa: E402
-
 from lit_a1 import training  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp import commands as mlp  # noqa: E402
 from lit_a1.runs import RECORD_FILE  # noqa: E402
-from lit_a1.settings import recipe_of  # noqa: E402
+from lit_a1.settings import kind_of_config, recipe_of  # noqa: E402
 
 RUNS = ROOT / "docs" / "runs.csv"
 STUDIES = ROOT / "docs" / "studies"
@@ -42,8 +40,9 @@ Row = dict[str, str]
 def shipped(config: str) -> dict:
     """The settings of a YAML in configs/, defaults included, flat."""
     path = ROOT / "configs" / f"{config}.yaml"
-    is_lightning = "class_path" in yaml.safe_load(path.read_text())["model"]
-    return recipe_of((training if is_lightning else mlp).parse(["fit", "--config", str(path)]))
+    arguments = ["--config", str(path)]
+    parser = mlp if kind_of_config(arguments) == (str(path), "mlp") else training
+    return recipe_of(parser.parse(["fit", *arguments]))
 
 
 def fingerprint(settings: dict) -> str:

@@ -1,10 +1,13 @@
 """What a run is set to: parsed with a sentence for each mistake, flattened, fingerprinted."""
 
+import itertools
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 PARTS = ("model", "data", "trainer")
@@ -58,6 +61,23 @@ def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
     """All that decides how a run goes, defaults included, but for the seed: model, data and trainer, flat."""
     whole = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
     return {name: value for name, value in whole.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}
+
+
+def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
+    """The YAML that `--config` names, and the command that its model is for: `fit`, or `mlp` of the numpy network.
+
+    None where no YAML with a model is named; what can't be read is the parser's to refuse.
+    """
+    named = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
+    named += [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]
+    for path in named:
+        try:
+            settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue
+        if isinstance(settings, dict) and isinstance(settings.get("model"), dict):
+            return path, "fit" if "class_path" in settings["model"] else "mlp"
+    return None
 
 
 def without_checkpoint(arguments: Sequence[str]) -> list[str]:

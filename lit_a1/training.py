@@ -22,7 +22,7 @@ from lit_a1.environment import keep_freed_memory, show_messages
 from lit_a1.models import Classifier
 from lit_a1.rules import RuleError
 from lit_a1.runs import CheckpointError, keep_figures, resolve, version_of
-from lit_a1.settings import Parser, concise, recipe_of, without_checkpoint
+from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
 
@@ -212,6 +212,9 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: with a sentence, where a checkpoint or a model is refused.
     """
+    if (kind := kind_of_config(arguments)) is not None and kind[1] != "fit":
+        print(f"error: {kind[0]} is for `python main.py {kind[1]}`, not for {arguments[0]}", file=sys.stderr)
+        raise SystemExit(2)
     show_messages()
     _quieten()
     keep_freed_memory()

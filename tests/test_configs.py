@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,20 @@ QUICK = {
     "fit": ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"],
     "mlp": ["--trainer.max_epochs", "1"],
 }
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "words"),
+    [
+        (["mlp", "fit"], "catsdogs.yaml", "catsdogs.yaml is for `python main.py fit`, not for the numpy network"),
+        (["fit"], "mlp.yaml", "mlp.yaml is for `python main.py mlp`, not for fit"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["-c {}", "--config {}", "--config={}"])
+def test_a_yaml_of_another_command_is_refused(
+    command: list[str], config: str, words: str, flag: str, refusal: Callable[..., str]
+) -> None:
+    assert words in refusal(*command, *flag.format(REPOSITORY / "configs" / config).split())
 
 
 @pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")

@@ -14,7 +14,7 @@ from lit_a1.environment import show_messages
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup, UsageError
 from lit_a1.runs import CheckpointError, resolve
-from lit_a1.settings import PARTS, Parser, concise, recipe_of, without_checkpoint
+from lit_a1.settings import PARTS, Parser, concise, kind_of_config, recipe_of, without_checkpoint
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",
@@ -105,6 +105,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
+    if (kind := kind_of_config(arguments)) is not None and kind[1] != "mlp":
+        raise UsageError(f"{kind[0]} is for `python main.py {kind[1]}`, not for the numpy network")
     parser = parser_of(command)
     config = parser.parse_args(list(arguments))
     setup = setup_of(config, command)
