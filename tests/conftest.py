@@ -5,6 +5,8 @@ import io
 import logging
 import os
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -147,3 +149,17 @@ def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
         return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
     return read
+
+
+@pytest.fixture
+def in_background() -> Callable[..., subprocess.Popen[str]]:
+    """Starts `python main.py` with some arguments in a process of its own, on one thread."""
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "main.py"), *arguments], env=os.environ | threads, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    return start

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import signal
 import subprocess
@@ -30,6 +29,7 @@ SMALL = [
 ]  # fmt: skip
 Photos = Callable[..., Path]
 Refusal = Callable[..., str]
+Background = Callable[..., subprocess.Popen[str]]
 Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
@@ -214,11 +214,11 @@ def test_without_photos_everything_goes_on_with_drawn_ones(monkeypatch: pytest.M
     assert len(table("submission-drawn.csv")) == 500
 
 
-def test_two_devices_train_one_network(course_photos: Photos) -> None:
+def test_two_devices_train_one_network(course_photos: Photos, in_background: Background) -> None:
     """Two processes share the pictures and leave one run (the layer's own test compares the statistics)."""
     course_photos()
     flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
-    run = run_in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
+    run = in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
     said = run.communicate(timeout=200)[0]
     assert run.returncode == 0, said
     record = json.loads(Path("lightning_logs/catsdogs/version_0/record.json").read_text())
@@ -229,23 +229,17 @@ def test_two_devices_train_one_network(course_photos: Photos) -> None:
 # killed and resumed
 
 
-def run_in_background(*arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "main.py"), *arguments], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-
-
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning")
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(course_photos: Photos, scalars: Scalars) -> None:
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
+    course_photos: Photos, scalars: Scalars, in_background: Background
+) -> None:
     course_photos()
     flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
-    whole = run_in_background("fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole")
+    whole = in_background("fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole")
     said = whole.communicate(timeout=120)[0]
     assert whole.returncode == 0, said
 
-    killed = run_in_background("fit", *SMALL, *flags)
+    killed = in_background("fit", *SMALL, *flags)
     last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
     deadline = time.monotonic() + 120
     while not last.exists():
@@ -257,7 +251,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(course_pho
     done = torch.load(last, weights_only=True)["global_step"]
     assert done < 4 * 8, "killed too late to prove anything"
 
-    resumed = run_in_background("fit", *SMALL, *flags, "--ckpt_path", "last")
+    resumed = in_background("fit", *SMALL, *flags, "--ckpt_path", "last")
     said = resumed.communicate(timeout=120)[0]
     assert resumed.returncode == 0, said
     for name in ("last", "best"):

@@ -33,7 +33,7 @@ from lit_a1.runs import (
     say_best,
 )
 
-SHOWN = 64  # pictures of the first batch in TensorBoard
+SHOWN = 64  # pictures in TensorBoard
 
 
 class Fit:
@@ -67,8 +67,8 @@ class Fit:
             self.folder = checkpoint.parent.parent
 
     def _resume(self, path: Path) -> None:
-        if path.resolve().parent.parent.parent != self.setup.runs(self.digits.drawn).resolve():
-            runs = self.setup.runs(self.digits.drawn)
+        runs = self.setup.runs(self.digits.drawn)
+        if path.resolve().parent.parent.parent != runs.resolve():
             raise CheckpointError(
                 f"{path} is not in a run's folder, {runs}/version_N/checkpoints: a run goes on there."
             )

