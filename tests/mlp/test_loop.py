@@ -96,6 +96,15 @@ def test_test_measures_the_best_weights_and_logs_beside_the_run(
     assert "right)" in capsys.readouterr().out
 
 
+def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [0.5, 0.2, 0.4]
+    monkeypatch.setattr(NN, "test", lambda net, *examples: (1.0, errors[net.epoch - 1]))
+    run = fit()
+    assert json.loads((run / "record.json").read_text())["best"]["epoch"] == 1
+    for name, epochs in (("best", 2), ("last", 3)):
+        assert weights(run / f"checkpoints/{name}.npz")["done"][0] == epochs
+
+
 def test_digits_that_are_drawn_have_runs_of_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
         monkeypatch.setattr(f"lit_a1.data.mnist.{name}", 40)

@@ -58,6 +58,8 @@ def test_words_for_a_clear_gain() -> None:
         trial(3, [0.5, math.nan], "pruned"),
         trial(4, [0.5], "failed"),
     )
+    assert "on the digits of mnist/: " in text
+    assert "data/mnist" not in text  # the summary is passed on: it does not tell where the digits lie
     assert "The best is trial 1: validation accuracy 98.00% in epoch 3 of 4 (200 of 10,000 wrong" in text
     assert "95% interval 97.71% to 98.26%, Wilson" in text
     assert "Trial 0, the command's own network, reached 94.00%: the best makes 400 errors fewer" in text
