@@ -33,7 +33,10 @@ COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
     "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
 )  # fmt: skip
-TABLES = {"catsdogs": ("catsdogs",), "mnist": ("mlp",)}  # in README.md, each of these configs
+TABLES = {
+    "catsdogs": ("catsdogs",),
+    "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
+}  # in README.md, each of these configs
 Row = dict[str, str]
 
 
@@ -99,8 +102,8 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
         }
-        if all(run["tested"] == "best" for run in runs):
-            cells["test, best epoch"] = accuracy(runs, "test_error")
+        if all(run["tested"] == "last" for run in runs):
+            cells["test, last epoch"] = accuracy(runs, "test_error")
         cells |= {"seeds": ", ".join(sorted(run["seed"] for run in runs)), "machine": f"{machine}; {packages}"}
         if not lines:
             lines = [markdown(cells), markdown(["---"] * len(cells))]

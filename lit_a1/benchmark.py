@@ -1,15 +1,20 @@
-"""`python main.py benchmark`: this code against PyTorch's own, side by side in one run. Ratios, not verdicts."""
+"""Times this code against PyTorch's own, side by side in one run. Ratios, not verdicts.
+
+mlp    an epoch of the numpy network: a PyTorch loop, and numpy's matrix products alone
+step   a training step of the Cats-vs-Dogs network: torch's batch norm, loss and SGD
+mnist  training until 99 % of MNIST's test pictures are right: the PyTorch example's network and loop; it takes
+       minutes and needs MNIST's files (fetched where they are missing), so that it runs only when it is named
+"""
 
 import argparse
 import copy
 import itertools
 import json
+import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,42 +23,16 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import nn
-from tqdm import tqdm
 
+from lit_a1.benchmark_mnist import mnist
 from lit_a1.environment import keep_freed_memory, machine, versions
 from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.optim import parameter_groups
+from lit_a1.timing import Timing, alternate
 
 RECIPE = Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml"
-
-
-class Timing(NamedTuple):
-    """One comparison: median seconds of both sides, and the median of the ratios of the pairs."""
-
-    name: str
-    ours_s: float
-    theirs_s: float
-    ratio: float
-    limit: float | None = None
-
-
-def alternate(
-    name: str, ours: Callable[[], None], theirs: Callable[[], None], pairs: int, limit: float | None
-) -> Timing:
-    """Times two functions strictly by turns, so that a slow moment of the machine hits both.
-
-    Each run follows one of the other function, never one of its own; two pairs are run first and not counted.
-    """
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in tqdm(range(pairs + 2), desc=name, unit="pair", disable=None, leave=False):
-        for side in (0, 1):
-            start = time.perf_counter()
-            (ours, theirs)[side]()
-            seconds[side].append(time.perf_counter() - start)
-    mine, other = seconds[0][2:], seconds[1][2:]
-    return Timing(name, median(mine), median(other), median(a / b for a, b in zip(mine, other, strict=True)), limit)
 
 
 def with_torch_norms(net: nn.Module) -> nn.Module:
@@ -171,30 +150,46 @@ def _recipe(part: str) -> dict[str, Any]:
     return yaml.safe_load(RECIPE.read_text())[part]["init_args"]
 
 
-BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"mlp": mlp, "step": step}
+BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"mlp": mlp, "step": step, "mnist": mnist}
+PAIRS = {"mlp": 15, "step": 15, "mnist": 1}
+BY_NAME_ONLY = ("mnist",)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs a benchmark, prints its table and writes it as JSON where asked to."""
-    parser = argparse.ArgumentParser("python main.py benchmark", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="what to time (default: everything)")
-    parser.add_argument("--pairs", type=int, default=15, help="alternating pairs that the medians are of (default: 15)")
+    """Runs a benchmark, prints its table and writes it as JSON where asked to.
+
+    Raises:
+        DataError: MNIST's files are missing or unfit (`mnist` alone needs data).
+    """
+    parser = argparse.ArgumentParser(
+        "python main.py benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", nargs="?", choices=BENCHMARKS, help="what to time (default: mlp, then step)")
+    by_default = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
+    parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {by_default})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
     options = parser.parse_args(arguments)
-    if options.pairs < 1:
+    if options.pairs is not None and options.pairs < 1:
         parser.error(f"--pairs must be at least 1; got {options.pairs}")
-    names = [options.name] if options.name else list(BENCHMARKS)
-    timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs)]
+    names = [options.name] if options.name else [name for name in BENCHMARKS if name not in BY_NAME_ONLY]
+    timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs or PAIRS[name])]
 
     packages = ", ".join(f"{name} {versions()[name]}" for name in ("torch", "numpy"))
     forced = "OPENBLAS_CORETYPE"  # keeps numpy from the kernels that suit the processor best
     kernels = f"; {forced}={os.environ[forced]}" if forced in os.environ else ""
     table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}")
-    for heading in ("", "ours (ms)", "theirs (ms)", "ratio", "limit"):
+    for heading in ("", "ours", "theirs", "ratio", "limit"):
         table.add_column(heading, justify="right" if heading else "left")
     for t in timings:
+        ratio = "" if t.ratio == math.inf else f"{t.ratio:.3f}"
         limit = "" if t.limit is None else f"{t.limit:.2f}"
-        table.add_row(t.name, f"{t.ours_s * 1e3:.2f}", f"{t.theirs_s * 1e3:.2f}", f"{t.ratio:.3f}", limit)
+        table.add_row("\n".join((t.name, *t.notes)), _words(t.ours_s), _words(t.theirs_s), ratio, limit)
     Console(highlight=False, soft_wrap=True).print(table)
     if options.json:
-        options.json.write_text(json.dumps([timing._asdict() for timing in timings], indent=1) + "\n")
+        options.json.write_text(json.dumps([timing.as_json() for timing in timings], indent=1) + "\n")
+
+
+def _words(seconds: float) -> str:
+    if seconds == math.inf:
+        return "not reached"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.2f} ms"

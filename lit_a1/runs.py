@@ -175,7 +175,7 @@ def epoch_line(figures: Figures, last: int, left: str) -> str:
     parts = [epoch_name(int(figures["epoch"]), last)]
     parts += [
         f"{part} loss {figures[f'{part}/loss']:.4f} error {figures[f'{part}/error']:6.2%}"
-        for part in ("train", "val")
+        for part in ("train_eval" if "train_eval/loss" in figures else "train", "val")
         if f"{part}/loss" in figures
     ]
     if "train/pictures_per_second" in figures:
@@ -195,13 +195,15 @@ def say_best(console: Console, record: dict[str, Any], training: str) -> None:
     table = Table(title=title, title_justify="left")
     for heading in ("", "loss", "error", "accuracy"):
         table.add_column(heading, justify="left" if not heading else "right")
-    for part, words in (("train", f"training ({training})"), ("val", "validation")):
+    parts = {"train": f"training ({training})", "train_eval": "training (as validation)", "val": "validation"}
+    for part, words in parts.items():
         if f"{part}/error" in best:
             loss, error = best[f"{part}/loss"], best[f"{part}/error"]
             table.add_row(words, f"{loss:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
     console.print()
     console.print(table)
-    console.print(f"Trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB.")
+    trained = f"trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB"
+    console.print(f"{record['parameters']:,} parameters; {trained}.")
 
 
 def near(path: Path) -> Path:

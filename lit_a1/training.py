@@ -188,7 +188,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
     return Parsing(arguments).command
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Leaves out what Lightning says that means nothing here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"error: {kind[0]} is for `python main.py {kind[1]}`, not for {arguments[0]}", file=sys.stderr)
         raise SystemExit(2)
     show_messages()
-    _quieten()
+    quieten()
     keep_freed_memory()
     try:
         TrainingCLI(arguments)

@@ -18,6 +18,8 @@ from lit_a1.runs import RECORD_FILE, log_hparams, near, record_of, say_best
 
 
 def _count(loader: Any) -> int:
+    """Pictures of a loader, or of the first of several."""
+    loader = loader[0] if isinstance(loader, list) else loader
     return len(loader.dataset) if loader else 0
 
 
@@ -103,7 +105,7 @@ class RunRecord(Callback):
         path = near(Path(paths[0]))
         console.print(f"Checkpoint: {path}")
         console.print("\nNext:")
-        for command in ("validate", "predict"):
+        for command in getattr(getattr(trainer, "datamodule", None), "next_commands", ("validate",)):
             console.print(f"  python main.py {command} {self.command} --ckpt_path {path}")
         if trainer.logger is not None:
             console.print(f"  tensorboard --logdir {trainer.logger.save_dir}")

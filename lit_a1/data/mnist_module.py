@@ -28,10 +28,13 @@ class MNISTDataModule(PictureDataModule):
         size_schedule: other sizes for training, as `{first epoch: size}`.
         augment: what is done to training pictures; colours can't be changed.
         workers: processes that cut batches.
+        measure_train: validates on the training pictures as well, without augmentation.
 
     Raises:
         ValueError: a value out of its range.
     """
+
+    next_commands = ("validate", "test")
 
     def __init__(
         self,
@@ -43,8 +46,9 @@ class MNISTDataModule(PictureDataModule):
         size_schedule: Mapping[int, int] | None = None,
         augment: Augment | None = None,
         workers: int = 0,
+        measure_train: bool = True,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers)
+        super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")

@@ -72,11 +72,15 @@ class PictureDataModule(L.LightningDataModule):
             serve at another; the size travels in the checkpoint.
         augment: what is done to training pictures.
         workers: processes that cut batches; 0 is best for pictures that are already in memory.
+        measure_train: validates on the training pictures as well, without augmentation: how well they are known when
+            an epoch is over.
     """
 
     classes: tuple[str, ...] = ()
     drawn = False
     """Whether the pictures are a stand-in, drawn by this project."""
+    next_commands: tuple[str, ...] = ("validate", "predict")
+    """What a user would do with a trained network."""
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class PictureDataModule(L.LightningDataModule):
         size_schedule: Mapping[int, int] | None = None,
         augment: Augment | None = None,
         workers: int = 0,
+        measure_train: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("size", size)):
@@ -97,6 +102,7 @@ class PictureDataModule(L.LightningDataModule):
         self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size
         self.size_schedule = schedule
         self.augment = augment or Augment()
+        self.measure_train = measure_train
         self.workers = workers
         self.sets: dict[str, PictureSet] = {}
         self.run_seed = torch.initial_seed()
@@ -132,9 +138,10 @@ class PictureDataModule(L.LightningDataModule):
             drop_last=count >= self.batch_size,
         )
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Every validation picture, in order."""
-        return self._loader("val", batch_size=self.eval_batch_size)
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        """Every validation picture, in order; then every training picture, if these are to be measured too."""
+        parts = ("val", "train") if self.measure_train else ("val",)
+        return [self._loader(part, batch_size=self.eval_batch_size) for part in parts]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test picture, in order."""

@@ -34,6 +34,7 @@ from lit_a1.runs import (
 )
 
 SHOWN = 64  # pictures in TensorBoard
+PAIR = ("loss", "error")
 
 
 class Fit:
@@ -138,13 +139,14 @@ class Fit:
         with np.errstate(over="ignore", invalid="ignore"):  # told below in words
             loss, error = self.net.train(*self.digits.train)
             seconds = time.perf_counter() - started
-            val_loss, val_error = self.net.test(*self.digits.valid)
-        if not np.isfinite([loss, val_loss]).all():
+            train_eval, val = (self.net.test(*part) for part in (self.digits.train, self.digits.valid))
+        if not np.isfinite([loss, val[0]]).all():
             raise UsageError(
                 f"The training diverged: the loss is not finite in epoch {self.net.epoch}. A smaller model.lr than "
                 f"{self.net.lr:g} may help."
             )
-        measured = {"train/loss": loss, "train/error": error, "val/loss": val_loss, "val/error": val_error}
+        stages = {"train": (loss, error), "train_eval": train_eval, "val": val}
+        measured = {f"{stage}/{name}": x for stage, pair in stages.items() for name, x in zip(PAIR, pair, strict=True)}
         speed = len(self.digits.train.labels) / seconds
         extras = {"train/learning_rate": rate, "train/pictures_per_second": speed}
         return {"epoch": self.net.epoch - 1, "step": self.net.step} | measured | extras

@@ -2,5 +2,6 @@
 
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
+from lit_a1.models.mnist import MNISTCNN
 
-__all__ = ["CatsDogsCNN", "Classifier"]
+__all__ = ["MNISTCNN", "CatsDogsCNN", "Classifier"]

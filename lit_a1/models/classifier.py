@@ -28,6 +28,8 @@ from lit_a1.optim import (
 from lit_a1.rules import check_rules
 
 Views = Literal["one", "flip", "shift"]
+STAGES = ("train", "train_eval", "val", "test")
+"""First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
 
 
 class Prediction(NamedTuple):
@@ -128,7 +130,7 @@ class Classifier(L.LightningModule):
         self.views, self.channels_last = views, channels_last
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict(
-            {f"{stage}_{name}": MeanMetric() for stage in ("train", "val", "test") for name in ("loss", "error")}
+            {f"{stage}_{name}": MeanMetric() for stage in STAGES for name in ("loss", "error")}
         )
         self.gradient_norm = MeanMetric()
         self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
@@ -230,12 +232,12 @@ class Classifier(L.LightningModule):
             assert isinstance(metric, MeanMetric)
             metric.update(value, weight=len(classes))
             if stage != "train" or self.trainer.is_last_batch:  # logging costs more than measuring
-                self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
+                self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, add_dataloader_idx=False)
         return error
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to `val/loss` and `val/error`."""
-        self._evaluate("val", batch)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Adds a batch to `val/loss` and `val/error`; one of training pictures to `train_eval/loss` and so on."""
+        self._evaluate(("val", "train_eval")[dataloader_idx], batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to `test/loss` and `test/error`."""

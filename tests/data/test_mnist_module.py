@@ -43,11 +43,13 @@ def test_the_arrays_and_split_of_load_mnist_are_served():
     assert not data.drawn
     assert data.classes == tuple("0123456789")
     loaders = {
-        "valid": data.val_dataloader(),
+        "valid": data.val_dataloader()[0],
         "test": data.test_dataloader(),
         "train": data.train_dataloader(),
+        "train, measured": data.val_dataloader()[1],
     }
-    for part, loader in loaders.items():
+    for name, loader in loaders.items():
+        part = name.partition(",")[0]
         pictures, labels, indices = (torch.cat(each) for each in zip(*loader, strict=True))
         wanted = getattr(expected, part)
         assert pictures.shape[1:] == (1, 28, 28)

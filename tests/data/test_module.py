@@ -51,10 +51,19 @@ def test_loaders_fetch_whole_batches() -> None:
     data = module()
     assert [len(batch.indices) for batch in data.train_dataloader()] == [4, 4]
     assert len(set(torch.cat([batch.indices for batch in data.train_dataloader()]).tolist())) == 8
-    for loader in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+    for loader in (*data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
         assert torch.cat([batch.indices for batch in loader]).tolist() == list(range(10))
     fewer = module(batch_size=16)
     assert [len(batch.indices) for batch in fewer.train_dataloader()] == [10]
+
+
+def test_training_pictures_are_measured_where_that_is_asked_for() -> None:
+    data = module()
+    data.sets["train"] = PictureSet(np.zeros((7, 8, 8, 3), np.uint8), np.zeros(7, np.int64))
+    assert [len(loader.dataset) for loader in data.val_dataloader()] == [10]
+    data.measure_train = True
+    assert [len(loader.dataset) for loader in data.val_dataloader()] == [10, 7]
+    assert torch.cat([batch.indices for batch in data.val_dataloader()[1]]).tolist() == list(range(7))
 
 
 def test_workers_give_the_same_batches() -> None:

@@ -111,14 +111,33 @@ def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
     model = CatsDogsCNN(**SMALL, views="one", average_decay=0)
     runner = trainer()
     runner.fit(model, data)
-    val = data.sets["val"].__getitems__(range(20))
+    check_measured(runner, model.net, data, "val", 20)
+    assert "train_eval/error" not in runner.callback_metrics
+
+
+def test_training_pictures_are_measured_as_validation_is() -> None:
+    """At the end of the epoch, all of them, by the averaged weights, neither augmented nor with dropout."""
+    data = Pictures(count=37, measure_train=True, augment=Augment(flip="random", crop_scale=(0.2, 0.4)))
+    model = CatsDogsCNN(**SMALL, views="one", dropout=0.5, average_decay=0.9)
+    runner = trainer()
+    runner.fit(model, data)
+    assert model.average is not None
+    check_measured(runner, model.average.net, data, "val", 20)
+    check_measured(runner, model.average.net, data, "train", 37, tag="train_eval")
+    assert runner.callback_metrics["train/loss"] != runner.callback_metrics["train_eval/loss"]
+    runner.validate(model, data, verbose=False)
+    check_measured(runner, model.average.net, data, "train", 37, tag="train_eval")
+
+
+def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str, count: int, tag: str = "") -> None:
+    """Compares a stage's logged loss and error with those of one batch of all its pictures."""
+    batch = data.sets[part].__getitems__(range(count))
     with torch.no_grad():
-        logits = model.net.eval()(val.pictures.float() / 255)
-    assert runner.callback_metrics["val/loss"].item() == pytest.approx(
-        F.cross_entropy(logits, val.targets).item(), abs=1e-5
-    )
-    wrong = (logits.argmax(1) != val.targets).float().mean().item()
-    assert runner.callback_metrics["val/error"].item() == pytest.approx(wrong, abs=1e-6)
+        logits = net.eval()(batch.pictures.float() / 255)
+    wrong = (logits.argmax(1) != batch.targets).float().mean().item()
+    expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
+    for name, value in expected.items():
+        assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
 
 
 def test_training_figures_are_means_over_the_epoch() -> None:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from lit_a1.layers import NORMS
-from lit_a1.models.catsdogs import CatsDogsCNN, NormedConvolution, ResidualBlock, ResidualNet
+from lit_a1.models import CatsDogsCNN
+from lit_a1.models.residual import NormedConvolution, ResidualBlock, ResidualNet
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -26,6 +27,13 @@ def test_a_block_starts_as_its_shortcut(norm: str) -> None:
     block = ResidualBlock(8, 8, 1, norm, drop=0.0)
     x = torch.rand(2, 8, 6, 6)
     torch.testing.assert_close(block(x), x)
+
+
+@pytest.mark.parametrize(("stride", "side"), [(1, 28), (2, 14)])
+def test_channels_and_the_stems_stride_are_as_asked(stride: int, side: int) -> None:
+    net = ResidualNet((4, 8), (1,), 10, channels=1, stem_stride=stride)
+    assert net.stem(torch.rand(3, 1, 28, 28)).shape == (3, 4, side, side)
+    assert net(torch.rand(3, 1, 28, 28)).shape == (3, 10)
 
 
 def test_the_first_loss_is_log_2() -> None:

@@ -1,0 +1,42 @@
+"""The MNIST classifier: a CNN with as many parameters as the numpy network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lit_a1.models.classifier import Classifier, Views
+from lit_a1.models.residual import Norm, ResidualNet
+
+
+class MNISTCNN(Classifier):
+    """Tells ten digits apart with a `ResidualNet` of one channel.
+
+    Args:
+        widths: channels of the stem and of each stage.
+        blocks: residual blocks in each stage.
+        stem_stride: 1, or 2 to halve the picture in the first convolution already.
+        norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
+        dropout: probability before the last layer.
+        stochastic_depth: probability that a picture skips the last residual block; it grows from 0 with depth.
+        mean: of the training pictures in [0,1].
+        std: likewise their standard deviation.
+        views: as `Classifier`; a digit's mirror image is another sign, so that `one` is the only sensible value here.
+        training: everything else that `Classifier` takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int] = (32, 96, 240),
+        blocks: Sequence[int] = (1, 1),
+        stem_stride: int = 2,
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        mean: Sequence[float] = (0.1307,),
+        std: Sequence[float] = (0.3081,),
+        views: Views = "one",
+        **training: Any,
+    ) -> None:
+        net = ResidualNet(widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride)
+        super().__init__(net, mean=mean, std=std, views=views, **training)
+        self.save_hyperparameters()

@@ -1,0 +1,122 @@
+"""A small residual network, which both data sets are learnt with."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_a1.layers import Dropout, StochasticDepth, WeightNormConv2d, make_norm
+
+Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
+
+
+class NormedConvolution(nn.Sequential):
+    """A convolution that keeps H and W (but for its stride), then its norm.
+
+    A bias is learnt only where no norm follows to take it away.
+
+    Shapes: (N,inputs,H,W) -> (N,outputs,ceil(H/stride),ceil(W/stride)).
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel_size: odd.
+        stride: 1 or 2.
+        norm: kind of norm; `weight` normalises the convolution's weight instead of what it puts out.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, norm: Norm = "batch") -> None:
+        kind = WeightNormConv2d if norm == "weight" else nn.Conv2d
+        convolution = kind(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=norm in ("none", "weight"))
+        super().__init__(convolution, make_norm(norm, outputs))
+        # what multiplies the output, channel by channel if there is a norm
+        self.scale_name = {"none": "0.weight", "weight": "0.weight_g"}.get(norm, "1.weight")
+
+    def start_at_zero(self) -> None:
+        """Makes the output zero, until training moves it (norms start with a shift of zero)."""
+        nn.init.zeros_(self.get_parameter(self.scale_name))
+        if isinstance(bias := getattr(self[0], "bias", None), nn.Parameter):
+            nn.init.zeros_(bias)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut: y = relu(x' + f(x)).
+
+    f = norm(conv(relu(norm(conv(x))))); x' is x, averaged over 2x2 where the stride is 2 and projected by a 1x1
+    convolution where the widths differ (the "ResNet-D" shortcut, He T. et al. 2019). Each f starts at zero, so that
+    training starts from a shallow network (Goyal et al. 2017).
+
+    Shapes: (N,inputs,H,W) -> (N,outputs,H/stride,W/stride). Source: He K. et al. 2016.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        stride: 1 or 2.
+        norm: kind of norm.
+        drop: probability that a picture skips f (stochastic depth, Huang et al. 2016).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm, drop: float) -> None:
+        super().__init__()
+        last = NormedConvolution(outputs, outputs, 3, 1, norm)
+        last.start_at_zero()
+        self.residual = nn.Sequential(NormedConvolution(inputs, outputs, 3, stride, norm), nn.ReLU(inplace=True), last)
+        self.depth = StochasticDepth(drop) if drop else nn.Identity()
+        self.pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
+        self.project = nn.Identity() if inputs == outputs else NormedConvolution(inputs, outputs, 1, 1, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps features (N,inputs,H,W) to (N,outputs,H/stride,W/stride)."""
+        return F.relu(self.project(self.pool(x)) + self.depth(self.residual(x)))
+
+
+class ResidualNet(nn.Module):
+    """A stem, stages of residual blocks that halve the picture, the mean over positions, a linear layer.
+
+    Shapes: (N,channels,H,W) -> (N,classes), any H and W of at least stem_stride * 2 ** stages.
+
+    Args:
+        widths: channels of the stem and of each stage.
+        blocks: residual blocks in each stage, one value fewer than `widths`.
+        classes: logits.
+        norm: kind of norm after each convolution.
+        dropout: before the linear layer.
+        stochastic_depth: probability that the last block is skipped; it grows from 0 with depth.
+        channels: of the pictures.
+        stem_stride: 1, or 2 to halve the picture in the first convolution already.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        classes: int = 2,
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        channels: int = 3,
+        stem_stride: int = 2,
+    ) -> None:
+        super().__init__()
+        if len(blocks) != len(widths) - 1 or min(blocks, default=0) < 1:
+            raise ValueError(
+                f"blocks needs one value of at least 1 for each width after the stem's; "
+                f"got widths={list(widths)}, blocks={list(blocks)}"
+            )
+        self.stem = nn.Sequential(NormedConvolution(channels, widths[0], 3, stem_stride, norm), nn.ReLU(inplace=True))
+        self.stages = nn.Sequential()
+        drops = iter(stochastic_depth * i / max(1, sum(blocks) - 1) for i in range(sum(blocks)))
+        for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
+            stage = [ResidualBlock(inputs, outputs, 2, norm, next(drops))]
+            stage += [ResidualBlock(outputs, outputs, 1, norm, next(drops)) for _ in range(count - 1)]
+            self.stages.append(nn.Sequential(*stage))
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
+        self.linear = nn.Linear(widths[-1], classes)
+        nn.init.zeros_(self.linear.weight)  # the first loss is log(classes)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Maps standardised pictures (N,channels,H,W) to logits (N,classes)."""
+        features = self.stages(self.stem(pictures)).mean((2, 3))
+        return self.linear(self.dropout(features))

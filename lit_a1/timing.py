@@ -1,0 +1,58 @@
+"""Timings of two sides, taken by turns."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+
+class Timing(NamedTuple):
+    """One comparison: median seconds of both sides, and the median of the ratios of the pairs.
+
+    Our seconds and the ratio are infinite where our side did not reach what was timed.
+    """
+
+    name: str
+    ours_s: float
+    theirs_s: float
+    ratio: float
+    limit: float | None = None
+    notes: Sequence[str] = ()
+    """What else was measured, in words."""
+    runs: Sequence[dict[str, Any]] = ()
+    """Likewise in figures, run by run."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, but for notes and runs where there are none; what is infinite is null, as JSON wants it."""
+        return {k: None if v == math.inf else v for k, v in self._asdict().items() if v != ()}
+
+
+def timing_of(name: str, ours: Sequence[float], theirs: Sequence[float], limit: float | None) -> Timing:
+    """The medians of the seconds of pairs of runs.
+
+    Args:
+        name: what is timed.
+        ours: seconds, a value a pair.
+        theirs: likewise.
+        limit: what the ratio should stay below.
+    """
+    return Timing(name, median(ours), median(theirs), median(a / b for a, b in zip(ours, theirs, strict=True)), limit)
+
+
+def alternate(
+    name: str, ours: Callable[[], None], theirs: Callable[[], None], pairs: int, limit: float | None
+) -> Timing:
+    """Times two functions strictly by turns, so that a slow moment of the machine hits both.
+
+    Each run follows one of the other function, never one of its own; two pairs are run first and not counted.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in tqdm(range(pairs + 2), desc=name, unit="pair", disable=None, leave=False):
+        for side in (0, 1):
+            start = time.perf_counter()
+            (ours, theirs)[side]()
+            seconds[side].append(time.perf_counter() - start)
+    return timing_of(name, seconds[0][2:], seconds[1][2:], limit)

@@ -1,0 +1,108 @@
+"""The CNN on MNIST: as large as the numpy network, and able to learn."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lit_a1.cli import main
+from lit_a1.data.mnist_module import MNISTDataModule
+from lit_a1.data.module import PictureSet
+from lit_a1.mlp.network import NN
+from lit_a1.models import MNISTCNN
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+QUIET: dict[str, Any] = {
+    "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "accelerator": "cpu", "num_sanity_val_steps": 0,
+}  # fmt: skip
+
+
+def shipped(name: str) -> dict[str, Any]:
+    return yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+
+
+def parameters(model: MNISTCNN) -> int:
+    return sum(parameter.numel() for parameter in model.net.parameters())
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist_plain"])
+def test_the_shipped_cnn_is_within_two_percent_of_the_mlp(name: str) -> None:
+    model = {key: value for key, value in shipped("mlp")["model"].items() if key != "parameter_range"}
+    mlp = NN(**model, n_hidden=len(model["hidden_dims"])).n_parameters
+    cnn = parameters(MNISTCNN(**shipped(name)["model"]["init_args"]))
+    assert 500_000 <= cnn <= 1_000_000
+    assert cnn == pytest.approx(mlp, rel=0.02)
+
+
+def test_the_plain_recipe_differs_from_the_other_in_augmentation() -> None:
+    plain, light = shipped("mnist_plain"), shipped("mnist")
+    assert not plain["data"]["init_args"].get("augment")
+    assert light["data"]["init_args"]["augment"]
+    assert plain["trainer"]["max_epochs"] == light["trainer"]["max_epochs"] == 10
+    assert plain["model"] == light["model"]
+
+
+def test_the_first_loss_is_log_10() -> None:
+    assert torch.equal(MNISTCNN().net(torch.rand(2, 1, 28, 28)), torch.zeros(2, 10))
+
+
+def digits(count: int, **options: Any) -> MNISTDataModule:
+    """Nothing but noise to go by, so that all must be learnt by heart."""
+    data = MNISTDataModule(source="drawn", batch_size=count, **options)
+    noise = np.random.default_rng(0).integers(0, 256, (count, 28, 28, 1), dtype=np.uint8)
+    part = PictureSet(noise, np.arange(count) % 10)
+    data.setup = lambda stage: data.sets.update(train=part, val=part)  # type: ignore[method-assign]
+    return data
+
+
+def test_one_batch_can_be_overfitted() -> None:
+    L.seed_everything(0, verbose=False)
+    model = MNISTCNN(widths=(8, 16, 32), lr=0.1, schedule="constant", warmup=0.0, average_decay=0.9)
+    runner = L.Trainer(**QUIET, max_epochs=60, check_val_every_n_epoch=60)
+    runner.fit(model, digits(20))
+    assert runner.callback_metrics["train/error"] == 0
+    assert runner.callback_metrics["train/loss"] < 0.02
+    assert runner.callback_metrics["val/error"] == runner.callback_metrics["train_eval/error"] == 0
+
+
+@pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
+def test_a_seed_decides_a_run_to_the_bit(seeds: tuple[int, int]) -> None:
+    runs = []
+    for seed in seeds:
+        L.seed_everything(seed, verbose=False)
+        model = MNISTCNN(widths=(4, 8), blocks=(1,), dropout=0.2)
+        L.Trainer(**QUIET, max_epochs=2).fit(model, digits(40, measure_train=False))
+        runs.append(torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()]))
+    assert torch.equal(*runs) is (seeds[0] == seeds[1])
+
+
+def test_the_commands_leave_what_they_promise(
+    mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LIT_A1_DATA", str(mnist_files(tmp_path / "digits", train=60, test=20)))
+    small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
+    small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.batch_size", "10"]
+    main(["fit", *small])
+    assert "python main.py test" in capsys.readouterr().out
+    run = Path("lightning_logs/mnist/version_0")
+    record, logged = json.loads((run / "record.json").read_text()), scalars(run)
+    for tag in ("train/error", "train_eval/loss", "train_eval/error", "val/loss", "val/error"):
+        assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
+        assert [step for step, _ in logged[tag]] == [4, 9]
+    assert record["pictures"] == {"train": 50, "val": 10}
+
+    main(["validate", *small, "--ckpt_path", "last"])
+    figures = json.loads((run / "validate.json").read_text())
+    assert figures["train_eval/error"] == pytest.approx(record["last"]["train_eval/error"])
+    main(["test", *small, "--ckpt_path", "last"])
+    assert json.loads((run / "test.json").read_text())["checkpoint"] == "last.ckpt"
+    main(["predict", *small])
+    assert Path("submission.csv").read_text().splitlines()[20].startswith("20,")
