@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": "label the test pictures, or --data.predict_dir DIR, into submission.csv",
     "mlp": "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck",
     "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
+    "compare": "MLP against CNN on MNIST, from recorded runs: tables, figures, words",
     "benchmark": "time this code against PyTorch's own, side by side",
 }
 
@@ -38,6 +39,8 @@ def _command(name: str) -> Callable[[Sequence[str]], None]:
         from lit_a1.audit_command import main as command
     elif name == "mlp":
         from lit_a1.mlp.commands import main as command
+    elif name == "compare":
+        from lit_a1.analysis.compare_command import main as command
     elif name == "benchmark":
         from lit_a1.benchmark import main as command
     else:

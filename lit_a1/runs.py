@@ -188,14 +188,14 @@ def epoch_name(epoch: int, last: int) -> str:
     return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
 
 
-def say_best(console: Console, record: dict[str, Any], training: str) -> None:
-    """Prints the best epoch's figures; `training` says how those of the training set were taken."""
+def say_best(console: Console, record: dict[str, Any]) -> None:
+    """Prints the best epoch's figures."""
     best = record["best"]
     title = f"Best epoch: {int(best['epoch']) + 1} of {len(record['epochs'])}"
     table = Table(title=title, title_justify="left")
     for heading in ("", "loss", "error", "accuracy"):
         table.add_column(heading, justify="left" if not heading else "right")
-    parts = {"train": f"training ({training})", "train_eval": "training (as validation)", "val": "validation"}
+    parts = {"train": "training (as it ran)", "train_eval": "training (at the epoch's end)", "val": "validation"}
     for part, words in parts.items():
         if f"{part}/error" in best:
             loss, error = best[f"{part}/loss"], best[f"{part}/error"]

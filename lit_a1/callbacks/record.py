@@ -96,7 +96,7 @@ class RunRecord(Callback):
 
     def _say(self, trainer: L.Trainer, record: dict[str, Any]) -> None:
         console = Console(highlight=False, soft_wrap=True)
-        say_best(console, record, "augmented, as it ran")
+        say_best(console, record)
         paths = [
             c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor
         ]

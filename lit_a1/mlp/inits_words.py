@@ -1,7 +1,7 @@
 """The study of initializations in words, every one of which follows from what was measured."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from lit_a1.mlp.inits_probe import BOUNDED, FLAT, SURE, Trial
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits
+from lit_a1.wording import listed, number, percent, table
 
 NAMES = {"zero": "zero", "normal": "standard normal", "glorot": "Glorot"}
 ALIKE = 1e-3  # weights that differ by less than this share of the largest one differ by rounding alone
@@ -49,15 +50,6 @@ def compare(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str
 # numbers in words
 
 
-def number(value: float) -> str:
-    """Three digits, with an exponent only below 0.0001 and from a million on."""
-    if not math.isfinite(value):
-        return "not finite"
-    if value == 0 or 1e-4 <= abs(value) < 1e6:
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{value:.1e}"
-
-
 def _loss(value: float) -> str:
     return f"{value:.4f}" if 1e-2 <= value < 100 else number(value)
 
@@ -69,16 +61,6 @@ def _share(value: float) -> str:
     if value in (0, 1):
         return f"{100 * value:.0f} %"
     return "under 0.1 %" if value < 5e-4 else "over 99.9 %" if value > 0.9995 else f"{100 * value:.1f} %"
-
-
-def _listed(values: Iterable[float], words: Callable[[float], str] = number) -> str:
-    """`1, 2 and 3`."""
-    *most, last = map(words, values)
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _error(value: float) -> str:
-    return f"{100 * value:.2f} %" if math.isfinite(value) else "not finite"
 
 
 def _capital(sentence: str) -> str:
@@ -116,13 +98,13 @@ def _result(trials: Sequence[Trial], validated: int) -> str:
         said.append(f"{name} has {_loss(row['train/loss'])}" + (f", {compared}" if math.isfinite(times) else ""))
     (best, row), *others = sorted(ends, key=lambda end: end[1]["val/error"])
     p = row["val/error"]
-    said = ["; ".join(said) + ".", f"The validation error is smallest with {best}, {_error(p)}."]
+    said = ["; ".join(said) + ".", f"The validation error is smallest with {best}, {percent(p)}."]
     for name, row in others:
         q = row["val/error"]
         chance = 2 * math.sqrt((p * (1 - p) + q * (1 - q)) / validated)
         verdict = "more than" if q - p > chance else "no more than"
         verdict += " the choice of validation pictures explains"
-        said.append(f"{_capital(name)} has {_error(q)}, {verdict} (two standard errors: {100 * chance:.2f} points).")
+        said.append(f"{_capital(name)} has {percent(q)}, {verdict} (two standard errors: {100 * chance:.2f} points).")
     return " ".join(filter(None, [*said, lost]))
 
 
@@ -136,8 +118,8 @@ def _curves(trials: Sequence[Trial]) -> str:
         errors = [
             trial.epochs[-1][name] if trial.diverged is None else math.nan for name in ("train/error", "val/error")
         ]
-        rows.append([NAMES[trial.name], *losses, *map(_error, errors)])
-    return _table(rows)
+        rows.append([NAMES[trial.name], *losses, *map(percent, errors)])
+    return table(rows)
 
 
 def _zero(trial: Trial, net: NN, digits: Digits) -> str:
@@ -180,7 +162,7 @@ def _moved(trial: Trial) -> str:
     """Which parameters training changed, and how far."""
     weights, biases = zip(*trial.moved, strict=True)
     if any(weights) or any(biases[:-1]):
-        moves = f"weights moved by up to {_listed(weights)}, biases by up to {_listed(biases)}"
+        moves = f"weights moved by up to {listed(weights)}, biases by up to {listed(biases)}"
         return f"Measured from start to end, layer by layer: {moves}."
     return f"Measured from start to end: the output biases moved by up to {number(biases[-1])}, nothing else at all."
 
@@ -194,7 +176,7 @@ def _alike(trial: Trial, net: NN) -> str:
         return "The units of each hidden layer are equal to the last bit."
     cause = "dropout has made them different" if net.dropout else "rounding errors have grown"
     return (
-        f"Layer by layer, the weights of two hidden units differ by up to {_listed(trial.unlike)} times the largest "
+        f"Layer by layer, the weights of two hidden units differ by up to {listed(trial.unlike)} times the largest "
         f"weight: {'rounding' if widest < ALIKE else cause}."
     )
 
@@ -204,10 +186,10 @@ def _normal(trial: Trial, glorot: Trial, net: NN) -> str:
     times = number(start["train/loss"] / math.log(net.dims[-1]))
     said = [
         "A pre-activation is a sum over the units before; with weights of variance 1 its standard deviation grows with "
-        f"the root of their number. Before training it is {_listed(before.z)} from the first layer to the logits "
-        f"(Glorot: {_listed(glorot.before.z)}).",
+        f"the root of their number. Before training it is {listed(before.z)} from the first layer to the logits "
+        f"(Glorot: {listed(glorot.before.z)}).",
         f"Softmax then gives one class more than {SURE:g} for {_share(before.sure)} of the training pictures "
-        f"(Glorot: {_share(glorot.before.sure)}), and {_error(start['train/error'])} of the answers are wrong. The "
+        f"(Glorot: {_share(glorot.before.sure)}), and {percent(start['train/error'])} of the answers are wrong. The "
         f"loss is {_loss(start['train/loss'])}, {times} times ln {net.dims[-1]}.",
         _idle(trial, net),
         _step(trial, net),
@@ -231,11 +213,11 @@ def _glorot(trial: Trial, normal: Trial, net: NN) -> str:
             for (fan_in, fan_out), slope in zip(pairwise(net.dims[1:]), trial.before.slope, strict=True)
         ]
         said += [
-            f"Before training the standard deviation of the pre-activations is {_listed(trial.before.z)} from the "
-            f"first layer to the logits: from layer to layer {_listed(there)} times as much (standard normal: "
-            f"{_listed(normal_there)}). That of the deltas is {_listed(trial.before.delta[::-1])} from the logits "
-            f"back: {_listed(back)} times as much (standard normal: {_listed(normal_back)}), where the widths and the "
-            f"measured f' let one expect {_listed(expected[::-1])}.",
+            f"Before training the standard deviation of the pre-activations is {listed(trial.before.z)} from the "
+            f"first layer to the logits: from layer to layer {listed(there)} times as much (standard normal: "
+            f"{listed(normal_there)}). That of the deltas is {listed(trial.before.delta[::-1])} from the logits "
+            f"back: {listed(back)} times as much (standard normal: {listed(normal_back)}), where the widths and the "
+            f"measured f' let one expect {listed(expected[::-1])}.",
         ]
     if net.n_hidden > 1:
         widest, others = (_widest(_ratios(s.z[:-1]) + _ratios(s.delta[:-1])) for s in (trial.before, normal.before))
@@ -254,11 +236,11 @@ def _idle(trial: Trial, net: NN) -> str:
         return ""
     before, after = trial.before, trial.after
     lost = not math.isfinite(sum(after.stuck))
-    then = "and after it the weights are not finite" if lost else f"{_listed(after.stuck, _share)} after it"
-    said = f"{_kind(net).capitalize()} units, layer by layer: {_listed(before.stuck, _share)} before training, {then}."
+    then = "and after it the weights are not finite" if lost else f"{listed(after.stuck, _share)} after it"
+    said = f"{_kind(net).capitalize()} units, layer by layer: {listed(before.stuck, _share)} before training, {then}."
     if net.nonlinearity in BOUNDED:
         said += (
-            f" Picture by picture, |f'| is at most {FLAT:g} in {_listed(before.flat, _share)} of all cases before it."
+            f" Picture by picture, |f'| is at most {FLAT:g} in {listed(before.flat, _share)} of all cases before it."
         )
     return said
 
@@ -271,7 +253,7 @@ def _step(trial: Trial, net: NN) -> str:
     """The size of the first step, and what it bodes."""
     bodes = ", too far for the slope to be a guide" if max(trial.first_step) > 0.5 else ""
     return (
-        f"With the learning rate {net.lr:g}, the first step is {_listed(trial.first_step)} times as long as the "
+        f"With the learning rate {net.lr:g}, the first step is {listed(trial.first_step)} times as long as the "
         f"weights, layer by layer{bodes}."
     )
 
@@ -286,7 +268,7 @@ def _outcome(trial: Trial) -> str:
     way = f" ({_loss(trial.epochs[1]['train/loss'])} after epoch 1)" if len(trial.epochs) > 2 else ""
     return (
         f"The loss {verb} from {_loss(a)}{way} to {_loss(b)}. At the end the training error is "
-        f"{_error(last['train/error'])}, the validation error {_error(last['val/error'])}."
+        f"{percent(last['train/error'])}, the validation error {percent(last['val/error'])}."
     )
 
 
@@ -304,15 +286,10 @@ def _layers(trials: Sequence[Trial], net: NN) -> str:
             cells = [_cell(trial, name, k, number) for name in ("z", "delta", "slope")]
             cells += [_cell(trial, name, k, _share) for name in ("flat", "stuck")]
             rows.append([NAMES[trial.name], f"{k + 1}" + (" (logits)" if k == net.n_hidden else ""), *cells])
-    return f"{about}\n\n{_table(rows)}"
+    return f"{about}\n\n{table(rows)}"
 
 
 def _cell(trial: Trial, name: str, layer: int, words: Callable[[float], str]) -> str:
     """Before → after; nothing for a layer that has no such measure."""
     before, after = getattr(trial.before, name), getattr(trial.after, name)
     return f"{words(before[layer])} → {words(after[layer])}" if layer < len(before) else ""
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))

@@ -190,7 +190,7 @@ class Fit:
 
     def _say(self, record: dict[str, Any]) -> None:
         console = Console(highlight=False, soft_wrap=True)
-        say_best(console, record, "as it ran")
+        say_best(console, record)
         path = near(self.folder / "checkpoints" / "best.npz")
         console.print(f"Weights: {path}\n\nNext:")
         console.print(f"  python main.py mlp test {self.command} --ckpt_path {path}")

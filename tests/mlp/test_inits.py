@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_a1.mlp.inits import run
 from lit_a1.mlp.inits_probe import State, Trial, first_step, moved, probe, unlike
-from lit_a1.mlp.inits_words import compare, number
+from lit_a1.mlp.inits_words import compare
 from lit_a1.mlp.network import INITIALIZATIONS, NN, NONLINEARITIES, ROWS
 from lit_a1.mlp.setup import Digits, Examples, Setup
 
@@ -279,13 +279,6 @@ def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None
     assert "standard normal has 0.2030, about equal" in words_of(*close, trial("glorot", [1.4, 0.5, 0.4], [0.7] * 3))
     perfect = trial("glorot", [1.4, 0.5, 0.0], [0.7, 0.1, 0.0])
     assert "smallest with Glorot, 0; zero has 0.2000; standard normal" in words_of(*close, perfect)
-
-
-def test_numbers_have_three_digits() -> None:
-    values = (0.0, 2.34567, 147.23, 3635.5, 0.00071234, 1.2e-7, 4.3e18, math.nan)
-    assert [number(value) for value in values] == [
-        *("0", "2.35", "147", "3,636", "0.000712", "1.2e-07", "4.3e+18", "not finite")
-    ]
 
 
 def test_bad_settings_are_refused(study: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""`python main.py compare`: MLP and CNNs against each other, from recorded runs and their weights."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_a1.data.mnist import Wanted
+from lit_a1.environment import show_messages
+from lit_a1.mlp.setup import UsageError
+from lit_a1.runs import KEYWORDS, CheckpointError
+from lit_a1.settings import Parser, concise
+
+EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
+
+
+def parser_of() -> Parser:
+    """The command's options."""
+    parser = Parser(prog="python main.py compare", description="Compare MLP and CNNs on MNIST, from recorded runs.")
+    parser.add_argument("--experiments", nargs="+", type=str, default=EXPERIMENTS, help="folders of runs to compare")
+    parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
+    parser.add_argument(
+        "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation pictures) or best"
+    )
+    parser.add_argument(
+        "--source", type=Wanted, default="auto", help="auto (real digits if there are any), real, or drawn ones"
+    )
+    parser.add_argument("--name", type=str, default="mnist-compare", help="of the results' folder in --logs")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compares experiments.
+
+    Raises:
+        SystemExit: with a sentence, where something was wrong with the input.
+        DataError: as `load_mnist`.
+    """
+    options = parser_of().parse_args(list(arguments))
+    show_messages()
+    from lit_a1.analysis.comparison import run  # after `--help`, which needs no torch
+
+    try:
+        run(list(options.experiments), options.logs, options.weights, options.source, options.name)
+    except (CheckpointError, UsageError, OSError) as error:
+        print(f"error: {concise(str(error))}", file=sys.stderr)
+        raise SystemExit(1) from error

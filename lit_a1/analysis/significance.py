@@ -1,0 +1,84 @@
+"""How much of a difference chance explains: Student's t over seeds, McNemar's test over pictures."""
+
+import warnings
+from collections.abc import Sequence
+from statistics import mean
+from typing import NamedTuple
+
+from scipy import stats
+
+SURE = 0.95
+
+
+class Interval(NamedTuple):
+    """From `low` to `high`."""
+
+    low: float
+    high: float
+
+
+class McNemar(NamedTuple):
+    """What two classifiers make of the same pictures."""
+
+    b: int
+    """Pictures that only the first gets right."""
+    c: int
+    """Pictures that only the second gets right."""
+    p: float
+    """Two-sided probability of a split at least as uneven as b to c, were either equally likely."""
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """The exact form of McNemar's test: are the pictures that only one gets right split like tosses of a coin?
+
+    With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), and 1 where n = 0. Pictures that both
+    get right, or both wrong, say nothing about which is better, and are left out.
+
+    Sources: McNemar 1947 ("Note on the sampling error of the difference between correlated proportions or
+    percentages", Psychometrika 12); Dietterich 1998 ("Approximate statistical tests for comparing supervised
+    classification learning algorithms", Neural Computation 10), who recommends it where each algorithm is trained once,
+    and warns that it says nothing of another training.
+
+    Args:
+        first: whether the first is right, for each picture.
+        second: likewise.
+
+    Raises:
+        ValueError: they are not equally many.
+    """
+    b = sum(one and not other for one, other in zip(first, second, strict=True))
+    c = sum(other and not one for one, other in zip(first, second, strict=True))
+    return McNemar(b, c, float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """95 % interval of the mean over all seeds, from the values of a few; None for fewer than two.
+
+    mean +- t s / sqrt(n), with the standard deviation s and Student's t of n - 1 degrees of freedom.
+    """
+    if len(values) < 2:
+        return None
+    if len(set(values)) == 1:
+        return Interval(values[0], values[0])
+    return _interval(stats.t.interval(SURE, len(values) - 1, mean(values), stats.sem(values)))
+
+
+def difference_interval(first: Sequence[float], second: Sequence[float]) -> Interval | None:
+    """95 % interval of the second mean over all seeds minus the first; None where either has fewer than two values.
+
+    Welch 1947 ("The generalization of 'Student's' problem when several different population variances are involved",
+    Biometrika 34): with v = s^2 / n of each, the difference +- t sqrt(v1 + v2), and
+    (v1 + v2)^2 / (v1^2 / (n1 - 1) + v2^2 / (n2 - 1)) degrees of freedom.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+    if len(set(first)) == len(set(second)) == 1:
+        return Interval(second[0] - first[0], second[0] - first[0])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)  # where one side's values are all equal
+        return _interval(stats.ttest_ind(second, first, equal_var=False).confidence_interval(SURE))
+
+
+def _interval(ends: Sequence[float]) -> Interval:
+    low, high = map(float, ends)
+    return Interval(low, high)

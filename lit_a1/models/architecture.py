@@ -1,0 +1,115 @@
+"""What a network is made of: its layers, their parameters, and what they cost."""
+
+import copy
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.layers import (
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerNorm2d,
+    WeightNormConv2d,
+    WeightNormLinear,
+)
+
+CONVOLUTIONS = (nn.Conv2d, WeightNormConv2d)
+LINEAR = (nn.Linear, WeightNormLinear)
+NORMS = (BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d)
+POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+
+
+class Layer(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    """As in the network's state dict."""
+    kind: str
+    """The class."""
+    filter: tuple[int, int] | None
+    """Height and width of the kernel or the pooled window, in pixels; None for a layer that has none."""
+    stride: tuple[int, int] | None
+    """Likewise its step."""
+    shape: tuple[int, ...]
+    """Of what comes out for one picture: (C,H,W), or (K,)."""
+    parameters: int
+    """Its own, those that it shares with an earlier layer left out."""
+    multiply_adds: int
+    """For one picture."""
+
+
+class Architecture(NamedTuple):
+    """The layers of a network in the order in which a picture meets them, and their totals."""
+
+    layers: list[Layer]
+    parameters: int
+    multiply_adds: int
+
+
+def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
+    """Lists the layers that have parameters or pool, by running a copy of the network on one black picture.
+
+    A multiply-add is one product and one sum. A convolution of a kernel of height k and width l takes
+    H' W' C' k l C / groups of them for an output (C',H',W'), padding included; a linear layer, fan_in fan_out for each
+    vector. Biases, norms, activations, pools and means over positions count none, nor does what weight normalisation
+    does to weights, which is the same for any number of pictures.
+
+    Args:
+        net: stays as it is: weights, buffers, mode and hooks.
+        shape: (C,H,W) of a picture.
+
+    Raises:
+        ValueError: a layer with parameters is of a kind whose multiply-adds are not known here, or is not used.
+    """
+    net = copy.deepcopy(net).cpu().eval()
+    rows: dict[str, Layer] = {}
+    counted: set[int] = set()
+
+    def note(name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
+        before = rows[name].multiply_adds if name in rows else 0  # a layer that is used twice costs twice
+        own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
+        counted.update(map(id, own))
+        parameters = rows[name].parameters if name in rows else sum(parameter.numel() for parameter in own)
+        window, stride = _window(module)
+        cost = before + _multiply_adds(module, x, y)
+        rows[name] = Layer(name, type(module).__name__, window, stride, tuple(y.shape[1:]), parameters, cost)
+
+    for name, module in net.named_modules():
+        has_parameters = any(True for _ in module.parameters(recurse=False))
+        if has_parameters and not isinstance(module, CONVOLUTIONS + LINEAR + NORMS):
+            kind = type(module).__name__
+            raise ValueError(f"the multiply-adds of {name or 'the network'}, a {kind}, are not known here")
+        if has_parameters or isinstance(module, POOLS):
+            module.register_forward_hook(lambda module, inputs, y, name=name: note(name, module, inputs[0], y))
+    with torch.no_grad():
+        net(torch.zeros(1, *shape))
+    layers, parameters = list(rows.values()), sum(parameter.numel() for parameter in net.parameters())
+    if (listed := sum(layer.parameters for layer in layers)) != parameters:
+        raise ValueError(f"{parameters - listed:,} of {parameters:,} parameters are in layers that no picture meets")
+    return Architecture(layers, parameters, sum(layer.multiply_adds for layer in layers))
+
+
+def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:
+    if isinstance(module, LINEAR):
+        return y.numel() * x.shape[-1]
+    if isinstance(module, CONVOLUTIONS):
+        weight = module.weight if isinstance(module, nn.Conv2d) else module.weight_v
+        return y.numel() * math.prod(weight.shape[1:])  # (C', C / groups, k, l)
+    return 0
+
+
+def _window(module: nn.Module) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """Kernel and stride."""
+    if isinstance(module, WeightNormConv2d):
+        return _pair(module.weight_v.shape[2:]), _pair(module.stride)
+    if isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d):
+        return _pair(module.kernel_size), _pair(module.stride)
+    return None, None
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,35 @@
+"""Numbers, lists and tables as the project's texts write them."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+
+def number(value: float) -> str:
+    """Three digits, with an exponent only below 0.0001 and from a million on."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.1e}"
+
+
+def percent(share: float) -> str:
+    """`0.55 %`."""
+    return f"{100 * share:.2f} %" if math.isfinite(share) else "not finite"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def listed(values: Iterable[float] | Iterable[str], words: Callable[[float], str] = number) -> str:
+    """`1, 2 and 3`; `words` says how numbers are written."""
+    *most, last = (value if isinstance(value, str) else words(value) for value in values)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; the first row is the heading, the first column is text and the others are numbers."""
+    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
