@@ -207,3 +207,21 @@ def test_some_runs_reach_a_goal(wrong: list[int]) -> None:
     text = words(experiment("mlp", wrong, kind="MLP"), some)
     assert row(text, "epochs to 99 % validation accuracy")[1] == "3 (2 of 3 runs)"
     assert "CNN after 3 epochs (0:30) in 2 of 3 runs" in text
+
+
+def test_gaps_that_differ_by_less_than_their_noise() -> None:
+    mlp, cnn = experiment("mlp", [20, 22, 18], kind="MLP"), experiment("mnist_plain", [5, 7, 6])
+    for each, gaps in ((mlp, (0.01, 0.05, 0.03)), (cnn, (0.02, 0.04, 0.01))):
+        for run, gap in zip(each.runs, gaps, strict=True):
+            run.epochs[-1].update({"train_eval/error": 0.001, "val/error": 0.001 + gap})
+    text = words(mlp, cnn)
+    assert "MLP has the widest gap; that of CNN, the next, is narrower: but within the noise of training." in text
+
+
+def test_runs_that_overlap_are_not_called_more_tolerant() -> None:
+    """One of three runs of the CNN loses more by shifts than any of the MLP, the others less."""
+    mlp, cnn = experiment("mlp", [20, 20, 20], kind="MLP", added=0.3), experiment("mnist_plain", [5, 5, 5])
+    for level in KINDS["shift"]:
+        cnn.changed["shift", level][0] = [0.9]
+    text = words(mlp, cnn)
+    assert "to any of MLP at 0 of 4 levels, the other way round at 0; elsewhere the runs overlap." in text
