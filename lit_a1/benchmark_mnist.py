@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 import lightning as L
 import numpy as np
@@ -29,15 +29,13 @@ from lit_a1.data.mnist import Mnist, Part, load_mnist
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import keep_freed_memory
 from lit_a1.models import Classifier
-from lit_a1.settings import Parser
+from lit_a1.settings import build
 from lit_a1.timing import Timing, timing_of
 from lit_a1.training import quieten
 
 RECIPE = Path(__file__).resolve().parents[1] / "configs" / "mnist_fast.yaml"
 TARGET = 0.99
 EPOCHS, BATCH, TEST_BATCH = 14, 64, 1000
-
-T = TypeVar("T")
 
 
 class Run(NamedTuple):
@@ -103,7 +101,7 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe["data"]["init_args"]["source"] = "real"
     torch.manual_seed(seed)
-    data = _build(PictureDataModule, recipe["data"])
+    data = build(PictureDataModule, recipe["data"])
     data.prepare_data()
     data.setup("fit")
     options = recipe["trainer"] | {
@@ -116,7 +114,7 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     }
     watch = Stopwatch()
     with watch:
-        model = _build(Classifier, recipe["model"])
+        model = build(Classifier, recipe["model"])
         trainer = L.Trainer(**options | trainer_options)
         trainer.fit(model, data)
     data.load_state_dict(data.state_dict())  # test at the size of the last epoch, as with a checkpoint
@@ -124,13 +122,6 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     tested = len(data.sets["test"])
     correct = tested - round(figures["test/error"] * tested)
     return Run(watch.seconds, trainer.current_epoch, len(data.sets["train"]), correct, tested)
-
-
-def _build(kind: type[T], settings: dict[str, Any]) -> T:
-    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does."""
-    parser = Parser()
-    parser.add_argument("--part", type=kind)
-    return parser.instantiate_classes(parser.parse_object({"part": settings})).part
 
 
 # theirs

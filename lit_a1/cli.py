@@ -11,6 +11,7 @@ COMMANDS = {
     "test": "measure a checkpoint on labelled test pictures",
     "predict": "label the test pictures, or --data.predict_dir DIR, into submission.csv",
     "mlp": "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck",
+    "architecture": "the layers of a network: filters, strides, shapes, parameters, multiply-adds",
     "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
     "compare": "MLP against CNN on MNIST, from recorded runs: tables, figures, words",
     "benchmark": "time this code against PyTorch's own, side by side",
@@ -35,7 +36,9 @@ def usage() -> str:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], None]:
-    if name == "audit":
+    if name == "architecture":
+        from lit_a1.architecture_command import main as command
+    elif name == "audit":
         from lit_a1.audit_command import main as command
     elif name == "mlp":
         from lit_a1.mlp.commands import main as command

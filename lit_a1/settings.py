@@ -5,11 +5,12 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+T = TypeVar("T")
 PARTS = ("model", "data", "trainer")
 NO_PART_OF_THE_RECIPE = (
     *("trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.default_root_dir"),
@@ -27,6 +28,18 @@ class Parser(ArgumentParser):
         """Prints the sentence and leaves with status 2."""
         print(f"error: {concise(message)}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
+    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does.
+
+    Args:
+        kind: the class, or one that it is derived from.
+        settings: that part.
+    """
+    parser = Parser()
+    parser.add_argument("--part", type=kind)
+    return parser.instantiate_classes(parser.parse_object({"part": settings})).part
 
 
 def concise(message: str) -> str:
