@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_a1.settings import concise, flat, recipe_of
+from lit_a1.data.module import PictureDataModule
+from lit_a1.settings import build, concise, flat, recipe_of
 from lit_a1.training import parse
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml"
@@ -20,6 +21,13 @@ def test_a_command_is_parsed_without_being_run() -> None:
     assert recipe["data.augment.mixup"] == 0.0  # a default, which the YAML does not name
     assert recipe["trainer.max_epochs"] == 2
     assert not any(name.startswith("trainer.logger") for name in recipe)
+
+
+def test_a_part_of_a_yaml_is_built_as_fit_builds_it() -> None:
+    part = {"class_path": "lit_a1.data.mnist_module.MNISTDataModule", "init_args": {"augment": {"shift": 2}}}
+    data = build(PictureDataModule, part)
+    assert type(data).__name__ == "MNISTDataModule"
+    assert data.augment.shift == 2
 
 
 @pytest.mark.parametrize(
