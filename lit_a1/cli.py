@@ -43,7 +43,7 @@ def _command(name: str) -> Callable[[Sequence[str]], None]:
     elif name == "mlp":
         from lit_a1.mlp.commands import main as command
     elif name == "compare":
-        from lit_a1.analysis.compare_command import main as command
+        from lit_a1.compare_command import main as command
     elif name == "benchmark":
         from lit_a1.benchmark import main as command
     else:

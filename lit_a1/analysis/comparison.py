@@ -11,16 +11,14 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from lit_a1.analysis.comparison_changes import SHIFTS, changes, lost
 from lit_a1.analysis.comparison_figures import draw_curves, draw_disagreements, draw_robustness
 from lit_a1.analysis.comparison_measures import (
-    SHIFTS,
     Disagreements,
     Measured,
-    changes,
     disagreements,
     epochs_to,
     like_for_like,
-    lost,
     measure,
     passes,
     seconds_an_epoch,
@@ -61,7 +59,7 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
         print(f"Left out: {reason}")
     digits = draw_mnist() if files is None else read_mnist(files)
     with tqdm(total=passes(experiments), desc="test pictures", unit="pass", disable=None, leave=False) as bar:
-        measured = measure(experiments, weights, digits.valid, digits.test, bar.update)
+        measured = measure(experiments, digits.valid, digits.test, bar.update)
     folder = new_version(logs / (name + DRAWN * digits.drawn))
     origin = "drawn digits (NOT MNIST)" if digits.drawn else f"the digits of {Path(digits.origin).resolve().name}/"
     words = f"{len(digits.test.labels):,} test pictures, {origin}"
@@ -120,13 +118,13 @@ def _write_tables(folder: Path, measured: Sequence[Measured], weights: Weights, 
 
     goals = [f"epochs_to_{100 * goal:.0f}" for goal in GOALS]
     header = ["experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_an_epoch"]
-    header += ["training_seconds_an_epoch", *goals, "last_val_error", "weights", "test_error", "version", "commit"]
+    header += ["training_seconds_an_epoch", *goals, "val_error", "weights", "test_error", "version", "commit"]
     rows = []
     for each, run, k in runs:
         training, whole = seconds_an_epoch(run)
         sizes = (run.network.parameters, run.network.multiply_adds, len(run.epochs), run.record["seconds"])
         found = [epochs_to(run, goal) for goal in GOALS]
-        errors = (run.epochs[-1]["val/error"], weights, each.errors[k])
+        errors = (run.measured["val/error"], weights, each.errors[k])
         last = (run.name, run.record.get("commit", ""))
         rows.append([each.experiment.name, run.seed, *sizes, whole, training, *found, *errors, *last])
     write("results", header, rows)

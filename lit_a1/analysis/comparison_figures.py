@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from lit_a1.analysis.comparison_measures import KINDS, Disagreements, Measured, mistake
+from lit_a1.analysis.comparison_changes import KINDS
+from lit_a1.analysis.comparison_measures import Disagreements, Measured, mistake
 from lit_a1.data.digits import SIDE
 from lit_a1.data.mnist import Part
 from lit_a1.figures import COLOURS, MARKERS, figure
@@ -171,17 +172,21 @@ def draw_disagreements(path: Path, kinds: Sequence[Disagreements], test: Part, t
             panel.set_axis_off()
             panel.set_title(heading(each, len(found)), loc="left", fontsize=10)
             for place, k in enumerate(found):
-                given = [test.labels[k] if side is each.right else mistake(side, k, test.labels[k]) for side in sides]
-                answers = [f"{name}: {answer}" for name, answer in zip(names, given, strict=True)]
                 y, x = _corner(place)
-                for line, text in enumerate([f"is {test.labels[k]}", *answers]):
+                for line, text in enumerate(caption(each, k, test.labels[k], dict(zip(names, sides, strict=True)))):
                     look = {"weight": "bold"} if not line else {"color": COLOURS[line - 1]}
                     panel.text(x + SIDE / 2, y + SIDE + 3 + 7.5 * line, text, ha="center", va="top", fontsize=8, **look)
         sheet.suptitle(textwrap.fill(f"{title} {legend}", LINE), fontsize=9)
 
 
+def caption(each: Disagreements, picture: int, label: int, sides: Mapping[str, Measured]) -> list[str]:
+    """`is 4`, `MLP: 9`, `CNN: 4`: a test picture's digit, then what each side takes it for."""
+    answers = {name: label if side is each.right else mistake(side, picture, label) for name, side in sides.items()}
+    return [f"is {label}", *(f"{name}: {answer}" for name, answer in answers.items())]
+
+
 def heading(each: Disagreements, shown: int) -> str:
-    """`CNN right, MLP wrong: 70 digits in all runs, 211 more in most runs`."""
+    """`CNN right, MLP wrong: 70 in all runs, 211 more in most runs of both (the clearest 24)`."""
     count = len(each.unanimous) + len(each.most)
     return (
         f"{each.right.label} right, {each.wrong.label} wrong: {len(each.unanimous)} in all runs, {len(each.most)} more "

@@ -1,33 +1,24 @@
 """What is measured for a comparison: the trained networks' answers to the test pictures, as they are and changed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import combinations
 from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import rotate
 
-from lit_a1.analysis.comparison_runs import Experiment, Run, Weights
+from lit_a1.analysis.comparison_changes import changes
+from lit_a1.analysis.comparison_runs import Experiment, Run
 from lit_a1.analysis.significance import McNemar, difference_interval, mcnemar
 from lit_a1.data.augment import to_float
 from lit_a1.data.mnist import Part
-from lit_a1.runs import CheckpointError, Figures, best_of
+from lit_a1.runs import CheckpointError
 
-SHIFTS = (1, 2, 3, 4)  # pixels
-ROTATIONS = (15, 30, 45)  # degrees
-NOISES = (0.05, 0.1, 0.2, 0.3)  # standard deviations, as shares of white
-KINDS = {"shift": SHIFTS, "rotation": ROTATIONS, "noise": NOISES}
-DIRECTIONS = {"down": (1, 0), "up": (-1, 0), "right": (0, 1), "left": (0, -1)}
-NOISE_SEED = 6135
 SLACK = 0.002  # by which the validation error measured here may differ from the recorded one: rounding on other devices
 
 
@@ -60,17 +51,6 @@ class Measured:
         return [mean(each) for each in self.changed[kind, level]] if level else self.errors
 
 
-class Change(NamedTuple):
-    """One way in which all test pictures are changed."""
-
-    kind: str
-    """`shift`, `rotation` or `noise`."""
-    level: float
-    """In pixels, degrees, or shares of white."""
-    direction: str
-    apply: Callable[[Tensor], Tensor]
-
-
 class Pair(NamedTuple):
     """One run of either experiment, on the same test pictures."""
 
@@ -97,42 +77,6 @@ class Versus(NamedTuple):
         return difference_interval(self.second.errors, self.first.errors)
 
 
-# changes
-
-
-def shifted(pictures: Tensor, dy: int, dx: int) -> Tensor:
-    """Moves pictures (N,C,H,W) down and right by whole pixels; what that uncovers is black."""
-    return F.pad(pictures, (dx, -dx, dy, -dy))
-
-
-def turned(pictures: Tensor, degrees: float) -> Tensor:
-    """Turns pictures (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
-    return rotate(pictures, degrees, InterpolationMode.BILINEAR)
-
-
-def noisy(pictures: Tensor, std: float) -> Tensor:
-    """Adds Gaussian noise, the same each time, and clips to [0,1].
-
-    Args:
-        pictures: (N,C,H,W) in [0,1].
-        std: of the noise, as a share of white.
-    """
-    generator = torch.Generator().manual_seed(NOISE_SEED)
-    return (pictures + std * torch.randn(pictures.shape, generator=generator)).clamp_(0, 1)
-
-
-def changes() -> Iterator[Change]:
-    """All changes: 16 shifts, turns to both sides, and noise."""
-    for pixels in SHIFTS:
-        for name, (dy, dx) in DIRECTIONS.items():
-            yield Change("shift", pixels, name, partial(shifted, dy=dy * pixels, dx=dx * pixels))
-    for degrees in ROTATIONS:
-        for name, sign in (("counter-clockwise", 1), ("clockwise", -1)):
-            yield Change("rotation", degrees, name, partial(turned, degrees=sign * degrees))
-    for std in NOISES:
-        yield Change("noise", std, "", partial(noisy, std=std))
-
-
 # measuring
 
 
@@ -148,13 +92,12 @@ def labels_of(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def measure(
-    experiments: Sequence[Experiment], weights: Weights, valid: Part, test: Part, progress: Callable[[], object]
+    experiments: Sequence[Experiment], valid: Part, test: Part, progress: Callable[[], object]
 ) -> list[Measured]:
     """Lets every run's network answer the test pictures, as they are and changed.
 
     Args:
         experiments: whose runs are measured.
-        weights: that they were read from.
         valid: the validation pictures, which show whether these are the digits that a run was trained on.
         test: the test pictures.
         progress: called after each pass over the test pictures, `passes(experiments)` times.
@@ -164,7 +107,7 @@ def measure(
     """
     validated = to_float(torch.from_numpy(valid.pictures)[:, None])
     for run in (run for experiment in experiments for run in experiment.runs):
-        _check(run, weights, validated, valid.labels)
+        _check(run, validated, valid.labels)
         progress()
     pictures = to_float(torch.from_numpy(test.pictures)[:, None])
     measured = []
@@ -190,18 +133,14 @@ def passes(experiments: Sequence[Experiment]) -> int:
     return sum(len(experiment.runs) for experiment in experiments) * (2 + sum(1 for _ in changes()))
 
 
-def measured_epoch(run: Run, weights: Weights) -> Figures:
-    """The figures of the epoch that the weights are of."""
-    return run.epochs[-1] if weights == "last" else best_of(run.epochs)
-
-
-def _check(run: Run, weights: Weights, pictures: Tensor, labels: NDArray[np.int64]) -> None:
-    expected = measured_epoch(run, weights)["val/error"]
+def _check(run: Run, pictures: Tensor, labels: NDArray[np.int64]) -> None:
+    expected = run.measured["val/error"]
     found = float((run.network.answers(pictures) != labels).mean())
     if run.record["pictures"]["val"] != len(labels) or abs(found - expected) > SLACK + 1e-9:
         raise CheckpointError(
             f"{run.weights} makes {found:.2%} errors on the {len(labels):,} validation pictures here, but its record "
-            f"says {expected:.2%} of {run.record['pictures']['val']:,}: it was trained on other digits."
+            f"says {expected:.2%} of {run.record['pictures']['val']:,}: it was validated on other digits, or on "
+            "some of them only."
         )
 
 
@@ -226,12 +165,14 @@ def all_versus(measured: Sequence[Measured]) -> list[Versus]:
 
 
 def like_for_like(measured: Sequence[Measured]) -> tuple[Measured, Measured]:
-    """`mlp` and `mnist_plain` where both are there, else the first two; an MLP comes before a CNN."""
-    by_name = {each.experiment.name: each for each in measured}
-    if {"mlp", "mnist_plain"} <= by_name.keys():
-        return by_name["mlp"], by_name["mnist_plain"]
-    first, second = sorted(measured[:2], key=lambda each: each.runs[0].kind, reverse=True)
-    return first, second
+    """The first MLP and the first CNN trained on pictures as they are; else an MLP and a CNN; else the first two."""
+
+    def first(kind: str, augmented: Sequence[bool]) -> Measured | None:
+        found = (each for each in measured if each.runs[0].kind == kind and each.runs[0].augmented in augmented)
+        return next(found, None)
+
+    mlp, cnn = first("MLP", (False, True)), first("CNN", (False,)) or first("CNN", (True,))
+    return (mlp, cnn) if mlp and cnn else (measured[0], measured[1])
 
 
 class Disagreements(NamedTuple):
@@ -256,7 +197,7 @@ def disagreements(right: Measured, wrong: Measured) -> Disagreements:
 
 
 def mistake(wrong: Measured, picture: int, label: int) -> int:
-    """The wrong answer that most runs give to a test picture, the smallest of equals."""
+    """The commonest wrong answer of the runs to a test picture, the smallest of equals."""
     counts = np.bincount(wrong.answers[:, picture], minlength=10)
     counts[label] = 0
     return int(counts.argmax())
@@ -279,10 +220,3 @@ def seconds_an_epoch(run: Run) -> tuple[float | None, float]:
     speeds = [row["train/pictures_per_second"] for row in run.epochs if "train/pictures_per_second" in row]
     training = mean(run.record["pictures"]["train"] / speed for speed in speeds) if speeds else None
     return training, run.record["seconds"] / len(run.epochs)
-
-
-def lost(pictures: NDArray[np.uint8], pixels: int) -> float:
-    """The share of all white that a shift moves out of the pictures (N,28,28), the mean over the four directions."""
-    values = torch.from_numpy(pictures)[:, None].float()
-    kept = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]
-    return 1 - float(torch.stack(kept).mean() / values.sum())

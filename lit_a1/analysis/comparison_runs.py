@@ -13,19 +13,27 @@ import torch
 from numpy.typing import NDArray
 
 from lit_a1.checkpoints import read
-from lit_a1.data.digits import SIDE
+from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.resample import resize
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import UsageError, load_weights
 from lit_a1.models.architecture import layers_of
 from lit_a1.models.mnist import MNISTCNN
-from lit_a1.runs import RECORD_FILE, CheckpointError, Figures
+from lit_a1.runs import RECORD_FILE, CheckpointError, Figures, best_of
 
 Weights = Literal["last", "best"]
 Answers = NDArray[np.int64]
 DRAWN = "-drawn"
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
 OTHER = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and some that do not
+REGULARISATION = {
+    "dropout": "dropout",
+    "input_dropout": "dropout of pixels",
+    "stochastic_depth": "stochastic depth",
+    "weight_decay": "weight decay",
+    "label_smoothing": "label smoothing",
+    "average_decay": "averaged weights with the decay",
+}
 BATCH = 500  # pictures that a network sees at once
 
 
@@ -54,6 +62,11 @@ class Run:
         return self.record["epochs"]
 
     @property
+    def measured(self) -> Figures:
+        """The figures of the epoch that the weights are of."""
+        return self.epochs[-1] if self.weights.stem == "last" else best_of(self.epochs)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """All that decides how the run went, but for the seed."""
         return {name: value for name, value in self.record["settings"].items() if name != "seed"}
@@ -67,6 +80,12 @@ class Run:
         """The settings of the augmentation, of those named, that change pictures."""
         found = {name: self.settings.get(f"data.augment.{name}", 0) for name in names}
         return {name: value for name, value in found.items() if value}
+
+    @property
+    def regularisation(self) -> dict[str, float]:
+        """What else was done in training that not every network has, by its name in words."""
+        found = {words: self.settings.get(f"model.{name}", 0) for name, words in REGULARISATION.items()}
+        return {words: value for words, value in found.items() if value}
 
     @property
     def augmented(self) -> bool:
@@ -117,6 +136,7 @@ def _mlp(run: Run) -> Network:
     except (KeyError, TypeError, ValueError, SyntaxError) as error:
         raise CheckpointError(f"{run.folder / RECORD_FILE} does not say what network was trained: {error}.") from error
     load_weights(net, run.weights)
+    _check_epoch(run, net.epoch)
 
     def answer(pictures: torch.Tensor) -> Answers:
         return net.forward(pictures.reshape(len(pictures), -1).numpy()).argmax(axis=1)
@@ -124,8 +144,17 @@ def _mlp(run: Run) -> Network:
     return Network(answer, net.n_parameters, sum(weights.size for weights in net.weights))
 
 
+def _check_epoch(run: Run, done: int) -> None:
+    if done != (recorded := int(run.measured["epoch"]) + 1):
+        raise CheckpointError(
+            f"{run.weights} holds the weights after epoch {done}, but {RECORD_FILE} beside it those figures of epoch "
+            f"{recorded}: go on with that run to its end, or take its folder away."
+        )
+
+
 def _cnn(run: Run) -> Network:
-    if (found := read(run.weights)["model_class"]) != MNISTCNN.__qualname__:
+    checkpoint = read(run.weights)
+    if (found := checkpoint["model_class"]) != MNISTCNN.__qualname__:
         raise CheckpointError(f"{run.weights} is a checkpoint of {found}; {MNISTCNN.__qualname__} was expected.")
     try:
         model = MNISTCNN.load_from_checkpoint(run.weights, map_location="cpu").eval()
@@ -133,7 +162,8 @@ def _cnn(run: Run) -> Network:
         raise CheckpointError(
             f"{run.weights} is of another version of {found}: {str(error).split(chr(10))[0]}"
         ) from error
-    size = int(run.settings.get("data.size", SIDE))
+    _check_epoch(run, checkpoint["epoch"] + 1)
+    size = checkpoint[MNISTDataModule.__qualname__]["size"]  # that the weights were trained and validated at
 
     def answer(pictures: torch.Tensor) -> Answers:
         return model(resize(pictures, size)).argmax(1).numpy()
@@ -184,7 +214,8 @@ def find_experiments(
         missing = [name for name in names if name not in {found.name for found in experiments}]
         there = f"only {experiments[0].name} has any" if experiments else "there is none"
         raise UsageError(
-            f"A comparison needs a finished run of two experiments below {logs}{', on drawn digits' * drawn}: {there}. "
+            f"A comparison needs finished runs of two experiments below {logs}, on {'drawn' if drawn else 'real'} "
+            f"digits: {there}. "
             f"Train with {' or '.join(_command(name, drawn) for name in missing)}."
         )
     return experiments, left_out

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from statistics import mean, stdev
 
+from lit_a1.analysis.comparison_changes import KINDS
 from lit_a1.analysis.comparison_measures import (
-    KINDS,
     Measured,
     Versus,
     epochs_to,
-    measured_epoch,
     seconds_an_epoch,
 )
 from lit_a1.analysis.comparison_runs import Weights
@@ -42,9 +41,9 @@ def spread(values: Sequence[float]) -> str:
 # what the cells hold
 
 
-def errors_of(each: Measured, weights: Weights, part: str) -> list[float] | None:
+def errors_of(each: Measured, part: str) -> list[float] | None:
     """Each run's `train_eval` or `val` error in the epoch that the weights are of; None where a run lacks it."""
-    rows = [measured_epoch(run, weights) for run in each.runs]
+    rows = [run.measured for run in each.runs]
     return [row[f"{part}/error"] for row in rows] if all(f"{part}/error" in row for row in rows) else None
 
 
@@ -113,9 +112,9 @@ def summary(measured: Sequence[Measured], weights: Weights) -> str:
             (f"epochs to {100 * goal:g} % validation accuracy", lambda each, goal=goal: reached(each, goal))
             for goal in GOALS
         ),
-        (f"training error, {when}", lambda each: optional(errors_of(each, weights, "train_eval"))),
-        (f"validation error, {when}", lambda each: optional(errors_of(each, weights, "val"))),
-        ("its 95 % interval over seeds (t)", lambda each: over_seeds(errors_of(each, weights, "val"))),
+        (f"training error, {when}", lambda each: optional(errors_of(each, "train_eval"))),
+        (f"validation error, {when}", lambda each: optional(errors_of(each, "val"))),
+        ("its 95 % interval over seeds (t)", lambda each: over_seeds(errors_of(each, "val"))),
         (f"test error, {when}", lambda each: spread(each.errors)),
         ("its 95 % interval over seeds (t)", lambda each: over_seeds(each.errors)),
         ("its 95 % interval over test pictures (Wilson)", over_pictures),

@@ -25,19 +25,21 @@ from lit_a1.analysis.comparison_tables import (
 from lit_a1.analysis.robustness_words import changed
 from lit_a1.analysis.significance import difference_interval
 from lit_a1.runs import clock
-from lit_a1.wording import counted, number, percent
+from lit_a1.wording import counted, listed, number, percent
 
-SURE = 0.05  # p below which a test is counted
+ALPHA = 0.05  # p below which a test is counted
 INTERVALS = (
     "± is the standard deviation over seeds. The t interval says where the mean over very many seeds lies: it holds "
     "the noise of training, on these pictures. Wilson's says what the mean error might be on all such pictures: it "
     "holds the noise of the choice of test pictures, for these networks. Neither holds both."
 )
+UNKNOWN = "the noise of training is not known from these runs: that takes two of each, not all alike"
 PAIRED = (
     "Both networks answer the same pictures, and those that both get right, or both wrong, cancel out: this is a "
     "sharper comparison than two intervals beside each other. It speaks of the two trained networks, not of another "
-    "training, which is why every pair of runs is tested. The tests share their pictures, so that their p values are "
-    "not independent and must not be multiplied."
+    "training, which is why it is made for each pair of runs with the same seed (or, where two experiments share no "
+    "seed, in the order of their seeds). The tests share their pictures, so that their p values are not independent "
+    "and must not be multiplied."
 )
 
 
@@ -96,7 +98,11 @@ def _compared(measured: Sequence[Measured], weights: Weights, pictures: str) -> 
     for each in measured:
         moves = [f"{name} up to {value:g}" for name, value in each.runs[0].augmentation(MOVING).items()]
         how = f", trained on changed pictures ({', '.join(moves) or 'none of them moved'})" * each.runs[0].augmented
-        said.append(f"{each.label}: {counted(len(each.runs), 'run')} of `{each.experiment.name}`{how}.")
+        epochs = listed(sorted({len(run.epochs) for run in each.runs}))
+        extras = [f"{name} {value:g}" for name, value in each.runs[0].regularisation.items()]
+        means = f", {', '.join(extras)}" * bool(extras)
+        runs = f"{counted(len(each.runs), 'run')} of `{each.experiment.name}`, {epochs} epochs"
+        said.append(f"{each.label}: {runs}{means}{how}.")
     return " ".join(said)
 
 
@@ -113,7 +119,7 @@ def _better(each: Versus) -> str:
             f"{better.label} makes fewer test errors than {worse.label}: {percent(low)} against {percent(high)}{times}."
         ]
     if (interval := each.interval) is None:
-        said.append("With a single run of one of them, the noise of training is not known.")
+        said.append(f"{UNKNOWN.capitalize()}.")
     else:
         least, most = sorted(100 * sign * end for end in interval)
         verdict = "is more than the noise of training" if least > 0 else "is within the noise of training"
@@ -122,10 +128,10 @@ def _better(each: Versus) -> str:
             f"{most:.2f} points, Welch)."
         )
     tests = [pair.test for pair in each.pairs]
-    sure = [sign * (test.c - test.b) for test in tests if test.p < SURE]
+    sure = [sign * (test.c - test.b) for test in tests if test.p < ALPHA]
     pairs, against = f"of {counted(len(tests), 'pair')} of runs", sum(balance < 0 for balance in sure)
     said.append(
-        f"By McNemar's test it is more than the choice of test pictures explains (p below {SURE:g}) in "
+        f"By McNemar's test it is more than the choice of test pictures explains (p below {ALPHA:g}) in "
         f"{len(sure) - against} {pairs}; median p {probability(median(test.p for test in tests))}."
     )
     if against:
@@ -146,19 +152,19 @@ def _cost(measured: Sequence[Measured]) -> str:
         if base is not None and each.runs[0].kind == "CNN":
             ours = base.runs[0].network
             words += f", {number(net.multiply_adds / ours.multiply_adds)} times those of {base.label}"
-        words += f": each parameter is used {number(net.multiply_adds / net.parameters)} times on average"
+            words += f": each parameter is used {number(net.multiply_adds / net.parameters)} times on average"
         said.append(f"{words}.")
     if base is not None and any(each.runs[0].kind == "CNN" for each in measured):
         said.append("A CNN uses the same weights at all positions, an MLP each weight once.")
+    machines = sorted({run.record.get("machine", "unknown") for each in measured for run in each.runs})
     for each in measured:
         training, whole = seconds_of(each)
         alone = "training alone not recorded" if training is None else f"{number(training)} s of it training"
         words = f"An epoch of {each.label} took {number(whole)} s ({alone})"
-        if base is not None and each is not base:
+        if base is not None and each is not base and len(machines) == 1:
             words += f", {number(whole / seconds_of(base)[1])} times as long as one of {base.label}"
         said.append(f"{words}.")
-    said.append("The rest is measuring on training and validation pictures, and writing.")
-    machines = sorted({run.record.get("machine", "unknown") for each in measured for run in each.runs})
+    said.append("The rest is measuring on validation pictures, where asked for on training pictures too, and writing.")
     if len(machines) > 1:
         said.append(f"The runs are from different machines ({'; '.join(machines)}): their times can't be compared.")
     else:
@@ -189,7 +195,7 @@ def _overfitting(measured: Sequence[Measured], weights: Weights) -> str:
     """The gap between training and validation error, and whose is widest."""
     said, gaps = [], []
     for each in measured:
-        train, valid = errors_of(each, weights, "train_eval"), errors_of(each, weights, "val")
+        train, valid = errors_of(each, "train_eval"), errors_of(each, "val")
         if train is None or valid is None:
             said.append(f"{each.label}: the error on the training set, as it was after an epoch, is not recorded.")
             continue
@@ -204,7 +210,7 @@ def _overfitting(measured: Sequence[Measured], weights: Weights) -> str:
         (first, wide), (second, narrow) = gaps[:2]
         interval = difference_interval(narrow, wide)
         if interval is None:
-            sure = "with a single run of one of them, the noise of training is not known"
+            sure = UNKNOWN
         else:
             sure = "by more than the noise of training" if interval.low > 0 else "but within the noise of training"
         said.append(f"{first.label} has the widest gap; that of {second.label}, the next, is narrower: {sure}.")

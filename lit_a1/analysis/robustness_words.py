@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from statistics import mean
 
-from lit_a1.analysis.comparison_measures import KINDS, Measured, like_for_like
+from lit_a1.analysis.comparison_changes import KINDS
+from lit_a1.analysis.comparison_measures import Measured, like_for_like
 from lit_a1.analysis.comparison_runs import MOVING
 from lit_a1.analysis.comparison_tables import UNITS
 from lit_a1.wording import listed, number, percent
@@ -44,11 +45,12 @@ def changed(measured: Sequence[Measured], ink_lost: float) -> str:
             errors = listed(percent(mean(each.errors_at(kind, level))) for level in levels)
             lines.append(f"{each.label} {errors}, from {percent(mean(each.errors))};")
         lines[-1] = lines[-1].removesuffix(";") + "."
-        ratios = listed(_ratio(first, second, kind, level) for level in levels)
-        lines.append(
-            f"{first.label} makes {ratios} times as many errors as {second.label}, and on unchanged pictures "
-            f"{_ratio(first, second, kind, 0)} times as many."
-        )
+        if all(mean(second.errors_at(kind, level)) for level in (0, *levels)):
+            ratios = listed(_ratio(first, second, kind, level) for level in levels)
+            lines.append(
+                f"{first.label} makes {ratios} times as many errors as {second.label}, and on unchanged pictures "
+                f"{_ratio(first, second, kind, 0)} times as many."
+            )
         paragraphs.append(" ".join([*lines, _tolerance(first, second, kind)]))
     paragraphs += [_practice(each) for each in measured]
     return "\n\n".join(filter(None, [*said, *paragraphs]))
@@ -60,16 +62,16 @@ def _practice(each: Measured) -> str:
     if shown := run.augmentation(MOVING):
         limits = listed(f"{name} up to {value:g}{UNITS[name]}" for name, value in shown.items())
         said = (
-            f"{each.label} was shown such changes in training ({limits}): this tolerance was learnt, not only built in."
+            f"{each.label} was trained on digits that were changed ({limits}): what it stands of that was practised, "
+            "not only built in."
         )
     if dropped := run.settings.get("model.input_dropout"):
-        said = f"{each.label} was trained with {100 * dropped:g} % of the pixels left out, which is practice for noise."
-    return said
+        said += f" {each.label} was trained with {100 * dropped:g} % of the pixels left out: practice for noise."
+    return said.strip()
 
 
 def _ratio(first: Measured, second: Measured, kind: str, level: float) -> str:
-    low = mean(second.errors_at(kind, level))
-    return number(mean(first.errors_at(kind, level)) / low) if low else "infinitely many"
+    return number(mean(first.errors_at(kind, level)) / mean(second.errors_at(kind, level)))
 
 
 def _tolerance(first: Measured, second: Measured, kind: str) -> str:

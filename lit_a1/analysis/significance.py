@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-SURE = 0.95
+CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
@@ -52,19 +52,19 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """95 % interval of the mean over all seeds, from the values of a few; None for fewer than two.
+    """95 % interval of the mean over all seeds, from the values of a few; None for fewer than two, or equal ones.
 
     mean +- t s / sqrt(n), with the standard deviation s and Student's t of n - 1 degrees of freedom.
     """
-    if len(values) < 2:
+    if len(set(values)) < 2:
         return None
-    if len(set(values)) == 1:
-        return Interval(values[0], values[0])
-    return _interval(stats.t.interval(SURE, len(values) - 1, mean(values), stats.sem(values)))
+    return _interval(stats.t.interval(CONFIDENCE, len(values) - 1, mean(values), stats.sem(values)))
 
 
 def difference_interval(first: Sequence[float], second: Sequence[float]) -> Interval | None:
-    """95 % interval of the second mean over all seeds minus the first; None where either has fewer than two values.
+    """95 % interval of the second mean over all seeds minus the first.
+
+    None where either has fewer than two values, or all of both are equal: the noise is not known then.
 
     Welch 1947 ("The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34): with v = s^2 / n of each, the difference +- t sqrt(v1 + v2), and
@@ -73,10 +73,10 @@ def difference_interval(first: Sequence[float], second: Sequence[float]) -> Inte
     if min(len(first), len(second)) < 2:
         return None
     if len(set(first)) == len(set(second)) == 1:
-        return Interval(second[0] - first[0], second[0] - first[0])
+        return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)  # where one side's values are all equal
-        return _interval(stats.ttest_ind(second, first, equal_var=False).confidence_interval(SURE))
+        return _interval(stats.ttest_ind(second, first, equal_var=False).confidence_interval(CONFIDENCE))
 
 
 def _interval(ends: Sequence[float]) -> Interval:

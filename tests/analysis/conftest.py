@@ -18,7 +18,7 @@ CNN = {"widths": [4, 6], "blocks": [1], "average_decay": 0.5}
 MLP = {"hidden_dims": (12, 8), "nonlinearity": "relu", "dropout": 0.0}
 
 
-def save_cnn(path: Path, seed: int, **changes: Any) -> Callable[[torch.Tensor], np.ndarray]:
+def save_cnn(path: Path, seed: int, epoch: int, size: int = 28, **changes: Any) -> Callable[[torch.Tensor], np.ndarray]:
     torch.manual_seed(seed)
     model = MNISTCNN(**CNN | changes).eval()
     assert model.average is not None
@@ -26,13 +26,15 @@ def save_cnn(path: Path, seed: int, **changes: Any) -> Callable[[torch.Tensor], 
         torch.nn.init.normal_(parameter, std=0.3)
     checkpoint: dict[str, Any] = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     model.on_save_checkpoint(checkpoint)
+    checkpoint |= {"epoch": epoch, "MNISTDataModule": {"size": size}}
     torch.save(checkpoint | {"pytorch-lightning_version": "2.6.6"}, path)
     return lambda x: model(x).argmax(1).numpy()
 
 
-def save_mlp(path: Path, seed: int, **changes: Any) -> Callable[[torch.Tensor], np.ndarray]:
+def save_mlp(path: Path, seed: int, epoch: int, **changes: Any) -> Callable[[torch.Tensor], np.ndarray]:
     settings = MLP | changes
     net = NN(settings["hidden_dims"], len(settings["hidden_dims"]), parameter_range=(1, 10**6), seed=seed)
+    net.epoch = epoch + 1
     net.save(str(path))
     return lambda x: net.forward(x.reshape(len(x), -1).numpy()).argmax(axis=1)
 
@@ -59,7 +61,7 @@ def add_run(digits: tuple[Part, Part], tmp_path: Path) -> Callable[..., Path]:
         (folder / "checkpoints").mkdir(parents=True)
         is_mlp = experiment.startswith("mlp")
         path = folder / "checkpoints" / (weights + (".npz" if is_mlp else ".ckpt"))
-        answer = (save_mlp if is_mlp else save_cnn)(path, seed, **model)
+        answer = (save_mlp if is_mlp else save_cnn)(path, seed, len(errors), **model)
         with torch.inference_mode():
             own = float((answer(torch.from_numpy(digits[0].pictures)[:, None] / 255) != digits[0].labels).mean())
         epochs = [

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_a1.analysis.comparison_figures import curve, heading
-from lit_a1.analysis.comparison_measures import Disagreements, Measured, shifted
+from lit_a1.analysis.comparison_changes import shifted
+from lit_a1.analysis.comparison_figures import caption, curve, heading
+from lit_a1.analysis.comparison_measures import Disagreements, Measured
 from lit_a1.analysis.comparison_runs import Experiment, Run, find_experiments
 from lit_a1.cli import main
 from lit_a1.data import mnist
@@ -72,7 +73,7 @@ def check_tables(folder: Path, logs: Path, test: Part) -> None:
         assert [int(line[f"{name}-{run.seed}"]) for line in predictions] == answers.tolist()
         assert (row["experiment"], int(row["seed"]), row["version"]) == (name, run.seed, run.name)
         assert float(row["test_error"]) == pytest.approx(np.mean(answers != test.labels), rel=1e-5)
-        assert float(row["last_val_error"]) == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
+        assert float(row["val_error"]) == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
         assert (row["epochs_to_98"], row["epochs_to_99"], row["epochs"]) == ("2", "2", "3")
         assert (row["seconds_an_epoch"], row["training_seconds_an_epoch"]) == ("10", "2")
         assert (int(row["parameters"]), int(row["multiply_adds"])) == (
@@ -87,10 +88,10 @@ def check_tables(folder: Path, logs: Path, test: Part) -> None:
         assert errors["none", "0", ""] == float(row["test_error"])
         moved = run.network.answers(shifted(pictures, 0, -3))
         assert errors["shift", "3", "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
-        shown = [
-            float(line["val_error"]) for line in curves if line["experiment"] == name and line["seed"] == row["seed"]
-        ]
-        assert shown == pytest.approx([epoch["val/error"] for epoch in run.epochs], rel=1e-5)
+        lines = [line for line in curves if line["experiment"] == name and line["seed"] == row["seed"]]
+        for part in ("val", "train_eval"):
+            shown = [float(line[f"{part}_error"]) for line in lines]
+            assert shown == pytest.approx([epoch[f"{part}/error"] for epoch in run.epochs], rel=1e-5)
 
 
 def check_figures(folder: Path) -> None:
@@ -163,3 +164,30 @@ def test_headings_say_how_many_there_are() -> None:
     each = Disagreements(measured([0.1]), measured([0.1]), list(range(30)), [40, 41])
     assert heading(each, 24) == "x right, x wrong: 30 in all runs, 2 more in most runs of both (the clearest 24)"
     assert re.search("both$", heading(each, 32))
+
+
+def test_a_caption_gives_each_side_its_own_answer() -> None:
+    right, wrong = (measured([0.1]) for _ in range(2))
+    right.answers, wrong.answers = np.array([[4, 4]]), np.array([[9, 7]])
+    for sides in ({"MLP": wrong, "CNN": right}, {"CNN": right, "MLP": wrong}):
+        said = caption(Disagreements(right, wrong, [0, 1], []), 1, 4, sides)
+        assert said == ["is 4", *(f"{name}: {7 if name == 'MLP' else 4}" for name in sides)]
+
+
+def test_runs_as_fit_leaves_them_are_compared(digits: tuple[Part, Part]) -> None:
+    """From the shipped recipes, with small networks: what the commands write is what the comparison reads."""
+    configs = Path(__file__).resolve().parents[2] / "configs"
+    small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]
+    main(["mlp", "fit", "--config", str(configs / "mlp.yaml"), "--trainer.max_epochs", "2", *small])
+    small = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.accelerator", "cpu"]
+    for name in ("mnist_plain", "mnist"):
+        main(["fit", "--config", str(configs / f"{name}.yaml"), "--trainer.max_epochs", "2", *small])
+    main(["compare", "--source", "real"])
+    text = Path("lightning_logs/mnist-compare/version_0/comparison.md").read_text()
+    assert "|  | MLP | CNN | CNN, augmented |" in text
+    assert (
+        "CNN, augmented: 1 run of `mnist`, 2 epochs, weight decay 0.0005, label smoothing 0.1, averaged weights with"
+        in text
+    )
+    assert "trained on changed pictures (shift up to 2, rotation up to 10)." in text
+    assert "not recorded" not in text

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,9 +107,25 @@ def test_networks_answer_as_they_were_saved(add_run: Add, logs: Path) -> None:
     assert found.answers(pictures).shape == (1203,)
 
 
+@pytest.mark.parametrize("experiment", ["mlp", "mnist"])
+def test_weights_of_another_epoch_than_the_record_are_refused(experiment: str, add_run: Add, logs: Path) -> None:
+    """As a finished run leaves them that went on and was stopped."""
+    for name in ("mlp", "mnist"):
+        folder = add_run(name, 0)
+        if name == experiment:
+            record = json.loads((folder / "record.json").read_text())
+            (folder / "record.json").write_text(json.dumps(record | {"epochs": record["epochs"][:-1]}))
+    experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
+    runs = {each.name: each.runs[0] for each in experiments}
+    with pytest.raises(CheckpointError, match=f"{experiment}/.*holds the weights after epoch 3, .* of epoch 2"):
+        _ = runs.pop(experiment).network
+    for run in runs.values():
+        _ = run.network
+
+
 def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(add_run: Add, logs: Path) -> None:
     add_run("mlp", 0)
-    add_run("mnist", 0, data={"size": 14})
+    add_run("mnist", 0, data={"size": 20}, size=14)
     (_, cnn), _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     stem = 7**2 * 4 * 9
     assert cnn.runs[0].network.multiply_adds == stem + 4**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lit_a1.data.mnist import Wanted
 from lit_a1.environment import show_messages
+from lit_a1.mlp.commands import SOURCE
 from lit_a1.mlp.setup import UsageError
 from lit_a1.runs import KEYWORDS, CheckpointError
 from lit_a1.settings import Parser, concise
@@ -22,7 +23,7 @@ def parser_of() -> Parser:
         "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation pictures) or best"
     )
     parser.add_argument(
-        "--source", type=Wanted, default="auto", help="auto (real digits if there are any), real, or drawn ones"
+        "--source", type=Wanted, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
     )
     parser.add_argument("--name", type=str, default="mnist-compare", help="of the results' folder in --logs")
     return parser

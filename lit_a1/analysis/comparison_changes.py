@@ -1,0 +1,71 @@
+"""How test pictures are changed for a comparison: shifted, turned, noisy."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import rotate
+
+SHIFTS = (1, 2, 3, 4)  # pixels
+ROTATIONS = (15, 30, 45)  # degrees
+NOISES = (0.05, 0.1, 0.2, 0.3)  # standard deviations, as shares of white
+KINDS = {"shift": SHIFTS, "rotation": ROTATIONS, "noise": NOISES}
+DIRECTIONS = {"down": (1, 0), "up": (-1, 0), "right": (0, 1), "left": (0, -1)}
+NOISE_SEED = 6135
+
+
+class Change(NamedTuple):
+    """One way in which all test pictures are changed."""
+
+    kind: str
+    """`shift`, `rotation` or `noise`."""
+    level: float
+    """In pixels, degrees, or shares of white."""
+    direction: str
+    apply: Callable[[Tensor], Tensor]
+
+
+def shifted(pictures: Tensor, dy: int, dx: int) -> Tensor:
+    """Moves pictures (N,C,H,W) down and right by whole pixels; what that uncovers is black."""
+    return F.pad(pictures, (dx, -dx, dy, -dy))
+
+
+def turned(pictures: Tensor, degrees: float) -> Tensor:
+    """Turns pictures (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
+    return rotate(pictures, degrees, InterpolationMode.BILINEAR)
+
+
+def noisy(pictures: Tensor, std: float) -> Tensor:
+    """Adds Gaussian noise, the same each time, and clips to [0,1].
+
+    Args:
+        pictures: (N,C,H,W) in [0,1].
+        std: of the noise, as a share of white.
+    """
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    return (pictures + std * torch.randn(pictures.shape, generator=generator)).clamp_(0, 1)
+
+
+def changes() -> Iterator[Change]:
+    """All changes: 16 shifts, turns to both sides, and noise."""
+    for pixels in SHIFTS:
+        for name, (dy, dx) in DIRECTIONS.items():
+            yield Change("shift", pixels, name, partial(shifted, dy=dy * pixels, dx=dx * pixels))
+    for degrees in ROTATIONS:
+        for name, sign in (("counter-clockwise", 1), ("clockwise", -1)):
+            yield Change("rotation", degrees, name, partial(turned, degrees=sign * degrees))
+    for std in NOISES:
+        yield Change("noise", std, "", partial(noisy, std=std))
+
+
+def lost(pictures: NDArray[np.uint8], pixels: int) -> float:
+    """The share of all white that a shift moves out of the pictures (N,28,28), the mean over the four directions."""
+    values = torch.from_numpy(pictures)[:, None].float()
+    kept = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]
+    return 1 - float(torch.stack(kept).mean() / values.sum())
