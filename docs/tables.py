@@ -71,7 +71,7 @@ def row_of(run: Path) -> Row:
         record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
         record["seed"], len(record["epochs"]), record["parameters"], record["seconds"], record["peak_memory_gb"],
         record["machine"], packages, record["commit"], record["pictures"]["val"],
-        int(best["epoch"]) + 1, f"{best['val/error']:.4f}", f"{last['val/error']:.4f}",
+        int(best["epoch"]) + 1, f"{best['val/error']:.4f}", f"{last['val/error']:.4f}" if "val/error" in last else "",
         test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
@@ -91,8 +91,9 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     for row in rows:
         if row["config"] in configs and not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
             groups[row["config"], row["epochs"], row["parameters"], row["machine"], row["packages"]].append(row)
-    lines: list[str] = []
+    table: list[dict[str, str]] = []
     for (config, epochs, parameters, machine, packages), runs in groups.items():
+        runs = list({run["seed"]: run for run in runs}.values())  # the newest of each seed
         cells = {
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(parameters):,}",
@@ -102,13 +103,13 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
         }
-        if all(run["tested"] == "last" for run in runs):
-            cells["test, last epoch"] = accuracy(runs, "test_error")
+        tested = all(run["tested"] == "last" for run in runs)
+        cells["test, last epoch"] = accuracy(runs, "test_error") if tested else ""
         cells |= {"seeds": ", ".join(sorted(run["seed"] for run in runs)), "machine": f"{machine}; {packages}"}
-        if not lines:
-            lines = [markdown(cells), markdown(["---"] * len(cells))]
-        lines.append(markdown(cells.values()))
-    return "\n".join(lines)
+        table.append(cells)
+    heads = [head for head in table[0] if any(cells[head] for cells in table)] if table else []
+    rows_of_cells = [[cells[head] for head in heads] for cells in table]
+    return "\n".join(map(markdown, [heads, ["---"] * len(heads), *rows_of_cells])) if table else ""
 
 
 def duration(seconds: float) -> str:

@@ -4,16 +4,16 @@ import argparse
 import itertools
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.mlp import commands as mlp
-from lit_a1.mlp.network import NN
-from lit_a1.models import Classifier
-from lit_a1.models.architecture import Architecture, Layer, layers_of
 from lit_a1.settings import build, kind_of_config
-from lit_a1.training import parse, quieten
+
+if TYPE_CHECKING:
+    from lit_a1.mlp.network import NN
+    from lit_a1.models.architecture import Architecture
 
 WIDTH = 110  # characters that the table needs where output goes to no terminal
 
@@ -46,8 +46,13 @@ def main(arguments: Sequence[str]) -> None:
     console.print(table_of(name, found))
 
 
-def _architecture(arguments: Sequence[str]) -> tuple[str, Architecture]:
+def _architecture(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     """The network's name and its layers."""
+    from lit_a1.mlp import commands as mlp
+    from lit_a1.models import Classifier
+    from lit_a1.models.architecture import layers_of
+    from lit_a1.training import parse, quieten  # after `--help`, which needs none of them
+
     if (kind := kind_of_config(arguments)) is not None and kind[1] == "mlp":
         mlp_net = mlp.setup_of(mlp.parse(["fit", *arguments]), "fit").network()
         return f"NN, {mlp_net.dims[0]} pixels", layers_of_mlp(mlp_net)
@@ -59,14 +64,16 @@ def _architecture(arguments: Sequence[str]) -> tuple[str, Architecture]:
     return f"{type(model).__name__}, pictures {_shape(shape)}", layers_of(net, shape)
 
 
-def layers_of_mlp(net: NN) -> Architecture:
+def layers_of_mlp(net: "NN") -> "Architecture":
     """The same for the numpy network: each layer multiplies by a matrix and adds a bias."""
+    from lit_a1.models.architecture import Architecture, Layer
+
     sizes = enumerate(itertools.pairwise(net.dims), 1)
     layers = [Layer(f"W{k}, b{k}", "linear", None, None, (b,), (a + 1) * b, a * b) for k, (a, b) in sizes]
     return Architecture(layers, net.n_parameters, sum(layer.multiply_adds for layer in layers))
 
 
-def table_of(name: str, found: Architecture) -> Table:
+def table_of(name: str, found: "Architecture") -> Table:
     """A row for each layer, and the totals."""
     table = Table(title=name, title_justify="left", show_footer=True)
     footers = {"layer": "total", "parameters": f"{found.parameters:,}", "multiply-adds": f"{found.multiply_adds:,}"}

@@ -146,7 +146,7 @@ def keep_figures(command: str, checkpoint: Path, figures: dict[str, float], step
         step: steps that the checkpoint was trained for.
     """
     for name, value in figures.items():
-        print(f"{name:12} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
+        print(f"{name:16} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
     if version_of(checkpoint) is None:
         return
     folder = checkpoint.parent.parent

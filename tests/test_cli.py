@@ -21,7 +21,10 @@ def test_help_lists_every_command_with_a_line(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
-    [(["--help"], ("torch", "lightning", "numpy", "matplotlib")), (["mlp", "fit", "--help"], ("torch", "lightning"))],
+    [
+        (["--help"], ("torch", "lightning", "numpy", "matplotlib")),
+        *((words.split(), ("torch", "lightning")) for words in ("mlp fit --help", "compare --help", "architecture -h")),
+    ],
 )
 def test_help_waits_for_no_import_that_it_does_not_need(arguments: list[str], heavy: tuple[str, ...]) -> None:
     code = (

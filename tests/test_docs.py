@@ -80,6 +80,20 @@ def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatc
     assert "94.00%" not in tables.results_table([row | {"recipe": "another"}], ["catsdogs"])
 
 
+def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, tmp_path: Path) -> None:
+    old = tables.row_of(run(tmp_path, tables)) | {"tested": "best", "test_error": "0.0900"}
+    new = old | {"tested": "last", "test_error": "0.0700", "last_val_error": "0.0400"}
+    mlp = old | {"config": "mlp", "recipe": tables.fingerprint(tables.shipped("mlp")), "tested": ""}
+    head, _, *lines = tables.results_table([old, new, new | {"seed": "3"}, mlp], ["catsdogs", "mlp"]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *lines)]
+    assert [len(row) for row in cells] == [len(cells[0])] * 3
+    columns = dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))
+    assert columns["seeds"] == ("1, 3", "1")
+    assert columns["test, last epoch"] == ("93.00% ± 0.00%", "")
+    assert columns["validation, last epoch"][0] == "96.00% ± 0.00%"
+    assert "test" not in tables.results_table([old], ["catsdogs"])
+
+
 def test_a_study_is_kept_without_its_event_files(
     tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

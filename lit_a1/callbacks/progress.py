@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
+from lit_a1.callbacks.record import epoch_figures
 from lit_a1.runs import clock, epoch_line, epoch_name
 
 
@@ -69,7 +70,7 @@ class ProgressLines(ProgressBar):
         """Writes the epoch's line."""
         assert self._bar is not None
         self._bar.close()
-        figures = {"epoch": trainer.current_epoch} | {k: float(v) for k, v in trainer.callback_metrics.items()}
+        figures = {"epoch": trainer.current_epoch} | epoch_figures(trainer)
         self.print(epoch_line(figures, trainer.max_epochs or 0, self._left(trainer)))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:

@@ -23,6 +23,14 @@ def _count(loader: Any) -> int:
     return len(loader.dataset) if loader else 0
 
 
+def epoch_figures(trainer: L.Trainer) -> dict[str, float]:
+    """What the epoch that ends measured; Lightning keeps earlier figures where it did not validate in this one."""
+    every = trainer.check_val_every_n_epoch
+    stale = () if every is None or (trainer.current_epoch + 1) % every == 0 else ("val/", "train_eval/")
+    figures = trainer.callback_metrics.items()
+    return {name: float(value) for name, value in figures if "/" in name and not name.startswith(stale)}
+
+
 class RunRecord(Callback):
     """Keeps the figures of every epoch; writes `record.json` and TensorBoard's hyper-parameters when training ends.
 
@@ -68,8 +76,7 @@ class RunRecord(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the epoch's figures."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        self.epochs.append({"epoch": trainer.current_epoch, "step": trainer.global_step} | figures)
+        self.epochs.append({"epoch": trainer.current_epoch, "step": trainer.global_step} | epoch_figures(trainer))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the record and says what comes next."""

@@ -26,9 +26,9 @@ class MNISTCNN(Classifier):
     def __init__(
         self,
         *,
-        widths: Sequence[int] = (32, 96, 240),
-        blocks: Sequence[int] = (1, 1),
-        stem_stride: int = 2,
+        widths: Sequence[int] = (24, 48, 96, 240),
+        blocks: Sequence[int] = (1, 1, 1),
+        stem_stride: int = 1,
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from lit_a1.cli import main
+from lit_a1.data.mnist import load_mnist
 from lit_a1.mlp.network import NN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -20,6 +21,7 @@ SMALL = [
     "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
     "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",
 ]  # fmt: skip
+MEASURED = [f"{part}/{name}" for part in ("train", "train_eval", "val") for name in ("loss", "error")]
 Refusal = Callable[..., str]
 Background = Callable[..., subprocess.Popen[str]]
 Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
@@ -50,12 +52,12 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
     steps = -(-200 // 16)
     logged = scalars(run)
-    for tag in ("train/loss", "train/error", "val/loss", "val/error", "train/learning_rate", "epoch"):
+    for tag in (*MEASURED, "train/learning_rate", "epoch"):
         assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1, 3 * steps - 1], tag
     assert [rate for _, rate in logged["train/learning_rate"]] == pytest.approx([0.1, 0.2 / 3, 0.1 / 3])
 
     record = json.loads((run / "record.json").read_text())
-    for tag in ("train/loss", "train/error", "val/loss", "val/error"):
+    for tag in MEASURED:
         assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
     assert record["best"] == min(record["epochs"], key=lambda row: row["val/error"])
     assert logged["best/error"][0][1] == pytest.approx(record["best"]["val/error"])
@@ -72,6 +74,16 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     assert f"{record['best']['val/error']:.2%}" in said
     assert "python main.py mlp test --model.hidden_dims '[16,12]'" in said
     assert "tensorboard --logdir lightning_logs" in said
+
+
+def test_the_training_set_is_measured_when_the_epoch_is_over() -> None:
+    """All of it, by the weights as they are then, and nothing dropped."""
+    run = fit()
+    last = json.loads((run / "record.json").read_text())["last"]
+    net = NN((16, 12), parameter_range=(1, 10**6))
+    net.load(str(run / "checkpoints" / "last.npz"))
+    train = load_mnist("real").train
+    assert (last["train_eval/loss"], last["train_eval/error"]) == net.test(net.pixels(train.pictures), train.labels)
 
 
 def test_the_runs_own_settings_make_the_same_run_again() -> None:

@@ -41,12 +41,17 @@ def test_the_shipped_cnn_is_within_two_percent_of_the_mlp(name: str) -> None:
     assert cnn == pytest.approx(mlp, rel=0.02)
 
 
-def test_the_plain_recipe_differs_from_the_other_in_augmentation() -> None:
+def test_the_networks_default_is_as_large_too() -> None:
+    assert parameters(MNISTCNN()) == parameters(MNISTCNN(**shipped("mnist")["model"]["init_args"]))
+
+
+def test_the_plain_recipe_is_the_other_without_augmentation() -> None:
     plain, light = shipped("mnist_plain"), shipped("mnist")
-    assert not plain["data"]["init_args"].get("augment")
-    assert light["data"]["init_args"]["augment"]
-    assert plain["trainer"]["max_epochs"] == light["trainer"]["max_epochs"] == 10
-    assert plain["model"] == light["model"]
+    assert light["data"]["init_args"].pop("augment")
+    for recipe in (plain, light):
+        recipe["trainer"]["logger"]["init_args"].pop("name")
+    assert plain == light
+    assert plain["trainer"]["max_epochs"] == 10
 
 
 def test_the_first_loss_is_log_10() -> None:
@@ -83,11 +88,16 @@ def test_a_seed_decides_a_run_to_the_bit(seeds: tuple[int, int]) -> None:
     assert torch.equal(*runs) is (seeds[0] == seeds[1])
 
 
+@pytest.fixture
+def few_digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty to train on, ten to validate and twenty to test on, in files."""
+    monkeypatch.setenv("LIT_A1_DATA", str(mnist_files(tmp_path / "digits", train=60, test=20)))
+
+
+@pytest.mark.usefixtures("few_digits")
 def test_the_commands_leave_what_they_promise(
-    mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("LIT_A1_DATA", str(mnist_files(tmp_path / "digits", train=60, test=20)))
     small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
     small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.batch_size", "10"]
     main(["fit", *small])
@@ -106,3 +116,35 @@ def test_the_commands_leave_what_they_promise(
     assert json.loads((run / "test.json").read_text())["checkpoint"] == "last.ckpt"
     main(["predict", *small])
     assert Path("submission.csv").read_text().splitlines()[20].startswith("20,")
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_run_goes_on_with_both_measurements() -> None:
+    small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--model.schedule", "constant"]
+    small += ["--model.warmup", "0", "--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.batch_size", "10"]
+    for folder, parts in (("whole", ["3"]), ("parts", ["2", "3"])):
+        to = ["--trainer.logger.init_args.save_dir", folder]
+        main(["fit", *small, *to, "--trainer.max_epochs", parts[0]])
+        for epochs in parts[1:]:
+            main(["fit", *small, *to, "--trainer.max_epochs", epochs, "--ckpt_path", "last"])
+    whole, parts = (
+        json.loads(Path(folder, "mnist/version_0/record.json").read_text())["epochs"] for folder in ("whole", "parts")
+    )
+    for row in (*whole, *parts):
+        row.pop("train/pictures_per_second")
+    assert whole == parts
+
+
+def test_epochs_without_validation_have_no_figures_of_it(
+    mnist_files: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--data.batch_size", "10"]
+    small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.max_epochs", "3"]
+    main(["fit", *small, "--trainer.check_val_every_n_epoch", "2"])
+    epochs = json.loads(Path("lightning_logs/mnist/version_0/record.json").read_text())["epochs"]
+    assert [sum(tag.startswith(("val/", "train_eval/")) for tag in row) for row in epochs] == [0, 4, 0]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert ["val loss" in line for line in lines] == [False, True, False]
