@@ -69,7 +69,8 @@ def digits(count: int, **options: Any) -> MNISTDataModule:
 
 def test_one_batch_can_be_overfitted() -> None:
     L.seed_everything(0, verbose=False)
-    model = MNISTCNN(widths=(8, 16, 32), lr=0.1, schedule="constant", warmup=0.0, average_decay=0.9)
+    constant: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9}
+    model = MNISTCNN(widths=(8, 16, 32), blocks=(1, 1), stem_stride=2, lr=0.1, **constant)
     runner = L.Trainer(**QUIET, max_epochs=60, check_val_every_n_epoch=60)
     runner.fit(model, digits(20))
     assert runner.callback_metrics["train/error"] == 0
@@ -135,12 +136,9 @@ def test_a_run_goes_on_with_both_measurements() -> None:
     assert whole == parts
 
 
-def test_epochs_without_validation_have_no_figures_of_it(
-    mnist_files: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key.*")  # Lightning's, in the first epoch
+def test_epochs_without_validation_have_no_figures_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--data.batch_size", "10"]
     small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.max_epochs", "3"]
     main(["fit", *small, "--trainer.check_val_every_n_epoch", "2"])
