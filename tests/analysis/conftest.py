@@ -14,7 +14,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.settings import flat
 
-CNN = {"widths": [4, 6], "blocks": [1], "average_decay": 0.5}
+CNN = {"widths": [4, 6], "blocks": [1], "stem_stride": 2, "average_decay": 0.5}
 MLP = {"hidden_dims": (12, 8), "nonlinearity": "relu", "dropout": 0.0}
 
 

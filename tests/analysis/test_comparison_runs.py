@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lit_a1.analysis.comparison_runs import find_experiments
+from lit_a1.data.resample import resize
 from lit_a1.mlp.setup import UsageError
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs import CheckpointError
@@ -123,12 +124,18 @@ def test_weights_of_another_epoch_than_the_record_are_refused(experiment: str, a
         _ = run.network
 
 
-def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(add_run: Add, logs: Path) -> None:
+def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(
+    add_run: Add, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_run("mlp", 0)
     add_run("mnist", 0, data={"size": 20}, size=14)
     (_, cnn), _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     stem = 7**2 * 4 * 9
     assert cnn.runs[0].network.multiply_adds == stem + 4**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10
+    pictures, seen = torch.rand(5, 1, 28, 28), []
+    monkeypatch.setattr(MNISTCNN, "forward", lambda self, x: seen.append(x) or torch.eye(5, 10))
+    assert cnn.runs[0].network.answers(pictures).tolist() == [0, 1, 2, 3, 4]
+    assert torch.equal(seen[0], resize(pictures, 14))
 
 
 @pytest.mark.parametrize(
