@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -98,7 +98,7 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(parameters):,}",
             "epochs": epochs,
-            "time": duration(max(float(run["seconds"]) for run in runs)),
+            "time": duration(median(float(run["seconds"]) for run in runs)),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
