@@ -52,7 +52,7 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
         UsageError: fewer than two experiments have runs.
         CheckpointError: a checkpoint can't be used.
     """
-    started = time.perf_counter()
+    started, code = time.perf_counter(), commit()  # the code that runs: files may change meanwhile
     files = locate_mnist(source)
     experiments, left_out = find_experiments(names, logs, weights, drawn=files is None)
     for reason in left_out:
@@ -76,7 +76,7 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
         "pictures": words,
         "machine": cpu(),
         "versions": versions(),
-        "commit": commit(),
+        "commit": code,
         "seconds": round(time.perf_counter() - started, 1),
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from statistics import mean
+from statistics import mean, median
 from typing import NamedTuple
 
 import numpy as np
@@ -216,7 +216,7 @@ def epochs_to(run: Run, accuracy: float) -> int | None:
 
 
 def seconds_an_epoch(run: Run) -> tuple[float | None, float]:
-    """Of training alone, from the recorded speeds (None where there are none); and of the whole run."""
+    """Of training alone, the median of the recorded speeds (None where there are none); and of the whole run."""
     speeds = [row["train/pictures_per_second"] for row in run.epochs if "train/pictures_per_second" in row]
-    training = mean(run.record["pictures"]["train"] / speed for speed in speeds) if speeds else None
+    training = median(run.record["pictures"]["train"] / speed for speed in speeds) if speeds else None
     return training, run.record["seconds"] / len(run.epochs)

@@ -1,7 +1,7 @@
 """The tables of a comparison, and how their numbers are written."""
 
 from collections.abc import Callable, Sequence
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 from lit_a1.analysis.comparison_changes import KINDS
 from lit_a1.analysis.comparison_measures import (
@@ -53,10 +53,10 @@ def baseline(measured: Sequence[Measured]) -> Measured | None:
 
 
 def seconds_of(each: Measured) -> tuple[float | None, float]:
-    """Seconds an epoch, training alone (None where a run lacks it) and of the whole run: means over runs."""
+    """Seconds an epoch, training alone (None where a run lacks it) and of the whole run: medians over runs."""
     pairs = [seconds_an_epoch(run) for run in each.runs]
     training = [seconds for seconds, _ in pairs if seconds is not None]
-    return mean(training) if len(training) == len(pairs) else None, mean(whole for _, whole in pairs)
+    return median(training) if len(training) == len(pairs) else None, median(whole for _, whole in pairs)
 
 
 def reached(each: Measured, accuracy: float) -> str:
@@ -106,8 +106,8 @@ def summary(measured: Sequence[Measured], weights: Weights) -> str:
             "multiply-adds a picture",
             lambda each: against(each, "multiply_adds", lambda ratio: f"{number(ratio)} times"),
         ),
-        ("seconds an epoch, training alone", lambda each: seconds(seconds_of(each)[0])),
-        ("seconds an epoch, whole run", lambda each: seconds(seconds_of(each)[1])),
+        ("seconds an epoch, training alone (median)", lambda each: seconds(seconds_of(each)[0])),
+        ("seconds an epoch, whole run (median)", lambda each: seconds(seconds_of(each)[1])),
         *(
             (f"epochs to {100 * goal:g} % validation accuracy", lambda each, goal=goal: reached(each, goal))
             for goal in GOALS

@@ -168,13 +168,13 @@ def _cost(measured: Sequence[Measured]) -> str:
     if len(machines) > 1:
         said.append(f"The runs are from different machines ({'; '.join(machines)}): their times can't be compared.")
     else:
-        said.append(f"All on {machines[0]}.")
+        said.append(f"All on {machines[0]}, where other work may have slowed some of them: medians over runs.")
     return " ".join(said)
 
 
 def _speed(measured: Sequence[Measured]) -> str:
     """Epochs and seconds until the goals."""
-    said = ["Means over runs; in brackets minutes and seconds, measuring included."]
+    said = ["Means over runs; in brackets minutes and seconds, their medians, measuring included."]
     for goal in GOALS:
         words = []
         for each in measured:
@@ -184,7 +184,7 @@ def _speed(measured: Sequence[Measured]) -> str:
                 words.append(f"{each.label} does not reach it in {counted(most, 'epoch')}")
                 continue
             average = mean(epochs for epochs, _ in found)
-            seconds = mean(epochs * seconds_an_epoch(run)[1] for epochs, run in found)
+            seconds = median(epochs * seconds_an_epoch(run)[1] for epochs, run in found)
             some = f" in {len(found)} of {counted(len(each.runs), 'run')}" * (len(found) < len(each.runs))
             words.append(f"{each.label} after {average:.3g} epoch{'s' * (average != 1)} ({clock(seconds)}){some}")
         said.append(f"{100 * goal:g} % of the validation pictures right: {'; '.join(words)}.")
