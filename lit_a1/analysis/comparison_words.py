@@ -161,8 +161,9 @@ def _cost(measured: Sequence[Measured]) -> str:
         training, whole = seconds_of(each)
         alone = "training alone not recorded" if training is None else f"{number(training)} s of it training"
         words = f"An epoch of {each.label} took {number(whole)} s ({alone})"
-        if base is not None and each is not base and len(machines) == 1:
-            words += f", {number(whole / seconds_of(base)[1])} times as long as one of {base.label}"
+        theirs = 0.0 if base is None or each is base or len(machines) > 1 else seconds_of(base)[1]
+        if base is not None and theirs:  # a record has tenths of seconds: very short runs took 0.0
+            words += f", {number(whole / theirs)} times as long as one of {base.label}"
         said.append(f"{words}.")
     said.append("The rest is measuring on validation pictures, where asked for on training pictures too, and writing.")
     if len(machines) > 1:

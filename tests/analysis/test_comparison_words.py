@@ -194,6 +194,7 @@ def test_what_was_not_recorded_is_said() -> None:
 def test_times_of_different_machines_are_not_compared() -> None:
     text = words(MLP, experiment("mnist_plain", [5, 6], machine="another"))
     assert "times as long" not in text
+    assert "times as long" not in words(experiment("mlp", [20, 22], kind="MLP", seconds=0.0), CNN)
     assert "3 times as long as one of MLP" in words(MLP, experiment("mnist_plain", [5, 6], seconds=90.0))
     assert "from different machines (a machine; another): their times can't be compared." in text
     assert "All on a machine, where" in words(MLP, CNN)
