@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
@@ -144,6 +145,7 @@ def _name_ends(axes: Axes, lines: Sequence[_Line]) -> None:
             axes.annotate(
                 line.label, (x, height - over), (7, 0), ("data", "axes fraction"), "offset points", va="center",
                 fontsize=9, color=COLOURS[line.look % len(COLOURS)], annotation_clip=False,
+                path_effects=[withStroke(linewidth=4, foreground="white")],  # another line may pass behind
             )  # fmt: skip
 
 
