@@ -33,7 +33,9 @@ def in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch
     for name in ("LIT_A1_DATA", "LIT_A1_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         monkeypatch.delenv(name, raising=False)
     torch.manual_seed(0)
-    logging.getLogger("lit_a1").handlers.clear()  # those that a command of another test left
+    ours = logging.getLogger("lit_a1")  # as it is before a command of another test has set it
+    ours.handlers.clear()
+    ours.setLevel(logging.NOTSET)
     return folder
 
 

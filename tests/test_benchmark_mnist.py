@@ -318,14 +318,14 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert "seed 1, theirs: " in capsys.readouterr().out
 
 
-def test_one_pair_by_default_and_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_pairs_by_default_and_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, int]] = []
     for name in list(BENCHMARKS):
         monkeypatch.setitem(BENCHMARKS, name, lambda pairs, name=name: asked.append((name, pairs)) or [])
     main(["benchmark"])
     main(["benchmark", "mnist"])
     main(["benchmark", "--pairs", "2"])
-    assert asked == [("mlp", 15), ("step", 15), ("mnist", 1), ("mlp", 2), ("step", 2)]
+    assert asked == [("mlp", 15), ("step", 15), ("mnist", 3), ("mlp", 2), ("step", 2)]
     assert BY_NAME_ONLY == ("mnist",)
 
 
