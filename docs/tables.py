@@ -33,10 +33,8 @@ COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
     "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
 )  # fmt: skip
-TABLES = {
-    "catsdogs": ("catsdogs",),
-    "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
-}  # in README.md, each of these configs
+# in README.md, each of these configs
+TABLES = {"catsdogs": ("catsdogs",), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}
 Row = dict[str, str]
 
 

@@ -73,7 +73,7 @@ class Versus(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the gain over seeds; None where one has a single seed."""
+        """95 % interval of the gain over seeds; None where the noise of training is not known."""
         return difference_interval(self.second.errors, self.first.errors)
 
 

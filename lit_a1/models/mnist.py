@@ -10,6 +10,9 @@ from lit_a1.models.residual import Norm, ResidualNet
 class MNISTCNN(Classifier):
     """Tells ten digits apart with a `ResidualNet` of one channel.
 
+    Shapes: pictures (N,1,H,W) in [0,1] -> log-probabilities (N,10).
+    By default it has as many parameters as the network of `configs/mlp.yaml`, within 2 %.
+
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
