@@ -9,6 +9,7 @@ from lit_a1.layers.dropout import ChannelDropout, Dropout, StochasticDepth, chan
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
 from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d, layer_norm
 from lit_a1.layers.loss import CrossEntropy, cross_entropy
+from lit_a1.layers.squeeze_excite import SqueezeExcite
 from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, initialize_from_data, weight_norm
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "InstanceNorm2d",
     "LayerNorm",
     "LayerNorm2d",
+    "SqueezeExcite",
     "StochasticDepth",
     "WeightNormConv2d",
     "WeightNormLinear",

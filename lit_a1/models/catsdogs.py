@@ -5,7 +5,7 @@ from typing import Any
 
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models.classifier import Classifier
-from lit_a1.models.residual import Norm, ResidualNet
+from lit_a1.models.residual import Activation, Norm, ResidualNet
 
 
 class CatsDogsCNN(Classifier):
@@ -14,6 +14,9 @@ class CatsDogsCNN(Classifier):
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
+        stem_stride: 1, or 2 to halve the picture in the first convolution already.
+        activation: `relu`, `leaky_relu`, `gelu` or `silu`.
+        squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that a picture skips the last residual block; it grows from 0 with depth.
@@ -26,13 +29,18 @@ class CatsDogsCNN(Classifier):
         *,
         widths: Sequence[int] = (32, 64, 128, 256),
         blocks: Sequence[int] = (1, 1, 1),
+        stem_stride: int = 2,
+        activation: Activation = "relu",
+        squeeze_excite: int = 0,
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
         sync_norm: bool = False,
         **training: Any,
     ) -> None:
-        net = ResidualNet(widths, blocks, 2, norm, dropout, stochastic_depth)
+        net = ResidualNet(
+            widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride, activation, squeeze_excite
+        )
         for module in net.modules():
             if isinstance(module, BatchNorm2d):
                 module.sync = sync_norm

@@ -1,14 +1,32 @@
 """A small residual network, which both data sets are learnt with."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_a1.layers import Dropout, StochasticDepth, WeightNormConv2d, make_norm
+from lit_a1.layers import Dropout, SqueezeExcite, StochasticDepth, WeightNormConv2d, make_norm
 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
+Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
+
+
+def make_activation(name: Activation) -> nn.Module:
+    """Builds a ReLU-like activation.
+
+    Raises:
+        ValueError: `name` is none of `Activation`.
+    """
+    match name:
+        case "relu":
+            return nn.ReLU(inplace=True)
+        case "leaky_relu":
+            return nn.LeakyReLU(0.1, inplace=True)
+        case "gelu":
+            return nn.GELU()
+        case "silu":
+            return nn.SiLU(inplace=True)
+    raise ValueError(f"activation must be one of {', '.join(get_args(Activation))}; got {name!r}")
 
 
 class NormedConvolution(nn.Sequential):
@@ -41,11 +59,12 @@ class NormedConvolution(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: y = relu(x' + f(x)).
+    """Two 3x3 convolutions beside a shortcut: y = act(x' + f(x)).
 
-    f = norm(conv(relu(norm(conv(x))))); x' is x, averaged over 2x2 where the stride is 2 and projected by a 1x1
-    convolution where the widths differ (the "ResNet-D" shortcut, He T. et al. 2019). Each f starts at zero, so that
-    training starts from a shallow network (Goyal et al. 2017).
+    f = gate(norm(conv(act(norm(conv(x)))))), the gate being squeeze-and-excitation where it is asked for; x' is x,
+    averaged over 2x2 where the stride is 2 and projected by a 1x1 convolution where the widths differ (the "ResNet-D"
+    shortcut, He T. et al. 2019). Each f starts at zero, so that training starts from a shallow network (Goyal et al.
+    2017).
 
     Shapes: (N,inputs,H,W) -> (N,outputs,H/stride,W/stride). Source: He K. et al. 2016.
 
@@ -55,20 +74,35 @@ class ResidualBlock(nn.Module):
         stride: 1 or 2.
         norm: kind of norm.
         drop: probability that a picture skips f (stochastic depth, Huang et al. 2016).
+        activation: `relu`, `leaky_relu`, `gelu` or `silu`.
+        squeeze_excite: the reduction of squeeze-and-excitation; 0 for none.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm, drop: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        norm: Norm,
+        drop: float,
+        activation: Activation = "relu",
+        squeeze_excite: int = 0,
+    ) -> None:
         super().__init__()
         last = NormedConvolution(outputs, outputs, 3, 1, norm)
         last.start_at_zero()
-        self.residual = nn.Sequential(NormedConvolution(inputs, outputs, 3, stride, norm), nn.ReLU(inplace=True), last)
+        first = NormedConvolution(inputs, outputs, 3, stride, norm)
+        self.residual = nn.Sequential(first, make_activation(activation), last)
+        if squeeze_excite:
+            self.residual.append(SqueezeExcite(outputs, squeeze_excite))
         self.depth = StochasticDepth(drop) if drop else nn.Identity()
         self.pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
         self.project = nn.Identity() if inputs == outputs else NormedConvolution(inputs, outputs, 1, 1, norm)
+        self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps features (N,inputs,H,W) to (N,outputs,H/stride,W/stride)."""
-        return F.relu(self.project(self.pool(x)) + self.depth(self.residual(x)))
+        return self.activation(self.project(self.pool(x)) + self.depth(self.residual(x)))
 
 
 class ResidualNet(nn.Module):
@@ -85,6 +119,8 @@ class ResidualNet(nn.Module):
         stochastic_depth: probability that the last block is skipped; it grows from 0 with depth.
         channels: of the pictures.
         stem_stride: 1, or 2 to halve the picture in the first convolution already.
+        activation: `relu`, `leaky_relu`, `gelu` or `silu`.
+        squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
     """
 
     def __init__(
@@ -97,6 +133,8 @@ class ResidualNet(nn.Module):
         stochastic_depth: float = 0.0,
         channels: int = 3,
         stem_stride: int = 2,
+        activation: Activation = "relu",
+        squeeze_excite: int = 0,
     ) -> None:
         super().__init__()
         if len(blocks) != len(widths) - 1 or min(blocks, default=0) < 1:
@@ -104,13 +142,17 @@ class ResidualNet(nn.Module):
                 f"blocks needs one value of at least 1 for each width after the stem's; "
                 f"got widths={list(widths)}, blocks={list(blocks)}"
             )
-        self.stem = nn.Sequential(NormedConvolution(channels, widths[0], 3, stem_stride, norm), nn.ReLU(inplace=True))
+        stem = NormedConvolution(channels, widths[0], 3, stem_stride, norm)
+        self.stem = nn.Sequential(stem, make_activation(activation))
         self.stages = nn.Sequential()
         drops = iter(stochastic_depth * i / max(1, sum(blocks) - 1) for i in range(sum(blocks)))
         for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
-            stage = [ResidualBlock(inputs, outputs, 2, norm, next(drops))]
-            stage += [ResidualBlock(outputs, outputs, 1, norm, next(drops)) for _ in range(count - 1)]
-            self.stages.append(nn.Sequential(*stage))
+            shapes = [(inputs, outputs, 2), *[(outputs, outputs, 1)] * (count - 1)]
+            self.stages.append(
+                nn.Sequential(
+                    *(ResidualBlock(*shape, norm, next(drops), activation, squeeze_excite) for shape in shapes)
+                )
+            )
         self.dropout = Dropout(dropout) if dropout else nn.Identity()
         self.linear = nn.Linear(widths[-1], classes)
         nn.init.zeros_(self.linear.weight)  # the first loss is log(classes)
