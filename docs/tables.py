@@ -3,7 +3,7 @@
 python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv,
                                                                # with the figures of its test, if there was one
 python docs/tables.py keep lightning_logs/mlp-inits/version_0  # what a study left is copied to docs/studies/
-python docs/tables.py write                                    # the tables in README.md are written anew
+python docs/tables.py write                                    # README.md's tables and docs/tried.md are written anew
 """
 
 import argparse
@@ -18,7 +18,9 @@ from pathlib import Path
 from statistics import mean, median, stdev
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from tried import CONFIGS, Row, duration, page  # noqa: E402
 
 from lit_a1 import training  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
@@ -29,13 +31,13 @@ from lit_a1.settings import kind_of_config, recipe_of  # noqa: E402
 RUNS = ROOT / "docs" / "runs.csv"
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
+TRIED = ROOT / "docs" / "tried.md"
 COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
     "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
 )  # fmt: skip
 # in README.md, each of these configs
 TABLES = {"catsdogs": ("catsdogs",), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}
-Row = dict[str, str]
 
 
 def shipped(config: str) -> dict:
@@ -110,11 +112,6 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     return "\n".join(map(markdown, [heads, ["---"] * len(heads), *rows_of_cells])) if table else ""
 
 
-def duration(seconds: float) -> str:
-    """Minutes from two on, else seconds."""
-    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
-
-
 def markdown(cells: Iterable[str]) -> str:
     """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
@@ -146,6 +143,14 @@ def readme() -> str:
     for name, configs in TABLES.items():
         text = between(text, name, results_table(rows, configs))
     return text
+
+
+def tried() -> str:
+    """docs/tried.md as docs/runs.csv has it."""
+    rows = read_runs()
+    configs = {row["config"] for row in rows if row["config"] in CONFIGS}
+    there = sorted(config for config in configs if (ROOT / "configs" / f"{config}.yaml").exists())
+    return page(rows, {config: fingerprint(shipped(config)) for config in there})
 
 
 def add(runs: list[Path]) -> Iterator[str]:
@@ -182,13 +187,14 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("add", help="add runs to docs/runs.csv").add_argument("runs", nargs="+", type=Path)
     commands.add_parser("keep", help="copy studies to docs/studies").add_argument("runs", nargs="+", type=Path)
-    commands.add_parser("write", help="write the tables in README.md")
+    commands.add_parser("write", help="write the tables in README.md, and docs/tried.md")
     options = parser.parse_args()
     if options.command in ("add", "keep"):
         for line in (add if options.command == "add" else keep)(options.runs):
             print(line)
     else:
         README.write_text(readme())
+        TRIED.write_text(tried())
 
 
 if __name__ == "__main__":

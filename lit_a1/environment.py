@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,21 @@ def machine() -> str:
 def cpu() -> str:
     """The processor and the cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor()}, {cores} cores"
+    return f"{processor()}, {cores} core{'s' * (cores != 1)}"
+
+
+def computes_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; where it does not, half precision is slower than float32."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def has_cpp_compiler() -> bool:
+    """Whether there is the compiler that `torch.compile` needs."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
+    return any(name and shutil.which(name) for name in names)
 
 
 def versions() -> dict[str, str]:

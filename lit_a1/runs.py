@@ -1,5 +1,6 @@
 """Folders of runs, `lightning_logs/NAME/version_N`: which checkpoint is meant, what a record holds, the last words."""
 
+import hashlib
 import json
 import re
 import time
@@ -11,12 +12,16 @@ from rich.table import Table
 
 from lit_a1.data.files import write_text
 from lit_a1.environment import versions
+from lit_a1.wording import listed
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 KEYWORDS = ("best", "last")
 RECORD_FILE = "record.json"
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
+WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start one without --ckpt_path."
 Figures = dict[str, float]
 """Of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
 
@@ -45,14 +50,19 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     """The checkpoint file that `--ckpt_path` means.
 
     Args:
-        wanted: a file; or `best` or `last`, of the newest run that has one; None means `best`.
+        wanted: a file; `best` or `last`, of the newest run that has one; or `pretrained`, the weights that come with
+            the project. None means `best`.
         runs: the folder of an experiment's runs, `lightning_logs/NAME`.
         resume: the run is to go on: only the newest one is meant, even where an older one has a checkpoint.
         suffix: of the file.
 
     Raises:
-        CheckpointError: there is no such file. (Lightning would go on with untrained weights.)
+        CheckpointError: there is no such file (Lightning would go on with untrained weights), or none to go on with.
     """
+    if wanted == "pretrained":
+        if resume:
+            raise CheckpointError(WEIGHTS_ALONE.format(wanted))
+        return pretrained(runs.name.removesuffix("-drawn"), suffix)
     if wanted in KEYWORDS or wanted is None:
         name = (wanted or "best") + suffix
         found = sorted(
@@ -72,6 +82,37 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     path = Path(wanted)
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
+    return path
+
+
+def pretrained(name: str, suffix: str = ".ckpt") -> Path:
+    """The file of trained weights that come with the project.
+
+    Args:
+        name: of the experiment, as its runs' folder is called.
+        suffix: of the file.
+
+    Raises:
+        CheckpointError: there are no weights of this experiment, or the file is not the one that was published.
+    """
+    path, about = PRETRAINED / f"{name}{suffix}", PRETRAINED / f"{name}.json"
+    if not about.is_file():
+        others = sorted(other.stem for other in PRETRAINED.glob("*.json"))
+        there = f"there are some for {listed(others)}" if others else "none are published yet"
+        raise CheckpointError(f"There are no pretrained weights for {name}: {there}.")
+    if not path.is_file():
+        raise CheckpointError(f"There is no {path}, which {about.name} tells of: fetch it again.")
+    try:
+        expected = json.loads(about.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{about} can't be read: it should hold the sha256 of {path.name}.") from error
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise CheckpointError(
+            f"{path} is not the file that was published: its sha256 is {found[:12]}..., not that in {about.name}. What "
+            "a clone without git-lfs, or one that was cut short, leaves is no checkpoint: fetch it again."
+        )
     return path
 
 

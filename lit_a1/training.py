@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -15,16 +16,19 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lit_a1.callbacks import PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
+from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import keep_freed_memory, show_messages
-from lit_a1.models import Classifier
+from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory, show_messages
+from lit_a1.models import Classifier, Ensemble
+from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
-from lit_a1.runs import CheckpointError, keep_figures, resolve, version_of
+from lit_a1.runs import WEIGHTS_ALONE, CheckpointError, keep_figures, resolve, version_of
 from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
+
+log = logging.getLogger(__name__)
 
 
 class TrainingParser(Parser, LightningArgumentParser):
@@ -75,12 +79,37 @@ class TrainingCLI(LightningCLI):
 
     # building
 
+    def _suit_machine(self) -> None:
+        """Turns off, and says so, what would make training slower on this machine instead of faster, or fail on it."""
+        trainer, model = self.command.trainer, self.command.model.init_args
+        if self.subcommand != "fit":
+            if model.get("compile_net"):
+                model.compile_net = False  # only training is compiled
+            return
+        on_cpu = trainer.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+        if trainer.precision == "bf16-mixed" and on_cpu and not computes_bfloat16():
+            log.info("This processor has no bfloat16 arithmetic: trainer.precision is 32-true instead of bf16-mixed.")
+            trainer.precision = "32-true"
+        if model.get("compile_net") and not has_cpp_compiler():
+            log.info("There is no C++ compiler (g++ or clang++): model.compile_net is false instead of true.")
+            model.compile_net = False
+
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
+        self._suit_machine()
+        if str(self.command.model.class_path).endswith(".Ensemble"):
+            self._check_ensemble()
         try:
             super().instantiate_classes()
         except (ValueError, TypeError) as error:
             self.parser.error(str(error))
+
+    def _check_ensemble(self) -> None:
+        """Refuses what only a network of its own has; here, before members are looked for."""
+        if self.subcommand == "fit":
+            self.parser.error(NOT_TRAINED)
+        if self.command.get("ckpt_path"):
+            self.parser.error("an ensemble takes its checkpoints from --model.members, not from --ckpt_path")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
@@ -89,7 +118,7 @@ class TrainingCLI(LightningCLI):
         self.datamodule.locate(self.subcommand)
         folder, name, options = self._logger_settings()
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
-        if wanted or not is_fit:
+        if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
             self.checkpoint = resolve(wanted, Path(folder) / name, resume=is_fit)
             self._check_checkpoint()
         if is_fit:
@@ -128,6 +157,10 @@ class TrainingCLI(LightningCLI):
             if self.datamodule.drawn:
                 path = path.with_stem(f"{path.stem}-drawn")
             return [ProgressLines(), PredictionFiles(str(path))]
+        if isinstance(self.model, Ensemble):
+            folder, name, _ = self._logger_settings()
+            logged = self._get(self.config_init, "trainer").get("logger") is not False
+            return [ProgressLines(), EnsembleRecord(self._settings(), Path(folder, name) if logged else None)]
         if self.subcommand != "fit":
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
@@ -147,18 +180,20 @@ class TrainingCLI(LightningCLI):
         checkpoint = read(self.checkpoint)
         check_fits(checkpoint, self.model, self.checkpoint)
         if self.subcommand == "fit":
+            if "optimizer_states" not in checkpoint:
+                raise CheckpointError(WEIGHTS_ALONE.format(self.checkpoint))
             check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, self.checkpoint)
 
     # around the command
 
     def _hand_over_checkpoint(self) -> None:
         """Hands Lightning the checkpoint that was found."""
+        settings = self.config_init[self.subcommand]
+        if "verbose" in settings:
+            settings.verbose = False  # `_keep_figures` or EnsembleRecord prints them
         if self.checkpoint is None:
             return
-        settings = self.config_init[self.subcommand]
         settings.ckpt_path = str(self.checkpoint)
-        if "verbose" in settings:
-            settings.verbose = False  # `_keep_figures` prints them
         if self.trainer.is_global_zero:
             print(f"Checkpoint: {self.checkpoint}")
 
@@ -166,8 +201,7 @@ class TrainingCLI(LightningCLI):
 
     def _keep_figures(self) -> None:
         """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""
-        assert self.checkpoint is not None
-        if not self.trainer.is_global_zero:
+        if self.checkpoint is None or not self.trainer.is_global_zero:
             return
         figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         keep_figures(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])

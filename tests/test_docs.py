@@ -14,6 +14,7 @@ from lit_a1.cli import COMMANDS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
+TRIED = (REPOSITORY / "docs" / "tried.md").read_text()
 LINES = re.findall(r"python main\.py ([^\n#`]+)", README)
 
 
@@ -32,6 +33,10 @@ def test_the_tables_are_those_of_the_recorded_runs(tables: ModuleType) -> None:
     assert tables.read_runs()
 
 
+def test_the_record_of_what_was_tried_is_that_of_the_recorded_runs(tables: ModuleType) -> None:
+    assert tables.tried() == TRIED
+
+
 @pytest.mark.parametrize("line", sorted({line.strip() for line in LINES if not line.startswith("COMMAND")}))
 def test_every_command_of_the_readme_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
@@ -48,8 +53,9 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or (REPOSITORY / target).exists(), target
+    for text, folder in ((README, REPOSITORY), (TRIED, REPOSITORY / "docs")):
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert target.startswith("http") or (folder / target).exists(), target
 
 
 def run(folder: Path, tables: ModuleType, **changed: object) -> Path:

@@ -42,6 +42,9 @@ class CatsDogsDataModule(PictureDataModule):
         size_schedule: other sizes for training, as `{first epoch: size}`.
         augment: what is done to training pictures.
         workers: processes that cut batches.
+        measure_train: whether to measure the training pictures too when an epoch is over, without augmentation.
+        eval_scale: size of the pictures in evaluation, as a multiple of that in training.
+        keep_on_device: whether the device that trains holds all pictures.
     """
 
     def __init__(
@@ -59,8 +62,21 @@ class CatsDogsDataModule(PictureDataModule):
         size_schedule: Mapping[int, int] | None = None,
         augment: Augment | None = None,
         workers: int = 0,
+        measure_train: bool = False,
+        eval_scale: float = 1.0,
+        keep_on_device: bool = False,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers)
+        super().__init__(
+            batch_size,
+            eval_batch_size,
+            size,
+            size_schedule,
+            augment,
+            workers,
+            measure_train,
+            eval_scale,
+            keep_on_device,
+        )
         if source not in ("auto", "real", "drawn"):
             raise ValueError(f"source must be auto, real or drawn; got {source!r}")
         if decode_size < 8:

@@ -7,11 +7,15 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lit_a1.data.augment import Augment, resize, to_float
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
+
+STAGE_PARTS = {"test": "test", "predict": "predict"}
+"""The pictures of Lightning's stages; all others validate."""
 
 
 class PictureSet(Dataset[Batch]):
@@ -21,7 +25,12 @@ class PictureSet(Dataset[Batch]):
         pictures: (M,H,W,C) uint8, memory-mapped or not.
         labels: (M,) int64, or None where there are none (targets are then -1).
         index: which of the M pictures belong to this set; all by default.
+
+    Attributes:
+        held: the device holds the pictures, so that a batch is cut there, and here has none.
     """
+
+    held = False
 
     def __init__(self, pictures: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
         self.pictures = pictures
@@ -37,7 +46,7 @@ class PictureSet(Dataset[Batch]):
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch of these positions: pictures (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
         index = self.index[np.asarray(items)]
-        pictures = torch.from_numpy(self.pictures[index]).permute(0, 3, 1, 2)
+        pictures = torch.from_numpy(self.pictures[index[:0] if self.held else index]).permute(0, 3, 1, 2)
         return Batch(pictures, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
 
 
@@ -74,6 +83,10 @@ class PictureDataModule(L.LightningDataModule):
         workers: processes that cut batches; 0 is best for pictures that are already in memory.
         measure_train: validates on the training pictures as well, without augmentation: how well they are known when
             an epoch is over.
+        eval_scale: evaluates on pictures this many times as large as the training size of the same epoch. Random
+            crops make things look larger in training; larger pictures make up for it (Touvron et al. 2019, "Fixing
+            the train-test resolution discrepancy", arXiv:1906.06423).
+        keep_on_device: holds all pictures, as bytes, on the device that trains, so that a batch travels as indices.
     """
 
     classes: tuple[str, ...] = ()
@@ -91,8 +104,12 @@ class PictureDataModule(L.LightningDataModule):
         augment: Augment | None = None,
         workers: int = 0,
         measure_train: bool = False,
+        eval_scale: float = 1.0,
+        keep_on_device: bool = False,
     ) -> None:
         super().__init__()
+        if not 0.5 <= eval_scale <= 2:
+            raise ValueError(f"eval_scale must be between 0.5 and 2; got {eval_scale}")
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("size", size)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1; got {value}")
@@ -104,6 +121,8 @@ class PictureDataModule(L.LightningDataModule):
         self.augment = augment or Augment()
         self.measure_train = measure_train
         self.workers = workers
+        self.eval_scale, self.keep_on_device = eval_scale, keep_on_device
+        self._held: dict[int, Tensor] = {}
         self.sets: dict[str, PictureSet] = {}
         self.run_seed = torch.initial_seed()
         self._checkpoint_size: int | None = None
@@ -119,6 +138,7 @@ class PictureDataModule(L.LightningDataModule):
     # loaders
 
     def _loader(self, part: str, **options: Any) -> DataLoader[Batch]:
+        self.sets[part].held = self.keep_on_device
         return DataLoader(
             self.sets[part],
             collate_fn=_as_it_is,
@@ -157,6 +177,8 @@ class PictureDataModule(L.LightningDataModule):
         """Augments a training batch, with draws that depend on (seed, step, device) alone; resizes any other."""
         assert self.trainer is not None
         epoch = self.trainer.current_epoch
+        if self.keep_on_device:
+            batch = batch._replace(pictures=self._on_device(dataloader_idx, batch.indices))
         if not self.trainer.training:
             return batch._replace(pictures=resize(to_float(batch.pictures), self._eval_size()))
         generator = torch.Generator(batch.pictures.device)
@@ -173,20 +195,32 @@ class PictureDataModule(L.LightningDataModule):
         )
         return Batch(pictures, targets, batch.indices)
 
+    def _on_device(self, dataloader_idx: int, indices: Tensor) -> Tensor:
+        """Cuts a batch (N,C,H,W) of the bytes that the device holds; they are copied there when first asked for."""
+        assert self.trainer is not None
+        stage = self.trainer.state.stage
+        part = STAGE_PARTS.get(str(stage and stage.value), "val")
+        if self.trainer.training or dataloader_idx:
+            part = "train"
+        array = self.sets[part].pictures
+        if (held := self._held.get(id(array))) is None:
+            held = self._held[id(array)] = torch.from_numpy(np.ascontiguousarray(array)).to(indices.device)
+        return held[indices].permute(0, 3, 1, 2)
+
     def _eval_size(self) -> int:
         assert self.trainer is not None
         if self.trainer.state.fn == "fit":
-            return self.size_at(self.trainer.current_epoch)
-        return self._checkpoint_size or self.size
+            return round(self.size_at(self.trainer.current_epoch) * self.eval_scale)
+        return self._checkpoint_size or round(self.size * self.eval_scale)
 
     # checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """The size that the checkpoint's weights were trained at, its classes, and what it was validated on."""
+        """The size that the checkpoint's weights are evaluated at, its classes, and what it was validated on."""
         return {"size": self._eval_size(), "classes": list(self.classes), "validation": self._validation()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Evaluates at the size that the checkpoint's weights were trained at.
+        """Evaluates at the size that belongs to the checkpoint's weights.
 
         Raises:
             DataError: the data at hand have other classes, or another split, which would validate on pictures that

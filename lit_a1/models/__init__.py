@@ -2,6 +2,7 @@
 
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
+from lit_a1.models.ensemble import Ensemble
 from lit_a1.models.mnist import MNISTCNN
 
-__all__ = ["MNISTCNN", "CatsDogsCNN", "Classifier"]
+__all__ = ["MNISTCNN", "CatsDogsCNN", "Classifier", "Ensemble"]

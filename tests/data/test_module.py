@@ -1,9 +1,11 @@
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
 
+from lit_a1.data.batch import Batch
 from lit_a1.data.module import EpochShuffle, PictureDataModule, PictureSet
 
 
@@ -83,8 +85,58 @@ def test_sizes_follow_the_schedule() -> None:
         ({"size": 0}, "size must be at least 1"),
         ({"size_schedule": {-1: 32}}, "size_schedule maps epochs"),
         ({"size_schedule": {0: 0}}, "size_schedule maps epochs"),
+        ({"eval_scale": 0.1}, "eval_scale must be between 0.5 and 2; got 0.1"),
     ],
 )
 def test_bad_values_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         module(**options)
+
+
+def fitted(module: PictureDataModule, epochs: int = 1) -> list[Batch]:
+    """The batches that a network would see over a `fit`, in order."""
+    seen: list[Batch] = []
+
+    class Watching(L.LightningModule):
+        automatic_optimization = False
+
+        def training_step(self, batch: Batch, batch_idx: int) -> None:
+            seen.append(batch)
+
+        def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+            seen.append(batch)
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+
+    L.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        num_sanity_val_steps=0,
+    ).fit(Watching(), datamodule=module)  # fmt: skip
+    return seen
+
+
+def test_pictures_on_the_device_are_the_same_batches() -> None:
+    rng = np.random.default_rng(0)
+    parts = {
+        part: PictureSet(rng.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8), np.arange(9) % 2, np.arange(1, 9))
+        for part in ("train", "val")
+    }
+
+    def batches(**options: bool) -> list[Batch]:
+        data = module(size=8, measure_train=True, **options)
+        data.sets = parts
+        return fitted(data)
+
+    there, here = batches(keep_on_device=True), batches()
+    assert [len(batch.indices) for batch in here] == [4, 4, 3, 3, 2, 3, 3, 2]  # training, validation, training again
+    for ours, theirs in zip(there, here, strict=True):
+        assert all(map(torch.equal, ours, theirs))
+        assert ours.pictures.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_evaluation_sees_larger_pictures_where_that_is_asked_for() -> None:
+    data = module(size=16, size_schedule={0: 8, 1: 16}, eval_scale=1.25)
+    sizes = [batch.pictures.shape[-1] for batch in fitted(data, epochs=2)]
+    assert sizes == [8, 8, *[10] * 4, 16, 16, *[20] * 4]
+    assert data.state_dict()["size"] == 20

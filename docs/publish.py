@@ -1,0 +1,252 @@
+"""Trained weights for lit_a1/pretrained/: those of a run in half precision, measured, and what is known of them.
+
+python docs/publish.py lightning_logs/catsdogs/version_0    # the best epoch's; writes catsdogs.ckpt and catsdogs.json
+python docs/publish.py lightning_logs/catsdogs/version_0 --checkpoint last.ckpt
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lit_a1 import runs  # noqa: E402
+from lit_a1.checkpoints import check_fits, read  # noqa: E402
+from lit_a1.data.errors import DataError  # noqa: E402
+from lit_a1.data.files import replacing, write_text  # noqa: E402
+from lit_a1.environment import cpu, versions  # noqa: E402
+from lit_a1.models import Classifier  # noqa: E402
+from lit_a1.runs import CheckpointError  # noqa: E402
+from lit_a1.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
+from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
+
+CONFIGS = ROOT / "configs"
+LIMIT = 12_000_000
+"""Bytes that all files in lit_a1/pretrained/ may take."""
+ROOM_FOR_JSON = 10_000
+FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
+
+
+def record_of_run(run: Path) -> dict[str, Any]:
+    """The record of a run that may be published.
+
+    Raises:
+        CheckpointError: there is no record, the pictures were drawn, or nobody can tell which code trained.
+    """
+    try:
+        record = json.loads((run / runs.RECORD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{run / runs.RECORD_FILE} can't be read: name the folder of a run that is over."
+        ) from error
+    if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
+        raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
+    if not record["commit"] or record["commit"].endswith("+"):
+        state = "with changes that are in no commit" if record["commit"] else "outside a checkout"
+        raise CheckpointError(f"{run} was trained {state}: train it again at a commit, so that it can be repeated.")
+    return record
+
+
+def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str, Any]:
+    """A checkpoint with the weights that are evaluated alone, without what only resuming needs.
+
+    Args:
+        checkpoint: as `read` gives it.
+        parameters: names, within the network, of what becomes float16; running statistics and counters stay.
+
+    Returns:
+        a checkpoint whose `net` and `average.net`, where there is an average, share their tensors.
+
+    Raises:
+        CheckpointError: a weight is not finite, or too large for float16.
+    """
+    state, nets = checkpoint["state_dict"], ("net.", "average.net.")
+    averaged = any(name.startswith("average.net.") for name in state)
+    evaluated = nets[averaged]
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(nets)}
+    for name, tensor in state.items():
+        if not name.startswith(evaluated):
+            continue
+        inner = name.removeprefix(evaluated)
+        tensor = tensor.half() if inner in parameters else tensor.clone()
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{inner} is not finite in half precision: these weights can't be published.")
+        kept |= {net + inner: tensor for net in nets[: 1 + averaged]}
+    return {key: value for key, value in checkpoint.items() if key not in FOR_RESUMING} | {"state_dict": kept}
+
+
+def check_room(folder: Path, name: str, size: int) -> None:
+    """Refuses weights of `size` bytes that don't fit into the folder beside the others.
+
+    Raises:
+        CheckpointError: says how large they are.
+    """
+    mine = (f"{name}.ckpt", f"{name}.json")
+    others = sum(path.stat().st_size for path in folder.glob("*") if path.name not in mine)
+    if others + size + ROOM_FOR_JSON > LIMIT:
+        raise CheckpointError(
+            f"{name}.ckpt would take {size / 1e6:.1f} MB beside {others / 1e6:.1f} MB of others: {folder} may hold "
+            f"{LIMIT / 1e6:g} MB."
+        )
+
+
+def flags_of(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The flags that turn settings into a run's; both nested, as JSON has them.
+
+    Args:
+        ours: the run's.
+        theirs: those of the YAML. What only they hold is newer than the run.
+        prefix: of the names.
+    """
+    for name, value in ours.items():
+        flag = prefix if name == "init_args" else f"{prefix}.{name}".lstrip(".")
+        if value == theirs.get(name) or flag.startswith(NO_PART_OF_THE_RECIPE):
+            continue
+        if isinstance(value, dict) and value and all(map(str.isidentifier, value)):
+            yield from flags_of(value, theirs.get(name) or {}, flag)
+        else:  # size_schedule, whose keys are epochs, is one value
+            yield from (f"--{flag}", value if isinstance(value, str) else json.dumps(value))
+
+
+def command_of(run: Path, config: Path, seed: int) -> str:
+    """How a user would type what trained a run: a YAML of the repository, and flags where the run was set otherwise."""
+
+    def plain(settings: Any) -> dict[str, Any]:
+        return json.loads(json.dumps({part: settings[part] for part in PARTS}, default=str))
+
+    theirs = plain(parse(["fit", "--config", str(config)]).as_dict())
+    flags = flags_of(plain(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))), theirs)
+    return shlex.join(
+        ["python", "main.py", "fit", "--config", f"configs/{config.name}", "--seed_everything", str(seed), *flags]
+    )
+
+
+def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:
+    """Runs `validate` or `predict` as the command line does, on the real pictures and on the CPU."""
+    options = ["--data.source", "real", "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint]
+    return TrainingCLI([command, "--config", str(config), *options, *flags])
+
+
+def error_of(validated: TrainingCLI) -> float:
+    """The validation error that a command measured."""
+    return round(float(validated.trainer.callback_metrics["val/error"]), 6)
+
+
+def submission(config: Path) -> dict[str, Any]:
+    """What the published weights write of the test pictures: rows, sha256, and the smallest margin.
+
+    The margin is half of what lies between the two largest probabilities of a picture: of two classes, how far both
+    are from 0.5.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "submission.csv")
+        evaluate("predict", config, "pretrained", "--submission", str(path))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.with_stem("submission_probabilities").open(newline="", encoding="utf-8") as file:
+            rows = [sorted(map(float, row[1:])) for row in list(csv.reader(file))[1:]]
+    margin = round(min(row[-1] - row[-2] for row in rows) / 2, 6)
+    return {"test_pictures": len(rows), "submission_sha256": digest, "smallest_margin": margin}
+
+
+def restore(path: Path, content: bytes | None) -> None:
+    """Gives a file the content that it had, or removes it."""
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_bytes(content)
+
+
+def publish(run: Path, checkpoint: str = "best.ckpt") -> dict[str, Any]:
+    """Writes NAME.ckpt and NAME.json from a run, NAME being that of its experiment; leaves nothing where it fails.
+
+    Args:
+        run: its folder, lightning_logs/NAME/version_N.
+        checkpoint: which of those in it.
+
+    Returns:
+        what NAME.json holds.
+
+    Raises:
+        CheckpointError: the run can't be published, or configs/NAME.yaml builds another network.
+        DataError: there are no real pictures to measure the weights on.
+    """
+    run = run.resolve()
+    record, name = record_of_run(run), run.parent.name
+    config = CONFIGS / f"{name}.yaml"
+    if not config.is_file():
+        raise CheckpointError(f"There is no {config}: {name} is not an experiment of this repository.")
+    source = runs.resolve(str(run / "checkpoints" / checkpoint), run.parent)
+    whole, model = read(source), build(Classifier, parse(["fit", "--config", str(config)]).model)
+    check_fits(whole, model, source)
+    assert isinstance(model.net, torch.nn.Module)
+    content = io.BytesIO()
+    torch.save(halved(whole, dict(model.net.named_parameters())), content)
+    check_room(runs.PRETRAINED, name, len(content.getvalue()))
+
+    before = evaluate("validate", config, str(source))
+    about = {
+        "command": command_of(run, config, record["seed"]),
+        "config": f"configs/{config.name}",
+        "seed": record["seed"],
+        "epochs": len(record["epochs"]),
+        "checkpoint": checkpoint,
+        "checkpoint_epoch": whole["epoch"] + 1,
+        **{key: record[key] for key in ("parameters", "seconds", "machine", "versions", "commit", "finished")},
+        "val_pictures": len(before.datamodule.sets["val"]),
+        "val_error_full_precision": error_of(before),
+        "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
+        "bytes": len(content.getvalue()),
+    }
+    paths = [runs.PRETRAINED / f"{name}{suffix}" for suffix in (".ckpt", ".json")]
+    with ExitStack() as undo:
+        for path in paths:
+            undo.callback(partial(restore, path, path.read_bytes() if path.exists() else None))
+        with replacing(paths[0]) as unfinished:
+            unfinished.write_bytes(content.getvalue())
+        write_text(paths[1], json.dumps(about))  # `pretrained` compares the sha256
+        after = evaluate("validate", config, "pretrained")
+        about["val_error"] = error_of(after)
+        if "predict" in after.datamodule.next_commands:
+            about |= submission(config)
+        about["measured_on"] = {"machine": cpu(), "versions": versions()}
+        write_text(paths[1], json.dumps(about, indent=1) + "\n")
+        undo.pop_all()
+    return about
+
+
+def main() -> None:
+    """Publishes the weights of a run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="its folder, lightning_logs/NAME/version_N")
+    parser.add_argument("--checkpoint", default="best.ckpt", help="best.ckpt (default) or last.ckpt")
+    options = parser.parse_args()
+    quieten()
+    try:
+        about = publish(options.run, options.checkpoint)
+    except (CheckpointError, DataError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+    name = Path(about["config"]).stem
+    print(
+        f"{runs.PRETRAINED / name}.ckpt: {about['bytes'] / 1e6:.2f} MB, validation error {about['val_error']:.2%} "
+        f"({about['val_error_full_precision']:.2%} before rounding)."
+    )
+    if "submission_sha256" in about:
+        print(f"submission.csv: sha256 {about['submission_sha256']}, smallest margin {about['smallest_margin']}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""An ensemble: the mean of its members, rebuilt from their checkpoints alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+
+from lit_a1.callbacks import EnsembleRecord
+from lit_a1.data.errors import DataError
+from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.resample import resize
+from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble
+from lit_a1.models.ensemble import load_member, member_files
+from lit_a1.runs import CheckpointError
+
+SMALL: dict[str, Any] = {"widths": (4, 8), "blocks": (1,), "views": "flip"}
+OTHER: dict[str, Any] = {
+    "widths": (6, 8, 8), "blocks": (1, 2), "norm": "group", "stem_stride": 1, "average_decay": 0, "views": "shift",
+    "channels_last": False, "compile_net": True,
+}  # fmt: skip
+QUIET: dict[str, Any] = {
+    "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "accelerator": "cpu",
+}  # fmt: skip
+Save = Callable[..., Path]
+
+
+class Pictures(PictureDataModule):
+    """A few random pictures of 16 pixels."""
+
+    classes = ("Cat", "Dog")
+
+    def __init__(self, size: int = 16, first: int = 0, count: int = 20) -> None:
+        super().__init__(size=size, eval_batch_size=8)
+        generator = torch.Generator().manual_seed(1)
+        pictures = torch.randint(0, 256, (40, 16, 16, 3), generator=generator, dtype=torch.uint8).numpy()
+        labels = (torch.arange(40) % 2).numpy()
+        for part in ("val", "test", "predict"):
+            self.sets[part] = PictureSet(pictures, labels, torch.arange(first, first + count).numpy())
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Writes the checkpoint of an untrained network whose last layer says something; returns its path."""
+
+    def write(model: Classifier, name: str = "a/checkpoints/best.ckpt", **state: Any) -> Path:
+        nets = [model.net, *([] if model.average is None else [model.average.net])]
+        with torch.no_grad():
+            for scale, net in enumerate(nets, 1):  # the averaged weights differ from the others
+                for parameter in net.parameters():
+                    parameter += 0.3 * scale * torch.randn(parameter.shape)
+                linear = net.eval()[1].linear  # both classes as often
+                linear.bias -= net(torch.rand(50, model.channels, 16, 16)).mean(0)
+        checkpoint: dict[str, Any] = {
+            "state_dict": model.state_dict(),
+            "hyper_parameters": dict(model.hparams),
+            "epoch": 2,
+            "global_step": 12,
+            "pytorch-lightning_version": L.__version__,
+            "Pictures": {"size": 16, "classes": ["Cat", "Dog"], "validation": Pictures()._validation()} | state,
+        }
+        model.on_save_checkpoint(checkpoint)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def pictures() -> Tensor:
+    return torch.rand(5, 3, 16, 16).contiguous(memory_format=torch.channels_last)  # as data modules hand them over
+
+
+def probabilities(model: Classifier, pictures: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return model.eval()(pictures).exp()
+
+
+def test_one_member_says_exactly_what_it_says_alone(save: Save, pictures: Tensor) -> None:
+    for number, settings in enumerate((SMALL, OTHER)):
+        alone = CatsDogsCNN(**settings | {"compile_net": False})
+        ensemble = Ensemble(members=[str(save(alone, f"{number}.ckpt"))])
+        with torch.inference_mode():
+            assert torch.equal(ensemble(pictures), alone.eval()(pictures))
+        assert not ensemble.training
+
+
+def test_the_mean_is_that_of_probabilities(save: Save, pictures: Tensor) -> None:
+    """Of networks of two architectures, each with its own views and at its own size."""
+    first, second = CatsDogsCNN(**SMALL), CatsDogsCNN(**OTHER | {"compile_net": False})
+    paths = [str(save(first, "a.ckpt")), str(save(second, "b.ckpt", size=12))]
+    by_hand = (probabilities(first, pictures) + probabilities(second, resize(pictures, 12))) / 2
+    found = probabilities(Ensemble(members=paths), pictures)
+    torch.testing.assert_close(found, by_hand)
+    logits = torch.stack([first(pictures), second(resize(pictures, 12))]).mean(0)
+    assert not torch.allclose(found, logits.softmax(1), atol=1e-3)  # what averaging logits would give
+    assert not torch.allclose(
+        found, (probabilities(first, pictures) + probabilities(second, pictures)) / 2, atol=1e-4
+    )  # and one size for all
+
+
+def test_a_member_of_one_channel(save: Save) -> None:
+    digits = MNISTCNN(widths=(4, 6), blocks=(1,))
+    path = str(save(digits, size=28, classes=[str(digit) for digit in range(10)]))
+    pictures = torch.rand(3, 1, 28, 28)
+    torch.testing.assert_close(probabilities(Ensemble(members=[path]), pictures), probabilities(digits, pictures))
+
+
+def test_folders_mean_their_best_checkpoints(save: Save, tmp_path: Path) -> None:
+    paths = [save(CatsDogsCNN(**SMALL), f"runs/version_{n}/checkpoints/best.ckpt") for n in (10, 2)]
+    save(CatsDogsCNN(**SMALL), "runs/version_2/checkpoints/last.ckpt")
+    assert member_files(str(tmp_path / "runs")) == paths[::-1]
+    assert member_files(str(tmp_path / "runs" / "version_10")) == paths[:1]
+    assert member_files(str(paths[0])) == paths[:1]
+    assert len(Ensemble(members=[str(tmp_path / "runs"), str(save(CatsDogsCNN(**SMALL), "b.ckpt"))]).members) == 3
+
+
+def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None:
+    cats = str(save(CatsDogsCNN(**SMALL), "cats.ckpt"))
+    with pytest.raises(ValueError, match="at least one checkpoint; got none"):
+        Ensemble(members=[])
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint nowhere.ckpt\. A member is a checkpoint, or"):
+        Ensemble(members=[cats, "nowhere.ckpt"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"no best.ckpt in .*empty or in a run below"):
+        Ensemble(members=[str(tmp_path / "empty")])
+    with pytest.raises(CheckpointError, match="named twice"):
+        Ensemble(members=[cats, str(tmp_path / "empty" / ".." / "cats.ckpt")])
+    dogs = str(save(CatsDogsCNN(**SMALL), "dogs.ckpt", classes=["Dog", "Cat"]))
+    with pytest.raises(CheckpointError, match=r"dogs.ckpt knows Dog and Cat; .*cats.ckpt knows Cat and Dog"):
+        Ensemble(members=[cats, dogs])
+    (tmp_path / "torn.ckpt").write_bytes(Path(cats).read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"torn.ckpt can't be read as a checkpoint"):
+        Ensemble(members=[cats, str(tmp_path / "torn.ckpt")])
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; an ensemble takes those of .*CatsDogsCNN"),
+        ({"Pictures": None}, "does not say what pictures it was trained on"),
+        ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
+        ({"hyper_parameters": SMALL | {"widths": (4, 6)}}, "with other hyper-parameters"),
+    ],
+)
+def test_checkpoints_that_cannot_be_rebuilt_are_refused(changed: dict[str, Any], words: str, save: Save) -> None:
+    path = save(CatsDogsCNN(**SMALL))
+    torch.save(torch.load(path, weights_only=True) | changed, path)
+    with pytest.raises(CheckpointError, match=words):
+        load_member(path)
+
+
+# with a trainer
+
+
+def test_validate_measures_the_mean_and_each_member(
+    save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [CatsDogsCNN(**SMALL), CatsDogsCNN(**SMALL)]
+    paths = [save(model, f"{n}/checkpoints/best.ckpt") for n, model in enumerate(models)]
+    record = {"epochs": [{}] * 7, "seconds": 4.5, "peak_memory_gb": 1000.0, "settings": {"seed": 3}}
+    (tmp_path / "1" / "record.json").write_text(json.dumps(record))
+    ensemble, data = Ensemble(members=list(map(str, paths))), Pictures()
+    data.sets["train"], data.measure_train = Pictures(first=20).sets["val"], True  # no part of a member's figures
+    callback = EnsembleRecord({"model.members": "two"}, tmp_path / "runs")
+    L.Trainer(**QUIET, callbacks=[callback]).validate(ensemble, data, verbose=False)
+
+    batch = data.sets["val"].__getitems__(range(20))
+    each = [probabilities(model, batch.pictures / 255) for model in models]
+    errors = [(p.argmax(1) != batch.targets).float().mean().item() for p in [*each, sum(each) / 2]]
+    found = json.loads((tmp_path / "runs/version_0/record.json").read_text())
+    assert [member["val/error"] for member in found["members"]] == pytest.approx(errors[:2])
+    assert len(set(errors)) > 1
+    loss = -(sum(each) / 2)[range(20), batch.targets].log().mean()
+    assert found["best"] == found["last"] == found["epochs"][0]
+    assert found["last"].keys() == {
+        "epoch",
+        "step",
+        *(f"{s}/{n}" for s in ("val", "train_eval") for n in ("loss", "error")),
+    }
+    assert (found["last"]["epoch"], found["last"]["step"]) == (3 + 7 - 1, 24)
+    assert found["last"]["val/loss"] == pytest.approx(float(loss))
+    assert found["last"]["val/error"] == pytest.approx(errors[2])
+    assert [member["seed"] for member in found["members"]] == found["seed"] == [None, 3]
+    assert {member["model_class"] for member in found["members"]} == {"CatsDogsCNN"}
+    assert found["parameters"] == 2 * sum(parameter.numel() for parameter in models[0].net.parameters())
+    assert (found["seconds"], found["peak_memory_gb"], found["pictures"]["val"]) == (4.5, 1000.0, 20)
+    said = capsys.readouterr().out
+    assert f"Not counted in seconds, as no record.json is beside it: {paths[0]}." in said
+    for name, error in zip([*map(str, paths), "mean of 2 members"], errors, strict=True):
+        assert any(line.startswith(name) and f"val/error {error:.4f}" in line for line in said.splitlines()), name
+
+
+def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
+    trainer = L.Trainer(**QUIET)
+    path = save(CatsDogsCNN(**SMALL))
+    ensemble = Ensemble(members=[str(path), str(save(CatsDogsCNN(**SMALL), "b.ckpt", size=12))])
+    with pytest.raises(DataError, match=r"best.ckpt: The checkpoint was trained with another split"):
+        trainer.validate(ensemble, Pictures(first=1), verbose=False)
+    data = Pictures()
+    data.classes = ("Hen", "Fox")
+    for measure in (trainer.validate, trainer.test):
+        with pytest.raises(DataError, match="knows Cat and Dog; the data are Hen and Fox"):
+            measure(ensemble, data, verbose=False)
+    data = Pictures(size=12)
+    with pytest.raises(DataError, match=r"best.ckpt was trained on pictures of 16 .*must be 16, .*got 12"):
+        trainer.validate(ensemble, data, verbose=False)
+    ensemble = Ensemble(members=[str(save(CatsDogsCNN(**SMALL), "b.ckpt", size=12))])
+    trainer.validate(ensemble, data, verbose=False)  # all at one size: the data module may do it
+
+
+def test_predict_takes_the_classes_of_the_members(save: Save) -> None:
+    model = CatsDogsCNN(**SMALL)
+    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), Pictures()
+    del data.sets["val"], data.sets["test"]
+    predictions = L.Trainer(**QUIET).predict(ensemble, data)
+    assert data.classes == ("Hen", "Fox")
+    expected = probabilities(model, data.sets["predict"].__getitems__(range(20)).pictures / 255)
+    torch.testing.assert_close(torch.cat([batch.probabilities for batch in predictions]), expected)
+
+
+def test_an_ensemble_is_not_trained(save: Save) -> None:
+    ensemble = Ensemble(members=[str(save(CatsDogsCNN(**SMALL)))])
+    with pytest.raises(MisconfigurationException, match="is not trained"):
+        L.Trainer(**QUIET, max_epochs=1).fit(ensemble, Pictures())
+    assert not any(parameter.requires_grad for parameter in ensemble.parameters())

@@ -1,0 +1,85 @@
+"""The weights in lit_a1/pretrained/ are what their notes say."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lit_a1.checkpoints import check_fits, read
+from lit_a1.cli import main
+from lit_a1.models import Classifier
+from lit_a1.runs import PRETRAINED, resolve
+from lit_a1.settings import build
+from lit_a1.training import TrainingCLI, parse
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LIMIT = 12_000_000  # bytes
+NONE_YET = pytest.param("", marks=pytest.mark.skip(reason="no weights are published yet"))
+NAMES = sorted(path.stem for path in PRETRAINED.glob("*.json"))
+every_note = pytest.mark.parametrize("name", NAMES or [NONE_YET])
+
+
+def note(name: str) -> dict[str, Any]:
+    return json.loads((PRETRAINED / f"{name}.json").read_text())
+
+
+def config_of(name: str) -> str:
+    return str(REPOSITORY / "configs" / f"{name}.yaml")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the photos are decoded to, once for all weights."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_the_folder_is_small_and_holds_pairs() -> None:
+    files = list(PRETRAINED.iterdir())
+    assert sum(path.stat().st_size for path in files) <= LIMIT
+    pairs = {f"{name}{suffix}" for name in NAMES for suffix in (".ckpt", ".json")}
+    assert {path.name for path in files} == {"README.md"} | pairs
+
+
+@every_note
+def test_a_file_is_the_one_that_was_published_and_fits_its_config(name: str) -> None:
+    about, path = note(name), PRETRAINED / f"{name}.ckpt"
+    content = path.read_bytes()
+    assert (hashlib.sha256(content).hexdigest(), len(content)) == (about["sha256"], about["bytes"])
+    assert resolve("pretrained", Path("lightning_logs", name)) == path
+    assert about["config"] == f"configs/{name}.yaml"
+    assert about["commit"]
+    assert not about["commit"].endswith("+")
+    command = parse(["fit", "--config", config_of(name)])
+    assert command.trainer.logger.init_args.name == name
+    model, checkpoint = build(Classifier, command.model), read(path)
+    check_fits(checkpoint, model, path)
+    model.load_state_dict(checkpoint["state_dict"])
+    assert isinstance(model.net, torch.nn.Module)
+    assert sum(parameter.numel() for parameter in model.net.parameters()) == about["parameters"]
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in model.state_dict().values())
+
+
+@every_note
+def test_the_readme_names_the_submission(name: str) -> None:
+    if digest := note(name).get("submission_sha256"):
+        assert digest in (REPOSITORY / "README.md").read_text()
+
+
+@every_note
+def test_the_weights_repeat_their_figures_and_their_submission(
+    name: str, request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = note(name)
+    data = request.getfixturevalue("real_mnist" if name.startswith("mnist") else "real_data")
+    monkeypatch.setenv("LIT_A1_DATA", str(data))
+    monkeypatch.setenv("LIT_A1_CACHE", str(cache))
+    options = ["--config", config_of(name), "--ckpt_path", "pretrained", "--trainer.accelerator", "cpu"]
+    cli = TrainingCLI(["validate", *options])
+    assert len(cli.datamodule.sets["val"]) == about["val_pictures"]
+    assert float(cli.trainer.callback_metrics["val/error"]) == pytest.approx(about["val_error"], abs=1e-6)
+    if "submission_sha256" in about:
+        main(["predict", *options])
+        assert hashlib.sha256(Path("submission.csv").read_bytes()).hexdigest() == about["submission_sha256"]

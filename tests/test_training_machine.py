@@ -1,0 +1,56 @@
+"""What a recipe asks for and a machine cannot do, or does slowly."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lit_a1 import training
+from lit_a1.cli import main
+
+CONFIG = str(Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml")
+TINY = [
+    "--config", CONFIG, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1",
+    "--trainer.limit_train_batches", "3", "--model.widths", "[8,16]", "--model.blocks", "[1]",
+    "--data.batch_size", "8", "--data.n_valid", "16", "--data.size_schedule", "null", "--data.size", "16",
+    "--trainer.precision", "bf16-mixed",
+]  # fmt: skip
+
+
+def settings() -> dict[str, object]:
+    run = max(Path("lightning_logs/catsdogs").iterdir())
+    return json.loads((run / "record.json").read_text())["settings"]
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_half_precision_needs_a_processor_that_computes_it(
+    able: bool, course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course_photos()
+    monkeypatch.setattr(training, "computes_bfloat16", lambda: able)
+    main(["fit", *TINY, "--model.compile_net", "false"])
+    assert settings()["trainer.precision"] == ("bf16-mixed" if able else "32-true")
+    assert ("no bfloat16 arithmetic: trainer.precision is 32-true" in capsys.readouterr().err) != able
+
+
+def test_compiling_needs_a_compiler(
+    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course_photos()
+    monkeypatch.setattr(training, "has_cpp_compiler", lambda: False)
+    main(["fit", *TINY, "--model.compile_net", "true"])
+    assert settings()["model.compile_net"] is False
+    assert "There is no C++ compiler (g++ or clang++): model.compile_net is false" in capsys.readouterr().err
+    main(["validate", *TINY, "--model.compile_net", "true"])  # only training is compiled
+    assert "compiler" not in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")  # torch's own tracing
+@pytest.mark.skipif(not training.has_cpp_compiler(), reason="there is no C++ compiler to compile the network with")
+def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_photos: Callable[..., Path]) -> None:
+    course_photos()
+    main(["fit", *TINY, "--model.compile_net", "true", "--data.size_schedule", "{0: 12, 1: 16}"])
+    recorded = settings()
+    assert recorded["model.compile_net"] is True
+    main(["validate", *TINY, "--model.compile_net", "true"])
