@@ -37,7 +37,10 @@ COLUMNS = (
     "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
 )  # fmt: skip
 # in README.md, each of these configs
-TABLES = {"catsdogs": ("catsdogs",), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}
+TABLES = {
+    "catsdogs": ("catsdogs", "catsdogs_best", "catsdogs_ensemble"),
+    "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
+}
 
 
 def shipped(config: str) -> dict:
@@ -67,10 +70,11 @@ def row_of(run: Path) -> Row:
     names = ("torch",) if "model.class_path" in recipe else ("numpy",)
     packages = " ".join(f"{name} {record['versions'][name]}" for name in names)
     best, last = record["best"], record["last"]
+    seeds = record["seed"] if isinstance(record["seed"], list) else [record["seed"]]  # those of an ensemble's members
     values = (
         record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
-        record["seed"], len(record["epochs"]), record["parameters"], record["seconds"], record["peak_memory_gb"],
-        record["machine"], packages, record["commit"], record["pictures"]["val"],
+        " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
+        record["peak_memory_gb"], record["machine"], packages, record["commit"], record["pictures"]["val"],
         int(best["epoch"]) + 1, f"{best['val/error']:.4f}", f"{last['val/error']:.4f}" if "val/error" in last else "",
         test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from lit_a1.runs import CheckpointError
 from lit_a1.settings import build, kind_of_config
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(2)
     try:
         name, found = _architecture(arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, CheckpointError) as error:  # the last of an ensemble's members
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     console = Console(highlight=False)

@@ -79,8 +79,8 @@ class TrainingCLI(LightningCLI):
 
     # building
 
-    def _suit_machine(self) -> None:
-        """Turns off, and says so, what would make training slower on this machine instead of faster, or fail on it."""
+    def _suit(self) -> None:
+        """Turns off, and says so, what is slower or fails on this machine; has the last epoch measured in any case."""
         trainer, model = self.command.trainer, self.command.model.init_args
         if self.subcommand != "fit":
             if model.get("compile_net"):
@@ -93,10 +93,14 @@ class TrainingCLI(LightningCLI):
         if model.get("compile_net") and not has_cpp_compiler():
             log.info("There is no C++ compiler (g++ or clang++): model.compile_net is false instead of true.")
             model.compile_net = False
+        every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
+        if every is not None and every > 1 and epochs > 0 and epochs % every:
+            trainer.check_val_every_n_epoch = max(n for n in range(1, every) if epochs % n == 0)
+            log.info("Validation every %d epochs, so that the last is measured.", trainer.check_val_every_n_epoch)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
-        self._suit_machine()
+        self._suit()
         if str(self.command.model.class_path).endswith(".Ensemble"):
             self._check_ensemble()
         try:
@@ -230,6 +234,7 @@ def quieten() -> None:
         ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
         ".*in eval mode at the start of training.*",  # the averaged weights
         ".*is smaller than the logging interval.*",
+        ".*could not find the monitored key.*",  # epochs that are not validated
         ".*treespec, LeafSpec.*",  # Lightning's own use of torch
         ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
         ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder

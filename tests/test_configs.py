@@ -19,7 +19,7 @@ QUICK = {
 }
 MEMBER = [
     "fit", "--config", str(REPOSITORY / "configs" / "catsdogs.yaml"), "--trainer.accelerator", "cpu",
-    "--trainer.max_epochs", "1", "--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.size_schedule", "null",
+    "--trainer.max_epochs", "1", "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.compile_net", "false",
 ]  # fmt: skip
 
 

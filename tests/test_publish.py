@@ -43,10 +43,16 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "pretrained").mkdir()
     (tmp_path / "configs").mkdir()
     settings = yaml.safe_load((REPOSITORY / "configs" / "catsdogs.yaml").read_text())
-    settings["trainer"] |= {"accelerator": "cpu", "max_epochs": 2}
+    settings["trainer"] |= {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true"}
+    settings["trainer"] |= {"check_val_every_n_epoch": 1}
     settings["trainer"]["logger"]["init_args"]["name"] = "tiny"
-    settings["model"]["init_args"] |= {"widths": [16, 64], "blocks": [1], "lr": 0.001}
-    settings["data"]["init_args"] |= {"batch_size": 8, "n_valid": 16, "size_schedule": {0: 16, 1: 32}}
+    settings["model"]["init_args"] |= {"widths": [16, 64], "blocks": [1], "lr": 0.001, "compile_net": False}
+    settings["data"]["init_args"] |= {
+        "batch_size": 8,
+        "n_valid": 16,
+        "size_schedule": {0: 16, 1: 32},
+        "eval_scale": 1.0,
+    }
     config_of(tmp_path).write_text(yaml.safe_dump(settings))
     return module
 

@@ -25,7 +25,8 @@ CONFIG = str(REPOSITORY / "configs" / "catsdogs.yaml")
 SMALL = [
     "--config", CONFIG, "--trainer.accelerator", "cpu", "--model.widths", "[8,16]", "--model.blocks", "[1]",
     "--data.batch_size", "8", "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}",
-    "--trainer.log_every_n_steps", "1", "--trainer.precision", "32-true", "--model.compile_net", "false",
+    "--trainer.log_every_n_steps", "1", "--data.eval_scale", "1.0",
+    "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
 ]  # fmt: skip
 Photos = Callable[..., Path]
 Refusal = Callable[..., str]

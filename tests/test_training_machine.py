@@ -14,7 +14,7 @@ TINY = [
     "--config", CONFIG, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1",
     "--trainer.limit_train_batches", "3", "--model.widths", "[8,16]", "--model.blocks", "[1]",
     "--data.batch_size", "8", "--data.n_valid", "16", "--data.size_schedule", "null", "--data.size", "16",
-    "--trainer.precision", "bf16-mixed",
+    "--data.eval_scale", "1.0", "--trainer.precision", "bf16-mixed",
 ]  # fmt: skip
 
 
@@ -54,3 +54,15 @@ def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_pho
     recorded = settings()
     assert recorded["model.compile_net"] is True
     main(["validate", *TINY, "--model.compile_net", "true"])
+
+
+@pytest.mark.parametrize(("epochs", "every", "measured"), [(4, 3, [1, 3]), (3, 5, [2]), (4, 2, [1, 3]), (2, 1, [0, 1])])
+def test_the_last_epoch_is_always_measured(
+    epochs: int, every: int, measured: list[int], course_photos: Callable[..., Path]
+) -> None:
+    course_photos()
+    length = ["--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(every)]
+    main(["fit", *TINY, "--model.compile_net", "false", *length])
+    record = json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
+    assert [row["epoch"] for row in record["epochs"] if "val/error" in row] == measured
+    assert "val/error" in record["last"]

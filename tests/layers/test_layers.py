@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm as parametrize
+from torchvision.ops import SqueezeExcitation
 
 from lit_a1 import layers
 
@@ -18,6 +19,23 @@ class ChannelsLastLayerNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class TorchvisionSqueezeExcite(nn.Module):
+    """The reference for `SqueezeExcite`: torchvision's, whose 1x1 convolutions take the weights of linear layers."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+        self.block = (SqueezeExcitation(channels, hidden),)  # no submodule: its own weights are not used
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = {
+            f"{theirs}.{name}": value[..., None, None] if name == "weight" else value
+            for theirs, ours in (("fc1", self.squeeze), ("fc2", self.excite))
+            for name, value in ours.named_parameters()
+        }
+        return torch.func.functional_call(self.block[0], weights, (x,))
 
 
 @dataclass
@@ -154,6 +172,15 @@ CASES = [
         7 * 3 + 3 + 3,
         "WeightNormLinear(7, 3, bias=True)",
         out_shape=(4, 3),
+    ),
+    Case(
+        "squeeze-excite",
+        lambda: layers.SqueezeExcite(6, reduction=2),
+        lambda: TorchvisionSqueezeExcite(6, 8),
+        MAPS,
+        6 * 8 + 8 + 8 * 6 + 6,
+        "SqueezeExcite(\n  (squeeze): Linear(in_features=6, out_features=8, bias=True)\n"
+        "  (excite): Linear(in_features=8, out_features=6, bias=True)\n)",
     ),
     Case(
         "dropout",
@@ -304,7 +331,7 @@ def test_evaluation_is_deterministic(case: Case) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("half_parameters", [True, False])
 def test_half_precision_is_close_to_float32(case: Case, dtype: torch.dtype, half_parameters: bool) -> None:
-    if "weight" in case.name and not half_parameters:
+    if ("weight" in case.name or case.name == "squeeze-excite") and not half_parameters:
         pytest.skip("convolutions and linear layers take one dtype")
     layer = build(case).to(dtype).float()  # parameters that both dtypes can represent
     x = torch.randn(case.shape).to(dtype)
@@ -389,6 +416,7 @@ FOUR = r"Expected an input of shape \(N, (6|C), H, W\), but it has shape \(4, 6,
         (lambda: layers.ChannelDropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
         (lambda: layers.StochasticDepth(float("nan")), r"p must lie in \[0, 1\], but is nan"),
         (lambda: layers.StochasticDepth(0.5, mode="column"), "mode must be 'row' or 'batch', but is 'column'"),
+        (lambda: layers.SqueezeExcite(8, 0), "channels and reduction must be positive, but are 8 and 0"),
         (lambda: layers.CrossEntropy(label_smoothing=1.5), r"label_smoothing must lie in \[0, 1\], but is 1.5"),
         (lambda: layers.CrossEntropy(reduction="max"), "reduction must be one of mean, sum, none, but is 'max'"),
     ],
@@ -415,6 +443,11 @@ def test_bad_inputs(layer: nn.Module) -> None:
     if not isinstance(layer, layers.ChannelDropout):
         with pytest.raises(ValueError, match=r"shape \(N, 6, H, W\), but it has shape \(4, 5, 5, 5\)"):
             layer(torch.randn(4, 5, 5, 5))
+
+
+def test_squeeze_and_excitation_narrows_to_a_share_of_the_channels_but_not_below_8() -> None:
+    assert layers.SqueezeExcite(256, 16).squeeze.out_features == 16
+    assert layers.SqueezeExcite(64, 16).squeeze.out_features == 8
 
 
 def test_bad_inputs_of_layer_norm() -> None:

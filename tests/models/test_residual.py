@@ -1,12 +1,13 @@
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from lit_a1.layers import NORMS
+from lit_a1.layers import NORMS, SqueezeExcite
 from lit_a1.models import CatsDogsCNN
-from lit_a1.models.residual import NormedConvolution, ResidualBlock, ResidualNet
+from lit_a1.models.residual import Activation, NormedConvolution, ResidualBlock, ResidualNet
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -27,6 +28,27 @@ def test_a_block_starts_as_its_shortcut(norm: str) -> None:
     block = ResidualBlock(8, 8, 1, norm, drop=0.0)
     x = torch.rand(2, 8, 6, 6)
     torch.testing.assert_close(block(x), x)
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+@pytest.mark.parametrize("squeeze_excite", [0, 4])
+def test_activations_and_gates_are_where_they_are_asked_for(activation: Activation, squeeze_excite: int) -> None:
+    net = ResidualNet((8, 16), (2,), activation=activation, squeeze_excite=squeeze_excite)
+    kinds = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+    found = [type(module) for module in net.modules() if isinstance(module, tuple(kinds.values()))]
+    assert found == [kinds[activation]] * 5  # after the stem; within each block and after it
+    gates = [module for module in net.modules() if isinstance(module, SqueezeExcite)]
+    assert len(gates) == (2 if squeeze_excite else 0)
+    for block in net.stages[0]:  # the gate weights the branch and not the shortcut: it comes after the last norm
+        assert isinstance(block.residual[-1], SqueezeExcite if squeeze_excite else NormedConvolution)
+    nn.init.normal_(net.linear.weight)
+    net(torch.rand(4, 3, 16, 16)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_an_activation_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"):
+        ResidualNet((8, 16), (1,), activation="sin")
 
 
 @pytest.mark.parametrize(("stride", "side"), [(1, 28), (2, 14)])
