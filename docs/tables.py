@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -51,13 +52,31 @@ def shipped(config: str) -> dict:
     return recipe_of(parser.parse(["fit", *arguments]))
 
 
+@cache
+def defaults(model: str, data: str) -> dict:
+    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named."""
+    command = ["fit", "--model", model, "--data", data] if model else ["fit"]
+    return recipe_of((training if model else mlp).parse(command))
+
+
+def own(settings: dict) -> dict:
+    """The settings that are not the code's defaults.
+
+    So an option that the code learns later, off by default, makes no other recipe of those that were measured without.
+    """
+    usual = defaults(settings.get("model.class_path", ""), settings.get("data.class_path", ""))
+    return {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
+
+
 def fingerprint(settings: dict) -> str:
     """A short hash of settings: rows of another one were measured before the YAML changed."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(own(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def changes(ours: dict, theirs: dict) -> str:
     """The settings in which a run differs from its YAML: `lr=0.1, norm=group`."""
+    usual = defaults(ours.get("model.class_path", ""), ours.get("data.class_path", ""))
+    ours, theirs = usual | ours, usual | theirs
     names = sorted(name for name in (ours.keys() | theirs.keys()) - {"seed"} if ours.get(name) != theirs.get(name))
     return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
 

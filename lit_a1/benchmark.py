@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import nn
 
 from lit_a1.benchmark_mnist import mnist
-from lit_a1.environment import keep_freed_memory, machine, versions
+from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory, machine, versions
 from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
@@ -47,24 +47,37 @@ def with_torch_norms(net: nn.Module) -> nn.Module:
     return net
 
 
-def training_step(pairs: int, batch: int, size: int, steps: int = 5) -> Timing:
-    """A training step of the Cats-vs-Dogs network: hand-written norm, loss and SGD against torch's."""
+def training_step(pairs: int, batch: int, size: int, compiled: bool = False, steps: int = 5) -> Timing:
+    """A training step of the Cats-vs-Dogs network: hand-written norm, loss and SGD against torch's.
+
+    Args:
+        pairs: of timings.
+        batch: pictures.
+        size: their height and width.
+        compiled: both networks by `torch.compile`, in half precision.
+        steps: of one timing.
+    """
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pictures = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(0, 2, (batch,), device=device)
-    model = CatsDogsCNN(**_recipe("model"))
+    model = CatsDogsCNN(**_recipe("model") | {"compile_net": False})
     our_net = model.net.to(device)
     their_net = with_torch_norms(our_net).to(device)
     our_sgd = model.configure_optimizers()
     groups = parameter_groups(their_net, model.weight_decay)
     their_sgd = torch.optim.SGD(groups, lr=model.lr, momentum=model.momentum, nesterov=model.nesterov, foreach=True)
+    if compiled:
+        for net in (our_net, their_net):
+            net.compile(dynamic=False)
 
     def run(net: nn.Module, sgd: torch.optim.Optimizer, loss_of: Callable[..., torch.Tensor]) -> Callable[[], None]:
         def some_steps() -> None:
             for _ in range(steps):
                 sgd.zero_grad()
-                loss_of(net(pictures), targets, label_smoothing=0.1).backward()
+                with torch.autocast(device, torch.bfloat16, enabled=compiled):
+                    loss = loss_of(net(pictures), targets, label_smoothing=0.1)
+                loss.backward()
                 sgd.step()
             if device == "cuda":
                 torch.cuda.synchronize()
@@ -72,15 +85,17 @@ def training_step(pairs: int, batch: int, size: int, steps: int = 5) -> Timing:
         return some_steps
 
     ours, theirs = run(our_net, our_sgd, cross_entropy), run(their_net, their_sgd, F.cross_entropy)
-    found = alternate(f"training step, {batch} pictures of {size}x{size}", ours, theirs, pairs, 1.15)
+    how = ", compiled, half precision" if compiled else ""
+    found = alternate(f"training step, {batch} pictures of {size}x{size}{how}", ours, theirs, pairs, 1.15)
     return found._replace(ours_s=found.ours_s / steps, theirs_s=found.theirs_s / steps)
 
 
 def step(pairs: int) -> list[Timing]:
-    """A training step at the sizes that `configs/catsdogs.yaml` goes through."""
+    """A training step of `configs/catsdogs.yaml`: as it is written; compiled and in half precision, as in `fit`."""
     keep_freed_memory()  # as `fit` does; once done it can't be undone, so that this benchmark comes last
     data = _recipe("data")
-    return [training_step(pairs, data["batch_size"], size) for size in data["size_schedule"].values()]
+    able = has_cpp_compiler() and (torch.cuda.is_available() or computes_bfloat16())
+    return [training_step(pairs, data["batch_size"], data["size"], way) for way in (False, True)[: 1 + able]]
 
 
 def mlp(pairs: int) -> list[Timing]:

@@ -171,6 +171,17 @@ class PictureDataModule(L.LightningDataModule):
         """Every picture to label, in order."""
         return self._loader("predict", batch_size=self.eval_batch_size)
 
+    def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
+        """Batches (N,C,H,W) of the same `count` training pictures each time, drawn once, as evaluation sees them.
+
+        Where there are fewer pictures, of all.
+        """
+        pictures = self.sets["train"]
+        index = np.random.default_rng(0).permutation(pictures.index)[:count]
+        for rows in np.array_split(index, -(-len(index) // self.eval_batch_size)):
+            batch = torch.from_numpy(pictures.pictures[rows]).to(device).permute(0, 3, 1, 2)
+            yield resize(to_float(batch), self._eval_size())
+
     # on the device
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

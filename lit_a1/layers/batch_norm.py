@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
@@ -132,6 +132,30 @@ class BatchNorm2d(nn.Module):
         """Name the arguments in the module's repr."""
         affine = self.weight is not None
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}, sync={self.sync}"
+
+
+@torch.no_grad()
+def take_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Takes the running statistics of every batch norm in `net` again, as plain means over `batches`.
+
+    Those that training leaves are of its own pictures, augmented, of its own size, and under weights that were still
+    changing; this is the "precise" batch norm of Wu and Johnson (2021, "Rethinking 'Batch' in BatchNorm",
+    arXiv:2105.07576). Weights, gradients and all else stay as they are; a net without batch norm is left alone.
+
+    Args:
+        net: any network, in evaluation mode.
+        batches: its inputs, such as pictures (N, C, H, W); each batch weighs the same.
+    """
+    norms = [module for module in net.modules() if isinstance(module, BatchNorm2d)]
+    if not norms:
+        return
+    before = [(norm.training, norm.momentum) for norm in norms]
+    for count, batch in enumerate(batches, start=1):
+        for norm in norms:
+            norm.training, norm.momentum = True, 1 / count
+        net.forward(batch)  # not `net(batch)`: compiling it for a few batches would not pay
+    for norm, (training, momentum) in zip(norms, before, strict=True):
+        norm.training, norm.momentum = training, momentum
 
 
 def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tensor], Tensor]]:

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from lit_a1.data.augment import shift
 from lit_a1.data.batch import Batch
-from lit_a1.layers import CrossEntropy, cross_entropy
+from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
 from lit_a1.optim import (
     OptimizerName,
     Schedule,
@@ -82,6 +82,8 @@ class Classifier(L.LightningModule):
         label_smoothing: in [0,1).
         clip_gradient: largest global gradient norm; 0 leaves gradients as they are.
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
+        precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
+            are taken from again before each validation of `fit`; 0 keeps those that training left.
         views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image) or
             `shift` (these two, and both shifted by two pixels in each direction: ten views).
         channels_last: memory format of the net and the pictures.
@@ -105,6 +107,7 @@ class Classifier(L.LightningModule):
         label_smoothing: float = 0.0,
         clip_gradient: float = 0.0,
         average_decay: float = 0.998,
+        precise_bn: int = 0,
         views: Views = "flip",
         channels_last: bool = True,
         compile_net: bool = False,
@@ -114,6 +117,8 @@ class Classifier(L.LightningModule):
             raise ValueError(f"warmup is a share of the steps, at least 0 and below 1; got {warmup}")
         if views not in get_args(Views):
             raise ValueError(f"views must be one of {', '.join(get_args(Views))}; got {views!r}")
+        if precise_bn < 0:
+            raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
         if clip_gradient < 0:
             raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
         self.automatic_optimization = False
@@ -127,7 +132,7 @@ class Classifier(L.LightningModule):
         self.weight_decay = weight_decay
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
         self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
-        self.views, self.channels_last = views, channels_last
+        self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict(
             {f"{stage}_{name}": MeanMetric() for stage in STAGES for name in ("loss", "error")}
@@ -227,6 +232,17 @@ class Classifier(L.LightningModule):
         return clip_gradient_norm_(parameters, self.clip_gradient) if self.clip_gradient else gradient_norm(parameters)
 
     # measuring
+
+    def on_validation_start(self) -> None:
+        """Takes batch norm's statistics again, where training leaves others than evaluation needs."""
+        if not self.precise_bn or self.trainer.state.fn != "fit":
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        pictures = data.training_sample(self.precise_bn, self.device)
+        if self.channels_last:
+            pictures = (batch.contiguous(memory_format=torch.channels_last) for batch in pictures)
+        with torch.autocast(self.device.type, enabled=False):
+            take_statistics(self.evaluated_net(), pictures)
 
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
         """Adds a batch to a stage's loss and error; returns the batch's error."""
