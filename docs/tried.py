@@ -28,8 +28,15 @@ from lit_a1.confidence import wilson
 from lit_a1.wording import counted, listed, percent, table
 
 NOT_DONE = (
-    "Larger pictures: Microsoft's archive holds the photos at full size, the course's are small.",
-    "Distillation: one network that is trained on the answers of an ensemble.",
+    "Larger pictures. The course's are 64 pixels a side; Microsoft's archive holds the same photos several times as "
+    "large, and others report their best figures at 168 to 224 pixels.",
+    "More computing: wider and deeper networks for hundreds of epochs, on a GPU.",
+    "Distillation: one network trained on the answers of an ensemble of its like.",
+    "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
+    "Optimisers that look at curvature (sharpness-aware minimisation, Shampoo, Muon).",
+    "Labels: a few training photos show neither a cat nor a dog, or both; only exact copies that contradict each other "
+    "are left out.",
+    "Crops around the animal, found by the network itself: many photos show a small animal in a large room.",
 )
 HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "error", "95 %", "points", "verdict")
 KINDS = {"better": "helped", "worse": "hurt"}  # of a verdict, in the summary; others are called as they are

@@ -95,8 +95,8 @@ class TrainingCLI(LightningCLI):
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
         if every is not None and every > 1 and epochs > 0 and epochs % every:
-            trainer.check_val_every_n_epoch = max(n for n in range(1, every) if epochs % n == 0)
-            log.info("Validation every %d epochs, so that the last is measured.", trainer.check_val_every_n_epoch)
+            trainer.check_val_every_n_epoch = every = max(n for n in range(1, every) if epochs % n == 0)
+            log.info("trainer.check_val_every_n_epoch is %d, so that the last epoch is measured.", every)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""

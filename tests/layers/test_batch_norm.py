@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
 
 import lit_a1
-from lit_a1.layers import BatchNorm2d, batch_norm
+from lit_a1.layers import BatchNorm2d, batch_norm, take_statistics
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -157,3 +159,30 @@ def test_sync_equals_one_process_on_the_joined_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(ranks[0][name] + ranks[1][name], norm.get_parameter(name).grad, **close)
     for rank in ranks:
         torch.testing.assert_close(rank["state"], dict(norm.state_dict()), **close)
+
+
+@pytest.mark.parametrize("sizes", [[6], [6, 6, 6], [6, 4, 2]])
+def test_statistics_are_taken_again_as_pytorch_does(sizes: list[int]) -> None:
+    ours, theirs = (
+        nn.Sequential(nn.Conv2d(3, 5, 3), kind(5), nn.ReLU(), nn.Conv2d(5, 4, 3, 2), kind(4)).eval()
+        for kind in (BatchNorm2d, nn.BatchNorm2d)
+    )
+    ours[1].momentum = 0.3
+    ours(torch.randn(8, 3, 9, 9) + 5)
+    theirs.load_state_dict(ours.state_dict())
+    weights = [parameter.clone() for parameter in ours.parameters()]
+    batches = [3 * torch.randn(size, 3, 9, 9) + 2 for size in sizes]
+    take_statistics(ours, batches)
+    update_bn(batches, theirs)
+    for name in ("running_mean", "running_var"):
+        for place in (1, 4):
+            actual, expected = getattr(ours[place], name), getattr(theirs[place], name)
+            torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+    assert [norm.momentum for norm in (ours[1], ours[4])] == [0.3, 0.1]
+    assert not any(module.training for module in ours.modules())
+    assert all(map(torch.equal, ours.parameters(), weights))
+    assert all(parameter.grad is None for parameter in ours.parameters())
+
+
+def test_a_net_without_batch_norm_asks_for_no_pictures() -> None:
+    take_statistics(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), (pytest.fail("asked") for _ in range(1)))

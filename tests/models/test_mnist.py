@@ -140,9 +140,9 @@ def test_a_run_goes_on_with_both_measurements() -> None:
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key.*")  # Lightning's, in the first epoch
 def test_epochs_without_validation_have_no_figures_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--data.batch_size", "10"]
-    small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.max_epochs", "3"]
+    small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.max_epochs", "4"]
     main(["fit", *small, "--trainer.check_val_every_n_epoch", "2"])
     epochs = json.loads(Path("lightning_logs/mnist/version_0/record.json").read_text())["epochs"]
-    assert [sum(tag.startswith(("val/", "train_eval/")) for tag in row) for row in epochs] == [0, 4, 0]
+    assert [sum(tag.startswith(("val/", "train_eval/")) for tag in row) for row in epochs] == [0, 4, 0, 4]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
-    assert ["val loss" in line for line in lines] == [False, True, False]
+    assert ["val loss" in line for line in lines] == [False, True, False, True]
