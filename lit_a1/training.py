@@ -23,7 +23,7 @@ from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_m
 from lit_a1.models import Classifier, Ensemble
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
-from lit_a1.runs import WEIGHTS_ALONE, CheckpointError, keep_figures, resolve, version_of
+from lit_a1.runs import WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
 from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
@@ -201,7 +201,14 @@ class TrainingCLI(LightningCLI):
         if self.trainer.is_global_zero:
             print(f"Checkpoint: {self.checkpoint}")
 
-    before_fit = before_validate = before_test = before_predict = _hand_over_checkpoint
+    before_validate = before_test = before_predict = _hand_over_checkpoint
+
+    def before_fit(self) -> None:
+        """Makes the folder of a new run: Lightning picks its number before, and two runs could pick the same one."""
+        self._hand_over_checkpoint()
+        logger = self.trainer.logger
+        if isinstance(logger, TensorBoardLogger) and logger._version is None and self.trainer.is_global_zero:
+            logger._version = int(new_version(Path(logger.root_dir)).name.removeprefix("version_"))
 
     def _keep_figures(self) -> None:
         """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from lit_a1 import training
 from lit_a1.cli import main
@@ -66,3 +67,18 @@ def test_the_last_epoch_is_always_measured(
     record = json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
     assert [row["epoch"] for row in record["epochs"] if "val/error" in row] == measured
     assert "val/error" in record["last"]
+
+
+def test_two_runs_that_start_at_once_have_folders_of_their_own(
+    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning takes the next number that it sees; here, as when both look at once, it sees none twice."""
+    course_photos()
+    monkeypatch.setattr(TensorBoardLogger, "_get_next_version", lambda self: 0)
+    for _ in range(2):
+        main(["fit", *TINY, "--model.compile_net", "false"])
+    runs = sorted(path.name for path in Path("lightning_logs/catsdogs").iterdir())
+    assert runs == ["version_0", "version_1"]
+    for run in runs:
+        written = {path.name.partition(".")[0] for path in Path("lightning_logs/catsdogs", run).iterdir()}
+        assert written == {"checkpoints", "config", "events", "hparams", "record"}, run
