@@ -3,6 +3,8 @@
 python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv,
                                                                # with the figures of its test, if there was one
 python docs/tables.py keep lightning_logs/mlp-inits/version_0  # what a study left is copied to docs/studies/
+python docs/tables.py keep lightning_logs/catsdogs/version_*   # the curves of one recipe's runs, a seed each, are drawn
+                                                               # to docs/studies/catsdogs/curves.png, with a CSV
 python docs/tables.py write                                    # README.md's tables and docs/tried.md are written anew
 """
 
@@ -24,9 +26,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 from tried import CONFIGS, Row, duration, page  # noqa: E402
 
 from lit_a1 import training  # noqa: E402
+from lit_a1.analysis.comparison_runs import Run  # noqa: E402
+from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp import commands as mlp  # noqa: E402
-from lit_a1.runs import RECORD_FILE  # noqa: E402
+from lit_a1.mlp.setup import UsageError  # noqa: E402
+from lit_a1.runs import near  # noqa: E402
 from lit_a1.settings import kind_of_config, recipe_of  # noqa: E402
 
 RUNS = ROOT / "docs" / "runs.csv"
@@ -83,7 +88,7 @@ def changes(ours: dict, theirs: dict) -> str:
 
 def row_of(run: Path) -> Row:
     """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
-    record = json.loads((run / RECORD_FILE).read_text())
+    record = read(run).record
     recipe = shipped(run.parent.name)
     test = json.loads((run / "test.json").read_text()) if (run / "test.json").exists() else {}
     names = ("torch",) if "model.class_path" in recipe else ("numpy",)
@@ -193,15 +198,34 @@ def add(runs: list[Path]) -> Iterator[str]:
 
 
 def keep(studies: list[Path]) -> Iterator[str]:
-    """Copies what studies left, in the place of earlier ones; yields what it did."""
-    for study in studies:
-        kept = STUDIES / study.parent.name
+    """Copies what studies left, in the place of earlier ones, and draws the curves of trainings; yields what it did.
+
+    Raises:
+        UsageError: a folder has no record, or runs of one name can't be drawn together.
+    """
+    trainings: dict[str, list[Run]] = defaultdict(list)
+    for run in [read(study) for study in studies]:
+        name = run.folder.parent.name
+        if is_training(run):
+            trainings[name].append(run)
+            continue
+        kept = STUDIES / name
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
-        for path in sorted(study.iterdir()):
+        for path in sorted(run.folder.iterdir()):
             if path.suffix in (".csv", ".json", ".md", ".png"):
                 shutil.copy(path, kept)
-        yield f"{study} -> {kept.relative_to(ROOT)}"
+        yield f"{near(run.folder)} -> {near(kept)}"
+    for name, runs in trainings.items():
+        for run in runs[1:]:
+            if other := changes(run.record["settings"], runs[0].record["settings"]):
+                raise UsageError(
+                    f"{run.folder} was trained with other settings than {runs[0].folder} ({other}): give runs of one "
+                    "recipe, which differ in their seeds."
+                )
+        keep_curves(STUDIES / name, runs)
+        folders = ", ".join(str(near(run.folder)) for run in runs)
+        yield f"{folders} -> curves in {near(STUDIES / name)}"
 
 
 def main() -> None:
@@ -209,12 +233,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("add", help="add runs to docs/runs.csv").add_argument("runs", nargs="+", type=Path)
-    commands.add_parser("keep", help="copy studies to docs/studies").add_argument("runs", nargs="+", type=Path)
+    commands.add_parser("keep", help="copy studies, or draw runs' curves, to docs/studies").add_argument(
+        "runs", nargs="+", type=Path
+    )
     commands.add_parser("write", help="write the tables in README.md, and docs/tried.md")
     options = parser.parse_args()
     if options.command in ("add", "keep"):
-        for line in (add if options.command == "add" else keep)(options.runs):
-            print(line)
+        try:
+            for line in (add if options.command == "add" else keep)(options.runs):
+                print(line)
+        except UsageError as error:
+            raise SystemExit(f"error: {error}") from error
     else:
         README.write_text(readme())
         TRIED.write_text(tried())

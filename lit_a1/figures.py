@@ -1,18 +1,24 @@
 """The look of all figures: legible in print, colours that the colour-blind tell apart, no display needed."""
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
 
 from lit_a1.data.files import replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito (2008)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINE = 140  # characters of a headline
 STYLE: Any = {
     "font.size": 10,
     "axes.grid": True,
@@ -43,3 +49,45 @@ def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: A
         yield drawing, drawing.subplots(**subplots)
         with replacing(path) as unfinished:
             drawing.savefig(unfinished, format="png", dpi=200)
+
+
+class Line(NamedTuple):
+    """A line over runs that differ in their seeds."""
+
+    label: str
+    look: int
+    """Which colour and marker it has."""
+    x: Sequence[float]
+    values: NDArray[np.float64]
+    """(runs, points)."""
+
+    def draw(self, axes: Axes, **look: Any) -> None:
+        """The mean over runs, in a band from the smallest to the largest.
+
+        Args:
+            axes: to draw in.
+            look: as of `Axes.plot`, in place of the usual.
+        """
+        colour = COLOURS[self.look % len(COLOURS)]
+        usual = {"color": colour, "marker": MARKERS[self.look % len(MARKERS)], "markerfacecolor": "white"}
+        axes.plot(self.x, self.values.mean(axis=0), label=self.label, **usual | look)
+        axes.fill_between(self.x, self.values.min(axis=0), self.values.max(axis=0), color=colour, alpha=0.2, lw=0)
+
+
+def visible(error: float, pictures: int) -> float:
+    """An error as a logarithmic axis can show it: none at all counts as half a picture."""
+    return max(error, 0.5 / pictures)
+
+
+def percent_axis(axes: Axes) -> None:
+    """A logarithmic axis in percent, with a handful of round numbers on it."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def headline(drawing: Figure, text: str) -> None:
+    """Writes what a figure shows above its panels, long lines broken."""
+    drawing.suptitle("\n".join(textwrap.fill(line, LINE) for line in text.splitlines()), fontsize=9)

@@ -58,16 +58,16 @@ def test_links_lead_somewhere() -> None:
             assert target.startswith("http") or (folder / target).exists(), target
 
 
-def run(folder: Path, tables: ModuleType, **changed: object) -> Path:
+def run(folder: Path, tables: ModuleType, version: int = 0, seed: int = 1, **changed: object) -> Path:
     """A record as `fit` leaves it."""
-    row = {"epoch": 3, "val/error": 0.05}
+    row = {"epoch": 3, "step": 40, "val/error": 0.05}
     record = {
-        "finished": "2026-01-01 00:00", "seed": 1, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
+        "finished": "2026-01-01 00:00", "seed": seed, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
         "machine": "m", "versions": {"torch": "2"}, "commit": "c", "pictures": {"train": 1, "val": 2000},
         "epochs": [row, row], "best": row, "last": row | {"val/error": 0.06},
-        "settings": tables.shipped("catsdogs") | {"seed": 1} | changed,
+        "settings": tables.shipped("catsdogs") | {"seed": seed} | changed,
     }  # fmt: skip
-    path = folder / "catsdogs" / "version_0"
+    path = folder / "catsdogs" / f"version_{version}"
     path.mkdir(parents=True, exist_ok=True)
     (path / "record.json").write_text(json.dumps(record))
     return path
@@ -100,20 +100,73 @@ def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: Mo
     assert "test" not in tables.results_table([old], ["catsdogs"])
 
 
-def test_a_study_is_kept_without_its_event_files(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+@pytest.fixture
+def studies(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "STUDIES", tmp_path / "studies")
+    return tmp_path / "studies"
+
+
+def test_a_study_is_kept_without_its_event_files(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
     study = tmp_path / "mlp-inits" / "version_3"
     (study / "zero").mkdir(parents=True)
     for name in ("losses.csv", "losses.png", "comparison.md", "record.json", "events.out.tfevents.1"):
-        (study / name).write_text(name)
-    (tmp_path / "studies" / "mlp-inits").mkdir(parents=True)
-    (tmp_path / "studies" / "mlp-inits" / "of_an_earlier_one.md").write_text("")
+        (study / name).write_text("{}")
+    (studies / "mlp-inits").mkdir(parents=True)
+    (studies / "mlp-inits" / "of_an_earlier_one.md").write_text("")
     assert len(list(tables.keep([study]))) == 1
-    kept = {path.name for path in (tmp_path / "studies" / "mlp-inits").iterdir()}
+    kept = {path.name for path in (studies / "mlp-inits").iterdir()}
     assert kept == {"losses.csv", "losses.png", "comparison.md", "record.json"}
+
+
+def test_of_trainings_the_curves_are_kept_and_nothing_is_copied(
+    tables: ModuleType, tmp_path: Path, studies: Path
+) -> None:
+    paths = [run(tmp_path, tables, seed, seed) for seed in (0, 1)]
+    (paths[0] / "photos.png").write_text("")
+    study = tmp_path / "mlp-inits" / "version_0"
+    study.mkdir(parents=True)
+    (study / "record.json").write_text("{}")
+    said = list(tables.keep([paths[0], study, paths[1]]))
+    assert [line.partition(" -> ")[2] for line in said] == [
+        str(studies / "mlp-inits"),
+        f"curves in {studies / 'catsdogs'}",
+    ]
+    assert {path.name for path in (studies / "catsdogs").iterdir()} == {"curves.csv", "curves.png"}
+    with (studies / "catsdogs" / "curves.csv").open(newline="") as file:
+        assert [(row["run"], row["seed"]) for row in csv.DictReader(file)] == [
+            (f"version_{seed}", str(seed)) for seed in (0, 0, 1, 1)
+        ]
+
+
+def test_an_ensemble_has_no_curves(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
+    path = run(tmp_path, tables)
+    record = json.loads((path / "record.json").read_text())
+    (path / "record.json").write_text(json.dumps(record | {"members": [{}, {}]}))
+    list(tables.keep([path]))
+    assert {path.name for path in (studies / "catsdogs").iterdir()} == {"record.json"}
+
+
+def test_runs_that_cant_be_kept_are_refused_in_one_sentence(
+    tables: ModuleType, tmp_path: Path, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: str | Path) -> str:
+        monkeypatch.setattr("sys.argv", ["tables.py", *map(str, arguments)])
+        with pytest.raises(SystemExit, match=r"^error: [^\n]*\.$") as leaving:
+            tables.main()
+        return str(leaving.value)
+
+    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
+    (studies / "catsdogs").mkdir(parents=True)
+    (studies / "catsdogs" / "curves.csv").write_text("of an earlier run")
+    first, second = run(tmp_path, tables), run(tmp_path, tables, 1, 2, **{"model.lr": 0.3})
+    for command in ("keep", "add"):
+        assert "catsdogs/version_7 has no record.json" in refused(command, first, first.with_name("version_7"))
+    assert "version_1 was trained with other settings" in (said := refused("keep", first, second))
+    assert "(lr=0.3)" in said
+    assert "have the same seed, 1" in refused("keep", first, first)
+    (first / "record.json").write_text(json.dumps({"settings": {"model.class_path": "x"}, "epochs": []}))
+    assert "catsdogs/version_0/record.json has no epoch" in refused("keep", first)
+    assert [path.read_text() for path in (studies / "catsdogs").iterdir()] == ["of an earlier run"]
 
 
 @pytest.mark.parametrize(

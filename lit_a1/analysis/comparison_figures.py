@@ -1,50 +1,27 @@
 """The figures of a comparison: error curves, errors on changed pictures, and pictures that one network alone reads."""
 
 import math
-import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lit_a1.analysis.comparison_changes import KINDS
 from lit_a1.analysis.comparison_measures import Disagreements, Measured, mistake
 from lit_a1.data.digits import SIDE
 from lit_a1.data.mnist import Part
-from lit_a1.figures import COLOURS, MARKERS, figure
+from lit_a1.figures import COLOURS, Line, figure, headline, percent_axis, visible
 
 ACROSS, ROWS = 12, 2  # digits of the disagreements, for either kind
 CELL_WIDTH, CELL_HEIGHT = SIDE + 12, SIDE + 30  # pixels of a digit and what is written under it
 GAP = 0.055  # between the names of two lines, as a share of the axis
 PANELS = {"shift": "Shift (pixels)", "rotation": "Rotation, either way (degrees)", "noise": "Noise (std, white = 1)"}
-LINE = 140  # characters of a title
 CURVES = {"train_eval": "Error on the training set", "val": "Error on the validation set"}
-
-
-class _Line(NamedTuple):
-    """One experiment's line, from its runs' values (runs, points)."""
-
-    label: str
-    look: int
-    x: Sequence[float]
-    values: NDArray[np.float64]
-
-    def draw(self, axes: Axes) -> None:
-        """The mean over runs, in a band from the smallest to the largest."""
-        colour = COLOURS[self.look % len(COLOURS)]
-        look: dict[str, Any] = {
-            "color": colour,
-            "marker": MARKERS[self.look % len(MARKERS)],
-            "markerfacecolor": "white",
-        }
-        axes.plot(self.x, self.values.mean(axis=0), label=self.label, **look)
-        axes.fill_between(self.x, self.values.min(axis=0), self.values.max(axis=0), color=colour, alpha=0.2, lw=0)
 
 
 def draw_curves(path: Path, measured: Sequence[Measured], title: str) -> None:
@@ -61,7 +38,7 @@ def draw_curves(path: Path, measured: Sequence[Measured], title: str) -> None:
         for panel, (part, heading) in zip(panels, CURVES.items(), strict=True):
             found = [(look, each.label, curve(each, part)) for look, each in enumerate(measured)]
             lines = [
-                _Line(label, look, range(1, values.shape[1] + 1), values)
+                Line(label, look, range(1, values.shape[1] + 1), values)
                 for look, label, values in found
                 if values is not None
             ]
@@ -72,10 +49,10 @@ def draw_curves(path: Path, measured: Sequence[Measured], title: str) -> None:
             panel.set_xlabel("Epochs done")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             named.append((panel, lines))
-        _log_axis(panels[0])
+        percent_axis(panels[0])
         for panel, lines in named:
             _name_ends(panel, lines)
-        drawing.suptitle(textwrap.fill(title, LINE), fontsize=9)
+        headline(drawing, title)
 
 
 def curve(measured: Measured, part: str) -> NDArray[np.float64] | None:
@@ -92,7 +69,7 @@ def curve(measured: Measured, part: str) -> NDArray[np.float64] | None:
     if any(tag not in row for run in measured.runs for row in run.epochs):
         return None
     epochs = min(len(run.epochs) for run in measured.runs)
-    values = [[max(row[tag], 0.5 / run.record["pictures"][pictures]) for row in run.epochs] for run in measured.runs]
+    values = [[visible(row[tag], run.record["pictures"][pictures]) for row in run.epochs] for run in measured.runs]
     return np.array([each[:epochs] for each in values])
 
 
@@ -108,31 +85,24 @@ def draw_robustness(path: Path, measured: Sequence[Measured], title: str) -> Non
         for panel, (kind, levels) in zip(panels, KINDS.items(), strict=True):
             lines = []
             for look, each in enumerate(measured):
-                least = 0.5 / each.right.shape[1]
-                columns = [[max(error, least) for error in each.errors_at(kind, level)] for level in (0, *levels)]
-                lines.append(_Line(each.label, look, (0, *levels), np.array(columns).T))
+                pictures = each.right.shape[1]
+                columns = [
+                    [visible(error, pictures) for error in each.errors_at(kind, level)] for level in (0, *levels)
+                ]
+                lines.append(Line(each.label, look, (0, *levels), np.array(columns).T))
                 lines[-1].draw(panel)
             panel.set_xlabel(PANELS[kind])
             panel.set_xticks((0, *levels), [f"{level:g}" for level in (0, *levels)])
-        _log_axis(panels[0])
+        percent_axis(panels[0])
         panels[0].set_ylabel("Test error")
         _name_ends(panels[-1], lines)
-        drawing.suptitle(textwrap.fill(title, LINE), fontsize=9)
+        headline(drawing, title)
 
 
-def _log_axis(axes: Axes) -> None:
-    """A logarithmic axis in percent, with a handful of round numbers on it."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _name_ends(axes: Axes, lines: Sequence[_Line]) -> None:
+def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
     """Writes each line's name where it ends, names that end at the same place above each other."""
     low, high = map(math.log, axes.get_ylim())
-    ends: dict[float, list[tuple[float, _Line]]] = defaultdict(list)
+    ends: dict[float, list[tuple[float, Line]]] = defaultdict(list)
     for line in lines:
         ends[line.x[-1]].append(((math.log(line.values.mean(axis=0)[-1]) - low) / (high - low), line))
     for x, named in ends.items():
@@ -178,7 +148,7 @@ def draw_disagreements(path: Path, kinds: Sequence[Disagreements], test: Part, t
                 for line, text in enumerate(caption(each, k, test.labels[k], dict(zip(names, sides, strict=True)))):
                     look = {"weight": "bold"} if not line else {"color": COLOURS[line - 1]}
                     panel.text(x + SIDE / 2, y + SIDE + 3 + 7.5 * line, text, ha="center", va="top", fontsize=8, **look)
-        sheet.suptitle(textwrap.fill(f"{title} {legend}", LINE), fontsize=9)
+        headline(sheet, f"{title} {legend}")
 
 
 def caption(each: Disagreements, picture: int, label: int, sides: Mapping[str, Measured]) -> list[str]:

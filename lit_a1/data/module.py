@@ -215,7 +215,7 @@ class PictureDataModule(L.LightningDataModule):
             part = "train"
         array = self.sets[part].pictures
         if (held := self._held.get(id(array))) is None:
-            held = self._held[id(array)] = torch.from_numpy(np.ascontiguousarray(array)).to(indices.device)
+            held = self._held[id(array)] = torch.from_numpy(np.array(array)).to(indices.device)
         return held[indices].permute(0, 3, 1, 2)
 
     def _eval_size(self) -> int:
