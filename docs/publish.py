@@ -1,7 +1,9 @@
 """Trained weights for lit_a1/pretrained/: those of a run in half precision, measured, and what is known of them.
 
-python docs/publish.py lightning_logs/catsdogs/version_0    # the best epoch's; writes catsdogs.ckpt and catsdogs.json
-python docs/publish.py lightning_logs/catsdogs/version_0 --checkpoint last.ckpt
+python docs/publish.py lightning_logs/catsdogs/version_0    # the last epoch's; writes catsdogs.ckpt and catsdogs.json
+python docs/publish.py lightning_logs/catsdogs/version_0 --checkpoint best.ckpt
+
+The best epoch is chosen on the photos that its error is measured on, the last one is not.
 """
 
 import argparse
@@ -45,14 +47,9 @@ def record_of_run(run: Path) -> dict[str, Any]:
     """The record of a run that may be published.
 
     Raises:
-        CheckpointError: there is no record, the pictures were drawn, or nobody can tell which code trained.
+        CheckpointError: there is no sound record, the pictures were drawn, or nobody can tell which code trained.
     """
-    try:
-        record = json.loads((run / runs.RECORD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{run / runs.RECORD_FILE} can't be read: name the folder of a run that is over."
-        ) from error
+    record = runs.read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
         raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
     if not record["commit"] or record["commit"].endswith("+"):
@@ -170,7 +167,7 @@ def restore(path: Path, content: bytes | None) -> None:
         path.write_bytes(content)
 
 
-def publish(run: Path, checkpoint: str = "best.ckpt") -> dict[str, Any]:
+def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
     """Writes NAME.ckpt and NAME.json from a run, NAME being that of its experiment; leaves nothing where it fails.
 
     Args:
@@ -190,7 +187,10 @@ def publish(run: Path, checkpoint: str = "best.ckpt") -> dict[str, Any]:
     if not config.is_file():
         raise CheckpointError(f"There is no {config}: {name} is not an experiment of this repository.")
     source = runs.resolve(str(run / "checkpoints" / checkpoint), run.parent)
-    whole, model = read(source), build(Classifier, parse(["fit", "--config", str(config)]).model)
+    shipped = parse(["fit", "--config", str(config)])
+    if record["settings"].get("model.views") != shipped.model.init_args.views:
+        raise CheckpointError(f"{run} was measured with other views than {config.name} has: its figures are not those.")
+    whole, model = read(source), build(Classifier, shipped.model)
     check_fits(whole, model, source)
     assert isinstance(model.net, torch.nn.Module)
     content = io.BytesIO()
@@ -232,7 +232,7 @@ def main() -> None:
     """Publishes the weights of a run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="its folder, lightning_logs/NAME/version_N")
-    parser.add_argument("--checkpoint", default="best.ckpt", help="best.ckpt (default) or last.ckpt")
+    parser.add_argument("--checkpoint", default="last.ckpt", help="last.ckpt (default) or best.ckpt")
     options = parser.parse_args()
     quieten()
     try:

@@ -17,6 +17,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -60,8 +61,11 @@ def shipped(config: str) -> dict:
 @cache
 def defaults(model: str, data: str) -> dict:
     """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named."""
-    command = ["fit", "--model", model, "--data", data] if model else ["fit"]
-    return recipe_of((training if model else mlp).parse(command))
+    if not model:
+        return recipe_of(mlp.parse(["fit"]))
+    required = ["--model.members", "[]"] if model.endswith(".Ensemble") else []
+    found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
+    return {name: value for name, value in found.items() if name != "model.members"}
 
 
 def own(settings: dict) -> dict:
@@ -86,6 +90,13 @@ def changes(ours: dict, theirs: dict) -> str:
     return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
 
 
+def val_error(epoch: dict[str, float]) -> str:
+    """Of an epoch; empty where it was not measured, `nan` where the network had diverged and guesses."""
+    if "val/error" not in epoch:
+        return ""
+    return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"
+
+
 def row_of(run: Path) -> Row:
     """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
     record = read(run).record
@@ -99,7 +110,7 @@ def row_of(run: Path) -> Row:
         record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
         " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
         record["peak_memory_gb"], record["machine"], packages, record["commit"], record["pictures"]["val"],
-        int(best["epoch"]) + 1, f"{best['val/error']:.4f}", f"{last['val/error']:.4f}" if "val/error" in last else "",
+        int(best["epoch"]) + 1, val_error(best), val_error(last),
         test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
@@ -117,6 +128,8 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
+        if row["last_val_error"] in ("", "nan"):
+            continue
         if row["config"] in configs and not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
             groups[row["config"], row["epochs"], row["parameters"], row["machine"], row["packages"]].append(row)
     table: list[dict[str, str]] = []
@@ -137,7 +150,8 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
         table.append(cells)
     heads = [head for head in table[0] if any(cells[head] for cells in table)] if table else []
     rows_of_cells = [[cells[head] for head in heads] for cells in table]
-    return "\n".join(map(markdown, [heads, ["---"] * len(heads), *rows_of_cells])) if table else ""
+    lines = [heads, ["---"] * len(heads), *rows_of_cells]
+    return "\n".join(map(markdown, lines)) if table else "No run of the recipe as it is now is recorded yet."
 
 
 def markdown(cells: Iterable[str]) -> str:

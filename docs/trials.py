@@ -41,7 +41,8 @@ LENGTH = "max_epochs"
 MACHINE = _theme(
     "Precision and compilation",
     "precision compile_net channels_last accelerator devices strategy num_nodes sync_norm workers eval_batch_size "
-    "source log_every_n_steps num_sanity_val_steps enable_model_summary",
+    "source check_val_every_n_epoch measure_train keep_on_device log_every_n_steps num_sanity_val_steps "
+    "enable_model_summary",
 )
 THEMES = (  # the first that fits has the setting; one that none fits is of several themes
     _theme("Depth and width", "widths blocks stem_stride"),
@@ -60,8 +61,8 @@ THEMES = (  # the first that fits has the setting; one that none fits is of seve
     _theme("Augmentation", "cutmix", "mix_probability"),
     _theme("Augmentation", "mix_probability"),
     _theme("Regularisation", "label_smoothing dropout stochastic_depth"),
-    _theme("Averaging", "average_decay views"),
-    _theme("Picture size and its schedule", "size size_schedule decode_size"),
+    _theme("Averaging", "average_decay views precise_bn"),
+    _theme("Picture size and its schedule", "size size_schedule decode_size eval_scale"),
     _theme("Length", LENGTH),
     _theme("Ensembles", "members"),
     MACHINE,
@@ -207,7 +208,8 @@ def base_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
     switches = {name: value for name, value in setting.changes.items() if name in MACHINE.names}
     alike = [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}] if setting.idea else []
     unswitched = [each for each in same if each.names <= {LENGTH}]
-    return next((each for each in (*alike, *unswitched) if each.epochs == setting.epochs), None)
+    any_length = "members" in setting.idea  # the epochs of an ensemble are those of all its members
+    return next((each for each in (*alike, *unswitched) if any_length or each.epochs == setting.epochs), None)
 
 
 def noises(settings: Sequence[Setting]) -> dict[tuple[str, int], Noise]:

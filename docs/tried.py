@@ -28,9 +28,8 @@ from lit_a1.confidence import wilson
 from lit_a1.wording import counted, listed, percent, table
 
 NOT_DONE = (
-    "Larger pictures. The course's are 64 pixels a side; Microsoft's archive holds the same photos several times as "
-    "large, and others report their best figures at 168 to 224 pixels.",
-    "More computing: wider and deeper networks for hundreds of epochs, on a GPU.",
+    "Larger pictures: the course's are 64 pixels a side; Microsoft's archive has the same photos in full.",
+    "More computing: wider and deeper networks, for more epochs.",
     "Distillation: one network trained on the answers of an ensemble of its like.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
     "Optimisers that look at curvature (sharpness-aware minimisation, Shampoo, Muon).",

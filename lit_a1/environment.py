@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 
@@ -33,18 +34,27 @@ def cpu() -> str:
     return f"{processor()}, {cores} core{'s' * (cores != 1)}"
 
 
-def computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; where it does not, half precision is slower than float32."""
+def computes_bfloat16(on_cpu: bool = False) -> bool:
+    """Whether the GPU, or the processor, multiplies bfloat16 itself; emulated, it is slower than float32.
+
+    Args:
+        on_cpu: the processor is meant even where there is a GPU.
+    """
     import torch
 
+    if not on_cpu and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if not on_cpu and torch.backends.mps.is_available():
+        return True
     able = torch.cpu.get_capabilities()
     return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def has_cpp_compiler() -> bool:
-    """Whether there is the compiler that `torch.compile` needs."""
+    """Whether there is the compiler that `torch.compile` needs, and what of Python it compiles against."""
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
-    return any(name and shutil.which(name) for name in names)
+    headers = [Path(sysconfig.get_path(name), "Python.h") for name in ("include", "platinclude")]
+    return any(name and shutil.which(name) for name in names) and any(header.exists() for header in headers)
 
 
 def versions() -> dict[str, str]:

@@ -126,7 +126,7 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
     """Refuses to go on with other settings than a run was started with.
 
     Args:
-        started: flat, `{"model.lr": 0.1, ...}`; those of the trainer may differ.
+        started: flat, `{"model.lr": 0.1, ...}`; those of the trainer may differ, and whether the net is compiled.
         settings: of the command that would go on.
         path: the checkpoint's, to name it.
 
@@ -134,7 +134,7 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
         CheckpointError: names the first that differs.
     """
     for name in sorted(started.keys() | settings.keys()):
-        if not name.startswith("trainer.") and started.get(name) != settings.get(name):
+        if not name.startswith(("trainer.", "model.compile_net")) and started.get(name) != settings.get(name):
             raise CheckpointError(
                 f"The run of {path} was started with {name}={started.get(name)}, not {settings.get(name)}: go on with "
                 "the config.yaml of its run, or start a new one without --ckpt_path."
@@ -164,6 +164,24 @@ def record_of(epochs: list[Figures], **about: Any) -> dict[str, Any]:
     now = time.strftime("%Y-%m-%d %H:%M")
     ends = {"best": best_of(epochs), "last": epochs[-1], "epochs": epochs}
     return about | {"versions": versions(), "finished": now} | ends
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """What `record.json` in a run's folder holds.
+
+    Raises:
+        CheckpointError: there is none, or it is not what `record_of` makes.
+    """
+    path = run / RECORD_FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"There is no {path}: name the folder of a run that is over.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(record, dict) or "settings" not in record:
+        raise CheckpointError(f"{path} is damaged: it is not the record of a run.")
+    return record
 
 
 def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Figures, step: int) -> None:

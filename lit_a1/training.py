@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -80,22 +79,25 @@ class TrainingCLI(LightningCLI):
     # building
 
     def _suit(self) -> None:
-        """Turns off, and says so, what is slower or fails on this machine; has the last epoch measured in any case."""
+        """Turns off, and says so, what is slower or fails on this machine; has the last epoch measured."""
         trainer, model = self.command.trainer, self.command.model.init_args
         if self.subcommand != "fit":
             if model.get("compile_net"):
                 model.compile_net = False  # only training is compiled
             return
-        on_cpu = trainer.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-        if trainer.precision == "bf16-mixed" and on_cpu and not computes_bfloat16():
-            log.info("This processor has no bfloat16 arithmetic: trainer.precision is 32-true instead of bf16-mixed.")
+        if trainer.precision == "bf16-mixed" and not computes_bfloat16(trainer.accelerator == "cpu"):
+            log.info("This machine has no bfloat16 arithmetic: trainer.precision is 32-true instead of bf16-mixed.")
             trainer.precision = "32-true"
         if model.get("compile_net") and not has_cpp_compiler():
-            log.info("There is no C++ compiler (g++ or clang++): model.compile_net is false instead of true.")
+            log.info(
+                "There is no C++ compiler (g++ or clang++), or Python.h, which it needs, is missing: "
+                "model.compile_net is false instead of true."
+            )
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
-        if every is not None and every > 1 and epochs > 0 and epochs % every:
-            trainer.check_val_every_n_epoch = every = max(n for n in range(1, every) if epochs % n == 0)
+        if every is not None and every > 1 and (epochs <= 0 or epochs % every):
+            every = max(n for n in range(1, every) if epochs % n == 0) if epochs > 0 else 1
+            trainer.check_val_every_n_epoch = every
             log.info("trainer.check_val_every_n_epoch is %d, so that the last epoch is measured.", every)
 
     def instantiate_classes(self) -> None:
@@ -183,6 +185,12 @@ class TrainingCLI(LightningCLI):
         assert self.checkpoint is not None
         checkpoint = read(self.checkpoint)
         check_fits(checkpoint, self.model, self.checkpoint)
+        if self.subcommand != "fit" and not checkpoint.get("precise_bn", True):
+            log.warning(
+                "%s is of an epoch that was not validated: its batch-norm statistics are those of training, not taken "
+                "again. best.ckpt, or the last epoch's, is measured better.",
+                self.checkpoint,
+            )
         if self.subcommand == "fit":
             if "optimizer_states" not in checkpoint:
                 raise CheckpointError(WEIGHTS_ALONE.format(self.checkpoint))

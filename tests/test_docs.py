@@ -86,6 +86,43 @@ def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatc
     assert "94.00%" not in tables.results_table([row | {"recipe": "another"}], ["catsdogs"])
 
 
+def test_an_ensemble_becomes_a_row_too(tables: ModuleType, tmp_path: Path) -> None:
+    row = {"epoch": 5, "val/error": 0.04, "val/loss": 0.2}
+    path = run(tmp_path, tables).parent.with_name("catsdogs_ensemble") / "version_0"
+    path.mkdir(parents=True)
+    record = json.loads((tmp_path / "catsdogs" / "version_0" / "record.json").read_text())
+    shipped = tables.shipped("catsdogs_ensemble")
+    record |= {"seed": [0, 1], "epochs": [row], "best": row, "last": row, "settings": shipped | {"seed": 0}}
+    (path / "record.json").write_text(json.dumps(record))
+    found = tables.row_of(path)
+    assert (found["seed"], found["epochs"], found["changes"], found["last_val_error"]) == ("0 1", "6", "", "0.0400")
+    assert "96.00%" in tables.results_table([found], ["catsdogs_ensemble"])
+
+
+def test_a_run_that_diverged_or_was_not_measured_has_no_figure(tables: ModuleType, tmp_path: Path) -> None:
+    path = run(tmp_path, tables) / "record.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"last": {"epoch": 3, "val/error": 0.5, "val/loss": float("nan")}}))
+    assert (row := tables.row_of(path.parent))["last_val_error"] == "nan"
+    assert "No run" in tables.results_table([row], ["catsdogs"])
+    path.write_text(json.dumps(record | {"best": {"epoch": 3}, "last": {"epoch": 3}}))
+    row = tables.row_of(path.parent)
+    assert (row["best_val_error"], row["last_val_error"]) == ("", "")
+    assert "No run" in tables.results_table([row], ["catsdogs"])
+
+
+def test_an_option_that_the_code_learns_makes_no_other_recipe(
+    tables: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tables.shipped("catsdogs")
+    before, usual = tables.fingerprint(shipped), tables.defaults
+    monkeypatch.setattr(tables, "defaults", lambda *classes: usual(*classes) | {"model.new": 0})
+    assert tables.fingerprint(shipped | {"model.new": 0}) == before
+    assert tables.fingerprint(shipped | {"model.new": 1}) != before
+    assert tables.changes(shipped, shipped | {"model.new": 0}) == ""  # a run from before it
+    assert tables.changes(shipped | {"model.new": 2}, shipped) == "new=2"
+
+
 def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, tmp_path: Path) -> None:
     old = tables.row_of(run(tmp_path, tables)) | {"tested": "best", "test_error": "0.0900"}
     new = old | {"tested": "last", "test_error": "0.0700", "last_val_error": "0.0400"}

@@ -22,7 +22,7 @@ def fit(*flags: str) -> None:
         "fit", "--config", str(CONFIGS / "catsdogs.yaml"), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2",
         "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.lr", "0.001", "--data.batch_size", "8",
         "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}",
-        "--data.eval_scale", "1.0", "--trainer.precision", "32-true",
+        "--data.eval_scale", "1.25", "--trainer.precision", "32-true",
         "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
         *flags,
     ])  # fmt: skip

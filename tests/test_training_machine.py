@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lit_a1 import training
@@ -29,7 +30,7 @@ def test_half_precision_needs_a_processor_that_computes_it(
     able: bool, course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     course_photos()
-    monkeypatch.setattr(training, "computes_bfloat16", lambda: able)
+    monkeypatch.setattr(training, "computes_bfloat16", lambda on_cpu: able)
     main(["fit", *TINY, "--model.compile_net", "false"])
     assert settings()["trainer.precision"] == ("bf16-mixed" if able else "32-true")
     assert ("no bfloat16 arithmetic: trainer.precision is 32-true" in capsys.readouterr().err) != able
@@ -42,7 +43,7 @@ def test_compiling_needs_a_compiler(
     monkeypatch.setattr(training, "has_cpp_compiler", lambda: False)
     main(["fit", *TINY, "--model.compile_net", "true"])
     assert settings()["model.compile_net"] is False
-    assert "There is no C++ compiler (g++ or clang++): model.compile_net is false" in capsys.readouterr().err
+    assert "There is no C++ compiler (g++ or clang++), or Python.h, which it needs," in capsys.readouterr().err
     main(["validate", *TINY, "--model.compile_net", "true"])  # only training is compiled
     assert "compiler" not in capsys.readouterr().err
 
@@ -51,18 +52,24 @@ def test_compiling_needs_a_compiler(
 @pytest.mark.skipif(not training.has_cpp_compiler(), reason="there is no C++ compiler to compile the network with")
 def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_photos: Callable[..., Path]) -> None:
     course_photos()
+    counted = torch._dynamo.utils.counters["stats"]
+    torch.compiler.reset(), counted.clear()
     main(["fit", *TINY, "--model.compile_net", "true", "--data.size_schedule", "{0: 12, 1: 16}"])
-    recorded = settings()
-    assert recorded["model.compile_net"] is True
+    assert settings()["model.compile_net"] is True
+    assert counted["unique_graphs"] >= 1
     main(["validate", *TINY, "--model.compile_net", "true"])
 
 
-@pytest.mark.parametrize(("epochs", "every", "measured"), [(4, 3, [1, 3]), (3, 5, [2]), (4, 2, [1, 3]), (2, 1, [0, 1])])
+@pytest.mark.parametrize(
+    ("epochs", "every", "measured"), [(4, 3, [1, 3]), (3, 5, [2]), (-1, 5, [0, 1]), (4, 2, [1, 3]), (2, 1, [0, 1])]
+)
 def test_the_last_epoch_is_always_measured(
     epochs: int, every: int, measured: list[int], course_photos: Callable[..., Path]
 ) -> None:
     course_photos()
-    length = ["--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(every)]
+    steps = "6" if epochs < 0 else "-1"  # without a number of epochs each may be the last
+    length = ["--trainer.max_epochs", str(epochs), "--trainer.max_steps", steps]
+    length += ["--trainer.check_val_every_n_epoch", str(every)]
     main(["fit", *TINY, "--model.compile_net", "false", *length])
     record = json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
     assert [row["epoch"] for row in record["epochs"] if "val/error" in row] == measured
@@ -82,3 +89,19 @@ def test_two_runs_that_start_at_once_have_folders_of_their_own(
     for run in runs:
         written = {path.name.partition(".")[0] for path in Path("lightning_logs/catsdogs", run).iterdir()}
         assert written == {"checkpoints", "config", "events", "hparams", "record"}, run
+
+
+def test_statistics_that_were_not_taken_again_are_told_of(
+    course_photos: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in `last.ckpt` of a run that was stopped after an epoch that is not validated."""
+    course_photos()
+    main(["fit", *TINY, "--model.compile_net", "false"])
+    path = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
+    main(["validate", *TINY, "--ckpt_path", str(path)])
+    assert "batch-norm" not in capsys.readouterr().err
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["precise_bn"] is True
+    torch.save(checkpoint | {"precise_bn": False}, path)
+    main(["validate", *TINY, "--ckpt_path", str(path)])
+    assert "last.ckpt is of an epoch that was not validated: its batch-norm statistics" in capsys.readouterr().err

@@ -38,7 +38,7 @@ class CatsDogsDataModule(PictureDataModule):
         test_dir: labelled photos for `test`, one sub-folder a class (the course's test pictures have no labels).
         batch_size: as `PictureDataModule`, like all that follow.
         eval_batch_size: pictures a batch outside training.
-        size: height and width of the pictures that the network sees, in pixels.
+        size: height and width of the pictures that the network is trained on, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`.
         augment: what is done to training pictures.
         workers: processes that cut batches.

@@ -75,17 +75,17 @@ class PictureDataModule(L.LightningDataModule):
     Args:
         batch_size: pictures a training step.
         eval_batch_size: pictures a batch elsewhere.
-        size: height and width of the pictures that the network sees, in pixels.
+        size: height and width of the pictures that the network is trained on, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`; smaller pictures early cost less time.
-            Validation during training follows the training size, since running statistics learnt at one size do not
-            serve at another; the size travels in the checkpoint.
+            Validation during training follows the training size; the size of evaluation travels in the checkpoint.
         augment: what is done to training pictures.
         workers: processes that cut batches; 0 is best for pictures that are already in memory.
         measure_train: validates on the training pictures as well, without augmentation: how well they are known when
             an epoch is over.
         eval_scale: evaluates on pictures this many times as large as the training size of the same epoch. Random
             crops make things look larger in training; larger pictures make up for it (Touvron et al. 2019, "Fixing
-            the train-test resolution discrepancy", arXiv:1906.06423).
+            the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
+            serve at another: the model should take them again (`precise_bn`).
         keep_on_device: holds all pictures, as bytes, on the device that trains, so that a batch travels as indices.
     """
 
@@ -122,7 +122,7 @@ class PictureDataModule(L.LightningDataModule):
         self.measure_train = measure_train
         self.workers = workers
         self.eval_scale, self.keep_on_device = eval_scale, keep_on_device
-        self._held: dict[int, Tensor] = {}
+        self._held: dict[str, tuple[np.ndarray, Tensor]] = {}
         self.sets: dict[str, PictureSet] = {}
         self.run_seed = torch.initial_seed()
         self._checkpoint_size: int | None = None
@@ -214,8 +214,10 @@ class PictureDataModule(L.LightningDataModule):
         if self.trainer.training or dataloader_idx:
             part = "train"
         array = self.sets[part].pictures
-        if (held := self._held.get(id(array))) is None:
-            held = self._held[id(array)] = torch.from_numpy(np.array(array)).to(indices.device)
+        held = next((there for source, there in self._held.values() if source is array), None)
+        if held is None or held.device != indices.device:
+            held = torch.from_numpy(np.array(array)).to(indices.device)
+        self._held[part] = (array, held)
         return held[indices].permute(0, 3, 1, 2)
 
     def _eval_size(self) -> int:

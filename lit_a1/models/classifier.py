@@ -87,7 +87,7 @@ class Classifier(L.LightningModule):
         views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image) or
             `shift` (these two, and both shifted by two pixels in each direction: ten views).
         channels_last: memory format of the net and the pictures.
-        compile_net: compiles the net with `torch.compile` for training; the averaged copy is not.
+        compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Classifier(L.LightningModule):
         if clip_gradient < 0:
             raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
         self.automatic_optimization = False
+        self._statistics_step = -1  # when batch norm's statistics were taken again
         self.net = nn.Sequential(Standardize(mean, std), net)
         if channels_last:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -154,7 +155,7 @@ class Classifier(L.LightningModule):
         """
         net = self.evaluated_net()
         with torch.autocast(pictures.device.type, enabled=False):
-            logits = torch.stack([net(view) for view in self._views(pictures.float())])
+            logits = torch.stack([net.forward(view) for view in self._views(pictures.float())])  # never compiled
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 
@@ -243,6 +244,7 @@ class Classifier(L.LightningModule):
             pictures = (batch.contiguous(memory_format=torch.channels_last) for batch in pictures)
         with torch.autocast(self.device.type, enabled=False):
             take_statistics(self.evaluated_net(), pictures)
+        self._statistics_step = self.global_step
 
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
         """Adds a batch to a stage's loss and error; returns the batch's error."""
@@ -275,3 +277,5 @@ class Classifier(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class and its layers, so that loading into another one can be refused in a sentence."""
         checkpoint["model_class"], checkpoint["network"] = type(self).__qualname__, repr(self.net)
+        if self.precise_bn:
+            checkpoint["precise_bn"] = self._statistics_step == self.global_step

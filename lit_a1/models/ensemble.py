@@ -1,6 +1,5 @@
 """An ensemble: the mean of what several trained networks say."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.data.resample import resize
 from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
-from lit_a1.runs import RECORD_FILE, CheckpointError, resolve, version_of
+from lit_a1.runs import RECORD_FILE, CheckpointError, read_record, version_of
 from lit_a1.wording import listed
 
 NOT_TRAINED = (
@@ -65,18 +64,18 @@ def member_files(member: str) -> list[Path]:
     Raises:
         CheckpointError: there is none.
     """
-    folder = Path(member)
-    try:
-        if not folder.is_dir():
-            return [resolve(member, folder)]
-        runs = sorted(folder.glob("version_*/checkpoints/best.ckpt"), key=lambda path: version_of(path) or 0)
-        if found := [*folder.glob("checkpoints/best.ckpt"), *runs]:
-            return found
-        raise CheckpointError(f"There is no best.ckpt in {folder} or in a run below it.")
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{error} A member is a checkpoint, or the folder of a run or of an experiment that fit has trained."
-        ) from error
+    path, wanted = (
+        Path(member),
+        "A member is a checkpoint, or the folder of a run or an experiment that fit trained.",
+    )
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise CheckpointError(f"There is no checkpoint {member}. {wanted}")
+    runs = sorted(path.glob("version_*/checkpoints/best.ckpt"), key=lambda found: version_of(found) or 0)
+    if found := [*path.glob("checkpoints/best.ckpt"), *runs]:
+        return found
+    raise CheckpointError(f"There is no best.ckpt in {member} or in a run below it. {wanted}")
 
 
 def load_member(path: Path) -> Member:
@@ -108,23 +107,18 @@ def load_member(path: Path) -> Member:
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The record beside a checkpoint; without one, as of a run that was stopped, what the checkpoint itself keeps."""
-    file = path.parent.parent / RECORD_FILE
-    if not file.is_file():
-        return checkpoint.get("callbacks", {}).get("RunRecord", {})
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file} is damaged: {error}") from error
+    run = path.parent.parent
+    return read_record(run) if (run / RECORD_FILE).is_file() else checkpoint.get("callbacks", {}).get("RunRecord", {})
 
 
 class MeanNet(nn.Module):
-    """Shows each network the pictures at the size that it was trained at, and averages their probabilities.
+    """Shows each network the pictures at the size that it is evaluated at, and averages their probabilities.
 
     Shapes: (N,C,H,W) in [0,1] -> log-probabilities (N,K).
 
     Args:
         networks: each maps pictures to log-probabilities (N,K).
-        sizes: height and width in pixels that each of them wants.
+        sizes: height and width in pixels that each of them is evaluated at.
     """
 
     def __init__(self, networks: Sequence[nn.Module], sizes: Sequence[int]) -> None:
@@ -209,7 +203,7 @@ class Ensemble(Classifier):
                 raise DataError(f"{member.path}: {error}") from error
             if data.size not in (stored, size := member.data["size"]):
                 raise DataError(
-                    f"{member.path} was trained on pictures of {size} pixels, scaled from {stored}: data.size must be "
+                    f"{member.path} is evaluated on pictures of {size} pixels, scaled from {stored}: data.size must be "
                     f"{stored}, so that they are not scaled twice; got {data.size}."
                 )
 

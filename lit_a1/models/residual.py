@@ -98,11 +98,11 @@ class ResidualBlock(nn.Module):
         self.depth = StochasticDepth(drop) if drop else nn.Identity()
         self.pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
         self.project = nn.Identity() if inputs == outputs else NormedConvolution(inputs, outputs, 1, 1, norm)
-        self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps features (N,inputs,H,W) to (N,outputs,H/stride,W/stride)."""
-        return self.activation(self.project(self.pool(x)) + self.depth(self.residual(x)))
+        activation = self.residual[1]  # the one within f, which has no weights
+        return activation(self.project(self.pool(x)) + self.depth(self.residual(x)))
 
 
 class ResidualNet(nn.Module):

@@ -4,6 +4,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import EpochShuffle, PictureDataModule, PictureSet
@@ -133,6 +134,29 @@ def test_pictures_on_the_device_are_the_same_batches() -> None:
     for ours, theirs in zip(there, here, strict=True):
         assert all(map(torch.equal, ours, theirs))
         assert ours.pictures.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_command_finds_its_own_pictures_on_the_device(workers: int) -> None:
+    rng = np.random.default_rng(0)
+
+    class Seeing(L.LightningModule):
+        def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            seen.append(batch)
+            return batch.indices
+
+        predict_step = test_step
+
+    data = module(size=8, keep_on_device=True, workers=workers)
+    runner = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+    for _ in range(2):  # the second time with other pictures under the same names
+        for part in data.sets:
+            data.sets[part] = PictureSet(rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8), None)
+        for part, command in (("test", runner.test), ("predict", runner.predict)):
+            seen: list[Batch] = []
+            command(Seeing(), datamodule=data)
+            expected = torch.from_numpy(data.sets[part].pictures).permute(0, 3, 1, 2) / 255
+            torch.testing.assert_close(torch.cat([batch.pictures for batch in seen]), expected)
 
 
 def test_evaluation_sees_larger_pictures_where_that_is_asked_for() -> None:

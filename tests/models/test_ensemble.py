@@ -211,7 +211,7 @@ def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
         with pytest.raises(DataError, match="knows Cat and Dog; the data are Hen and Fox"):
             measure(ensemble, data, verbose=False)
     data = Pictures(size=12)
-    with pytest.raises(DataError, match=r"best.ckpt was trained on pictures of 16 .*must be 16, .*got 12"):
+    with pytest.raises(DataError, match=r"best.ckpt is evaluated on pictures of 16 .*must be 16, .*got 12"):
         trainer.validate(ensemble, data, verbose=False)
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**SMALL), "b.ckpt", size=12))])
     trainer.validate(ensemble, data, verbose=False)  # all at one size: the data module may do it
