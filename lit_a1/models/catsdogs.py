@@ -5,7 +5,7 @@ from typing import Any
 
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models.classifier import Classifier
-from lit_a1.models.residual import Activation, Norm, ResidualNet
+from lit_a1.models.residual import Activation, Norm, ResidualNet, Transition
 
 
 class CatsDogsCNN(Classifier):
@@ -17,6 +17,8 @@ class CatsDogsCNN(Classifier):
         stem_stride: 1, or 2 to halve the picture in the first convolution already.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
+        transition: how a stage halves the picture: `stride`, in its first block, or `max_pool`, after a convolution of
+            its own.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that a picture skips the last residual block; it grows from 0 with depth.
@@ -32,6 +34,7 @@ class CatsDogsCNN(Classifier):
         stem_stride: int = 2,
         activation: Activation = "relu",
         squeeze_excite: int = 0,
+        transition: Transition = "stride",
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
@@ -39,7 +42,7 @@ class CatsDogsCNN(Classifier):
         **training: Any,
     ) -> None:
         net = ResidualNet(
-            widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride, activation, squeeze_excite
+            widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride, activation, squeeze_excite, transition
         )
         for module in net.modules():
             if isinstance(module, BatchNorm2d):

@@ -9,6 +9,7 @@ from lit_a1.layers import Dropout, SqueezeExcite, StochasticDepth, WeightNormCon
 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
+Transition = Literal["stride", "max_pool"]
 
 
 def make_activation(name: Activation) -> nn.Module:
@@ -108,6 +109,10 @@ class ResidualBlock(nn.Module):
 class ResidualNet(nn.Module):
     """A stem, stages of residual blocks that halve the picture, the mean over positions, a linear layer.
 
+    A stage halves the picture in the first convolution of its first block, or ahead of its blocks in a transition: a
+    3x3 convolution that widens the features, norm, activation and 2x2 max pooling, which sees all positions before it
+    drops three in four (the layout of "ResNet-9", Page 2018, "How to train your ResNet").
+
     Shapes: (N,channels,H,W) -> (N,classes), any H and W of at least stem_stride * 2 ** stages.
 
     Args:
@@ -121,6 +126,10 @@ class ResidualNet(nn.Module):
         stem_stride: 1, or 2 to halve the picture in the first convolution already.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
+        transition: `stride`, or `max_pool` for a convolution and a pooling of their own before each stage's blocks.
+
+    Raises:
+        ValueError: `widths` and `blocks` do not fit together, or there is no such transition.
     """
 
     def __init__(
@@ -135,8 +144,11 @@ class ResidualNet(nn.Module):
         stem_stride: int = 2,
         activation: Activation = "relu",
         squeeze_excite: int = 0,
+        transition: Transition = "stride",
     ) -> None:
         super().__init__()
+        if transition not in get_args(Transition):
+            raise ValueError(f"transition must be one of {', '.join(get_args(Transition))}; got {transition!r}")
         if len(blocks) != len(widths) - 1 or min(blocks, default=0) < 1:
             raise ValueError(
                 f"blocks needs one value of at least 1 for each width after the stem's; "
@@ -147,12 +159,16 @@ class ResidualNet(nn.Module):
         self.stages = nn.Sequential()
         drops = iter(stochastic_depth * i / max(1, sum(blocks) - 1) for i in range(sum(blocks)))
         for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
-            shapes = [(inputs, outputs, 2), *[(outputs, outputs, 1)] * (count - 1)]
-            self.stages.append(
-                nn.Sequential(
-                    *(ResidualBlock(*shape, norm, next(drops), activation, squeeze_excite) for shape in shapes)
-                )
-            )
+            stage = nn.Sequential()
+            if transition == "max_pool":
+                stage.append(NormedConvolution(inputs, outputs, 3, 1, norm))
+                stage.append(make_activation(activation))
+                stage.append(nn.MaxPool2d(2, ceil_mode=True))
+                shapes = [(outputs, outputs, 1)] * count
+            else:
+                shapes = [(inputs, outputs, 2), *[(outputs, outputs, 1)] * (count - 1)]
+            stage.extend(ResidualBlock(*shape, norm, next(drops), activation, squeeze_excite) for shape in shapes)
+            self.stages.append(stage)
         self.dropout = Dropout(dropout) if dropout else nn.Identity()
         self.linear = nn.Linear(widths[-1], classes)
         nn.init.zeros_(self.linear.weight)  # the first loss is log(classes)
