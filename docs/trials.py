@@ -45,7 +45,7 @@ MACHINE = _theme(
     "enable_model_summary",
 )
 THEMES = (  # the first that fits has the setting; one that none fits is of several themes
-    _theme("Depth and width", "widths blocks stem_stride"),
+    _theme("Depth and width", "widths blocks stem_stride transition"),
     _theme("Activation and squeeze-and-excitation", "activation squeeze_excite"),
     _theme("Norms", "norm", "lr clip_gradient"),
     _theme("Optimiser", "optimizer momentum nesterov weight_decay clip_gradient", "lr schedule warmup final_factor"),

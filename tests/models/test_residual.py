@@ -7,7 +7,7 @@ from torch import nn
 
 from lit_a1.layers import NORMS, SqueezeExcite
 from lit_a1.models import CatsDogsCNN
-from lit_a1.models.residual import Activation, NormedConvolution, ResidualBlock, ResidualNet
+from lit_a1.models.residual import Activation, NormedConvolution, ResidualBlock, ResidualNet, Transition
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -52,6 +52,29 @@ def test_an_activation_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize(("stride", "side"), [(1, 28), (2, 14)])
+@pytest.mark.parametrize(("transition", "side"), [("stride", 5), ("max_pool", 5)])
+def test_a_stage_halves_the_picture_as_asked(transition: Transition, side: int) -> None:
+    net = ResidualNet((4, 8, 8), (2, 1), stem_stride=1, transition=transition)
+    assert net.stages[0](torch.rand(2, 4, 9, 9)).shape == (2, 8, side, side)
+    pooling = [isinstance(module, nn.MaxPool2d) for module in net.stages[0]]
+    assert pooling == ([False] * 2 if transition == "stride" else [False, False, True, False, False])
+    nn.init.normal_(net.linear.weight)
+    net(torch.rand(4, 3, 16, 16)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_a_transition_sees_the_largest_of_four_positions() -> None:
+    net = ResidualNet((4, 8), (1,), stem_stride=1, transition="max_pool").eval()
+    x = torch.rand(2, 4, 8, 8)
+    before, after = net.stages[0][:2](x), net.stages[0][:3](x)
+    torch.testing.assert_close(after, before.unflatten(3, (4, 2)).unflatten(2, (4, 2)).amax((3, 5)))
+
+
+def test_a_transition_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="transition must be one of stride, max_pool; got 'average'"):
+        ResidualNet((8, 16), (1,), transition="average")
+
+
 def test_channels_and_the_stems_stride_are_as_asked(stride: int, side: int) -> None:
     net = ResidualNet((4, 8), (1,), 10, channels=1, stem_stride=stride)
     assert net.stem(torch.rand(3, 1, 28, 28)).shape == (3, 4, side, side)
