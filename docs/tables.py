@@ -32,7 +32,7 @@ from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp import commands as mlp  # noqa: E402
 from lit_a1.mlp.setup import UsageError  # noqa: E402
-from lit_a1.runs import near  # noqa: E402
+from lit_a1.runs import PRETRAINED, near  # noqa: E402
 from lit_a1.settings import kind_of_config, recipe_of  # noqa: E402
 
 RUNS = ROOT / "docs" / "runs.csv"
@@ -154,6 +154,23 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     return "\n".join(map(markdown, lines)) if table else "No run of the recipe as it is now is recorded yet."
 
 
+def pretrained_table(notes: Iterable[dict]) -> str:
+    """Markdown: one line for each file of trained weights, from the notes beside them."""
+    rows = [
+        {
+            "weights": f"`{Path(note['config']).stem}`",
+            "trained by": f"`{note['command']}`",
+            "size": f"{note['bytes'] / 1e6:.1f} MB",
+            "validation": f"{1 - note['val_error']:.2%}",
+            "sha256 of submission.csv": f"`{note['submission_sha256']}`" if "submission_sha256" in note else "",
+        }
+        for note in notes
+    ]
+    if not rows:
+        return "No weights are published yet."
+    return "\n".join(map(markdown, [rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)]))
+
+
 def markdown(cells: Iterable[str]) -> str:
     """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
@@ -184,7 +201,8 @@ def readme() -> str:
     text, rows = README.read_text(), read_runs()
     for name, configs in TABLES.items():
         text = between(text, name, results_table(rows, configs))
-    return text
+    notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
+    return between(text, "pretrained", pretrained_table(notes))
 
 
 def tried() -> str:

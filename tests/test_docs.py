@@ -215,3 +215,13 @@ def test_a_run_with_a_changed_setting_is_not_the_recipe(
     row = tables.row_of(run(tmp_path, tables, **{name: value}))
     assert row["changes"] == f"{name.partition('.')[2]}={value}"
     assert "94.00%" not in tables.results_table([row], ["catsdogs"])
+
+
+def test_published_weights_are_listed_with_what_their_notes_say(tables: ModuleType) -> None:
+    note = {"command": "fit x", "bytes": 3_900_000, "val_error": 0.0435, "submission_sha256": "abc"}
+    *_, mine, digits = tables.pretrained_table(
+        [{"config": "configs/mine.yaml", **note}, {"config": "digits.yaml", "command": "y", "bytes": 1, "val_error": 0}]
+    ).splitlines()
+    assert mine == "| `mine` | `fit x` | 3.9 MB | 95.65% | `abc` |"
+    assert digits == "| `digits` | `y` | 0.0 MB | 100.00% |  |"
+    assert tables.pretrained_table([]) == "No weights are published yet."

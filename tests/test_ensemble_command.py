@@ -11,7 +11,10 @@ from lit_a1.cli import main
 from lit_a1.models.ensemble import load_member
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-ENSEMBLE = ["--config", str(CONFIGS / "catsdogs_ensemble.yaml"), "--trainer.accelerator", "cpu", "--data.n_valid", "16"]
+ENSEMBLE = [
+    "--config", str(CONFIGS / "catsdogs_ensemble.yaml"), "--trainer.accelerator", "cpu", "--data.n_valid", "16",
+    "--model.members", "[lightning_logs/catsdogs]",
+]  # fmt: skip
 Photos = Callable[..., Path]
 Refusal = Callable[..., str]
 
