@@ -158,7 +158,7 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     """Markdown: one line for each file of trained weights, from the notes beside them."""
     rows = [
         {
-            "weights": f"`{Path(note['config']).stem}`",
+            "weights": f"`{Path(note['config']).stem}.ckpt`",
             "trained by": f"`{note['command']}`",
             "size": f"{note['bytes'] / 1e6:.1f} MB",
             "validation": f"{1 - note['val_error']:.2%}",

@@ -222,6 +222,6 @@ def test_published_weights_are_listed_with_what_their_notes_say(tables: ModuleTy
     *_, mine, digits = tables.pretrained_table(
         [{"config": "configs/mine.yaml", **note}, {"config": "digits.yaml", "command": "y", "bytes": 1, "val_error": 0}]
     ).splitlines()
-    assert mine == "| `mine` | `fit x` | 3.9 MB | 95.65% | `abc` |"
-    assert digits == "| `digits` | `y` | 0.0 MB | 100.00% |  |"
+    assert mine == "| `mine.ckpt` | `fit x` | 3.9 MB | 95.65% | `abc` |"
+    assert digits == "| `digits.ckpt` | `y` | 0.0 MB | 100.00% |  |"
     assert tables.pretrained_table([]) == "No weights are published yet."
