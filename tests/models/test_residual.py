@@ -69,6 +69,12 @@ def test_a_transition_sees_the_largest_of_four_positions() -> None:
     torch.testing.assert_close(after, before.unflatten(3, (4, 2)).unflatten(2, (4, 2)).amax((3, 5)))
 
 
+@pytest.mark.parametrize(("transition", "count"), [("stride", 0), ("max_pool", 2)])
+def test_the_classifier_hands_its_transition_to_the_network(transition: Transition, count: int) -> None:
+    model = CatsDogsCNN(widths=(4, 8, 8), blocks=(1, 1), transition=transition, average_decay=0.0)
+    assert sum(isinstance(module, nn.MaxPool2d) for module in model.modules()) == count
+
+
 def test_a_transition_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="transition must be one of stride, max_pool; got 'average'"):
         ResidualNet((8, 16), (1,), transition="average")
