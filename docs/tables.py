@@ -10,118 +10,34 @@ python docs/tables.py write                                    # README.md's tab
 
 import argparse
 import csv
-import hashlib
 import json
 import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cache
-from math import isfinite
 from pathlib import Path
 from statistics import mean, median, stdev
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+sys.path.insert(0, str(ROOT))
 
-from tried import CONFIGS, Row, duration, page  # noqa: E402
-
-from lit_a1 import training  # noqa: E402
 from lit_a1.analysis.comparison_runs import Run  # noqa: E402
 from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
-from lit_a1.mlp import commands as mlp  # noqa: E402
 from lit_a1.mlp.setup import UsageError  # noqa: E402
+from lit_a1.report.rows import COLUMNS, RUNS, changes, fingerprint, read_rows, row_of, shipped  # noqa: E402
+from lit_a1.report.trials import CONFIGS, Row  # noqa: E402
+from lit_a1.report.tried import duration, page  # noqa: E402
 from lit_a1.runs import PRETRAINED, near  # noqa: E402
-from lit_a1.settings import kind_of_config, recipe_of  # noqa: E402
 
-RUNS = ROOT / "docs" / "runs.csv"
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
 TRIED = ROOT / "docs" / "tried.md"
-COLUMNS = (
-    "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
-    "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
-)  # fmt: skip
 # in README.md, each of these configs
 TABLES = {
     "catsdogs": ("catsdogs", "catsdogs_best", "catsdogs_ensemble"),
     "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
 }
-
-
-def shipped(config: str) -> dict:
-    """The settings of a YAML in configs/, defaults included, flat."""
-    path = ROOT / "configs" / f"{config}.yaml"
-    arguments = ["--config", str(path)]
-    parser = mlp if kind_of_config(arguments) == (str(path), "mlp") else training
-    return recipe_of(parser.parse(["fit", *arguments]))
-
-
-@cache
-def defaults(model: str, data: str) -> dict:
-    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named."""
-    if not model:
-        return recipe_of(mlp.parse(["fit"]))
-    required = ["--model.members", "[]"] if model.endswith(".Ensemble") else []
-    found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
-    return {name: value for name, value in found.items() if name != "model.members"}
-
-
-def own(settings: dict) -> dict:
-    """The settings that are not the code's defaults.
-
-    So an option that the code learns later, off by default, makes no other recipe of those that were measured without.
-    """
-    usual = defaults(settings.get("model.class_path", ""), settings.get("data.class_path", ""))
-    return {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
-
-
-def fingerprint(settings: dict) -> str:
-    """A short hash of settings: rows of another one were measured before the YAML changed."""
-    return hashlib.sha256(json.dumps(own(settings), sort_keys=True).encode()).hexdigest()[:8]
-
-
-def changes(ours: dict, theirs: dict) -> str:
-    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`."""
-    usual = defaults(ours.get("model.class_path", ""), ours.get("data.class_path", ""))
-    ours, theirs = usual | ours, usual | theirs
-    names = sorted(name for name in (ours.keys() | theirs.keys()) - {"seed"} if ours.get(name) != theirs.get(name))
-    return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
-
-
-def val_error(epoch: dict[str, float]) -> str:
-    """Of an epoch; empty where it was not measured, `nan` where the network had diverged and guesses."""
-    if "val/error" not in epoch:
-        return ""
-    return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"
-
-
-def row_of(run: Path) -> Row:
-    """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
-    record = read(run).record
-    recipe = shipped(run.parent.name)
-    test = json.loads((run / "test.json").read_text()) if (run / "test.json").exists() else {}
-    names = ("torch",) if "model.class_path" in recipe else ("numpy",)
-    packages = " ".join(f"{name} {record['versions'][name]}" for name in names)
-    best, last = record["best"], record["last"]
-    seeds = record["seed"] if isinstance(record["seed"], list) else [record["seed"]]  # those of an ensemble's members
-    values = (
-        record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
-        " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
-        record["peak_memory_gb"], record["machine"], packages, record["commit"], record["pictures"]["val"],
-        int(best["epoch"]) + 1, val_error(best), val_error(last),
-        test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
-    )  # fmt: skip
-    return dict(zip(COLUMNS, map(str, values), strict=True))
-
-
-def read_runs() -> list[Row]:
-    """All rows of docs/runs.csv, oldest first."""
-    if not RUNS.exists():
-        return []
-    with RUNS.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def results_table(rows: list[Row], configs: Iterable[str]) -> str:
@@ -198,7 +114,7 @@ def between(text: str, name: str, table: str) -> str:
 
 def readme() -> str:
     """README.md with its tables as docs/runs.csv has them."""
-    text, rows = README.read_text(), read_runs()
+    text, rows = README.read_text(), read_rows()
     for name, configs in TABLES.items():
         text = between(text, name, results_table(rows, configs))
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
@@ -207,7 +123,7 @@ def readme() -> str:
 
 def tried() -> str:
     """docs/tried.md as docs/runs.csv has it."""
-    rows = read_runs()
+    rows = read_rows()
     configs = {row["config"] for row in rows if row["config"] in CONFIGS}
     there = sorted(config for config in configs if (ROOT / "configs" / f"{config}.yaml").exists())
     return page(rows, {config: fingerprint(shipped(config)) for config in there})
@@ -215,7 +131,7 @@ def tried() -> str:
 
 def add(runs: list[Path]) -> Iterator[str]:
     """Appends the runs that are not there yet; yields what it did."""
-    known = read_runs()
+    known = read_rows()
     for run in runs:
         row = row_of(run)
         if row in known:

@@ -1,15 +1,12 @@
 import random
 import re
-import sys
-from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from scipy import stats
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+from lit_a1.report import trials, tried
+
 RECIPES = {"catsdogs_trial": "now"}
 SEEDS = (0.120, 0.124, 0.116, 0.122, 0.118)  # of the base: standard deviation 0.32 points
 Row = dict[str, str]
@@ -32,21 +29,6 @@ def base(**other: object) -> list[Row]:
     return [row(error=error, seed=seed, **other) for seed, error in enumerate(SEEDS)]
 
 
-@pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(DOCS))
-    import tried
-
-    yield tried
-    for name in ("tried", "trials"):
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def trials(tried: ModuleType) -> ModuleType:
-    return sys.modules["trials"]
-
-
 def lines(text: str, change: str) -> list[list[str]]:
     """The cells of a change's lines."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
@@ -62,11 +44,11 @@ def section(text: str, title: str) -> str:
     return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def verdicts(trials: ModuleType, rows: list[Row]) -> dict[str, str]:
+def verdicts(rows: list[Row]) -> dict[str, str]:
     return {each.setting.runs[0]["changes"]: each.verdict for each in trials.compare(trials.settings_of(rows))}
 
 
-def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds(trials: ModuleType) -> None:
+def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
     rows = [*base(), row("a=1", 0.10), row("b=1", 0.14), row("c=1", 0.122)]
     found = {each.setting.runs[0]["changes"]: each for each in trials.compare(trials.settings_of(rows))}
     assert [found[name].verdict for name in ("a=1", "b=1", "c=1")] == ["better", "worse", "inside the noise"]
@@ -76,14 +58,14 @@ def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds(trials: Mod
     assert found["a=1"].difference == pytest.approx(-0.02)
 
 
-def test_few_seeds_leave_the_binomial_noise(trials: ModuleType) -> None:
+def test_few_seeds_leave_the_binomial_noise() -> None:
     seeds = base()
     (each,) = trials.compare(trials.settings_of([*seeds[:4], row("a=1", 0.11)]))
     q = (sum(SEEDS[:4]) + 0.11) / 5
     z = (sum(SEEDS[:4]) / 4 - 0.11) / (q * (1 - q) / 2000 * (1 + 1 / 4)) ** 0.5
     assert each.p == pytest.approx(2 * stats.norm.sf(z))
     assert each.verdict == "inside the noise"
-    assert verdicts(trials, [*seeds, row("a=1", 0.11)])["a=1"] == "better"
+    assert verdicts([*seeds, row("a=1", 0.11)])["a=1"] == "better"
     (each,) = trials.compare(trials.settings_of([row(), row("a=1", 0.09)]))
     z = 0.03 / (0.105 * 0.895 / 2000 * 2) ** 0.5
     assert each.p == pytest.approx(2 * stats.norm.sf(z))
@@ -91,7 +73,7 @@ def test_few_seeds_leave_the_binomial_noise(trials: ModuleType) -> None:
     assert each.p == 1
 
 
-def test_the_noise_is_pooled_over_settings_of_the_config(trials: ModuleType) -> None:
+def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
     rows = [row(error=0.12), *(row("a=1", error, seed=seed) for seed, error in enumerate(SEEDS))]
     rows += [row("b=1", 0.10, seed=0), row("b=1", 0.12, seed=1), row(config="catsdogs", error=0.5)]
     noise = trials.noises(trials.settings_of(rows))
@@ -100,7 +82,7 @@ def test_the_noise_is_pooled_over_settings_of_the_config(trials: ModuleType) -> 
     assert noise["catsdogs_trial", 2000] == pytest.approx(((squares / 5) ** 0.5, 5))
 
 
-def test_holm_gives_up_at_the_first_that_stands(trials: ModuleType) -> None:
+def test_holm_gives_up_at_the_first_that_stands() -> None:
     assert trials.holm([0.02, 0.001, 0.04]) == [True, True, True]
     assert trials.holm([0.03, 0.001, 0.04]) == [False, True, False]
     assert trials.holm([0.02, 0.001, 0.06]) == [True, True, False]
@@ -108,15 +90,15 @@ def test_holm_gives_up_at_the_first_that_stands(trials: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("other", [{"config": "catsdogs"}, {"recipe": "older"}, {"epochs": 8}, {"val_pictures": 1000}])
-def test_only_like_is_compared_with_like(other: dict[str, object], tried: ModuleType, trials: ModuleType) -> None:
+def test_only_like_is_compared_with_like(other: dict[str, object]) -> None:
     rows = [*base(), row("lr=0.3", 0.10, **other)]
-    assert verdicts(trials, rows) == {"lr=0.3": "no base"}
+    assert verdicts(rows) == {"lr=0.3": "no base"}
     assert "There is no run of the base: nothing is compared." in tried.page(rows, RECIPES)
-    own = verdicts(trials, [*rows, row(error=0.2, **other)])
+    own = verdicts([*rows, row(error=0.2, **other)])
     assert own == {"lr=0.3": "better"}
 
 
-def test_an_earlier_version_of_the_recipe_has_its_own_table(tried: ModuleType) -> None:
+def test_an_earlier_version_of_the_recipe_has_its_own_table() -> None:
     old = [row(error=0.2, recipe="older"), row("lr=0.3", 0.12, recipe="older")]
     text = tried.page([*old, *base(), row("lr=0.3", 0.12)], RECIPES)
     new, earlier = section(text, "Learning rate and schedule").split("an earlier version of the recipe (older)")
@@ -125,23 +107,23 @@ def test_an_earlier_version_of_the_recipe_has_its_own_table(tried: ModuleType) -
     assert lines(earlier, "as it is")[0][7] == "20.00 %"
 
 
-def test_length_is_compared_with_the_recipe_and_other_ideas_with_their_own_length(trials: ModuleType) -> None:
+def test_length_is_compared_with_the_recipe_and_other_ideas_with_their_own_length() -> None:
     rows = [*base(), row("max_epochs=32", 0.09, epochs=32), row("lr=0.3, max_epochs=32", 0.091, epochs=32)]
-    assert verdicts(trials, rows) == {"max_epochs=32": "better", "lr=0.3, max_epochs=32": "inside the noise"}
-    assert verdicts(trials, [rows[-1], *rows[:5]]) == {"lr=0.3, max_epochs=32": "no base"}
+    assert verdicts(rows) == {"max_epochs=32": "better", "lr=0.3, max_epochs=32": "inside the noise"}
+    assert verdicts([rows[-1], *rows[:5]]) == {"lr=0.3, max_epochs=32": "no base"}
 
 
-def test_switches_of_precision_are_shared_with_the_base_where_they_can(trials: ModuleType) -> None:
+def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None:
     run = row("norm=group, precision=32-true", 0.10)
-    assert verdicts(trials, [*base(), run])["norm=group, precision=32-true"] == "better"
+    assert verdicts([*base(), run])["norm=group, precision=32-true"] == "better"
     own = [*base(), row("precision=32-true", 0.10), run]
-    assert verdicts(trials, own) == {
+    assert verdicts(own) == {
         "precision=32-true": "better",
         "norm=group, precision=32-true": "inside the noise",
     }
 
 
-def test_several_seeds_are_one_row_with_their_mean(tried: ModuleType, trials: ModuleType) -> None:
+def test_several_seeds_are_one_row_with_their_mean() -> None:
     rows = [*base(), *(row("lr=0.3", error, seed=seed) for seed, error in enumerate((0.10, 0.11, 0.12)))]
     ((_, _, seeds, _, _, _, _, error, interval, points, _),) = lines(tried.page(rows, RECIPES), "`lr=0.3`")
     assert (seeds, error, interval, points) == ("0, 1, 2", "11.00 ± 1.00 %", "9.7 to 12.4", "-1.00")
@@ -150,10 +132,10 @@ def test_several_seeds_are_one_row_with_their_mean(tried: ModuleType, trials: Mo
     assert "1 run had the setting and the seed of a newer one" in again
 
 
-def test_a_diverged_run_is_not_compared(tried: ModuleType, trials: ModuleType) -> None:
+def test_a_diverged_run_is_not_compared() -> None:
     rows = [*base(), row("lr=9.0", "nan"), row("lr=8.0", ""), row("lr=7.0", 0.13), row("lr=7.0", "inf", seed=1)]
     rows.append(row("lr=6.0", "", best_val_error=0.1))
-    assert verdicts(trials, rows) == {
+    assert verdicts(rows) == {
         "lr=9.0": "diverged",
         "lr=8.0": "diverged",
         "lr=7.0": "partly diverged (1 of 2)",
@@ -163,7 +145,7 @@ def test_a_diverged_run_is_not_compared(tried: ModuleType, trials: ModuleType) -
     assert "nan" not in text
     assert "- **Diverged**: `lr=8.0`; `lr=9.0`" in text
     assert "None of them ended with a finite error" in section(text, "Learning rate and schedule")
-    assert verdicts(trials, [row(error="nan"), row("lr=0.3")]) == {"lr=0.3": "no base"}
+    assert verdicts([row(error="nan"), row("lr=0.3")]) == {"lr=0.3": "no base"}
 
 
 @pytest.mark.parametrize(
@@ -189,13 +171,13 @@ def test_a_diverged_run_is_not_compared(tried: ModuleType, trials: ModuleType) -
         ("lr=0.3, wonder=3", "Several at once"),
     ],
 )
-def test_every_setting_is_under_the_theme_of_what_changed(changes: str, title: str, tried: ModuleType) -> None:
+def test_every_setting_is_under_the_theme_of_what_changed(changes: str, title: str) -> None:
     text = tried.page([*base(), row(changes, 0.0999)], RECIPES)
     assert "9.99 %" in section(text, title)
     assert text.count("9.99 %") == 1
 
 
-def test_changes_are_read_and_shortened(trials: ModuleType) -> None:
+def test_changes_are_read_and_shortened() -> None:
     read = trials.parse_changes(
         "augment.crop_scale=(0.25, 1.0), size_schedule.0=32, size_schedule.10=48, widths=[8, 8]"
     )
@@ -207,7 +189,7 @@ def test_changes_are_read_and_shortened(trials: ModuleType) -> None:
         trials.parse_changes("wonder")
 
 
-def test_sentences_follow_from_the_numbers(tried: ModuleType) -> None:
+def test_sentences_follow_from_the_numbers() -> None:
     def said(*errors: float) -> str:
         rows = [*base(), *(row(f"lr={place}.5", error) for place, error in enumerate(errors, 1))]
         return section(tried.page(rows, RECIPES), "Learning rate and schedule")
@@ -219,7 +201,7 @@ def test_sentences_follow_from_the_numbers(tried: ModuleType) -> None:
     assert "Of 3 settings: 1 better, 1 inside the noise and 1 worse." in said(0.10, 0.121, 0.14)
 
 
-def test_the_summary_counts_and_sorts(tried: ModuleType) -> None:
+def test_the_summary_counts_and_sorts() -> None:
     rows = [
         *base(),
         row("lr=0.3", 0.08),
@@ -240,7 +222,7 @@ def test_the_summary_counts_and_sorts(tried: ModuleType) -> None:
     assert f"{(7 * 254 + 3600) / 3600:.1f} hours" in hours  # its members' own
 
 
-def test_without_a_change_the_page_is_short(tried: ModuleType) -> None:
+def test_without_a_change_the_page_is_short() -> None:
     text = tried.page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
     assert "1 run of 1 setting" in text
     assert "Nothing was changed yet" in text
@@ -248,7 +230,7 @@ def test_without_a_change_the_page_is_short(tried: ModuleType) -> None:
     assert "No run is recorded yet" in tried.page([], {})
 
 
-def test_the_same_rows_make_the_same_page(tried: ModuleType) -> None:
+def test_the_same_rows_make_the_same_page() -> None:
     rows = [*base(), *(row(f"{name}=1", 0.11) for name in ("a", "b", "lr", "norm")), row(recipe="older")]
     rows += [row("lr=1", 0.1, machine="a GPU"), row("lr=1", 0.13), row("a=1", 0.13), row("a=1", 0.12)]  # newer ones
     text = tried.page(rows, RECIPES)
@@ -257,7 +239,7 @@ def test_the_same_rows_make_the_same_page(tried: ModuleType) -> None:
         assert tried.page(rows, RECIPES) == text
 
 
-def test_all_lines_of_a_table_have_its_columns(tried: ModuleType) -> None:
+def test_all_lines_of_a_table_have_its_columns() -> None:
     text = tried.page([*base(), row("lr=0.3", "nan"), row("dropout=0.1"), row("norm=group", recipe="older")], RECIPES)
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1

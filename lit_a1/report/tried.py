@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
 
-from trials import (
+from lit_a1.analysis.comparison_tables import probability, spread
+from lit_a1.confidence import wilson
+from lit_a1.report.trials import (
     ALPHA,
     CONFIGS,
     ENSEMBLE,
@@ -22,9 +24,6 @@ from trials import (
     short,
     theme_of,
 )
-
-from lit_a1.analysis.comparison_tables import probability, spread
-from lit_a1.confidence import wilson
 from lit_a1.wording import counted, listed, percent, table
 
 NOT_DONE = (

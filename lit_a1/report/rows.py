@@ -1,0 +1,96 @@
+"""A row a run: what docs/runs.csv keeps of it, and how its settings differ from those of its YAML."""
+
+import csv
+import hashlib
+import json
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from lit_a1 import training
+from lit_a1.analysis.curves import read
+from lit_a1.mlp import commands as mlp
+from lit_a1.report.trials import Row
+from lit_a1.settings import kind_of_config, recipe_of
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RUNS = REPOSITORY / "docs" / "runs.csv"
+COLUMNS = (
+    "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
+    "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
+)  # fmt: skip
+
+
+def shipped(config: str) -> dict[str, Any]:
+    """The settings of a YAML in configs/, defaults included, flat."""
+    path = REPOSITORY / "configs" / f"{config}.yaml"
+    arguments = ["--config", str(path)]
+    parser = mlp if kind_of_config(arguments) == (str(path), "mlp") else training
+    return recipe_of(parser.parse(["fit", *arguments]))
+
+
+@cache
+def defaults(model: str, data: str) -> dict[str, Any]:
+    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named."""
+    if not model:
+        return recipe_of(mlp.parse(["fit"]))
+    required = ["--model.members", "[]"] if model.endswith(".Ensemble") else []
+    found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
+    return {name: value for name, value in found.items() if name != "model.members"}
+
+
+def own(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are not the code's defaults.
+
+    So an option that the code learns later, off by default, makes no other recipe of those that were measured without.
+    """
+    usual = defaults(settings.get("model.class_path", ""), settings.get("data.class_path", ""))
+    return {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
+
+
+def fingerprint(settings: dict[str, Any]) -> str:
+    """A short hash of settings: rows of another one were measured before the YAML changed."""
+    return hashlib.sha256(json.dumps(own(settings), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`."""
+    usual = defaults(ours.get("model.class_path", ""), ours.get("data.class_path", ""))
+    ours, theirs = usual | ours, usual | theirs
+    names = sorted(name for name in (ours.keys() | theirs.keys()) - {"seed"} if ours.get(name) != theirs.get(name))
+    return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
+
+
+def val_error(epoch: dict[str, float]) -> str:
+    """Of an epoch; empty where it was not measured, `nan` where the network had diverged and guesses."""
+    if "val/error" not in epoch:
+        return ""
+    return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"
+
+
+def row_of(run: Path) -> Row:
+    """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
+    record = read(run).record
+    recipe = shipped(run.parent.name)
+    test = json.loads((run / "test.json").read_text()) if (run / "test.json").exists() else {}
+    names = ("torch",) if "model.class_path" in recipe else ("numpy",)
+    packages = " ".join(f"{name} {record['versions'][name]}" for name in names)
+    best, last = record["best"], record["last"]
+    seeds = record["seed"] if isinstance(record["seed"], list) else [record["seed"]]  # those of an ensemble's members
+    values = (
+        record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
+        " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
+        record["peak_memory_gb"], record["machine"], packages, record["commit"], record["pictures"]["val"],
+        int(best["epoch"]) + 1, val_error(best), val_error(last),
+        test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
+    )  # fmt: skip
+    return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def read_rows(path: Path = RUNS) -> list[Row]:
+    """All rows of a CSV of runs, oldest first; none where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
