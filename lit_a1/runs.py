@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KEYWORDS = ("best", "last")
 RECORD_FILE = "record.json"
+DRAWN = "-drawn"
+"""Ends the name of an experiment on drawn pictures."""
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
 WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start one without --ckpt_path."
@@ -62,7 +64,7 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     if wanted == "pretrained":
         if resume:
             raise CheckpointError(WEIGHTS_ALONE.format(wanted))
-        return pretrained(runs.name.removesuffix("-drawn"), suffix)
+        return pretrained(runs.name.removesuffix(DRAWN), suffix)
     if wanted in KEYWORDS or wanted is None:
         name = (wanted or "best") + suffix
         found = sorted(

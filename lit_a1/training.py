@@ -22,7 +22,7 @@ from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_m
 from lit_a1.models import Classifier, Ensemble
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
-from lit_a1.runs import WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
+from lit_a1.runs import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
 from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
 
 PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
@@ -142,13 +142,11 @@ class TrainingCLI(LightningCLI):
     def _logger_settings(self) -> tuple[str, str, dict[str, Any]]:
         """Folder and name of the experiment, and the logger's other settings."""
         logger = self.command.trainer.get("logger")
-        options: dict[str, Any] = {}
-        if isinstance(logger, Namespace):
-            options = logger.get("init_args", Namespace()).as_dict()
         if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
             self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
-        folder, name = options.pop("save_dir", "lightning_logs"), options.pop("name", None) or "unnamed"
-        return str(folder), name + ("-drawn" if self.datamodule.drawn else ""), options
+        options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
+        folder, name = experiment_of(self.command, self.datamodule.drawn)
+        return str(folder), name, {key: value for key, value in options.items() if key not in ("save_dir", "name")}
 
     def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
         """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
@@ -226,6 +224,18 @@ class TrainingCLI(LightningCLI):
         keep_figures(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])
 
     after_validate = after_test = _keep_figures
+
+
+def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
+    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs`.
+
+    Args:
+        command: its settings.
+        drawn: whether the pictures are a stand-in, whose runs have a name of their own.
+    """
+    logger = command.trainer.get("logger")
+    options = logger.get("init_args", Namespace()) if isinstance(logger, Namespace) else Namespace()
+    return Path(options.get("save_dir") or "lightning_logs"), (options.get("name") or "unnamed") + DRAWN * drawn
 
 
 def parse(arguments: Sequence[str]) -> Namespace:

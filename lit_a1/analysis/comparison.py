@@ -23,13 +23,13 @@ from lit_a1.analysis.comparison_measures import (
     passes,
     seconds_an_epoch,
 )
-from lit_a1.analysis.comparison_runs import DRAWN, Weights, find_experiments
+from lit_a1.analysis.comparison_runs import Weights, find_experiments
 from lit_a1.analysis.comparison_tables import GOALS
 from lit_a1.analysis.comparison_words import compare
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.data.mnist import Part, Wanted, draw_mnist, locate_mnist, read_mnist
 from lit_a1.environment import commit, cpu, versions
-from lit_a1.runs import RECORD_FILE, near, new_version
+from lit_a1.runs import DRAWN, RECORD_FILE, near, new_version
 
 FIGURES = ("curves", "robustness", "disagreements")
 

@@ -19,11 +19,10 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import UsageError, load_weights
 from lit_a1.models.architecture import layers_of
 from lit_a1.models.mnist import MNISTCNN
-from lit_a1.runs import RECORD_FILE, CheckpointError, Figures, best_of
+from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, Figures, best_of
 
 Weights = Literal["last", "best"]
 Answers = NDArray[np.int64]
-DRAWN = "-drawn"
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
 OTHER = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and some that do not
 REGULARISATION = {

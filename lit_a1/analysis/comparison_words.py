@@ -23,11 +23,10 @@ from lit_a1.analysis.comparison_tables import (
     summary,
 )
 from lit_a1.analysis.robustness_words import changed
-from lit_a1.analysis.significance import difference_interval
+from lit_a1.analysis.significance import ALPHA, difference_interval
 from lit_a1.runs import clock
 from lit_a1.wording import counted, listed, number, percent
 
-ALPHA = 0.05  # p below which a test is counted
 INTERVALS = (
     "± is the standard deviation over seeds. The t interval says where the mean over very many seeds lies: it holds "
     "the noise of training, on these pictures. Wilson's says what the mean error might be on all such pictures: it "

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from scipy import stats
 
 CONFIDENCE = 0.95
+ALPHA = 0.05  # p below which a difference counts
 
 
 class Interval(NamedTuple):
@@ -49,6 +50,19 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     b = sum(one and not other for one, other in zip(first, second, strict=True))
     c = sum(other and not one for one, other in zip(first, second, strict=True))
     return McNemar(b, c, float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
+
+
+def holm(values: Sequence[float]) -> list[bool]:
+    """Which of m hypotheses fall: the k-th smallest p, from 0 on, while all up to it are at most ALPHA / (m - k).
+
+    Source: Holm 1979 ("A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6).
+    """
+    falls = [False] * len(values)
+    for k, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        if values[place] > ALPHA / (len(values) - k):
+            break
+        falls[place] = True
+    return falls
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

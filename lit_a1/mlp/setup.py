@@ -15,7 +15,7 @@ from lit_a1.data.files import write_text
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.mlp.network import NN, Array, Labels
-from lit_a1.runs import RECORD_FILE, CheckpointError, new_version
+from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, new_version
 
 TRAINED_WITH = (
     "lr",
@@ -107,7 +107,7 @@ class Setup:
 
     def runs(self, drawn: bool) -> Path:
         """The folder of the experiment's runs; those on drawn digits have one of their own."""
-        return self.save_dir / (self.name + ("-drawn" if drawn else ""))
+        return self.save_dir / (self.name + DRAWN * drawn)
 
 
 def describe(net: NN) -> str:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from scipy import stats
 
+from lit_a1.analysis.significance import ALPHA, holm
+
 Row = dict[str, str]
 TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
 CONFIGS = (TRIAL, "catsdogs", "catsdogs_best", "catsdogs_gpu", ENSEMBLE)
-ALPHA = 0.05  # p below which a difference is called better or worse
 FREEDOM = 4  # degrees of freedom from which on the noise between seeds is known well enough
 WIDEST = 40  # letters of a value, before its middle is left out
 
@@ -244,19 +245,6 @@ def p_value(setting: Setting, base: Setting, noise: Noise | None) -> float:
     difference = abs(mean(setting.errors) - mean(base.errors))
     deviation = noise.deviation * sqrt(1 / len(setting.errors) + 1 / len(base.errors))
     return 2 * float(stats.t.sf(difference / deviation, noise.freedom)) if deviation else 1.0
-
-
-def holm(values: Sequence[float]) -> list[bool]:
-    """Which of m hypotheses fall: the k-th smallest p, from 0 on, while all up to it are at most ALPHA / (m - k).
-
-    Source: Holm 1979 ("A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6).
-    """
-    falls = [False] * len(values)
-    for k, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        if values[place] > ALPHA / (len(values) - k):
-            break
-        falls[place] = True
-    return falls
 
 
 def compare(settings: Sequence[Setting]) -> list[Compared]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 
 from lit_a1.analysis.comparison_tables import probability, spread
+from lit_a1.analysis.significance import ALPHA
 from lit_a1.confidence import wilson
 from lit_a1.report.trials import (
-    ALPHA,
     CONFIGS,
     ENSEMBLE,
     FREEDOM,
