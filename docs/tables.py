@@ -114,7 +114,7 @@ def between(text: str, name: str, table: str) -> str:
 
 def readme() -> str:
     """README.md with its tables as docs/runs.csv has them."""
-    text, rows = README.read_text(), read_rows()
+    text, rows = README.read_text(), read_rows(RUNS)
     for name, configs in TABLES.items():
         text = between(text, name, results_table(rows, configs))
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
@@ -123,7 +123,7 @@ def readme() -> str:
 
 def tried() -> str:
     """docs/tried.md as docs/runs.csv has it."""
-    rows = read_rows()
+    rows = read_rows(RUNS)
     configs = {row["config"] for row in rows if row["config"] in CONFIGS}
     there = sorted(config for config in configs if (ROOT / "configs" / f"{config}.yaml").exists())
     return page(rows, {config: fingerprint(shipped(config)) for config in there})
@@ -131,7 +131,7 @@ def tried() -> str:
 
 def add(runs: list[Path]) -> Iterator[str]:
     """Appends the runs that are not there yet; yields what it did."""
-    known = read_rows()
+    known = read_rows(RUNS)
     for run in runs:
         row = row_of(run)
         if row in known:

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
         print("error: name a network, with --config configs/mnist.yaml for example", file=sys.stderr)
         raise SystemExit(2)
     try:
-        name, found = _architecture(arguments)
+        name, found = architecture_of(arguments)
     except (ValueError, TypeError, CheckpointError) as error:  # the last of an ensemble's members
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     console.print(table_of(name, found))
 
 
-def _architecture(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
-    """The network's name and its layers."""
+def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
+    """The name of the network that the options of `fit` or `mlp fit` describe, and its layers."""
     from lit_a1.mlp import commands as mlp
     from lit_a1.models import Classifier
     from lit_a1.models.architecture import layers_of
@@ -62,7 +62,7 @@ def _architecture(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     model, size = build(Classifier, settings.model), settings.data.init_args.size
     shape = (model.channels, size, size)
     _, net = model.net  # the first standardises
-    return f"{type(model).__name__}, pictures {_shape(shape)}", layers_of(net, shape)
+    return f"{type(model).__name__}, pictures {shape_words(shape)}", layers_of(net, shape)
 
 
 def layers_of_mlp(net: "NN") -> "Architecture":
@@ -82,10 +82,11 @@ def table_of(name: str, found: "Architecture") -> Table:
         left = heading in ("layer", "kind")
         table.add_column(heading, footers.get(heading, ""), justify="left" if left else "right")
     for layer in found.layers:
-        sizes = [_shape(size) for size in (layer.filter, layer.stride, layer.shape)]
+        sizes = [shape_words(size) for size in (layer.filter, layer.stride, layer.shape)]
         table.add_row(layer.name, layer.kind, *sizes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
     return table
 
 
-def _shape(sizes: Sequence[int] | None) -> str:
+def shape_words(sizes: Sequence[int] | None) -> str:
+    """`3x64x64`; empty where there is none."""
     return "" if sizes is None else "x".join(map(str, sizes))

@@ -14,6 +14,8 @@ COMMANDS = {
     "architecture": "the layers of a network: filters, strides, shapes, parameters, multiply-adds",
     "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
     "compare": "MLP against CNN on MNIST, from recorded runs: tables, figures, words",
+    "analyze": "look inside a trained CNN, and at what it gets wrong: figures, tables, words",
+    "report": "the assignment's answers from recorded runs, as HTML and PDF",
     "benchmark": "time this code against PyTorch's own, side by side",
 }
 
@@ -44,6 +46,10 @@ def _command(name: str) -> Callable[[Sequence[str]], None]:
         from lit_a1.mlp.commands import main as command
     elif name == "compare":
         from lit_a1.compare_command import main as command
+    elif name == "analyze":
+        from lit_a1.analyze_command import main as command
+    elif name == "report":
+        from lit_a1.report_command import main as command
     elif name == "benchmark":
         from lit_a1.benchmark import main as command
     else:

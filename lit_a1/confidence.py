@@ -9,4 +9,5 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     """95% interval of a share that was measured on `count` pictures (Wilson, 1927)."""
     centre = share + Z**2 / (2 * count)
     half = Z * sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
-    return (centre - half) / (1 + Z**2 / count), (centre + half) / (1 + Z**2 / count)
+    low, high = (centre - half) / (1 + Z**2 / count), (centre + half) / (1 + Z**2 / count)
+    return max(0.0, low), min(1.0, high)  # rounding may step outside

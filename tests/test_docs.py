@@ -30,7 +30,7 @@ def tables() -> ModuleType:
 
 def test_the_tables_are_those_of_the_recorded_runs(tables: ModuleType) -> None:
     assert tables.readme() == README
-    assert tables.read_runs()
+    assert tables.read_rows(tables.RUNS)
 
 
 def test_the_record_of_what_was_tried_is_that_of_the_recorded_runs(tables: ModuleType) -> None:
@@ -109,18 +109,6 @@ def test_a_run_that_diverged_or_was_not_measured_has_no_figure(tables: ModuleTyp
     row = tables.row_of(path.parent)
     assert (row["best_val_error"], row["last_val_error"]) == ("", "")
     assert "No run" in tables.results_table([row], ["catsdogs"])
-
-
-def test_an_option_that_the_code_learns_makes_no_other_recipe(
-    tables: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shipped = tables.shipped("catsdogs")
-    before, usual = tables.fingerprint(shipped), tables.defaults
-    monkeypatch.setattr(tables, "defaults", lambda *classes: usual(*classes) | {"model.new": 0})
-    assert tables.fingerprint(shipped | {"model.new": 0}) == before
-    assert tables.fingerprint(shipped | {"model.new": 1}) != before
-    assert tables.changes(shipped, shipped | {"model.new": 0}) == ""  # a run from before it
-    assert tables.changes(shipped | {"model.new": 2}, shipped) == "new=2"
 
 
 def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, tmp_path: Path) -> None:

@@ -215,15 +215,15 @@ def find_experiments(
         raise UsageError(
             f"A comparison needs finished runs of two experiments below {logs}, on {'drawn' if drawn else 'real'} "
             f"digits: {there}. "
-            f"Train with {' or '.join(_command(name, drawn) for name in missing)}."
+            f"Train with {' or '.join(f'`{fit_command(name, drawn)}`' for name in missing)}."
         )
     return experiments, left_out
 
 
-def _command(name: str, drawn: bool) -> str:
+def fit_command(name: str, drawn: bool) -> str:
     """What trains an experiment: the numpy network's names begin with `mlp`."""
     source = " --data.source drawn" * drawn
-    return f"`python main.py {'mlp ' * name.startswith('mlp')}fit --config configs/{name}.yaml{source}`"
+    return f"python main.py {'mlp ' * name.startswith('mlp')}fit --config configs/{name}.yaml{source}"
 
 
 def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:

@@ -52,17 +52,18 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     return McNemar(b, c, float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
 
 
-def holm(values: Sequence[float]) -> list[bool]:
-    """Which of m hypotheses fall: the k-th smallest p, from 0 on, while all up to it are at most ALPHA / (m - k).
+def holm(values: Sequence[float]) -> list[float]:
+    """P values of m tests, corrected for their number: those at most ALPHA hold for all tests together.
+
+    The k-th smallest, from 0 on, becomes the largest min(1, (m - i) p_i) of those up to it.
 
     Source: Holm 1979 ("A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6).
     """
-    falls = [False] * len(values)
+    corrected, least = list(values), 0.0
     for k, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        if values[place] > ALPHA / (len(values) - k):
-            break
-        falls[place] = True
-    return falls
+        least = max(least, min(1.0, (len(values) - k) * values[place]))
+        corrected[place] = least
+    return corrected
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

@@ -22,6 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
+@cache
 def shipped(config: str) -> dict[str, Any]:
     """The settings of a YAML in configs/, defaults included, flat."""
     path = REPOSITORY / "configs" / f"{config}.yaml"

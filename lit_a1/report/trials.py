@@ -259,6 +259,6 @@ def compare(settings: Sequence[Setting]) -> list[Compared]:
                 each = Compared(setting, base, mean(setting.errors) - mean(base.errors), p)
             found.append(each)
     tested = [place for place, each in enumerate(found) if each.p is not None]
-    for place, holds in zip(tested, holm([each.p for each in found if each.p is not None]), strict=True):
-        found[place] = found[place]._replace(holds=holds)
+    for place, p in zip(tested, holm([each.p for each in found if each.p is not None]), strict=True):
+        found[place] = found[place]._replace(holds=p <= ALPHA)
     return found

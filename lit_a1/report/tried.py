@@ -26,6 +26,7 @@ from lit_a1.report.trials import (
 )
 from lit_a1.wording import counted, listed, percent, table
 
+FURTHER = "What would help further and was not done"
 NOT_DONE = (
     "Larger pictures: the course's are 64 pixels a side; Microsoft's archive has the same photos in full.",
     "More computing: wider and deeper networks, for more epochs.",
@@ -36,6 +37,7 @@ NOT_DONE = (
     "are left out.",
     "Crops around the animal, found by the network itself: many photos show a small animal in a large room.",
 )
+SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
 HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "error", "95 %", "points", "verdict")
 KINDS = {"better": "helped", "worse": "hurt"}  # of a verdict, in the summary; others are called as they are
 Place = tuple[tuple[str, str, int], int, Setting | None]
@@ -47,12 +49,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-def page(rows: Sequence[Row], recipes: Mapping[str, str]) -> str:
+def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
     """docs/tried.md.
 
     Args:
         rows: of docs/runs.csv, in any order; those of other configs are left out.
         recipes: the fingerprint that each config has now.
+        source: says where the rows are from.
 
     Raises:
         SystemExit: a row's changes can't be read.
@@ -63,7 +66,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str]) -> str:
     letters = {machine: _letter(place) for place, machine in enumerate(dict.fromkeys(run["machine"] for run in rows))}
     parts = [
         "# What was tried for Cats vs Dogs",
-        _numbers(rows, settings),
+        _numbers(rows, settings, source),
         *_lists(found, recipes),
         "## How to read the tables",
         _columns(settings, letters),
@@ -75,7 +78,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str]) -> str:
             parts.append(f"## {title}")
             for place, group in _by_place(section, recipes).items():
                 parts += [f"{_called(place, recipes)}:", _table(group, letters), _words(group)]
-    parts += ["## What would help further and was not done", "\n".join(f"- {item}" for item in NOT_DONE)]
+    parts += [f"## {FURTHER}", "\n".join(f"- {item}" for item in NOT_DONE)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -106,9 +109,8 @@ def _version(config: str, recipe: str, recipes: Mapping[str, str]) -> str:
     return "" if recipes.get(config) == recipe else f", an earlier version of the recipe ({recipe})"
 
 
-def _numbers(rows: Sequence[Row], settings: Sequence[Setting]) -> str:
+def _numbers(rows: Sequence[Row], settings: Sequence[Setting], source: str) -> str:
     """How much was done, when and where."""
-    source = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
     if not rows:
         return f"No run is recorded yet. {source}"
     hours = sum(float(row["seconds"]) for row in rows if row["config"] != ENSEMBLE) / 3600

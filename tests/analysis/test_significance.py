@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lit_a1.analysis.significance import difference_interval, mcnemar, mean_interval
+from lit_a1.analysis.significance import ALPHA, difference_interval, holm, mcnemar, mean_interval
 
 
 def pictures(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -42,3 +42,16 @@ def test_the_interval_of_a_difference() -> None:
     assert difference_interval([1, 1], [3, 5]) == pytest.approx((3 - 12.7062, 3 + 12.7062), rel=1e-5)
     assert difference_interval([1], [3, 5]) is None
     assert difference_interval([1, 1], [3, 3]) is None
+
+
+def test_holms_correction_by_hand() -> None:
+    # 4 x 0.01, 3 x 0.02, then no less than that: 2 x 0.025 = 0.05, 1 x 0.9
+    assert holm([0.9, 0.02, 0.01, 0.025]) == pytest.approx([0.9, 0.06, 0.04, 0.06])
+    assert holm([0.5, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_gives_up_at_the_first_that_stands() -> None:
+    assert [p <= ALPHA for p in holm([0.02, 0.001, 0.04])] == [True, True, True]
+    assert [p <= ALPHA for p in holm([0.03, 0.001, 0.04])] == [False, True, False]
+    assert [p <= ALPHA for p in holm([0.02, 0.001, 0.06])] == [True, True, False]

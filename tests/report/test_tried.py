@@ -82,13 +82,6 @@ def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
     assert noise["catsdogs_trial", 2000] == pytest.approx(((squares / 5) ** 0.5, 5))
 
 
-def test_holm_gives_up_at_the_first_that_stands() -> None:
-    assert trials.holm([0.02, 0.001, 0.04]) == [True, True, True]
-    assert trials.holm([0.03, 0.001, 0.04]) == [False, True, False]
-    assert trials.holm([0.02, 0.001, 0.06]) == [True, True, False]
-    assert trials.holm([]) == []
-
-
 @pytest.mark.parametrize("other", [{"config": "catsdogs"}, {"recipe": "older"}, {"epochs": 8}, {"val_pictures": 1000}])
 def test_only_like_is_compared_with_like(other: dict[str, object]) -> None:
     rows = [*base(), row("lr=0.3", 0.10, **other)]

@@ -1,0 +1,256 @@
+"""Blocks that several sections are made of: results of runs, curves, layers, the words of a study."""
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+from lit_a1.analysis.comparison_runs import Run
+from lit_a1.analysis.comparison_tables import spread
+from lit_a1.analysis.curves import draw
+from lit_a1.architecture_command import architecture_of, shape_words
+from lit_a1.confidence import wilson
+from lit_a1.report.document import Block, Figure, Missing, Section, Table, Text
+from lit_a1.report.gather import RECORDED, Gathered, Study, shown, sources, test_figures
+from lit_a1.report.rows import REPOSITORY, changes, fingerprint, read_rows, shipped
+from lit_a1.report.tried import duration
+from lit_a1.runs import DRAWN, RECORD_FILE, near
+from lit_a1.wording import counted, percent
+
+NOT_HERE = "This study has not been run here. Shown is the recorded run that comes with the project."
+
+
+def trained(found: Gathered, name: str, command: str) -> list[Block]:
+    """A note for each run of an experiment that did not end, and one where none did."""
+    notes: list[Block] = [Missing(each.reason) for each in found.unfinished(name)]
+    if not found.trainings(name):
+        notes.append(Missing(f"There is no finished run of `{name}` below `{near(found.folder(name))}`.", command))
+        notes += [] if found.drawn else recorded(name)
+    return notes
+
+
+def recorded(name: str) -> list[Block]:
+    """The runs of a recipe, as it is now, that come with the project."""
+    rows = [row for row in read_rows() if row["config"] == name and not row["changes"]]
+    newest = {row["seed"]: row for row in rows if row["recipe"] == fingerprint(shipped(name))}
+    rows = [newest[seed] for seed in sorted(newest)]
+    if not rows:
+        return []
+    caption = (
+        f"Recorded runs of `{name}` that come with the project: errors of the last epoch on "
+        f"{int(rows[0]['val_pictures']):,} validation pictures, and on the test pictures where these have labels."
+    )
+    cells = [
+        [
+            row["seed"],
+            row["epochs"],
+            f"{int(row['parameters']):,}",
+            percent(float(row["last_val_error"])),
+            percent(float(row["test_error"])) if row["tested"] == "last" else "",
+            duration(float(row["seconds"])),
+            row["commit"],
+            row["machine"],
+        ]
+        for row in rows
+    ]
+    heads = ["seed", "epochs", "parameters", "validation error", "test error", "time", "commit", "machine"]
+    parts: list[Block] = [Table(caption, heads, cells, "docs/runs.csv", text_columns=0)]
+    if (path := RECORDED / name / "curves.png").is_file():
+        source = f"docs/studies/{name}/curves.csv"
+        parts.append(Figure(path, f"The curves of the recorded run of `{name}`.", f"Loss and error of {name}.", source))
+    return parts
+
+
+# results
+
+
+def final(run: Run) -> float | None:
+    """Validation error of the last epoch; None where it was not measured."""
+    return run.record["last"].get("val/error")
+
+
+def results(runs: Sequence[Run], what: str) -> list[Block]:
+    """A sentence on the errors of the last epoch and a table with a row for each run.
+
+    Args:
+        runs: of one recipe, one at least.
+        what: is measured, `validation digits`.
+    """
+    rows = []
+    for run in runs:
+        record, test = run.record, test_figures(run)
+        last, best = record["last"], record["best"]
+        known = "train_eval/error" if "train_eval/error" in last else "train/error"
+        rows.append(
+            [
+                run.folder.parent.name + "/" + run.name,
+                str(run.seed),
+                f"{int(last['epoch']) + 1}",
+                percent(last[known]) if known in last else "",
+                percent(last["val/error"]) if "val/error" in last else "not measured",
+                f"{percent(best['val/error'])} ({int(best['epoch']) + 1})" if "val/error" in best else "",
+                f"{percent(test['test/error'])} ({Path(str(test.get('checkpoint', ''))).stem})" if test else "",
+                duration(record["seconds"]),
+            ]
+        )
+    heads = ["run", "seed", "epochs", "training error", "validation error", "at best (epoch)", "test error (weights)"]
+    kept = [place for place in range(len(heads) + 1) if any(row[place] for row in rows)]
+    heads = [[*heads, "time"][place] for place in kept]
+    measured = "measured after the last epoch" if "train_eval/error" in runs[0].record["last"] else "as training ran"
+    caption = (
+        f"Errors of the last epoch on {runs[0].record['pictures']['val']:,} {what}, and of the epoch with the smallest "
+        f"validation error, which that choice flatters. The training error is {measured}."
+    )
+    return [
+        Text(errors_in_words(runs, what) + _changed(runs[0])),
+        Table(caption, heads, [[row[place] for place in kept] for row in rows], f"{RECORD_FILE} of {sources(runs)}"),
+    ]
+
+
+def errors_in_words(runs: Sequence[Run], what: str) -> str:
+    """The validation error of the last epoch, over seeds or with its interval; likewise of the test."""
+    errors = [error for run in runs if (error := final(run)) is not None]
+    if not errors:
+        return "The validation error of the last epoch was not measured."
+    count = runs[0].record["pictures"]["val"]
+    low, high = wilson(mean(errors), count)
+    many = f" (mean ± standard deviation over {counted(len(errors), 'seed')})" if len(errors) > 1 else ""
+    said = (
+        f"After the last epoch the validation error is **{spread(errors).replace(' (one run)', '')}**{many}, an "
+        f"accuracy of {percent(1 - mean(errors))}; the choice of {count:,} {what} leaves {percent(low)} to "
+        f"{percent(high)} (95 %, Wilson)."
+    )
+    tests = [test["test/error"] for run in runs if (test := test_figures(run)) and "last" in str(test["checkpoint"])]
+    if len(tests) == len(runs):
+        said += f" The test error of the same weights is {spread(tests)}."
+    return said
+
+
+def _changed(run: Run) -> str:
+    """In what a run differs from its YAML, such as fewer epochs."""
+    name = run.folder.parent.name.removesuffix(DRAWN)
+    if not (REPOSITORY / "configs" / f"{name}.yaml").is_file():
+        return ""
+    found = changes(run.record["settings"], shipped(name))
+    return f" **Not as `configs/{name}.yaml` has it**: {found}." if found else ""
+
+
+def curves(runs: Sequence[Run], work: Path) -> Figure:
+    """Draws the curves of runs of one recipe."""
+    name = runs[0].folder.parent.name
+    draw(work / f"curves-{name}.png", runs)
+    return Figure(
+        work / f"curves-{name}.png",
+        f"Loss and error of `{name}` in training and in validation, against the epochs done; the axis of the error is "
+        "logarithmic.",
+        f"Loss on the left and error on the right, against the epoch. {plain(errors_in_words(runs, 'pictures'))}",
+        sources(runs),
+    )
+
+
+def layers(run: Run | None, name: str) -> list[Block]:
+    """The table of layers of the network that a run trained; without a run, of the recipe as it is shipped."""
+    path = REPOSITORY / "configs" / f"{name}.yaml" if run is None else run.folder / "config.yaml"
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            network, found = architecture_of(["--config", str(path)])
+    except (SystemExit, OSError, ValueError) as error:
+        reason = said.getvalue().strip().splitlines()[-1:] or [str(error)]
+        return [Missing(f"The layers of `{near(path)}` can't be listed: {reason[0].removeprefix('error: ')}")]
+    rows = [
+        [layer.name, layer.kind, *map(shape_words, (layer.filter, layer.stride, layer.shape)),
+         f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
+        for layer in found.layers
+    ]  # fmt: skip
+    rows.append(["total", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"])
+    caption = (
+        f"Layers of {network}, in the order in which a picture meets them: filter, stride and output in pixels, "
+        "parameters, and multiply-adds for one picture."
+    )
+    heads = ["layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds"]
+    return [Table(caption, heads, rows, str(shown(path)), text_columns=2)]
+
+
+# studies
+
+
+def study_section(
+    study: Study | None,
+    title: str,
+    anchor: str,
+    words: str,
+    figures: Sequence[tuple[str, str]],
+    command: str,
+    question: str,
+) -> Section:
+    """A section from the words and figures that a study left.
+
+    Args:
+        study: None where it has neither been run nor recorded.
+        title: of the section.
+        anchor: of the section.
+        words: name of the text, `comparison.md`; its headings become sub-sections.
+        figures: names of PNGs with captions.
+        command: what runs the study.
+        question: what the assignment asks.
+    """
+    section = Section(title, anchor, [Text(f"*{question}*")])
+    if study is None:
+        section.blocks.append(Missing("This study has not been run.", command))
+        return section
+    if study.recorded:
+        section.blocks.append(Missing(NOT_HERE, command))
+    drawn: list[Block] = []
+    for file, caption in figures:
+        path = study.folder / file
+        if path.is_file():
+            drawn.append(Figure(path, caption, caption, study.source))
+        else:
+            drawn.append(Missing(f"The figure `{near(path)}` is gone.", command))
+    text = study.words(words)
+    if text is None:
+        section.blocks += [Missing(f"The words `{near(study.folder / words)}` are gone.", command), *drawn]
+        return section
+    top, parts = split_markdown(text)
+    section.blocks += [Text(top), *drawn, Text(f"Source: {study.source}.")]
+    section.sections = [
+        Section(heading, f"{anchor}-{slug(heading)}", [Text(body)]) for heading, body in parts if body.strip()
+    ]
+    return section
+
+
+def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the first `##` (without the `#` title), and the headings with what stands below them.
+
+    Links to files beside the text lead nowhere from a report, and become their words.
+    """
+    text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
+    top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
+    pairs = [part.partition("\n") for part in parts]
+    return re.sub(r"\A# .*\n", "", top).strip(), [(heading.strip(), body.strip()) for heading, _, body in pairs]
+
+
+def plain(markdown: str) -> str:
+    """Words without the marks of Markdown, for those who hear them."""
+    return re.sub(r"[*`]", "", markdown)
+
+
+def slug(text: str) -> str:
+    """A heading as an anchor."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def drawn_note(drawn: bool) -> list[Block]:
+    """Says in large letters that the pictures are a stand-in."""
+    if not drawn:
+        return []
+    return [
+        Text(
+            "**All runs in this report are on pictures that the project drew itself (folders whose names end in "
+            f"`{DRAWN}`), because none of the real ones were at hand. Their figures say nothing about MNIST or about "
+            "the course's photos.**"
+        )
+    ]

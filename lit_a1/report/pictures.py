@@ -1,0 +1,94 @@
+"""Pictures made small enough to travel inside a report."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageStat
+
+DOTS_AN_INCH = 200  # of the figures as they are made
+MAX_WIDTH = 1600  # pixels
+PALETTE_ERROR = 2.0  # of 255, root of the mean square: above it a palette shows bands
+QUALITY = 82
+PRINT_QUALITY = 85
+
+
+class PictureError(Exception):
+    """A file is gone or is no picture."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture as the bytes of a file."""
+
+    data: bytes
+    mime: str
+    """`image/png`, `image/webp` or `image/jpeg`."""
+    width: int
+    """In pixels, as encoded."""
+    height: int
+    inches: float
+    """How wide it was made to be."""
+
+
+def encode(path: Path, *, printed: bool = False) -> Encoded:
+    """Makes a picture small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
+
+    Line art has few colours, and keeps its edges in a palette; photos have many, and lose too much in one.
+
+    Args:
+        path: of a picture that Pillow can read.
+        printed: for a PDF, which holds JPEGs as they are but not WebP.
+
+    Raises:
+        PictureError: the file is gone, or is no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            whole = _on_white(picture)
+    except FileNotFoundError as error:
+        raise PictureError(f"The picture {path.name} is gone.") from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow's for a broken PNG
+        raise PictureError(f"The picture {path.name} can't be read.") from error
+    inches = whole.width / DOTS_AN_INCH
+    if whole.width > MAX_WIDTH:
+        height = max(1, round(whole.height * MAX_WIDTH / whole.width))
+        whole = whole.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
+    if printed:
+        lossy, mime = _saved(whole, "JPEG", quality=PRINT_QUALITY, subsampling=0, optimize=True), "image/jpeg"
+    else:
+        lossy, mime = _saved(whole, "WEBP", quality=QUALITY, method=4), "image/webp"
+    data = lossy
+    few = _with_palette(whole)
+    if _distance(whole, few) <= PALETTE_ERROR:
+        exact = _saved(few, "PNG", optimize=True)
+        if len(exact) <= len(lossy):
+            data, mime = exact, "image/png"
+    return Encoded(data, mime, whole.width, whole.height, inches)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    coloured = picture.convert("RGBA")
+    white = Image.new("RGBA", coloured.size, "white")
+    return Image.alpha_composite(white, coloured).convert("RGB")
+
+
+def _with_palette(picture: Image.Image) -> Image.Image:
+    few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette = few.getpalette() or []
+    # an octree gives the mean of a bin: what is nearly white in it would leave a grey box on white paper
+    few.putpalette([255 if value >= 248 else value for value in palette])
+    return few
+
+
+def _distance(picture: Image.Image, few: Image.Image) -> float:
+    squares = ImageStat.Stat(ImageChops.difference(picture, few.convert("RGB"))).rms
+    return max(squares)
+
+
+def _saved(picture: Image.Image, form: str, **options: int | bool) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, form, **options)
+    return file.getvalue()

@@ -1,0 +1,86 @@
+// Conveniences alone: without them everything can be read. Nothing is stored or sent.
+document.addEventListener("DOMContentLoaded", () => {
+  const root = document.documentElement;
+
+  const theme = document.querySelector(".theme");
+  const night = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : night.matches);
+  const label = () => {
+    theme.textContent = isDark() ? "Light" : "Dark";
+    theme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`);
+  };
+  theme.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    label();
+  });
+  night.addEventListener("change", label);
+  label();
+  theme.hidden = false;
+
+  const contents = document.querySelector("nav details");
+  if (contents) {
+    const wide = matchMedia("(min-width: 70rem)");
+    const fold = () => {
+      contents.open = wide.matches;
+      contents.querySelector("summary").tabIndex = wide.matches ? -1 : 0;
+    };
+    wide.addEventListener("change", fold);
+    fold();
+
+    // the section being read is the last listed one that begins above the upper third of the window
+    const links = [...contents.querySelectorAll("a")];
+    const targets = links.map((link) => document.getElementById(link.hash.slice(1)));
+    let due = false;
+    const mark = () => {
+      due = false;
+      const current = targets.findLastIndex((target) => target.getBoundingClientRect().top < innerHeight / 3);
+      links.forEach((link, index) =>
+        index === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
+      const nav = contents.parentElement;
+      if (current >= 0 && wide.matches) {
+        const link = links[current].getBoundingClientRect();
+        if (link.top < 0 || link.bottom > innerHeight) nav.scrollTop += link.top - innerHeight / 2;
+      }
+    };
+    addEventListener("scroll", () => {
+      if (!due) requestAnimationFrame(mark);
+      due = true;
+    }, { passive: true });
+    mark();
+  }
+
+  const dialog = document.querySelector("dialog");
+  const large = dialog.appendChild(new Image());
+  for (const image of document.querySelectorAll(".paper img")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "enlarge";
+    button.title = "Enlarge";
+    image.replaceWith(button);
+    button.append(image);
+    button.addEventListener("click", () => {
+      large.src = image.src;
+      large.alt = image.alt;
+      dialog.showModal();
+    });
+  }
+  dialog.addEventListener("click", () => dialog.close());
+
+  for (const block of navigator.clipboard ? document.querySelectorAll("pre") : []) {
+    const text = block.textContent;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(text);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(block.querySelector("code"));
+        button.textContent = "Selected";
+      }
+    });
+    block.append(button);
+  }
+});

@@ -1,0 +1,129 @@
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+
+from lit_a1.analysis.kernels import CLASSES, analyze, measure, stem_weights
+from lit_a1.analysis.part import Part
+from lit_a1.analysis.subject import Subject
+from lit_a1.models.residual import ResidualNet
+
+KERNELS: dict[str, Any] = {
+    "flat": [[1, 1, 1], [1, 1, 1], [1, 1, 1]],
+    "horizontal": [[1, 2, 1], [0, 0, 0], [-1, -2, -1]],
+    "vertical": [[-1, 2, -1], [-1, 2, -1], [-1, 2, -1]],
+    "diagonal": [[2, 1, 0], [1, 0, -1], [0, -1, -2]],
+    "centre-surround": [[0, -1, 0], [-1, 4, -1], [0, -1, 0]],
+}
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    return Part(tmp_path, "kernels", "Kernels", "a run")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_classes_of_known_kernels(name: str, channels: int) -> None:
+    kernel = np.array(KERNELS[name], float)
+    weights = np.stack([[kernel] * channels, [-kernel] * channels])  # the sign makes no difference
+    found = measure(weights)
+    assert [CLASSES[k] for k in found.classes] == [name, name]
+    np.testing.assert_allclose(found.norms, np.sqrt(channels * (kernel**2).sum()))
+    np.testing.assert_allclose(found.colour, 0, atol=1e-12)
+    assert found.shares.max() <= 1 + 1e-12
+
+
+def test_shares_by_hand() -> None:
+    step = np.array([[[[1, 1, 1], [0, 0, 0], [-1, -1, -1]]]], float)
+    np.testing.assert_allclose(measure(step).shares[0, [0, 1, 2, 4]], [0, 1, 0, 0], atol=1e-12)
+    # y, of squared length 6, on (x + y), of squared length 12: their product is 6, so that 36 / (6 * 12) is left
+    np.testing.assert_allclose(measure(step).shares[0, 3], 0.5)
+    spot = np.zeros((1, 1, 3, 3))
+    spot[0, 0, 1, 1] = 1
+    np.testing.assert_allclose(measure(spot).shares[0, [0, 4]], [1 / 9, 8 / 9])
+    turned = measure(np.rot90(step, axes=(2, 3)))
+    np.testing.assert_allclose(turned.shares[0], measure(step).shares[0, [0, 2, 1, 3, 4]], atol=1e-12)
+
+
+def test_colour_by_hand() -> None:
+    kernel = np.array(KERNELS["diagonal"], float)
+    weights = np.array([[kernel, -kernel, 0 * kernel], [kernel, kernel, kernel], [kernel, 0 * kernel, 0 * kernel]])
+    found = measure(weights)
+    np.testing.assert_allclose(found.colour, [1, 0, 2 / 3], atol=1e-12)
+    assert set(found.classes) == {CLASSES.index("diagonal")}  # measured on each channel, so that they do not cancel
+    silent = measure(np.zeros((1, 3, 3, 3)))
+    assert silent.norms.tolist() == silent.colour.tolist() == [0]
+
+
+@pytest.mark.parametrize("norm", ["batch", "weight", "none"])
+def test_weights_are_those_that_are_applied(norm: Any) -> None:
+    net = ResidualNet((5, 4), (1,), norm=norm, stem_stride=1)
+    if norm == "weight":
+        torch.nn.init.uniform_(net.stem[0][0].weight_g, 0.5, 2)  # not the length that the direction has
+    impulse = torch.zeros(3, 3, 5, 5)
+    impulse[range(3), range(3), 2, 2] = 1
+    convolution = net.stem[0][0]
+    with torch.no_grad():
+        response = convolution(impulse) - convolution(0 * impulse)  # a convolution puts a kernel out upside down
+    expected = response[:, :, 1:4, 1:4].flip(2, 3).transpose(0, 1)
+    np.testing.assert_allclose(stem_weights(net), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["photos", "digits"])
+def test_tables_and_words(subject_of: Callable[..., Subject], part: Part, kind: str) -> None:
+    subject = subject_of(kind)
+    weights = stem_weights(subject.net)
+    analyze(subject, part)
+    rows = rows_of(part.folder / "kernels.csv")
+    norms = [float(row["norm"]) for row in rows]
+    assert norms == sorted(norms, reverse=True)
+    assert sorted(int(row["channel"]) for row in rows) == [0, 1, 2, 3]
+    kept = {int(row["channel"]): row for row in rows_of(part.folder / "kernel_weights.csv")}
+    np.testing.assert_allclose(
+        [[float(value) for value in list(kept[k].values())[1:]] for k in range(4)], weights.reshape(4, -1), rtol=1e-5
+    )
+    assert [drawn.file for drawn in part.figures] == ["kernels.png", "kernel_classes.png"]
+    assert not any(drawn.shows_pictures for drawn in part.figures)
+    assert any("responds to colour" in words for words in part.words) == (kind == "photos")
+    assert part.numbers["largest_weight"] == np.abs(weights).max()
+    assert sum(part.numbers[f"share_{name.replace('-', '_')}"] for name in CLASSES) == 1  # type: ignore[misc]
+
+
+def test_zero_is_mid_grey_and_all_kernels_have_one_scale(
+    subject_of: Callable[..., Subject], part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, drawn = subject_of("photos"), []
+    usual = Axes.imshow
+    monkeypatch.setattr(Axes, "imshow", lambda self, *a, **k: (drawn.append(a[0]), usual(self, *a, **k))[1])
+    weight = subject.net.stem[0][0].weight
+    weight.zero_()
+    weight[2, 0, 1, 1], weight[1, 2, 0, 2] = -0.4, 0.2  # row, column; red and blue
+    analyze(subject, part)
+    assert [picture.shape for picture in drawn] == [(3, 3, 3)] * 4
+    assert drawn[0][1, 1].tolist() == [0, 0.5, 0.5]
+    assert drawn[1][0, 2].tolist() == [0.5, 0.5, 0.75]
+    assert (drawn[2] == 0.5).all()
+
+
+def test_words_tell_what_chance_would_not_give(subject_of: Callable[..., Subject], part: Part) -> None:
+    subject = subject_of("photos")
+    subject.net.stem[0][0].weight.fill_(0.3)
+    analyze(subject, part)
+    assert "Outside the 95 % interval (Wilson, n = 4)" in part.words[-1]
+    assert "flat ones are more frequent" in part.words[-1]
+    for k, name in enumerate(("horizontal", "vertical", "diagonal", "centre-surround")):
+        subject.net.stem[0][0].weight[k] = torch.tensor(KERNELS[name], dtype=torch.float32)
+    another = Part(part.folder, "kernels", "Kernels", "a run")
+    analyze(subject, another)
+    assert "No class differs" in another.words[-1]

@@ -1,0 +1,221 @@
+import base64
+import importlib.util
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+from PIL import Image
+
+from lit_a1.report import html
+from lit_a1.report.document import Document, Figure, Section, Table, Text
+from lit_a1.report.tree import every_section
+
+STYLE = Path(html.__file__).with_name("style.css").read_text(encoding="utf-8")
+
+
+def nasty(name: str) -> Any:
+    """What is called so in the file beside this one: tests are no package to import from."""
+    path = Path(__file__).with_name("nasty_document.py")
+    specification = importlib.util.spec_from_file_location("nasty_document", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return getattr(module, name)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return nasty("line_art")(tmp_path)
+
+
+@pytest.fixture
+def document(picture: Path) -> Document:
+    return nasty("nasty_document")(picture)
+
+
+def parsed(text: str) -> Element:
+    """Strictly: any error in the HTML raises."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+
+
+def words(element: Element) -> str:
+    """The text in an element, spaces of all kinds as one."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def with_class(root: Element, name: str) -> Iterator[Element]:
+    return (element for element in root.iter() if name in element.get("class", "").split())
+
+
+@pytest.fixture
+def page(document: Document) -> Element:
+    return parsed(html.render(document))
+
+
+def test_head(page: Element, document: Document) -> None:
+    assert page.get("lang") == "en"
+    assert words(page.find("head/title")) == document.title
+    assert "width=device-width" in page.find("head/meta[@name='viewport']").get("content", "")
+
+
+def test_nothing_is_loaded_from_elsewhere(document: Document) -> None:
+    text = html.render(document)
+    page = parsed(text)
+    for element in page.iter():
+        for name in ("src", "srcset", "data", "poster", "action", "background"):
+            assert element.get(name, "data:").startswith("data:")
+        if element.tag != "a":
+            assert element.get("href", "data:").startswith("data:")
+    assert (
+        page.find("head/meta[@http-equiv='Content-Security-Policy']")
+        .get("content", "")
+        .startswith("default-src 'none'; img-src data:;")
+    )
+    for style in page.iter("style"):
+        assert "url(" not in words(style)
+        assert "@import" not in words(style)
+    for element in page.iter():
+        assert "url(" not in element.get("style", "")
+    assert len(list(page.iter("script"))) == len(list(page.iter("style"))) == 1
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|Storage", words(next(page.iter("script"))))
+
+
+def test_contents_lead_to_every_section(page: Element, document: Document) -> None:
+    ids = [element.get("id") for element in page.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    links = [link.get("href", "") for link in page.find(".//nav").iter("a")]
+    listed = [section.anchor for section in every_section(document.sections) if section.anchor != "deep"]
+    assert links == [f"#{anchor}" for anchor in listed]  # two levels
+    for link in page.iter("a"):
+        if link.get("href") != "#not-there":
+            assert not link.get("href", "").startswith("#") or link.get("href", "")[1:] in ids
+
+
+def test_headings_are_numbered_and_nested(page: Element, document: Document) -> None:
+    headings = [(element.tag, words(element)) for element in page.iter() if re.fullmatch("h[1-6]", element.tag)]
+    assert headings == [
+        ("h1", document.title),
+        ("h2", f"1 {document.sections[0].title}"),
+        ("h3", "1.1 Below <b>"),
+        ("h3", "1.2 Beside"),
+        ("h4", "1.2.1 Deep"),
+        ("h2", "2 Second"),
+    ]
+
+
+def test_figures(page: Element, picture: Path) -> None:
+    drawn, lost = with_class(page, "picture")
+    image = drawn.find(".//img")
+    assert image.get("alt") == 'alt "of" <line>'
+    assert (image.get("width"), image.get("height")) == ("1280", "800")
+    assert (image.get("loading"), image.get("decoding")) == ("lazy", "async")
+    with Image.open(io.BytesIO(base64.b64decode(image.get("src").partition("base64,")[2]))) as shown:
+        assert shown.size == (1280, 800)
+    assert words(drawn.find("figcaption")) == "Figure 1. A line, 5 < 6. run 7"
+    assert words(lost) == "The picture lost.png is gone. what was seen Figure 2. Gone. run 8"
+    assert lost.find(".//img") is None
+
+
+def test_every_figure_has_a_caption_and_every_image_an_alt(page: Element) -> None:
+    assert all(words(figure.find("figcaption")) for figure in page.iter("figure"))
+    assert all(image.get("alt") for image in page.iter("img"))
+
+
+def test_no_text_is_lost(page: Element, document: Document) -> None:
+    shown = words(page)
+    for section in every_section(document.sections):
+        for block in section.blocks:
+            if isinstance(block, Table):
+                cells = [*block.header, *(cell for row in block.rows for cell in row)]
+                for text in (block.caption, block.source, *cells):
+                    assert " ".join(text.replace("`", "").split()) in shown
+    for text in (
+        "Subtitle <i> & commit 0123abc", "Summary of all.", "strong words", "emphatic words", "code_span <b>",
+        nasty("GLYPHS"), "outer item", "inner item", "quoted words", "after it. Inside",
+        "nowhere", "outside", "mark", "12.5 ± 0.3 %", "indented --code", "!not loaded",
+        '<img src="https://example.org/other.png">', "# no heading", "x" * 60, "Deep words.",
+        "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows",
+    ):  # fmt: skip
+        assert text in shown
+
+
+def test_a_command_is_kept_to_the_letter(page: Element, document: Document) -> None:
+    (command,) = (block.command for block in document.sections[1].blocks if getattr(block, "command", ""))
+    (note,) = (note for note in with_class(page, "missing") if note.find("pre") is not None)
+    assert "".join(note.find("pre").itertext()) == command
+
+
+def test_numbers_stand_to_the_right(page: Element) -> None:
+    wide = next(with_class(page, "table"))
+    assert all(row[0].tag == "th" and row[0].get("class") != "number" for row in wide.find(".//tbody"))
+    assert {cell.get("class") for row in wide.find(".//tbody") for cell in row[1:]} == {"number"}
+    assert [cell.get("class") for cell in page.find(".//div[@class='text']//tbody/tr")] == [None, "number"]
+    assert re.search(r"\.number \{[^}]*text-align: right", STYLE)
+    assert "tabular-nums" in STYLE
+
+
+def test_every_table_has_its_own_box_to_scroll_in(page: Element) -> None:
+    boxes = list(with_class(page, "scroll"))
+    assert all(box.find("table") is not None and box.get("tabindex") == "0" for box in boxes)
+    assert len(boxes) == len(list(page.iter("table"))) == 5
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as of WCAG 2.2."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_contrast(mode: int) -> None:
+    """AA of WCAG 2.2 asks for 4.5 to 1."""
+    pairs = re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\)", STYLE)
+    colours = {name: luminance((light, dark)[mode]) for name, light, dark in pairs}
+    for ink in ("ink", "strong", "muted", "accent"):
+        for ground in ("paper", "shade", "code"):
+            low, high = sorted((colours[ink], colours[ground]))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
+
+
+def test_without_sections() -> None:
+    page = parsed(html.render(Document("", "", [], [])))
+    assert page.find(".//nav") is None
+    assert words(page.find("head/title")) == "Report"
+
+
+def test_the_same_document_gives_the_same_file(document: Document) -> None:
+    assert html.render(document) == html.render(document)
+
+
+def test_size(document: Document, picture: Path) -> None:
+    """A picture costs what its bytes cost in base64, once."""
+    plain = replace(document, sections=[])
+    figures = [Figure(picture, f"Figure {number}.", "alt") for number in range(3)]
+    size = len(base64.b64encode(html.encode(picture).data))
+    growth = len(html.render(replace(plain, summary=figures))) - len(html.render(replace(plain, summary=[])))
+    assert 3 * size < growth < 3 * size + 3000
+
+
+def test_an_anchor_twice() -> None:
+    sections = [Section("One", "same"), Section("Two", "other", [], [Section("Three", "same")])]
+    with pytest.raises(ValueError, match="More than one section has the anchor same"):
+        html.render(Document("", "", [], sections))
+
+
+def test_a_row_too_short() -> None:
+    with pytest.raises(ValueError, match="A row of 1 cells stands in a table of 2 columns"):
+        html.render(Document("", "", [Table("", ["a", "b"], [["1"]])], []))
+
+
+def test_numbers_and_their_units_stay_in_one_line() -> None:
+    page = html.render(Document("", "", [Text("It is 98.71 ± 0.06 % of them, `5 %`.")], []))
+    assert "98.71\u00a0±\u00a00.06\u00a0% of" in page
+    assert "<code>5 %</code>" in page

@@ -1,0 +1,195 @@
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from pypdf import PdfReader
+
+from lit_a1.report import pdf
+from lit_a1.report.document import Document, Figure, Section, Table, Text
+from lit_a1.report.tree import every_section
+from lit_a1.report.typst_nodes import ZERO_WIDTH_SPACE, block_nodes, breakable, cell_nodes, inline_nodes
+
+MARGIN = 25 / 25.4 * 72  # points
+
+
+def nasty(name: str) -> Any:
+    """What is called so in the file beside this one: tests are no package to import from."""
+    path = Path(__file__).with_name("nasty_document.py")
+    specification = importlib.util.spec_from_file_location("nasty_document", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return getattr(module, name)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return nasty("line_art")(tmp_path)
+
+
+@pytest.fixture
+def document(picture: Path) -> Document:
+    return nasty("nasty_document")(picture)
+
+
+def letters(text: str) -> str:
+    """Without what a line break adds or takes away: spaces, hyphens, backquotes that stand for code."""
+    return re.sub(rf"[\s{ZERO_WIDTH_SPACE}\u00ad`-]", "", text)
+
+
+def rendered(document: Document, folder: Path) -> PdfReader:
+    path = folder / "report.pdf"
+    pdf.render(document, path)
+    return PdfReader(path)
+
+
+def text_of(reader: PdfReader) -> str:
+    return letters("".join(page.extract_text() for page in reader.pages))
+
+
+def places(reader: PdfReader) -> list[tuple[str, float, float]]:
+    """Runs of text with how far from the left and from the lower edge, in points, each begins."""
+    found: list[tuple[str, float, float]] = []
+
+    def note(text: str, matrix: list[float], text_matrix: list[float], *_: object) -> None:
+        if text.strip():
+            x, y = text_matrix[4:6]
+            a, b, c, d, e, f = matrix
+            found.append((text, a * x + c * y + e, b * x + d * y + f))
+
+    for page in reader.pages:
+        page.extract_text(visitor_text=note)
+    return found
+
+
+def test_no_text_is_lost(document: Document, tmp_path: Path) -> None:
+    shown = text_of(rendered(document, tmp_path))
+    for section in every_section(document.sections):
+        assert letters(section.title) in shown
+        for block in section.blocks:
+            if isinstance(block, Table):
+                cells = [*block.header, *(cell for row in block.rows for cell in row)]
+                for text in (block.caption, block.source, *cells):
+                    assert letters(text) in shown
+    (command,) = (block.command for block in document.sections[1].blocks if getattr(block, "command", ""))
+    for text in (
+        document.title, document.subtitle, "Summary of all.", "strong words", "emphatic words", "code_span <b>",
+        nasty("GLYPHS"), "outer item", "inner item", "quoted words", "after it. Inside",
+        "nowhere", "outside", "mark", "12.5 ± 0.3 %", "indented --code", "!not loaded",
+        '<img src="https://example.org/other.png">', "# no heading", "x" * 60, "Deep words.",
+        "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows", command,
+        "Figure 1. A line, 5 < 6. run 7", "The picture lost.png is gone. what was seen Figure 2. Gone. run 8",
+    ):  # fmt: skip
+        assert letters(text) in shown
+
+
+def test_properties(document: Document, tmp_path: Path) -> None:
+    reader = rendered(document, tmp_path)
+    assert reader.metadata is not None
+    assert reader.metadata.title == document.title
+    assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]  # A4
+    first, below, *_ = reader.outline
+    assert letters(document.sections[0].title) in letters(first["/Title"])
+    assert isinstance(below, list)
+    assert letters(reader.pages[0].extract_text()).endswith(f"1/{len(reader.pages)}")
+    assert sum(len(page.images) for page in reader.pages) == 1
+
+
+def test_links(document: Document, tmp_path: Path) -> None:
+    notes = [note.get_object() for page in rendered(document, tmp_path).pages for note in page.get("/Annots", [])]
+    outside = {note["/A"]["/URI"] for note in notes if "/URI" in note.get("/A", {})}
+    assert outside == {"https://example.org/?a=b&c=d", "https://example.org/picture.png"}
+    inside = [note for note in notes if "/URI" not in note.get("/A", {})]
+    assert len(inside) > len([*every_section(document.sections)]) - 1  # the contents, and one in the text
+
+
+def test_the_same_document_gives_the_same_bytes(document: Document, tmp_path: Path) -> None:
+    for name in ("one.pdf", "two.pdf"):
+        pdf.render(document, tmp_path / name)
+    assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("columns", [12, 40])
+def test_a_wide_table_stays_on_the_page(columns: int, tmp_path: Path) -> None:
+    header = [f"measured_quantity_{column}" for column in range(columns)]
+    rows = [
+        ["an experiment of some name", *(f"{row}.{column:06}" for column in range(columns - 1))] for row in range(3)
+    ]
+    reader = rendered(Document("T", "", [Table("Wide.", header, rows)], []), tmp_path)
+    width = float(reader.pages[0].mediabox.width)
+    assert all(MARGIN - 1 <= x < width - MARGIN for _, x, _ in places(reader))
+    shown = text_of(reader)
+    assert all(letters(cell) in shown for row in (header, *rows) for cell in row)
+
+
+def test_a_long_table_repeats_its_header(tmp_path: Path) -> None:
+    table = Table("Long.", ["name", "number"], [[f"row {row}", str(row)] for row in range(120)])
+    pages = [page.extract_text() for page in rendered(Document("T", "", [table], []), tmp_path).pages]
+    assert len(pages) > 2
+    assert all("name" in page and "number" in page for page in pages)
+    assert "Long." in pages[0]
+
+
+def test_a_tall_figure_fits_a_page(picture: Path, tmp_path: Path) -> None:
+    with Image.open(picture) as drawn:
+        drawn.resize((1280, 6000)).save(picture)
+    reader = rendered(Document("T", "", [Figure(picture, "Tall.", "alt")], []), tmp_path)
+    (page,) = (page for page in reader.pages if page.images)
+    assert "Tall." in page.extract_text()
+    (height,) = (y for text, _, y in places(reader) if "Tall." in text)
+    assert MARGIN < height < 842 - MARGIN
+
+
+def test_without_sections(tmp_path: Path) -> None:
+    reader = rendered(Document("", "", [], []), tmp_path)
+    assert len(reader.pages) == 1
+    assert "Contents" not in reader.pages[0].extract_text()
+
+
+def test_an_anchor_twice(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="More than one section has the anchor same"):
+        rendered(Document("", "", [], [Section("One", "same"), Section("Two", "same")]), tmp_path)
+    assert not (tmp_path / "report.pdf").exists()
+
+
+def test_deep_lists(tmp_path: Path) -> None:
+    text = "3. three\n\n   more of it\n4. four\n   - five\n     - six"
+    shown = text_of(rendered(Document("T", "", [Text(text)], []), tmp_path))
+    assert all(word in shown for word in ("3.three", "moreofit", "4.four", "five", "six"))
+
+
+def test_markdown_as_nodes() -> None:
+    (paragraph,) = block_nodes("a **b *c*** `d`\ne [f](#here) [g](#there)", {"here"})
+    assert paragraph == {
+        "kind": "paragraph",
+        "body": [
+            {"kind": "text", "text": "a "},
+            {
+                "kind": "strong",
+                "body": [{"kind": "text", "text": "b "}, {"kind": "em", "body": [{"kind": "text", "text": "c"}]}],
+            },
+            {"kind": "text", "text": " "},
+            {"kind": "code", "text": "d"},
+            {"kind": "text", "text": " "},
+            {"kind": "text", "text": "e "},
+            {"kind": "reference", "anchor": "here", "body": [{"kind": "text", "text": "f"}]},
+            {"kind": "text", "text": " "},
+            {"kind": "text", "text": "g"},
+        ],
+    }
+    assert inline_nodes("") == []
+    assert cell_nodes("a `b`") == [{"kind": "text", "text": "a "}, {"kind": "code", "text": "b"}]
+    assert cell_nodes("") == []
+
+
+def test_long_words_can_be_broken() -> None:
+    assert breakable("short words, 0.123456 and 1e-10", 10) == "short words, 0.123456 and 1e-10"
+    assert breakable("training_seconds", 10) == f"training_{ZERO_WIDTH_SPACE}seconds"
+    assert breakable("-123456789.5", 10) == "-123456789.5"  # not within a number
+    broken = breakable("x" * 100)
+    assert broken.replace(ZERO_WIDTH_SPACE, "") == "x" * 100
+    assert max(map(len, broken.split(ZERO_WIDTH_SPACE))) <= 24

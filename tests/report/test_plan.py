@@ -1,0 +1,112 @@
+import json
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lit_a1.analyze_command import parser_of as analyze_parser
+from lit_a1.compare_command import parser_of as compare_parser
+from lit_a1.mlp import commands as mlp
+from lit_a1.report import plan
+from lit_a1.report.gather import Gathered
+from lit_a1.report.plan import Step, missing, quick, run, tell
+from lit_a1.training import parse
+
+Add = Callable[..., Path]
+LOGS = Path("lightning_logs")
+
+
+def names(steps: list[Step]) -> list[str]:
+    """`fit catsdogs`, `mlp inits`."""
+    short = []
+    for step in steps:
+        command = " ".join(step.arguments[: 1 + (step.arguments[0] == "mlp")])
+        configs = [Path(part).stem for part in step.arguments if part.endswith(".yaml")]
+        short.append(" ".join([command, *configs]))
+    return short
+
+
+def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
+    found = names(missing(Gathered(LOGS, drawn=False)))
+    assert found == [
+        "mlp fit mlp", "mlp test mlp", "mlp inits", "mlp gradcheck", "mlp search",
+        "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare", "audit",
+        "analyze mnist_plain",
+        "fit catsdogs", "analyze catsdogs", "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
+    ]  # fmt: skip
+
+
+def test_what_was_run_is_not_run_again(add_run: Add) -> None:
+    for name in ("mlp", "mnist_plain", "mnist", "catsdogs"):
+        (add_run(name, [0.1]) / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.1}')
+    add_run("catsdogs_best", [0.1], finished=False)
+    for name in ("mlp-inits", "mnist-compare"):
+        (LOGS / name / "version_0").mkdir(parents=True)
+        (LOGS / name / "version_0" / "record.json").write_text("{}")
+    assert "audit" in names(missing(Gathered(LOGS, drawn=False)))
+    assert "audit" not in names(missing(Gathered(LOGS, drawn=True)))
+    part = {"title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
+    (LOGS / "catsdogs" / "version_0" / "analysis").mkdir()
+    (LOGS / "catsdogs" / "version_0" / "analysis" / "kernels.json").write_text(json.dumps(part))
+    assert names(missing(Gathered(LOGS, drawn=False))) == [
+        "mlp gradcheck", "mlp search", "audit", "analyze mnist_plain",
+        "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize("kind", [missing, quick])
+def test_every_command_is_understood(kind: Callable[[Gathered], list[Step]], drawn: bool, add_run: Add) -> None:
+    for step in kind(Gathered(LOGS, drawn)):
+        command, *options = step.arguments
+        assert shlex.split(step.command) == ["python", "main.py", *step.arguments]
+        if command == "audit":
+            assert options == []
+        elif command == "mlp":
+            settings = mlp.parse(options)
+            assert Path(settings.trainer.save_dir) == LOGS
+            assert settings.data.source == ("drawn" if drawn else "auto")
+        elif command == "compare":
+            parsed = compare_parser().parse_args(options)
+            assert (parsed.logs, parsed.source) == (LOGS, "drawn" if drawn else "auto")
+        else:
+            others = analyze_parser().parse_known_args(options)[1] if command == "analyze" else options
+            settings = parse(["validate" if command == "analyze" else command, *others])
+            assert settings.trainer.logger.init_args.save_dir == str(LOGS)
+            assert settings.data.init_args.source == ("drawn" if drawn else "auto")
+
+
+def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
+    text = tell([Step(("fit", "--x", "a b"), 3700.0), Step(("test",), None), Step(("compare",), 65.0)])
+    lines = text.splitlines()
+    assert lines[0] == "  1. 1:01:40  python main.py fit --x 'a b'"
+    assert lines[1].split() == ["2.", "?", "python", "main.py", "test"]
+    assert lines[-1].startswith("3 commands, about 1:02:45 ")
+    assert "and 1 whose time is not recorded" in lines[-1]
+
+
+def test_fewer_epochs_are_expected_to_take_less() -> None:
+    whole, part = (plan.Commands(LOGS, False).fit("mlp", epochs) for epochs in (None, 5))
+    assert whole.seconds is not None
+    assert part.seconds is not None
+    assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
+
+
+def test_a_command_that_fails_is_told_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called = []
+
+    def pretend(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        called.append(command[2:])
+        return subprocess.CompletedProcess(command, 1 if "test" in command else 0)
+
+    monkeypatch.setattr(subprocess, "run", pretend)
+    steps = [Step(("fit",), None), Step(("test",), None), Step(("compare",), None)]
+    assert run(steps) == [steps[1]]
+    assert called == [["fit"], ["test"], ["compare"]]
+    said = capsys.readouterr().out
+    assert "[2/3] failed" in said
+    assert "[3/3] done" in said
