@@ -79,7 +79,7 @@ class Subject:
         return self._prepare(self.pictures[rows])
 
     def _prepare(self, pictures: NDArray[np.uint8]) -> Tensor:
-        return resize(to_float(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)), self.size)
+        return resize(to_float(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)), self.size)
 
     @property
     def is_photos(self) -> bool:

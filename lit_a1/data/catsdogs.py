@@ -107,14 +107,10 @@ class CatsDogsDataModule(PictureDataModule):
             DataError: there is nothing of the kind that the stage needs.
         """
         named = {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
-        if self.drawn or self._train is not None or named is not None:
+        if self.drawn or named is not None:
             return
-        for root in (data_root(), DOWNLOADS):  # both sets from one root: those of another may overlap
-            self._train, self._test = find_train(root), find_test(root)
-            if self._train is not None or (stage == "predict" and self._test is not None):
-                break
-        else:
-            self._fetch()
+        if self._train is None:
+            self._find(stage)
         if stage == "test" and not self.drawn:
             raise DataError(
                 "The test pictures have no labels: label them with predict, measure with validate, or name labelled "
@@ -122,6 +118,13 @@ class CatsDogsDataModule(PictureDataModule):
             )
         if stage == "predict" and not self.drawn and self._test is None:
             raise DataError("There are no test pictures beside these photos: name some with --data.predict_dir DIR.")
+
+    def _find(self, stage: str) -> None:
+        for root in (data_root(), DOWNLOADS):  # both sets from one root: those of another may overlap
+            self._train, self._test = find_train(root), find_test(root)
+            if self._train is not None or (stage == "predict" and self._test is not None):
+                return
+        self._fetch()
 
     def _fetch(self) -> None:
         looked = (

@@ -4,6 +4,7 @@ from lit_a1.analysis.comparison_runs import Run
 from lit_a1.report.document import Figure, Missing, Section, Text
 from lit_a1.report.gather import Gathered, Looked, source_of
 from lit_a1.runs import near
+from lit_a1.wording import listed
 
 ORDER = (
     *("confusion", "mistakes", "conditions", "calibration", "label_errors"),
@@ -52,8 +53,8 @@ def part_section(looked: Looked, name: str, anchor: str, command: str) -> Sectio
             section.blocks.append(Figure(path, drawn["caption"], drawn["caption"], part["source"]))
         else:
             section.blocks.append(Missing(f"The figure `{near(path)}` is gone.", command))
-    tables = ", ".join(f"`{near(looked.folder / table)}`" for table in part["tables"])
-    section.blocks.append(Text(f"Numbers: `{near(looked.folder / name)}.json`{', ' * bool(tables)}{tables}."))
+    files = listed(f"`{file}`" for file in [f"{name}.json", *part["tables"]])
+    section.blocks.append(Text(f"Numbers: {files} in `{near(looked.folder)}`."))
     return section
 
 

@@ -32,16 +32,27 @@ def problem3(found: Gathered, work: Path) -> Section:
     rows = rows_of(found)
     sections = [] if found.drawn else [photos()]
     sections += [_architecture(found, best), _curves(found, there, work), _hyperparameters(found, rows)]
-    if best is not None:
-        sections.append(looking(found, best, "catsdogs", best.folder.parent.name.removesuffix(DRAWN)))
-    sections += [further(found, best, rows), _test(found, best)]
+    seen = looked_into(found, there)
+    if seen is not None:
+        sections.append(looking(found, seen, "catsdogs", seen.folder.parent.name.removesuffix(DRAWN)))
+    sections += [further(found, best, rows), _test(found, seen)]
     return Section("Problem 3: Cats vs Dogs", "problem-3", [], sections)
 
 
 def best_run(found: Gathered, names: Sequence[str]) -> Run | None:
     """The run of a single network with the smallest validation error in its last epoch."""
+    return next(iter(_ranked(found, names)), None)
+
+
+def looked_into(found: Gathered, names: Sequence[str]) -> Run | None:
+    """The best run that `analyze` has looked into; the best of all where there is none."""
+    ranked = _ranked(found, names)
+    return next((run for run in ranked if found.looked(run.folder) is not None), ranked[0] if ranked else None)
+
+
+def _ranked(found: Gathered, names: Sequence[str]) -> list[Run]:
     runs = [run for name in names for run in found.alike(name) if blocks.final(run) is not None]
-    return min(runs, key=lambda run: run.record["last"]["val/error"], default=None)
+    return sorted(runs, key=lambda run: run.record["last"]["val/error"])
 
 
 def rows_of(found: Gathered) -> list[Row]:

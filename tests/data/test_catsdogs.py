@@ -68,6 +68,22 @@ def test_the_unlabelled_test_set_is_not_tested_on(course_photos: Photos) -> None
         CatsDogsDataModule().setup("test")
 
 
+def test_after_training_there_are_no_other_test_pictures_than_before(course_photos: Photos) -> None:
+    """A data module that has found the photos for one stage must not draw cats and dogs for another."""
+    root = course_photos(per_class=20)
+    data = CatsDogsDataModule(n_valid=10)
+    data.setup("validate")
+    with pytest.raises(DataError, match="have no labels"):
+        data.setup("test")
+    data.setup("predict")
+    assert len(data.sets["predict"]) == 12
+    (root / "catsdogs" / "testset.zip").unlink()
+    data = CatsDogsDataModule(n_valid=10)
+    data.setup("validate")
+    with pytest.raises(DataError, match="no test pictures"):
+        data.setup("predict")
+
+
 def test_a_labelled_folder_can_be_tested_on(course_photos: Photos, tmp_path: Path) -> None:
     course_photos(per_class=4)
     for name in ("cats", "dogs"):
