@@ -5,14 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lit_a1.analysis import PARTS
 from lit_a1.environment import show_messages
 from lit_a1.runs import PRETRAINED, CheckpointError, resolve, version_of
 from lit_a1.settings import build, concise, kind_of_config
-
-PARTS = (
-    *("confusion", "mistakes", "conditions", "calibration", "label_errors", "generalisation"),
-    *("kernels", "feature_maps", "attention", "maximise", "embedding"),
-)
 
 
 def parser_of() -> argparse.ArgumentParser:
@@ -62,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         path = resolve(settings.get("ckpt_path"), logs / name)
         print(f"Checkpoint: {path}")
         analyze.run(load_subject(name, path, data), options.out or _folder(path, logs / name), options.parts)
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, OSError, ValueError, TypeError) as error:  # the last two: what a class refuses
         print(f"error: {concise(str(error))}", file=sys.stderr)
         raise SystemExit(1) from error
 

@@ -5,8 +5,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lit_a1.environment import show_messages
 from lit_a1.runs import clock
+
+if TYPE_CHECKING:
+    from lit_a1.report.gather import Gathered
 
 RUNS = ("none", "missing", "quick")
 
@@ -54,12 +59,15 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.report.build import build
     from lit_a1.report.gather import gather
 
+    show_messages()
     logs, out = options.logs, options.out or Path("report")
     if options.run == "quick":
         logs, out = logs / plan.QUICK, options.out or Path("report", plan.QUICK)
     failed: list[plan.Step] = []
     if options.run != "none":
         found = gather(logs, options.source)
+        if options.source == "auto" and not options.plan:
+            found = at_hand(found)
         steps = plan.missing(found) if options.run == "missing" else plan.quick(found)
         if not steps:
             print("Nothing is missing.")
@@ -69,9 +77,28 @@ def main(arguments: Sequence[str]) -> None:
                 return
             failed = plan.run(steps)
     started = time.perf_counter()
-    for path in build(gather(logs, options.source), out):
-        print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+    try:
+        for path in build(gather(logs, options.source), out):
+            print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+    except OSError as error:
+        print(f"error: the report can't be written: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
     print(f"Written in {clock(time.perf_counter() - started)}.")
     if failed:
         print(f"error: failed: {'; '.join(step.command for step in failed)}", file=sys.stderr)
         raise SystemExit(1)
+
+
+def at_hand(found: "Gathered") -> "Gathered":
+    """The same, with drawn pictures in the place of those that are neither on disk nor can be fetched.
+
+    Raises:
+        DataError: pictures are there, but damaged.
+    """
+    from lit_a1.data.catsdogs import CatsDogsDataModule
+    from lit_a1.data.mnist import locate_mnist
+    from lit_a1.report.gather import Gathered
+
+    photos = CatsDogsDataModule()
+    photos.locate("fit")
+    return Gathered(found.logs, locate_mnist("auto") is None, photos.drawn)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_a1 import analyze_command
-from lit_a1.analysis import analyze
+from lit_a1.analysis import PARTS, analyze
 from lit_a1.cli import main
 
 Photos = Callable[..., Path]
@@ -20,27 +19,29 @@ SMALL = [
     "1", "--model.compile_net", "false", "--data.batch_size", "8", "--trainer.accelerator", "cpu",
 ]  # fmt: skip
 PHOTOS = ["--config", str(CONFIGS / "catsdogs.yaml"), "--data.n_valid", "16", *SMALL]
-PARTS = ["confusion", "generalisation", "kernels"]
+SOME = ["confusion", "kernels", "generalisation"]
 
 
 def test_the_command_knows_every_analysis() -> None:
-    assert set(analyze_command.PARTS) == set(analyze.ANALYSES)
+    for name in PARTS:
+        assert analyze.analysis(name).TITLE
+        assert callable(analyze.analysis(name).analyze)
 
 
 def test_looks_into_a_network_of_photos(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
     course_photos()
     main(["fit", *PHOTOS])
-    main(["analyze", *PHOTOS, "--parts", *PARTS])
+    main(["analyze", *PHOTOS, "--parts", *SOME])
     run = Path("lightning_logs/catsdogs/version_0")
     folder = run / "analysis"
     assert str(folder) in capsys.readouterr().out
     index = json.loads((folder / "analysis.json").read_text())
     record = json.loads((run / "record.json").read_text())
-    assert index["parts"] == PARTS
+    assert index["parts"] == SOME
     assert index["pictures"] == 16
     assert index["val/error"] == pytest.approx(record["best"]["val/error"])
     assert f"seed {record['seed']}; commit {record['commit']}" in index["source"]
-    for name in PARTS:
+    for name in SOME:
         part = json.loads((folder / f"{name}.json").read_text())
         assert part["words"]
         assert all((folder / figure["file"]).is_file() for figure in part["figures"])
@@ -49,12 +50,19 @@ def test_looks_into_a_network_of_photos(course_photos: Photos, capsys: pytest.Ca
                 assert len(list(csv.DictReader(file))) > 0
     events = EventAccumulator(str(folder), size_guidance={"images": 0})
     events.Reload()
-    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == set(PARTS)
+    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == set(SOME)
     assert events.Scalars("generalisation/val_error")[0].value == pytest.approx(index["val/error"])
 
-    main(["analyze", *PHOTOS, "--parts", "kernels"])  # the others stay; TensorBoard shows the new one alone
-    assert json.loads((folder / "analysis.json").read_text())["parts"] == PARTS
-    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    main(["analyze", *PHOTOS, "--parts", "embedding"])  # the others stay, in TensorBoard too
+    assert set(json.loads((folder / "analysis.json").read_text())["parts"]) == {*SOME, "embedding"}
+    assert sorted(path.suffix == ".projector" for path in folder.glob("events.out.tfevents.*")) == [False, True]
+    assert (folder / "projector_config.pbtxt").is_file()
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
+    events.Reload()
+    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == {*SOME, "embedding"}
+
+    main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", "last"])  # those of the other checkpoint go
+    assert json.loads((folder / "analysis.json").read_text())["parts"] == ["confusion"]
 
 
 def test_a_checkpoint_that_lies_elsewhere_has_a_folder_beside_the_runs(course_photos: Photos) -> None:

@@ -104,6 +104,7 @@ def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(course
     main(["report"])
     said = text()
     assert "catsdogs/version_0 0 1" in said
+    assert "version_0 has lost its weights: best and last in checkpoints" in said
     assert "version_1 has no record.json: it was stopped" in said
     assert "version_2/record.json is damaged" in said
     assert "The layers of lightning_logs/catsdogs/version_0/config.yaml can't be listed" in said

@@ -1,1 +1,7 @@
 """What trained networks do, and how they compare."""
+
+PARTS = (
+    *("confusion", "mistakes", "conditions", "calibration", "label_errors"),
+    *("kernels", "feature_maps", "attention", "maximise", "embedding", "generalisation"),
+)
+"""Modules that look into a trained network, in the order of a report."""

@@ -7,7 +7,7 @@ from scipy import stats
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.significance import ALPHA
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import Z, wilson
+from lit_a1.confidence import wilson
 from lit_a1.figures import COLOURS
 from lit_a1.wording import percent
 
@@ -27,11 +27,11 @@ def analyze(subject: Subject, part: Part) -> None:
     part.number(val_confidence=valid.mean(), test_confidence=test.mean())
     shift = stats.ks_2samp(valid, test)
     part.number(ks_statistic=float(shift.statistic), ks_p=float(shift.pvalue))
-    same = "there is no sign that" if shift.pvalue >= ALPHA else "by more than chance:"
+    same = "a difference inside the noise" if shift.pvalue >= ALPHA else "more than noise"
     part.say(
         f"The mean probability of the answer is {percent(valid.mean())} on {len(valid):,} validation pictures and "
-        f"{percent(test.mean())} on {len(test):,} test pictures: {same} the network finds one set harder than the "
-        f"other (Kolmogorov-Smirnov distance {shift.statistic:.3f}, p {shift.pvalue:.2g})."
+        f"{percent(test.mean())} on {len(test):,} test pictures. By its distribution the confidence differs by "
+        f"{same} (Kolmogorov-Smirnov distance {shift.statistic:.3f}, p {shift.pvalue:.2g})."
     )
     shares = np.bincount(answers.argmax(1), minlength=len(subject.classes)) / len(test)
     part.table(
@@ -50,16 +50,18 @@ def _expect(subject: Subject, part: Part, valid: NDArray[np.float64], test: NDAr
     right = np.sort(valid)
     threshold = right[round(subject.error * len(right))] if subject.error < 1 else np.inf
     estimate = float((test < threshold).mean())
-    spread = Z * np.sqrt(subject.error * (1 - subject.error) * (1 / len(valid) + 1 / len(test)))
-    low, high = max(0.0, subject.error - spread), min(1.0, subject.error + spread)
+    both = round(1 / (1 / len(valid) + 1 / len(test)))  # as uncertain as the two sets together
+    low, high = wilson(subject.error, both)
+    around = wilson(estimate, both)
     part.number(test_error_by_confidence=estimate, test_error_low=low, test_error_high=high)
     part.say(
         f"The test pictures have no labels here, so that their error cannot be measured. If they are drawn like the "
         f"validation pictures, of which {percent(subject.error)} are wrong, the test error is between {percent(low)} "
-        f"and {percent(high)} in 95 of 100 such draws. Counting the answers that are less certain than a threshold, "
+        f"and {percent(high)} in about 95 of 100 such draws. Counting the answers less certain than a threshold, "
         f"set so that the count equals the errors on the validation pictures, gives {percent(estimate)} (average "
-        f"thresholded confidence, Garg et al. 2022, arXiv:2201.04234). The validation error chose the recipe, which "
-        f"flatters it a little; nothing was fitted to test pictures."
+        f"thresholded confidence, Garg et al. 2022, arXiv:2201.04234), which the same draws leave between "
+        f"{percent(around[0])} and {percent(around[1])}. The recipe was chosen by the validation error, which flatters "
+        f"it; nothing was fitted to test pictures."
     )
 
 

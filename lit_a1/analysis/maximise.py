@@ -160,8 +160,8 @@ def _say(part: Part, classes: list[Made], stages: list[list[Made]], searched: in
         f"this many times the most that a validation picture does (median and range over the channels shown): "
         f"{'; '.join(said)}. "
         + (
-            f"In {unmoved} of {counted(total, 'channel')} the made picture reaches no more than the best real one."
+            f"In {unmoved} of {counted(total, 'channel')} the made picture reaches no more than the best of these."
             if unmoved
-            else f"In all {counted(total, 'channel')} the made picture reaches more than any real one."
+            else f"In all {counted(total, 'channel')} the made picture reaches more than any of these."
         )
     )

@@ -45,6 +45,10 @@ class Part:
     title: str
     source: str
     """Which run, seed, commit and machine it is about."""
+    commit: str = ""
+    """Of the code that looked."""
+    seconds: float = 0.0
+    """That it took."""
     words: list[str] = field(default_factory=list)
     """Paragraphs of Markdown, computed from the numbers."""
     numbers: dict[str, Number] = field(default_factory=dict)
@@ -108,6 +112,20 @@ class Part:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 writer.add_scalar(f"{self.name}/{name}", value, 0)
         writer.add_text(self.name, "\n\n".join([f"**{self.title}**", *self.words, f"*{self.source}*"]), 0)
+
+
+def read_part(path: Path) -> Part | None:
+    """A part from its `NAME.json`; None where that is missing, damaged or something else."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        figures = [Picture(**each) for each in about.pop("figures")]
+        part = Part(path.parent, **about, figures=figures)
+        texts = [part.name, part.title, part.source, part.commit, *part.words, *part.tables]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not JSON, or not of this shape
+        return None
+    texts += [text for each in figures for text in (each.file, each.caption)]
+    fits = all(isinstance(text, str) for text in texts) and isinstance(part.numbers, dict)
+    return part if fits and isinstance(part.seconds, int | float) else None
 
 
 def cell(value: Any) -> str:

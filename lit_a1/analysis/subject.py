@@ -214,9 +214,9 @@ def _test_set(data: PictureDataModule) -> PictureSet | None:
     for stage in ("test", "predict"):
         try:
             data.locate(stage)
-            data.setup(stage)
-        except DataError:  # that none of the kind are there
+        except DataError:  # none of the kind are there
             continue
+        data.setup(stage)
         return data.sets[stage]
     return None
 

@@ -12,22 +12,37 @@ from lit_a1.analysis.comparison_tables import spread
 from lit_a1.analysis.curves import draw
 from lit_a1.architecture_command import architecture_of, shape_words
 from lit_a1.confidence import wilson
+from lit_a1.mlp.setup import UsageError
 from lit_a1.report.document import Block, Figure, Missing, Section, Table, Text
-from lit_a1.report.gather import RECORDED, Gathered, Study, shown, sources, test_figures
-from lit_a1.report.rows import REPOSITORY, changes, fingerprint, read_rows, shipped
+from lit_a1.report.gather import RECORDED, Gathered, Study, shown, sources
+from lit_a1.report.plan import Commands, weights_of
+from lit_a1.report.rows import REPOSITORY, changes, fingerprint, read_rows, shipped, test_figures
 from lit_a1.report.tried import duration
-from lit_a1.runs import DRAWN, RECORD_FILE, near
+from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, near
 from lit_a1.wording import counted, percent
 
 NOT_HERE = "This study has not been run here. Shown is the recorded run that comes with the project."
 
 
-def trained(found: Gathered, name: str, command: str) -> list[Block]:
-    """A note for each run of an experiment that did not end, and one where none did."""
+def trained(found: Gathered, name: str) -> list[Block]:
+    """A note for each run of an experiment that did not end or has lost a file, and one where none ended."""
     notes: list[Block] = [Missing(each.reason) for each in found.unfinished(name)]
-    if not found.trainings(name):
+    runs = found.trainings(name)
+    for run in runs:
+        lost = [which for which in ("best", "last") if not weights_of(run, which).is_file()]
+        if lost:
+            notes.append(Missing(f"`{near(run.folder)}` has lost its weights: {' and '.join(lost)} in `checkpoints`."))
+        if (run.folder / "test.json").is_file() and not test_figures(run.folder):
+            notes.append(Missing(f"`{near(run.folder / 'test.json')}` is damaged: its test is left out."))
+    if not runs:
+        command = Commands(found).fit(name).command
         notes.append(Missing(f"There is no finished run of `{name}` below `{near(found.folder(name))}`.", command))
-        notes += [] if found.drawn else recorded(name)
+        notes += [] if found.drawn(name) else recorded(name)
+    elif len(shown := found.alike(name)) < len(runs):
+        kept = ", ".join(run.name for run in shown)
+        notes.append(
+            Text(f"Shown of {len(runs)} finished runs of `{name}`: {kept}, the newest of each seed with its settings.")
+        )
     return notes
 
 
@@ -80,7 +95,7 @@ def results(runs: Sequence[Run], what: str) -> list[Block]:
     """
     rows = []
     for run in runs:
-        record, test = run.record, test_figures(run)
+        record, test = run.record, test_figures(run.folder)
         last, best = record["last"], record["best"]
         known = "train_eval/error" if "train_eval/error" in last else "train/error"
         rows.append(
@@ -91,7 +106,7 @@ def results(runs: Sequence[Run], what: str) -> list[Block]:
                 percent(last[known]) if known in last else "",
                 percent(last["val/error"]) if "val/error" in last else "not measured",
                 f"{percent(best['val/error'])} ({int(best['epoch']) + 1})" if "val/error" in best else "",
-                f"{percent(test['test/error'])} ({Path(str(test.get('checkpoint', ''))).stem})" if test else "",
+                f"{percent(test['test/error'])} ({Path(test['checkpoint']).stem})" if test else "",
                 duration(record["seconds"]),
             ]
         )
@@ -118,14 +133,25 @@ def errors_in_words(runs: Sequence[Run], what: str) -> str:
     low, high = wilson(mean(errors), count)
     many = f" (mean ± standard deviation over {counted(len(errors), 'seed')})" if len(errors) > 1 else ""
     said = (
-        f"After the last epoch the validation error is **{spread(errors).replace(' (one run)', '')}**{many}, an "
+        f"After the last epoch the validation error is **{several(errors)}**{many}, an "
         f"accuracy of {percent(1 - mean(errors))}; the choice of {count:,} {what} leaves {percent(low)} to "
         f"{percent(high)} (95 %, Wilson)."
     )
-    tests = [test["test/error"] for run in runs if (test := test_figures(run)) and "last" in str(test["checkpoint"])]
-    if len(tests) == len(runs):
-        said += f" The test error of the same weights is {spread(tests)}."
+    if tests := last_tests(runs):
+        some = f" ({len(tests)} of {len(runs)} runs)" * (len(tests) < len(runs))
+        said += f" The test error of the same weights is {several(tests)}{some}."
     return said
+
+
+def several(errors: Sequence[float]) -> str:
+    """Mean and standard deviation of errors; of a single one itself."""
+    return percent(errors[0]) if len(errors) == 1 else spread(errors)
+
+
+def last_tests(runs: Sequence[Run]) -> list[float]:
+    """Test errors of the last weights, of the runs where they were measured."""
+    tests = [test_figures(run.folder) for run in runs]
+    return [test["test/error"] for test in tests if test and Path(test["checkpoint"]).stem == "last"]
 
 
 def _changed(run: Run) -> str:
@@ -133,7 +159,10 @@ def _changed(run: Run) -> str:
     name = run.folder.parent.name.removesuffix(DRAWN)
     if not (REPOSITORY / "configs" / f"{name}.yaml").is_file():
         return ""
-    found = changes(run.record["settings"], shipped(name))
+    try:
+        found = changes(run.record["settings"], shipped(name))
+    except UsageError as error:
+        return f" Whether it is as `configs/{name}.yaml` has it can't be told. {error}"
     return f" **Not as `configs/{name}.yaml` has it**: {found}." if found else ""
 
 
@@ -157,7 +186,7 @@ def layers(run: Run | None, name: str) -> list[Block]:
     try:
         with contextlib.redirect_stderr(said):
             network, found = architecture_of(["--config", str(path)])
-    except (SystemExit, OSError, ValueError) as error:
+    except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
         reason = said.getvalue().strip().splitlines()[-1:] or [str(error)]
         return [Missing(f"The layers of `{near(path)}` can't be listed: {reason[0].removeprefix('error: ')}")]
     rows = [
@@ -243,14 +272,15 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def drawn_note(drawn: bool) -> list[Block]:
-    """Says in large letters that the pictures are a stand-in."""
-    if not drawn:
+def drawn_note(found: Gathered) -> list[Block]:
+    """Says that pictures are a stand-in."""
+    kinds = {"digits": found.drawn_digits, "cats and dogs": found.drawn_photos}
+    if not any(kinds.values()):
         return []
     return [
         Text(
-            "**All runs in this report are on pictures that the project drew itself (folders whose names end in "
-            f"`{DRAWN}`), because none of the real ones were at hand. Their figures say nothing about MNIST or about "
-            "the course's photos.**"
+            f"**The {' and the '.join(kind for kind, drawn in kinds.items() if drawn)} in this report are not the real "
+            f"ones: the project drew them itself (folders whose names end in `{DRAWN}`). Their figures say nothing "
+            "about MNIST or about the course's photos.**"
         )
     ]

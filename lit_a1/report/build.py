@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.analysis.comparison_runs import Run
-from lit_a1.analysis.comparison_tables import spread
 from lit_a1.confidence import wilson
 from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import commit, cpu
 from lit_a1.report import blocks, html, pdf
 from lit_a1.report.document import Block, Document, Missing, Section, Table, Text
-from lit_a1.report.gather import Gathered, sources, test_figures
+from lit_a1.report.gather import Gathered, sources
+from lit_a1.report.plan import LOGS
 from lit_a1.report.problem1 import problem1
 from lit_a1.report.problem2 import CNNS, problem2
 from lit_a1.report.problem3 import RECIPES, problem3
@@ -52,19 +52,20 @@ def document(found: Gathered, work: Path) -> Document:
     """
     sections = [problem1(found, work), problem2(found, work), problem3(found, work)]
     made = f"{time.strftime('%Y-%m-%d %H:%M')}, commit {commit() or 'unknown'}, {cpu()}"
-    return Document(TITLE, f"Made from recorded runs: {made}", [*summary(found), *_lacking(sections)], sections)
+    return Document(TITLE, f"Made from recorded runs: {made}", [*summary(found), *_lacking(found, sections)], sections)
 
 
 def summary(found: Gathered) -> list[Block]:
     """One line for each network that was trained."""
-    parts = blocks.drawn_note(found.drawn)
+    parts = blocks.drawn_note(found)
     lines = [(name, found.alike(name)) for name in WHAT]
     rows = [[f"`{name}`", WHAT[name], *_cells(runs)] for name, runs in lines if runs]
     if not rows:
         return [*parts, Text(f"Nothing has been trained yet below `{near(found.logs)}`.")]
     caption = (
-        "Every network, by its errors after the last epoch, which no choice flatters; ± is the standard deviation over "
-        "seeds, the interval Wilson's 95 % over the choice of validation pictures."
+        "Every network, by its errors after the last epoch, which was not chosen on these pictures (recipes were, and "
+        "the members of an ensemble are best epochs). ± is the standard deviation over seeds, the interval Wilson's "
+        "95 % over the choice of validation pictures."
     )
     heads = ["recipe", "what", "parameters", "seeds", "validation error", "95 %", "test error"]
     used = "; ".join(sources(runs) for _, runs in lines if runs)
@@ -73,26 +74,30 @@ def summary(found: Gathered) -> list[Block]:
 
 def _cells(runs: Sequence[Run]) -> list[str]:
     errors = [error for run in runs if (error := blocks.final(run)) is not None]
-    tests = [test["test/error"] for run in runs if "last" in str((test := test_figures(run)).get("checkpoint"))]
+    tests = blocks.last_tests(runs)
     low, high = wilson(sum(errors) / len(errors), runs[0].record["pictures"]["val"]) if errors else (0.0, 1.0)
     seeds = runs[0].seed if isinstance(runs[0].seed, list) else [run.seed for run in runs]
     return [
         f"{runs[0].record['parameters']:,}",
         ", ".join(map(str, seeds)),
-        spread(errors).replace(" (one run)", "") if errors else "not measured",
+        blocks.several(errors) if errors else "not measured",
         f"{100 * low:.2f} to {100 * high:.2f} %" if errors else "",
-        spread(tests).replace(" (one run)", "") if tests and len(tests) == len(runs) else "not measured",
+        blocks.several(tests) if tests else "not measured",
     ]
 
 
-def _lacking(sections: Sequence[Section]) -> list[Block]:
-    """Says how many things are missing, and what makes them all."""
+def _lacking(found: Gathered, sections: Sequence[Section]) -> list[Block]:
+    """Says in how many places something is missing that a command makes, and what makes them all."""
     count = sum(_missing(section) for section in sections)
     if not count:
         return []
     places = "place" if count == 1 else "places"
-    return [Missing(f"Something is missing in {count} {places} below.", "python main.py report --run missing")]
+    logs = f" --logs {found.logs}" * (found.logs != LOGS)
+    command = f"python main.py report --run missing{logs}"
+    return [Missing(f"In {count} {places} below, something is missing that a command makes.", command)]
 
 
 def _missing(section: Section) -> int:
-    return sum(isinstance(block, Missing) for block in section.blocks) + sum(map(_missing, section.sections))
+    return sum(isinstance(block, Missing) and bool(block.command) for block in section.blocks) + sum(
+        map(_missing, section.sections)
+    )

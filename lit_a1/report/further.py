@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from lit_a1.analysis.comparison_runs import Run
 from lit_a1.confidence import wilson
 from lit_a1.report.document import Section, Text
-from lit_a1.report.gather import Gathered
-from lit_a1.report.trials import ENSEMBLE, TRIAL, Compared, Row, compare, parse_changes, settings_of, short
+from lit_a1.report.gather import Gathered, Looked
+from lit_a1.report.outcomes import gap, joint
+from lit_a1.report.trials import TRIAL, Compared, Row, compare, parse_changes, settings_of, short
 from lit_a1.report.tried import NOT_DONE
 from lit_a1.wording import percent
 
-ROOM = 1.5  # times as many errors in validation as in training, from which on regularisation is what is missing
 
-
-def further(found: Gathered, best: Run | None, rows: Sequence[Row]) -> Section:
+def further(found: Gathered, best: Run | None, seen: Looked | None, rows: Sequence[Row]) -> Section:
     """The section.
 
     Args:
         found: what has been run.
         best: the best run of a single network.
+        seen: what `analyze` found in one.
         rows: of all runs of Cats vs Dogs.
     """
     section = Section("What could help further", "catsdogs-further")
-    items = [*_gap(best), *_noise(best), *_ensemble(found), *_ideas(best, rows), *_analysis(found, best)]
+    items = [*_gap(best), *_noise(best), *_ensemble(found), *_ideas(best, rows), *_labels(seen)]
     if items:
         section.blocks += [Text("Read off the runs:"), Text("\n".join(f"- {item}" for item in items))]
     section.blocks += [Text("Not done:"), Text("\n".join(f"- {item}" for item in NOT_DONE))]
@@ -31,27 +31,23 @@ def further(found: Gathered, best: Run | None, rows: Sequence[Row]) -> Section:
 
 def _gap(best: Run | None) -> list[str]:
     """Whether more regularisation or more capacity is missing."""
-    last = best.record["last"] if best is not None else {}
-    part = "train_eval" if "train_eval/error" in last else "train"
-    if "val/error" not in last or f"{part}/error" not in last:
+    between = gap([best]) if best is not None else None
+    if between is None:
         return []
-    train, valid = last[f"{part}/error"], last["val/error"]
-    mixed = best is not None and best.augmentation(("mixup", "cutmix"))
-    if part == "train" and mixed:
+    errors = f"{percent(between.train)} of the training and {percent(between.valid)} of the validation pictures"
+    if not between.comparable:
         return [
-            f"The training error, {percent(train)}, is that of mixed pictures, and does not say how well the others "
-            "are known."
+            f"In the last epoch {errors} were wrong, but the former were made harder by augmentation: whether the best "
+            "network overfits can't be told from them. `--data.measure_train true` measures both alike."
         ]
-    if valid > ROOM * train:
+    if between.overfits:
         return [
-            f"{percent(train)} of the training and {percent(valid)} of the validation pictures are wrong at the end: "
-            "the network can learn more than carries over, so that more data, augmentation or regularisation is what "
-            "could help, rather than a larger network."
+            f"{errors} are wrong at the end: the network can learn more than carries over, so that more data, "
+            "augmentation or regularisation is what could help, rather than a larger network."
         ]
     return [
-        f"{percent(train)} of the training and {percent(valid)} of the validation pictures are wrong at the end: the "
-        "network has not learnt the training pictures much better than others, so that a larger network or more epochs "
-        "could help."
+        f"{errors} are wrong at the end: the network has not learnt the training pictures better than others, so that "
+        "a larger network or more epochs could help."
     ]
 
 
@@ -63,33 +59,33 @@ def _noise(best: Run | None) -> list[str]:
     low, high = wilson(error, count)
     return [
         f"{count:,} validation pictures tell an error of {percent(error)} to within {percent(low)} to {percent(high)} "
-        "(95 %): a gain of a few tenths of a point needs several seeds, or more pictures held out, to be told from "
-        "chance."
+        "(95 %): a smaller gain needs several seeds, or more pictures held out, to be told from chance."
     ]
 
 
 def _ensemble(found: Gathered) -> list[str]:
-    runs = [run for run in found.trainings(ENSEMBLE) if run.record.get("members")]
-    if not runs:
+    both = joint(found)
+    if both is None:
         return []
-    record = runs[-1].record
-    best, error = min(member["val/error"] for member in record["members"]), record["last"]["val/error"]
-    if error >= best:
-        return [f"An ensemble of {len(record['members'])} did not help: {percent(error)} against {percent(best)}."]
-    return [
-        f"An ensemble of {len(record['members'])} has an error of {percent(error)}, its best member {percent(best)}: "
-        "networks trained apart make different mistakes. More members could go on there, or one network that learns "
-        "from them."
-    ]
+    errors = (
+        f"An ensemble of {both.members} has an error of {percent(both.error)}, its best member {percent(both.best)}"
+    )
+    if not both.beyond_noise:
+        return [f"{errors}: inside the noise. More members, or members that differ more, would tell."]
+    if both.error > both.best:
+        return [f"{errors}: it does not help."]
+    return [f"{errors}: more members could go on there, or one network that learns from them."]
 
 
 def _ideas(best: Run | None, rows: Sequence[Row]) -> list[str]:
-    """Changes that made the short recipe better and that the best run does not have."""
+    """Changes that made the short recipe better, also after Holm's correction, and of which the best run has none."""
+    if best is None:
+        return []
     ordered = sorted(rows, key=lambda row: row["finished"])
     better = [
         each
         for each in compare(settings_of(ordered))
-        if each.setting.runs[0]["config"] == TRIAL and each.verdict == "better" and not _used(each, best)
+        if each.setting.runs[0]["config"] == TRIAL and each.holds and each.difference < 0 and not _used(each, best)
     ]
     better.sort(key=lambda each: each.difference)
     return [
@@ -99,22 +95,19 @@ def _ideas(best: Run | None, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _used(each: Compared, best: Run | None) -> bool:
-    """Whether a run has all settings of a trial."""
-    settings = {} if best is None else {name.partition(".")[2]: str(value) for name, value in best.settings.items()}
-    wanted = parse_changes(each.setting.runs[0]["changes"])
-    return all(settings.get(name) == value for name, value in wanted.items())
+def _used(each: Compared, best: Run) -> bool:
+    """Whether a run has one of a trial's settings at least."""
+    settings = {name.partition(".")[2]: str(value) for name, value in best.settings.items()}
+    return any(settings.get(name) == value for name, value in parse_changes(each.setting.runs[0]["changes"]).items())
 
 
-def _analysis(found: Gathered, best: Run | None) -> list[str]:
-    """What the calibration and the suspected labels let one expect."""
-    looked = found.looked(best.folder) if best is not None else None
-    if looked is None:
+def _labels(seen: Looked | None) -> list[str]:
+    """What suspected labels let one expect."""
+    part = seen.parts.get("label_errors") if seen is not None else None
+    suspects = part.numbers.get("suspects") if part is not None else None
+    if not suspects:
         return []
-    said = []
-    suspects = looked.parts.get("label_errors", {}).get("numbers", {}).get("suspects")
-    if suspects:
-        said.append(
-            f"{suspects} of the validation pictures are suspected to carry a wrong label: no training removes these."
-        )
-    return said
+    return [
+        f"{suspects} of the validation pictures carry a label that the network all but rules out: a look at them tells "
+        "whether it is the label or the network that is wrong."
+    ]

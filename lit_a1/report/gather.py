@@ -1,25 +1,31 @@
 """What has been run: finished trainings, studies and analyses, and what was stopped or can't be read."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lit_a1.analysis import PARTS
 from lit_a1.analysis.comparison_runs import Run
 from lit_a1.analysis.curves import read
-from lit_a1.analysis.part import INDEX
+from lit_a1.analysis.part import INDEX, Part, read_part
 from lit_a1.mlp.setup import UsageError
-from lit_a1.report.rows import REPOSITORY
+from lit_a1.report.rows import REPOSITORY, read_json
 from lit_a1.runs import DRAWN, RECORD_FILE, Figures, near
 
 RECORDED = REPOSITORY / "docs" / "studies"
 """Studies that come with the project, shown where one has not been run."""
-NEEDED = ("settings", "epochs", "seconds", "pictures", "parameters", "best", "last")
+NEEDED: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("settings", "pictures", "best", "last", "versions"), dict),
+    **dict.fromkeys(("commit", "machine", "finished"), str),
+    **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), (int, float)),
+    "epochs": list,
+    "seed": (int, list),
+}
+"""What the record of a training holds, of which types."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Study:
     def words(self, name: str) -> str | None:
         """A text of the study, `comparison.md`; None where it is gone."""
         path = self.folder / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     @property
     def source(self) -> str:
@@ -57,9 +63,9 @@ class Looked:
 
     folder: Path
     index: dict[str, Any]
-    parts: dict[str, dict[str, Any]]
+    parts: dict[str, Part]
     unreadable: list[str]
-    """Sentences on parts that can't be read."""
+    """Names of the parts that can't be read."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,18 @@ class Gathered:
     """Everything below a folder of runs."""
 
     logs: Path
-    drawn: bool
-    """Whether runs on drawn pictures are meant."""
+    drawn_digits: bool = False
+    """Whether runs on drawn digits are meant."""
+    drawn_photos: bool = False
+    """Likewise on drawn cats and dogs."""
+
+    def drawn(self, name: str) -> bool:
+        """Whether the runs of an experiment that are meant are on drawn pictures."""
+        return self.drawn_digits if _of_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
         """Of an experiment's runs."""
-        return self.logs / (name + DRAWN * self.drawn)
+        return self.logs / (name + DRAWN * self.drawn(name))
 
     def versions(self, name: str) -> list[Path]:
         """Folders of an experiment's runs, oldest first."""
@@ -83,67 +95,35 @@ class Gathered:
 
     def trainings(self, name: str) -> list[Run]:
         """Finished trainings of an experiment, oldest first."""
-        return [found for path in self.versions(name) if isinstance(found := self._training(path), Run)]
+        return [found for path in self.versions(name) if isinstance(found := _training(path), Run)]
+
+    def newest(self, name: str) -> Run | None:
+        """The newest finished training of an experiment."""
+        return runs[-1] if (runs := self.trainings(name)) else None
 
     def alike(self, name: str) -> list[Run]:
         """The newest training of each seed that has the settings of the newest one, by seed."""
         runs: dict[str, Run] = {}
-        newest: Run | None = None
+        newest = self.newest(name)
         for run in reversed(self.trainings(name)):
-            newest = newest or run
-            if run.settings == newest.settings:
+            if newest is not None and run.settings == newest.settings:
                 runs.setdefault(str(run.seed), run)
-        return [runs[seed] for seed in sorted(runs)]
+        return [runs[seed] for seed in sorted(runs, key=lambda seed: (len(seed), seed))]
 
     def unfinished(self, name: str) -> list[Unfinished]:
         """Folders of an experiment that hold no finished run."""
-        found = [(path, self._training(path)) for path in self.versions(name)]
+        found = [(path, _training(path)) for path in self.versions(name)]
         return [Unfinished(path, reason) for path, reason in found if isinstance(reason, str)]
-
-    def _training(self, folder: Path) -> Run | str:
-        """A finished training, or why there is none."""
-        if not (folder / RECORD_FILE).is_file():
-            return _stopped(folder)
-        try:
-            run = read(folder)
-        except UsageError as error:
-            return f"{error}"
-        if lacking := [name for name in NEEDED if not run.record.get(name)]:
-            return f"`{near(folder / RECORD_FILE)}` is not that of a training: it lacks {', '.join(lacking)}."
-        return run
 
     def study(self, name: str) -> Study | None:
         """The newest finished run of a study; else the one that comes with the project, of real digits."""
         folders = self.versions(name)[::-1]
-        found = [(path, False) for path in folders] + [(RECORDED / name, True)] * (not self.drawn)
+        found = [(path, False) for path in folders] + [(RECORDED / name, True)] * (not self.drawn(name))
         for path, recorded in found:
-            record = _json(path / RECORD_FILE)
+            record = read_json(path / RECORD_FILE)
             if isinstance(record, dict):
                 return Study(path, record, recorded)
         return None
-
-    def looked(self, run: Path) -> Looked | None:
-        """The analysis of a run; None where there is none. `run` may be the folder of an analysis itself."""
-        folder = run / "analysis" if (run / "analysis").is_dir() else run
-        paths = sorted(folder.glob("*.json"))
-        parts, unreadable = {}, []
-        for path in paths:
-            if path.name in (INDEX, RECORD_FILE, "validate.json", "test.json"):
-                continue
-            found = _json(path)
-            if isinstance(found, dict) and found.keys() >= {"title", "words", "numbers", "figures", "tables"}:
-                parts[path.stem] = found
-            else:
-                unreadable.append(f"`{near(path)}` can't be read: it is damaged, or not the part of an analysis.")
-        index = _json(folder / INDEX)
-        if not parts and not unreadable:
-            return None
-        return Looked(folder, index if isinstance(index, dict) else {}, parts, unreadable)
-
-    @cached_property
-    def is_empty(self) -> bool:
-        """Whether nothing has been run."""
-        return not any(self.logs.glob("*/version_*"))
 
 
 def gather(logs: Path, source: str) -> Gathered:
@@ -151,18 +131,58 @@ def gather(logs: Path, source: str) -> Gathered:
 
     Args:
         logs: `lightning_logs`.
-        source: `real`, `drawn`, or `auto`: drawn pictures only where nothing was run on real ones.
+        source: `real`, `drawn`, or `auto`: drawn pictures only where nothing was run on real ones of the kind.
     """
     if source != "auto":
-        return Gathered(logs, source == "drawn")
+        return Gathered(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
-    return Gathered(logs, bool(names) and all(name.endswith(DRAWN) for name in names))
+    kinds = [{name for name in names if _of_digits(name) == digits} for digits in (True, False)]
+    return Gathered(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
 
 
-def test_figures(run: Run) -> dict[str, Any]:
-    """What `test` left beside a run: `checkpoint`, `test/loss`, `test/error`; empty where it was not tested."""
-    found = _json(run.folder / "test.json")
-    return found if isinstance(found, dict) and "test/error" in found else {}
+def _of_digits(name: str) -> bool:
+    return name.startswith(("mlp", "mnist"))
+
+
+def _training(folder: Path) -> Run | str:
+    """A finished training, or why there is none."""
+    if not (folder / RECORD_FILE).is_file():
+        return _stopped(folder)
+    try:
+        run = read(folder)
+    except UsageError as error:
+        return f"{error}"
+    record = run.record
+    lacking = [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]
+    if not lacking:
+        rows = [record["best"], record["last"], *record["epochs"]]
+        if not record["epochs"] or any(
+            not isinstance(row, dict) or not {"epoch", "step"} <= row.keys() for row in rows
+        ):
+            lacking.append("whole epochs")
+        if not {"train", "val"} <= record["pictures"].keys():
+            lacking.append("how many pictures")
+    if lacking:
+        return f"`{near(folder / RECORD_FILE)}` is not that of a training: it lacks {', '.join(lacking)}."
+    return run
+
+
+def looked(folder: Path) -> Looked | None:
+    """An analysis; None where there is none.
+
+    Args:
+        folder: that `analyze` wrote in.
+    """
+    parts = {name: read_part(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    if not parts:
+        return None
+    index = read_json(folder / INDEX)
+    return Looked(
+        folder,
+        index if isinstance(index, dict) else {},
+        {name: part for name, part in parts.items() if part is not None},
+        [name for name, part in parts.items() if part is None],
+    )
 
 
 def source_of(folder: Path, record: dict[str, Any]) -> str:
@@ -182,14 +202,6 @@ def shown(folder: Path) -> Path:
     """A path as the report names it: within the project, if it is there."""
     folder = folder.resolve()
     return folder.relative_to(REPOSITORY) if folder.is_relative_to(REPOSITORY) else near(folder)
-
-
-def _json(path: Path) -> Any:
-    """What a JSON file holds; None where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _stopped(folder: Path) -> str:

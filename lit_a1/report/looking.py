@@ -1,69 +1,71 @@
 """What `analyze` found in a network, as a section."""
 
+from pathlib import Path
+
+from lit_a1.analysis import PARTS
 from lit_a1.analysis.comparison_runs import Run
 from lit_a1.report.document import Figure, Missing, Section, Text
-from lit_a1.report.gather import Gathered, Looked, source_of
+from lit_a1.report.gather import Looked, looked
 from lit_a1.runs import near
 from lit_a1.wording import listed
 
-ORDER = (
-    *("confusion", "mistakes", "conditions", "calibration", "label_errors"),
-    *("kernels", "feature_maps", "attention", "maximise", "embedding"),
-)
-"""Of the parts; `generalisation` has a section of its own."""
+ELSEWHERE = "generalisation"
+"""The part that has a section of its own."""
 
 
-def looking(found: Gathered, run: Run, anchor: str, config: str) -> Section:
+def looking(folder: Path, run: Run | None, anchor: str, name: str, command: str) -> Section:
     """Figures and words on what a network sees and gets wrong.
 
     Args:
-        found: what has been run.
-        run: whose network is meant.
+        folder: that `analyze` wrote in, or would write in.
+        run: whose network is meant; None for weights that are of no run.
         anchor: begins those of the sub-sections.
-        config: name of the YAML, for the command.
+        name: of the experiment.
+        command: what looks into the network.
     """
-    section = Section(f"What the network of {config} sees", f"{anchor}-analysis")
-    command = analyze_command(found, run, config)
-    looked = found.looked(run.folder)
-    if looked is None:
-        section.blocks.append(Missing(f"The network of `{near(run.folder)}` has not been looked into.", command))
+    section = Section(f"What the network of {name} sees", f"{anchor}-analysis")
+    found = looked(folder)
+    if found is None:
+        section.blocks.append(Missing(f"The network of `{name}` has not been looked into.", command))
         return section
-    section.blocks.append(Text(_about(looked, run)))
-    section.blocks += [Missing(reason, command) for reason in looked.unreadable]
-    if lacking := [name for name in ORDER if name not in looked.parts and f"{name}.json" not in str(looked.unreadable)]:
+    section.blocks.append(Text(_about(found, run)))
+    if found.unreadable:
+        files = listed(f"`{near(folder / each)}.json`" for each in found.unreadable)
+        section.blocks.append(Missing(f"Damaged, or not the part of an analysis: {files}.", command))
+    if lacking := [each for each in PARTS if each not in found.parts and each not in found.unreadable]:
         section.blocks.append(Missing(f"Parts that have not been made: {', '.join(lacking)}.", command))
-    section.sections = [part_section(looked, name, anchor, command) for name in ORDER if name in looked.parts]
+    section.sections = [
+        part_section(found, each, anchor, command) for each in PARTS if each in found.parts and each != ELSEWHERE
+    ]
     return section
 
 
-def analyze_command(found: Gathered, run: Run, config: str) -> str:
-    """What looks into a run's network."""
-    source = " --data.source drawn" * found.drawn
-    path = near(run.folder / "checkpoints" / "best.ckpt")
-    return f"python main.py analyze --config configs/{config}.yaml --ckpt_path {path}{source}"
-
-
-def part_section(looked: Looked, name: str, anchor: str, command: str) -> Section:
+def part_section(found: Looked, name: str, anchor: str, command: str) -> Section:
     """A part of an analysis: its words, and its figures as far as they are there."""
-    part = looked.parts[name]
-    section = Section(part["title"], f"{anchor}-{name.replace('_', '-')}", [Text(words) for words in part["words"]])
-    for drawn in part["figures"]:
-        path = looked.folder / drawn["file"]
+    part = found.parts[name]
+    section = Section(part.title, f"{anchor}-{name.replace('_', '-')}", [Text(words) for words in part.words])
+    for drawn in part.figures:
+        path = found.folder / drawn.file
         if path.is_file():
-            section.blocks.append(Figure(path, drawn["caption"], drawn["caption"], part["source"]))
+            section.blocks.append(Figure(path, drawn.caption, drawn.caption, part.source))
         else:
             section.blocks.append(Missing(f"The figure `{near(path)}` is gone.", command))
-    files = listed(f"`{file}`" for file in [f"{name}.json", *part["tables"]])
-    section.blocks.append(Text(f"Numbers: {files} in `{near(looked.folder)}`."))
+    files = listed(f"`{file}`" for file in [f"{name}.json", *part.tables])
+    section.blocks.append(Text(f"Numbers: {files} in `{near(found.folder)}`."))
     return section
 
 
-def _about(looked: Looked, run: Run) -> str:
-    index = looked.index
-    said = f"Source: {index.get('source') or source_of(run.folder, run.record)}."
-    if index:
+def _about(found: Looked, run: Run | None) -> str:
+    """Which network, looked into by which code, and whether its weights were chosen by the same pictures."""
+    parts = list(found.parts.values())
+    commits = listed(sorted({part.commit or "unknown" for part in parts})) if parts else "unknown"
+    said = f"Source: {parts[0].source if parts else 'unknown'}. Looked into with commit {commits}"
+    said += f", in {sum(part.seconds for part in parts):.0f} s"
+    if isinstance(pictures := found.index.get("pictures"), int):
+        said += f", on {pictures:,} pictures that training held out"
+    if run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"]:
         said += (
-            f" Looked into with commit {index.get('commit') or 'unknown'} on {index.get('machine', 'unknown')}, in "
-            f"{index.get('seconds', 0):.0f} s, on {index.get('pictures', 0):,} pictures that training held out."
+            ". The weights in best.ckpt are those of the epoch with the smallest error on these very pictures: that "
+            "choice flatters what is counted on them"
         )
-    return said
+    return f"{said}."

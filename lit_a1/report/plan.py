@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from lit_a1.report.gather import RECORDED, Gathered, test_figures
+from lit_a1.analysis import PARTS
+from lit_a1.analysis.comparison_runs import Run
+from lit_a1.mlp.setup import UsageError
+from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
-from lit_a1.report.rows import REPOSITORY, read_rows
-from lit_a1.runs import RECORD_FILE, clock
+from lit_a1.report.rows import REPOSITORY, changes, read_json, read_rows, shipped, test_figures
+from lit_a1.runs import RECORD_FILE, clock, near
 from lit_a1.wording import counted
 
 QUICK = "quick"
 """Folder below that of all runs, for those of reduced size."""
+LOGS = Path("lightning_logs")
+"""Where runs land without an option."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,8 @@ class Step:
 
     arguments: tuple[str, ...]
     """What follows `python main.py`."""
-    seconds: float | None
-    """Expected, from a recorded run; None where none is recorded."""
+    seconds: float | None = None
+    """Expected, from recorded runs; None where none is recorded."""
 
     @property
     def command(self) -> str:
@@ -35,121 +40,169 @@ class Step:
         return "python main.py " + shlex.join(self.arguments)
 
 
+@dataclass(frozen=True)
+class Commands:
+    """Makes the commands of a plan; the folder of runs and drawn pictures are options where they are needed."""
+
+    found: Gathered
+
+    def fit(self, name: str, epochs: int | None = None, *options: str) -> Step:
+        """Trains an experiment, for fewer epochs than its YAML says if `epochs` is given."""
+        seconds, whole = _recorded_training(name)
+        if seconds is not None and epochs:
+            seconds *= epochs / whole
+        return Step((*_start(name, "fit"), *_epochs(epochs), *options, *self._options(name)), seconds)
+
+    def test(self, name: str, run: Run | None = None) -> Step:
+        """Measures the last weights of a run, or of the newest, on the test digits."""
+        weights = "last" if run is None else str(near(weights_of(run, "last")))
+        return Step((*_start(name, "test"), "--ckpt_path", weights, *self._options(name)))
+
+    def study(self, name: str, epochs: int | None = None, *options: str) -> Step:
+        """A study of the numpy network."""
+        source = ("--data.source", "drawn") * self.found.drawn("mlp")
+        folder = ("--trainer.save_dir", str(self.found.logs)) * self._elsewhere
+        seconds, whole = _recorded_study(f"mlp-{name}")
+        if seconds is not None and epochs:
+            seconds *= epochs / whole
+        return Step(("mlp", name, *_epochs(epochs), *options, *source, *folder), seconds)
+
+    def compare(self, *options: str) -> Step:
+        """MLP against CNNs."""
+        source = ("--source", "drawn") * self.found.drawn("mnist")
+        folder = ("--logs", str(self.found.logs)) * self._elsewhere
+        seconds = _recorded_study("mnist-compare")[0] if not options else None
+        return Step(("compare", *options, *source, *folder), seconds)
+
+    def analyze(self, name: str, run: Run | None = None) -> Step:
+        """Looks into the network of a run, or of the newest."""
+        which = () if run is None else ("--ckpt_path", str(near(weights_of(run, "best"))))
+        paths = self.found.logs.glob("*/version_*/analysis/analysis.json")
+        known = [
+            found["seconds"] for path in paths if isinstance((found := read_json(path) or {}).get("seconds"), float)
+        ]
+        return Step(
+            ("analyze", *_start(name, "analyze")[1:], *which, *self._options(name)), median(known) if known else None
+        )
+
+    def ensemble(self) -> Step:
+        """Measures the mean of the networks of both recipes."""
+        name = "catsdogs_ensemble"
+        members = json.dumps([str(self.found.folder(each)) for each in ("catsdogs", "catsdogs_best")])
+        chosen = ("--model.members", members) * (self._elsewhere or self.found.drawn(name))
+        return Step((*_start(name, "validate"), *chosen, *self._options(name)))
+
+    def trial(self) -> Step:
+        """An example of a changed hyper-parameter."""
+        return self.fit("catsdogs_trial", None, "--model.norm", "group")
+
+    @property
+    def _elsewhere(self) -> bool:
+        return self.found.logs != LOGS
+
+    def _options(self, name: str) -> tuple[str, ...]:
+        folder = "--trainer.save_dir" if name == "mlp" else "--trainer.logger.init_args.save_dir"
+        drawn = ("--data.source", "drawn") * self.found.drawn(name)
+        return (*drawn, *(folder, str(self.found.logs)) * self._elsewhere)
+
+
+def _start(name: str, command: str) -> tuple[str, ...]:
+    return (*("mlp",) * (name == "mlp"), command, "--config", f"configs/{name}.yaml")
+
+
+def _epochs(epochs: int | None) -> tuple[str, ...]:
+    return ("--trainer.max_epochs", str(epochs)) if epochs else ()
+
+
+def weights_of(run: Run, which: str) -> Path:
+    """A file of a run's weights.
+
+    Args:
+        run: of any network.
+        which: `best` or `last`.
+    """
+    folder = run.folder / "checkpoints"
+    return next(
+        (path for suffix in (".npz", ".ckpt") if (path := folder / f"{which}{suffix}").is_file()), folder / which
+    )
+
+
+def is_whole(run: Run, name: str) -> bool:
+    """Whether a run is one of its recipe as shipped, and not a shorter or another one."""
+    try:
+        return not changes(run.record["settings"], shipped(name))
+    except UsageError:
+        return False
+
+
 def missing(found: Gathered) -> list[Step]:
     """The assignment in full, without what has been run, in order."""
-    logs, named = found.logs, Commands(found.logs, found.drawn)
+    commands = Commands(found)
     steps: list[Step] = []
 
-    def train(name: str, tested: bool) -> bool:
-        """Whether a training is to be made anew."""
-        runs = found.trainings(name)
-        if not runs:
-            steps.append(named.fit(name))
-        if tested and not (runs and test_figures(runs[-1])):
-            steps.append(named.test(name))
-        return not runs
+    def train(name: str, which: str) -> Run | None:
+        """The newest run of the recipe that has those weights; else it is to be trained."""
+        whole = [run for run in found.trainings(name) if is_whole(run, name) and weights_of(run, which).is_file()]
+        if not whole:
+            steps.append(commands.fit(name))
+        return whole[-1] if whole else None
 
-    def study(name: str) -> None:
-        here = found.study(f"mlp-{name}")
-        if here is None or here.recorded:
-            steps.append(named.study(name))
+    def test(name: str) -> bool:
+        """Whether a run is new."""
+        run = train(name, "last")
+        if run is None or "last" not in str(test_figures(run.folder).get("checkpoint")):
+            steps.append(commands.test(name, run))
+        return run is None
 
-    again = train("mlp", tested=True)
+    def look(name: str) -> None:
+        run = train(name, "best")
+        seen = None if run is None else looked(run.folder / "analysis")
+        if seen is None or set(seen.parts) < set(PARTS):
+            steps.append(commands.analyze(name, run))
+
+    new = test("mlp")
     for name in ("inits", "gradcheck", "search"):
-        study(name)
+        study = found.study(f"mlp-{name}")
+        if study is None or study.recorded:
+            steps.append(commands.study(name))
     for name in ("mnist_plain", "mnist"):
-        again |= train(name, tested=True)
+        new |= test(name)
     compared = found.study("mnist-compare")
-    if again or compared is None or compared.recorded:
-        steps.append(named.compare())
-    if not found.drawn and not AUDIT.is_file():
-        steps.append(Step(("audit",), None))
-    for name in ("mnist_plain", "catsdogs", "catsdogs_best"):
-        new = train(name, tested=False) if name.startswith("catsdogs") else False
-        runs = found.trainings(name)
-        if new or not runs or found.looked(runs[-1].folder) is None:
-            steps.append(named.analyze(name))
+    if new or compared is None or compared.recorded:
+        steps.append(commands.compare())
+    if any(step.arguments[:3] == commands.fit("mnist_plain").arguments[:3] for step in steps):
+        steps.append(commands.analyze("mnist_plain"))
+    else:
+        look("mnist_plain")
+    if not found.drawn_photos and not AUDIT.is_file():
+        steps.append(Step(("audit",)))
+    for name in ("catsdogs", "catsdogs_best"):
+        look(name)
     if not found.trainings("catsdogs_ensemble"):
-        members = [str(logs / (name + "-drawn" * found.drawn)) for name in ("catsdogs", "catsdogs_best")]
-        steps.append(named.ensemble(members))
+        steps.append(commands.ensemble())
     return steps
 
 
 def quick(found: Gathered) -> list[Step]:
     """The whole assignment in reduced size: a quarter of an hour at most on two cores."""
-    named = Commands(found.logs, found.drawn)
+    commands = Commands(found)
     small = "--data.size_schedule", "{0: 32, 4: 48}"
     ideas: Sequence[tuple[str, ...]] = (), ("--model.norm", "group"), ("--model.lr", "0.02")
     return [
-        named.fit("mlp", 5),
-        named.test("mlp"),
-        named.study("inits", 5),
-        named.study("gradcheck", 3),
-        named.study("search", 3, "--trials", "6"),
-        named.fit("mnist_plain", 1),
-        named.test("mnist_plain"),
-        named.compare("--experiments", "mlp", "mnist_plain"),
-        named.analyze("mnist_plain"),
-        *[Step(("audit",), None)] * (not found.drawn and not AUDIT.is_file()),
-        named.fit("catsdogs", 6, *small, "--trainer.check_val_every_n_epoch", "1"),
-        *(named.fit("catsdogs_trial", 2, *idea) for idea in ideas),
-        named.analyze("catsdogs"),
+        commands.fit("mlp", 5),
+        commands.test("mlp"),
+        commands.study("inits", 5),
+        commands.study("gradcheck", 3),
+        commands.study("search", 3, "--trials", "6"),
+        commands.fit("mnist_plain", 1),
+        commands.test("mnist_plain"),
+        commands.compare("--experiments", "mlp", "mnist_plain"),
+        commands.analyze("mnist_plain"),
+        *[Step(("audit",))] * (not found.drawn_photos and not AUDIT.is_file()),
+        commands.fit("catsdogs", 6, *small, "--trainer.check_val_every_n_epoch", "1"),
+        *(commands.fit("catsdogs_trial", 2, *idea) for idea in ideas),
+        commands.analyze("catsdogs"),
     ]
-
-
-@dataclass(frozen=True)
-class Commands:
-    """Makes the commands of a plan, with the folder of runs and the source of pictures as options."""
-
-    logs: Path
-    drawn: bool
-
-    def fit(self, name: str, epochs: int | None = None, *options: str) -> Step:
-        """Trains an experiment, for fewer epochs than its YAML says if `epochs` is given."""
-        shorter = ("--trainer.max_epochs", str(epochs)) if epochs else ()
-        seconds, whole = _recorded_training(name)
-        if seconds is not None and epochs:
-            seconds *= epochs / whole
-        return Step((*self._start(name, "fit"), *shorter, *options, *self._options(name)), seconds)
-
-    def test(self, name: str) -> Step:
-        """Measures the last weights on the test digits."""
-        return Step((*self._start(name, "test"), "--ckpt_path", "last", *self._options(name)), None)
-
-    def study(self, name: str, epochs: int | None = None, *options: str) -> Step:
-        """A study of the numpy network."""
-        shorter = ("--trainer.max_epochs", str(epochs)) if epochs else ()
-        source = ("--data.source", "drawn") * self.drawn
-        arguments = ("mlp", name, *shorter, *options, *source, "--trainer.save_dir", str(self.logs))
-        return Step(arguments, _recorded_study(f"mlp-{name}") if not epochs else None)
-
-    def compare(self, *options: str) -> Step:
-        """MLP against CNNs."""
-        source = ("--source", "drawn") * self.drawn
-        seconds = _recorded_study("mnist-compare") if not options else None
-        return Step(("compare", *options, *source, "--logs", str(self.logs)), seconds)
-
-    def analyze(self, name: str) -> Step:
-        """Looks into the newest network of an experiment."""
-        return Step(("analyze", "--config", _config(name), *self._options(name)), None)
-
-    def ensemble(self, members: Sequence[str]) -> Step:
-        """Measures the mean of several networks."""
-        name = "catsdogs_ensemble"
-        chosen = ("--model.members", json.dumps(list(members)))
-        return Step(("validate", "--config", _config(name), *chosen, *self._options(name)), None)
-
-    def _start(self, name: str, command: str) -> tuple[str, ...]:
-        return (*("mlp",) * (name == "mlp"), command, "--config", _config(name))
-
-    def _options(self, name: str) -> tuple[str, ...]:
-        folder = "--trainer.save_dir" if name == "mlp" else "--trainer.logger.init_args.save_dir"
-        return (*("--data.source", "drawn") * self.drawn, folder, str(self.logs))
-
-
-def _config(name: str) -> str:
-    path = Path("configs", f"{name}.yaml")
-    return str(path if path.is_file() else REPOSITORY / path)
 
 
 def _recorded_training(name: str) -> tuple[float | None, int]:
@@ -161,10 +214,10 @@ def _recorded_training(name: str) -> tuple[float | None, int]:
     return median(float(row["seconds"]) for row in rows), int(rows[-1]["epochs"])
 
 
-def _recorded_study(name: str) -> float | None:
-    """Seconds of the recorded run of a study."""
-    path = RECORDED / name / RECORD_FILE
-    return json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.is_file() else None
+def _recorded_study(name: str) -> tuple[float | None, int]:
+    """Seconds of the recorded run of a study, and its epochs."""
+    record = read_json(RECORDED / name / RECORD_FILE) or {}
+    return record.get("seconds"), record.get("epochs", 1)
 
 
 def tell(steps: Sequence[Step]) -> str:
@@ -174,7 +227,7 @@ def tell(steps: Sequence[Step]) -> str:
     known = [step.seconds for step in steps if step.seconds is not None]
     unknown = len(steps) - len(known)
     total = f"{counted(len(steps), 'command')}, about {clock(sum(known))} (h:mm:ss or m:ss) as recorded runs took"
-    total += f", and {unknown} whose time is not recorded (tests and analyses: a minute or so each)" * bool(unknown)
+    total += f", and {unknown} whose time is not recorded (?)" * bool(unknown)
     return "\n".join([*lines, f"{total}."])
 
 
@@ -195,10 +248,16 @@ def run(steps: Sequence[Step]) -> list[Step]:
     for number, step in enumerate(steps, 1):
         print(f"\n[{number}/{len(steps)}] {step.command}", flush=True)
         started = time.perf_counter()
-        entry = REPOSITORY / "main.py"
-        if subprocess.run([sys.executable, str(entry), *step.arguments], check=False).returncode:
+        arguments = [_there(argument) for argument in step.arguments]
+        if subprocess.run([sys.executable, str(REPOSITORY / "main.py"), *arguments], check=False).returncode:
             failed.append(step)
             print(f"[{number}/{len(steps)}] failed", flush=True)
         else:
             print(f"[{number}/{len(steps)}] done in {clock(time.perf_counter() - started)}", flush=True)
     return failed
+
+
+def _there(argument: str) -> str:
+    """A YAML of the project, also where the report is called from another folder."""
+    found = argument.startswith("configs/") and not Path(argument).is_file()
+    return str(REPOSITORY / argument) if found else argument

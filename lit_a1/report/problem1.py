@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from lit_a1.analysis.comparison_runs import fit_command
 from lit_a1.report import blocks
 from lit_a1.report.document import Block, Section, Text
 from lit_a1.report.gather import Gathered
+from lit_a1.report.plan import Commands
 
 GOAL = 0.03  # the validation error that the assignment asks for
 RANGE = (500_000, 1_000_000)  # parameters, likewise
@@ -18,7 +18,7 @@ def problem1(found: Gathered, work: Path) -> Section:
         found: what has been run.
         work: a folder for figures.
     """
-    source = " --data.source drawn" * found.drawn
+    commands = Commands(found)
     return Section(
         "Problem 1: a multilayer perceptron on MNIST, in numpy",
         "problem-1",
@@ -36,7 +36,7 @@ def problem1(found: Gathered, work: Path) -> Section:
                 "initialization",
                 "comparison.md",
                 [("losses.png", "Loss over the training digits against the epoch, for the three initializations.")],
-                f"python main.py mlp inits{source}",
+                commands.study("inits").command,
                 "Train for ten epochs from zero, standard normal and Glorot weights; plot the losses; compare.",
             ),
             blocks.study_section(
@@ -45,7 +45,7 @@ def problem1(found: Gathered, work: Path) -> Section:
                 "search",
                 "summary.md",
                 [("search.png", "Every trial of the search: validation accuracy against the hyper-parameters.")],
-                f"python main.py mlp search{source}",
+                commands.study("search").command,
                 "Find hyper-parameters with a validation accuracy of 97 % or more; report those that were tried.",
             ),
             blocks.study_section(
@@ -59,7 +59,7 @@ def problem1(found: Gathered, work: Path) -> Section:
                         "Largest difference between central differences and backpropagation against N = 1 / epsilon.",
                     )
                 ],
-                f"python main.py mlp gradcheck{source}",
+                commands.study("gradcheck").command,
                 "Validate the gradients of the first ten weights by finite differences; plot the largest difference "
                 "against N.",
             ),
@@ -68,7 +68,6 @@ def problem1(found: Gathered, work: Path) -> Section:
 
 
 def _model(found: Gathered, work: Path) -> Section:
-    command = fit_command("mlp", found.drawn)
     parts: list[Block] = [
         Text(
             "*Build a network of two hidden layers with 0.5 to 1.0 million parameters; implement forward and backward "
@@ -76,7 +75,7 @@ def _model(found: Gathered, work: Path) -> Section:
         )
     ]
     runs = found.alike("mlp")
-    parts += blocks.trained(found, "mlp", command)
+    parts += blocks.trained(found, "mlp")
     if runs:
         record = runs[-1].record
         count = record["parameters"]

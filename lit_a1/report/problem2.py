@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from lit_a1.analysis.comparison_runs import fit_command
 from lit_a1.report import blocks
 from lit_a1.report.document import Block, Section, Text
 from lit_a1.report.gather import Gathered
 from lit_a1.report.looking import looking
+from lit_a1.report.outcomes import gap_in_words
+from lit_a1.report.plan import Commands
 
 CNNS = ("mnist_plain", "mnist", "mnist_fast")
 """Without augmentation, as the perceptron; with; and a smaller one in a hurry."""
@@ -30,12 +31,14 @@ def problem2(found: Gathered, work: Path) -> Section:
             ("robustness.png", "Test error on digits that were shifted, turned or covered with noise."),
             ("disagreements.png", "Test digits that one of the networks reads and the other does not."),
         ],
-        "python main.py compare" + " --source drawn" * found.drawn,
+        Commands(found).compare().command,
         "Compare the performance of the convolutional network with that of the perceptron.",
     )
     sections = [_architecture(found, there), _curves(found, there, work), comparison]
-    if there:
-        sections.append(looking(found, found.alike(there[0])[-1], "mnist", there[0]))
+    name = there[0] if there else CNNS[0]
+    run = found.newest(name)
+    folder = found.folder(name) / "version_0" if run is None else run.folder
+    sections.append(looking(folder / "analysis", run, "mnist", name, Commands(found).analyze(name, run).command))
     return Section("Problem 2: a convolutional network on MNIST", "problem-2", [], sections)
 
 
@@ -44,14 +47,13 @@ def _architecture(found: Gathered, there: list[str]) -> Section:
         Text("*Design a convolutional network with about as many parameters as the perceptron; describe it.*")
     ]
     name = there[0] if there else CNNS[0]
-    run = found.alike(name)[-1] if there else None
-    mlp = found.trainings("mlp")
+    run, mlp = found.newest(name), found.newest("mlp")
     if run is not None:
         count = run.record["parameters"]
         words = f"`{name}` has {count:,} parameters"
-        if mlp:
-            words += f", {100 * (count / mlp[-1].record['parameters'] - 1):+.2f} % against the perceptron's "
-            words += f"{mlp[-1].record['parameters']:,}"
+        if mlp is not None:
+            words += f", {100 * (count / mlp.record['parameters'] - 1):+.2f} % against the perceptron's "
+            words += f"{mlp.record['parameters']:,}"
         parts.append(Text(f"{words}."))
     parts += blocks.layers(run, name)
     return Section("Architecture", "cnn-architecture", parts)
@@ -60,8 +62,9 @@ def _architecture(found: Gathered, there: list[str]) -> Section:
 def _curves(found: Gathered, there: list[str], work: Path) -> Section:
     parts: list[Block] = [Text("*Plot training and validation errors at the end of each epoch.*")]
     for name in CNNS[:2]:
-        parts += blocks.trained(found, name, fit_command(name, found.drawn))
+        parts += blocks.trained(found, name)
     for name in there:
         runs = found.alike(name)
         parts += [Text(f"**`{name}`**"), *blocks.results(runs, "validation digits"), blocks.curves(runs, work)]
+        parts.append(Text(gap_in_words(runs)))
     return Section("Training", "cnn-training", parts)

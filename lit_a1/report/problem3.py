@@ -2,22 +2,36 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
+from typing import NamedTuple
 
-from lit_a1.analysis.comparison_runs import Run, fit_command
+from lit_a1.analysis.comparison_runs import Run
+from lit_a1.mlp.setup import UsageError
 from lit_a1.report import blocks
-from lit_a1.report.document import Block, Missing, Section, Text
+from lit_a1.report.document import Block, Missing, Section, Table, Text
 from lit_a1.report.further import further
-from lit_a1.report.gather import Gathered
-from lit_a1.report.looking import analyze_command, looking, part_section
+from lit_a1.report.gather import Gathered, looked, shown
+from lit_a1.report.looking import ELSEWHERE, looking, part_section
+from lit_a1.report.outcomes import gap_in_words, joint, joint_in_words
 from lit_a1.report.photos import photos
+from lit_a1.report.plan import Commands
 from lit_a1.report.rows import RUNS, fingerprint, read_rows, row_of, shipped
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, TRIAL, Row
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
-from lit_a1.wording import percent
 
 RECIPES = ("catsdogs", "catsdogs_best", "catsdogs_gpu")
+PRETRAINED_FOLDER = "analysis-pretrained"
+"""Where `analyze --ckpt_path pretrained` leaves what it found."""
+
+
+class Trials(NamedTuple):
+    """All runs of Cats vs Dogs."""
+
+    rows: list[Row]
+    places: list[str]
+    """Of each row: the folder of its run, or the CSV that it comes from."""
+    unknown: list[str]
+    """Sentences on runs that can't be read."""
 
 
 def problem3(found: Gathered, work: Path) -> Section:
@@ -28,39 +42,64 @@ def problem3(found: Gathered, work: Path) -> Section:
         work: a folder for figures.
     """
     there = [name for name in RECIPES if found.trainings(name)]
-    best = best_run(found, there)
-    rows = rows_of(found)
-    sections = [] if found.drawn else [photos()]
-    sections += [_architecture(found, best), _curves(found, there, work), _hyperparameters(found, rows)]
-    seen = looked_into(found, there)
-    if seen is not None:
-        sections.append(looking(found, seen, "catsdogs", seen.folder.parent.name.removesuffix(DRAWN)))
-    sections += [further(found, best, rows), _test(found, seen)]
+    ranked = rank(found, there)
+    best = ranked[0] if ranked else None
+    trials = trials_of(found)
+    folder, seen, name = _looked_into(found, ranked)
+    command = Commands(found).analyze(name, seen).command
+    look = looking(folder, seen, "catsdogs", name, command)
+    if best is not None and seen is not best:
+        own = best.folder.parent.name.removesuffix(DRAWN)
+        words = f"The best single network, `{near(best.folder)}`, has not been looked into; this is another one."
+        look.blocks.insert(0, Missing(words, Commands(found).analyze(own, best).command))
+    sections = [] if found.drawn_photos else [photos()]
+    sections += [_architecture(found, best), _curves(found, there, work), _hyperparameters(found, trials), look]
+    sections += [further(found, best, looked(folder), trials.rows), _test(folder, command)]
     return Section("Problem 3: Cats vs Dogs", "problem-3", [], sections)
 
 
-def best_run(found: Gathered, names: Sequence[str]) -> Run | None:
-    """The run of a single network with the smallest validation error in its last epoch."""
-    return next(iter(_ranked(found, names)), None)
-
-
-def looked_into(found: Gathered, names: Sequence[str]) -> Run | None:
-    """The best run that `analyze` has looked into; the best of all where there is none."""
-    ranked = _ranked(found, names)
-    return next((run for run in ranked if found.looked(run.folder) is not None), ranked[0] if ranked else None)
-
-
-def _ranked(found: Gathered, names: Sequence[str]) -> list[Run]:
+def rank(found: Gathered, names: Sequence[str]) -> list[Run]:
+    """Runs of single networks, the smallest validation error of the last epoch first."""
     runs = [run for name in names for run in found.alike(name) if blocks.final(run) is not None]
     return sorted(runs, key=lambda run: run.record["last"]["val/error"])
 
 
-def rows_of(found: Gathered) -> list[Row]:
-    """A row for each run of Cats vs Dogs: those below the folder of runs, and those that come with the project."""
-    if found.drawn:
-        return []
-    here = [row_of(run.folder) for name in CONFIGS for run in found.trainings(name)]
-    return [*here, *(row for row in read_rows() if row["config"] in CONFIGS and row not in here)]
+def _looked_into(found: Gathered, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
+    """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
+    for run in ranked:
+        if looked(run.folder / "analysis") is not None:
+            return run.folder / "analysis", run, run.folder.parent.name.removesuffix(DRAWN)
+    for name in reversed(RECIPES):
+        if looked(found.folder(name) / PRETRAINED_FOLDER) is not None:
+            return found.folder(name) / PRETRAINED_FOLDER, None, name
+    if ranked:
+        return ranked[0].folder / "analysis", ranked[0], ranked[0].folder.parent.name.removesuffix(DRAWN)
+    return found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
+
+
+def trials_of(found: Gathered) -> Trials:
+    """A row for each run: those below the folder of runs, and those that come with the project."""
+    trials = Trials([], [], [])
+    known = set()
+    for run in [run for name in CONFIGS for run in found.trainings(name)]:
+        try:
+            row = row_of(run.folder)
+        except UsageError as error:
+            trials.unknown.append(f"`{near(run.folder)}` can't be compared. {error}")
+            continue
+        trials.rows.append(row)
+        trials.places.append(str(shown(run.folder)))
+        known.add(_identity(row))
+    for row in [] if found.drawn_photos else read_rows():
+        if row["config"] in CONFIGS and _identity(row) not in known:
+            trials.rows.append(row)
+            trials.places.append(f"docs/{RUNS.name}")
+    return trials
+
+
+def _identity(row: Row) -> tuple[str, ...]:
+    """What is the same for a run below the folder of runs and in the CSV, whatever its YAML says by now."""
+    return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
 
 
 def _architecture(found: Gathered, best: Run | None) -> Section:
@@ -82,69 +121,30 @@ def _architecture(found: Gathered, best: Run | None) -> Section:
 def _curves(found: Gathered, there: Sequence[str], work: Path) -> Section:
     parts: list[Block] = [Text("*Plot loss and error in training and in validation; comment.*")]
     for name in RECIPES[:2]:
-        parts += blocks.trained(found, name, fit_command(name, found.drawn))
+        parts += blocks.trained(found, name)
     for name in there:
         runs = found.alike(name)
         parts += [Text(f"**`{name}`**"), *blocks.results(runs, "validation photos"), blocks.curves(runs, work)]
-        parts.append(Text(gap(runs)))
-    if ensemble := found.trainings(ENSEMBLE):
-        parts += [Text(f"**`{ENSEMBLE}`**, the mean of several networks' probabilities"), Text(_ensemble(ensemble[-1]))]
+        parts.append(Text(gap_in_words(runs)))
+    both = joint(found)
+    if both is None:
+        parts.append(Missing(f"No ensemble (`{ENSEMBLE}`) has been measured.", Commands(found).ensemble().command))
+    else:
+        parts += [Text(f"**`{ENSEMBLE}`**, the mean of several networks' probabilities"), Text(joint_in_words(both))]
     return Section("Training", "catsdogs-training", parts)
 
 
-def gap(runs: Sequence[Run]) -> str:
-    """Whether the networks know the training pictures better than others, and whether the loss still falls."""
-    ends = [run.record["last"] for run in runs if "val/error" in run.record["last"]]
-    if not ends:
-        return "The last epoch was not validated."
-    exact = all("train_eval/error" in row for row in ends)
-    part = "train_eval" if exact else "train"
-    train, valid = (mean(row[f"{name}/error"] for row in ends) for name in (part, "val"))
-    how = "measured as those of validation" if exact else "as training ran, on augmented pictures"
-    side = "fewer" if train < valid else "no fewer"
-    said = [
-        f"At the end {percent(train)} of the training pictures are wrong ({how}) and {percent(valid)} of the "
-        f"validation pictures, a gap of {100 * (valid - train):+.2f} points: the network makes {side} mistakes on "
-        "pictures that it learnt from."
-    ]
-    if len(runs) == 1:
-        measured = [row for row in runs[0].epochs if "val/loss" in row]
-        if len(measured) > 1:
-            low = min(measured, key=lambda row: row["val/loss"])
-            last = measured[-1]
-            if low is last:
-                said.append("The validation loss is smallest in the last epoch that was measured.")
-            else:
-                said.append(
-                    f"The validation loss is smallest after epoch {int(low['epoch']) + 1}, {low['val/loss']:.4f}, and "
-                    f"{last['val/loss']:.4f} at the end, while the validation error goes from "
-                    f"{percent(low['val/error'])} to {percent(last['val/error'])}."
-                )
-    return " ".join(said)
-
-
-def _ensemble(run: Run) -> str:
-    members = run.record.get("members", [])
-    error = run.record["last"]["val/error"]
-    best = min(member["val/error"] for member in members)
-    pictures = run.record["pictures"]["val"]
-    fewer = round((best - error) * pictures)
-    return (
-        f"The mean of {len(members)} networks gets {percent(error)} of {pictures:,} validation photos wrong; the best "
-        f"of them alone, {percent(best)}: {fewer} mistakes fewer. Source: `{near(run.folder / 'record.json')}`, seeds "
-        f"{', '.join(map(str, run.record['seed']))}, commit {run.record['commit']}, {run.record['machine']}."
-    )
-
-
-def _hyperparameters(found: Gathered, rows: Sequence[Row]) -> Section:
+def _hyperparameters(found: Gathered, trials: Trials) -> Section:
     question = "*Compare hyper-parameters, with the final results on the validation set.*"
     section = Section("Hyper-parameters compared", "catsdogs-hyperparameters", [Text(question)])
-    command = f"python main.py fit --config configs/{TRIAL}.yaml --model.norm group"
-    if not rows:
+    section.blocks += [Missing(sentence) for sentence in trials.unknown]
+    if not trials.rows:
+        command = Commands(found).trial().command
         section.blocks.append(Missing("No trial of a hyper-parameter has been recorded.", command))
         return section
-    configs = {row["config"] for row in rows}
-    text = page(list(rows), {config: fingerprint(shipped(config)) for config in configs}, source=_where(found, rows))
+    configs = {row["config"] for row in trials.rows}
+    source = "The last table names the run behind each row."
+    text = page(trials.rows, {config: fingerprint(shipped(config)) for config in configs}, source=source)
     top, parts = blocks.split_markdown(text)
     section.blocks.append(Text(top))
     section.sections = [
@@ -152,29 +152,27 @@ def _hyperparameters(found: Gathered, rows: Sequence[Row]) -> Section:
         for heading, body in parts
         if heading != FURTHER
     ]
+    section.sections.append(Section("The runs behind the tables", "trials-runs", [_where(trials)]))
     return section
 
 
-def _where(found: Gathered, rows: Sequence[Row]) -> str:
-    here = sum(len(found.trainings(name)) for name in CONFIGS)
-    parts = [f"{here} of them below `{near(found.logs)}`"] * bool(here)
-    parts += [f"{len(rows) - here} in `docs/{RUNS.name}`, which has a commit and a machine for each"] * (
-        len(rows) > here
-    )
-    return f"Sources: {' and '.join(parts)}."
+def _where(trials: Trials) -> Table:
+    pairs = sorted(zip(trials.rows, trials.places, strict=True), key=lambda pair: pair[0]["finished"])
+    rows = [
+        [row["config"], row["changes"] or "as shipped", place, row["commit"], row["machine"], row["seed"],
+         row["epochs"], f"{100 * float(row['last_val_error'] or 'nan'):.2f} %" if row["last_val_error"] else ""]
+        for row, place in pairs
+    ]  # fmt: skip
+    heads = ["config", "changes", "run", "commit", "machine", "seed", "epochs", "error"]
+    caption = "Every run of the tables above, oldest first, with its validation error after the last epoch."
+    return Table(caption, heads, rows, "the records of these runs", text_columns=5)
 
 
-def _test(found: Gathered, best: Run | None) -> Section:
+def _test(folder: Path, command: str) -> Section:
     section = Section("Validation against test", "catsdogs-test", [Text("*Compare validation and test performance.*")])
-    if best is None:
-        section.blocks.append(Missing("No network has been trained.", fit_command(RECIPES[0], found.drawn)))
-        return section
-    config = best.folder.parent.name.removesuffix(DRAWN)
-    command = analyze_command(found, best, config)
-    looked = found.looked(best.folder)
-    if looked is None or "generalisation" not in looked.parts:
+    found = looked(folder)
+    if found is None or ELSEWHERE not in found.parts:
         section.blocks.append(Missing("The answers on the test pictures have not been looked at.", command))
         return section
-    part = part_section(looked, "generalisation", "catsdogs", command)
-    section.blocks += part.blocks
+    section.blocks += part_section(found, ELSEWHERE, "catsdogs", command).blocks
     return section

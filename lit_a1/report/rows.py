@@ -1,7 +1,9 @@
 """A row a run: what docs/runs.csv keeps of it, and how its settings differ from those of its YAML."""
 
+import contextlib
 import csv
 import hashlib
+import io
 import json
 from functools import cache
 from math import isfinite
@@ -11,7 +13,9 @@ from typing import Any
 from lit_a1 import training
 from lit_a1.analysis.curves import read
 from lit_a1.mlp import commands as mlp
+from lit_a1.mlp.setup import UsageError
 from lit_a1.report.trials import Row
+from lit_a1.runs import DRAWN
 from lit_a1.settings import kind_of_config, recipe_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,11 +37,20 @@ def shipped(config: str) -> dict[str, Any]:
 
 @cache
 def defaults(model: str, data: str) -> dict[str, Any]:
-    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named."""
+    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named.
+
+    Raises:
+        UsageError: there are no such classes.
+    """
     if not model:
         return recipe_of(mlp.parse(["fit"]))
     required = ["--model.members", "[]"] if model.endswith(".Ensemble") else []
-    found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
+    except SystemExit as error:
+        raise UsageError(f"This version does not know {model or 'no model'} on {data or 'no data'}.") from error
     return {name: value for name, value in found.items() if name != "model.members"}
 
 
@@ -70,21 +83,41 @@ def val_error(epoch: dict[str, float]) -> str:
     return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"
 
 
+def test_figures(run: Path) -> dict[str, Any]:
+    """What `test` left in a run's folder: `checkpoint`, `test/error` and more; empty where that can't be read."""
+    found = read_json(run / "test.json")
+    if not isinstance(found, dict) or not isinstance(found.get("checkpoint"), str):
+        return {}
+    return found if isinstance(found.get("test/error"), float | int) else {}
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def row_of(run: Path) -> Row:
-    """A row of docs/runs.csv from the record that `fit` left in a run's folder."""
-    record = read(run).record
-    recipe = shipped(run.parent.name)
-    test = json.loads((run / "test.json").read_text()) if (run / "test.json").exists() else {}
+    """A row of docs/runs.csv from the record that `fit` left in a run's folder.
+
+    Raises:
+        UsageError: there is no record, it is damaged, or it is of classes that this version does not know.
+    """
+    record, config = read(run).record, run.parent.name.removesuffix(DRAWN)
+    recipe = shipped(config)
+    test = test_figures(run)
     names = ("torch",) if "model.class_path" in recipe else ("numpy",)
     packages = " ".join(f"{name} {record['versions'][name]}" for name in names)
     best, last = record["best"], record["last"]
     seeds = record["seed"] if isinstance(record["seed"], list) else [record["seed"]]  # those of an ensemble's members
     values = (
-        record["finished"], run.parent.name, fingerprint(recipe), changes(record["settings"], recipe),
+        record["finished"], config, fingerprint(recipe), changes(record["settings"], recipe),
         " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
         record["peak_memory_gb"], record["machine"], packages, record["commit"], record["pictures"]["val"],
         int(best["epoch"]) + 1, val_error(best), val_error(last),
-        test.get("checkpoint", "").partition(".")[0], f"{test['test/error']:.4f}" if test else "",
+        Path(test["checkpoint"]).stem if test else "", f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
 

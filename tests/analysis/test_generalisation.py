@@ -31,7 +31,7 @@ def test_the_same_pictures_are_found_alike(subject_of: SubjectOf, tmp_path: Path
     assert part.numbers["ks_statistic"] == 0
     assert part.numbers["test_confidence"] == pytest.approx(part.numbers["val_confidence"])
     assert part.numbers["test_error_by_confidence"] == pytest.approx(subject.error)
-    assert "there is no sign that" in part.words[0]
+    assert "inside the noise" in part.words[0]
     assert "have no labels here" in part.words[1]
     low, high = (part.numbers[f"test_error_{end}"] for end in ("low", "high"))
     assert 0 <= low < subject.error < high <= 1  # type: ignore[operator]
@@ -46,7 +46,7 @@ def test_other_pictures_are_found_harder(subject_of: SubjectOf, tmp_path: Path) 
     flat = np.full_like(subject.pictures, 128)
     part = look(dataclasses.replace(subject, test_pictures=flat), tmp_path)
     assert part.numbers["ks_p"] < 1e-6  # type: ignore[operator]
-    assert "by more than chance" in part.words[0]
+    assert "differs by more than noise" in part.words[0]
 
 
 def test_labelled_test_pictures_are_measured(subject_of: SubjectOf, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lit_a1.report.gather import RECORDED, Gathered, gather, scalars, source_of
-from lit_a1.report.gather import test_figures as figures_of_test
+from lit_a1.report.gather import RECORDED, Gathered, gather, looked, scalars, source_of
 from lit_a1.runs import RECORD_FILE
 
 Add = Callable[..., Path]
@@ -58,7 +58,7 @@ def test_a_torn_event_file_gives_what_it_still_holds(add_run: Add) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "is damaged"), ("[]", "not the record of a run"), ('{"seed": 1}', "it lacks settings, epochs")],
+    [("{", "is damaged"), ("[]", "not the record of a run"), ('{"seed": 1}', "it lacks settings, pictures")],
 )
 def test_a_damaged_record_is_told(text: str, words: str, add_run: Add) -> None:
     (add_run("catsdogs", [0.3]) / RECORD_FILE).write_text(text)
@@ -68,11 +68,11 @@ def test_a_damaged_record_is_told(text: str, words: str, add_run: Add) -> None:
 
 
 def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_project() -> None:
-    found = Gathered(LOGS, drawn=False)
+    found = Gathered(LOGS)
     study = found.study("mlp-inits")
     assert study is not None
     assert (study.folder, study.recorded) == (RECORDED / "mlp-inits", True)
-    assert Gathered(LOGS, drawn=True).study("mlp-inits") is None
+    assert Gathered(LOGS, True, True).study("mlp-inits") is None
     for version, text in enumerate(('{"seed": 3, "commit": "c", "machine": "m"}', "{")):
         (LOGS / "mlp-inits" / f"version_{version}").mkdir(parents=True)
         (LOGS / "mlp-inits" / f"version_{version}" / RECORD_FILE).write_text(text)
@@ -83,29 +83,35 @@ def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_proje
     assert study.words("comparison.md") is None
 
 
-def test_drawn_runs_are_meant_only_where_there_are_no_others(add_run: Add) -> None:
-    assert gather(LOGS, "auto") == Gathered(LOGS, drawn=False)
+def test_drawn_runs_are_meant_only_where_there_are_no_others_of_the_kind(add_run: Add) -> None:
+    assert gather(LOGS, "auto") == Gathered(LOGS)
     add_run("catsdogs-drawn", [0.3])
-    assert gather(LOGS, "auto").drawn
-    assert len(gather(LOGS, "auto").trainings("catsdogs")) == 1
+    add_run("mlp", [0.3])
+    found = gather(LOGS, "auto")
+    assert found == Gathered(LOGS, drawn_digits=False, drawn_photos=True)
+    assert (len(found.trainings("catsdogs")), len(found.trainings("mlp"))) == (1, 1)
+    assert found.study("mlp-inits") is not None  # the one that comes with the project
     add_run("catsdogs", [0.3])
-    assert not gather(LOGS, "auto").drawn
-    assert gather(LOGS, "drawn").drawn
+    assert gather(LOGS, "auto") == Gathered(LOGS)
+    assert gather(LOGS, "drawn") == Gathered(LOGS, True, True)
 
 
 def test_an_analysis_is_read_part_by_part(add_run: Add) -> None:
-    run = add_run("catsdogs", [0.3])
-    found = gather(LOGS, "real")
-    assert found.looked(run) is None
-    (run / "analysis").mkdir()
-    part = {"title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
-    (run / "analysis" / "kernels.json").write_text(json.dumps(part))
-    (run / "analysis" / "confusion.json").write_text('{"title": ')
-    looked = found.looked(run)
-    assert looked is not None
-    assert list(looked.parts) == ["kernels"]
-    assert "confusion.json` can't be read" in looked.unreadable[0]
-    assert looked.index == {}
+    folder = add_run("catsdogs", [0.3]) / "analysis"
+    assert looked(folder) is None
+    folder.mkdir()
+    part = {"name": "kernels", "title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
+    (folder / "kernels.json").write_text(json.dumps(part))
+    for name, damaged in (
+        ("confusion", '{"title": '), ("mistakes", json.dumps(part | {"words": None})), ("attention", "[]"),
+        ("conditions", json.dumps(part | {"figures": ["a.png"]})), ("embedding", json.dumps(part | {"source": 3})),
+    ):  # fmt: skip
+        (folder / f"{name}.json").write_text(damaged)
+    found = looked(folder)
+    assert found is not None
+    assert list(found.parts) == ["kernels"]
+    assert set(found.unreadable) == {"confusion", "mistakes", "attention", "conditions", "embedding"}
+    assert found.index == {}
 
 
 def test_where_numbers_are_from(add_run: Add) -> None:
@@ -117,13 +123,27 @@ def test_where_numbers_are_from(add_run: Add) -> None:
     assert "seeds 1, 2" in source_of(run, {"seed": [1, 2]})
 
 
-def test_a_test_is_read_where_there_was_one(add_run: Add) -> None:
-    run = gather(LOGS, "real").trainings("catsdogs") or [None]
-    assert run == [None]
-    folder = add_run("catsdogs", [0.3])
-    (run,) = gather(LOGS, "real").trainings("catsdogs")
-    assert figures_of_test(run) == {}
-    (folder / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.1}')
-    assert figures_of_test(run)["test/error"] == 0.1
-    (folder / "test.json").write_text("{")
-    assert figures_of_test(run) == {}
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"commit": None}, "lacks commit"), ({"seed": "x"}, "lacks seed"), ({"versions": None}, "lacks versions"),
+        ({"last": [1]}, "lacks last"), ({"best": {}}, "lacks whole epochs"), ({"epochs": []}, "lacks whole epochs"),
+        ({"pictures": {"train": 3}}, "lacks how many pictures"), ({"seconds": "long"}, "lacks seconds"),
+    ],
+)  # fmt: skip
+def test_a_record_that_lacks_something_is_told(changed: dict[str, Any], words: str, add_run: Add) -> None:
+    add_run("catsdogs", [0.3], **changed)
+    found = gather(LOGS, "real")
+    assert found.trainings("catsdogs") == []
+    assert words in found.unfinished("catsdogs")[0].reason
+
+
+def test_seeds_are_in_the_order_of_numbers(add_run: Add) -> None:
+    for seed in (10, 2, 0):
+        add_run("catsdogs", [0.2], seed=seed)
+    found = gather(LOGS, "real")
+    assert [run.seed for run in found.alike("catsdogs")] == [0, 2, 10]
+    newest = found.newest("catsdogs")
+    assert newest is not None
+    assert newest.seed == 0
+    assert found.newest("mnist") is None

@@ -1,11 +1,12 @@
 import json
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from lit_a1.analysis import PARTS
 from lit_a1.analyze_command import parser_of as analyze_parser
 from lit_a1.compare_command import parser_of as compare_parser
 from lit_a1.mlp import commands as mlp
@@ -15,7 +16,8 @@ from lit_a1.report.plan import Step, missing, quick, run, tell
 from lit_a1.training import parse
 
 Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
+LOGS, OTHER = Path("lightning_logs"), Path("other/logs")
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def names(steps: list[Step]) -> list[str]:
@@ -29,52 +31,108 @@ def names(steps: list[Step]) -> list[str]:
 
 
 def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
-    found = names(missing(Gathered(LOGS, drawn=False)))
+    found = names(missing(Gathered(LOGS)))
     assert found == [
         "mlp fit mlp", "mlp test mlp", "mlp inits", "mlp gradcheck", "mlp search",
-        "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare", "audit",
-        "analyze mnist_plain",
+        "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare",
+        "analyze mnist_plain", "audit",
         "fit catsdogs", "analyze catsdogs", "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
     ]  # fmt: skip
 
 
+def weighted(folder: Path, suffix: str = ".ckpt") -> Path:
+    """Gives a run its weights."""
+    (folder / "checkpoints").mkdir()
+    for name in ("best", "last"):
+        (folder / "checkpoints" / (name + suffix)).write_bytes(b"")
+    return folder
+
+
+def measured(folder: Path, which: str = "last") -> Path:
+    (folder / "test.json").write_text(f'{{"checkpoint": "{which}.ckpt", "test/error": 0.1}}')
+    return folder
+
+
+def analyzed(folder: Path, parts: Sequence[str] = PARTS) -> None:
+    (folder / "analysis").mkdir()
+    part = {"title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
+    for name in parts:
+        (folder / "analysis" / f"{name}.json").write_text(json.dumps(part | {"name": name}))
+
+
 def test_what_was_run_is_not_run_again(add_run: Add) -> None:
-    for name in ("mlp", "mnist_plain", "mnist", "catsdogs"):
-        (add_run(name, [0.1]) / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.1}')
-    add_run("catsdogs_best", [0.1], finished=False)
+    measured(weighted(add_run("mlp", [0.1]), ".npz"))
+    for name in ("mnist_plain", "mnist"):
+        measured(weighted(add_run(name, [0.1])))
+    analyzed(weighted(add_run("catsdogs", [0.1])))
+    weighted(add_run("catsdogs_best", [0.1], finished=False))
     for name in ("mlp-inits", "mnist-compare"):
         (LOGS / name / "version_0").mkdir(parents=True)
         (LOGS / name / "version_0" / "record.json").write_text("{}")
-    assert "audit" in names(missing(Gathered(LOGS, drawn=False)))
-    assert "audit" not in names(missing(Gathered(LOGS, drawn=True)))
-    part = {"title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
-    (LOGS / "catsdogs" / "version_0" / "analysis").mkdir()
-    (LOGS / "catsdogs" / "version_0" / "analysis" / "kernels.json").write_text(json.dumps(part))
-    assert names(missing(Gathered(LOGS, drawn=False))) == [
-        "mlp gradcheck", "mlp search", "audit", "analyze mnist_plain",
+    assert "audit" not in names(missing(Gathered(LOGS, True, True)))
+    assert names(missing(Gathered(LOGS))) == [
+        "mlp gradcheck", "mlp search", "analyze mnist_plain", "audit",
         "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
     ]  # fmt: skip
+    analyzed(LOGS / "mnist_plain" / "version_0", PARTS[:3])
+    assert "analyze mnist_plain" in names(missing(Gathered(LOGS)))
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda run: (run / "checkpoints" / "last.ckpt").unlink(),
+        lambda run: (run / "record.json").write_text("{"),
+        lambda run: add_setting(run, "trainer.max_epochs", 1),
+    ],
+)
+def test_a_run_that_lost_its_weights_or_is_a_shorter_one_does_not_count(
+    break_it: Callable[[Path], None], add_run: Add
+) -> None:
+    run = measured(weighted(add_run("mnist", [0.1])))
+    assert "fit mnist" not in names(missing(Gathered(LOGS)))
+    break_it(run)
+    found = names(missing(Gathered(LOGS)))
+    assert found.index("fit mnist") + 1 == found.index("test mnist")
+
+
+def add_setting(run: Path, name: str, value: int) -> None:
+    record = json.loads((run / "record.json").read_text())
+    (run / "record.json").write_text(json.dumps(record | {"settings": record["settings"] | {name: value}}))
+
+
+def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
+    """After a newer run that was stopped, `last` alone would mean that one's."""
+    folder = measured(weighted(add_run("mnist", [0.1])), "best")
+    weighted(add_run("mnist", [0.1], finished=False))
+    (step,) = [step for step in missing(Gathered(LOGS)) if step.arguments[0] == "test" and "mnist.yaml" in step.command]
+    assert f"--ckpt_path {folder / 'checkpoints' / 'last.ckpt'}" in step.command
 
 
 @pytest.mark.parametrize("drawn", [False, True])
 @pytest.mark.parametrize("kind", [missing, quick])
-def test_every_command_is_understood(kind: Callable[[Gathered], list[Step]], drawn: bool, add_run: Add) -> None:
-    for step in kind(Gathered(LOGS, drawn)):
+def test_every_command_is_understood(
+    kind: Callable[[Gathered], list[Step]], drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(plan, "AUDIT", Path("no/audit.csv"))
+    monkeypatch.setattr(Gathered, "versions", lambda found, name: [])
+    for step in kind(Gathered(OTHER, drawn, drawn)):
         command, *options = step.arguments
         assert shlex.split(step.command) == ["python", "main.py", *step.arguments]
         if command == "audit":
             assert options == []
         elif command == "mlp":
             settings = mlp.parse(options)
-            assert Path(settings.trainer.save_dir) == LOGS
+            assert Path(settings.trainer.save_dir) == OTHER
             assert settings.data.source == ("drawn" if drawn else "auto")
         elif command == "compare":
             parsed = compare_parser().parse_args(options)
-            assert (parsed.logs, parsed.source) == (LOGS, "drawn" if drawn else "auto")
+            assert (parsed.logs, parsed.source) == (OTHER, "drawn" if drawn else "auto")
         else:
             others = analyze_parser().parse_known_args(options)[1] if command == "analyze" else options
             settings = parse(["validate" if command == "analyze" else command, *others])
-            assert settings.trainer.logger.init_args.save_dir == str(LOGS)
+            assert settings.trainer.logger.init_args.save_dir == str(OTHER)
             assert settings.data.init_args.source == ("drawn" if drawn else "auto")
 
 
@@ -88,7 +146,7 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
 
 
 def test_fewer_epochs_are_expected_to_take_less() -> None:
-    whole, part = (plan.Commands(LOGS, False).fit("mlp", epochs) for epochs in (None, 5))
+    whole, part = (plan.Commands(Gathered(LOGS)).fit("mlp", epochs) for epochs in (None, 5))
     assert whole.seconds is not None
     assert part.seconds is not None
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
