@@ -1,4 +1,4 @@
-"""Blocks that several sections are made of: results of runs, curves, layers, the words of a study."""
+"""Blocks that several sections are made of: results of runs, curves, layers."""
 
 import contextlib
 import io
@@ -13,15 +13,14 @@ from lit_a1.analysis.curves import draw
 from lit_a1.architecture_command import architecture_of, shape_words
 from lit_a1.confidence import wilson
 from lit_a1.mlp.setup import UsageError
-from lit_a1.report.document import Block, Figure, Missing, Section, Table, Text
-from lit_a1.report.gather import RECORDED, Gathered, Study, shown, sources
+from lit_a1.report.document import Block, Figure, Missing, Table, Text
+from lit_a1.report.gather import RECORDED, Gathered, shown, sources
+from lit_a1.report.outcomes import gap_in_words
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.rows import REPOSITORY, changes, fingerprint, read_rows, shipped, test_figures
 from lit_a1.report.tried import duration
 from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, near
 from lit_a1.wording import counted, percent
-
-NOT_HERE = "This study has not been run here. Shown is the recorded run that comes with the project."
 
 
 def trained(found: Gathered, name: str) -> list[Block]:
@@ -44,6 +43,23 @@ def trained(found: Gathered, name: str) -> list[Block]:
             Text(f"Shown of {len(runs)} finished runs of `{name}`: {kept}, the newest of each seed with its settings.")
         )
     return notes
+
+
+def trainings(found: Gathered, wanted: Sequence[str], there: Sequence[str], what: str, work: Path) -> list[Block]:
+    """Results, curves and what they say of each recipe that was trained; what is missing of those that should be.
+
+    Args:
+        found: what has been run.
+        wanted: recipes that belong to the assignment.
+        there: recipes with a finished run.
+        what: is measured, `validation digits`.
+        work: a folder for figures.
+    """
+    parts = [block for name in wanted for block in trained(found, name)]
+    for name in there:
+        runs = found.alike(name)
+        parts += [Text(f"**`{name}`**"), *results(runs, what), curves(runs, work), Text(gap_in_words(runs))]
+    return parts
 
 
 def recorded(name: str) -> list[Block]:
@@ -203,73 +219,9 @@ def layers(run: Run | None, name: str) -> list[Block]:
     return [Table(caption, heads, rows, str(shown(path)), text_columns=2)]
 
 
-# studies
-
-
-def study_section(
-    study: Study | None,
-    title: str,
-    anchor: str,
-    words: str,
-    figures: Sequence[tuple[str, str]],
-    command: str,
-    question: str,
-) -> Section:
-    """A section from the words and figures that a study left.
-
-    Args:
-        study: None where it has neither been run nor recorded.
-        title: of the section.
-        anchor: of the section.
-        words: name of the text, `comparison.md`; its headings become sub-sections.
-        figures: names of PNGs with captions.
-        command: what runs the study.
-        question: what the assignment asks.
-    """
-    section = Section(title, anchor, [Text(f"*{question}*")])
-    if study is None:
-        section.blocks.append(Missing("This study has not been run.", command))
-        return section
-    if study.recorded:
-        section.blocks.append(Missing(NOT_HERE, command))
-    drawn: list[Block] = []
-    for file, caption in figures:
-        path = study.folder / file
-        if path.is_file():
-            drawn.append(Figure(path, caption, caption, study.source))
-        else:
-            drawn.append(Missing(f"The figure `{near(path)}` is gone.", command))
-    text = study.words(words)
-    if text is None:
-        section.blocks += [Missing(f"The words `{near(study.folder / words)}` are gone.", command), *drawn]
-        return section
-    top, parts = split_markdown(text)
-    section.blocks += [Text(top), *drawn, Text(f"Source: {study.source}.")]
-    section.sections = [
-        Section(heading, f"{anchor}-{slug(heading)}", [Text(body)]) for heading, body in parts if body.strip()
-    ]
-    return section
-
-
-def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """What stands before the first `##` (without the `#` title), and the headings with what stands below them.
-
-    Links to files beside the text lead nowhere from a report, and become their words.
-    """
-    text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
-    top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
-    pairs = [part.partition("\n") for part in parts]
-    return re.sub(r"\A# .*\n", "", top).strip(), [(heading.strip(), body.strip()) for heading, _, body in pairs]
-
-
 def plain(markdown: str) -> str:
     """Words without the marks of Markdown, for those who hear them."""
     return re.sub(r"[*`]", "", markdown)
-
-
-def slug(text: str) -> str:
-    """A heading as an anchor."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def drawn_note(found: Gathered) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lit_a1.report import blocks
+from lit_a1.report import blocks, study
 from lit_a1.report.document import Block, Section, Text
 from lit_a1.report.gather import Gathered
 from lit_a1.report.plan import Commands
@@ -30,7 +30,7 @@ def problem1(found: Gathered, work: Path) -> Section:
         ],
         [
             _model(found, work),
-            blocks.study_section(
+            study.study_section(
                 found.study("mlp-inits"),
                 "Initialization",
                 "initialization",
@@ -39,7 +39,7 @@ def problem1(found: Gathered, work: Path) -> Section:
                 commands.study("inits").command,
                 "Train for ten epochs from zero, standard normal and Glorot weights; plot the losses; compare.",
             ),
-            blocks.study_section(
+            study.study_section(
                 found.study("mlp-search"),
                 "Hyper-parameter search",
                 "search",
@@ -48,7 +48,7 @@ def problem1(found: Gathered, work: Path) -> Section:
                 commands.study("search").command,
                 "Find hyper-parameters with a validation accuracy of 97 % or more; report those that were tried.",
             ),
-            blocks.study_section(
+            study.study_section(
                 found.study("mlp-gradcheck"),
                 "Gradients against finite differences",
                 "gradients",

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from lit_a1.report import blocks
+from lit_a1.report import blocks, study
 from lit_a1.report.document import Block, Section, Text
 from lit_a1.report.gather import Gathered
 from lit_a1.report.looking import looking
-from lit_a1.report.outcomes import gap_in_words
 from lit_a1.report.plan import Commands
 
 CNNS = ("mnist_plain", "mnist", "mnist_fast")
@@ -21,7 +20,7 @@ def problem2(found: Gathered, work: Path) -> Section:
         work: a folder for figures.
     """
     there = [name for name in CNNS if found.trainings(name)]
-    comparison = blocks.study_section(
+    comparison = study.study_section(
         found.study("mnist-compare"),
         "Comparison with the perceptron",
         "mnist-comparison",
@@ -61,10 +60,5 @@ def _architecture(found: Gathered, there: list[str]) -> Section:
 
 def _curves(found: Gathered, there: list[str], work: Path) -> Section:
     parts: list[Block] = [Text("*Plot training and validation errors at the end of each epoch.*")]
-    for name in CNNS[:2]:
-        parts += blocks.trained(found, name)
-    for name in there:
-        runs = found.alike(name)
-        parts += [Text(f"**`{name}`**"), *blocks.results(runs, "validation digits"), blocks.curves(runs, work)]
-        parts.append(Text(gap_in_words(runs)))
+    parts += blocks.trainings(found, CNNS[:2], there, "validation digits", work)
     return Section("Training", "cnn-training", parts)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from lit_a1.analysis.comparison_runs import Run
 from lit_a1.mlp.setup import UsageError
-from lit_a1.report import blocks
+from lit_a1.report import blocks, study
 from lit_a1.report.document import Block, Missing, Section, Table, Text
 from lit_a1.report.further import further
 from lit_a1.report.gather import Gathered, looked, shown
 from lit_a1.report.looking import ELSEWHERE, looking, part_section
-from lit_a1.report.outcomes import gap_in_words, joint, joint_in_words
+from lit_a1.report.outcomes import joint, joint_in_words
 from lit_a1.report.photos import photos
 from lit_a1.report.plan import Commands
 from lit_a1.report.rows import RUNS, fingerprint, read_rows, row_of, shipped
@@ -120,12 +120,7 @@ def _architecture(found: Gathered, best: Run | None) -> Section:
 
 def _curves(found: Gathered, there: Sequence[str], work: Path) -> Section:
     parts: list[Block] = [Text("*Plot loss and error in training and in validation; comment.*")]
-    for name in RECIPES[:2]:
-        parts += blocks.trained(found, name)
-    for name in there:
-        runs = found.alike(name)
-        parts += [Text(f"**`{name}`**"), *blocks.results(runs, "validation photos"), blocks.curves(runs, work)]
-        parts.append(Text(gap_in_words(runs)))
+    parts += blocks.trainings(found, RECIPES[:2], there, "validation photos", work)
     both = joint(found)
     if both is None:
         parts.append(Missing(f"No ensemble (`{ENSEMBLE}`) has been measured.", Commands(found).ensemble().command))
@@ -145,12 +140,10 @@ def _hyperparameters(found: Gathered, trials: Trials) -> Section:
     configs = {row["config"] for row in trials.rows}
     source = "The last table names the run behind each row."
     text = page(trials.rows, {config: fingerprint(shipped(config)) for config in configs}, source=source)
-    top, parts = blocks.split_markdown(text)
+    top, parts = study.split_markdown(text)
     section.blocks.append(Text(top))
     section.sections = [
-        Section(heading, f"trials-{blocks.slug(heading)}", [Text(body)])
-        for heading, body in parts
-        if heading != FURTHER
+        Section(heading, f"trials-{study.slug(heading)}", [Text(body)]) for heading, body in parts if heading != FURTHER
     ]
     section.sections.append(Section("The runs behind the tables", "trials-runs", [_where(trials)]))
     return section

@@ -1,11 +1,9 @@
 import base64
-import importlib.util
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -17,27 +15,6 @@ from lit_a1.report.document import Document, Figure, Section, Table, Text
 from lit_a1.report.tree import every_section
 
 STYLE = Path(html.__file__).with_name("style.css").read_text(encoding="utf-8")
-
-
-def nasty(name: str) -> Any:
-    """What is called so in the file beside this one: tests are no package to import from."""
-    path = Path(__file__).with_name("nasty_document.py")
-    specification = importlib.util.spec_from_file_location("nasty_document", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return getattr(module, name)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    return nasty("line_art")(tmp_path)
-
-
-@pytest.fixture
-def document(picture: Path) -> Document:
-    return nasty("nasty_document")(picture)
 
 
 def parsed(text: str) -> Element:
@@ -128,7 +105,7 @@ def test_every_figure_has_a_caption_and_every_image_an_alt(page: Element) -> Non
     assert all(image.get("alt") for image in page.iter("img"))
 
 
-def test_no_text_is_lost(page: Element, document: Document) -> None:
+def test_no_text_is_lost(page: Element, document: Document, glyphs: str) -> None:
     shown = words(page)
     for section in every_section(document.sections):
         for block in section.blocks:
@@ -138,7 +115,7 @@ def test_no_text_is_lost(page: Element, document: Document) -> None:
                     assert " ".join(text.replace("`", "").split()) in shown
     for text in (
         "Subtitle <i> & commit 0123abc", "Summary of all.", "strong words", "emphatic words", "code_span <b>",
-        nasty("GLYPHS"), "outer item", "inner item", "quoted words", "after it. Inside",
+        glyphs, "outer item", "inner item", "quoted words", "after it. Inside",
         "nowhere", "outside", "mark", "12.5 ± 0.3 %", "indented --code", "!not loaded",
         '<img src="https://example.org/other.png">', "# no heading", "x" * 60, "Deep words.",
         "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows",

@@ -1,7 +1,5 @@
-import importlib.util
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,27 +11,6 @@ from lit_a1.report.tree import every_section
 from lit_a1.report.typst_nodes import ZERO_WIDTH_SPACE, block_nodes, breakable, cell_nodes, inline_nodes
 
 MARGIN = 25 / 25.4 * 72  # points
-
-
-def nasty(name: str) -> Any:
-    """What is called so in the file beside this one: tests are no package to import from."""
-    path = Path(__file__).with_name("nasty_document.py")
-    specification = importlib.util.spec_from_file_location("nasty_document", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return getattr(module, name)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    return nasty("line_art")(tmp_path)
-
-
-@pytest.fixture
-def document(picture: Path) -> Document:
-    return nasty("nasty_document")(picture)
 
 
 def letters(text: str) -> str:
@@ -66,7 +43,7 @@ def places(reader: PdfReader) -> list[tuple[str, float, float]]:
     return found
 
 
-def test_no_text_is_lost(document: Document, tmp_path: Path) -> None:
+def test_no_text_is_lost(document: Document, tmp_path: Path, glyphs: str) -> None:
     shown = text_of(rendered(document, tmp_path))
     for section in every_section(document.sections):
         assert letters(section.title) in shown
@@ -78,7 +55,7 @@ def test_no_text_is_lost(document: Document, tmp_path: Path) -> None:
     (command,) = (block.command for block in document.sections[1].blocks if getattr(block, "command", ""))
     for text in (
         document.title, document.subtitle, "Summary of all.", "strong words", "emphatic words", "code_span <b>",
-        nasty("GLYPHS"), "outer item", "inner item", "quoted words", "after it. Inside",
+        glyphs, "outer item", "inner item", "quoted words", "after it. Inside",
         "nowhere", "outside", "mark", "12.5 ± 0.3 %", "indented --code", "!not loaded",
         '<img src="https://example.org/other.png">', "# no heading", "x" * 60, "Deep words.",
         "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows", command,

@@ -1,29 +1,11 @@
-import importlib.util
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lit_a1.report.pictures import MAX_WIDTH, Encoded, PictureError, encode
-
-
-def nasty(name: str) -> Any:
-    """What is called so in the file beside this one: tests are no package to import from."""
-    path = Path(__file__).with_name("nasty_document.py")
-    specification = importlib.util.spec_from_file_location("nasty_document", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return getattr(module, name)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    return nasty("line_art")(tmp_path)
 
 
 def decoded(encoded: Encoded) -> np.ndarray:

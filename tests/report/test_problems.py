@@ -220,22 +220,10 @@ def test_anchors_are_unique_and_every_figure_and_table_names_its_source(add_run:
             assert all(len(row) == len(block.header) for row in block.rows)
 
 
-def test_studies_that_come_with_the_project_are_said_to(tmp_path: Path) -> None:
-    found = Gathered(LOGS)
-    section = blocks.study_section(
-        found.study("mlp-inits"), "T", "t", "comparison.md", [("losses.png", "L.")], "run", "Q"
-    )
-    assert section.blocks[1] == Missing(blocks.NOT_HERE, "run")
-    assert [part.title for part in section.sections][:3] == ["Zero", "Standard normal", "Glorot"]
-    (figure,) = [block for block in section.blocks if isinstance(block, Figure)]
-    assert "commit" in figure.source
+def test_drawn_photos_are_not_audited(tmp_path: Path) -> None:
+    assert problem3(Gathered(LOGS), tmp_path).sections[0].title == "The photos"
     assert problem3(Gathered(LOGS, True, True), tmp_path).sections[0].title == "Architecture"
 
 
-def test_markdown_is_split_at_its_headings() -> None:
-    text = "# Title\n\nTop [x](x.csv) and [y](https://y).\n\n## One *1*\n\na\n\n### Below\n\nb\n\n## Two\n"
-    assert blocks.split_markdown(text) == (
-        "Top x and [y](https://y).", [("One *1*", "a\n\n### Below\n\nb"), ("Two", "")]
-    )  # fmt: skip
-    assert blocks.slug("What's *new*, in 2?") == "what-s-new-in-2"
+def test_marks_of_markdown_are_not_read_aloud() -> None:
     assert blocks.plain("**b** `c`") == "b c"
