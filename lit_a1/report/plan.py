@@ -16,6 +16,7 @@ from lit_a1.mlp.setup import UsageError
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import REPOSITORY, changes, read_json, read_rows, shipped, test_figures
+from lit_a1.report.tried import duration
 from lit_a1.runs import RECORD_FILE, clock, near
 from lit_a1.wording import counted
 
@@ -226,7 +227,7 @@ def tell(steps: Sequence[Step]) -> str:
     lines = [f"{number:3}. {_time(step):>{width}}  {step.command}" for number, step in enumerate(steps, 1)]
     known = [step.seconds for step in steps if step.seconds is not None]
     unknown = len(steps) - len(known)
-    total = f"{counted(len(steps), 'command')}, about {clock(sum(known))} (h:mm:ss or m:ss) as recorded runs took"
+    total = f"{counted(len(steps), 'command')}, about {duration(sum(known))} as recorded runs took"
     total += f", and {unknown} whose time is not recorded (?)" * bool(unknown)
     return "\n".join([*lines, f"{total}."])
 

@@ -141,7 +141,7 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
     lines = text.splitlines()
     assert lines[0] == "  1. 1:01:40  python main.py fit --x 'a b'"
     assert lines[1].split() == ["2.", "?", "python", "main.py", "test"]
-    assert lines[-1].startswith("3 commands, about 1:02:45 ")
+    assert lines[-1].startswith("3 commands, about 62.8 min ")
     assert "and 1 whose time is not recorded" in lines[-1]
 
 
