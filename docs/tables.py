@@ -26,7 +26,7 @@ from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp.setup import UsageError  # noqa: E402
 from lit_a1.report.rows import COLUMNS, RUNS, changes, fingerprint, read_rows, row_of, shipped  # noqa: E402
-from lit_a1.report.trials import CONFIGS, Row  # noqa: E402
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row  # noqa: E402
 from lit_a1.report.tried import duration, page  # noqa: E402
 from lit_a1.runs import PRETRAINED, near  # noqa: E402
 
@@ -43,18 +43,20 @@ TABLES = {
 def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    order = list(configs)
     for row in rows:
         if row["last_val_error"] in ("", "nan"):
             continue
-        if row["config"] in configs and not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
-            groups[row["config"], row["epochs"], row["parameters"], row["machine"], row["packages"]].append(row)
+        if row["config"] in order and not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
+            length = "" if row["config"] == ENSEMBLE else row["epochs"]  # its members' recipes may have changed
+            groups[row["config"], length, row["parameters"], row["machine"], row["packages"]].append(row)
     table: list[dict[str, str]] = []
-    for (config, epochs, parameters, machine, packages), runs in groups.items():
+    for (config, _, parameters, machine, packages), runs in sorted(groups.items(), key=lambda x: order.index(x[0][0])):
         runs = list({run["seed"]: run for run in runs}.values())  # the newest of each seed
         cells = {
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(parameters):,}",
-            "epochs": epochs,
+            "epochs": runs[-1]["epochs"],
             "time": duration(median(float(run["seconds"]) for run in runs)),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),

@@ -125,6 +125,21 @@ def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: Mo
     assert "test" not in tables.results_table([old], ["catsdogs"])
 
 
+def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_for(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    one = tables.row_of(run(tmp_path, tables)) | {"epochs": "4"}
+    recipe = tables.fingerprint(tables.shipped("catsdogs_ensemble"))
+    both = one | {"config": "catsdogs_ensemble", "recipe": recipe, "seed": "0 0", "epochs": "144"}
+    rows = [both, one, both | {"epochs": "302", "last_val_error": "0.0300"}]
+    _, _, *lines = tables.results_table(rows, ["catsdogs", "catsdogs_ensemble"]).splitlines()
+    assert [line.split("|")[1].strip() for line in lines] == [
+        "`configs/catsdogs.yaml`", "`configs/catsdogs_ensemble.yaml`"
+    ]  # fmt: skip
+    assert "| 302 |" in lines[1]
+    assert "97.00%" in lines[1]
+
+
 @pytest.fixture
 def studies(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "STUDIES", tmp_path / "studies")

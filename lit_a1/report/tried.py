@@ -29,7 +29,7 @@ from lit_a1.wording import counted, listed, percent, table
 FURTHER = "What would help further and was not done"
 NOT_DONE = (
     "Larger pictures: the course's are 64 pixels a side; Microsoft's archive has the same photos in full.",
-    "More computing: wider and deeper networks, for more epochs.",
+    "More computing: wider and deeper networks in runs as long as the best recipe's.",
     "Distillation: one network trained on the answers of an ensemble of its like.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
     "Optimisers that look at curvature (sharpness-aware minimisation, Shampoo, Muon).",
