@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class Gathered:
     """Whether runs on drawn digits are meant."""
     drawn_photos: bool = False
     """Likewise on drawn cats and dogs."""
+    _read: dict[Path, "Run | str"] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
         """Whether the runs of an experiment that are meant are on drawn pictures."""
@@ -95,7 +96,7 @@ class Gathered:
 
     def trainings(self, name: str) -> list[Run]:
         """Finished trainings of an experiment, oldest first."""
-        return [found for path in self.versions(name) if isinstance(found := _training(path), Run)]
+        return [found for path in self.versions(name) if isinstance(found := self._training(path), Run)]
 
     def newest(self, name: str) -> Run | None:
         """The newest finished training of an experiment."""
@@ -112,8 +113,14 @@ class Gathered:
 
     def unfinished(self, name: str) -> list[Unfinished]:
         """Folders of an experiment that hold no finished run."""
-        found = [(path, _training(path)) for path in self.versions(name)]
+        found = [(path, self._training(path)) for path in self.versions(name)]
         return [Unfinished(path, reason) for path, reason in found if isinstance(reason, str)]
+
+    def _training(self, folder: Path) -> Run | str:
+        """As `_training`, once a folder: event files of stopped runs take long to read."""
+        if folder not in self._read:
+            self._read[folder] = _training(folder)
+        return self._read[folder]
 
     def study(self, name: str) -> Study | None:
         """The newest finished run of a study; else the one that comes with the project, of real digits."""
@@ -137,7 +144,8 @@ def gather(logs: Path, source: str) -> Gathered:
         return Gathered(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
     kinds = [{name for name in names if _of_digits(name) == digits} for digits in (True, False)]
-    return Gathered(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
+    digits, photos = (bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds)
+    return Gathered(logs, digits, photos)
 
 
 def _of_digits(name: str) -> bool:

@@ -16,6 +16,7 @@ from lit_a1.mlp.setup import UsageError
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import REPOSITORY, changes, read_json, read_rows, shipped, test_figures
+from lit_a1.report.trials import MACHINE, parse_changes
 from lit_a1.report.tried import duration
 from lit_a1.runs import RECORD_FILE, clock, near
 from lit_a1.wording import counted
@@ -129,11 +130,15 @@ def weights_of(run: Run, which: str) -> Path:
 
 
 def is_whole(run: Run, name: str) -> bool:
-    """Whether a run is one of its recipe as shipped, and not a shorter or another one."""
+    """Whether a run is one of its recipe as shipped, and not a shorter or another one.
+
+    What a machine decides (precision, compilation, drawn pictures) may differ.
+    """
     try:
-        return not changes(run.record["settings"], shipped(name))
+        changed = parse_changes(changes(run.record["settings"], shipped(name)))
     except UsageError:
         return False
+    return {setting.partition(".")[0] for setting in changed} <= MACHINE.names
 
 
 def missing(found: Gathered) -> list[Step]:
@@ -144,8 +149,8 @@ def missing(found: Gathered) -> list[Step]:
     def train(name: str, which: str) -> Run | None:
         """The newest run of the recipe that has those weights; else it is to be trained."""
         whole = [run for run in found.trainings(name) if is_whole(run, name) and weights_of(run, which).is_file()]
-        if not whole:
-            steps.append(commands.fit(name))
+        if not whole and (training := commands.fit(name)) not in steps:
+            steps.append(training)
         return whole[-1] if whole else None
 
     def test(name: str) -> bool:
@@ -171,10 +176,7 @@ def missing(found: Gathered) -> list[Step]:
     compared = found.study("mnist-compare")
     if new or compared is None or compared.recorded:
         steps.append(commands.compare())
-    if any(step.arguments[:3] == commands.fit("mnist_plain").arguments[:3] for step in steps):
-        steps.append(commands.analyze("mnist_plain"))
-    else:
-        look("mnist_plain")
+    look("mnist_plain")
     if not found.drawn_photos and not AUDIT.is_file():
         steps.append(Step(("audit",)))
     for name in ("catsdogs", "catsdogs_best"):

@@ -96,7 +96,15 @@ def test_a_run_that_lost_its_weights_or_is_a_shorter_one_does_not_count(
     assert found.index("fit mnist") + 1 == found.index("test mnist")
 
 
-def add_setting(run: Path, name: str, value: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("trainer.precision", "32-true"), ("model.compile_net", False), ("data.source", "drawn")]
+)
+def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: object, add_run: Add) -> None:
+    add_setting(measured(weighted(add_run("mnist", [0.1]))), name, value)
+    assert "fit mnist" not in names(missing(Gathered(LOGS)))
+
+
+def add_setting(run: Path, name: str, value: object) -> None:
     record = json.loads((run / "record.json").read_text())
     (run / "record.json").write_text(json.dumps(record | {"settings": record["settings"] | {name: value}}))
 
