@@ -19,6 +19,7 @@ from lit_a1.optim import (
     Schedule,
     ScheduleName,
     WeightAverage,
+    climbed,
     clip_gradient_norm_,
     gradient_norm,
     make_optimizer,
@@ -81,6 +82,10 @@ class Classifier(L.LightningModule):
         final_factor: learning rate at the end, as a share of the peak.
         label_smoothing: in [0,1).
         clip_gradient: largest global gradient norm; 0 leaves gradients as they are.
+        sam_radius: of sharpness-aware minimisation, which takes the gradient that far uphill and each step twice as
+            long; 0 turns it off.
+        sam_from: share of the steps after which it begins, in [0,1]: late is enough (Zhou et al. 2025,
+            "Sharpness-aware minimization efficiently selects flatter minima late in training", arXiv:2410.10373).
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
         precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
@@ -106,6 +111,8 @@ class Classifier(L.LightningModule):
         final_factor: float = 0.0,
         label_smoothing: float = 0.0,
         clip_gradient: float = 0.0,
+        sam_radius: float = 0.0,
+        sam_from: float = 0.0,
         average_decay: float = 0.998,
         precise_bn: int = 0,
         views: Views = "flip",
@@ -121,6 +128,10 @@ class Classifier(L.LightningModule):
             raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
         if clip_gradient < 0:
             raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
+        if sam_radius < 0:
+            raise ValueError(f"sam_radius must be at least 0; got {sam_radius}")
+        if not 0 <= sam_from <= 1:
+            raise ValueError(f"sam_from is a share of the steps, between 0 and 1; got {sam_from}")
         self.automatic_optimization = False
         self._statistics_step = -1  # when batch norm's statistics were taken again
         self.net = nn.Sequential(Standardize(mean, std), net)
@@ -133,6 +144,7 @@ class Classifier(L.LightningModule):
         self.weight_decay = weight_decay
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
         self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
+        self.sam_radius, self.sam_from = sam_radius, sam_from
         self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict(
@@ -201,9 +213,13 @@ class Classifier(L.LightningModule):
                 "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
             )
         self.schedule = self._make_schedule(int(steps))
+        self._sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
+        self._seed_draws()
+
+    def _seed_draws(self) -> None:
         torch.manual_seed(hash((self.run_seed, self.global_step, self.global_rank)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -215,6 +231,11 @@ class Classifier(L.LightningModule):
         loss = self.loss(logits, batch.targets)
         optimizer.zero_grad()
         self.manual_backward(loss)
+        if self.global_step >= self._sam_step:
+            with climbed(self.net, self.sam_radius):
+                optimizer.zero_grad()
+                self._seed_draws()  # the same units are dropped
+                self.manual_backward(self.loss(self.net(batch.pictures), batch.targets))
         norm = self._clip()
         optimizer.step()
         if self.average is not None:
