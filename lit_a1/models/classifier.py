@@ -146,6 +146,7 @@ class Classifier(L.LightningModule):
         self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
         self.sam_radius, self.sam_from = sam_radius, sam_from
         self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
+        self.compile_net = compile_net
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict(
             {f"{stage}_{name}": MeanMetric() for stage in STAGES for name in ("loss", "error")}
@@ -222,20 +223,25 @@ class Classifier(L.LightningModule):
     def _seed_draws(self) -> None:
         torch.manual_seed(hash((self.run_seed, self.global_step, self.global_rank)))
 
+    def training_targets(self, batch: Batch) -> Tensor:
+        """What the network should say of a training batch: classes (N,) or distributions (N,K)."""
+        return batch.targets
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         set_learning_rate(optimizer.optimizer, self.schedule(self.global_step))
+        targets = self.training_targets(batch)
         logits = self.net(batch.pictures)
-        loss = self.loss(logits, batch.targets)
+        loss = self.loss(logits, targets)
         optimizer.zero_grad()
         self.manual_backward(loss)
         if self.global_step >= self._sam_step:
             with climbed(self.net, self.sam_radius):
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
-                self.manual_backward(self.loss(self.net(batch.pictures), batch.targets))
+                self.manual_backward(self.loss(self.net(batch.pictures), targets))
         norm = self._clip()
         optimizer.step()
         if self.average is not None:

@@ -85,7 +85,7 @@ def load_member(path: Path) -> Member:
         CheckpointError: the file is damaged, or of a network that this version does not know.
     """
     checkpoint = read(path)
-    kinds = {kind.__qualname__: kind for kind in Classifier.__subclasses__() if kind is not Ensemble}
+    kinds = {kind.__qualname__: kind for kind in _kinds(Classifier) if kind is not Ensemble}
     if (name := checkpoint["model_class"]) not in kinds:
         raise CheckpointError(f"{path} is a checkpoint of {name}; an ensemble takes those of {listed(kinds)}.")
     parts = [part for part in checkpoint.values() if isinstance(part, dict) and part.keys() >= DATA_STATE]
@@ -103,6 +103,11 @@ def load_member(path: Path) -> Member:
     return Member(
         path, model, parts[0], checkpoint["epoch"] + 1, checkpoint["global_step"], _training(path, checkpoint)
     )
+
+
+def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
+    """All classes derived from `base`."""
+    return [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
 
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:

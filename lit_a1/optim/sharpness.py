@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lit_a1.optim.base import check_number
 from lit_a1.optim.gradients import gradient_norm
@@ -39,13 +39,13 @@ def climbed(net: nn.Module, radius: float) -> Iterator[None]:
     (arXiv:2010.01412), equations 2 and 3; p = 2.
     """
     check_number("radius", radius)
-    moved = [param for param in net.parameters() if param.grad is not None]
+    moved: list[Tensor] = [param for param in net.parameters() if param.grad is not None]
     kept = [*moved, *net.buffers()]
     with torch.no_grad():
         before = [tensor.detach().clone() for tensor in kept]
         if moved:
             grads = [param.grad for param in moved if param.grad is not None]
-            torch._foreach_add_(moved, torch._foreach_mul(grads, radius / (gradient_norm(moved) + 1e-12)))
+            torch._foreach_add_(moved, list(torch._foreach_mul(grads, radius / (gradient_norm(moved) + 1e-12))))
     try:
         yield
     finally:
