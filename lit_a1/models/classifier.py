@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from lit_a1.data.augment import shift
+from lit_a1.data.augment import resize, shift
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
 from lit_a1.optim import (
@@ -28,7 +28,7 @@ from lit_a1.optim import (
 )
 from lit_a1.rules import check_rules
 
-Views = Literal["one", "flip", "shift"]
+Views = Literal["one", "flip", "shift", "scale"]
 STAGES = ("train", "train_eval", "val", "test")
 """First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
 
@@ -89,8 +89,9 @@ class Classifier(L.LightningModule):
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
         precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
-        views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image) or
-            `shift` (these two, and both shifted by two pixels in each direction: ten views).
+        views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image), `shift` (these
+            two, and both shifted by two pixels in each direction: ten views) or `scale` (these two, and both at seven
+            eighths of the size: four views).
         channels_last: memory format of the net and the pictures.
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
@@ -178,6 +179,8 @@ class Classifier(L.LightningModule):
         views = [pictures]
         if self.views == "shift":
             views += [shift(pictures, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
+        if self.views == "scale":
+            views.append(resize(pictures, round(pictures.shape[-1] * 7 / 8)))
         if self.views != "one":
             views += [view.flip(3) for view in views]
         return views

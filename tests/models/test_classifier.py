@@ -197,6 +197,12 @@ def test_a_prediction_is_the_mean_over_its_views() -> None:
         model.views = "shift"
         assert len(model._views(pictures)) == 10
         torch.testing.assert_close(model(pictures).exp().sum(1), torch.ones(5))
+        model.views = "scale"
+        sizes = [view.shape[2:] for view in model._views(pictures)]
+        assert sizes == [(16, 16), (14, 14)] * 2
+        seen = [pictures, F.interpolate(pictures, size=14, mode="bilinear", antialias=True)]
+        probabilities = [model.net(view).softmax(1) for view in (*seen, *(view.flip(3) for view in seen))]
+        torch.testing.assert_close(model(pictures).exp(), torch.stack(probabilities).mean(0))
 
 
 def test_averaged_weights_are_what_is_validated() -> None:
