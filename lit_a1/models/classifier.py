@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -11,9 +11,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from lit_a1.data.augment import resize, shift
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
+from lit_a1.models.views import VIEWS, Views, views_of
 from lit_a1.optim import (
     OptimizerName,
     Schedule,
@@ -28,7 +28,6 @@ from lit_a1.optim import (
 )
 from lit_a1.rules import check_rules
 
-Views = Literal["one", "flip", "shift", "scale"]
 STAGES = ("train", "train_eval", "val", "test")
 """First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
 
@@ -89,9 +88,7 @@ class Classifier(L.LightningModule):
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
         precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
-        views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image), `shift` (these
-            two, and both shifted by two pixels in each direction: ten views) or `scale` (these two, and both at seven
-            eighths of the size: four views).
+        views: what a prediction is averaged over: `one`, `flip`, `shift` or `scale` (see `views_of`).
         channels_last: memory format of the net and the pictures.
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
@@ -123,8 +120,8 @@ class Classifier(L.LightningModule):
         super().__init__()
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup is a share of the steps, at least 0 and below 1; got {warmup}")
-        if views not in get_args(Views):
-            raise ValueError(f"views must be one of {', '.join(get_args(Views))}; got {views!r}")
+        if views not in VIEWS:
+            raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         if precise_bn < 0:
             raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
         if clip_gradient < 0:
@@ -169,21 +166,12 @@ class Classifier(L.LightningModule):
         """
         net = self.evaluated_net()
         with torch.autocast(pictures.device.type, enabled=False):
-            logits = torch.stack([net.forward(view) for view in self._views(pictures.float())])  # never compiled
+            pictures = pictures.float()
+            if self.channels_last:
+                pictures = pictures.contiguous(memory_format=torch.channels_last)
+            logits = torch.stack([net.forward(view) for view in views_of(pictures, self.views)])  # never compiled
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
-
-    def _views(self, pictures: Tensor) -> list[Tensor]:
-        if self.channels_last:
-            pictures = pictures.contiguous(memory_format=torch.channels_last)
-        views = [pictures]
-        if self.views == "shift":
-            views += [shift(pictures, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
-        if self.views == "scale":
-            views.append(resize(pictures, round(pictures.shape[-1] * 7 / 8)))
-        if self.views != "one":
-            views += [view.flip(3) for view in views]
-        return views
 
     # training
 
