@@ -20,6 +20,8 @@ from lit_a1.settings import kind_of_config, recipe_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNS = REPOSITORY / "docs" / "runs.csv"
+NEEDED = {"Ensemble": "model.members", "DistilledCNN": "model.teachers"}
+"""Options that have no default, by class."""
 COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
     "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
@@ -44,14 +46,15 @@ def defaults(model: str, data: str) -> dict[str, Any]:
     """
     if not model:
         return recipe_of(mlp.parse(["fit"]))
-    required = ["--model.members", "[]"] if model.endswith(".Ensemble") else []
+    needed = NEEDED.get(model.rpartition(".")[2])
+    required = [f"--{needed}", "[]"] if needed else []
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
     except SystemExit as error:
         raise UsageError(f"This version does not know {model or 'no model'} on {data or 'no data'}.") from error
-    return {name: value for name, value in found.items() if name != "model.members"}
+    return {name: value for name, value in found.items() if name != needed}
 
 
 def own(settings: dict[str, Any]) -> dict[str, Any]:

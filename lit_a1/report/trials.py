@@ -50,6 +50,7 @@ THEMES = (  # the first that fits has the setting; one that none fits is of seve
     _theme("Activation and squeeze-and-excitation", "activation squeeze_excite"),
     _theme("Norms", "norm", "lr clip_gradient"),
     _theme("Optimiser", "optimizer momentum nesterov weight_decay clip_gradient", "lr schedule warmup final_factor"),
+    _theme("Optimiser", "sam_radius sam_from"),
     _theme("Batch size", "batch_size", "lr warmup average_decay"),
     _theme("Learning rate and schedule", "lr schedule warmup final_factor"),
     _theme("Augmentation", "flip flip_seed"),  # each on its own
@@ -66,6 +67,7 @@ THEMES = (  # the first that fits has the setting; one that none fits is of seve
     _theme("Picture size and its schedule", "size size_schedule decode_size eval_scale"),
     _theme("Length", LENGTH),
     _theme("Ensembles", "members"),
+    _theme("Distillation", "teachers teacher_share teacher_size", "class_path"),
     MACHINE,
 )
 SEVERAL, OTHER = _theme("Several at once", ""), _theme("Other", "")

@@ -32,7 +32,7 @@ NOT_DONE = (
     "More computing: wider and deeper networks in runs as long as the best recipe's.",
     "Distillation: one network trained on the answers of an ensemble of its like.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
-    "Optimisers that look at curvature (sharpness-aware minimisation, Shampoo, Muon).",
+    "Optimisers that scale the gradient by curvature (Shampoo, Muon).",
     "Labels: a few training photos show neither a cat nor a dog, or both; only exact copies that contradict each other "
     "are left out.",
     "Crops around the animal, found by the network itself: many photos show a small animal in a large room.",
