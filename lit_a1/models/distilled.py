@@ -1,22 +1,17 @@
 """A Cats-vs-Dogs classifier that learns from trained ones."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lit_a1.checkpoints import describe
 from lit_a1.data.batch import Batch
-from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule
 from lit_a1.data.resample import resize
-from lit_a1.models.catsdogs import CatsDogsCNN
-from lit_a1.models.ensemble import load_member, member_files
-from lit_a1.runs import CheckpointError
+from lit_a1.models.ensemble import member_files
+from lit_a1.models.fine_tuned import FineTunedCNN
 
 
-class DistilledCNN(CatsDogsCNN):
+class DistilledCNN(FineTunedCNN):
     """A `CatsDogsCNN` whose targets are, in part, what its teachers say of the very picture that it is shown.
 
     With the label y (N,K), smoothed or mixed as it may be, and the mean p of the teachers' probabilities for the same
@@ -36,8 +31,7 @@ class DistilledCNN(CatsDogsCNN):
         teachers: checkpoints; the folder of a run means its best.ckpt, and that of an experiment those of all its runs.
         teacher_share: s, in [0,1].
         teacher_size: least height and width in pixels that the teachers are shown; smaller pictures are scaled up.
-        start: a checkpoint, or a run's folder, whose weights training starts from; none starts from a random draw.
-        network: everything that `CatsDogsCNN` takes.
+        network: everything that `FineTunedCNN` takes: the weights to start from, and the network.
 
     Raises:
         ValueError: there is no teacher, or a number is out of its range.
@@ -49,7 +43,6 @@ class DistilledCNN(CatsDogsCNN):
         teachers: list[str],
         teacher_share: float = 0.75,
         teacher_size: int = 0,
-        start: str = "",
         **network: Any,
     ) -> None:
         if not teachers:
@@ -61,49 +54,23 @@ class DistilledCNN(CatsDogsCNN):
         super().__init__(**network)
         self.save_hyperparameters()
         self.teachers, self.teacher_share, self.teacher_size = teachers, teacher_share, teacher_size
-        self.start = start
         self._teacher_nets: list[nn.Module] = []  # in a list, which keeps their weights out of the checkpoints
 
     def setup(self, stage: str) -> None:
-        """Loads the teachers, and the weights to start from: before a run that is resumed gets its own back.
+        """Loads the teachers, and the weights to start from.
 
         Raises:
             CheckpointError: a file is missing, damaged, or of another network than it must be.
             DataError: a network knows other classes, or was trained on pictures that are held out here.
         """
+        super().setup(stage)
         if stage != "fit":
             return
-        self._teacher_nets = []
-        for path in (path for teacher in self.teachers for path in member_files(teacher)):
-            net = self._trained(path)
-            if self.compile_net:
+        files = [path for teacher in self.teachers for path in member_files(teacher)]
+        self._teacher_nets = [self.trained(path) for path in files]
+        if self.compile_net:
+            for net in self._teacher_nets:
                 net.compile(dynamic=False)
-            self._teacher_nets.append(net)
-        if not self.start:
-            return
-        path, *others = member_files(self.start)
-        if others:
-            raise CheckpointError(f"Training starts from one checkpoint; {self.start} has {1 + len(others)}.")
-        net = self._trained(path)
-        if repr(net) != describe(self):
-            raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
-        for own in (self.net, self.average.net if self.average is not None else self.net):
-            own.load_state_dict(net.state_dict())
-
-    def _trained(self, path: Path) -> nn.Module:
-        """The network of a checkpoint, which must have been trained on the same split."""
-        member = load_member(path)
-        if member.model.channels != self.channels:
-            raise CheckpointError(
-                f"{path} takes pictures of {member.model.channels} channels; these have {self.channels}."
-            )
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, PictureDataModule):
-            try:
-                data.check_split(member.data)
-            except DataError as error:
-                raise DataError(f"{path}: {error}") from error
-        return member.model.net.requires_grad_(False).eval()
 
     def on_fit_start(self) -> None:
         """Lays out the learning rate, and brings the teachers to the device."""
