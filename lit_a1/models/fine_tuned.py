@@ -18,8 +18,8 @@ class FineTunedCNN(CatsDogsCNN):
 
     The first run can then use strong augmentation, which keeps a network from learning its pictures by heart, and the
     second one pictures more like those that it is measured on (He Z. et al. 2019, "Data augmentation revisited:
-    rethinking the distribution gap between clean and augmented data", arXiv:1909.09148). Weights from outside the
-    project are refused by the course's rule; these must be of the same split too.
+    rethinking the distribution gap between clean and augmented data", arXiv:1909.09148). They must be of a run on the
+    same split, so that no picture held out here was learnt there.
 
     Args:
         start: a checkpoint, or the folder of a run or of an experiment with one run, whose best.ckpt is meant; none
@@ -43,7 +43,9 @@ class FineTunedCNN(CatsDogsCNN):
             return
         path, *others = member_files(self.start)
         if others:
-            raise CheckpointError(f"Training starts from one checkpoint; {self.start} has {1 + len(others)}.")
+            raise CheckpointError(
+                f"Training starts from one checkpoint, but {self.start} has {1 + len(others)}: name one, as {path}."
+            )
         net = self.trained(path)
         if repr(net) != describe(self):
             raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -143,42 +142,3 @@ def test_a_missing_teacher_is_named(teachers: list[str]) -> None:
 def test_bad_values_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         DistilledCNN(**{"teachers": ["x.ckpt"]} | options)
-
-
-def test_training_starts_from_given_weights(teachers: list[str]) -> None:
-    torch.manual_seed(3)
-    student = DistilledCNN(teachers=teachers, start=teachers[0], **SMALL | {"lr": 0.0})
-    trainer(max_epochs=1).fit(student, Pictures())
-    first = load_member(Path(teachers[0])).model.net
-    assert student.average is not None
-    for net in (student.net, student.average.net):
-        for (name, ours), theirs in zip(net.named_parameters(), first.parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, msg=name)
-
-
-def test_a_run_that_is_resumed_does_not_start_again(teachers: list[str], tmp_path: Path) -> None:
-    data = Pictures()
-
-    def student() -> DistilledCNN:
-        torch.manual_seed(3)
-        return DistilledCNN(teachers=teachers, start=teachers[0], schedule="constant", **SMALL)
-
-    class Save(L.Callback):
-        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-            if trainer.current_epoch == 0:
-                trainer.save_checkpoint(tmp_path / "first.ckpt")
-
-    whole, resumed = student(), student()
-    trainer(max_epochs=2, callbacks=[Save()]).fit(whole, data)
-    trainer(max_epochs=2).fit(resumed, data, ckpt_path=tmp_path / "first.ckpt")
-    for name, tensor in whole.state_dict().items():
-        if not name.startswith("metrics"):
-            assert torch.equal(resumed.state_dict()[name], tensor), name
-
-
-def test_weights_of_another_network_are_no_start(teachers: list[str], tmp_path: Path) -> None:
-    runner = trainer(max_epochs=1)
-    runner.fit(CatsDogsCNN(widths=(8, 24), blocks=(1,)), Pictures())
-    runner.save_checkpoint(tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"can't start from .*other\.ckpt: it is of a network with other layers"):
-        fitted(teachers, start=str(tmp_path / "other.ckpt"))
