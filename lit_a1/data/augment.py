@@ -169,7 +169,7 @@ class Augment:
 
     @property
     def is_mixing(self) -> bool:
-        """Whether targets are soft."""
+        """Whether targets are soft, until `mix_until`."""
         return self.mixup > 0 or self.cutmix > 0
 
     def __call__(

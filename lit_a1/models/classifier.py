@@ -126,8 +126,8 @@ class Classifier(L.LightningModule):
             raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
         if clip_gradient < 0:
             raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
-        if sam_radius < 0:
-            raise ValueError(f"sam_radius must be at least 0; got {sam_radius}")
+        if not 0 <= sam_radius < math.inf:
+            raise ValueError(f"sam_radius must be finite and at least 0; got {sam_radius}")
         if not 0 <= sam_from <= 1:
             raise ValueError(f"sam_from is a share of the steps, between 0 and 1; got {sam_from}")
         self.automatic_optimization = False

@@ -1,5 +1,6 @@
 """A Cats-vs-Dogs classifier that goes on from trained weights."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from lit_a1.checkpoints import describe
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
-from lit_a1.models.ensemble import load_member, member_files
-from lit_a1.runs import CheckpointError
+from lit_a1.models.ensemble import load_member
+from lit_a1.runs import CheckpointError, trained_weights
 
 
 class FineTunedCNN(CatsDogsCNN):
@@ -19,11 +20,11 @@ class FineTunedCNN(CatsDogsCNN):
     The first run can then use strong augmentation, which keeps a network from learning its pictures by heart, and the
     second one pictures more like those that it is measured on (He Z. et al. 2019, "Data augmentation revisited:
     rethinking the distribution gap between clean and augmented data", arXiv:1909.09148). They must be of a run on the
-    same split, so that no picture held out here was learnt there.
+    same split, so that no picture held out here was learnt there. A checkpoint of this network needs the other no more.
 
     Args:
-        start: a checkpoint, or the folder of a run or of an experiment with one run, whose best.ckpt is meant; none
-            starts from a random draw.
+        start: a checkpoint; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant; an
+            empty text starts from a random draw.
         network: everything that `CatsDogsCNN` takes.
     """
 
@@ -31,26 +32,39 @@ class FineTunedCNN(CatsDogsCNN):
         super().__init__(**network)
         self.save_hyperparameters()
         self.start = start
+        self.began_with: list[str] | None = None  # those checkpoints, once training has begun, also of a resumed run
 
-    def setup(self, stage: str) -> None:
-        """Loads the weights to start from, before a run that is resumed gets its own back.
+    def files(self, drawn: bool) -> list[Path]:
+        """The checkpoints that training needs.
+
+        Args:
+            drawn: whether it is on drawn pictures.
 
         Raises:
-            CheckpointError: the file is missing, damaged, or of another network.
-            DataError: its network knows other classes, or was trained on pictures that are held out here.
+            CheckpointError: there is no such training, or it has not ended.
         """
-        if stage != "fit" or not self.start:
+        return [trained_weights(self.start, drawn)] if self.start else []
+
+    def on_fit_start(self) -> None:
+        """Lays out the learning rate, and takes the weights to start from; a resumed run has got its own back.
+
+        Raises:
+            CheckpointError: a file is missing, damaged, or of another network.
+            DataError: a network knows other classes, or was trained on pictures that are held out here.
+        """
+        super().on_fit_start()
+        resumed = self.began_with is not None
+        if self.began_with is None:
+            drawn = getattr(self.trainer.datamodule, "drawn", False)  # type: ignore[attr-defined]
+            self.began_with = [str(path) for path in self.files(drawn)]
+        if resumed or not self.start:
             return
-        path, *others = member_files(self.start)
-        if others:
-            raise CheckpointError(
-                f"Training starts from one checkpoint, but {self.start} has {1 + len(others)}: name one, as {path}."
-            )
+        path = Path(self.began_with[0])
         net = self.trained(path)
-        if repr(net) != describe(self):
+        if _layers(repr(net)) != _layers(describe(self)):
             raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
-        for own in (self.net, self.average.net if self.average is not None else self.net):
-            own.load_state_dict(net.state_dict())
+        for own in {self.net, self.evaluated_net()}:
+            own.get_submodule("1").load_state_dict(net.get_submodule("1").state_dict())  # "0" standardises, as set here
 
     def trained(self, path: Path) -> nn.Module:
         """The network of a checkpoint, in evaluation mode.
@@ -70,4 +84,20 @@ class FineTunedCNN(CatsDogsCNN):
                 data.check_split(member.data)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from error
+        if self.trainer.is_global_zero:
+            print(f"Trained weights: {path}")
         return member.model.net.requires_grad_(False).eval()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names the files that training began with: a run goes on with the same, also where there are newer ones."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["began_with"] = self.began_with
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps their names."""
+        self.began_with = checkpoint.get("began_with")
+
+
+def _layers(text: str) -> str:
+    """A network's layers without those that have no weights of their own, and without what several devices change."""
+    return re.sub(r", sync=\w+", "", re.sub(r"(Dropout|StochasticDepth)\([^)]*\)", "Identity()", text))

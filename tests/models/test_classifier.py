@@ -354,7 +354,8 @@ def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
         ({"label_smoothing": 2.0}, "label_smoothing"),
         ({"lr": -1.0}, "lr must be"),
         ({"views": "all"}, "views must be one of one, flip, shift, scale; got 'all'"),
-        ({"sam_radius": -0.1}, "sam_radius must be at least 0; got -0.1"),
+        ({"sam_radius": -0.1}, "sam_radius must be finite and at least 0; got -0.1"),
+        ({"sam_radius": float("nan")}, "sam_radius must be finite"),
         ({"sam_from": 1.5}, "sam_from is a share of the steps"),
     ],
 )

@@ -15,6 +15,7 @@ from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.ensemble import load_member
 from lit_a1.runs import CheckpointError
+from lit_a1.training import has_cpp_compiler
 from tests.models.test_classifier import SMALL, Pictures, trainer
 
 
@@ -127,8 +128,37 @@ def test_a_teacher_that_learnt_from_held_out_pictures_is_refused(teachers: list[
 
 
 def test_a_missing_teacher_is_named(teachers: list[str]) -> None:
-    with pytest.raises(CheckpointError, match="There is no checkpoint nowhere"):
+    with pytest.raises(CheckpointError, match="There is no finished training in nowhere"):
         fitted([*teachers, "nowhere"])
+
+
+def test_a_teacher_has_one_vote(teachers: list[str]) -> None:
+    with pytest.raises(CheckpointError, match=r"1\.ckpt is named twice in teachers"):
+        fitted([*teachers, teachers[0]])
+
+
+def test_smoothing_is_that_of_the_whole_target(teachers: list[str], batch: Batch) -> None:
+    student = fitted(teachers, label_smoothing=0.2)
+    targets, logits = student.training_targets(batch), student.net(batch.pictures)
+    smoothed = 0.8 * targets + 0.1
+    expected = -(smoothed * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(student.loss(logits, targets), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")  # torch's own tracing
+@pytest.mark.skipif(not has_cpp_compiler(), reason="there is no C++ compiler to compile the network with")
+def test_it_trains_compiled_and_in_half_precision(teachers: list[str]) -> None:
+    torch.manual_seed(3)
+    student = DistilledCNN(teachers=teachers, compile_net=True, **SMALL)
+    runner = trainer(max_epochs=1, precision="bf16-mixed")
+    runner.fit(student, Pictures())
+    torch.manual_seed(3)
+    plain = DistilledCNN(teachers=teachers, **SMALL)
+    other = trainer(max_epochs=1)
+    other.fit(plain, Pictures())
+    assert runner.callback_metrics["train/loss"].item() == pytest.approx(
+        other.callback_metrics["train/loss"].item(), abs=0.02
+    )
 
 
 @pytest.mark.parametrize(
