@@ -105,13 +105,9 @@ def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: 
     assert "fit mnist" not in names(missing(Gathered(LOGS)))
 
 
-@pytest.mark.parametrize(
-    ("teachers", "counts"), [("['/else/catsdogs-drawn', '/else/catsdogs_long-drawn']", True), ("['catsdogs']", False)]
-)
-def test_a_run_counts_wherever_the_networks_lie_that_it_learnt_from(teachers: str, counts: bool, add_run: Add) -> None:
-    run = weighted(add_run("catsdogs_best", [0.1]))
-    add_setting(run, "model.teachers", teachers)
-    add_setting(run, "model.start", "/else/catsdogs_long")
+@pytest.mark.parametrize(("start", "counts"), [("/else/catsdogs_long-drawn", True), ("lightning_logs/catsdogs", False)])
+def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, counts: bool, add_run: Add) -> None:
+    add_setting(weighted(add_run("catsdogs_best", [0.1])), "model.start", start)
     assert ("fit catsdogs_best" not in names(missing(Gathered(LOGS)))) == counts
 
 
