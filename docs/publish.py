@@ -32,6 +32,7 @@ from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
 from lit_a1.environment import cpu, versions  # noqa: E402
 from lit_a1.models import Classifier  # noqa: E402
+from lit_a1.report import rows as recorded  # noqa: E402
 from lit_a1.runs import CheckpointError  # noqa: E402
 from lit_a1.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
 from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
@@ -132,6 +133,12 @@ def command_of(run: Path, config: Path, seed: int) -> str:
     )
 
 
+def builds_on(settings: dict[str, Any]) -> list[str]:
+    """The experiments that a run started from or learnt from, and what these build on as they are shipped."""
+    direct = {name for option in recorded.WEIGHTS for name in recorded.experiments(settings.get(option))}
+    return sorted(direct.union(*map(recorded.builds_on, direct)))
+
+
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:
     """Runs `validate` or `predict` as the command line does, on the real pictures and on the CPU."""
     options = ["--data.source", "real", "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint]
@@ -201,6 +208,7 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
     about = {
         "command": command_of(run, config, record["seed"]),
         "config": f"configs/{config.name}",
+        "builds_on": builds_on(record["settings"]),
         "seed": record["seed"],
         "epochs": len(record["epochs"]),
         "checkpoint": checkpoint,

@@ -25,17 +25,28 @@ from lit_a1.analysis.comparison_runs import Run  # noqa: E402
 from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp.setup import UsageError  # noqa: E402
-from lit_a1.report.rows import COLUMNS, RUNS, changes, fingerprint, read_rows, row_of, shipped  # noqa: E402
+from lit_a1.report.rows import (  # noqa: E402
+    COLUMNS,
+    RUNS,
+    builds_on,
+    changes,
+    fingerprint,
+    read_rows,
+    row_of,
+    shipped,
+    sources,
+)
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row  # noqa: E402
 from lit_a1.report.tried import duration, page  # noqa: E402
 from lit_a1.runs import PRETRAINED, near  # noqa: E402
+from lit_a1.wording import listed  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
 TRIED = ROOT / "docs" / "tried.md"
 # in README.md, each of these configs
 TABLES = {
-    "catsdogs": ("catsdogs", "catsdogs_best", "catsdogs_ensemble"),
+    "catsdogs": ("catsdogs", "catsdogs_long", "catsdogs_best", "catsdogs_ensemble"),
     "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
 }
 
@@ -47,7 +58,7 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     for row in rows:
         if row["last_val_error"] in ("", "nan"):
             continue
-        if row["config"] in order and not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"])):
+        if row["config"] in order and is_shipped(row):
             length = "" if row["config"] == ENSEMBLE else row["epochs"]  # its members' recipes may have changed
             groups[row["config"], length, row["parameters"], row["machine"], row["packages"]].append(row)
     table: list[dict[str, str]] = []
@@ -57,7 +68,7 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(parameters):,}",
             "epochs": runs[-1]["epochs"],
-            "time": duration(median(float(run["seconds"]) for run in runs)),
+            "time": spent(config, median(float(run["seconds"]) for run in runs), rows),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
@@ -70,6 +81,31 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     rows_of_cells = [[cells[head] for head in heads] for cells in table]
     lines = [heads, ["---"] * len(heads), *rows_of_cells]
     return "\n".join(map(markdown, lines)) if table else "No run of the recipe as it is now is recorded yet."
+
+
+def spent(config: str, seconds: float, rows: list[Row]) -> str:
+    """How long a recipe took, with the trainings that it builds on.
+
+    Args:
+        config: the recipe.
+        seconds: of its own; of an ensemble, those of its members.
+        rows: of docs/runs.csv.
+    """
+    before = builds_on(config) - set(sources(config).get("model.members", ()))
+    if not before:
+        return duration(seconds)
+    times = [
+        [float(row["seconds"]) for row in rows if row["config"] == name and is_shipped(row)] for name in sorted(before)
+    ]
+    if not all(times):
+        return f"{duration(seconds)} after {listed(sorted(before))}"
+    total = duration(seconds + sum(map(median, times)))
+    return total if config == ENSEMBLE else f"{total}, {duration(seconds)} of them its own"
+
+
+def is_shipped(row: Row) -> bool:
+    """Whether a row is of a recipe as its YAML has it now."""
+    return not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"]))
 
 
 def pretrained_table(notes: Iterable[dict]) -> str:

@@ -87,6 +87,29 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     return path
 
 
+def trained_weights(named: str, drawn: bool = False) -> Path:
+    """The checkpoint that another training goes on from or learns from: the last epoch's, which no validation chose.
+
+    Args:
+        named: a file; the folder of a run; or that of an experiment, `lightning_logs/NAME`, for its newest run.
+        drawn: an experiment's runs on drawn pictures are meant.
+
+    Raises:
+        CheckpointError: there is none, or it is of a run that has not ended.
+    """
+    path = Path(named)
+    if path.is_file():
+        return path
+    last = Path("checkpoints", "last.ckpt")
+    if drawn and version_of(path / last) is None and not path.name.endswith(DRAWN):
+        path = path.with_name(path.name + DRAWN)
+    runs = [path, *sorted(path.glob("version_*"), key=lambda run: version_of(run / last) or 0)]
+    for run in reversed(runs):
+        if (run / RECORD_FILE).is_file() and (run / last).is_file():
+            return run / last
+    raise CheckpointError(f"There is no finished training in {path}, which this one needs: run it first, with fit.")
+
+
 def pretrained(name: str, suffix: str = ".ckpt") -> Path:
     """The file of trained weights that come with the project.
 

@@ -19,7 +19,7 @@ from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, Run
 from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory, show_messages
-from lit_a1.models import Classifier, Ensemble
+from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
 from lit_a1.runs import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
@@ -122,6 +122,8 @@ class TrainingCLI(LightningCLI):
         if self.command.trainer.get("precision") not in PRECISIONS:
             self.parser.error(f"trainer.precision must be 32-true or bf16-mixed; got {self.command.trainer.precision}")
         self.datamodule.locate(self.subcommand)
+        if self.subcommand == "fit" and isinstance(self.model, FineTunedCNN) and not self.command.get("ckpt_path"):
+            self.model.files(self.datamodule.drawn)  # what is missing is told before a run is begun
         folder, name, options = self._logger_settings()
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):

@@ -9,6 +9,10 @@ import pytest
 
 from lit_a1.cli import main
 from lit_a1.data import catsdogs, mnist
+from lit_a1.models import Classifier
+from lit_a1.report import rows
+from lit_a1.settings import build
+from lit_a1.training import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
@@ -17,9 +21,11 @@ QUICK = {
     "mlp": ["--trainer.max_epochs", "1"],
     "validate": ["--model.members", "[lightning_logs/catsdogs-drawn]", "--trainer.accelerator", "cpu"],
 }
+SMALL = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.stem_stride", "2"]
+START = ["--model.start", "lightning_logs/catsdogs"]  # of the runs on drawn pictures
 MEMBER = [
     "fit", "--config", str(REPOSITORY / "configs" / "catsdogs.yaml"), "--trainer.accelerator", "cpu",
-    "--trainer.max_epochs", "1", "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.compile_net", "false",
+    "--trainer.max_epochs", "1", "--model.compile_net", "false", *SMALL,
 ]  # fmt: skip
 
 
@@ -37,6 +43,19 @@ def test_a_yaml_of_another_command_is_refused(
     assert words in refusal(*command, *flag.format(REPOSITORY / "configs" / config).split())
 
 
+def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(refusal: Callable[..., str]) -> None:
+    words = refusal("fit", "--config", str(REPOSITORY / "configs" / "catsdogs_best.yaml"), "--data.source", "drawn")
+    assert "There is no finished training in lightning_logs/catsdogs_long-drawn, which this one needs" in words
+    assert not Path("lightning_logs").exists()
+
+
+def test_the_network_that_the_best_recipe_starts_from_is_its_own() -> None:
+    (start,) = rows.sources("catsdogs_best")["model.start"]
+    paths = [REPOSITORY / "configs" / f"{name}.yaml" for name in (start, "catsdogs_best")]
+    first, second = (build(Classifier, parse(["fit", "--config", str(path)]).model) for path in paths)
+    assert repr(first.net) == repr(second.net)
+
+
 @pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_yaml_runs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +68,7 @@ def test_every_shipped_yaml_runs(config: Path, monkeypatch: pytest.MonkeyPatch) 
     command, *options = shlex.split(line)
     options = [str(config) if option.startswith("configs/") else option for option in options]
     drawn = ["--data.source", "drawn"]
-    if command == "validate":  # what an ensemble is made of
+    goes_on = "start:" in config.read_text()
+    if command == "validate" or goes_on:  # what an ensemble is made of, or a training goes on from
         main([*MEMBER, *drawn])
-    main([command, *options, *drawn, *QUICK[command]])
+    main([command, *options, *drawn, *QUICK[command], *(*START, *SMALL) * goes_on])

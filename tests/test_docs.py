@@ -140,6 +140,23 @@ def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_fo
     assert "97.00%" in lines[1]
 
 
+def test_the_time_of_a_recipe_counts_what_it_builds_on(tables: ModuleType, tmp_path: Path) -> None:
+    one = tables.row_of(run(tmp_path, tables))
+
+    def row(config: str, seconds: float) -> dict[str, str]:
+        recipe = tables.fingerprint(tables.shipped(config))
+        return one | {"config": config, "recipe": recipe, "seconds": str(seconds)}
+
+    first, second, best = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_best", 1800)
+    old = second | {"recipe": "00000000", "seconds": "9999"}
+    rows = [first, old, second, best]
+    assert tables.spent("catsdogs", 600, rows) == "10.0 min"
+    assert tables.spent("catsdogs_best", 1800, rows) == "50.0 min, 30.0 min of them its own"
+    # the 40 of its members, and the 20 of what one of them goes on from
+    assert tables.spent("catsdogs_ensemble", 2400, rows) == "60.0 min"
+    assert tables.spent("catsdogs_best", 1800, [first, best]) == "30.0 min after catsdogs_long"
+
+
 @pytest.fixture
 def studies(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "STUDIES", tmp_path / "studies")

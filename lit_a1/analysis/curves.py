@@ -145,6 +145,7 @@ def conditions(run: Run) -> str:
         "augmented": run.augmented,
         "mixed": run.augmentation(("mixup", "cutmix")),
         "smoothed labels": run.settings.get("model.label_smoothing"),
+        "teachers' answers": run.settings.get("model.teachers"),
         "dropout": run.settings.get("model.dropout"),
         "stochastic depth": run.settings.get("model.stochastic_depth"),
     }

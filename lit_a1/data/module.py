@@ -236,10 +236,22 @@ class PictureDataModule(L.LightningDataModule):
         """Evaluates at the size that belongs to the checkpoint's weights.
 
         Raises:
+            DataError: as of `check_split`.
+        """
+        self.check_split(state_dict)
+        self._checkpoint_size, self.classes = state_dict["size"], tuple(state_dict["classes"])
+
+    def check_split(self, state_dict: dict[str, Any]) -> None:
+        """Refuses weights that know pictures which are held out here.
+
+        Args:
+            state_dict: what this class left in their checkpoint.
+
+        Raises:
             DataError: the data at hand have other classes, or another split, which would validate on pictures that
                 the weights were trained on.
         """
-        self._checkpoint_size, classes = state_dict["size"], tuple(state_dict["classes"])
+        classes = tuple(state_dict["classes"])
         if {"val", "test"} & self.sets.keys() and self.classes != classes:
             raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")
         if "val" in self.sets and state_dict["validation"] != self._validation():
@@ -247,7 +259,6 @@ class PictureDataModule(L.LightningDataModule):
                 "The checkpoint was trained with another split of the pictures (other photos, n_valid or split_seed): "
                 "validating on this one would count pictures that it has learnt."
             )
-        self.classes = classes
 
     def _validation(self) -> str:
         """A hash of which pictures are held out."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -11,14 +11,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from lit_a1.data.augment import shift
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
+from lit_a1.models.views import VIEWS, Views, views_of
 from lit_a1.optim import (
     OptimizerName,
     Schedule,
     ScheduleName,
     WeightAverage,
+    climbed,
     clip_gradient_norm_,
     gradient_norm,
     make_optimizer,
@@ -27,7 +28,6 @@ from lit_a1.optim import (
 )
 from lit_a1.rules import check_rules
 
-Views = Literal["one", "flip", "shift"]
 STAGES = ("train", "train_eval", "val", "test")
 """First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
 
@@ -81,11 +81,14 @@ class Classifier(L.LightningModule):
         final_factor: learning rate at the end, as a share of the peak.
         label_smoothing: in [0,1).
         clip_gradient: largest global gradient norm; 0 leaves gradients as they are.
+        sam_radius: of sharpness-aware minimisation, which takes the gradient that far uphill and each step twice as
+            long; 0 turns it off.
+        sam_from: share of the steps after which it begins, in [0,1]: late is enough (Zhou et al. 2025,
+            "Sharpness-aware minimization efficiently selects flatter minima late in training", arXiv:2410.10373).
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
         precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
-        views: pictures a prediction is averaged over: `one` (as it is), `flip` (and its mirror image) or
-            `shift` (these two, and both shifted by two pixels in each direction: ten views).
+        views: what a prediction is averaged over: `one`, `flip`, `shift` or `scale` (see `views_of`).
         channels_last: memory format of the net and the pictures.
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
@@ -106,6 +109,8 @@ class Classifier(L.LightningModule):
         final_factor: float = 0.0,
         label_smoothing: float = 0.0,
         clip_gradient: float = 0.0,
+        sam_radius: float = 0.0,
+        sam_from: float = 0.0,
         average_decay: float = 0.998,
         precise_bn: int = 0,
         views: Views = "flip",
@@ -115,12 +120,16 @@ class Classifier(L.LightningModule):
         super().__init__()
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup is a share of the steps, at least 0 and below 1; got {warmup}")
-        if views not in get_args(Views):
-            raise ValueError(f"views must be one of {', '.join(get_args(Views))}; got {views!r}")
+        if views not in VIEWS:
+            raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         if precise_bn < 0:
             raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
         if clip_gradient < 0:
             raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
+        if not 0 <= sam_radius < math.inf:
+            raise ValueError(f"sam_radius must be finite and at least 0; got {sam_radius}")
+        if not 0 <= sam_from <= 1:
+            raise ValueError(f"sam_from is a share of the steps, between 0 and 1; got {sam_from}")
         self.automatic_optimization = False
         self._statistics_step = -1  # when batch norm's statistics were taken again
         self.net = nn.Sequential(Standardize(mean, std), net)
@@ -133,7 +142,9 @@ class Classifier(L.LightningModule):
         self.weight_decay = weight_decay
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
         self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
+        self.sam_radius, self.sam_from = sam_radius, sam_from
         self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
+        self.compile_net = compile_net
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict(
             {f"{stage}_{name}": MeanMetric() for stage in STAGES for name in ("loss", "error")}
@@ -155,19 +166,12 @@ class Classifier(L.LightningModule):
         """
         net = self.evaluated_net()
         with torch.autocast(pictures.device.type, enabled=False):
-            logits = torch.stack([net.forward(view) for view in self._views(pictures.float())])  # never compiled
+            pictures = pictures.float()
+            if self.channels_last:
+                pictures = pictures.contiguous(memory_format=torch.channels_last)
+            logits = torch.stack([net.forward(view) for view in views_of(pictures, self.views)])  # never compiled
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
-
-    def _views(self, pictures: Tensor) -> list[Tensor]:
-        if self.channels_last:
-            pictures = pictures.contiguous(memory_format=torch.channels_last)
-        views = [pictures]
-        if self.views == "shift":
-            views += [shift(pictures, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
-        if self.views != "one":
-            views += [view.flip(3) for view in views]
-        return views
 
     # training
 
@@ -201,20 +205,34 @@ class Classifier(L.LightningModule):
                 "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
             )
         self.schedule = self._make_schedule(int(steps))
+        self._sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
+        self._seed_draws()
+
+    def _seed_draws(self) -> None:
         torch.manual_seed(hash((self.run_seed, self.global_step, self.global_rank)))
+
+    def training_targets(self, batch: Batch) -> Tensor:
+        """What the network should say of a training batch: classes (N,) or distributions (N,K)."""
+        return batch.targets
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         set_learning_rate(optimizer.optimizer, self.schedule(self.global_step))
+        targets = self.training_targets(batch)
         logits = self.net(batch.pictures)
-        loss = self.loss(logits, batch.targets)
+        loss = self.loss(logits, targets)
         optimizer.zero_grad()
         self.manual_backward(loss)
+        if self.global_step >= self._sam_step:
+            with climbed(self.net, self.sam_radius):
+                optimizer.zero_grad()
+                self._seed_draws()  # the same units are dropped
+                self.manual_backward(self.loss(self.net(batch.pictures), targets))
         norm = self._clip()
         optimizer.step()
         if self.average is not None:

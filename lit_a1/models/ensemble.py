@@ -56,7 +56,7 @@ class Member:
 
 
 def member_files(member: str) -> list[Path]:
-    """The checkpoints that an entry of `members` means.
+    """The checkpoints that an entry of `members` means, by the number of their runs.
 
     Args:
         member: a file; a run's folder, whose best.ckpt is meant; or an experiment's, for that of every run in it.
@@ -64,10 +64,8 @@ def member_files(member: str) -> list[Path]:
     Raises:
         CheckpointError: there is none.
     """
-    path, wanted = (
-        Path(member),
-        "A member is a checkpoint, or the folder of a run or an experiment that fit trained.",
-    )
+    path = Path(member)
+    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -85,9 +83,9 @@ def load_member(path: Path) -> Member:
         CheckpointError: the file is damaged, or of a network that this version does not know.
     """
     checkpoint = read(path)
-    kinds = {kind.__qualname__: kind for kind in Classifier.__subclasses__() if kind is not Ensemble}
+    kinds = {kind.__qualname__: kind for kind in _kinds(Classifier) if kind is not Ensemble}
     if (name := checkpoint["model_class"]) not in kinds:
-        raise CheckpointError(f"{path} is a checkpoint of {name}; an ensemble takes those of {listed(kinds)}.")
+        raise CheckpointError(f"{path} is a checkpoint of {name}; wanted is one of {listed(kinds)}.")
     parts = [part for part in checkpoint.values() if isinstance(part, dict) and part.keys() >= DATA_STATE]
     if len(parts) != 1:
         raise CheckpointError(f"{path} does not say what pictures it was trained on: {listed(sorted(DATA_STATE))}.")
@@ -103,6 +101,11 @@ def load_member(path: Path) -> Member:
     return Member(
         path, model, parts[0], checkpoint["epoch"] + 1, checkpoint["global_step"], _training(path, checkpoint)
     )
+
+
+def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
+    """All classes derived from `base`."""
+    return [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
 
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:

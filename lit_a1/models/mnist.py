@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lit_a1.models.classifier import Classifier, Views
+from lit_a1.models.classifier import Classifier
 from lit_a1.models.residual import Norm, ResidualNet
+from lit_a1.models.views import Views
 
 
 class MNISTCNN(Classifier):

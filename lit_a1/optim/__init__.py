@@ -1,4 +1,4 @@
-"""Hand-written optimisers, learning-rate schedules, weight averaging and gradient norms."""
+"""Hand-written optimisers, learning-rate schedules, weight averaging, gradient norms, sharpness-aware steps."""
 
 from lit_a1.optim.adam import Adam, AdamW
 from lit_a1.optim.average import AVERAGES, AverageKind, WeightAverage
@@ -6,6 +6,7 @@ from lit_a1.optim.factory import OPTIMIZERS, OptimizerName, make_optimizer, para
 from lit_a1.optim.gradients import clip_gradient_norm_, gradient_norm
 from lit_a1.optim.schedule import SCHEDULES, Schedule, ScheduleName, set_learning_rate
 from lit_a1.optim.sgd import SGD
+from lit_a1.optim.sharpness import climbed
 
 __all__ = [
     "AVERAGES",
@@ -19,6 +20,7 @@ __all__ = [
     "Schedule",
     "ScheduleName",
     "WeightAverage",
+    "climbed",
     "clip_gradient_norm_",
     "gradient_norm",
     "make_optimizer",

@@ -74,7 +74,7 @@ def _ensemble(found: Gathered) -> list[str]:
         return [f"{errors}: inside the noise. More members, or members that differ more, would tell."]
     if both.error > both.best:
         return [f"{errors}: it does not help."]
-    return [f"{errors}: more members could go on there, or one network that learns from them."]
+    return [f"{errors}: more members could go on there, or one network that learns from more of them."]
 
 
 def _ideas(best: Run | None, rows: Sequence[Row]) -> list[str]:

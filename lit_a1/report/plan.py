@@ -1,5 +1,6 @@
 """What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
 
+import itertools
 import json
 import shlex
 import subprocess
@@ -15,7 +16,17 @@ from lit_a1.analysis.comparison_runs import Run
 from lit_a1.mlp.setup import UsageError
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
-from lit_a1.report.rows import REPOSITORY, changes, read_json, read_rows, shipped, test_figures
+from lit_a1.report.rows import (
+    REPOSITORY,
+    WEIGHTS,
+    changes,
+    experiments,
+    read_json,
+    read_rows,
+    shipped,
+    sources,
+    test_figures,
+)
 from lit_a1.report.trials import MACHINE, parse_changes
 from lit_a1.report.tried import duration
 from lit_a1.runs import RECORD_FILE, clock, near
@@ -53,7 +64,9 @@ class Commands:
         seconds, whole = _recorded_training(name)
         if seconds is not None and epochs:
             seconds *= epochs / whole
-        return Step((*_start(name, "fit"), *_epochs(epochs), *options, *self._options(name)), seconds)
+        return Step(
+            (*_start(name, "fit"), *_epochs(epochs), *self._weights(name), *options, *self._options(name)), seconds
+        )
 
     def test(self, name: str, run: Run | None = None) -> Step:
         """Measures the last weights of a run, or of the newest, on the test digits."""
@@ -90,13 +103,20 @@ class Commands:
     def ensemble(self) -> Step:
         """Measures the mean of the networks of both recipes."""
         name = "catsdogs_ensemble"
-        members = json.dumps([str(self.found.folder(each)) for each in ("catsdogs", "catsdogs_best")])
-        chosen = ("--model.members", members) * (self._elsewhere or self.found.drawn(name))
-        return Step((*_start(name, "validate"), *chosen, *self._options(name)))
+        return Step((*_start(name, "validate"), *self._weights(name), *self._options(name)))
 
     def trial(self) -> Step:
         """An example of a changed hyper-parameter."""
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
+
+    def _weights(self, name: str) -> tuple[str, ...]:
+        """Where the networks are that a recipe builds on, if not where its YAML says."""
+        options: list[str] = []
+        if self._elsewhere or self.found.drawn(name):
+            for option, named in sources(name).items():
+                folders = [str(self.found.folder(each)) for each in named]
+                options += [f"--{option}", folders[0] if option == "model.start" else json.dumps(folders)]
+        return tuple(options)
 
     @property
     def _elsewhere(self) -> bool:
@@ -132,13 +152,16 @@ def weights_of(run: Run, which: str) -> Path:
 def is_whole(run: Run, name: str) -> bool:
     """Whether a run is one of its recipe as shipped, and not a shorter or another one.
 
-    What a machine decides (precision, compilation, drawn pictures) may differ.
+    What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
+    builds on.
     """
+    settings, recipe = run.record["settings"], shipped(name)
     try:
-        changed = parse_changes(changes(run.record["settings"], shipped(name)))
+        changed = {setting.partition(".")[0] for setting in parse_changes(changes(settings, recipe))}
     except UsageError:
         return False
-    return {setting.partition(".")[0] for setting in changed} <= MACHINE.names
+    same = {each for each in WEIGHTS if experiments(settings.get(each)) == experiments(recipe.get(each))}
+    return changed - {each.partition(".")[2] for each in same} <= MACHINE.names
 
 
 def missing(found: Gathered) -> list[Step]:
@@ -150,6 +173,8 @@ def missing(found: Gathered) -> list[Step]:
         """The newest run of the recipe that has those weights; else it is to be trained."""
         whole = [run for run in found.trainings(name) if is_whole(run, name) and weights_of(run, which).is_file()]
         if not whole and (training := commands.fit(name)) not in steps:
+            for needed in itertools.chain(*sources(name).values()):
+                train(needed, "best")
             steps.append(training)
         return whole[-1] if whole else None
 

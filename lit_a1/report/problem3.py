@@ -19,7 +19,8 @@ from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
 
-RECIPES = ("catsdogs", "catsdogs_best", "catsdogs_gpu")
+TRAINED = ("catsdogs", "catsdogs_long", "catsdogs_best")
+RECIPES = (*TRAINED, "catsdogs_gpu")
 PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""
 
@@ -120,7 +121,7 @@ def _architecture(found: Gathered, best: Run | None) -> Section:
 
 def _curves(found: Gathered, there: Sequence[str], work: Path) -> Section:
     parts: list[Block] = [Text("*Plot loss and error in training and in validation; comment.*")]
-    parts += blocks.trainings(found, RECIPES[:2], there, "validation photos", work)
+    parts += blocks.trainings(found, TRAINED, there, "validation photos", work)
     both = joint(found)
     if both is None:
         parts.append(Missing(f"No ensemble (`{ENSEMBLE}`) has been measured.", Commands(found).ensemble().command))

@@ -1,9 +1,11 @@
 """A row a run: what docs/runs.csv keeps of it, and how its settings differ from those of its YAML."""
 
+import ast
 import contextlib
 import csv
 import hashlib
 import io
+import itertools
 import json
 from functools import cache
 from math import isfinite
@@ -20,6 +22,15 @@ from lit_a1.settings import kind_of_config, recipe_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNS = REPOSITORY / "docs" / "runs.csv"
+WEIGHTS = ("model.start", "model.teachers", "model.members")
+"""Options that name the networks which a recipe builds on."""
+NEEDED = {"Ensemble": "model.members", "DistilledCNN": "model.teachers"}
+"""Options that have no default, by class."""
+LATER = {"data.augment.mix_until": 0}
+"""Options within the augmentation that came after the first recorded runs, and what those did without.
+
+The parser knows the defaults of a class's own options alone.
+"""
 COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
     "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
@@ -35,6 +46,25 @@ def shipped(config: str) -> dict[str, Any]:
     return recipe_of(parser.parse(["fit", *arguments]))
 
 
+def experiments(folders: object) -> list[str]:
+    """The names of experiments, from their folders as an option has them: one, a list, or a list as text."""
+    text = str(folders or "")
+    paths = ast.literal_eval(text) if text.startswith("[") else [text] * bool(text)
+    return [Path(path).name.removesuffix(DRAWN) for path in paths]
+
+
+def sources(config: str) -> dict[str, list[str]]:
+    """The experiments whose weights a YAML starts from, learns from or averages, by the option that names them."""
+    found = {name: experiments(shipped(config).get(name)) for name in WEIGHTS}
+    return {name: named for name, named in found.items() if named}
+
+
+def builds_on(config: str) -> set[str]:
+    """All of them, and what these build on."""
+    direct = set(itertools.chain(*sources(config).values()))
+    return direct.union(*map(builds_on, direct))
+
+
 @cache
 def defaults(model: str, data: str) -> dict[str, Any]:
     """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named.
@@ -44,14 +74,15 @@ def defaults(model: str, data: str) -> dict[str, Any]:
     """
     if not model:
         return recipe_of(mlp.parse(["fit"]))
-    required = ["--model.members", "[]"] if model.endswith(".Ensemble") else []
+    needed = NEEDED.get(model.rpartition(".")[2])
+    required = [f"--{needed}", "[]"] if needed else []
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
     except SystemExit as error:
         raise UsageError(f"This version does not know {model or 'no model'} on {data or 'no data'}.") from error
-    return {name: value for name, value in found.items() if name != "model.members"}
+    return LATER | {name: value for name, value in found.items() if name != needed}
 
 
 def own(settings: dict[str, Any]) -> dict[str, Any]:

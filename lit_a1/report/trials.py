@@ -19,7 +19,7 @@ from lit_a1.analysis.significance import ALPHA, holm
 Row = dict[str, str]
 TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
-CONFIGS = (TRIAL, "catsdogs", "catsdogs_best", "catsdogs_gpu", ENSEMBLE)
+CONFIGS = (TRIAL, "catsdogs", "catsdogs_long", "catsdogs_best", "catsdogs_gpu", ENSEMBLE)
 FREEDOM = 4  # degrees of freedom from which on the noise between seeds is known well enough
 WIDEST = 40  # letters of a value, before its middle is left out
 
@@ -50,6 +50,7 @@ THEMES = (  # the first that fits has the setting; one that none fits is of seve
     _theme("Activation and squeeze-and-excitation", "activation squeeze_excite"),
     _theme("Norms", "norm", "lr clip_gradient"),
     _theme("Optimiser", "optimizer momentum nesterov weight_decay clip_gradient", "lr schedule warmup final_factor"),
+    _theme("Optimiser", "sam_radius sam_from"),
     _theme("Batch size", "batch_size", "lr warmup average_decay"),
     _theme("Learning rate and schedule", "lr schedule warmup final_factor"),
     _theme("Augmentation", "flip flip_seed"),  # each on its own
@@ -58,14 +59,16 @@ THEMES = (  # the first that fits has the setting; one that none fits is of seve
     _theme("Augmentation", "rotation"),
     _theme("Augmentation", "brightness contrast saturation grayscale"),
     _theme("Augmentation", "cutout cutout_ratio cutout_fill cutout_probability"),
-    _theme("Augmentation", "mixup", "mix_probability"),
-    _theme("Augmentation", "cutmix", "mix_probability"),
-    _theme("Augmentation", "mix_probability"),
+    _theme("Augmentation", "mixup", "mix_probability mix_until"),
+    _theme("Augmentation", "cutmix", "mix_probability mix_until"),
+    _theme("Augmentation", "mix_probability mix_until"),
     _theme("Regularisation", "label_smoothing dropout stochastic_depth"),
     _theme("Averaging", "average_decay views precise_bn"),
     _theme("Picture size and its schedule", "size size_schedule decode_size eval_scale"),
     _theme("Length", LENGTH),
     _theme("Ensembles", "members"),
+    _theme("Distillation", "teachers teacher_share teacher_size", "class_path start"),
+    _theme("Fine-tuning", "start", "class_path lr"),
     MACHINE,
 )
 SEVERAL, OTHER = _theme("Several at once", ""), _theme("Other", "")

@@ -30,9 +30,9 @@ FURTHER = "What would help further and was not done"
 NOT_DONE = (
     "Larger pictures: the course's are 64 pixels a side; Microsoft's archive has the same photos in full.",
     "More computing: wider and deeper networks in runs as long as the best recipe's.",
-    "Distillation: one network trained on the answers of an ensemble of its like.",
+    "Distillation from more networks than two, or from networks of several seeds.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
-    "Optimisers that look at curvature (sharpness-aware minimisation, Shampoo, Muon).",
+    "Optimisers that scale the gradient by curvature (Shampoo, Muon).",
     "Labels: a few training photos show neither a cat nor a dog, or both; only exact copies that contradict each other "
     "are left out.",
     "Crops around the animal, found by the network itself: many photos show a small animal in a large room.",
@@ -150,7 +150,7 @@ def _columns(settings: Sequence[Setting], letters: Mapping[str, str]) -> str:
         "the same switches of precision and compilation, where there is such a run). The error is that of the last "
         "epoch, because the best epoch is chosen on the same photos; the interval beside it is Wilson's, and says what "
         "the error might be on all such photos. Points are the error minus the base's, in percent of the photos: below "
-        "zero is better.",
+        "zero is better. Epochs and time are a run's own, also where it goes on from the weights of others.",
     ]
     if any(len(setting.runs) > 1 for setting in settings):
         said.append(

@@ -253,6 +253,21 @@ def test_grayscale_makes_some_pictures_grey() -> None:
     torch.testing.assert_close(result[~is_grey], pictures[~is_grey] / 255)
 
 
+def test_mixing_ends_with_its_last_epoch() -> None:
+    mixing = {"crop_scale": (0.5, 1.0), "flip": "random", "cutmix": 1.0, "mixup": 0.4}
+    pictures = photos()
+    plain, labels = augmented({"crop_scale": (0.5, 1.0), "flip": "random"}, pictures)
+    for epoch in (0, 4):
+        mixed, targets = augmented(mixing | {"mix_until": 5}, pictures, epoch=epoch)
+        assert targets.shape == (16, 2)
+        assert not torch.equal(mixed, plain)
+    for epoch in (5, 6):
+        result, targets = augmented(mixing | {"mix_until": 5}, pictures, epoch=epoch)
+        assert torch.equal(targets, labels)
+        assert torch.equal(result, plain), "all else is drawn as before"
+    assert augmented(mixing, pictures, epoch=1000)[1].shape == (16, 2), "without the setting it never ends"
+
+
 # bad arguments
 
 
@@ -279,6 +294,7 @@ def test_grayscale_makes_some_pictures_grey() -> None:
         ("mixup", -0.2, "at least 0"),
         ("cutmix", math.inf, "finite and at least 0; got inf"),
         ("mix_probability", 1.2, "between 0 and 1"),
+        ("mix_until", -1, "at least 0; got -1"),
     ],
 )
 def test_bad_hyper_parameters(name: str, value: object, words: str) -> None:

@@ -195,8 +195,8 @@ def test_a_prediction_is_the_mean_over_its_views() -> None:
         model.views = "one"
         torch.testing.assert_close(model(pictures), model.net(pictures).log_softmax(1))
         model.views = "shift"
-        assert len(model._views(pictures)) == 10
         torch.testing.assert_close(model(pictures).exp().sum(1), torch.ones(5))
+        assert not torch.allclose(model(pictures).exp(), mirrored)
 
 
 def test_averaged_weights_are_what_is_validated() -> None:
@@ -264,6 +264,58 @@ def test_gradients_are_clipped() -> None:
     assert max(largest) <= 0.01 + 1e-6
 
 
+def test_sharpness_aware_steps_are_those_of_a_plain_loop() -> None:
+    """From half the steps on: the gradient uphill, stepped from the old weights; the losses are those before."""
+    data = Pictures()
+    model = CatsDogsCNN(**SMALL, schedule="constant", warmup=0.0, sam_radius=0.3, sam_from=0.5, weight_decay=0.0)
+    net = copy.deepcopy(model.net).train()
+    losses = Losses()
+    trainer(max_epochs=2, callbacks=[losses]).fit(model, data)
+
+    sgd = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    expected: list[float] = []
+    sampler = data.train_dataloader().sampler
+    for step in range(6):
+        sampler.set_epoch(step // 3)  # type: ignore[attr-defined]
+        batch = data.sets["train"].__getitems__(list(sampler)[16 * (step % 3) : 16 * (step % 3) + 16])
+        loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets)
+        expected.append(loss.item())
+        gradients = torch.autograd.grad(loss, list(net.parameters()))
+        if step >= 3:
+            uphill = copy.deepcopy(net)
+            norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+            for weight, gradient in zip(uphill.parameters(), gradients, strict=True):
+                weight.data += 0.3 * gradient / norm
+            loss = F.cross_entropy(uphill(batch.pictures.float() / 255), batch.targets)
+            gradients = torch.autograd.grad(loss, list(uphill.parameters()))
+        for weight, gradient in zip(net.parameters(), gradients, strict=True):
+            weight.grad = gradient
+        sgd.step()
+    assert losses.losses == pytest.approx(expected, abs=1e-5)
+    for name, tensor in model.net.state_dict().items():
+        torch.testing.assert_close(tensor, net.state_dict()[name], msg=name)
+
+
+def test_both_passes_of_a_sharpness_aware_step_drop_the_same_units() -> None:
+    seen: list[Tensor] = []
+
+    class Watch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.dropout = nn.Linear(3, 2), Dropout(0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                seen.append(self.dropout(torch.ones_like(x)))
+            return self.linear(x.mean((2, 3)))
+
+    trainer(max_epochs=1).fit(Classifier(Watch(), sam_radius=0.1, average_decay=0), Pictures())
+    passes = seen[1:]  # the first is of the course's rule
+    assert len(passes) == 6
+    assert all(torch.equal(first, second) for first, second in zip(passes[::2], passes[1::2], strict=True))
+    assert not torch.equal(passes[0], passes[2])
+
+
 def test_bf16_trains_close_to_float32() -> None:
     def last_loss(precision: Any) -> float:
         torch.manual_seed(0)
@@ -301,6 +353,10 @@ def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
         ({"schedule": "square"}, "constant, cosine, linear, one_cycle"),
         ({"label_smoothing": 2.0}, "label_smoothing"),
         ({"lr": -1.0}, "lr must be"),
+        ({"views": "all"}, "views must be one of one, flip, shift, scale; got 'all'"),
+        ({"sam_radius": -0.1}, "sam_radius must be finite and at least 0; got -0.1"),
+        ({"sam_radius": float("nan")}, "sam_radius must be finite"),
+        ({"sam_from": 1.5}, "sam_from is a share of the steps"),
     ],
 )
 def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any], words: str) -> None:

@@ -145,7 +145,7 @@ def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; an ensemble takes those of .*CatsDogsCNN"),
+        ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; wanted is one of .*CatsDogsCNN"),
         ({"Pictures": None}, "does not say what pictures it was trained on"),
         ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
         ({"hyper_parameters": SMALL | {"widths": (4, 6)}}, "with other hyper-parameters"),

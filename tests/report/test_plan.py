@@ -36,7 +36,8 @@ def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
         "mlp fit mlp", "mlp test mlp", "mlp inits", "mlp gradcheck", "mlp search",
         "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare",
         "analyze mnist_plain", "audit",
-        "fit catsdogs", "analyze catsdogs", "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
+        "fit catsdogs", "analyze catsdogs", "fit catsdogs_long", "fit catsdogs_best", "analyze catsdogs_best",
+        "validate catsdogs_ensemble",
     ]  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
     assert "audit" not in names(missing(Gathered(LOGS, True, True)))
     assert names(missing(Gathered(LOGS))) == [
         "mlp gradcheck", "mlp search", "analyze mnist_plain", "audit",
-        "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
+        "fit catsdogs_long", "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
     ]  # fmt: skip
     analyzed(LOGS / "mnist_plain" / "version_0", PARTS[:3])
     assert "analyze mnist_plain" in names(missing(Gathered(LOGS)))
@@ -102,6 +103,12 @@ def test_a_run_that_lost_its_weights_or_is_a_shorter_one_does_not_count(
 def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: object, add_run: Add) -> None:
     add_setting(measured(weighted(add_run("mnist", [0.1]))), name, value)
     assert "fit mnist" not in names(missing(Gathered(LOGS)))
+
+
+@pytest.mark.parametrize(("start", "counts"), [("/else/catsdogs_long-drawn", True), ("lightning_logs/catsdogs", False)])
+def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, counts: bool, add_run: Add) -> None:
+    add_setting(weighted(add_run("catsdogs_best", [0.1])), "model.start", start)
+    assert ("fit catsdogs_best" not in names(missing(Gathered(LOGS)))) == counts
 
 
 def add_setting(run: Path, name: str, value: object) -> None:
@@ -142,6 +149,10 @@ def test_every_command_is_understood(
             settings = parse(["validate" if command == "analyze" else command, *others])
             assert settings.trainer.logger.init_args.save_dir == str(OTHER)
             assert settings.data.init_args.source == ("drawn" if drawn else "auto")
+            model = settings.model.init_args
+            lie = [*model.get("members", []), *model.get("teachers", []), *filter(None, [model.get("start")])]
+            assert all(Path(folder).parent == OTHER for folder in lie if command != "analyze")
+            assert all(folder.endswith("-drawn") == drawn for folder in lie if command != "analyze")
 
 
 def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:

@@ -16,6 +16,47 @@ def test_an_option_that_the_code_learns_makes_no_other_recipe(monkeypatch: pytes
     assert rows.changes(shipped | {"model.new": 2}, shipped) == "new=2"
 
 
+def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> None:
+    shipped = rows.shipped("catsdogs")
+    assert shipped["data.augment.mix_until"] == 0
+    before = {name: value for name, value in shipped.items() if name != "data.augment.mix_until"}
+    assert rows.fingerprint(before) == rows.fingerprint(shipped)
+    assert rows.changes(before, shipped) == ""
+    assert rows.changes(shipped | {"data.augment.mix_until": 3}, shipped) == "augment.mix_until=3"
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        ("lightning_logs/catsdogs_long", ["catsdogs_long"]),
+        ("['lightning_logs/catsdogs', 'x/y/catsdogs_long-drawn']", ["catsdogs", "catsdogs_long"]),
+        (["a/b", "c"], ["b", "c"]),
+        ("/home/my user/logs/catsdogs", ["catsdogs"]),
+        ("['/home/my user, too/logs/catsdogs']", ["catsdogs"]),
+        ("[]", []),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_experiments_are_named_by_their_folders(folders: object, names: list[str]) -> None:
+    assert rows.experiments(folders) == names
+
+
+def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = {
+        "mean": {"model.members": "['lightning_logs/pupil', 'lightning_logs/first']"},
+        "pupil": {"model.start": "lightning_logs/second", "model.teachers": "['lightning_logs/first']"},
+        "second": {"model.start": ""},
+        "first": {},
+    }
+    monkeypatch.setattr(rows, "shipped", recipes.__getitem__)
+    assert rows.sources("mean") == {"model.members": ["pupil", "first"]}
+    assert rows.sources("pupil") == {"model.start": ["second"], "model.teachers": ["first"]}
+    assert rows.sources("second") == rows.sources("first") == {}
+    assert rows.builds_on("mean") == {"pupil", "first", "second"}
+    assert rows.builds_on("first") == set()
+
+
 def test_rows_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert rows.read_rows(tmp_path / "runs.csv") == []
     (tmp_path / "runs.csv").write_text('finished,changes\nnow,"a=1, b=2"\n')

@@ -1,0 +1,89 @@
+"""A Cats-vs-Dogs classifier that learns from trained ones."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.data.batch import Batch
+from lit_a1.data.resample import resize
+from lit_a1.models.fine_tuned import FineTunedCNN
+from lit_a1.runs import CheckpointError, trained_weights
+
+
+class DistilledCNN(FineTunedCNN):
+    """A `CatsDogsCNN` whose targets are, in part, what its teachers say of the very picture that it is shown.
+
+    With the label y (N,K), mixed as it may be, and the mean p of the teachers' probabilities for the same augmented
+    picture, the target is
+
+        s p + (1 - s) y,
+
+    s being `teacher_share`; the loss smooths it by `label_smoothing`, as any target. Teachers that agree give the label
+    back; where they differ, and on crops that show no animal or mixtures of two, their mean says more than the label
+    does. Only training needs them: checkpoints of this network hold its own weights, and are evaluated like any other.
+
+    Sources: Hinton et al. 2015, "Distilling the knowledge in a neural network" (arXiv:1503.02531), at temperature 1;
+    Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent" (arXiv:2106.05237), of which
+    it takes the teachers' view of each augmented picture in place of one view kept for all epochs.
+
+    Args:
+        teachers: checkpoints; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant.
+        teacher_share: s, in [0,1].
+        teacher_size: least height and width in pixels that the teachers are shown; smaller pictures are scaled up.
+        network: everything that `FineTunedCNN` takes: the weights to start from, and the network.
+
+    Raises:
+        ValueError: there is no teacher, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        teachers: list[str],
+        teacher_share: float = 0.75,
+        teacher_size: int = 0,
+        **network: Any,
+    ) -> None:
+        if not teachers:
+            raise ValueError("teachers must name at least one checkpoint; got none")
+        if not 0 <= teacher_share <= 1:
+            raise ValueError(f"teacher_share must be between 0 and 1; got {teacher_share}")
+        if teacher_size < 0:
+            raise ValueError(f"teacher_size must be at least 0; got {teacher_size}")
+        super().__init__(**network)
+        self.save_hyperparameters()
+        self.teachers, self.teacher_share, self.teacher_size = teachers, teacher_share, teacher_size
+        self._teacher_nets: list[nn.Module] = []  # in a list, which keeps their weights out of the checkpoints
+
+    def files(self, drawn: bool) -> list[Path]:
+        """The weights to start from, then the teachers'.
+
+        Raises:
+            CheckpointError: there is no such training, it has not ended, or a teacher is named twice.
+        """
+        start, teachers = super().files(drawn), [trained_weights(teacher, drawn) for teacher in self.teachers]
+        if twice := [path for place, path in enumerate(teachers) if any(map(path.samefile, teachers[:place]))]:
+            raise CheckpointError(f"{twice[0]} is named twice in teachers: its vote would count double.")
+        return [*start, *teachers]
+
+    def on_fit_start(self) -> None:
+        """Loads the teachers, on the device; then as `FineTunedCNN`."""
+        super().on_fit_start()
+        teachers = (self.began_with or [])[-len(self.teachers) :]
+        self._teacher_nets = [self.trained(Path(path)).to(self.device) for path in teachers]
+        if self.compile_net:
+            for net in self._teacher_nets:
+                net.compile(dynamic=False)
+
+    def training_targets(self, batch: Batch) -> Tensor:
+        """Distributions (N,K): the labels, mixed with the mean of what the teachers say."""
+        labels, pictures = batch.targets, batch.pictures
+        if pictures.shape[-1] < self.teacher_size:
+            pictures = resize(pictures, self.teacher_size)
+        with torch.no_grad():
+            said = torch.stack([net(pictures).float().softmax(1) for net in self._teacher_nets]).mean(0)
+        if labels.ndim == 1:
+            labels = torch.zeros_like(said).scatter_(1, labels[:, None], 1.0)
+        return said.lerp(labels, 1 - self.teacher_share)

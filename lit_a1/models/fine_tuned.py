@@ -1,0 +1,103 @@
+"""A Cats-vs-Dogs classifier that goes on from trained weights."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lit_a1.checkpoints import describe
+from lit_a1.data.errors import DataError
+from lit_a1.data.module import PictureDataModule
+from lit_a1.models.catsdogs import CatsDogsCNN
+from lit_a1.models.ensemble import load_member
+from lit_a1.runs import CheckpointError, trained_weights
+
+
+class FineTunedCNN(CatsDogsCNN):
+    """A `CatsDogsCNN` whose training starts from the weights of another run, those that were validated there.
+
+    The first run can then use strong augmentation, which keeps a network from learning its pictures by heart, and the
+    second one pictures more like those that it is measured on (He Z. et al. 2019, "Data augmentation revisited:
+    rethinking the distribution gap between clean and augmented data", arXiv:1909.09148). They must be of a run on the
+    same split, so that no picture held out here was learnt there. A checkpoint of this network needs the other no more.
+
+    Args:
+        start: a checkpoint; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant; an
+            empty text starts from a random draw.
+        network: everything that `CatsDogsCNN` takes.
+    """
+
+    def __init__(self, *, start: str = "", **network: Any) -> None:
+        super().__init__(**network)
+        self.save_hyperparameters()
+        self.start = start
+        self.began_with: list[str] | None = None  # those checkpoints, once training has begun, also of a resumed run
+
+    def files(self, drawn: bool) -> list[Path]:
+        """The checkpoints that training needs.
+
+        Args:
+            drawn: whether it is on drawn pictures.
+
+        Raises:
+            CheckpointError: there is no such training, or it has not ended.
+        """
+        return [trained_weights(self.start, drawn)] if self.start else []
+
+    def on_fit_start(self) -> None:
+        """Lays out the learning rate, and takes the weights to start from; a resumed run has got its own back.
+
+        Raises:
+            CheckpointError: a file is missing, damaged, or of another network.
+            DataError: a network knows other classes, or was trained on pictures that are held out here.
+        """
+        super().on_fit_start()
+        resumed = self.began_with is not None
+        if self.began_with is None:
+            drawn = getattr(self.trainer.datamodule, "drawn", False)  # type: ignore[attr-defined]
+            self.began_with = [str(path) for path in self.files(drawn)]
+        if resumed or not self.start:
+            return
+        path = Path(self.began_with[0])
+        net = self.trained(path)
+        if _layers(repr(net)) != _layers(describe(self)):
+            raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
+        for own in {self.net, self.evaluated_net()}:
+            own.get_submodule("1").load_state_dict(net.get_submodule("1").state_dict())  # "0" standardises, as set here
+
+    def trained(self, path: Path) -> nn.Module:
+        """The network of a checkpoint, in evaluation mode.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or of a network for other pictures.
+            DataError: the network knows other classes, or was trained on pictures that are held out here.
+        """
+        member = load_member(path)
+        if member.model.channels != self.channels:
+            raise CheckpointError(
+                f"{path} takes pictures of {member.model.channels} channels; these have {self.channels}."
+            )
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, PictureDataModule):
+            try:
+                data.check_split(member.data)
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from error
+        if self.trainer.is_global_zero:
+            print(f"Trained weights: {path}")
+        return member.model.net.requires_grad_(False).eval()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names the files that training began with: a run goes on with the same, also where there are newer ones."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["began_with"] = self.began_with
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps their names."""
+        self.began_with = checkpoint.get("began_with")
+
+
+def _layers(text: str) -> str:
+    """A network's layers without those that have no weights of their own, and without what several devices change."""
+    return re.sub(r", sync=\w+", "", re.sub(r"(Dropout|StochasticDepth)\([^)]*\)", "Identity()", text))

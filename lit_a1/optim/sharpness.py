@@ -1,0 +1,54 @@
+"""Sharpness-aware minimisation: the gradient is taken where the loss is highest nearby."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.optim.base import check_number
+from lit_a1.optim.gradients import gradient_norm
+
+
+@contextmanager
+def climbed(net: nn.Module, radius: float) -> Iterator[None]:
+    r"""Moves the weights of `net` uphill along their gradient for as long as the context lasts.
+
+    The step is :math:`w \leftarrow w + \rho\, g / (\lVert g \rVert + 10^{-12})`, the norm being that of all gradients
+    taken as one vector: to first order the highest loss within the distance :math:`\rho`. A gradient taken there, with
+    which the optimiser then steps from the old weights, leads to minima that are flat as well as low:
+
+        loss(net(x)).backward()              # gradients at w
+        with climbed(net, radius):
+            optimizer.zero_grad()
+            loss(net(x)).backward()          # gradients uphill of w
+        optimizer.step()                     # from w
+
+    At the end of the context, by an error too, parameters and buffers (the running statistics that the second pass
+    moved) are what they were, to the bit; gradients are left as they are.
+
+    Args:
+        net: has gradients; parameters without one stay where they are.
+        radius: the distance rho, in [0, inf).
+
+    Raises:
+        TypeError: `radius` is not a number.
+        ValueError: `radius` is negative, infinite or NaN.
+
+    Source: Foret et al. 2021, "Sharpness-aware minimization for efficiently improving generalization"
+    (arXiv:2010.01412), equations 2 and 3; p = 2.
+    """
+    check_number("radius", radius)
+    moved: list[Tensor] = [param for param in net.parameters() if param.grad is not None]
+    kept = [*moved, *net.buffers()]
+    with torch.no_grad():
+        before = [tensor.detach().clone() for tensor in kept]
+        if moved:
+            grads = [param.grad for param in moved if param.grad is not None]
+            torch._foreach_add_(moved, list(torch._foreach_mul(grads, radius / (gradient_norm(moved) + 1e-12))))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, old in zip(kept, before, strict=True):
+                tensor.copy_(old)

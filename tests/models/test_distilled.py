@@ -1,0 +1,174 @@
+"""Learning from trained networks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_a1.data.augment import Augment
+from lit_a1.data.batch import Batch
+from lit_a1.data.errors import DataError
+from lit_a1.data.module import PictureSet
+from lit_a1.data.resample import resize
+from lit_a1.models import CatsDogsCNN, DistilledCNN
+from lit_a1.models.ensemble import load_member
+from lit_a1.runs import CheckpointError
+from lit_a1.training import has_cpp_compiler
+from tests.models.test_classifier import SMALL, Pictures, trainer
+
+
+@pytest.fixture
+def teachers(tmp_path: Path) -> list[str]:
+    """Two checkpoints of short runs, with averaged weights that differ from those trained."""
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        runner = trainer(max_epochs=2, check_val_every_n_epoch=2)
+        runner.fit(CatsDogsCNN(**SMALL, average_decay=0.5), Pictures())
+        runner.save_checkpoint(tmp_path / f"{seed}.ckpt")
+    return [str(tmp_path / f"{seed}.ckpt") for seed in (1, 2)]
+
+
+def fitted(teachers: list[str], data: Pictures | None = None, **options: Any) -> DistilledCNN:
+    torch.manual_seed(3)
+    student = DistilledCNN(teachers=teachers, **SMALL | options)
+    trainer(max_epochs=1).fit(student, data or Pictures())
+    return student
+
+
+def said(teachers: list[str], pictures: Tensor) -> Tensor:
+    members = [load_member(Path(teacher)).model.net.eval() for teacher in teachers]
+    with torch.no_grad():
+        return torch.stack([net(pictures).softmax(1) for net in members]).mean(0)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    return Batch(torch.rand(6, 3, 16, 16, generator=generator), torch.arange(6) % 2, torch.arange(6))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_targets_are_the_teachers_mean_and_the_label_by_their_shares(
+    share: float, teachers: list[str], batch: Batch
+) -> None:
+    student = fitted(teachers, teacher_share=share)
+    hard = torch.eye(2)[batch.targets]
+    expected = share * said(teachers, batch.pictures) + (1 - share) * hard
+    torch.testing.assert_close(student.training_targets(batch), expected)
+    soft = batch._replace(targets=hard.flip(1) * 0.7 + hard * 0.3)
+    expected = share * said(teachers, batch.pictures) + (1 - share) * soft.targets
+    torch.testing.assert_close(student.training_targets(soft), expected)
+
+
+def test_teachers_are_shown_small_pictures_scaled_up_and_large_ones_as_they_are(
+    teachers: list[str], batch: Batch
+) -> None:
+    student = fitted(teachers, teacher_share=1.0, teacher_size=24)
+    larger = resize(batch.pictures, 24)
+    torch.testing.assert_close(student.training_targets(batch), said(teachers, larger))
+    big = batch._replace(pictures=resize(batch.pictures, 32))
+    torch.testing.assert_close(student.training_targets(big), said(teachers, big.pictures))
+
+
+def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[str], batch: Batch) -> None:
+    """Labels are drawn at random, yet the student comes to agree with its teachers."""
+    data = Pictures(count=64)
+    generator = torch.Generator().manual_seed(5)
+    part = data.sets["train"]
+    data.sets["train"] = PictureSet(part.pictures, torch.randint(0, 2, (64,), generator=generator).numpy())
+    torch.manual_seed(3)
+    student = DistilledCNN(teachers=teachers, teacher_share=1.0, average_decay=0, views="one", **SMALL)
+    trainer(max_epochs=12, check_val_every_n_epoch=12).fit(student, data)
+    val = data.sets["val"].__getitems__(range(20)).pictures / 255
+    gap = (student.eval()(val).exp() - said(teachers, val)).abs().mean()
+    torch.manual_seed(3)
+    untaught = DistilledCNN(teachers=teachers, teacher_share=0.0, average_decay=0, views="one", **SMALL)
+    trainer(max_epochs=12, check_val_every_n_epoch=12).fit(untaught, data)
+    assert gap < 0.5 * (untaught.eval()(val).exp() - said(teachers, val)).abs().mean()
+
+
+def test_without_a_share_it_is_the_plain_network(teachers: list[str]) -> None:
+    data = Pictures(augment=Augment(cutmix=1.0))
+    student = fitted(teachers, data, teacher_share=0.0)
+    torch.manual_seed(3)
+    plain = CatsDogsCNN(**SMALL)
+    trainer(max_epochs=1).fit(plain, data)
+    assert student.state_dict().keys() == plain.state_dict().keys(), "teachers' weights are no part of the student"
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(student.state_dict()[name], tensor)
+
+
+def test_a_checkpoint_needs_no_teachers_to_be_used_and_can_be_a_member(teachers: list[str], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    student = DistilledCNN(teachers=teachers, **SMALL)
+    runner = trainer(max_epochs=1)
+    runner.fit(student, Pictures())
+    runner.save_checkpoint(tmp_path / "student.ckpt")
+    for teacher in teachers:
+        Path(teacher).unlink()
+    loaded = DistilledCNN.load_from_checkpoint(tmp_path / "student.ckpt", weights_only=True)
+    pictures = torch.rand(4, 3, 16, 16)
+    assert torch.equal(loaded.eval()(pictures), student.eval()(pictures))
+    assert loaded.hparams["teachers"] == teachers
+    assert loaded.hparams["widths"] == SMALL["widths"]
+    assert isinstance(load_member(tmp_path / "student.ckpt").model, DistilledCNN)
+
+
+def test_teachers_stay_as_they_are(teachers: list[str], batch: Batch) -> None:
+    before = said(teachers, batch.pictures)
+    student = fitted(teachers, teacher_share=1.0)
+    torch.testing.assert_close(student.training_targets(batch), before, rtol=0, atol=0)
+
+
+def test_a_teacher_that_learnt_from_held_out_pictures_is_refused(teachers: list[str]) -> None:
+    with pytest.raises(DataError, match=r"1\.ckpt: The checkpoint was trained with another split"):
+        fitted(teachers, Pictures(val=10))
+
+
+def test_a_missing_teacher_is_named(teachers: list[str]) -> None:
+    with pytest.raises(CheckpointError, match="There is no finished training in nowhere"):
+        fitted([*teachers, "nowhere"])
+
+
+def test_a_teacher_has_one_vote(teachers: list[str]) -> None:
+    with pytest.raises(CheckpointError, match=r"1\.ckpt is named twice in teachers"):
+        fitted([*teachers, teachers[0]])
+
+
+def test_smoothing_is_that_of_the_whole_target(teachers: list[str], batch: Batch) -> None:
+    student = fitted(teachers, label_smoothing=0.2)
+    targets, logits = student.training_targets(batch), student.net(batch.pictures)
+    smoothed = 0.8 * targets + 0.1
+    expected = -(smoothed * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(student.loss(logits, targets), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")  # torch's own tracing
+@pytest.mark.skipif(not has_cpp_compiler(), reason="there is no C++ compiler to compile the network with")
+def test_it_trains_compiled_and_in_half_precision(teachers: list[str]) -> None:
+    torch.manual_seed(3)
+    student = DistilledCNN(teachers=teachers, compile_net=True, **SMALL)
+    runner = trainer(max_epochs=1, precision="bf16-mixed")
+    runner.fit(student, Pictures())
+    torch.manual_seed(3)
+    plain = DistilledCNN(teachers=teachers, **SMALL)
+    other = trainer(max_epochs=1)
+    other.fit(plain, Pictures())
+    assert runner.callback_metrics["train/loss"].item() == pytest.approx(
+        other.callback_metrics["train/loss"].item(), abs=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"teachers": []}, "teachers must name at least one checkpoint"),
+        ({"teacher_share": 1.5}, "teacher_share must be between 0 and 1; got 1.5"),
+        ({"teacher_size": -1}, "teacher_size must be at least 0; got -1"),
+    ],
+)
+def test_bad_values_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        DistilledCNN(**{"teachers": ["x.ckpt"]} | options)

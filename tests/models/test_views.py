@@ -1,0 +1,47 @@
+"""What a prediction is averaged over."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lit_a1.models.views import Views, views_of
+
+
+@pytest.fixture
+def pictures() -> Tensor:
+    return torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("views", "count"), [("one", 1), ("flip", 2), ("shift", 10), ("scale", 4)])
+def test_the_pictures_come_first_and_their_mirror_images_last(views: Views, count: int, pictures: Tensor) -> None:
+    shown = views_of(pictures, views)
+    assert len(shown) == count
+    assert torch.equal(shown[0], pictures)
+    assert all(len(view) == 5 for view in shown)
+    if views != "one":
+        pairs = zip(shown[: count // 2], shown[count // 2 :], strict=True)
+        assert all(torch.equal(mirrored, view.flip(3)) for view, mirrored in pairs)
+
+
+def test_shifts_are_by_two_pixels_in_each_direction(pictures: Tensor) -> None:
+    inner = slice(4, 12)
+    expected = [pictures[..., 4 - dy : 12 - dy, 4 - dx : 12 - dx] for dy in (-2, 2) for dx in (-2, 2)]
+    for view, moved in zip(views_of(pictures, "shift")[1:5], expected, strict=True):
+        assert torch.equal(view[..., inner, inner], moved)
+
+
+@pytest.mark.parametrize(("side", "smaller"), [(16, 14), (64, 56), (28, 24), (4, 4)])
+def test_the_smaller_size_is_seven_eighths(side: int, smaller: int) -> None:
+    pictures = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(1))
+    shown = views_of(pictures, "scale")
+    assert [view.shape[-2:] for view in shown] == [(side, side), (smaller, smaller)] * 2
+    expected = F.interpolate(pictures, size=smaller, mode="bilinear", antialias=True)
+    torch.testing.assert_close(shown[1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_pictures_are_left_as_they_are(pictures: Tensor) -> None:
+    before = pictures.clone()
+    for views in ("one", "flip", "shift", "scale"):
+        views_of(pictures, views)
+    assert torch.equal(pictures, before)

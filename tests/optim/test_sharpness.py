@@ -1,0 +1,113 @@
+"""Sharpness-aware steps against the paper's equations, by autograd in float64."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lit_a1.layers import BatchNorm2d
+from lit_a1.optim import climbed
+
+
+def small_net() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3), BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 4, 2)]
+    return nn.Sequential(*layers).double()
+
+
+@pytest.fixture
+def net() -> nn.Module:
+    return small_net()
+
+
+@pytest.fixture
+def pictures() -> Tensor:
+    return torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def loss(net: nn.Module, pictures: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(net(pictures), torch.arange(len(pictures)) % 2)
+
+
+def state(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_gradient_is_that_of_the_paper(net: nn.Module, pictures: Tensor) -> None:
+    radius = 0.3
+    reference = copy.deepcopy(net)
+    weights = list(reference.parameters())
+    slopes = torch.autograd.grad(loss(reference, pictures), weights)
+    norm = torch.cat([slope.flatten() for slope in slopes]).norm()
+    with torch.no_grad():
+        for weight, slope in zip(weights, slopes, strict=True):
+            weight += radius * slope / norm
+    expected = torch.autograd.grad(loss(reference, pictures), weights)
+
+    loss(net, pictures).backward()
+    with climbed(net, radius):
+        net.zero_grad()
+        loss(net, pictures).backward()
+    for param, slope in zip(net.parameters(), expected, strict=True):
+        torch.testing.assert_close(param.grad, slope, rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(expected[-1], slopes[-1], rtol=1e-2)
+
+
+def test_the_loss_is_higher_uphill_by_the_radius_times_the_norm(net: nn.Module, pictures: Tensor) -> None:
+    low, radius = loss(net, pictures), 1e-5
+    low.backward()
+    norm = torch.cat([param.grad.flatten() for param in net.parameters() if param.grad is not None]).norm()
+    with climbed(net, radius), torch.no_grad():
+        assert (loss(net, pictures) - low).item() == pytest.approx(radius * norm.item(), rel=1e-3)
+
+
+def test_weights_and_statistics_come_back_to_the_bit(net: nn.Module, pictures: Tensor) -> None:
+    loss(net, pictures).backward()
+    before = state(net)
+    with climbed(net, 0.1):
+        assert not torch.equal(net[0].weight, before["0.weight"])
+        loss(net, pictures).backward()  # moves the running statistics
+        assert not torch.equal(net[1].running_mean, before["1.running_mean"])
+        assert net[1].num_batches_tracked == before["1.num_batches_tracked"] + 1
+    assert same(state(net), before)
+
+
+def test_an_error_on_the_way_leaves_nothing_moved(net: nn.Module, pictures: Tensor) -> None:
+    loss(net, pictures).backward()
+    before = state(net)
+    with pytest.raises(KeyError), climbed(net, 0.1):
+        raise KeyError
+    assert same(state(net), before)
+
+
+def test_frozen_weights_stay_where_they_are(net: nn.Module, pictures: Tensor) -> None:
+    net[4].requires_grad_(False)
+    loss(net, pictures).backward()
+    before = net[4].weight.clone()
+    with climbed(net, 0.1):
+        assert torch.equal(net[4].weight, before)
+
+
+def test_without_gradients_nothing_moves(net: nn.Module) -> None:
+    before = state(net)
+    with climbed(net, 0.1):
+        assert same(state(net), before)
+
+
+def test_a_gradient_of_zero_makes_no_nan(net: nn.Module) -> None:
+    for param in net.parameters():
+        param.grad = torch.zeros_like(param)
+    before = state(net)
+    with climbed(net, 0.1):
+        assert same(state(net), before)
+
+
+@pytest.mark.parametrize("radius", [-1.0, float("nan"), float("inf")])
+def test_a_bad_radius_is_refused(radius: float, net: nn.Module) -> None:
+    with pytest.raises(ValueError, match=r"radius must be in \[0, inf\), got"), climbed(net, radius):
+        pass
