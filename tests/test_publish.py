@@ -111,6 +111,7 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
     for key in ("parameters", "seconds", "machine", "versions", "commit", "finished"):
         assert about[key] == record[key]
     assert (about["config"], about["seed"], about["epochs"]) == ("configs/tiny.yaml", 3, 2)
+    assert about["builds_on"] == []
     assert (about["val_pictures"], about["test_pictures"]) == (16, 12)
     assert about["val_error_full_precision"] == pytest.approx(record["last"]["val/error"])
     assert about["val_error"] > 0
@@ -161,6 +162,11 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
     # nothing else is taken for it
     ckpt.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     assert "is not the file that was published" in refusal("predict", *options)
+
+
+def test_what_a_run_built_on_is_read_from_its_own_settings(publish: ModuleType) -> None:
+    assert publish.builds_on({"model.start": "elsewhere/catsdogs_best"}) == ["catsdogs_best", "catsdogs_long"]
+    assert publish.builds_on({"model.start": "", "model.teachers": "['x/catsdogs']"}) == ["catsdogs"]
 
 
 def test_weights_that_fail_to_be_measured_leave_what_was_there(
