@@ -1,10 +1,12 @@
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from lit_a1.environment import commit, machine, peak_memory_gb, versions
+from lit_a1.environment import commit, machine, peak_memory_gb, processor, versions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -16,6 +18,24 @@ def test_what_a_figure_was_measured_on() -> None:
     block = np.ones(60_000_000)  # 0.48 GB
     assert peak_memory_gb() >= max(before, 0.48)
     del block
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model name\t: Some CPU\nflags\t\t: fpu avx avx2 avx512f avx512_bf16\n", "Some CPU (AVX-512 with bfloat16)"),
+        ("model name\t: Some CPU\nflags\t\t: fpu avx avx2\n\nmodel name\t: Other\nflags\t\t: fpu\n", "Some CPU (AVX2)"),
+        ("model name\t: Some CPU\nflags\t\t: fpu myavx2\n", "Some CPU"),
+        ("model name\t: Some: CPU\n", "Some: CPU"),
+    ],
+)
+def test_the_processor_is_told_with_its_instructions(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(text)
+    assert processor(tmp_path / "cpuinfo") == words
+
+
+def test_a_processor_without_that_file(tmp_path: Path) -> None:
+    assert processor(tmp_path / "none") == (platform.processor() or platform.machine())
 
 
 def test_the_commit_is_empty_where_there_is_no_git(monkeypatch) -> None:  # type: ignore[no-untyped-def]
