@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lit_a1.cli import main
-from lit_a1.models.ensemble import load_member
+from lit_a1.models.members import load_member
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 ENSEMBLE = [

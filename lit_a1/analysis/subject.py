@@ -17,7 +17,7 @@ from lit_a1.data.augment import resize, to_float
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.models.classifier import Classifier
-from lit_a1.models.ensemble import Member, load_member
+from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
 from lit_a1.runs import PRETRAINED, CheckpointError, near, version_of
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import lightning as L
 import torch
@@ -92,6 +92,9 @@ class Classifier(L.LightningModule):
         channels_last: memory format of the net and the pictures.
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
+
+    is_trained: ClassVar[bool] = True
+    """Whether it has weights of its own, which `fit` trains and a checkpoint holds."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from lit_a1.checkpoints import describe
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
-from lit_a1.models.ensemble import load_member
+from lit_a1.models.members import load_member
 from lit_a1.runs import CheckpointError, trained_weights
 
 

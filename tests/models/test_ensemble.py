@@ -1,7 +1,6 @@
 """An ensemble: the mean of its members, rebuilt from their checkpoints alone."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ from torch import Tensor
 
 from lit_a1.callbacks import EnsembleRecord
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble
-from lit_a1.models.ensemble import load_member, member_files
 from lit_a1.runs import CheckpointError
+from tests.models.conftest import SMALL, Pictures, Save
 
-SMALL: dict[str, Any] = {"widths": (4, 8), "blocks": (1,), "views": "flip"}
 OTHER: dict[str, Any] = {
     "widths": (6, 8, 8), "blocks": (1, 2), "norm": "group", "stem_stride": 1, "average_decay": 0, "views": "shift",
     "channels_last": False, "compile_net": True,
@@ -28,50 +25,6 @@ QUIET: dict[str, Any] = {
     "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
     "accelerator": "cpu",
 }  # fmt: skip
-Save = Callable[..., Path]
-
-
-class Pictures(PictureDataModule):
-    """A few random pictures of 16 pixels."""
-
-    classes = ("Cat", "Dog")
-
-    def __init__(self, size: int = 16, first: int = 0, count: int = 20) -> None:
-        super().__init__(size=size, eval_batch_size=8)
-        generator = torch.Generator().manual_seed(1)
-        pictures = torch.randint(0, 256, (40, 16, 16, 3), generator=generator, dtype=torch.uint8).numpy()
-        labels = (torch.arange(40) % 2).numpy()
-        for part in ("val", "test", "predict"):
-            self.sets[part] = PictureSet(pictures, labels, torch.arange(first, first + count).numpy())
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """Writes the checkpoint of an untrained network whose last layer says something; returns its path."""
-
-    def write(model: Classifier, name: str = "a/checkpoints/best.ckpt", **state: Any) -> Path:
-        nets = [model.net, *([] if model.average is None else [model.average.net])]
-        with torch.no_grad():
-            for scale, net in enumerate(nets, 1):  # the averaged weights differ from the others
-                for parameter in net.parameters():
-                    parameter += 0.3 * scale * torch.randn(parameter.shape)
-                linear = net.eval()[1].linear  # both classes as often
-                linear.bias -= net(torch.rand(50, model.channels, 16, 16)).mean(0)
-        checkpoint: dict[str, Any] = {
-            "state_dict": model.state_dict(),
-            "hyper_parameters": dict(model.hparams),
-            "epoch": 2,
-            "global_step": 12,
-            "pytorch-lightning_version": L.__version__,
-            "Pictures": {"size": 16, "classes": ["Cat", "Dog"], "validation": Pictures()._validation()} | state,
-        }
-        model.on_save_checkpoint(checkpoint)
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, path)
-        return path
-
-    return write
 
 
 @pytest.fixture
@@ -114,15 +67,6 @@ def test_a_member_of_one_channel(save: Save) -> None:
     torch.testing.assert_close(probabilities(Ensemble(members=[path]), pictures), probabilities(digits, pictures))
 
 
-def test_folders_mean_their_best_checkpoints(save: Save, tmp_path: Path) -> None:
-    paths = [save(CatsDogsCNN(**SMALL), f"runs/version_{n}/checkpoints/best.ckpt") for n in (10, 2)]
-    save(CatsDogsCNN(**SMALL), "runs/version_2/checkpoints/last.ckpt")
-    assert member_files(str(tmp_path / "runs")) == paths[::-1]
-    assert member_files(str(tmp_path / "runs" / "version_10")) == paths[:1]
-    assert member_files(str(paths[0])) == paths[:1]
-    assert len(Ensemble(members=[str(tmp_path / "runs"), str(save(CatsDogsCNN(**SMALL), "b.ckpt"))]).members) == 3
-
-
 def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None:
     cats = str(save(CatsDogsCNN(**SMALL), "cats.ckpt"))
     with pytest.raises(ValueError, match="at least one checkpoint; got none"):
@@ -140,22 +84,6 @@ def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None
     (tmp_path / "torn.ckpt").write_bytes(Path(cats).read_bytes()[:500])
     with pytest.raises(CheckpointError, match=r"torn.ckpt can't be read as a checkpoint"):
         Ensemble(members=[cats, str(tmp_path / "torn.ckpt")])
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; wanted is one of .*CatsDogsCNN"),
-        ({"Pictures": None}, "does not say what pictures it was trained on"),
-        ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
-        ({"hyper_parameters": SMALL | {"widths": (4, 6)}}, "with other hyper-parameters"),
-    ],
-)
-def test_checkpoints_that_cannot_be_rebuilt_are_refused(changed: dict[str, Any], words: str, save: Save) -> None:
-    path = save(CatsDogsCNN(**SMALL))
-    torch.save(torch.load(path, weights_only=True) | changed, path)
-    with pytest.raises(CheckpointError, match=words):
-        load_member(path)
 
 
 # with a trainer

@@ -1,0 +1,97 @@
+"""Trained networks, from their checkpoints: what an ensemble averages, training starts from, and analyses look into."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_a1.checkpoints import check_fits, read
+from lit_a1.models.classifier import Classifier
+from lit_a1.runs import RECORD_FILE, CheckpointError, read_record, version_of
+from lit_a1.wording import listed
+
+DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a checkpoint
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network, and what its checkpoint says of it."""
+
+    path: Path
+    model: Classifier
+    """It holds the weights that it is measured by alone: the averaged ones, where there are any."""
+    data: dict[str, Any]
+    """State of the data module: `size` in pixels, `classes`, and a hash of the pictures that it was validated on."""
+    epoch: int
+    """Epochs that the weights were trained for."""
+    step: int
+    training: dict[str, Any]
+    """Of the whole run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty where neither record nor file say."""
+
+    @property
+    def seed(self) -> int | None:
+        """Of its run, where it is known."""
+        return self.training.get("settings", {}).get("seed")
+
+    @property
+    def parameters(self) -> int:
+        """How many the network has."""
+        return sum(parameter.numel() for parameter in self.model.net.parameters())
+
+
+def member_files(member: str) -> list[Path]:
+    """The checkpoints that an entry of `members` means, by the number of their runs.
+
+    Args:
+        member: a file; a run's folder, whose best.ckpt is meant; or an experiment's, for that of every run in it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(member)
+    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise CheckpointError(f"There is no checkpoint {member}. {wanted}")
+    runs = sorted(path.glob("version_*/checkpoints/best.ckpt"), key=lambda found: version_of(found) or 0)
+    if found := [*path.glob("checkpoints/best.ckpt"), *runs]:
+        return found
+    raise CheckpointError(f"There is no best.ckpt in {member} or in a run below it. {wanted}")
+
+
+def load_member(path: Path) -> Member:
+    """Builds the network that a checkpoint describes, uncompiled, with its weights.
+
+    Raises:
+        CheckpointError: the file is damaged, or of a network that this version does not know.
+    """
+    checkpoint = read(path)
+    kinds = {kind.__qualname__: kind for kind in _kinds(Classifier) if kind.is_trained}
+    if (name := checkpoint["model_class"]) not in kinds:
+        raise CheckpointError(f"{path} is a checkpoint of {name}; wanted is one of {listed(kinds)}.")
+    parts = [part for part in checkpoint.values() if isinstance(part, dict) and part.keys() >= DATA_STATE]
+    if len(parts) != 1:
+        raise CheckpointError(f"{path} does not say what pictures it was trained on: {listed(sorted(DATA_STATE))}.")
+    try:
+        model = kinds[name](**checkpoint["hyper_parameters"] | {"compile_net": False})
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is of another version of {name}: {error}") from error
+    check_fits(checkpoint, model, path)
+    model.load_state_dict(checkpoint["state_dict"])
+    if model.average is not None:  # what it is measured by; the others serve training
+        model.net.load_state_dict(model.average.net.state_dict())
+        model.average = None
+    return Member(
+        path, model, parts[0], checkpoint["epoch"] + 1, checkpoint["global_step"], _training(path, checkpoint)
+    )
+
+
+def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
+    """All classes derived from `base`."""
+    return [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
+
+
+def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The record beside a checkpoint; without one, as of a run that was stopped, what the checkpoint itself keeps."""
+    run = path.parent.parent
+    return read_record(run) if (run / RECORD_FILE).is_file() else checkpoint.get("callbacks", {}).get("RunRecord", {})

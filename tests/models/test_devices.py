@@ -1,0 +1,59 @@
+"""Several devices train the network that one would."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from lit_a1.models import CatsDogsCNN, DistilledCNN
+from tests.models.test_classifier import SMALL, Pictures, trainer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COUNT = 48  # pictures, all of them in each step, whatever their order
+
+
+class Keep(L.Callback):
+    """Writes what a process ends with to FOLDER/DEVICES-RANK.pt."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.save(pl_module.state_dict(), self.folder / f"{trainer.world_size}-{trainer.global_rank}.pt")
+
+
+def train(folder: Path, devices: int) -> None:
+    """Learns from the teacher in the folder, with sharpness-aware steps and clipped gradients."""
+    torch.manual_seed(3)
+    model = DistilledCNN(
+        teachers=[str(folder / "teacher.ckpt")], **SMALL, norm="none", clip_gradient=0.5, sam_radius=0.2, sam_from=0.5
+    )
+    options: dict[str, Any] = {"strategy": "ddp_fork"} if devices > 1 else {}
+    runner = trainer(max_epochs=4, devices=devices, callbacks=[Keep(folder)], **options)
+    runner.fit(model, Pictures(COUNT, batch_size=COUNT // devices))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    runner = trainer(max_epochs=2)
+    runner.fit(CatsDogsCNN(**SMALL, average_decay=0.5), Pictures())
+    runner.save_checkpoint(tmp_path / "teacher.ckpt")
+    return tmp_path
+
+
+def test_two_devices_end_with_the_weights_of_one(folder: Path) -> None:
+    """Gradients are shared in both passes of a sharpness-aware step, and each device asks the teacher."""
+    train(folder, 1)
+    code = f"import lit_a1; from tests.models import test_devices as t; t.train(t.Path({str(folder)!r}), 2)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    alone, *shared = (torch.load(folder / name, weights_only=True) for name in ("1-0.pt", "2-0.pt", "2-1.pt"))
+    for name, expected in alone.items():
+        if name.startswith(("net", "average")):
+            assert torch.equal(shared[0][name], shared[1][name]), name
+            torch.testing.assert_close(shared[0][name], expected, rtol=1e-4, atol=1e-6)
