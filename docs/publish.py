@@ -53,7 +53,7 @@ def record_of_run(run: Path) -> dict[str, Any]:
     record = runs.read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
         raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
-    if not record["commit"] or record["commit"].endswith("+"):
+    if not record["commit"] or "+" in record["commit"]:
         state = "with changes that are in no commit" if record["commit"] else "outside a checkout"
         raise CheckpointError(f"{run} was trained {state}: train it again at a commit, so that it can be repeated.")
     return record

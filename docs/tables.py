@@ -31,6 +31,8 @@ from lit_a1.report.rows import (  # noqa: E402
     builds_on,
     changes,
     fingerprint,
+    identity,
+    is_shipped,
     read_rows,
     row_of,
     shipped,
@@ -38,7 +40,7 @@ from lit_a1.report.rows import (  # noqa: E402
 )
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row  # noqa: E402
 from lit_a1.report.tried import duration, page  # noqa: E402
-from lit_a1.runs import PRETRAINED, near  # noqa: E402
+from lit_a1.runs import DRAWN, PRETRAINED, near  # noqa: E402
 from lit_a1.wording import listed  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"
@@ -103,11 +105,6 @@ def spent(config: str, seconds: float, rows: list[Row]) -> str:
     return total if config == ENSEMBLE else f"{total}, {duration(seconds)} of them its own"
 
 
-def is_shipped(row: Row) -> bool:
-    """Whether a row is of a recipe as its YAML has it now."""
-    return not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"]))
-
-
 def pretrained_table(notes: Iterable[dict]) -> str:
     """Markdown: one line for each file of trained weights, from the notes beside them."""
     rows = [
@@ -168,15 +165,26 @@ def tried() -> str:
 
 
 def add(runs: list[Path]) -> Iterator[str]:
-    """Appends the runs that are not there yet; yields what it did."""
+    """Appends runs, and brings up to date what is said of those that are there already; yields what it did.
+
+    Raises:
+        UsageError: a run is on drawn pictures, or has no record.
+    """
     known = read_rows(RUNS)
     for run in runs:
+        if run.resolve().parent.name.endswith(DRAWN):
+            raise UsageError(f"{run} was trained on drawn pictures, whose figures enter no table.")
         row = row_of(run)
+        places = [place for place, other in enumerate(known) if identity(other) == identity(row)]
         if row in known:
             yield f"{run} is there already"
             continue
-        known.append(row)
-        yield f"{run}: {row['config']}, {row['changes'] or 'as shipped'}, last error {row['last_val_error']}"
+        if places:
+            known[places[0]] = row
+        else:
+            known.append(row)
+        there = "brought up to date: " if places else ""
+        yield f"{run}: {there}{row['config']}, {row['changes'] or 'as shipped'}, last error {row['last_val_error']}"
     with RUNS.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

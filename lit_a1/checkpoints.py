@@ -29,8 +29,10 @@ def read(path: Path) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        CheckpointError: the file is damaged, or no checkpoint of this project.
+        CheckpointError: the file is missing, damaged, or no checkpoint of this project.
     """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}.")
     try:
         if not zipfile.is_zipfile(path):  # what torch.save writes; on anything else torch.load fails in many ways
             raise zipfile.BadZipFile

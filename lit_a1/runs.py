@@ -159,6 +159,11 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
         CheckpointError: names the first that differs.
     """
     for name in sorted(started.keys() | settings.keys()):
+        if name not in started and not name.startswith("trainer."):
+            raise CheckpointError(
+                f"The run of {path} was started by a version of this code that had no {name}: go on with that version, "
+                "or start a new run without --ckpt_path."
+            )
         if not name.startswith(("trainer.", "model.compile_net")) and started.get(name) != settings.get(name):
             raise CheckpointError(
                 f"The run of {path} was started with {name}={started.get(name)}, not {settings.get(name)}: go on with "

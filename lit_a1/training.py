@@ -95,10 +95,22 @@ class TrainingCLI(LightningCLI):
             )
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
+        if (trainer.max_steps or -1) >= 0 or trainer.max_time:
+            epochs = 0  # how many there will be is not known
         if every is not None and every > 1 and (epochs <= 0 or epochs % every):
             every = max(n for n in range(1, every) if epochs % n == 0) if epochs > 0 else 1
             trainer.check_val_every_n_epoch = every
             log.info("trainer.check_val_every_n_epoch is %d, so that the last epoch is measured.", every)
+        if epochs > 0:
+            self._tell_unreached(self.command.data.init_args, epochs)
+
+    @staticmethod
+    def _tell_unreached(data: Namespace, epochs: int) -> None:
+        """Says what a run that is shorter than its recipe never comes to."""
+        if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
+            log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
+        if (until := (data.get("augment") or Namespace()).get("mix_until", 0)) >= epochs:
+            log.info("data.augment.mix_until is %d: pictures are mixed to the end of %d epochs.", until, epochs)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
@@ -123,7 +135,7 @@ class TrainingCLI(LightningCLI):
             self.parser.error(f"trainer.precision must be 32-true or bf16-mixed; got {self.command.trainer.precision}")
         self.datamodule.locate(self.subcommand)
         if self.subcommand == "fit" and isinstance(self.model, FineTunedCNN) and not self.command.get("ckpt_path"):
-            self.model.files(self.datamodule.drawn)  # what is missing is told before a run is begun
+            self.model.check_files(self.datamodule.drawn)
         folder, name, options = self._logger_settings()
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
@@ -136,8 +148,7 @@ class TrainingCLI(LightningCLI):
         else:
             self.save_config_callback = None
             kwargs |= {"logger": False, "enable_checkpointing": False}
-        if self.subcommand == "predict":
-            kwargs |= {"devices": 1, "strategy": "auto"}  # several would shuffle the rows
+            kwargs |= {"devices": 1, "strategy": "auto"}  # several would shuffle rows, and count some pictures twice
         self.trainer_defaults["callbacks"] = self._callbacks()
         return super().instantiate_trainer(**kwargs)
 

@@ -37,6 +37,11 @@ class Other(Model):
     pass
 
 
+def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"^There is no checkpoint .*gone\.ckpt\.$"):
+        read(tmp_path / "gone.ckpt")
+
+
 def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:
     model = Model(nn.Linear(2, 2))
     checkpoint = {"model_class": "Model", "state_dict": model.state_dict(), "network": repr(model.net)}
@@ -73,3 +78,6 @@ def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) 
         check_resumable(checkpoint, started | {"model.lr": 0.2}, 4, tmp_path)
     with pytest.raises(CheckpointError, match="started with seed=1, not None"):
         check_resumable(checkpoint, {"model.lr": 0.1}, 4, tmp_path)
+    with pytest.raises(CheckpointError, match=r"by a version of this code that had no model\.new: go on with that"):
+        check_resumable(checkpoint, started | {"model.new": 0}, 4, tmp_path)
+    check_resumable(checkpoint, started | {"trainer.new": 0}, 4, tmp_path)

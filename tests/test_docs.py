@@ -86,6 +86,31 @@ def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatc
     assert "94.00%" not in tables.results_table([row | {"recipe": "another"}], ["catsdogs"])
 
 
+def test_a_run_that_is_added_again_after_its_test_keeps_its_place(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
+    paths = [run(tmp_path, tables), run(tmp_path, tables, 1, seed=2)]
+    list(tables.add(paths))
+    (paths[0] / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.25}')
+    (said,) = tables.add(paths[:1])
+    assert "brought up to date" in said
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        found = [(row["seed"], row["tested"], row["test_error"]) for row in csv.DictReader(file)]
+    assert found == [("1", "last", "0.2500"), ("2", "", "")]
+
+
+def test_runs_on_drawn_pictures_enter_no_table(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
+    path = run(tmp_path, tables).parent.rename(tmp_path / "catsdogs-drawn") / "version_0"
+    monkeypatch.chdir(path)
+    with pytest.raises(tables.UsageError, match="was trained on drawn pictures"):
+        list(tables.add([Path()]))
+    assert not (tmp_path / "runs.csv").exists()
+
+
 def test_an_ensemble_becomes_a_row_too(tables: ModuleType, tmp_path: Path) -> None:
     row = {"epoch": 5, "val/error": 0.04, "val/loss": 0.2}
     path = run(tmp_path, tables).parent.with_name("catsdogs_ensemble") / "version_0"

@@ -167,6 +167,7 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
 def test_what_a_run_built_on_is_read_from_its_own_settings(publish: ModuleType) -> None:
     assert publish.builds_on({"model.start": "elsewhere/catsdogs_best"}) == ["catsdogs_best", "catsdogs_long"]
     assert publish.builds_on({"model.start": "", "model.teachers": "['x/catsdogs']"}) == ["catsdogs"]
+    assert publish.builds_on({"model.start": "logs/mine/version_3/checkpoints/best.ckpt"}) == ["mine"]
 
 
 def test_weights_that_fail_to_be_measured_leave_what_was_there(
@@ -206,6 +207,7 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
         ("tiny-drawn", {}, "on drawn pictures"),
         ("tiny", {"settings": {"data.source": "drawn"}}, "on drawn pictures"),
         ("tiny", {"commit": "0123456789+"}, "with changes that are in no commit"),
+        ("tiny", {"commit": "0123456789+ and 9876543210"}, "with changes that are in no commit"),
         ("tiny", {"commit": ""}, "outside a checkout"),
         ("tiny", None, r"There is no .*record\.json: name the folder of a run that is over"),
     ],

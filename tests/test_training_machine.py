@@ -61,19 +61,41 @@ def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_pho
 
 
 @pytest.mark.parametrize(
-    ("epochs", "every", "measured"), [(4, 3, [1, 3]), (3, 5, [2]), (-1, 5, [0, 1]), (4, 2, [1, 3]), (2, 1, [0, 1])]
+    ("epochs", "steps", "every", "measured"),
+    [
+        (4, -1, 3, [1, 3]),
+        (3, -1, 5, [2]),
+        (-1, 6, 5, [0, 1]),  # without a number of epochs each may be the last
+        (4, 9, 2, [0, 1, 2]),  # likewise
+        (4, -1, 2, [1, 3]),
+        (2, -1, 1, [0, 1]),
+    ],
 )
 def test_the_last_epoch_is_always_measured(
-    epochs: int, every: int, measured: list[int], course_photos: Callable[..., Path]
+    epochs: int, steps: int, every: int, measured: list[int], course_photos: Callable[..., Path]
 ) -> None:
     course_photos()
-    steps = "6" if epochs < 0 else "-1"  # without a number of epochs each may be the last
-    length = ["--trainer.max_epochs", str(epochs), "--trainer.max_steps", steps]
+    length = ["--trainer.max_epochs", str(epochs), "--trainer.max_steps", str(steps)]
     length += ["--trainer.check_val_every_n_epoch", str(every)]
     main(["fit", *TINY, "--model.compile_net", "false", *length])
     record = json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
     assert [row["epoch"] for row in record["epochs"] if "val/error" in row] == measured
     assert "val/error" in record["last"]
+
+
+def test_what_a_shorter_run_does_not_reach_is_told(
+    course_photos: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    course_photos()
+    recipe = ["--model.compile_net", "false", "--data.size_schedule", "{0: 12, 2: 16}", "--data.augment.mix_until", "2"]
+    main(["fit", *TINY, *recipe, "--trainer.max_epochs", "2"])
+    said = capsys.readouterr().err
+    assert "data.size_schedule changes the size in epoch 2, which 2 epochs don't reach." in said
+    assert "data.augment.mix_until is 2: pictures are mixed to the end of 2 epochs." in said
+    main(["fit", *TINY, *recipe, "--trainer.max_epochs", "3"])
+    said = capsys.readouterr().err
+    assert "reach" not in said
+    assert "mixed to the end" not in said
 
 
 def test_two_runs_that_start_at_once_have_folders_of_their_own(

@@ -145,7 +145,7 @@ def conditions(run: Run) -> str:
         "augmented": run.augmented,
         "mixed": run.augmentation(("mixup", "cutmix")),
         "smoothed labels": run.settings.get("model.label_smoothing"),
-        "teachers' answers": run.settings.get("model.teachers"),
+        "teachers' answers": run.settings.get("model.teachers") and run.settings.get("model.teacher_share", 1) > 0,
         "dropout": run.settings.get("model.dropout"),
         "stochastic depth": run.settings.get("model.stochastic_depth"),
     }

@@ -1,5 +1,6 @@
 """Progress on the terminal: a bar while an epoch runs, a line when it is over."""
 
+import math
 import sys
 import time
 from typing import Any
@@ -85,9 +86,15 @@ class ProgressLines(ProgressBar):
             return "?"
         return clock((time.perf_counter() - self._started) / (done - done_before) * (total - done))
 
+    def _work(self, trainer: L.Trainer, steps: int) -> float:
+        """What that many steps cost: a sharpness-aware one counts twice."""
+        plain = self._pixels(trainer, steps)
+        doubled = getattr(trainer.lightning_module, "sam_step", math.inf)
+        return plain if steps <= doubled else 2 * plain - self._pixels(trainer, int(doubled))
+
     @staticmethod
-    def _work(trainer: L.Trainer, steps: int) -> float:
-        """What that many steps cost: each as many units as its pictures have pixels, where their size changes."""
+    def _pixels(trainer: L.Trainer, steps: int) -> float:
+        """As many units a step as its pictures have pixels, where their size changes."""
         size_at = getattr(getattr(trainer, "datamodule", None), "size_at", lambda epoch: 1)
         epochs, rest = divmod(steps, int(trainer.num_training_batches))
         whole = sum(size_at(epoch) ** 2 for epoch in range(epochs)) * int(trainer.num_training_batches)

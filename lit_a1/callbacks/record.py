@@ -44,26 +44,33 @@ class RunRecord(Callback):
         self.command = command
         self.epochs: list[dict[str, float]] = []
         self.seconds_before = self.memory_before = 0.0
+        self.made_by: dict[str, list[str]] = {"commit": [], "machine": []}
+        """The code and the machine; of a run that was resumed on others, all of them, in order."""
 
     # what a checkpoint carries, so that a resumed run's record is whole
 
     def state_dict(self) -> dict[str, Any]:
-        """Epochs so far, seconds spent, largest memory, and the settings that a resumed run must repeat."""
+        """Epochs so far, seconds spent, memory, code, machine, and the settings that a resumed run must repeat."""
         return {
             "epochs": self.epochs,
             "seconds": self._seconds(),
             "peak_memory_gb": self._peak_memory_gb(),
             "settings": self.settings,
+            "made_by": self.made_by,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a checkpoint's record."""
         self.epochs, self.seconds_before = list(state_dict["epochs"]), state_dict["seconds"]
         self.memory_before = state_dict["peak_memory_gb"]
+        self.made_by = state_dict.get("made_by", self.made_by)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
-        self._started, self._commit = time.perf_counter(), commit()  # the code that runs: files may change meanwhile
+        self._started = time.perf_counter()
+        for name, value in (("commit", commit()), ("machine", machine())):  # now: files may change meanwhile
+            if value and value not in self.made_by[name]:
+                self.made_by[name] = [*self.made_by[name], value]
         if self.epochs and trainer.logger is not None:
             figures = {name: value for name, value in self.epochs[-1].items() if name != "step"}
             trainer.logger.log_metrics(figures, step=int(self.epochs[-1]["step"]) - 1)
@@ -91,8 +98,8 @@ class RunRecord(Callback):
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             seconds=round(self._seconds(), 1),
             peak_memory_gb=round(self._peak_memory_gb(), 2),
-            machine=machine(),
-            commit=self._commit,
+            **{name: " and ".join(values) for name, values in self.made_by.items()},
+            **({"began_with": began_with} if (began_with := getattr(pl_module, "began_with", None)) else {}),
         )
         if isinstance(trainer.logger, TensorBoardLogger):
             folder = Path(trainer.logger.log_dir)

@@ -9,10 +9,11 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
+from lit_a1.models.metrics import Mean
+from lit_a1.models.standardize import Standardize
 from lit_a1.models.views import VIEWS, Views, views_of
 from lit_a1.optim import (
     OptimizerName,
@@ -32,6 +33,9 @@ STAGES = ("train", "train_eval", "val", "test")
 """First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
 
 
+GRAPHS = 64  # that torch may compile of one class
+
+
 class Prediction(NamedTuple):
     """What `predict` returns for a batch: `indices` (N,) int64 and `probabilities` (N,K) float32."""
 
@@ -39,25 +43,14 @@ class Prediction(NamedTuple):
     probabilities: Tensor
 
 
-class Standardize(nn.Module):
-    """Maps pictures in [0,1] to zero mean and unit variance: y = (x - mean) / std, channel by channel.
+def compile_in_place(net: nn.Module) -> None:
+    """Compiles a network for training: a graph for each size of the pictures, since one for all is slower.
 
-    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training pictures and travel in the checkpoint.
+    Networks of one class share their code, for which torch compiles eight graphs at most unless it is told otherwise,
+    and then goes on without: a student and its teachers at several sizes are more.
     """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean and std need one value a channel, std above 0; got mean={mean}, std={std}")
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Standardises pictures (N,C,H,W)."""
-        return (pictures - self.mean) / self.std
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
+    net.compile(dynamic=False)
 
 
 class Classifier(L.LightningModule):
@@ -79,7 +72,7 @@ class Classifier(L.LightningModule):
         schedule: `constant`, `cosine`, `linear` or `one_cycle`.
         warmup: share of the steps over which the rate rises to its peak, in [0,1).
         final_factor: learning rate at the end, as a share of the peak.
-        label_smoothing: in [0,1).
+        label_smoothing: in [0,1].
         clip_gradient: largest global gradient norm; 0 leaves gradients as they are.
         sam_radius: of sharpness-aware minimisation, which takes the gradient that far uphill and each step twice as
             long; 0 turns it off.
@@ -127,8 +120,8 @@ class Classifier(L.LightningModule):
             raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         if precise_bn < 0:
             raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
-        if clip_gradient < 0:
-            raise ValueError(f"clip_gradient must be at least 0; got {clip_gradient}")
+        if not 0 <= clip_gradient < math.inf:
+            raise ValueError(f"clip_gradient must be finite and at least 0; got {clip_gradient}")
         if not 0 <= sam_radius < math.inf:
             raise ValueError(f"sam_radius must be finite and at least 0; got {sam_radius}")
         if not 0 <= sam_from <= 1:
@@ -140,7 +133,7 @@ class Classifier(L.LightningModule):
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.average = WeightAverage(self.net, average_decay) if average_decay else None
         if compile_net:  # the inner network alone, in place: compiling a LightningModule that logs fails
-            self.net.compile(dynamic=False)  # one graph a size: those for all sizes at once are slower
+            compile_in_place(self.net)
         self.optimizer_name, self.lr, self.momentum, self.nesterov = optimizer, lr, momentum, nesterov
         self.weight_decay = weight_decay
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
@@ -149,10 +142,8 @@ class Classifier(L.LightningModule):
         self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
         self.compile_net = compile_net
         self.channels, self.run_seed = len(mean), torch.initial_seed()
-        self.metrics = nn.ModuleDict(
-            {f"{stage}_{name}": MeanMetric() for stage in STAGES for name in ("loss", "error")}
-        )
-        self.gradient_norm = MeanMetric()
+        self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
+        self.gradient_norm = Mean()
         self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
 
     # what the network says
@@ -208,7 +199,7 @@ class Classifier(L.LightningModule):
                 "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
             )
         self.schedule = self._make_schedule(int(steps))
-        self._sam_step = self.sam_from * steps if self.sam_radius else math.inf
+        self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
@@ -231,7 +222,7 @@ class Classifier(L.LightningModule):
         loss = self.loss(logits, targets)
         optimizer.zero_grad()
         self.manual_backward(loss)
-        if self.global_step >= self._sam_step:
+        if self.global_step >= self.sam_step:
             with climbed(self.net, self.sam_radius):
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
@@ -245,7 +236,8 @@ class Classifier(L.LightningModule):
         self.gradient_norm.update(norm)
         if self.trainer.is_last_batch:
             self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
-        if self.trainer.is_last_batch or (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.is_last_batch or (every and (batch_idx + 1) % every == 0):
             self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
         return {"loss": loss.detach(), "error": error}
 
@@ -273,7 +265,7 @@ class Classifier(L.LightningModule):
         error = (logits.argmax(1) != classes).float().mean()
         for name, value in (("loss", loss), ("error", error)):
             metric = self.metrics[f"{stage}_{name}"]
-            assert isinstance(metric, MeanMetric)
+            assert isinstance(metric, Mean)
             metric.update(value, weight=len(classes))
             if stage != "train" or self.trainer.is_last_batch:  # logging costs more than measuring
                 self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, add_dataloader_idx=False)

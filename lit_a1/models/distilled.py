@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.data.resample import resize
+from lit_a1.models.classifier import compile_in_place
 from lit_a1.models.fine_tuned import FineTunedCNN
 from lit_a1.runs import CheckpointError, trained_weights
 
@@ -69,13 +70,13 @@ class DistilledCNN(FineTunedCNN):
         return [*start, *teachers]
 
     def on_fit_start(self) -> None:
-        """Loads the teachers, on the device; then as `FineTunedCNN`."""
+        """As `FineTunedCNN`; then loads the teachers, on the device."""
         super().on_fit_start()
         teachers = (self.began_with or [])[-len(self.teachers) :]
         self._teacher_nets = [self.trained(Path(path)).to(self.device) for path in teachers]
         if self.compile_net:
             for net in self._teacher_nets:
-                net.compile(dynamic=False)
+                compile_in_place(net)
 
     def training_targets(self, batch: Batch) -> Tensor:
         """Distributions (N,K): the labels, mixed with the mean of what the teachers say."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
@@ -16,6 +15,7 @@ from lit_a1.data.resample import resize
 from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import load_member, member_files
+from lit_a1.models.metrics import Mean
 from lit_a1.runs import CheckpointError
 from lit_a1.wording import listed
 
@@ -96,7 +96,7 @@ class Ensemble(Classifier):
         self.members = loaded
         for number in range(len(loaded)):
             for name in ("loss", "error"):
-                self.metrics[f"{MEMBER.format(number)}_{name}"] = MeanMetric()
+                self.metrics[f"{MEMBER.format(number)}_{name}"] = Mean()
         self.requires_grad_(False)
         self.eval()
 

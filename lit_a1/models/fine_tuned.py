@@ -10,8 +10,9 @@ from lit_a1.checkpoints import describe
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
-from lit_a1.models.members import load_member
+from lit_a1.models.members import Member, load_member
 from lit_a1.runs import CheckpointError, trained_weights
+from lit_a1.wording import counted
 
 
 class FineTunedCNN(CatsDogsCNN):
@@ -45,6 +46,16 @@ class FineTunedCNN(CatsDogsCNN):
         """
         return [trained_weights(self.start, drawn)] if self.start else []
 
+    def check_files(self, drawn: bool) -> None:
+        """Refuses what training can't begin with, before a run has a folder.
+
+        Raises:
+            CheckpointError: as `files`; or a file is damaged, or of another network.
+        """
+        networks = [(path, self._member(path).model.net) for path in self.files(drawn)]
+        if self.start:
+            self._check_layers(*networks[0])
+
     def on_fit_start(self) -> None:
         """Lays out the learning rate, and takes the weights to start from; a resumed run has got its own back.
 
@@ -61,10 +72,13 @@ class FineTunedCNN(CatsDogsCNN):
             return
         path = Path(self.began_with[0])
         net = self.trained(path)
-        if _layers(repr(net)) != _layers(describe(self)):
-            raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
+        self._check_layers(path, net)
         for own in {self.net, self.evaluated_net()}:
             own.get_submodule("1").load_state_dict(net.get_submodule("1").state_dict())  # "0" standardises, as set here
+
+    def _check_layers(self, path: Path, net: nn.Module) -> None:
+        if _layers(repr(net)) != _layers(describe(self)):
+            raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
 
     def trained(self, path: Path) -> nn.Module:
         """The network of a checkpoint, in evaluation mode.
@@ -73,11 +87,7 @@ class FineTunedCNN(CatsDogsCNN):
             CheckpointError: the file is missing, damaged, or of a network for other pictures.
             DataError: the network knows other classes, or was trained on pictures that are held out here.
         """
-        member = load_member(path)
-        if member.model.channels != self.channels:
-            raise CheckpointError(
-                f"{path} takes pictures of {member.model.channels} channels; these have {self.channels}."
-            )
+        member = self._member(path)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, PictureDataModule):
             try:
@@ -85,8 +95,16 @@ class FineTunedCNN(CatsDogsCNN):
             except DataError as error:
                 raise DataError(f"{path}: {error}") from error
         if self.trainer.is_global_zero:
-            print(f"Trained weights: {path}")
+            print(f"Trained weights: {path}, of {counted(member.epoch, 'epoch')}")
         return member.model.net.requires_grad_(False).eval()
+
+    def _member(self, path: Path) -> Member:
+        member = load_member(path)
+        if member.model.channels != self.channels:
+            raise CheckpointError(
+                f"{path} takes pictures of {member.model.channels} channels; these have {self.channels}."
+            )
+        return member
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the files that training began with: a run goes on with the same, also where there are newer ones."""

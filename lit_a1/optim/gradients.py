@@ -20,7 +20,8 @@ def gradient_norm(params: Iterable[Tensor]) -> Tensor:
         params: parameters on one device; those without a gradient are skipped.
 
     Returns:
-        A tensor of shape () on the gradients' device (zero where there are none), so that the host need not wait.
+        A tensor of shape () on the gradients' device, so that the host need not wait; zero, on the CPU, where there
+        are none.
     """
     grads = _gradients(params)
     if not grads:

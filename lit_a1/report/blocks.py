@@ -17,7 +17,7 @@ from lit_a1.report.document import Block, Figure, Missing, Table, Text
 from lit_a1.report.gather import RECORDED, Gathered, shown, sources
 from lit_a1.report.outcomes import gap_in_words
 from lit_a1.report.plan import Commands, weights_of
-from lit_a1.report.rows import REPOSITORY, changes, fingerprint, read_rows, shipped, test_figures
+from lit_a1.report.rows import REPOSITORY, changes, is_shipped, read_rows, shipped, test_figures
 from lit_a1.report.tried import duration
 from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, near
 from lit_a1.wording import counted, percent
@@ -64,8 +64,7 @@ def trainings(found: Gathered, wanted: Sequence[str], there: Sequence[str], what
 
 def recorded(name: str) -> list[Block]:
     """The runs of a recipe, as it is now, that come with the project."""
-    rows = [row for row in read_rows() if row["config"] == name and not row["changes"]]
-    newest = {row["seed"]: row for row in rows if row["recipe"] == fingerprint(shipped(name))}
+    newest = {row["seed"]: row for row in read_rows() if row["config"] == name and is_shipped(row)}
     rows = [newest[seed] for seed in sorted(newest)]
     if not rows:
         return []

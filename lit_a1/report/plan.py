@@ -1,6 +1,5 @@
 """What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
 
-import itertools
 import json
 import shlex
 import subprocess
@@ -21,6 +20,7 @@ from lit_a1.report.rows import (
     WEIGHTS,
     changes,
     experiments,
+    is_shipped,
     read_json,
     read_rows,
     shipped,
@@ -110,13 +110,20 @@ class Commands:
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
 
     def _weights(self, name: str) -> tuple[str, ...]:
-        """Where the networks are that a recipe builds on, if not where its YAML says."""
+        """Where the networks are that a recipe builds on, if not where its YAML says: runs of *their* recipes."""
         options: list[str] = []
-        if self._elsewhere or self.found.drawn(name):
-            for option, named in sources(name).items():
-                folders = [str(self.found.folder(each)) for each in named]
+        for option, named in sources(name).items():
+            folders = [folder for each in named for folder in self._runs(each, option == "model.members")]
+            if folders != [str(LOGS / each) for each in named]:
                 options += [f"--{option}", folders[0] if option == "model.start" else json.dumps(folders)]
         return tuple(options)
+
+    def _runs(self, name: str, every: bool) -> list[str]:
+        """The folder of an experiment; of those of its runs that are whole, all or the newest, where others are too."""
+        runs = self.found.trainings(name)
+        whole = [run for run in runs if is_whole(run, name)]
+        meant, taken = (whole, runs) if every else (whole[-1:], runs[-1:])
+        return [str(near(run.folder)) for run in meant] if meant and meant != taken else [str(self.found.folder(name))]
 
     @property
     def _elsewhere(self) -> bool:
@@ -173,8 +180,9 @@ def missing(found: Gathered) -> list[Step]:
         """The newest run of the recipe that has those weights; else it is to be trained."""
         whole = [run for run in found.trainings(name) if is_whole(run, name) and weights_of(run, which).is_file()]
         if not whole and (training := commands.fit(name)) not in steps:
-            for needed in itertools.chain(*sources(name).values()):
-                train(needed, "best")
+            for option, named in sources(name).items():
+                for needed in named:
+                    train(needed, "best" if option == "model.members" else "last")
             steps.append(training)
         return whole[-1] if whole else None
 
@@ -235,8 +243,7 @@ def quick(found: Gathered) -> list[Step]:
 
 def _recorded_training(name: str) -> tuple[float | None, int]:
     """Median seconds of the recorded runs of a recipe as it is shipped, and its epochs."""
-    rows = [row for row in read_rows() if row["config"] == name and not row["changes"]]
-    rows = [row for row in rows if row["recipe"] == rows[-1]["recipe"]]
+    rows = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
     if not rows:
         return None, 1
     return median(float(row["seconds"]) for row in rows), int(rows[-1]["epochs"])

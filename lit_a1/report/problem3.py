@@ -14,7 +14,7 @@ from lit_a1.report.looking import ELSEWHERE, looking, part_section
 from lit_a1.report.outcomes import joint, joint_in_words
 from lit_a1.report.photos import photos
 from lit_a1.report.plan import Commands
-from lit_a1.report.rows import RUNS, fingerprint, read_rows, row_of, shipped
+from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
@@ -90,17 +90,12 @@ def trials_of(found: Gathered) -> Trials:
             continue
         trials.rows.append(row)
         trials.places.append(str(shown(run.folder)))
-        known.add(_identity(row))
+        known.add(identity(row))
     for row in [] if found.drawn_photos else read_rows():
-        if row["config"] in CONFIGS and _identity(row) not in known:
+        if row["config"] in CONFIGS and identity(row) not in known:
             trials.rows.append(row)
             trials.places.append(f"docs/{RUNS.name}")
     return trials
-
-
-def _identity(row: Row) -> tuple[str, ...]:
-    """What is the same for a run below the folder of runs and in the CSV, whatever its YAML says by now."""
-    return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
 
 
 def _architecture(found: Gathered, best: Run | None) -> Section:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import json
+import re
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -46,11 +47,23 @@ def shipped(config: str) -> dict[str, Any]:
     return recipe_of(parser.parse(["fit", *arguments]))
 
 
-def experiments(folders: object) -> list[str]:
-    """The names of experiments, from their folders as an option has them: one, a list, or a list as text."""
-    text = str(folders or "")
+def experiments(named: object) -> list[str]:
+    """The experiments that an option means.
+
+    Args:
+        named: folders of experiments or of runs, or files of weights: one, a list, or a list as text.
+    """
+    text = str(named or "")
     paths = ast.literal_eval(text) if text.startswith("[") else [text] * bool(text)
-    return [Path(path).name.removesuffix(DRAWN) for path in paths]
+    return [_experiment(Path(path)) for path in paths]
+
+
+def _experiment(path: Path) -> str:
+    if path.suffix == ".ckpt":  # lightning_logs/NAME/version_N/checkpoints/last.ckpt, or pretrained/NAME.ckpt
+        path = path.parent.parent if path.parent.name == "checkpoints" else path.with_suffix("")
+    if re.fullmatch(r"version_\d+", path.name):
+        path = path.parent
+    return path.name.removesuffix(DRAWN)
 
 
 def sources(config: str) -> dict[str, list[str]]:
@@ -60,7 +73,9 @@ def sources(config: str) -> dict[str, list[str]]:
 
 
 def builds_on(config: str) -> set[str]:
-    """All of them, and what these build on."""
+    """All of them, and what these build on; nothing, of an experiment without a YAML here."""
+    if not (REPOSITORY / "configs" / f"{config}.yaml").is_file():
+        return set()
     direct = set(itertools.chain(*sources(config).values()))
     return direct.union(*map(builds_on, direct))
 
@@ -97,6 +112,16 @@ def own(settings: dict[str, Any]) -> dict[str, Any]:
 def fingerprint(settings: dict[str, Any]) -> str:
     """A short hash of settings: rows of another one were measured before the YAML changed."""
     return hashlib.sha256(json.dumps(own(settings), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def is_shipped(row: Row) -> bool:
+    """Whether a row is of a recipe as its YAML has it now."""
+    return not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"]))
+
+
+def identity(row: Row) -> tuple[str, ...]:
+    """What is the same for a run below the folder of runs and in the CSV, whatever its YAML says by now."""
+    return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
 
 
 def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
@@ -154,7 +179,7 @@ def row_of(run: Path) -> Row:
 
 
 def read_rows(path: Path = RUNS) -> list[Row]:
-    """All rows of a CSV of runs, oldest first; none where there is no such file."""
+    """All rows of a CSV of runs, in the order in which they were added; none where there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:

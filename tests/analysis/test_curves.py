@@ -177,6 +177,9 @@ def test_the_legend_says_what_training_was_made_harder_with(add: Add) -> None:
     everything = {"data.augment.mixup": 0.2, "model.label_smoothing": 0.1, "model.dropout": 0.5}
     found = conditions(add(2, [0.1], everything | {"model.stochastic_depth": 0.1}))
     assert found == " (augmented, mixed, smoothed labels, dropout, stochastic depth)"
+    taught = {"model.teachers": "['a.ckpt']", "model.teacher_share": 0.75}
+    assert conditions(add(3, [0.1], taught)) == " (teachers' answers)"
+    assert conditions(add(4, [0.1], taught | {"model.teacher_share": 0.0})) == ""
 
 
 def test_studies_and_ensembles_are_no_trainings(add: Add) -> None:

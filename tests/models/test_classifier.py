@@ -15,7 +15,7 @@ from lit_a1.data.batch import Batch
 from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.layers import Dropout, cross_entropy
 from lit_a1.models.catsdogs import CatsDogsCNN
-from lit_a1.models.classifier import Classifier, Standardize
+from lit_a1.models.classifier import Classifier
 from lit_a1.optim import SGD, Schedule, parameter_groups
 
 SMALL: dict[str, Any] = {"widths": (8, 16), "blocks": (1,), "lr": 0.05}
@@ -316,6 +316,46 @@ def test_both_passes_of_a_sharpness_aware_step_drop_the_same_units() -> None:
     assert not torch.equal(passes[0], passes[2])
 
 
+def test_the_gradient_uphill_is_taken_there_in_half_precision_too() -> None:
+    """Weights that autocast had kept in bfloat16 from the first pass would give its gradient again."""
+
+    def end(radius: float) -> Tensor:
+        torch.manual_seed(0)
+        model = CatsDogsCNN(**SMALL, sam_radius=radius, norm="none", average_decay=0)
+        trainer(max_epochs=1, precision="bf16-mixed").fit(model, Pictures())
+        return torch.cat([weight.detach().flatten() for weight in model.net.parameters()])
+
+    plain = end(0.0)
+    near, far = ((end(radius) - plain).abs().max() for radius in (1e-9, 0.5))
+    assert far > 100 * near
+
+
+def test_a_loss_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:
+    """A network that diverges in the middle of an epoch has no loss, and not that of the batches before."""
+    model = CatsDogsCNN(**SMALL)
+
+    class Spoil(L.Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+            if batch_idx == 1:
+                batch.pictures.fill_(float("nan"))
+
+    runner = trainer(max_epochs=1, callbacks=[Spoil()])
+    runner.fit(model, Pictures())
+    assert torch.isnan(runner.callback_metrics["train/loss"])
+    assert 0 <= runner.callback_metrics["train/error"] <= 1
+
+
+def test_logging_of_steps_can_be_turned_off() -> None:
+    runner = trainer(max_epochs=1, log_every_n_steps=0)
+    runner.fit(CatsDogsCNN(**SMALL), Pictures())
+    assert "train/learning_rate" in runner.callback_metrics
+
+
+def test_more_graphs_are_compiled_than_torch_would_without_being_told() -> None:
+    CatsDogsCNN(**SMALL, compile_net=True)
+    assert torch._dynamo.config.recompile_limit >= 64
+
+
 def test_bf16_trains_close_to_float32() -> None:
     def last_loss(precision: Any) -> float:
         torch.manual_seed(0)
@@ -337,12 +377,6 @@ def test_a_checkpoint_holds_plain_values_only(tmp_path: Any) -> None:
         assert torch.equal(tensor, loaded.state_dict()[name]), name
 
 
-def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
-    x = torch.tensor([0.2, 0.6]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
-    y = Standardize((0.2, 0.4), (0.5, 0.1))(x)
-    torch.testing.assert_close(y, torch.tensor([0.0, 2.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2))
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -354,6 +388,7 @@ def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
         ({"label_smoothing": 2.0}, "label_smoothing"),
         ({"lr": -1.0}, "lr must be"),
         ({"views": "all"}, "views must be one of one, flip, shift, scale; got 'all'"),
+        ({"clip_gradient": float("inf")}, "clip_gradient must be finite and at least 0; got inf"),
         ({"sam_radius": -0.1}, "sam_radius must be finite and at least 0; got -0.1"),
         ({"sam_radius": float("nan")}, "sam_radius must be finite"),
         ({"sam_from": 1.5}, "sam_from is a share of the steps"),

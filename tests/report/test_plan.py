@@ -111,6 +111,26 @@ def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, c
     assert ("fit catsdogs_best" not in names(missing(Gathered(LOGS)))) == counts
 
 
+def test_what_is_built_on_needs_the_weights_of_the_last_epoch(add_run: Add) -> None:
+    long = weighted(add_run("catsdogs_long", [0.1]))
+    assert "fit catsdogs_long" not in names(missing(Gathered(LOGS)))
+    (long / "checkpoints" / "last.ckpt").unlink()
+    assert "fit catsdogs_long" in names(missing(Gathered(LOGS)))
+
+
+def test_what_is_built_on_is_a_run_of_its_recipe(add_run: Add) -> None:
+    """And not a shorter one that was made later."""
+
+    def start() -> str:
+        (step,) = [step for step in missing(Gathered(LOGS)) if names([step]) == ["fit catsdogs_best"]]
+        return step.command.partition(" --model.start ")[2]
+
+    long = weighted(add_run("catsdogs_long", [0.1]))
+    assert start() == ""  # the YAML's own
+    add_setting(weighted(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
+    assert start() == str(long)
+
+
 def add_setting(run: Path, name: str, value: object) -> None:
     record = json.loads((run / "record.json").read_text())
     (run / "record.json").write_text(json.dumps(record | {"settings": record["settings"] | {name: value}}))
@@ -169,6 +189,14 @@ def test_fewer_epochs_are_expected_to_take_less() -> None:
     assert whole.seconds is not None
     assert part.seconds is not None
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
+
+
+def test_the_time_is_that_of_the_recipe_as_it_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever other versions of it were recorded later."""
+    (newest, *_) = [row for row in plan.read_rows() if row["config"] == "mlp" and plan.is_shipped(row)]
+    rows = [newest | {"seconds": "50"}, newest | {"seconds": "7", "recipe": "another", "epochs": "1"}]
+    monkeypatch.setattr(plan, "read_rows", lambda: rows)
+    assert plan.Commands(Gathered(LOGS)).fit("mlp").seconds == 50
 
 
 def test_a_command_that_fails_is_told_and_the_others_go_on(

@@ -32,6 +32,9 @@ def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> No
         ("['lightning_logs/catsdogs', 'x/y/catsdogs_long-drawn']", ["catsdogs", "catsdogs_long"]),
         (["a/b", "c"], ["b", "c"]),
         ("my logs/catsdogs", ["catsdogs"]),
+        ("lightning_logs/catsdogs_long-drawn/version_10", ["catsdogs_long"]),
+        ("lightning_logs/catsdogs_long/version_0/checkpoints/last.ckpt", ["catsdogs_long"]),
+        (["lit_a1/pretrained/catsdogs.ckpt", "version_1.5"], ["catsdogs", "version_1.5"]),
         ("['my logs, too/catsdogs']", ["catsdogs"]),
         ("[]", []),
         ("", []),
@@ -42,7 +45,7 @@ def test_experiments_are_named_by_their_folders(folders: object, names: list[str
     assert rows.experiments(folders) == names
 
 
-def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     recipes = {
         "mean": {"model.members": "['lightning_logs/pupil', 'lightning_logs/first']"},
         "pupil": {"model.start": "lightning_logs/second", "model.teachers": "['lightning_logs/first']"},
@@ -50,11 +53,15 @@ def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.Monk
         "first": {},
     }
     monkeypatch.setattr(rows, "shipped", recipes.__getitem__)
+    monkeypatch.setattr(rows, "REPOSITORY", tmp_path)
+    (tmp_path / "configs").mkdir()
+    for name in recipes:
+        (tmp_path / "configs" / f"{name}.yaml").touch()
     assert rows.sources("mean") == {"model.members": ["pupil", "first"]}
     assert rows.sources("pupil") == {"model.start": ["second"], "model.teachers": ["first"]}
     assert rows.sources("second") == rows.sources("first") == {}
     assert rows.builds_on("mean") == {"pupil", "first", "second"}
-    assert rows.builds_on("first") == set()
+    assert rows.builds_on("first") == rows.builds_on("a stranger's") == set()
 
 
 def test_rows_are_read_as_they_are_written(tmp_path: Path) -> None:

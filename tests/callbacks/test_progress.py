@@ -1,0 +1,34 @@
+"""Progress on the terminal."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lit_a1.callbacks import ProgressLines
+
+
+def left(monkeypatch: pytest.MonkeyPatch, step: int, sizes: dict[int, int], **module: float) -> str:
+    """What is said after `step` of 40 steps, ten an epoch, which took a minute."""
+    data = SimpleNamespace(size_at=lambda epoch: sizes[epoch]) if sizes else None
+    trainer: Any = SimpleNamespace(
+        global_step=0, estimated_stepping_batches=40, num_training_batches=10, datamodule=data,
+        lightning_module=SimpleNamespace(**module),
+    )  # fmt: skip
+    lines = ProgressLines()
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+    lines.on_train_start(trainer, trainer.lightning_module)
+    monkeypatch.setattr(time, "perf_counter", lambda: 60.0)
+    trainer.global_step = step
+    return lines._left(trainer)
+
+
+def test_the_time_left_counts_pixels_and_sharpness_aware_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert left(monkeypatch, 0, {}) == "?"
+    assert left(monkeypatch, 20, {}) == "1:00"
+    assert left(monkeypatch, 20, {0: 32, 1: 32, 2: 64, 3: 64}) == "4:00"
+    assert left(monkeypatch, 20, {}, sam_step=20.0) == "2:00"  # each of the other half takes two passes
+    assert left(monkeypatch, 30, {}, sam_step=20.0) == "0:30"
+    assert left(monkeypatch, 20, {}, sam_step=float("inf")) == "1:00"
+    assert left(monkeypatch, 20, {0: 32, 1: 32, 2: 64, 3: 64}, sam_step=20.0) == "8:00"

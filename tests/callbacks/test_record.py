@@ -1,0 +1,43 @@
+"""The record of a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lit_a1.callbacks import RunRecord, record
+from lit_a1.models import CatsDogsCNN, FineTunedCNN
+from tests.models.test_classifier import SMALL, Pictures, trainer
+
+
+def fit(folder: Path, model: CatsDogsCNN, epochs: int, checkpoint: Path | None = None) -> dict[str, Any]:
+    """Trains, keeps what it ends with in FOLDER/last.ckpt, and returns the record."""
+    logger = TensorBoardLogger(folder, name="", version=0)
+    runner = trainer(max_epochs=epochs, callbacks=[RunRecord()], logger=logger)
+    runner.fit(model, Pictures(), ckpt_path=checkpoint)
+    runner.save_checkpoint(folder / "last.ckpt")
+    return json.loads((folder / "version_0" / "record.json").read_text())
+
+
+def test_a_resumed_run_names_all_code_and_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or epochs of changed code would pass for those of the commit that it ended with."""
+    for number, (code, machine) in enumerate([("a1+", "here"), ("b2", "here"), ("b2", "there")], 1):
+        monkeypatch.setattr(record, "commit", lambda code=code: code)
+        monkeypatch.setattr(record, "machine", lambda machine=machine: machine)
+        found = fit(tmp_path, CatsDogsCNN(**SMALL), number, tmp_path / "last.ckpt" if number > 1 else None)
+    assert (found["commit"], found["machine"]) == ("a1+ and b2", "here and there")
+    assert "began_with" not in found
+
+
+def test_a_run_outside_a_checkout_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "commit", lambda: "")
+    assert fit(tmp_path, CatsDogsCNN(**SMALL), 1)["commit"] == ""
+
+
+def test_what_training_began_with_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    fit(tmp_path / "first", CatsDogsCNN(**SMALL), 1)
+    start = str(tmp_path / "first" / "last.ckpt")
+    assert fit(tmp_path, FineTunedCNN(start=start, **SMALL), 1)["began_with"] == [start]
