@@ -1,17 +1,7 @@
-"""Times this code against PyTorch's own, side by side in one run. Ratios, not verdicts.
+"""What `python main.py benchmark` times: this code beside PyTorch's own, in one run."""
 
-mlp    an epoch of the numpy network: a PyTorch loop, and numpy's matrix products alone
-step   a training step of the Cats-vs-Dogs network: torch's batch norm, loss and SGD
-mnist  training until 99 % of MNIST's test pictures are right: the PyTorch example's network and loop; it takes
-       minutes and needs MNIST's files (fetched where they are missing), so that it runs only when it is named
-"""
-
-import argparse
 import copy
 import itertools
-import json
-import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from lit_a1.benchmark_mnist import mnist
-from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory, machine, versions
+from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory
 from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
@@ -166,45 +154,3 @@ def _recipe(part: str) -> dict[str, Any]:
 
 
 BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"mlp": mlp, "step": step, "mnist": mnist}
-PAIRS = {"mlp": 15, "step": 15, "mnist": 3}
-BY_NAME_ONLY = ("mnist",)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Runs a benchmark, prints its table and writes it as JSON where asked to.
-
-    Raises:
-        DataError: MNIST's files are missing or unfit (`mnist` alone needs data).
-    """
-    parser = argparse.ArgumentParser(
-        "python main.py benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("name", nargs="?", choices=BENCHMARKS, help="what to time (default: mlp, then step)")
-    by_default = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
-    parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {by_default})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
-    options = parser.parse_args(arguments)
-    if options.pairs is not None and options.pairs < 1:
-        parser.error(f"--pairs must be at least 1; got {options.pairs}")
-    names = [options.name] if options.name else [name for name in BENCHMARKS if name not in BY_NAME_ONLY]
-    timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs or PAIRS[name])]
-
-    packages = ", ".join(f"{name} {versions()[name]}" for name in ("torch", "numpy"))
-    forced = "OPENBLAS_CORETYPE"  # keeps numpy from the kernels that suit the processor best
-    kernels = f"; {forced}={os.environ[forced]}" if forced in os.environ else ""
-    table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}")
-    for heading in ("", "ours", "theirs", "ratio", "limit"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for t in timings:
-        ratio = "" if t.ratio == math.inf else f"{t.ratio:.3f}"
-        limit = "" if t.limit is None else f"{t.limit:.2f}"
-        table.add_row("\n".join((t.name, *t.notes)), _words(t.ours_s), _words(t.theirs_s), ratio, limit)
-    Console(highlight=False, soft_wrap=True).print(table)
-    if options.json:
-        options.json.write_text(json.dumps([timing.as_json() for timing in timings], indent=1) + "\n")
-
-
-def _words(seconds: float) -> str:
-    if seconds == math.inf:
-        return "not reached"
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.2f} ms"

@@ -51,7 +51,7 @@ def _command(name: str) -> Callable[[Sequence[str]], None]:
     elif name == "report":
         from lit_a1.report_command import main as command
     elif name == "benchmark":
-        from lit_a1.benchmark import main as command
+        from lit_a1.benchmark_command import main as command
     else:
         from lit_a1.training import main
 
@@ -77,6 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _command(name)(arguments[1:])
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
-    except DataError as error:
+    except (DataError, OSError) as error:  # of the second those of commands that write where they are told to
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error

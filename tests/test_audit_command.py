@@ -35,3 +35,11 @@ def test_nothing_to_audit(folder: str, capsys: pytest.CaptureFixture[str]) -> No
         main(["audit", "--dir", folder])
     assert leaving.value.code == 1
     assert capsys.readouterr().err.startswith("error: There ")
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(
+    course_photos: Callable[..., Path], refusal: Callable[..., str]
+) -> None:
+    course_photos(per_class=3, test=2)
+    Path("taken").write_text("a file")
+    assert refusal("audit", "--out", "taken").endswith("'taken'")

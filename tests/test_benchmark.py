@@ -1,13 +1,9 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lit_a1.benchmark import BENCHMARKS, alternate, matrix_products, torch_epoch, with_torch_norms
-from lit_a1.cli import main
+from lit_a1.benchmark import alternate, matrix_products, torch_epoch, with_torch_norms
 from lit_a1.layers import BatchNorm2d
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import ResidualNet
@@ -30,14 +26,6 @@ def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
     assert calls == ["ours", "theirs"] * 5
     assert timing.limit == 1.15
     assert timing.ours_s >= 0
-
-
-def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(BENCHMARKS, "step", lambda pairs: [alternate("a step", list, list, pairs, 1.15)])
-    main(["benchmark", "step", "--pairs", "1", "--json", "x.json"])
-    (found,) = json.loads(Path("x.json").read_text())
-    assert found.keys() == {"name", "ours_s", "theirs_s", "ratio", "limit"}
-    assert "a step" in capsys.readouterr().out
 
 
 def test_both_sides_of_the_mlp_learn_the_same() -> None:

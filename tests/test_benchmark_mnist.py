@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import yaml
 
 from lit_a1 import benchmark_mnist
-from lit_a1.benchmark import BENCHMARKS, BY_NAME_ONLY
+from lit_a1.benchmark import BENCHMARKS
 from lit_a1.benchmark_mnist import ExampleNet, Labelled, Run, compare, example_data, ours, theirs
 from lit_a1.cli import main
 from lit_a1.data.mnist import load_mnist
@@ -316,17 +316,6 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     main(["benchmark", "mnist", "--pairs", "2"])
     assert turns == [("ours", 0), ("theirs", 0), ("ours", 0), ("theirs", 0), ("ours", 1), ("theirs", 1)]
     assert "seed 1, theirs: " in capsys.readouterr().out
-
-
-def test_three_pairs_by_default_and_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, int]] = []
-    for name in list(BENCHMARKS):
-        monkeypatch.setitem(BENCHMARKS, name, lambda pairs, name=name: asked.append((name, pairs)) or [])
-    main(["benchmark"])
-    main(["benchmark", "mnist"])
-    main(["benchmark", "--pairs", "2"])
-    assert asked == [("mlp", 15), ("step", 15), ("mnist", 3), ("mlp", 2), ("step", 2)]
-    assert BY_NAME_ONLY == ("mnist",)
 
 
 def test_without_the_files_it_says_so(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,10 @@ def test_help_lists_every_command_with_a_line(capsys: pytest.CaptureFixture[str]
     ("arguments", "heavy"),
     [
         (["--help"], ("torch", "lightning", "numpy", "matplotlib")),
-        *((words.split(), ("torch", "lightning")) for words in ("mlp fit --help", "compare --help", "architecture -h")),
+        *(
+            (words.split(), ("torch", "lightning"))
+            for words in ("mlp fit --help", "compare --help", "architecture -h", "benchmark --help", "audit --help")
+        ),
     ],
 )
 def test_help_waits_for_no_import_that_it_does_not_need(arguments: list[str], heavy: tuple[str, ...]) -> None:

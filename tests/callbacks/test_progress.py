@@ -11,7 +11,7 @@ from lit_a1.callbacks import ProgressLines
 
 def left(monkeypatch: pytest.MonkeyPatch, step: int, sizes: dict[int, int], **module: float) -> str:
     """What is said after `step` of 40 steps, ten an epoch, which took a minute."""
-    data = SimpleNamespace(size_at=lambda epoch: sizes[epoch]) if sizes else None
+    data = SimpleNamespace(size_at=lambda epoch: sizes.get(epoch, 64)) if sizes else None
     trainer: Any = SimpleNamespace(
         global_step=0, estimated_stepping_batches=40, num_training_batches=10, datamodule=data,
         lightning_module=SimpleNamespace(**module),
