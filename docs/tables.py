@@ -110,7 +110,7 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     rows = [
         {
             "weights": f"`{Path(note['config']).stem}.ckpt`",
-            "trained by": f"`{note['command']}`",
+            "trained by": trained_by(note),
             "size": f"{note['bytes'] / 1e6:.1f} MB",
             "validation": f"{1 - note['val_error']:.2%}",
             "sha256 of submission.csv": f"`{note['submission_sha256']}`" if "submission_sha256" in note else "",
@@ -120,6 +120,12 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     if not rows:
         return "No weights are published yet."
     return "\n".join(map(markdown, [rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)]))
+
+
+def trained_by(note: dict) -> str:
+    """The command behind published weights, and the experiments that it needs to have been trained before."""
+    before = note.get("builds_on")
+    return f"`{note['command']}`" + (f" after {listed(f'`{name}`' for name in before)}" if before else "")
 
 
 def markdown(cells: Iterable[str]) -> str:

@@ -106,8 +106,7 @@ class CatsDogsDataModule(PictureDataModule):
         Raises:
             DataError: there is nothing of the kind that the stage needs.
         """
-        named = {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
-        if self.drawn or named is not None:
+        if self.drawn or self._named(stage) is not None:
             return
         if self._train is None:
             self._find(stage)
@@ -118,6 +117,10 @@ class CatsDogsDataModule(PictureDataModule):
             )
         if stage == "predict" and not self.drawn and self._test is None:
             raise DataError("There are no test pictures beside these photos: name some with --data.predict_dir DIR.")
+
+    def _named(self, stage: str) -> str | None:
+        """The folder that the user named for a stage."""
+        return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
 
     def _find(self, stage: str) -> None:
         for root in (data_root(), DOWNLOADS):  # both sets from one root: those of another may overlap
@@ -139,7 +142,7 @@ class CatsDogsDataModule(PictureDataModule):
             if self.source == "real":
                 raise DataError(f"{looked}; and they cannot be fetched: {error}") from error
             self.drawn = True
-            log.warning("%s\n%s\n%s\n%s", error, "=" * 100, NO_PHOTOS, "=" * 100)
+            log.warning("%s", error)
 
     def prepare_data(self) -> None:
         """Finds and decodes the pictures; Lightning calls it on the first device only, so that they are decoded once.
@@ -161,6 +164,8 @@ class CatsDogsDataModule(PictureDataModule):
             DataError: the photos can't be read or split, or there are none of the kind that the stage needs.
         """
         self.locate(stage)
+        if self.drawn and self._named(stage) is None:
+            log.warning("%s\n%s\n%s", "=" * 100, NO_PHOTOS, "=" * 100)
         if stage in ("fit", "validate") and "val" not in self.sets:
             self._set_up_training()
         elif stage == "test":

@@ -81,7 +81,7 @@ def locate_mnist(source: Wanted) -> Files | None:
     except DataError as error:
         if source == "real":
             raise DataError(f"{looked}; and it cannot be fetched: {error}") from error
-        log.warning("%s\n%s\n%s\n%s", error, "=" * 100, NO_MNIST, "=" * 100)
+        log.warning("%s", error)
         return None
 
 
@@ -119,6 +119,7 @@ def read_mnist(files: Files) -> Mnist:
 
 def draw_mnist() -> Mnist:
     """Draws the stand-in: three parts, each from a seed of its own."""
+    log.warning("%s\n%s\n%s", "=" * 100, NO_MNIST, "=" * 100)
     counts = (DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST)
     log.info("Drawn digits: %d for training, %d for validation, %d for the test.", *counts)
     train, valid, test = (Part(*draw_digits(count, seed)) for seed, count in enumerate(counts))

@@ -106,7 +106,7 @@ def _called(place: Place, recipes: Mapping[str, str]) -> str:
 
 
 def _version(config: str, recipe: str, recipes: Mapping[str, str]) -> str:
-    return "" if recipes.get(config) == recipe else f", an earlier version of the recipe ({recipe})"
+    return "" if recipes.get(config) == recipe else f", another version of the recipe ({recipe})"
 
 
 def _numbers(rows: Sequence[Row], settings: Sequence[Setting], source: str) -> str:
@@ -117,8 +117,7 @@ def _numbers(rows: Sequence[Row], settings: Sequence[Setting], source: str) -> s
     days = sorted({row["finished"][:10] for row in rows})
     when = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
     said = [
-        f"{counted(len(rows), 'run')} of {counted(len(settings), 'setting')}, {when}: {hours:.1f} hours of training on "
-        f"{counted(len({row['machine'] for row in rows}), 'machine')}."
+        f"{counted(len(rows), 'run')} of {counted(len(settings), 'setting')}, {when}: {hours:.1f} hours of training."
     ]
     if any(row["config"] == ENSEMBLE for row in rows):
         said.append("(The hours of an ensemble are those of its members, which are not counted twice.)")
@@ -152,12 +151,17 @@ def _columns(settings: Sequence[Setting], letters: Mapping[str, str]) -> str:
         "the error might be on all such photos. Points are the error minus the base's, in percent of the photos: below "
         "zero is better. Epochs and time are a run's own, also where it goes on from the weights of others.",
     ]
+    if any(setting.recipe[0] == ENSEMBLE for setting in settings):
+        said.append(
+            "Those of an ensemble are the sums of its members', which are their runs' best epochs, chosen on these "
+            "photos; its rows differ in how its members were trained."
+        )
     if any(len(setting.runs) > 1 for setting in settings):
         said.append(
             "Of several seeds a row has the mean error ± the standard deviation, the median time and the last date."
         )
-    machines = [f"{letter}: {machine}" for machine, letter in letters.items()]
-    return " ".join(said) + (f"\n\nMachines, in the column *on*: {'; '.join(machines)}." if machines else "")
+    machines = "; ".join(f"{letter}: {machine}" for machine, letter in letters.items())
+    return " ".join(said) + f"\n\nProcessors and cores, in the column *on*: {machines}." * bool(machines)
 
 
 def _rule(settings: Sequence[Setting], found: Sequence[Compared]) -> str:

@@ -112,12 +112,23 @@ def test_real_never_draws() -> None:
         CatsDogsDataModule(source="real").setup("fit")
 
 
-def test_drawn_never_looks(course_photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawn_never_looks_and_says_so(
+    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     course_photos(per_class=4)
     monkeypatch.setattr(catsdogs, "find_train", None)
     data = CatsDogsDataModule(source="drawn")
     data.setup("test")
     assert len(data.sets["test"]) == 500
+    assert "THIS RUN USES DRAWN CATS AND DOGS" in caplog.text
+
+
+def test_photos_that_are_named_are_not_called_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.new("RGB", (80, 80)).save(tmp_path / "1.png")
+    data = CatsDogsDataModule(source="drawn", predict_dir=str(tmp_path))
+    data.setup("predict")
+    assert len(data.sets["predict"]) == 1
+    assert "DRAWN" not in caplog.text
 
 
 def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,10 +113,11 @@ def test_labels_that_are_no_digits_are_refused(mnist_files, write_idx):
         load_mnist()
 
 
-def test_drawn_never_looks(monkeypatch):
+def test_drawn_never_looks_and_says_so(monkeypatch, caplog):
     monkeypatch.setattr(mnist, "DRAWN_TRAIN", 40)
     monkeypatch.setenv("LIT_A1_DATA", "nowhere")
     assert load_mnist("drawn").drawn
+    assert "THIS RUN USES DRAWN DIGITS" in caplog.text
 
 
 def test_other_sources_are_refused():
