@@ -134,6 +134,20 @@ def test_weights_of_another_network_are_no_start(tmp_path: Path) -> None:
     runner.save_checkpoint(tmp_path / "other.ckpt")
     with pytest.raises(CheckpointError, match=r"can't start from .*other\.ckpt: it is of a network with other layers"):
         fitted(str(tmp_path / "other.ckpt"))
+    with pytest.raises(CheckpointError, match="other layers"):  # before there is a trainer, too
+        FineTunedCNN(start=str(tmp_path / "other.ckpt"), **SMALL).check_files(drawn=False)
+
+
+def test_what_training_cannot_begin_with_is_refused_before(first: str, tmp_path: Path) -> None:
+    FineTunedCNN(start=first, **SMALL).check_files(drawn=False)
+    FineTunedCNN(**SMALL).check_files(drawn=False)
+    (tmp_path / "torn.ckpt").write_bytes(Path(first).read_bytes()[:500])
+    student = DistilledCNN(start=first, teachers=[str(tmp_path / "torn.ckpt")], **SMALL)
+    with pytest.raises(CheckpointError, match=r"torn\.ckpt can't be read as a checkpoint"):
+        student.check_files(drawn=False)
+    grey = FineTunedCNN(start=first, **SMALL, mean=(0.5,), std=(0.5,))
+    with pytest.raises(CheckpointError, match="takes pictures of 3 channels; these have 1"):
+        grey.check_files(drawn=False)
 
 
 def test_weights_that_know_held_out_pictures_are_refused(first: str) -> None:
