@@ -94,6 +94,20 @@ def commit() -> str:
         return ""
 
 
+def made_by(machine: str, before: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What a run is made by, `commit` and `machine`; of one that was resumed on others all of them, in order.
+
+    Args:
+        machine: this one.
+        before: the same, as the processes left it that this one goes on from; empty if there were none.
+    """
+    found = {}
+    for name, value in (("commit", commit()), ("machine", machine)):
+        there = before.get(name, [])
+        found[name] = [*there, value] if value and value not in there else there
+    return found
+
+
 def show_messages() -> None:
     """Shows on the terminal what this project logs: which data were found, what was left out."""
     ours = logging.getLogger("lit_a1")

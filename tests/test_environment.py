@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_a1.environment import commit, machine, peak_memory_gb, processor, versions
+from lit_a1 import environment
+from lit_a1.environment import commit, machine, made_by, peak_memory_gb, processor, versions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -36,6 +37,16 @@ def test_the_processor_is_told_with_its_instructions(text: str, words: str, tmp_
 
 def test_a_processor_without_that_file(tmp_path: Path) -> None:
     assert processor(tmp_path / "none") == (platform.processor() or platform.machine())
+
+
+def test_all_that_a_run_was_made_by_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, list[str]] = {}
+    for code, here in (("a", "x"), ("b", "x"), ("", "y"), ("a", "x")):
+        monkeypatch.setattr(environment, "commit", lambda code=code: code)
+        found = made_by(here, before := found)
+    assert found == {"commit": ["a", "b"], "machine": ["x", "y"]}
+    assert found is not before
+    assert made_by("z", {}) == {"commit": ["a"], "machine": ["z"]}
 
 
 def test_the_commit_is_empty_where_there_is_no_git(monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -13,7 +13,7 @@ from torch import nn
 
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
-from lit_a1.environment import commit, machine, peak_memory_gb
+from lit_a1.environment import machine, made_by, peak_memory_gb
 from lit_a1.runs import RECORD_FILE, log_hparams, near, record_of, say_best
 
 
@@ -44,8 +44,7 @@ class RunRecord(Callback):
         self.command = command
         self.epochs: list[dict[str, float]] = []
         self.seconds_before = self.memory_before = 0.0
-        self.made_by: dict[str, list[str]] = {"commit": [], "machine": []}
-        """The code and the machine; of a run that was resumed on others, all of them, in order."""
+        self.made_by: dict[str, list[str]] = {}
 
     # what a checkpoint carries, so that a resumed run's record is whole
 
@@ -68,9 +67,7 @@ class RunRecord(Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
         self._started = time.perf_counter()
-        for name, value in (("commit", commit()), ("machine", machine())):  # now: files may change meanwhile
-            if value and value not in self.made_by[name]:
-                self.made_by[name] = [*self.made_by[name], value]
+        self.made_by = made_by(machine(), self.made_by)  # now: files may change meanwhile
         if self.epochs and trainer.logger is not None:
             figures = {name: value for name, value in self.epochs[-1].items() if name != "step"}
             trainer.logger.log_metrics(figures, step=int(self.epochs[-1]["step"]) - 1)

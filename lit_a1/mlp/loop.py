@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.data.files import replacing, write_text
-from lit_a1.environment import commit, cpu, peak_memory_gb
+from lit_a1.environment import cpu, made_by, peak_memory_gb
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Examples, Setup, UsageError, describe, load_weights, run_state
 from lit_a1.runs import (
@@ -60,6 +60,7 @@ class Fit:
         self.net, self.digits = setup.network(), setup.digits()
         self.epochs: list[Figures] = []
         self.seconds_before = self.memory_before = 0.0
+        self.made_by: dict[str, list[str]] = {}
         if checkpoint is None:
             self.folder = new_version(setup.runs(self.digits.drawn))
             (self.folder / "checkpoints").mkdir()
@@ -84,11 +85,11 @@ class Fit:
                 f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to {wanted}."
             )
         self.epochs, self.seconds_before = state["epochs"], state["seconds"]
-        self.memory_before = state["peak_memory_gb"]
+        self.memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", {})
 
     def run(self) -> Path:
         """Trains to the end, and returns the run's folder."""
-        self._started, self._commit = time.perf_counter(), commit()
+        self._started, self.made_by = time.perf_counter(), made_by(cpu(), self.made_by)
         write_text(self.folder / "config.yaml", self.config)
         print(f"{describe(self.net)}; {self.digits.origin}")
         first = self.net.epoch
@@ -160,7 +161,7 @@ class Fit:
 
     def _save(self) -> None:
         state: dict[str, Any] = {"settings": self.settings, "epochs": self.epochs}
-        state |= {"seconds": self._seconds(), "peak_memory_gb": self._peak_memory_gb()}
+        state |= {"seconds": self._seconds(), "peak_memory_gb": self._peak_memory_gb(), "made_by": self.made_by}
         names = ["last.npz"]
         if best_of(self.epochs) is self.epochs[-1]:
             names.insert(0, "best.npz")  # first: a run killed between the two repeats this epoch
@@ -184,8 +185,7 @@ class Fit:
             parameters=self.net.n_parameters,
             seconds=round(self._seconds(), 1),
             peak_memory_gb=round(self._peak_memory_gb(), 2),
-            machine=cpu(),
-            commit=self._commit,
+            **{name: " and ".join(values) for name, values in self.made_by.items()},
         )
 
     def _say(self, record: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lit_a1 import environment
 from lit_a1.callbacks import RunRecord, record
 from lit_a1.models import CatsDogsCNN, FineTunedCNN
 from tests.models.test_classifier import SMALL, Pictures, trainer
@@ -24,7 +25,7 @@ def fit(folder: Path, model: CatsDogsCNN, epochs: int, checkpoint: Path | None =
 def test_a_resumed_run_names_all_code_and_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or epochs of changed code would pass for those of the commit that it ended with."""
     for number, (code, machine) in enumerate([("a1+", "here"), ("b2", "here"), ("b2", "there")], 1):
-        monkeypatch.setattr(record, "commit", lambda code=code: code)
+        monkeypatch.setattr(environment, "commit", lambda code=code: code)
         monkeypatch.setattr(record, "machine", lambda machine=machine: machine)
         found = fit(tmp_path, CatsDogsCNN(**SMALL), number, tmp_path / "last.ckpt" if number > 1 else None)
     assert (found["commit"], found["machine"]) == ("a1+ and b2", "here and there")
@@ -32,7 +33,7 @@ def test_a_resumed_run_names_all_code_and_machines(tmp_path: Path, monkeypatch: 
 
 
 def test_a_run_outside_a_checkout_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "commit", lambda: "")
+    monkeypatch.setattr(environment, "commit", lambda: "")
     assert fit(tmp_path, CatsDogsCNN(**SMALL), 1)["commit"] == ""
 
 

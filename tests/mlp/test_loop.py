@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lit_a1 import environment
 from lit_a1.cli import main
 from lit_a1.data.mnist import load_mnist
 from lit_a1.mlp.network import NN
@@ -153,6 +154,15 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("mlp", "whole"))
     for tag in ("train/loss", "val/loss", "train/learning_rate", "epoch"):
         assert ours[tag] == theirs[tag], tag
+
+
+def test_a_resumed_run_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "commit", lambda: "a1+")
+    fit("--model.lr_decay", "constant", epochs=1)
+    monkeypatch.setattr(environment, "commit", lambda: "b2")
+    run = fit("--model.lr_decay", "constant", "--ckpt_path", "last", epochs=2)
+    record = json.loads((run / "record.json").read_text())
+    assert (record["commit"], record["machine"]) == ("a1+ and b2", environment.cpu())
 
 
 def test_a_run_goes_on_only_as_it_was_started(refusal: Refusal) -> None:
