@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shlex
 import sys
 import tempfile
@@ -38,6 +39,7 @@ from lit_a1.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
 from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
 
 CONFIGS = ROOT / "configs"
+COMMIT = re.compile(r"[0-9a-f]{7,40}")
 LIMIT = 12_000_000
 """Bytes that all files in lit_a1/pretrained/ may take."""
 ROOM_FOR_JSON = 10_000
@@ -53,8 +55,9 @@ def record_of_run(run: Path) -> dict[str, Any]:
     record = runs.read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
         raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
-    if not record["commit"] or "+" in record["commit"]:
-        state = "with changes that are in no commit" if record["commit"] else "outside a checkout"
+    if not COMMIT.fullmatch(record["commit"]):
+        state = "with changes that are in no commit" if "+" in record["commit"] else "outside a checkout"
+        state = f"at {record['commit']}" if " and " in record["commit"] else state
         raise CheckpointError(f"{run} was trained {state}: train it again at a commit, so that it can be repeated.")
     return record
 

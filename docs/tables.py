@@ -27,6 +27,7 @@ from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.mlp.setup import UsageError  # noqa: E402
 from lit_a1.report.rows import (  # noqa: E402
     COLUMNS,
+    MEMBERS,
     RUNS,
     builds_on,
     changes,
@@ -93,7 +94,7 @@ def spent(config: str, seconds: float, rows: list[Row]) -> str:
         seconds: of its own; of an ensemble, those of its members.
         rows: of docs/runs.csv.
     """
-    before = builds_on(config) - set(sources(config).get("model.members", ()))
+    before = builds_on(config) - set(sources(config).get(MEMBERS, ()))
     if not before:
         return duration(seconds)
     times = [
@@ -177,19 +178,18 @@ def add(runs: list[Path]) -> Iterator[str]:
         UsageError: a run is on drawn pictures, or has no record.
     """
     known = read_rows(RUNS)
+    if drawn := [run for run in runs if run.resolve().parent.name.endswith(DRAWN)]:
+        raise UsageError(f"{drawn[0]} was trained on drawn pictures, whose figures enter no table.")
     for run in runs:
-        if run.resolve().parent.name.endswith(DRAWN):
-            raise UsageError(f"{run} was trained on drawn pictures, whose figures enter no table.")
         row = row_of(run)
-        places = [place for place, other in enumerate(known) if identity(other) == identity(row)]
-        if row in known:
+        place = next((place for place, other in enumerate(known) if identity(other) == identity(row)), len(known))
+        old = known[place : place + 1]
+        row |= {name: old[0][name] for name in ("recipe", "changes") if old}  # by the YAML of its time
+        known[place : place + 1] = [row]
+        if old == [row]:
             yield f"{run} is there already"
             continue
-        if places:
-            known[places[0]] = row
-        else:
-            known.append(row)
-        there = "brought up to date: " if places else ""
+        there = "brought up to date: " if old else ""
         yield f"{run}: {there}{row['config']}, {row['changes'] or 'as shipped'}, last error {row['last_val_error']}"
     with RUNS.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -77,6 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _command(name)(arguments[1:])
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
-    except (DataError, OSError) as error:  # of the second those of commands that write where they are told to
+    except (DataError, OSError) as error:  # OSError: a command can't read or write what it was told to
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error

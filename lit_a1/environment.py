@@ -94,18 +94,27 @@ def commit() -> str:
         return ""
 
 
-def made_by(machine: str, before: dict[str, list[str]]) -> dict[str, list[str]]:
+UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}
+"""What a run was made by of whose beginning nothing is noted."""
+
+
+def made_by(here: str, before: dict[str, list[str]]) -> dict[str, list[str]]:
     """What a run is made by, `commit` and `machine`; of one that was resumed on others all of them, in order.
 
     Args:
-        machine: this one.
+        here: this machine.
         before: the same, as the processes left it that this one goes on from; empty if there were none.
     """
-    found = {}
-    for name, value in (("commit", commit()), ("machine", machine)):
-        there = before.get(name, [])
-        found[name] = [*there, value] if value and value not in there else there
-    return found
+    this = {"commit": commit(), "machine": here}
+    return {name: list(dict.fromkeys([*before.get(name, []), value])) for name, value in this.items()}
+
+
+def in_words(made: dict[str, list[str]]) -> dict[str, str]:
+    """The same, as a record has it: `a1b2c3 and d4e5f6`; an empty commit alone stays empty."""
+    return {
+        name: values[0] if len(values) == 1 else " and ".join(value or "no checkout" for value in values)
+        for name, values in made.items()
+    }
 
 
 def show_messages() -> None:

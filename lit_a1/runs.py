@@ -159,16 +159,18 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
         CheckpointError: names the first that differs.
     """
     for name in sorted(started.keys() | settings.keys()):
-        if name not in started and not name.startswith("trainer."):
+        if name.startswith(("trainer.", "model.compile_net")) or started.get(name) == settings.get(name):
+            continue
+        if name not in started:
             raise CheckpointError(
-                f"The run of {path} was started by a version of this code that had no {name}: go on with that version, "
-                "or start a new run without --ckpt_path."
+                f"The run of {path} was started without {name}, which is {settings[name]} here: go on with the "
+                "config.yaml of its run and the version of this code that started it, or start a new one without "
+                "--ckpt_path."
             )
-        if not name.startswith(("trainer.", "model.compile_net")) and started.get(name) != settings.get(name):
-            raise CheckpointError(
-                f"The run of {path} was started with {name}={started.get(name)}, not {settings.get(name)}: go on with "
-                "the config.yaml of its run, or start a new one without --ckpt_path."
-            )
+        raise CheckpointError(
+            f"The run of {path} was started with {name}={started[name]}, not {settings.get(name)}: go on with the "
+            "config.yaml of its run, or start a new one without --ckpt_path."
+        )
 
 
 def check_not_over(done: int, wanted: int | None, path: Path) -> None:

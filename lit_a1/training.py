@@ -100,7 +100,7 @@ class TrainingCLI(LightningCLI):
         if every is not None and every > 1 and (epochs <= 0 or epochs % every):
             every = max(n for n in range(1, every) if epochs % n == 0) if epochs > 0 else 1
             trainer.check_val_every_n_epoch = every
-            log.info("trainer.check_val_every_n_epoch is %d, so that the last epoch is measured.", every)
+            log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
         if epochs > 0:
             self._tell_unreached(self.command.data.init_args, epochs)
 
@@ -109,7 +109,9 @@ class TrainingCLI(LightningCLI):
         """Says what a run that is shorter than its recipe never comes to."""
         if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
             log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
-        if (until := (data.get("augment") or Namespace()).get("mix_until", 0)) >= epochs:
+        augment = data.get("augment") or Namespace()
+        mixes = augment.get("mixup") or augment.get("cutmix")
+        if mixes and (until := augment.get("mix_until", 0)) >= epochs:
             log.info("data.augment.mix_until is %d: pictures are mixed to the end of %d epochs.", until, epochs)
 
     def instantiate_classes(self) -> None:
@@ -148,7 +150,9 @@ class TrainingCLI(LightningCLI):
         else:
             self.save_config_callback = None
             kwargs |= {"logger": False, "enable_checkpointing": False}
-            kwargs |= {"devices": 1, "strategy": "auto"}  # several would shuffle rows, and count some pictures twice
+            devices = self.command.trainer.devices  # several would shuffle rows, and count some pictures twice
+            one = devices if isinstance(devices, list) and len(devices) == 1 else 1
+            kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}
         self.trainer_defaults["callbacks"] = self._callbacks()
         return super().instantiate_trainer(**kwargs)
 
@@ -231,7 +235,7 @@ class TrainingCLI(LightningCLI):
 
     def _keep_figures(self) -> None:
         """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""
-        if self.checkpoint is None or not self.trainer.is_global_zero:
+        if self.checkpoint is None:
             return
         figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         keep_figures(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])

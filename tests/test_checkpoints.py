@@ -78,6 +78,6 @@ def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) 
         check_resumable(checkpoint, started | {"model.lr": 0.2}, 4, tmp_path)
     with pytest.raises(CheckpointError, match="started with seed=1, not None"):
         check_resumable(checkpoint, {"model.lr": 0.1}, 4, tmp_path)
-    with pytest.raises(CheckpointError, match=r"by a version of this code that had no model\.new: go on with that"):
-        check_resumable(checkpoint, started | {"model.new": 0}, 4, tmp_path)
-    check_resumable(checkpoint, started | {"trainer.new": 0}, 4, tmp_path)
+    with pytest.raises(CheckpointError, match=r"started without data\.size_schedule\.16, which is 48 here: go on with"):
+        check_resumable(checkpoint, started | {"data.size_schedule.16": 48}, 4, tmp_path)
+    check_resumable(checkpoint, started | {"trainer.new": 0, "model.compile_net": True}, 4, tmp_path)

@@ -93,11 +93,17 @@ def test_a_run_that_is_added_again_after_its_test_keeps_its_place(
     paths = [run(tmp_path, tables), run(tmp_path, tables, 1, seed=2)]
     list(tables.add(paths))
     (paths[0] / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.25}')
+    own = tables.row_of
+    monkeypatch.setattr(tables, "row_of", lambda run: own(run) | {"recipe": "newer", "changes": "x=1"})
     (said,) = tables.add(paths[:1])
     assert "brought up to date" in said
     with (tmp_path / "runs.csv").open(newline="") as file:
-        found = [(row["seed"], row["tested"], row["test_error"]) for row in csv.DictReader(file)]
-    assert found == [("1", "last", "0.2500"), ("2", "", "")]
+        first, second = csv.DictReader(file)
+    assert [(row["seed"], row["tested"], row["test_error"]) for row in (first, second)] == [
+        ("1", "last", "0.2500"),
+        ("2", "", ""),
+    ]
+    assert (first["recipe"], first["changes"]) == (second["recipe"], "")  # by the YAML of its time
 
 
 def test_runs_on_drawn_pictures_enter_no_table(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lit_a1 import environment
-from lit_a1.environment import commit, machine, made_by, peak_memory_gb, processor, versions
+from lit_a1.environment import UNKNOWN, commit, in_words, machine, made_by, peak_memory_gb, processor, versions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -44,9 +44,13 @@ def test_all_that_a_run_was_made_by_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     for code, here in (("a", "x"), ("b", "x"), ("", "y"), ("a", "x")):
         monkeypatch.setattr(environment, "commit", lambda code=code: code)
         found = made_by(here, before := found)
-    assert found == {"commit": ["a", "b"], "machine": ["x", "y"]}
+    assert found == {"commit": ["a", "b", ""], "machine": ["x", "y"]}
     assert found is not before
-    assert made_by("z", {}) == {"commit": ["a"], "machine": ["z"]}
+    assert in_words(found) == {"commit": "a and b and no checkout", "machine": "x and y"}
+    assert in_words(made_by("z", {})) == {"commit": "a", "machine": "z"}
+    assert in_words(made_by("z", UNKNOWN)) == {"commit": "unknown and a", "machine": "unknown and z"}
+    monkeypatch.setattr(environment, "commit", lambda: "")
+    assert in_words(made_by("z", {})) == {"commit": "", "machine": "z"}
 
 
 def test_the_commit_is_empty_where_there_is_no_git(monkeypatch) -> None:  # type: ignore[no-untyped-def]

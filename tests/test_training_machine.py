@@ -67,6 +67,7 @@ def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_pho
         (3, -1, 5, [2]),
         (-1, 6, 5, [0, 1]),  # without a number of epochs each may be the last
         (4, 9, 2, [0, 1, 2]),  # likewise
+        (4, 8, 2, [0, 1]),  # of the third, which is cut off, nothing is known
         (4, -1, 2, [1, 3]),
         (2, -1, 1, [0, 1]),
     ],
@@ -80,7 +81,8 @@ def test_the_last_epoch_is_always_measured(
     main(["fit", *TINY, "--model.compile_net", "false", *length])
     record = json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
     assert [row["epoch"] for row in record["epochs"] if "val/error" in row] == measured
-    assert "val/error" in record["last"]
+    assert [row["epoch"] for row in record["epochs"] if "train/loss" in row] == list(range(measured[-1] + 1))
+    assert ("val/error" in record["last"]) == (steps != 8)
 
 
 def test_what_a_shorter_run_does_not_reach_is_told(
@@ -88,6 +90,9 @@ def test_what_a_shorter_run_does_not_reach_is_told(
 ) -> None:
     course_photos()
     recipe = ["--model.compile_net", "false", "--data.size_schedule", "{0: 12, 2: 16}", "--data.augment.mix_until", "2"]
+    main(["fit", *TINY, *recipe, "--trainer.max_epochs", "2"])
+    assert "mixed to the end" not in capsys.readouterr().err  # as nothing is mixed
+    recipe += ["--data.augment.cutmix", "1.0"]
     main(["fit", *TINY, *recipe, "--trainer.max_epochs", "2"])
     said = capsys.readouterr().err
     assert "data.size_schedule changes the size in epoch 2, which 2 epochs don't reach." in said

@@ -155,7 +155,8 @@ def _cost(measured: Sequence[Measured]) -> str:
         said.append(f"{words}.")
     if base is not None and any(each.runs[0].kind == "CNN" for each in measured):
         said.append("A CNN uses the same weights at all positions, an MLP each weight once.")
-    machines = sorted({run.record.get("machine", "unknown") for each in measured for run in each.runs})
+    made_on = {run.record.get("machine", "unknown") for each in measured for run in each.runs}
+    machines = sorted({machine for name in made_on for machine in name.split(" and ")})  # of resumed runs
     for each in measured:
         training, whole = seconds_of(each)
         alone = "training alone not recorded" if training is None else f"{number(training)} s of it training"

@@ -33,8 +33,6 @@ class EnsembleRecord(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints, and writes the record."""
-        if not trainer.is_global_zero:
-            return
         assert isinstance(pl_module, Ensemble)
         figures, alone = _figures(trainer, len(pl_module.members))
         say("val", pl_module.members, figures, alone)
@@ -49,8 +47,6 @@ class EnsembleRecord(Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints, and writes the figures."""
-        if not trainer.is_global_zero:
-            return
         assert isinstance(pl_module, Ensemble)
         figures, alone = _figures(trainer, len(pl_module.members))
         say("test", pl_module.members, figures, alone)

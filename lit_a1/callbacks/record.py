@@ -13,7 +13,7 @@ from torch import nn
 
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
-from lit_a1.environment import machine, made_by, peak_memory_gb
+from lit_a1.environment import UNKNOWN, in_words, machine, made_by, peak_memory_gb
 from lit_a1.runs import RECORD_FILE, log_hparams, near, record_of, say_best
 
 
@@ -24,9 +24,13 @@ def _count(loader: Any) -> int:
 
 
 def epoch_figures(trainer: L.Trainer) -> dict[str, float]:
-    """What the epoch that ends measured; Lightning keeps earlier figures where it did not validate in this one."""
+    """What the epoch that ends measured; Lightning keeps older figures where it did not validate, or was cut off."""
     every = trainer.check_val_every_n_epoch
-    stale = () if every is None or (trainer.current_epoch + 1) % every == 0 else ("val/", "train_eval/")
+    stale: tuple[str, ...] = ("val/", "train_eval/")
+    if not trainer.is_last_batch:
+        stale = ("train/", *stale)
+    elif every is None or (trainer.current_epoch + 1) % every == 0:
+        stale = ()
     figures = trainer.callback_metrics.items()
     return {name: float(value) for name, value in figures if "/" in name and not name.startswith(stale)}
 
@@ -62,7 +66,7 @@ class RunRecord(Callback):
         """Goes on from a checkpoint's record."""
         self.epochs, self.seconds_before = list(state_dict["epochs"]), state_dict["seconds"]
         self.memory_before = state_dict["peak_memory_gb"]
-        self.made_by = state_dict.get("made_by", self.made_by)
+        self.made_by = state_dict.get("made_by", UNKNOWN)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
@@ -95,7 +99,7 @@ class RunRecord(Callback):
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             seconds=round(self._seconds(), 1),
             peak_memory_gb=round(self._peak_memory_gb(), 2),
-            **{name: " and ".join(values) for name, values in self.made_by.items()},
+            **in_words(self.made_by),
             **({"began_with": began_with} if (began_with := getattr(pl_module, "began_with", None)) else {}),
         )
         if isinstance(trainer.logger, TensorBoardLogger):

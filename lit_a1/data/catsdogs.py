@@ -90,6 +90,7 @@ class CatsDogsDataModule(PictureDataModule):
         self.predict_dir, self.test_dir = predict_dir, test_dir
         self.classes = ("Cat", "Dog")
         self.drawn = source == "drawn"
+        self._told = False
         self.predict_names: list[str] = []
         self.predict_count: int | None = None
         self._train: Source | None = None
@@ -164,7 +165,8 @@ class CatsDogsDataModule(PictureDataModule):
             DataError: the photos can't be read or split, or there are none of the kind that the stage needs.
         """
         self.locate(stage)
-        if self.drawn and self._named(stage) is None:
+        if self.drawn and self._named(stage) is None and not self._told:
+            self._told = True
             log.warning("%s\n%s\n%s", "=" * 100, NO_PHOTOS, "=" * 100)
         if stage in ("fit", "validate") and "val" not in self.sets:
             self._set_up_training()

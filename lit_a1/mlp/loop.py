@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.data.files import replacing, write_text
-from lit_a1.environment import cpu, made_by, peak_memory_gb
+from lit_a1.environment import UNKNOWN, cpu, in_words, made_by, peak_memory_gb
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Examples, Setup, UsageError, describe, load_weights, run_state
 from lit_a1.runs import (
@@ -85,7 +85,7 @@ class Fit:
                 f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to {wanted}."
             )
         self.epochs, self.seconds_before = state["epochs"], state["seconds"]
-        self.memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", {})
+        self.memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", UNKNOWN)
 
     def run(self) -> Path:
         """Trains to the end, and returns the run's folder."""
@@ -185,7 +185,7 @@ class Fit:
             parameters=self.net.n_parameters,
             seconds=round(self._seconds(), 1),
             peak_memory_gb=round(self._peak_memory_gb(), 2),
-            **{name: " and ".join(values) for name, values in self.made_by.items()},
+            **in_words(self.made_by),
         )
 
     def _say(self, record: dict[str, Any]) -> None:

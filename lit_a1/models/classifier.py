@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
+from lit_a1.models.input_layer import Standardize
 from lit_a1.models.metrics import Mean
-from lit_a1.models.standardize import Standardize
 from lit_a1.models.views import VIEWS, Views, views_of
 from lit_a1.optim import (
     OptimizerName,
@@ -29,11 +29,9 @@ from lit_a1.optim import (
 )
 from lit_a1.rules import check_rules
 
+MOST_GRAPHS = 64  # that torch may compile of one class
 STAGES = ("train", "train_eval", "val", "test")
 """First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
-
-
-GRAPHS = 64  # that torch may compile of one class
 
 
 class Prediction(NamedTuple):
@@ -49,7 +47,7 @@ def compile_in_place(net: nn.Module) -> None:
     Networks of one class share their code, for which torch compiles eight graphs at most unless it is told otherwise,
     and then goes on without: a student and its teachers at several sizes are more.
     """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_GRAPHS)
     net.compile(dynamic=False)
 
 

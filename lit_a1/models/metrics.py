@@ -9,7 +9,7 @@ class Mean(Metric):
     """The weighted mean of numbers, over batches and devices; NaN where one of them is.
 
     torchmetrics' `MeanMetric` leaves NaN out, so that the loss of a network that diverges in the middle of an epoch
-    would be that of the batches before; and it makes the host wait for the device to ask for it.
+    would be that of the batches before; and to look for NaN it makes the host wait for the device.
     """
 
     full_state_update = False

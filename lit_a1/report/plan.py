@@ -16,10 +16,9 @@ from lit_a1.mlp.setup import UsageError
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
+    MEMBERS,
     REPOSITORY,
-    WEIGHTS,
     changes,
-    experiments,
     is_shipped,
     read_json,
     read_rows,
@@ -110,18 +109,18 @@ class Commands:
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
 
     def _weights(self, name: str) -> tuple[str, ...]:
-        """Where the networks are that a recipe builds on, if not where its YAML says: runs of *their* recipes."""
+        """Where the networks are that a recipe builds on, if not where its YAML says."""
         options: list[str] = []
         for option, named in sources(name).items():
-            folders = [folder for each in named for folder in self._runs(each, option == "model.members")]
+            folders = [folder for each in named for folder in self._runs(each, option == MEMBERS)]
             if folders != [str(LOGS / each) for each in named]:
                 options += [f"--{option}", folders[0] if option == "model.start" else json.dumps(folders)]
         return tuple(options)
 
     def _runs(self, name: str, every: bool) -> list[str]:
-        """The folder of an experiment; of those of its runs that are whole, all or the newest, where others are too."""
-        runs = self.found.trainings(name)
-        whole = [run for run in runs if is_whole(run, name)]
+        """The folder of an experiment; where runs of it are not whole, all of those that are, or the newest."""
+        runs, which = self.found.trainings(name), "best" if every else "last"
+        whole = [run for run in runs if is_whole(run, name) and weights_of(run, which).is_file()]
         meant, taken = (whole, runs) if every else (whole[-1:], runs[-1:])
         return [str(near(run.folder)) for run in meant] if meant and meant != taken else [str(self.found.folder(name))]
 
@@ -162,13 +161,11 @@ def is_whole(run: Run, name: str) -> bool:
     What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
     builds on.
     """
-    settings, recipe = run.record["settings"], shipped(name)
     try:
-        changed = {setting.partition(".")[0] for setting in parse_changes(changes(settings, recipe))}
+        found = changes(run.record["settings"], shipped(name))
     except UsageError:
         return False
-    same = {each for each in WEIGHTS if experiments(settings.get(each)) == experiments(recipe.get(each))}
-    return changed - {each.partition(".")[2] for each in same} <= MACHINE.names
+    return {setting.partition(".")[0] for setting in parse_changes(found)} <= MACHINE.names
 
 
 def missing(found: Gathered) -> list[Step]:
@@ -182,7 +179,7 @@ def missing(found: Gathered) -> list[Step]:
         if not whole and (training := commands.fit(name)) not in steps:
             for option, named in sources(name).items():
                 for needed in named:
-                    train(needed, "best" if option == "model.members" else "last")
+                    train(needed, "best" if option == MEMBERS else "last")
             steps.append(training)
         return whole[-1] if whole else None
 

@@ -23,9 +23,10 @@ from lit_a1.settings import kind_of_config, recipe_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNS = REPOSITORY / "docs" / "runs.csv"
-WEIGHTS = ("model.start", "model.teachers", "model.members")
+MEMBERS = "model.members"
+WEIGHTS = ("model.start", "model.teachers", MEMBERS)
 """Options that name the networks which a recipe builds on."""
-NEEDED = {"Ensemble": "model.members", "DistilledCNN": "model.teachers"}
+NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}
 """Options that have no default, by class."""
 LATER = {"data.augment.mix_until": 0}
 """Options within the augmentation that came after the first recorded runs, and what those did without.
@@ -125,10 +126,15 @@ def identity(row: Row) -> tuple[str, ...]:
 
 
 def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`."""
+    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`.
+
+    Runs of the same experiments are the same to build on, wherever they lie.
+    """
     usual = defaults(ours.get("model.class_path", ""), ours.get("data.class_path", ""))
     ours, theirs = usual | ours, usual | theirs
-    names = sorted(name for name in (ours.keys() | theirs.keys()) - {"seed"} if ours.get(name) != theirs.get(name))
+    same = {name for name in WEIGHTS if set(experiments(ours.get(name))) == set(experiments(theirs.get(name)))}
+    both = (ours.keys() | theirs.keys()) - same - {"seed"}
+    names = sorted(name for name in both if ours.get(name) != theirs.get(name))
     return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
 
 

@@ -153,15 +153,15 @@ def _columns(settings: Sequence[Setting], letters: Mapping[str, str]) -> str:
     ]
     if any(setting.recipe[0] == ENSEMBLE for setting in settings):
         said.append(
-            "Those of an ensemble are the sums of its members', which are their runs' best epochs, chosen on these "
-            "photos; its rows differ in how its members were trained."
+            "An ensemble's are the sums of its members'. Its members are the best epochs of their runs, chosen on "
+            "these photos; its rows differ in how they were trained."
         )
     if any(len(setting.runs) > 1 for setting in settings):
         said.append(
             "Of several seeds a row has the mean error ± the standard deviation, the median time and the last date."
         )
     machines = "; ".join(f"{letter}: {machine}" for machine, letter in letters.items())
-    return " ".join(said) + f"\n\nProcessors and cores, in the column *on*: {machines}." * bool(machines)
+    return " ".join(said) + f"\n\nWhat they ran on, in the column *on*: {machines}." * bool(machines)
 
 
 def _rule(settings: Sequence[Setting], found: Sequence[Compared]) -> str:

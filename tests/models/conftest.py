@@ -11,11 +11,11 @@ import torch
 from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.models import Classifier
 
-SMALL: dict[str, Any] = {"widths": (4, 8), "blocks": (1,), "views": "flip"}
+TINY: dict[str, Any] = {"widths": (4, 8), "blocks": (1,), "views": "flip"}
 Save = Callable[..., Path]
 
 
-class Pictures(PictureDataModule):
+class FewPictures(PictureDataModule):
     """A few random pictures of 16 pixels."""
 
     classes = ("Cat", "Dog")
@@ -47,7 +47,7 @@ def save(tmp_path: Path) -> Save:
             "epoch": 2,
             "global_step": 12,
             "pytorch-lightning_version": L.__version__,
-            "Pictures": {"size": 16, "classes": ["Cat", "Dog"], "validation": Pictures()._validation()} | state,
+            "Pictures": {"size": 16, "classes": ["Cat", "Dog"], "validation": FewPictures()._validation()} | state,
         }
         model.on_save_checkpoint(checkpoint)
         path = tmp_path / name

@@ -15,7 +15,7 @@ from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble
 from lit_a1.runs import CheckpointError
-from tests.models.conftest import SMALL, Pictures, Save
+from tests.models.conftest import TINY, FewPictures, Save
 
 OTHER: dict[str, Any] = {
     "widths": (6, 8, 8), "blocks": (1, 2), "norm": "group", "stem_stride": 1, "average_decay": 0, "views": "shift",
@@ -38,7 +38,7 @@ def probabilities(model: Classifier, pictures: Tensor) -> Tensor:
 
 
 def test_one_member_says_exactly_what_it_says_alone(save: Save, pictures: Tensor) -> None:
-    for number, settings in enumerate((SMALL, OTHER)):
+    for number, settings in enumerate((TINY, OTHER)):
         alone = CatsDogsCNN(**settings | {"compile_net": False})
         ensemble = Ensemble(members=[str(save(alone, f"{number}.ckpt"))])
         with torch.inference_mode():
@@ -48,7 +48,7 @@ def test_one_member_says_exactly_what_it_says_alone(save: Save, pictures: Tensor
 
 def test_the_mean_is_that_of_probabilities(save: Save, pictures: Tensor) -> None:
     """Of networks of two architectures, each with its own views and at its own size."""
-    first, second = CatsDogsCNN(**SMALL), CatsDogsCNN(**OTHER | {"compile_net": False})
+    first, second = CatsDogsCNN(**TINY), CatsDogsCNN(**OTHER | {"compile_net": False})
     paths = [str(save(first, "a.ckpt")), str(save(second, "b.ckpt", size=12))]
     by_hand = (probabilities(first, pictures) + probabilities(second, resize(pictures, 12))) / 2
     found = probabilities(Ensemble(members=paths), pictures)
@@ -68,7 +68,7 @@ def test_a_member_of_one_channel(save: Save) -> None:
 
 
 def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None:
-    cats = str(save(CatsDogsCNN(**SMALL), "cats.ckpt"))
+    cats = str(save(CatsDogsCNN(**TINY), "cats.ckpt"))
     with pytest.raises(ValueError, match="at least one checkpoint; got none"):
         Ensemble(members=[])
     with pytest.raises(CheckpointError, match=r"There is no checkpoint nowhere.ckpt\. A member is a checkpoint, or"):
@@ -78,7 +78,7 @@ def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None
         Ensemble(members=[str(tmp_path / "empty")])
     with pytest.raises(CheckpointError, match="named twice"):
         Ensemble(members=[cats, str(tmp_path / "empty" / ".." / "cats.ckpt")])
-    dogs = str(save(CatsDogsCNN(**SMALL), "dogs.ckpt", classes=["Dog", "Cat"]))
+    dogs = str(save(CatsDogsCNN(**TINY), "dogs.ckpt", classes=["Dog", "Cat"]))
     with pytest.raises(CheckpointError, match=r"dogs.ckpt knows Dog and Cat; .*cats.ckpt knows Cat and Dog"):
         Ensemble(members=[cats, dogs])
     (tmp_path / "torn.ckpt").write_bytes(Path(cats).read_bytes()[:500])
@@ -92,12 +92,12 @@ def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None
 def test_validate_measures_the_mean_and_each_member(
     save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    models = [CatsDogsCNN(**SMALL), CatsDogsCNN(**SMALL)]
+    models = [CatsDogsCNN(**TINY), CatsDogsCNN(**TINY)]
     paths = [save(model, f"{n}/checkpoints/best.ckpt") for n, model in enumerate(models)]
     record = {"epochs": [{}] * 7, "seconds": 4.5, "peak_memory_gb": 1000.0, "settings": {"seed": 3}}
     (tmp_path / "1" / "record.json").write_text(json.dumps(record))
-    ensemble, data = Ensemble(members=list(map(str, paths))), Pictures()
-    data.sets["train"], data.measure_train = Pictures(first=20).sets["val"], True  # no part of a member's figures
+    ensemble, data = Ensemble(members=list(map(str, paths))), FewPictures()
+    data.sets["train"], data.measure_train = FewPictures(first=20).sets["val"], True  # no part of a member's figures
     callback = EnsembleRecord({"model.members": "two"}, tmp_path / "runs")
     L.Trainer(**QUIET, callbacks=[callback]).validate(ensemble, data, verbose=False)
 
@@ -129,25 +129,25 @@ def test_validate_measures_the_mean_and_each_member(
 
 def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
     trainer = L.Trainer(**QUIET)
-    path = save(CatsDogsCNN(**SMALL))
-    ensemble = Ensemble(members=[str(path), str(save(CatsDogsCNN(**SMALL), "b.ckpt", size=12))])
+    path = save(CatsDogsCNN(**TINY))
+    ensemble = Ensemble(members=[str(path), str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
     with pytest.raises(DataError, match=r"best.ckpt: The checkpoint was trained with another split"):
-        trainer.validate(ensemble, Pictures(first=1), verbose=False)
-    data = Pictures()
+        trainer.validate(ensemble, FewPictures(first=1), verbose=False)
+    data = FewPictures()
     data.classes = ("Hen", "Fox")
     for measure in (trainer.validate, trainer.test):
         with pytest.raises(DataError, match="knows Cat and Dog; the data are Hen and Fox"):
             measure(ensemble, data, verbose=False)
-    data = Pictures(size=12)
+    data = FewPictures(size=12)
     with pytest.raises(DataError, match=r"best.ckpt is evaluated on pictures of 16 .*must be 16, .*got 12"):
         trainer.validate(ensemble, data, verbose=False)
-    ensemble = Ensemble(members=[str(save(CatsDogsCNN(**SMALL), "b.ckpt", size=12))])
+    ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
     trainer.validate(ensemble, data, verbose=False)  # all at one size: the data module may do it
 
 
 def test_predict_takes_the_classes_of_the_members(save: Save) -> None:
-    model = CatsDogsCNN(**SMALL)
-    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), Pictures()
+    model = CatsDogsCNN(**TINY)
+    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), FewPictures()
     del data.sets["val"], data.sets["test"]
     predictions = L.Trainer(**QUIET).predict(ensemble, data)
     assert data.classes == ("Hen", "Fox")
@@ -156,7 +156,7 @@ def test_predict_takes_the_classes_of_the_members(save: Save) -> None:
 
 
 def test_an_ensemble_is_not_trained(save: Save) -> None:
-    ensemble = Ensemble(members=[str(save(CatsDogsCNN(**SMALL)))])
+    ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY)))])
     with pytest.raises(MisconfigurationException, match="is not trained"):
-        L.Trainer(**QUIET, max_epochs=1).fit(ensemble, Pictures())
+        L.Trainer(**QUIET, max_epochs=1).fit(ensemble, FewPictures())
     assert not any(parameter.requires_grad for parameter in ensemble.parameters())

@@ -9,16 +9,16 @@ import torch
 from lit_a1.models import CatsDogsCNN, Ensemble
 from lit_a1.models.members import load_member, member_files
 from lit_a1.runs import CheckpointError
-from tests.models.conftest import SMALL, Save
+from tests.models.conftest import TINY, Save
 
 
 def test_folders_mean_their_best_checkpoints(save: Save, tmp_path: Path) -> None:
-    paths = [save(CatsDogsCNN(**SMALL), f"runs/version_{n}/checkpoints/best.ckpt") for n in (10, 2)]
-    save(CatsDogsCNN(**SMALL), "runs/version_2/checkpoints/last.ckpt")
+    paths = [save(CatsDogsCNN(**TINY), f"runs/version_{n}/checkpoints/best.ckpt") for n in (10, 2)]
+    save(CatsDogsCNN(**TINY), "runs/version_2/checkpoints/last.ckpt")
     assert member_files(str(tmp_path / "runs")) == paths[::-1]
     assert member_files(str(tmp_path / "runs" / "version_10")) == paths[:1]
     assert member_files(str(paths[0])) == paths[:1]
-    assert len(Ensemble(members=[str(tmp_path / "runs"), str(save(CatsDogsCNN(**SMALL), "b.ckpt"))]).members) == 3
+    assert len(Ensemble(members=[str(tmp_path / "runs"), str(save(CatsDogsCNN(**TINY), "b.ckpt"))]).members) == 3
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ def test_folders_mean_their_best_checkpoints(save: Save, tmp_path: Path) -> None
         ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; wanted is one of .*CatsDogsCNN"),
         ({"Pictures": None}, "does not say what pictures it was trained on"),
         ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
-        ({"hyper_parameters": SMALL | {"widths": (4, 6)}}, "with other hyper-parameters"),
+        ({"hyper_parameters": TINY | {"widths": (4, 6)}}, "with other hyper-parameters"),
     ],
 )
 def test_checkpoints_that_cannot_be_rebuilt_are_refused(changed: dict[str, Any], words: str, save: Save) -> None:
-    path = save(CatsDogsCNN(**SMALL))
+    path = save(CatsDogsCNN(**TINY))
     torch.save(torch.load(path, weights_only=True) | changed, path)
     with pytest.raises(CheckpointError, match=words):
         load_member(path)

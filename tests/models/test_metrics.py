@@ -18,7 +18,7 @@ def test_the_mean_is_weighted_and_starts_anew() -> None:
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
-def test_what_is_no_number_stays_none(wrong: float) -> None:
+def test_a_value_that_is_not_finite_is_not_left_out(wrong: float) -> None:
     mean = Mean()
     for value in (1.0, wrong, 1.0):
         mean.update(torch.tensor(value), weight=2)

@@ -193,8 +193,8 @@ def test_fewer_epochs_are_expected_to_take_less() -> None:
 
 def test_the_time_is_that_of_the_recipe_as_it_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever other versions of it were recorded later."""
-    (newest, *_) = [row for row in plan.read_rows() if row["config"] == "mlp" and plan.is_shipped(row)]
-    rows = [newest | {"seconds": "50"}, newest | {"seconds": "7", "recipe": "another", "epochs": "1"}]
+    (recorded, *_) = [row for row in plan.read_rows() if row["config"] == "mlp" and plan.is_shipped(row)]
+    rows = [recorded | {"seconds": "50"}, recorded | {"seconds": "7", "recipe": "another", "epochs": "1"}]
     monkeypatch.setattr(plan, "read_rows", lambda: rows)
     assert plan.Commands(Gathered(LOGS)).fit("mlp").seconds == 50
 

@@ -1,4 +1,4 @@
-"""The first layer of every network."""
+"""Standardises pictures: the first layer of every network."""
 
 from collections.abc import Sequence
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from lit_a1.models.standardize import Standardize
+from lit_a1.models.input_layer import Standardize
 
 
 def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
