@@ -129,6 +129,8 @@ def test_what_is_built_on_is_a_run_of_its_recipe(add_run: Add) -> None:
     assert start() == ""  # the YAML's own
     add_setting(weighted(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
     assert start() == str(long)
+    add_run("catsdogs_long", [0.1])  # which has lost its weights
+    assert start() == str(long)
 
 
 def add_setting(run: Path, name: str, value: object) -> None:
