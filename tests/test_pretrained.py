@@ -69,6 +69,7 @@ def test_the_readme_names_the_submission(name: str) -> None:
 
 
 @every_note
+@pytest.mark.timeout(900)  # 7,000 photos, each seen in several ways, in single precision
 def test_the_weights_repeat_their_figures_and_their_submission(
     name: str, request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from lit_a1.optim import (
 )
 from lit_a1.rules import check_rules
 
+CACHED = 25 * 64 * 64  # pixels of pictures whose layers a processor's cache more or less holds
 MOST_GRAPHS = 64  # that torch may compile of one class
 STAGES = ("train", "train_eval", "val", "test")
 """First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
@@ -49,6 +50,12 @@ def compile_in_place(net: nn.Module) -> None:
     """
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_GRAPHS)
     net.compile(dynamic=False)
+
+
+def _in_parts(net: nn.Module, pictures: Tensor) -> Tensor:
+    """Logits (N,K); on a processor a few pictures at a time, whose layers its cache holds."""
+    count = max(1, CACHED // math.prod(pictures.shape[2:])) if pictures.device.type == "cpu" else len(pictures)
+    return torch.cat([net.forward(part) for part in pictures.split(count)])  # evaluation is never compiled
 
 
 class Classifier(L.LightningModule):
@@ -161,7 +168,7 @@ class Classifier(L.LightningModule):
             pictures = pictures.float()
             if self.channels_last:
                 pictures = pictures.contiguous(memory_format=torch.channels_last)
-            logits = torch.stack([net.forward(view) for view in views_of(pictures, self.views)])  # never compiled
+            logits = torch.stack([_in_parts(net, view) for view in views_of(pictures, self.views)])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 

@@ -14,6 +14,7 @@ from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.layers import Dropout, cross_entropy
+from lit_a1.models import classifier
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from lit_a1.optim import SGD, Schedule, parameter_groups
@@ -343,6 +344,19 @@ def test_a_loss_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:
     runner.fit(model, Pictures())
     assert torch.isnan(runner.callback_metrics["train/loss"])
     assert 0 <= runner.callback_metrics["train/error"] <= 1
+
+
+@pytest.mark.parametrize("views", ["one", "scale"])
+def test_a_large_batch_says_what_its_pictures_say(views: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is evaluated in parts."""
+    monkeypatch.setattr(classifier, "CACHED", 50 * 16 * 16)
+    model = CatsDogsCNN(**SMALL, views=views).eval()
+    pictures = torch.rand(120, 3, 16, 16)
+    with torch.no_grad():
+        torch.nn.init.normal_(model.evaluated_net()[1].linear.weight)
+        expected = torch.cat([model(pictures[:7]), model(pictures[7:50]), model(pictures[50:90]), model(pictures[90:])])
+        torch.testing.assert_close(model(pictures), expected)
+    assert expected.std(0).min() > 1e-3
 
 
 def test_logging_of_steps_can_be_turned_off() -> None:
