@@ -107,7 +107,7 @@ class Subject:
             answers = []
             for start in range(0, len(self.labels), BATCH):
                 answers.append(self.log_probabilities_of(self.pictures[start : start + BATCH]))
-                features.append(seen[0])  # of the first view, the picture as it is
+                features.append(torch.cat(seen)[: len(answers[-1])])  # of the first view, the pictures as they are
                 seen.clear()
         return np.concatenate(answers), torch.cat(features).numpy()
 
