@@ -53,9 +53,9 @@ def compile_in_place(net: nn.Module) -> None:
 
 
 def _in_parts(net: nn.Module, pictures: Tensor) -> Tensor:
-    """Logits (N,K); on a processor a few pictures at a time, whose layers its cache holds."""
-    count = max(1, CACHED // math.prod(pictures.shape[2:])) if pictures.device.type == "cpu" else len(pictures)
-    return torch.cat([net.forward(part) for part in pictures.split(count)])  # evaluation is never compiled
+    """Pictures (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
+    count = CACHED // math.prod(pictures.shape[2:]) if pictures.device.type == "cpu" else len(pictures)
+    return torch.cat([net.forward(part) for part in pictures.split(max(1, count))])  # evaluation is never compiled
 
 
 class Classifier(L.LightningModule):
