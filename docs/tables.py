@@ -24,7 +24,6 @@ sys.path.insert(0, str(ROOT))
 from lit_a1.analysis.comparison_runs import Run  # noqa: E402
 from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
 from lit_a1.confidence import wilson  # noqa: E402
-from lit_a1.mlp.setup import UsageError  # noqa: E402
 from lit_a1.report.rows import (  # noqa: E402
     COLUMNS,
     MEMBERS,
@@ -42,6 +41,7 @@ from lit_a1.report.rows import (  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row  # noqa: E402
 from lit_a1.report.tried import duration, page  # noqa: E402
 from lit_a1.runs import DRAWN, PRETRAINED, near  # noqa: E402
+from lit_a1.settings import UsageError  # noqa: E402
 from lit_a1.wording import listed  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"

@@ -11,6 +11,7 @@ COMMANDS = {
     "test": "measure a checkpoint on labelled test pictures",
     "predict": "label the test pictures, or --data.predict_dir DIR, into submission.csv",
     "mlp": "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck",
+    "search": "try hyper-parameters of a CNN: ranges and choices in configs/spaces/, a study that can be shared",
     "architecture": "the layers of a network: filters, strides, shapes, parameters, multiply-adds",
     "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
     "compare": "MLP against CNN on MNIST, from recorded runs: tables, figures, words",
@@ -38,7 +39,9 @@ def usage() -> str:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], None]:
-    if name == "architecture":
+    if name == "search":
+        from lit_a1.search_command import main as command
+    elif name == "architecture":
         from lit_a1.architecture_command import main as command
     elif name == "audit":
         from lit_a1.audit_command import main as command

@@ -7,9 +7,8 @@ from pathlib import Path
 from lit_a1.data.mnist import Wanted
 from lit_a1.environment import show_messages
 from lit_a1.mlp.commands import SOURCE
-from lit_a1.mlp.setup import UsageError
 from lit_a1.runs import KEYWORDS, CheckpointError
-from lit_a1.settings import Parser, concise
+from lit_a1.settings import Parser, UsageError, concise
 
 EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
 

@@ -18,6 +18,10 @@ NO_PART_OF_THE_RECIPE = (
 )
 
 
+class UsageError(ValueError):
+    """A setting that can't be, told in one sentence."""
+
+
 class Parser(ArgumentParser):
     """Ends a mistake on the command line or in a YAML in one sentence."""
 

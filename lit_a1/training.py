@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
@@ -291,7 +292,7 @@ def main(arguments: Sequence[str]) -> None:
         arguments: the command, then its options.
 
     Raises:
-        SystemExit: with a sentence, where a checkpoint or a model is refused.
+        SystemExit: with a sentence, where a checkpoint or a model is refused; or a signal ended it.
     """
     if (kind := kind_of_config(arguments)) is not None and kind[1] != "fit":
         print(f"error: {kind[0]} is for `python main.py {kind[1]}`, not for {arguments[0]}", file=sys.stderr)
@@ -301,6 +302,8 @@ def main(arguments: Sequence[str]) -> None:
     keep_freed_memory()
     try:
         TrainingCLI(arguments)
+    except SIGTERMException as error:
+        raise SystemExit(128 + signal.SIGTERM) from error  # as shells count it; Lightning's own status is 0
     except (CheckpointError, RuleError, MisconfigurationException, OSError) as error:
         print(f"error: {concise(str(error))}", file=sys.stderr)
         raise SystemExit(1) from error

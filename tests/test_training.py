@@ -273,6 +273,25 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
         assert ours[tag] == theirs[tag], tag
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
+def test_a_run_that_was_stopped_says_how_to_go_on(
+    course_photos: Photos, in_background: Background, number: int, status: int
+) -> None:
+    course_photos()
+    stopped = in_background("fit", *SMALL, "--trainer.max_epochs", "100000")
+    last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
+    deadline = time.monotonic() + 120
+    while not last.exists():
+        assert stopped.poll() is None, stopped.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    stopped.send_signal(number)
+    said = stopped.communicate(timeout=60)[0]
+    assert "Stopped. Go on with: python main.py fit --config" in said
+    assert stopped.returncode == status
+    assert "Traceback" not in said
+
+
 def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, refusal: Refusal) -> None:
     course_photos()
     run = fit("--model.lr", "0.01", epochs=1)

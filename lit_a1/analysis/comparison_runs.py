@@ -16,10 +16,11 @@ from lit_a1.checkpoints import read
 from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.resample import resize
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import UsageError, load_weights
+from lit_a1.mlp.setup import load_weights
 from lit_a1.models.architecture import layers_of
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, Figures, best_of
+from lit_a1.settings import UsageError
 
 Weights = Literal["last", "best"]
 Answers = NDArray[np.int64]

@@ -14,8 +14,8 @@ from lit_a1.analysis.comparison_runs import Run
 from lit_a1.analysis.comparison_tables import spread
 from lit_a1.data.files import write_csv
 from lit_a1.figures import Line, figure, headline, percent_axis, visible
-from lit_a1.mlp.setup import UsageError
 from lit_a1.runs import RECORD_FILE
+from lit_a1.settings import UsageError
 from lit_a1.wording import listed, percent
 
 PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training pictures, measured as validation"}

@@ -12,9 +12,9 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lit_a1.data.mnist import Wanted
 from lit_a1.environment import show_messages
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Setup, UsageError
+from lit_a1.mlp.setup import Setup
 from lit_a1.runs import CheckpointError, resolve
-from lit_a1.settings import PARTS, Parser, concise, kind_of_config, recipe_of, without_checkpoint
+from lit_a1.settings import PARTS, Parser, UsageError, concise, kind_of_config, recipe_of, without_checkpoint
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",

@@ -23,8 +23,9 @@ from lit_a1.mlp.differences import (
     examine,
 )
 from lit_a1.mlp.network import NN, Array
-from lit_a1.mlp.setup import Examples, Setup, Study, UsageError, load_weights
+from lit_a1.mlp.setup import Examples, Setup, Study, load_weights
 from lit_a1.runs import clock, epoch_line, near
+from lit_a1.settings import UsageError
 
 MOST = 10  # weights of each set
 HEADER = ("weights", "index", "row", "column", "N", "epsilon", "analytic", "numeric", "absolute_difference")

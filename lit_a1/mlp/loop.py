@@ -14,7 +14,7 @@ from tqdm import tqdm
 from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import UNKNOWN, cpu, in_words, made_by, peak_memory_gb
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Digits, Examples, Setup, UsageError, describe, load_weights, run_state
+from lit_a1.mlp.setup import Digits, Examples, Setup, describe, load_weights, run_state
 from lit_a1.runs import (
     RECORD_FILE,
     CheckpointError,
@@ -32,6 +32,7 @@ from lit_a1.runs import (
     record_of,
     say_best,
 )
+from lit_a1.settings import UsageError
 
 SHOWN = 64  # pictures in TensorBoard
 PAIR = ("loss", "error")

@@ -4,7 +4,6 @@ import json
 import math
 import sys
 import time
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,24 +13,23 @@ from typing import Any
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
-from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.search_figure import draw
-from lit_a1.mlp.search_results import HEADER, Tried, conclude, count_states
-from lit_a1.mlp.search_space import SETTINGS, SPACE, Span, settings_of, space_of, start_of
-from lit_a1.mlp.setup import Digits, Setup, Study, UsageError, describe
+from lit_a1.mlp.search_figure import panels_of
+from lit_a1.mlp.search_results import HEADER, Tried, conclude
+from lit_a1.mlp.search_space import SETTINGS, SPACE, settings_of, space_of, start_of
+from lit_a1.mlp.setup import Digits, Setup, Study, describe
 from lit_a1.runs import near
+from lit_a1.settings import UsageError
+from lit_a1.tuning.figure import draw
+from lit_a1.tuning.journal import STATES, check_study, count, importances, is_bad, lacks_start, open_study, sampler
+from lit_a1.tuning.span import Span
+from lit_a1.tuning.trial import count_states
 
-BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
-ENOUGH = 12  # complete trials to weigh the hyper-parameters by
-TOP = 0.25  # share of them that is set against all
-JOURNAL, TRIALS, FIGURE, SUMMARY = "study.journal", "trials.csv", "search.png", "summary.md"
+TRIALS, FIGURE, SUMMARY = "trials.csv", "search.png", "summary.md"
 
 
 def run(setup: Setup, trials: int = 30, study: Path | None = None) -> Path:
@@ -56,8 +54,7 @@ def run(setup: Setup, trials: int = 30, study: Path | None = None) -> Path:
     """
     if trials < 1:
         raise UsageError(f"trials must be 1 or above; got {trials}")
-    if study is not None and not (study / JOURNAL).is_file():
-        raise UsageError(f"study must be the folder of an earlier search; {study} has no {JOURNAL}")
+    check_study(study)
     net, digits = setup.network(), setup.digits()
     results = Study(setup, net, digits, study)
     folder = results.folder
@@ -70,12 +67,12 @@ def run(setup: Setup, trials: int = 30, study: Path | None = None) -> Path:
             print(f"\nStopped. Go on with the same command and --study {near(folder)}")
             raise
         tried = tried_of(search, folder)
-        text, best = conclude(tried, setup, digits, net, _importances(search))
+        text, best = conclude(tried, setup, digits, net, importances(search))
         write_text(folder / SUMMARY, text)
         if any(math.isfinite(trial.error) for trial in tried):
             title = f"{len(tried)} networks, up to {setup.epochs} epochs each, on {digits.name}. "
             title += f"The first: {results.words}." + (f" The best: {best['setup']}." if best else "")
-            draw(folder / FIGURE, tried, space_of(setup), len(digits.valid.labels), title)
+            draw(folder / FIGURE, tried, panels_of(space_of(setup)), len(digits.valid.labels), title)
         results.record(trials=count_states(tried), best=best)
     print(f"\n{text}\nEvery trial: {near(folder / TRIALS)}, {near(folder / FIGURE)}")
     return folder
@@ -95,33 +92,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _open(setup: Setup, net: NN, folder: Path) -> optuna.Study:
     """The study in a folder, a new one or as a killed process left it; the caller has the folder's lock."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path = folder / JOURNAL
-    if path.exists():
-        lines = path.read_bytes()
-        if not lines.endswith(b"\n"):  # a line half written would spoil the next one
-            write_text(path, lines[: lines.rfind(b"\n") + 1].decode())
-        Path(f"{path}.lock").unlink(missing_ok=True)  # optuna would wait for its owner
-    try:
-        storage = JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path))))
-        search = optuna.create_study(storage=storage, study_name="mlp", direction="minimize", load_if_exists=True)
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
-    shared = _shared(setup)
-    begun = search.user_attrs.get("shared", shared)
-    for name in sorted(begun.keys() | shared.keys()):
-        if begun.get(name) != shared.get(name):
-            raise UsageError(f"the study in {folder} was begun with {name} {begun.get(name)}; got {shared.get(name)}")
-    search.set_user_attr("shared", shared)
+    search = open_study(folder, "mlp", _shared(setup), setup.epochs, alone=True)
     for trial in search.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         search.tell(trial.number, state=TrialState.FAIL)  # its process was killed
-    if all(trial.state == TrialState.FAIL for trial in search.trials if "start" in trial.user_attrs):
+    if lacks_start(search):
         search.enqueue_trial(start_of(net, space_of(setup)), user_attrs={"start": True})
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Argument ``multivariate``", ExperimentalWarning)
-        # with the number of trials, or a study that goes on would draw the first ones again
-        search.sampler = optuna.samplers.TPESampler(multivariate=True, seed=setup.seed + len(search.trials))
-    search.pruner = optuna.pruners.MedianPruner(BEFORE_PRUNING, n_warmup_steps=max(1, setup.epochs // 3))
+    # with the number of trials, or a study that goes on would draw the first ones again
+    search.sampler = sampler(setup.seed + len(search.trials))
     return search
 
 
@@ -140,8 +117,7 @@ def _shared(setup: Setup) -> dict[str, Any]:
 
 def _search(search: optuna.Study, setup: Setup, digits: Digits, trials: int, folder: Path) -> None:
     """Runs the trials that are missing, and shows and keeps each."""
-    over = (TrialState.COMPLETE, TrialState.PRUNED)
-    done = len(search.get_trials(deepcopy=False, states=over))
+    done = count(search)
     with tqdm(total=trials, initial=done, desc="search", unit="trial", leave=False, disable=None) as bar:
 
         def keep(search: optuna.Study, last: FrozenTrial) -> None:
@@ -176,34 +152,19 @@ def _error(trial: optuna.Trial, setup: Setup, digits: Digits) -> float:
             loss, _ = net.train(*digits.train)
             val_loss, error = net.test(*digits.valid)
         trial.set_user_attr("seconds", time.perf_counter() - started)
-        diverged = not math.isfinite(loss + val_loss)
-        trial.report(math.nan if diverged else error, epoch)
-        if diverged or (epoch < setup.epochs and trial.should_prune()):
+        errors.append(error if math.isfinite(loss + val_loss) else math.nan)
+        if is_bad(trial, errors[-1], epoch, setup.epochs):
             raise optuna.TrialPruned
-        errors.append(error)
     return min(errors)
 
 
 def tried_of(search: optuna.Study, folder: Path) -> list[Tried]:
     """The trials that are over, which it writes to `trials.csv`."""
-    states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
     tried = []
-    for trial in search.get_trials(deepcopy=False, states=tuple(states)):
+    for trial in search.get_trials(deepcopy=False, states=tuple(STATES)):
         about: dict[str, Any] = {"settings": {}, "words": "", "architecture": "", "parameters": 0}
         about |= {"seconds": 0.0, "start": False, **trial.user_attrs}  # of a killed one some may be missing
         errors = [error for _, error in sorted(trial.intermediate_values.items())]
-        tried.append(Tried(trial.number, states[trial.state], errors=errors, **about))
+        tried.append(Tried(trial.number, STATES[trial.state], errors=errors, **about))
     write_csv(folder / TRIALS, HEADER, [trial.row() for trial in tried])
     return tried
-
-
-def _importances(search: optuna.Study) -> dict[str, float] | None:
-    """How much each hyper-parameter sets the best complete trials apart; None where they are too few to say."""
-    if len(search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < ENOUGH:
-        return None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental", ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Target and region quantiles")  # most errors are equal: all weights are 0
-        found = PedAnovaImportanceEvaluator(target_quantile=TOP).evaluate(search)
-    total = sum(found.values())
-    return {name: weight / total for name, weight in found.items()} if total else {}

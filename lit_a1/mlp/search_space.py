@@ -3,40 +3,14 @@
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from lit_a1.mlp.network import DECAYS, NN, NONLINEARITIES
-from lit_a1.mlp.setup import Setup, UsageError
+from lit_a1.mlp.setup import Setup
+from lit_a1.settings import UsageError
+from lit_a1.tuning.span import Space, Span
 
-
-@dataclass(frozen=True)
-class Span:
-    """Numbers from `low` to `high`, drawn evenly, or evenly in their logarithm; below `none_below` they mean 0."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-    none_below: float = 0.0
-
-    def nearest(self, value: float) -> float:
-        """The number that can be drawn and is nearest to a value."""
-        value = min(max(value, self.low), self.high)
-        return value if self.step is None else self.low + round((value - self.low) / self.step) * self.step
-
-    def meaning(self, drawn: float) -> float:
-        """What a drawn number stands for: its first three digits, or 0."""
-        value = float(f"{drawn:.3g}")
-        return 0.0 if value < self.none_below else value
-
-    def __str__(self) -> str:
-        words = f"{self.none_below or self.low:,.7g} to {self.high:,.7g}{' (logarithmic)' if self.log else ''}"
-        return f"0, or {words}" if self.none_below else words
-
-
-Space = Mapping[str, Span | tuple[str, ...]]
 SPACE: Space = {  # and `parameters`, between the ends of parameter_range
     "layers": Span(1, 3, step=1),
     "taper": Span(0.4, 1.0),  # units of a hidden layer, as a share of those of the one before

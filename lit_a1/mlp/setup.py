@@ -151,10 +151,6 @@ def run_state(path: Path) -> dict[str, Any]:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 
-class UsageError(ValueError):
-    """A setting that can't be, told in one sentence."""
-
-
 class Study:
     """The folder that a study leaves its results in, and the record of how they came about.
 

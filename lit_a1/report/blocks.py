@@ -12,7 +12,6 @@ from lit_a1.analysis.comparison_tables import spread
 from lit_a1.analysis.curves import draw
 from lit_a1.architecture_command import architecture_of, shape_words
 from lit_a1.confidence import wilson
-from lit_a1.mlp.setup import UsageError
 from lit_a1.report.document import Block, Figure, Missing, Table, Text
 from lit_a1.report.gather import RECORDED, Gathered, shown, sources
 from lit_a1.report.outcomes import gap_in_words
@@ -20,6 +19,7 @@ from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.rows import REPOSITORY, changes, is_shipped, read_rows, shipped, test_figures
 from lit_a1.report.tried import duration
 from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, near
+from lit_a1.settings import UsageError
 from lit_a1.wording import counted, percent
 
 

@@ -12,7 +12,6 @@ from statistics import median
 
 from lit_a1.analysis import PARTS
 from lit_a1.analysis.comparison_runs import Run
-from lit_a1.mlp.setup import UsageError
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
@@ -29,6 +28,7 @@ from lit_a1.report.rows import (
 from lit_a1.report.trials import MACHINE, parse_changes
 from lit_a1.report.tried import duration
 from lit_a1.runs import RECORD_FILE, clock, near
+from lit_a1.settings import UsageError
 from lit_a1.wording import counted
 
 QUICK = "quick"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_a1.analysis.comparison_runs import Run
-from lit_a1.mlp.setup import UsageError
 from lit_a1.report import blocks, study
 from lit_a1.report.document import Block, Missing, Section, Table, Text
 from lit_a1.report.further import further
@@ -18,6 +17,7 @@ from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, s
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
+from lit_a1.settings import UsageError
 
 TRAINED = ("catsdogs", "catsdogs_long", "catsdogs_best")
 RECIPES = (*TRAINED, "catsdogs_gpu")

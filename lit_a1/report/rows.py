@@ -16,10 +16,9 @@ from typing import Any
 from lit_a1 import training
 from lit_a1.analysis.curves import read
 from lit_a1.mlp import commands as mlp
-from lit_a1.mlp.setup import UsageError
 from lit_a1.report.trials import Row
 from lit_a1.runs import DRAWN
-from lit_a1.settings import kind_of_config, recipe_of
+from lit_a1.settings import UsageError, kind_of_config, recipe_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNS = REPOSITORY / "docs" / "runs.csv"

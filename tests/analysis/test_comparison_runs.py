@@ -8,9 +8,9 @@ import torch
 
 from lit_a1.analysis.comparison_runs import find_experiments
 from lit_a1.data.resample import resize
-from lit_a1.mlp.setup import UsageError
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs import CheckpointError
+from lit_a1.settings import UsageError
 
 Add = Callable[..., Path]
 

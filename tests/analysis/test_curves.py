@@ -14,7 +14,7 @@ from lit_a1.analysis import curves
 from lit_a1.analysis.comparison_runs import Run
 from lit_a1.analysis.curves import conditions, curve, draw, is_training, keep_curves, read, title
 from lit_a1.figures import COLOURS, MARKERS, Line, percent_axis
-from lit_a1.mlp.setup import UsageError
+from lit_a1.settings import UsageError
 
 Add = Callable[..., Run]
 

@@ -17,8 +17,10 @@ from filelock import FileLock
 from lit_a1.mlp import search
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.search import run
-from lit_a1.mlp.search_space import SPACE, Span
+from lit_a1.mlp.search_space import SPACE
 from lit_a1.mlp.setup import Setup
+from lit_a1.tuning import journal
+from lit_a1.tuning.span import Span
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL = {"parameter_range": [5000, 12_000], "hidden_dims": [10], "lr": 0.2}
@@ -174,16 +176,16 @@ def test_the_own_network_is_tried_again_if_it_was_interrupted(
 
 
 def test_bad_trials_are_stopped_early(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < search.BEFORE_PRUNING or epoch == 6 else 0.3)
+    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < journal.BEFORE_PRUNING or epoch == 6 else 0.3)
     folder = run(replace(setup, epochs=6), trials=7)
-    stopped = rows(folder)[search.BEFORE_PRUNING :]
+    stopped = rows(folder)[journal.BEFORE_PRUNING :]
     assert [(row["state"], row["epochs"], row["diverged"]) for row in stopped] == [("pruned", "2", "no")] * 2
     assert "saved 8 of 42 epochs" in (folder / "summary.md").read_text()
 
 
 def test_a_trial_is_not_stopped_after_its_last_epoch(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < search.BEFORE_PRUNING and epoch == 3 else 0.2)
-    row = rows(run(replace(setup, epochs=3), trials=search.BEFORE_PRUNING + 1))[-1]
+    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < journal.BEFORE_PRUNING and epoch == 3 else 0.2)
+    row = rows(run(replace(setup, epochs=3), trials=journal.BEFORE_PRUNING + 1))[-1]
     assert (row["state"], row["val_accuracy_best"]) == ("complete", "0.80000")
 
 
@@ -208,12 +210,12 @@ def test_a_diverged_trial_is_stopped_and_no_error(setup: Setup, monkeypatch: pyt
 
 def test_importances_need_enough_complete_trials(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, lambda trial, epoch: 0.1 + 0.001 * trial)
-    monkeypatch.setattr(search, "BEFORE_PRUNING", 100)
-    folder = run(setup, trials=search.ENOUGH - 1)
+    monkeypatch.setattr(journal, "BEFORE_PRUNING", 100)
+    folder = run(setup, trials=journal.ENOUGH - 1)
     assert "too few" in (folder / "summary.md").read_text()
-    run(setup, trials=search.ENOUGH, study=folder)
+    run(setup, trials=journal.ENOUGH, study=folder)
     assert "PED-ANOVA" in (folder / "summary.md").read_text()
-    importances = search._importances(search._open(setup, setup.network(), folder))
+    importances = journal.importances(search._open(setup, setup.network(), folder))
     assert importances is not None
     assert set(importances) == {"parameters", *SPACE}
     assert math.isclose(sum(importances.values()), 1)

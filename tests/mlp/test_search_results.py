@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from lit_a1.mlp.commands import parse, setup_of
-from lit_a1.mlp.search_figure import draw
+from lit_a1.mlp.search_figure import panels_of
 from lit_a1.mlp.search_results import HEADER, Tried, command_of, conclude
 from lit_a1.mlp.search_space import settings_of, space_of, start_of
 from lit_a1.mlp.setup import Digits, Examples, Setup, describe
+from lit_a1.tuning.figure import draw
 
 SETUP = Setup({"parameter_range": [5000, 20_000], "hidden_dims": [10, 8], "lr": 0.05}, epochs=4)
 
@@ -24,8 +25,8 @@ def digits(valid: int = 10_000) -> Digits:
 def trial(number: int, errors: list[float], state: str = "complete", **changes: Any) -> Tried:
     settings = settings_of(start_of(SETUP.network(), space_of(SETUP)) | changes, SETUP)
     net = SETUP.network(**settings)
-    about = (settings, describe(net), net.architecture, net.n_parameters)
-    return Tried(number, state, *about, errors, seconds=1.5 * len(errors), start=number == 0)
+    about = (settings, describe(net), net.n_parameters, errors, 1.5 * len(errors), number == 0, net.architecture)
+    return Tried(number, state, *about)
 
 
 def words(*tried: Tried, importances: dict[str, float] | None = None, valid: int = 10_000) -> str:
@@ -41,7 +42,7 @@ def test_a_trial_as_a_row() -> None:
 
 
 def test_trials_without_an_accuracy_have_empty_cells() -> None:
-    nothing = Tried(1, "failed", {}, "", "", 0, [], 0.0, start=False)
+    nothing = Tried(1, "failed", {}, "", 0, [], 0.0, start=False)
     at_once = trial(2, [math.nan], "pruned")
     for tried, diverged, epochs in ((nothing, "no", "0"), (at_once, "yes", "1")):
         row = dict(zip(HEADER, tried.row(), strict=True))
@@ -122,9 +123,9 @@ def test_the_figure_shows_any_trials(tmp_path: Path) -> None:
         trial(1, [0.0], layers=1.0, momentum=0.9, weight_decay=1e-4),  # no error at all, on a logarithmic axis
         trial(2, [0.9], "pruned", layers=3.0, lr_decay="cosine", nonlinearity="gelu"),
         trial(3, [math.nan], "pruned"),
-        Tried(4, "failed", {}, "", "", 0, [], 0.0, start=False),
+        Tried(4, "failed", {}, "", 0, [], 0.0, start=False),
     ]
     for name, shown in (("all", tried), ("one", tried[2:3])):
-        draw(tmp_path / f"{name}.png", shown, space_of(SETUP), 10_000, "Any " * 80)
+        draw(tmp_path / f"{name}.png", shown, panels_of(space_of(SETUP)), 10_000, "Any " * 80)
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert picture.size == (2200, 1640)

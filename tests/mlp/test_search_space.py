@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_a1.mlp.search_space import SETTINGS, SPACE, Span, settings_of, space_of, start_of, widths
+from lit_a1.mlp.search_space import SETTINGS, SPACE, settings_of, space_of, start_of, widths
 from lit_a1.mlp.setup import Setup
+from lit_a1.tuning.span import Span
 
 RANGE = (500_000, 1_000_000)
 
