@@ -57,8 +57,9 @@ def draw(path: Path, tried: Sequence[Trial], panels: Sequence[Panel], pictures: 
         name = "complete" if trial.state == "complete" else "stopped early"
         name = "the first, the command's own" if trial.start else name
         groups["the best" if trial is best else name][0].append(trial)
-    rows = math.ceil(len(panels) / COLUMNS)
-    shape = {"height": 8.2 / 3 * max(rows, 2), "nrows": rows, "ncols": COLUMNS, "sharey": True, "squeeze": False}
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    shape = {"height": 8.2 / 3 * max(rows, 1.5), "nrows": rows, "ncols": columns, "sharey": True, "squeeze": False}
     with figure(path, width=11, **shape) as (drawing, axes):
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
@@ -96,7 +97,9 @@ def _axis(axis: Axes, panel: Panel) -> Callable[[Any, Trial], float]:
     axis.set_xscale("log")
     zero = span.none_below / 5  # left of all others
     powers = [10.0**k for k in range(-9, 6) if (span.none_below or span.low) <= 10.0**k <= span.high]
-    ticks = [zero, *powers] if zero else powers or [span.low, span.high]
+    if len(powers) < 2:
+        powers = sorted({span.none_below or span.low, *powers, span.high})
+    ticks = [zero, *powers] if zero else powers
     axis.set_xticks(ticks, ["0" if tick == zero else _power(tick) for tick in ticks])
     axis.minorticks_off()
     axis.set_xlim((zero or span.low) / 1.3, span.high * 1.3)
