@@ -68,7 +68,7 @@ class Setup:
             raise UsageError("--ckpt_path goes on with one run; a search goes on with --study")
         searched = read_space(space)
         own = own_values(settings, searched)
-        check_space(settings, searched)
+        check_space(settings, searched, own)
         return cls(arguments, settings, searched, own)
 
     @property

@@ -61,8 +61,8 @@ def _read(name: str, values: Any) -> Span | list[Any]:
         raise UsageError(f"step of {name} must be above 0, and there is none with log; got {span.step}")
     if span.step is not None and not math.isclose(steps := (span.high - span.low) / span.step, round(steps)):
         raise UsageError(f"step of {name} must lead from low to high in whole steps; got {steps:g} of them")
-    if not 0 <= span.none_below < span.high:
-        raise UsageError(f"none_below of {name} must lie below high, and not below 0; got {span.none_below}")
+    if span.none_below and not 0 < span.none_below < span.high:
+        raise UsageError(f"none_below of {name} must lie between 0 and high; got {span.none_below}")
     return span
 
 
@@ -103,13 +103,17 @@ def _parent(settings: Namespace, name: str) -> Any:
     return parent
 
 
-def check_space(settings: Namespace, space: Space) -> None:
+def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> None:
     """Builds the network and its data with each of the values to choose from, and at both ends of each range.
+
+    Args:
+        settings: of `fit`, as the parser has them.
+        space: that is searched.
+        own: as `own_values` has them.
 
     Raises:
         UsageError: a value is refused where all others are the command's; in other company, only its trial tells.
     """
-    own = own_values(settings, space)
     for name, span in space.items():
         values = (span.meaning(span.low), span.meaning(span.high)) if isinstance(span, Span) else span
         number = isinstance(own[name], int | float) and not isinstance(own[name], bool)

@@ -36,7 +36,7 @@ class Span:
                 float(f"{drawn:.3g}") if self.log else round(drawn, 2 - math.floor(math.log10(self.high - self.low)))
             )
             value = min(max(value, self.low), self.high)
-        return type(value)(0) if value < self.none_below else value
+        return type(value)(0) if self.none_below and value < self.none_below else value
 
     def in_full(self) -> str:
         """All that tells it from others."""

@@ -17,6 +17,7 @@ from lit_a1.tuning.span import Span
         (Span(0.0, 0.5, step=0.0005), 0.1005, 0.1005),
         (Span(0.0, 0.5, none_below=0.1), 0.0989, 0.0),
         (Span(1, 4096, whole=True), 1234.0, 1234),
+        (Span(-1.0, 1.0), -0.25, -0.25),
     ],
 )
 def test_what_a_drawn_number_stands_for(span: Span, drawn: float, meaning: float) -> None:
