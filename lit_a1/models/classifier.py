@@ -59,7 +59,7 @@ def _in_parts(net: nn.Module, pictures: Tensor) -> Tensor:
 
 
 class Classifier(L.LightningModule):
-    """Trains `net` by hand-written SGD or Adam and measures it by its averaged weights.
+    """Trains `net` by a hand-written optimiser and measures it by its averaged weights.
 
     Optimisation is manual: `training_step` sets the learning rate, takes the gradient, steps, and updates the averaged
     weights. Everything random in a step is drawn from (seed, step), so that a run that was killed and resumed goes on
@@ -69,10 +69,10 @@ class Classifier(L.LightningModule):
         net: maps standardised pictures (N,C,H,W) to logits (N,K).
         mean: of the training pictures in [0,1], one value a channel.
         std: likewise their standard deviation.
-        optimizer: `sgd`, `sgdw` (decoupled weight decay), `adam` or `adamw`.
+        optimizer: `sgd`, `sgdw` (decoupled weight decay), `adam`, `adamw` or `muon`.
         lr: peak learning rate.
-        momentum: of SGD; the first beta of Adam.
-        nesterov: looks ahead along the momentum (SGD only).
+        momentum: of SGD and Muon; the first beta of Adam.
+        nesterov: looks ahead along the momentum (SGD and Muon only).
         weight_decay: on weights of two dimensions or more; biases and norms are left alone.
         schedule: `constant`, `cosine`, `linear` or `one_cycle`.
         warmup: share of the steps over which the rate rises to its peak, in [0,1).

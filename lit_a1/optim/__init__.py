@@ -4,6 +4,7 @@ from lit_a1.optim.adam import Adam, AdamW
 from lit_a1.optim.average import AVERAGES, AverageKind, WeightAverage
 from lit_a1.optim.factory import OPTIMIZERS, OptimizerName, make_optimizer, parameter_groups
 from lit_a1.optim.gradients import clip_gradient_norm_, gradient_norm
+from lit_a1.optim.muon import Muon
 from lit_a1.optim.schedule import SCHEDULES, Schedule, ScheduleName, set_learning_rate
 from lit_a1.optim.sgd import SGD
 from lit_a1.optim.sharpness import climbed
@@ -16,6 +17,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AverageKind",
+    "Muon",
     "OptimizerName",
     "Schedule",
     "ScheduleName",

@@ -10,6 +10,35 @@ from torch.optim.optimizer import ParamsT
 from lit_a1.optim.base import GroupOptimizer, check_number, decay_weights
 
 
+def adam_step(
+    states: list[dict[str, Any]],
+    params: list[Tensor],
+    grads: list[Tensor],
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+) -> None:
+    """Moves `params` by the formulas of `Adam`, weight decay apart; fills and updates their `states`."""
+    beta1, beta2 = betas
+    for param, state in zip(params, states, strict=True):
+        if not state:
+            state.update(step=0, exp_avg=torch.zeros_like(param), exp_avg_sq=torch.zeros_like(param))
+        state["step"] += 1
+    means = [state["exp_avg"] for state in states]
+    squares = [state["exp_avg_sq"] for state in states]
+    # t is each parameter's own: one that had no gradient for a while is behind the others.
+    step_sizes = [-lr / (1 - beta1 ** state["step"]) for state in states]
+    root_corrections = [math.sqrt(1 - beta2 ** state["step"]) for state in states]
+
+    torch._foreach_lerp_(means, grads, 1 - beta1)
+    torch._foreach_mul_(squares, beta2)
+    torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
+    denominators = torch._foreach_sqrt(squares)
+    torch._foreach_div_(denominators, root_corrections)
+    torch._foreach_add_(denominators, eps)
+    torch._foreach_addcdiv_(params, means, denominators, step_sizes)
+
+
 class Adam(GroupOptimizer):
     r"""Adam: steps scaled by running averages of the gradient and of its square.
 
@@ -66,26 +95,8 @@ class Adam(GroupOptimizer):
             check_number(name, beta, below=1.0)
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        lr, eps, (beta1, beta2) = group["lr"], group["eps"], group["betas"]
         states = [self.state[param] for param in params]
-        for param, state in zip(params, states, strict=True):
-            if not state:
-                state.update(step=0, exp_avg=torch.zeros_like(param), exp_avg_sq=torch.zeros_like(param))
-            state["step"] += 1
-        means = [state["exp_avg"] for state in states]
-        squares = [state["exp_avg_sq"] for state in states]
-        # t is each parameter's own: one that had no gradient for a while is behind the others.
-        step_sizes = [-lr / (1 - beta1 ** state["step"]) for state in states]
-        root_corrections = [math.sqrt(1 - beta2 ** state["step"]) for state in states]
-
-        grads = decay_weights(group, params, grads)
-        torch._foreach_lerp_(means, grads, 1 - beta1)
-        torch._foreach_mul_(squares, beta2)
-        torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
-        denominators = torch._foreach_sqrt(squares)
-        torch._foreach_div_(denominators, root_corrections)
-        torch._foreach_add_(denominators, eps)
-        torch._foreach_addcdiv_(params, means, denominators, step_sizes)
+        adam_step(states, params, decay_weights(group, params, grads), group["lr"], group["betas"], group["eps"])
 
 
 class AdamW(Adam):

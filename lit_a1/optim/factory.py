@@ -7,9 +7,10 @@ from torch.optim.optimizer import ParamsT
 
 from lit_a1.optim.adam import Adam, AdamW
 from lit_a1.optim.base import GroupOptimizer
+from lit_a1.optim.muon import Muon
 from lit_a1.optim.sgd import SGD
 
-OptimizerName = Literal["sgd", "sgdw", "adam", "adamw"]
+OptimizerName = Literal["sgd", "sgdw", "adam", "adamw", "muon"]
 OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 
 
@@ -55,11 +56,11 @@ def make_optimizer(
     """Builds an optimiser from plain numbers and strings.
 
     Args:
-        name: "sgd" or "adam", whose weight decay is coupled, or "sgdw" or "adamw", whose decay is decoupled.
+        name: "sgd" or "adam", whose weight decay is coupled, or "sgdw", "adamw" or "muon", whose decay is decoupled.
         params: parameters, or groups of them as of `parameter_groups`.
         lr: learning rate.
-        momentum: of "sgd" and "sgdw"; the others have `betas`.
-        nesterov: of "sgd" and "sgdw".
+        momentum: of "sgd", "sgdw" and "muon"; the others have `betas`.
+        nesterov: likewise.
         weight_decay: of the groups that bring none of their own.
         betas: of "adam" and "adamw".
         eps: of "adam" and "adamw".
@@ -72,4 +73,6 @@ def make_optimizer(
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
     if name in ("sgd", "sgdw"):
         return SGD(params, lr, momentum, nesterov, weight_decay, decoupled=name == "sgdw")
+    if name == "muon":
+        return Muon(params, lr, momentum, nesterov, weight_decay)
     return (Adam if name == "adam" else AdamW)(params, lr, betas, eps, weight_decay)

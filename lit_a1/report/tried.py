@@ -32,7 +32,7 @@ NOT_DONE = (
     "More computing: wider and deeper networks in runs as long as the best recipe's.",
     "Distillation from more networks than two, or from networks of several seeds.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
-    "Optimisers that scale the gradient by curvature (Shampoo, Muon).",
+    "Optimisers that scale the gradient by curvature (Shampoo, SOAP).",
     "Labels: a few training photos show neither a cat nor a dog, or both; only exact copies that contradict each other "
     "are left out.",
     "Crops around the animal, found by the network itself: many photos show a small animal in a large room.",

@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from lit_a1.optim import SGD, Adam, AdamW
+from lit_a1.optim import SGD, Adam, AdamW, Muon
 from lit_a1.optim.base import check_number
 
 BUILDERS = {
@@ -14,6 +14,7 @@ BUILDERS = {
     "sgdw": lambda params: SGD(params, 0.05, momentum=0.9, weight_decay=0.01, decoupled=True),
     "adam": lambda params: Adam(params, 0.01, weight_decay=0.01),
     "adamw": lambda params: AdamW(params, 0.01),
+    "muon": lambda params: Muon(params, 0.01, weight_decay=0.01),
 }
 
 

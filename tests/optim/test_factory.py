@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from lit_a1.optim import OPTIMIZERS, SGD, Adam, AdamW, make_optimizer, parameter_groups
+from lit_a1.optim import OPTIMIZERS, SGD, Adam, AdamW, Muon, make_optimizer, parameter_groups
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "decoupled"),
-    [("sgd", SGD, False), ("sgdw", SGD, True), ("adam", Adam, False), ("adamw", AdamW, True)],
+    [("sgd", SGD, False), ("sgdw", SGD, True), ("adam", Adam, False), ("adamw", AdamW, True), ("muon", Muon, True)],
 )
 def test_names(name, kind, decoupled, net):
     optimizer = make_optimizer(
@@ -16,17 +16,17 @@ def test_names(name, kind, decoupled, net):
     assert type(optimizer) is kind
     group = optimizer.param_groups[0]
     expected = {"lr": 0.2, "weight_decay": 0.3, "decoupled": decoupled}
-    expected |= {"momentum": 0.7, "nesterov": False} if kind is SGD else {"betas": (0.5, 0.6), "eps": 1e-3}
+    expected |= {"momentum": 0.7, "nesterov": False} if kind in (SGD, Muon) else {"betas": (0.5, 0.6), "eps": 1e-3}
     assert {key: group[key] for key in expected} == expected
     assert set(group) == set(expected) | {"params"}
 
 
 def test_every_name_is_tested():
-    assert OPTIMIZERS == ("sgd", "sgdw", "adam", "adamw")
+    assert OPTIMIZERS == ("sgd", "sgdw", "adam", "adamw", "muon")
 
 
 def test_unknown_name(net):
-    with pytest.raises(ValueError, match="optimizer must be one of sgd, sgdw, adam, adamw, got 'lion'"):
+    with pytest.raises(ValueError, match="optimizer must be one of sgd, sgdw, adam, adamw, muon, got 'lion'"):
         make_optimizer("lion", net.parameters(), 0.1)
 
 

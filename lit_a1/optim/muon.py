@@ -1,0 +1,132 @@
+"""Muon: momentum whose steps on weights have singular values near one, by Newton-Schulz iterations."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from lit_a1.optim.adam import adam_step
+from lit_a1.optim.base import GroupOptimizer, check_number, decay_weights
+
+QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Jordan's a, b, c: the steepest at zero of those that keep singular values within about 0.7 and 1.2."""
+ITERATIONS = 5
+VECTOR_RATE = 0.1  # of Adam's rate on biases and norms, as a share of that on weights
+VECTOR_BETA2 = 0.999
+EPS = 1e-7
+
+
+def orthogonalize(matrix: Tensor) -> Tensor:
+    r"""Pulls the singular values of a matrix towards one, and leaves its singular vectors as they are.
+
+    With :math:`X_0 = M / \lVert M \rVert_F`, five times:
+
+    .. math:: X \leftarrow a X + b (X X^\top) X + c (X X^\top)^2 X
+
+    All of them multiply :math:`X_0` from the left by polynomials of :math:`X_0 X_0^\top`, which is as small as the
+    shorter side; so the products are taken there, and the long side is touched twice only: on a convolution's weight,
+    which is nine times as long as it is wide or more, a third of the arithmetic.
+
+    Args:
+        matrix: (K,L), float32 or float64.
+
+    Returns:
+        (K,L), singular values about 0.7 to 1.2; those that were below a thousandth of the norm stay smaller.
+
+    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
+    """
+    a, b, c = QUINTIC
+    is_wide = matrix.shape[0] <= matrix.shape[1]
+    with torch.autocast(matrix.device.type, enabled=False):  # steps are taken inside a trainer's half precision
+        wide = matrix if is_wide else matrix.T
+        wide = wide / (torch.linalg.matrix_norm(wide) + EPS)
+        gram = wide @ wide.T
+        product = identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        for iteration in range(ITERATIONS):
+            factor = torch.addmm(torch.add(a * identity, gram, alpha=b), gram, gram, alpha=c)
+            product = factor @ product if iteration else factor
+            if iteration + 1 < ITERATIONS:
+                gram = factor @ gram @ factor  # symmetric polynomials of one matrix commute
+        orthogonal = product @ wide
+    return orthogonal if is_wide else orthogonal.T
+
+
+class Muon(GroupOptimizer):
+    r"""Muon on weights, Adam on biases and norms.
+
+    A weight of two dimensions or more is taken as a matrix (outputs, all else). With gradient :math:`g`, rate
+    :math:`\eta`, momentum :math:`\mu` and decay :math:`\lambda`:
+
+    .. math::
+        b &\leftarrow \mu b + g, \quad b_0 = 0 \\
+        u &= g + \mu b \text{ (Nesterov) or } b \\
+        p &\leftarrow (1 - \eta \lambda) p - \eta \sqrt{\max(1, K / L)} \, \mathrm{orthogonalize}(u)
+
+    All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every
+    step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: 0.02 to 0.05.
+    Parameters of one dimension, which have no singular values, are updated by Adam without decay, at a tenth of the
+    rate.
+
+    State of each parameter: `momentum_buffer`, or that of `Adam`.
+
+    Args:
+        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
+        lr: learning rate, in [0, inf).
+        momentum: in [0, 1); the first beta of Adam too.
+        nesterov: look ahead along the momentum; needs `momentum` > 0.
+        weight_decay: decoupled, in [0, inf).
+
+    Raises:
+        TypeError: a hyper-parameter is not a number.
+        ValueError: a hyper-parameter is out of range, or `nesterov` comes without momentum.
+
+    Sources: Jordan et al. 2024; Liu et al. 2025, "Muon is scalable for LLM training", arXiv:2502.16982 (decay).
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "weight_decay": weight_decay,
+            "decoupled": True,
+        }
+        super().__init__(params, defaults)
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        check_number("lr", group["lr"])
+        check_number("momentum", group["momentum"], below=1.0)
+        check_number("weight_decay", group["weight_decay"])
+        if group["nesterov"] and group["momentum"] == 0:
+            raise ValueError("nesterov=True needs a momentum above 0, got momentum=0")
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        pairs = list(zip(params, grads, strict=True))
+        if weights := [pair for pair in pairs if pair[0].ndim > 1]:
+            self._update_weights(group, *map(list, zip(*weights, strict=True)))
+        if vectors := [pair for pair in pairs if pair[0].ndim <= 1]:
+            others, grads = map(list, zip(*vectors, strict=True))
+            states = [self.state[param] for param in others]
+            adam_step(states, others, grads, VECTOR_RATE * group["lr"], (group["momentum"], VECTOR_BETA2), EPS)
+
+    def _update_weights(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        for param in params:
+            if not self.state[param]:
+                self.state[param]["momentum_buffer"] = torch.zeros_like(param)
+        buffers = [self.state[param]["momentum_buffer"] for param in params]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, grads)
+        steps = torch._foreach_add(grads, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
+        decay_weights(group, params, grads)
+        for param, step in zip(params, steps, strict=True):
+            direction = orthogonalize(step.flatten(1))
+            scale = max(1.0, direction.shape[0] / direction.shape[1]) ** 0.5
+            param.add_(direction.view(param.shape), alpha=-group["lr"] * scale)

@@ -1,0 +1,131 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.optim import Adam, Muon
+from lit_a1.optim.muon import EPS, VECTOR_RATE, orthogonalize
+
+
+def newton_schulz(matrix, iterations=5):
+    """The iterations as they are published, on the long side."""
+    x = matrix / matrix.norm()
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize("shape", [(5, 40), (40, 5), (7, 7), (1, 9), (9, 1)])
+def test_the_same_as_iterations_on_the_long_side(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wide = shape[0] <= shape[1]
+    expected = newton_schulz(matrix) if wide else newton_schulz(matrix.T).T
+    torch.testing.assert_close(orthogonalize(matrix), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_singular_vectors_stay_and_singular_values_come_near_one():
+    generator = torch.Generator().manual_seed(1)
+    matrix = torch.randn(6, 30, generator=generator, dtype=torch.float64)
+    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    values = torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.02], dtype=torch.float64)
+    rotated = u.T @ orthogonalize(u * values @ vh) @ vh.T
+    assert (rotated - rotated.diagonal().diag()).abs().max() < 1e-9
+    assert 0.6 < rotated.diagonal().min() < rotated.diagonal().max() < 1.3
+
+
+def test_single_precision_is_enough_on_the_short_side():
+    """Squared singular values lose digits; those of a gradient span three decades."""
+    generator = torch.Generator().manual_seed(2)
+    u, _, vh = torch.linalg.svd(torch.randn(64, 300, generator=generator, dtype=torch.float64), full_matrices=False)
+    matrix = u * torch.logspace(0, -3, 64, dtype=torch.float64) @ vh
+    torch.testing.assert_close(orthogonalize(matrix.float()).double(), newton_schulz(matrix), rtol=0, atol=1e-3)
+
+
+def test_half_precision_around_it_changes_nothing():
+    matrix = torch.randn(8, 20, generator=torch.Generator().manual_seed(7))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = orthogonalize(matrix)
+    assert torch.equal(inside, orthogonalize(matrix))
+
+
+def test_nothing_to_learn_is_no_division_by_zero():
+    assert orthogonalize(torch.zeros(3, 4)).eq(0).all()
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+@pytest.mark.parametrize("shape", [(4, 3, 2, 2), (8, 3), (3, 8)])
+def test_follows_its_formula(momentum, nesterov, shape):
+    generator = torch.Generator().manual_seed(3)
+    param = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    optimizer = Muon([param], lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.2)
+    expected, buffer = param.detach().clone(), torch.zeros_like(param)
+    for _ in range(4):
+        param.grad = torch.randn(shape, generator=generator, dtype=torch.float64)
+        gradient = param.grad.clone()
+        buffer = momentum * buffer + gradient
+        direction = gradient + momentum * buffer if nesterov else buffer
+        longer = max(1.0, shape[0] / direction[0].numel()) ** 0.5
+        expected = (1 - 0.1 * 0.2) * expected - 0.1 * longer * orthogonalize(direction.flatten(1)).view(shape)
+        optimizer.step()
+        torch.testing.assert_close(param.detach(), expected, rtol=0, atol=1e-12)
+        assert torch.equal(param.grad, gradient)
+
+
+def test_same_as_torch_up_to_its_half_precision():
+    """Torch's takes matrices only, and iterates in bfloat16."""
+    torch.manual_seed(4)
+    ours, arguments = nn.Linear(20, 6, bias=False), {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}
+    theirs = deepcopy(ours)
+    optimizers = [Muon(ours.parameters(), **arguments), torch.optim.Muon(theirs.parameters(), **arguments)]
+    before = ours.weight.detach().clone()
+    for step in range(5):
+        for net, optimizer in zip((ours, theirs), optimizers, strict=True):
+            x = torch.randn(30, 20, generator=torch.Generator().manual_seed(step))
+            optimizer.zero_grad()
+            net(x).square().sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(ours.weight, theirs.weight, rtol=0, atol=0.01)
+    assert (ours.weight - before).abs().max() > 0.05
+
+
+def test_biases_and_norms_are_updated_by_adam():
+    torch.manual_seed(5)
+    net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).double()
+    other = deepcopy(net)
+    ours = Muon(net.parameters(), lr=0.1, momentum=0.8)
+    vectors = [param for param in other.parameters() if param.ndim == 1]
+    theirs = Adam(vectors, lr=VECTOR_RATE * 0.1, betas=(0.8, 0.999), eps=EPS)
+    for step in range(4):
+        for index, (mine, reference) in enumerate(zip(net.parameters(), other.parameters(), strict=True)):
+            generator = torch.Generator().manual_seed(10 * step + index)
+            mine.grad = torch.randn(mine.shape, generator=generator, dtype=torch.float64)
+            reference.grad = mine.grad.clone()
+        ours.step(), theirs.step()
+    for mine, reference in zip(net.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, reference) is (mine.ndim == 1)
+
+
+def test_the_size_of_a_gradient_does_not_matter():
+    steps = []
+    for size in (1e-3, 1e3):
+        param = torch.zeros(3, 5, dtype=torch.float64, requires_grad=True)
+        param.grad = size * torch.randn(3, 5, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+        Muon([param], lr=0.1).step()
+        steps.append(param.detach())
+    torch.testing.assert_close(*steps, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lr": -0.1}, "lr must be in"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        ({"weight_decay": -1e-4}, "weight_decay must be in"),
+        ({"momentum": 0.0}, "nesterov=True needs a momentum above 0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Muon([torch.ones(1, 1, requires_grad=True)], **arguments)
