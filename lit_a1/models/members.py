@@ -1,12 +1,13 @@
 """Trained networks, from their checkpoints: what an ensemble averages, training starts from, and analyses look into."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lit_a1.checkpoints import check_fits, read
 from lit_a1.models.classifier import Classifier
-from lit_a1.runs import RECORD_FILE, CheckpointError, read_record, version_of
+from lit_a1.runs import PRETRAINED, RECORD_FILE, CheckpointError, pretrained, read_record, version_of
 from lit_a1.wording import listed
 
 DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a checkpoint
@@ -92,6 +93,9 @@ def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
 
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The record beside a checkpoint; without one, as of a run that was stopped, what the checkpoint itself keeps."""
+    """The record beside a checkpoint, or the note beside published weights; else what the checkpoint itself keeps."""
+    if path.resolve().parent == PRETRAINED.resolve():
+        note = json.loads(pretrained(path.stem).with_suffix(".json").read_text(encoding="utf-8"))
+        return {"seconds": note["seconds"], "settings": {"seed": note["seed"]}}
     run = path.parent.parent
     return read_record(run) if (run / RECORD_FILE).is_file() else checkpoint.get("callbacks", {}).get("RunRecord", {})

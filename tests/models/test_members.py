@@ -1,12 +1,15 @@
 """Trained networks, rebuilt from their checkpoints alone."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lit_a1.models import CatsDogsCNN, Ensemble
+from lit_a1 import runs
+from lit_a1.models import CatsDogsCNN, Ensemble, members
 from lit_a1.models.members import load_member, member_files
 from lit_a1.runs import CheckpointError
 from tests.models.conftest import TINY, Save
@@ -19,6 +22,21 @@ def test_folders_mean_their_best_checkpoints(save: Save, tmp_path: Path) -> None
     assert member_files(str(tmp_path / "runs" / "version_10")) == paths[:1]
     assert member_files(str(paths[0])) == paths[:1]
     assert len(Ensemble(members=[str(tmp_path / "runs"), str(save(CatsDogsCNN(**TINY), "b.ckpt"))]).members) == 3
+
+
+def test_published_weights_are_known_by_the_note_beside_them(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(CatsDogsCNN(**TINY), "pretrained/x.ckpt")
+    note = {"seconds": 12.5, "seed": 7, "epochs": 3, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(note))
+    monkeypatch.setattr(runs, "PRETRAINED", path.parent)
+    monkeypatch.setattr(members, "PRETRAINED", path.parent)
+    member = load_member(path)
+    assert (member.seed, member.training["seconds"]) == (7, 12.5)
+    path.with_suffix(".json").write_text(json.dumps(note | {"sha256": ""}))
+    with pytest.raises(CheckpointError, match="is not the file that was published"):
+        load_member(path)
 
 
 @pytest.mark.parametrize(
