@@ -56,20 +56,21 @@ TABLES = {
 
 def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[str, ...], str, str], list[Row]] = defaultdict(list)
     order = list(configs)
     for row in rows:
         if row["last_val_error"] in ("", "nan"):
             continue
         if row["config"] in order and is_shipped(row):
-            length = "" if row["config"] == ENSEMBLE else row["epochs"]  # its members' recipes may have changed
-            groups[row["config"], length, row["parameters"], row["machine"], row["packages"]].append(row)
+            # an ensemble has the last row alone: its members' recipes may have changed
+            size = () if row["config"] == ENSEMBLE else (row["epochs"], row["parameters"])
+            groups[row["config"], size, row["machine"], row["packages"]].append(row)
     table: list[dict[str, str]] = []
-    for (config, _, parameters, machine, packages), runs in sorted(groups.items(), key=lambda x: order.index(x[0][0])):
+    for (config, _, machine, packages), runs in sorted(groups.items(), key=lambda x: order.index(x[0][0])):
         runs = list({run["seed"]: run for run in runs}.values())  # the newest of each seed
         cells = {
             "recipe": f"`configs/{config}.yaml`",
-            "parameters": f"{int(parameters):,}",
+            "parameters": f"{int(runs[-1]['parameters']):,}",
             "epochs": runs[-1]["epochs"],
             "time": spent(config, median(float(run["seconds"]) for run in runs), rows),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",

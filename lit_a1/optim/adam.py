@@ -18,7 +18,16 @@ def adam_step(
     betas: tuple[float, float],
     eps: float,
 ) -> None:
-    """Moves `params` by the formulas of `Adam`, weight decay apart; fills and updates their `states`."""
+    """Moves parameters by the formulas of `Adam`, weight decay apart.
+
+    Args:
+        states: of each parameter, empty before its first update; brought up to date in place.
+        params: moved in place.
+        grads: of their shapes; left as they are.
+        lr: learning rate.
+        betas: as of `Adam`.
+        eps: likewise.
+    """
     beta1, beta2 = betas
     for param, state in zip(params, states, strict=True):
         if not state:

@@ -25,8 +25,9 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     .. math:: X \leftarrow a X + b (X X^\top) X + c (X X^\top)^2 X
 
     All of them multiply :math:`X_0` from the left by polynomials of :math:`X_0 X_0^\top`, which is as small as the
-    shorter side; so the products are taken there, and the long side is touched twice only: on a convolution's weight,
-    which is nine times as long as it is wide or more, a third of the arithmetic.
+    shorter side; so the products are taken there, and the long side is touched twice only: of a 3x3 convolution that
+    keeps its channels, whose matrix is nine times as long as wide, a third of the arithmetic. Squared singular values
+    need the digits of single precision.
 
     Args:
         matrix: (K,L), float32 or float64.
@@ -34,8 +35,13 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     Returns:
         (K,L), singular values about 0.7 to 1.2; those that were below a thousandth of the norm stay smaller.
 
+    Raises:
+        ValueError: `matrix` has another number of dimensions than two.
+
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
     """
+    if matrix.ndim != 2:
+        raise ValueError(f"matrix must have two dimensions, got {matrix.ndim}")
     a, b, c = QUINTIC
     is_wide = matrix.shape[0] <= matrix.shape[1]
     with torch.autocast(matrix.device.type, enabled=False):  # steps are taken inside a trainer's half precision
@@ -52,10 +58,15 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     return orthogonal if is_wide else orthogonal.T
 
 
+def _is_matrix(param: Tensor) -> bool:
+    """Whether it has several numbers for each output; the gains of weight norm, (K,1,1,1), have one."""
+    return param.ndim > 1 and param.numel() > param.shape[0]
+
+
 class Muon(GroupOptimizer):
     r"""Muon on weights, Adam on biases and norms.
 
-    A weight of two dimensions or more is taken as a matrix (outputs, all else). With gradient :math:`g`, rate
+    A weight, of the first and last layer too, is taken as a matrix (outputs, all else). With gradient :math:`g`, rate
     :math:`\eta`, momentum :math:`\mu` and decay :math:`\lambda`:
 
     .. math::
@@ -65,8 +76,8 @@ class Muon(GroupOptimizer):
 
     All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every
     step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: 0.02 to 0.05.
-    Parameters of one dimension, which have no singular values, are updated by Adam without decay, at a tenth of the
-    rate.
+    Parameters that have one number for each output are no matrices, and are updated by Adam without decay, at a tenth
+    of the rate.
 
     State of each parameter: `momentum_buffer`, or that of `Adam`.
 
@@ -107,12 +118,14 @@ class Muon(GroupOptimizer):
         check_number("weight_decay", group["weight_decay"])
         if group["nesterov"] and group["momentum"] == 0:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0")
+        if not group["decoupled"]:
+            raise ValueError("the weight decay of Muon is decoupled: it takes no gradient's size; got decoupled=False")
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         pairs = list(zip(params, grads, strict=True))
-        if weights := [pair for pair in pairs if pair[0].ndim > 1]:
+        if weights := [pair for pair in pairs if _is_matrix(pair[0])]:
             self._update_weights(group, *map(list, zip(*weights, strict=True)))
-        if vectors := [pair for pair in pairs if pair[0].ndim <= 1]:
+        if vectors := [pair for pair in pairs if not _is_matrix(pair[0])]:
             others, grads = map(list, zip(*vectors, strict=True))
             states = [self.state[param] for param in others]
             adam_step(states, others, grads, VECTOR_RATE * group["lr"], (group["momentum"], VECTOR_BETA2), EPS)

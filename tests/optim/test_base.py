@@ -114,7 +114,7 @@ def test_logistic_regression_converges(build, logistic):
     assert logistic(build, 1500) <= 0.01
 
 
-@pytest.mark.parametrize("build", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("build", [SGD, Adam, AdamW, Muon])
 def test_groups_are_checked_too(build):
     params = [torch.ones(1, requires_grad=True) for _ in range(2)]
     with pytest.raises(ValueError, match=r"lr must be in \[0, inf\), got -2"):

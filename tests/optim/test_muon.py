@@ -55,7 +55,7 @@ def test_nothing_to_learn_is_no_division_by_zero():
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
-@pytest.mark.parametrize("shape", [(4, 3, 2, 2), (8, 3), (3, 8)])
+@pytest.mark.parametrize("shape", [(4, 3, 2, 2), (8, 1, 2, 2), (8, 3), (3, 8)])
 def test_follows_its_formula(momentum, nesterov, shape):
     generator = torch.Generator().manual_seed(3)
     param = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -76,13 +76,13 @@ def test_follows_its_formula(momentum, nesterov, shape):
 def test_same_as_torch_up_to_its_half_precision():
     """Torch's takes matrices only, and iterates in bfloat16."""
     torch.manual_seed(4)
-    ours, arguments = nn.Linear(20, 6, bias=False), {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}
+    ours, arguments = nn.Linear(6, 20, bias=False), {"lr": 0.05, "momentum": 0.9, "weight_decay": 1.0}
     theirs = deepcopy(ours)
     optimizers = [Muon(ours.parameters(), **arguments), torch.optim.Muon(theirs.parameters(), **arguments)]
     before = ours.weight.detach().clone()
     for step in range(5):
         for net, optimizer in zip((ours, theirs), optimizers, strict=True):
-            x = torch.randn(30, 20, generator=torch.Generator().manual_seed(step))
+            x = torch.randn(30, 6, generator=torch.Generator().manual_seed(step))
             optimizer.zero_grad()
             net(x).square().sum().backward()
             optimizer.step()
@@ -94,7 +94,7 @@ def test_biases_and_norms_are_updated_by_adam():
     torch.manual_seed(5)
     net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).double()
     other = deepcopy(net)
-    ours = Muon(net.parameters(), lr=0.1, momentum=0.8)
+    ours = Muon(net.parameters(), lr=0.1, momentum=0.8, weight_decay=0.2)
     vectors = [param for param in other.parameters() if param.ndim == 1]
     theirs = Adam(vectors, lr=VECTOR_RATE * 0.1, betas=(0.8, 0.999), eps=EPS)
     for step in range(4):
@@ -105,6 +105,28 @@ def test_biases_and_norms_are_updated_by_adam():
         ours.step(), theirs.step()
     for mine, reference in zip(net.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, reference) is (mine.ndim == 1)
+
+
+def test_gains_of_weight_norm_are_no_matrices():
+    gains, vector = (torch.ones(shape, requires_grad=True) for shape in ((5, 1, 1, 1), (5,)))
+    for param in (gains, vector):
+        param.grad = torch.linspace(-1, 1, 5).view(param.shape)
+        Muon([param], lr=0.1, weight_decay=0.2).step()
+    assert torch.equal(gains.flatten(), vector)
+
+
+def test_the_memory_format_of_a_weight_does_not_matter():
+    weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    ends = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        param = weight.clone(memory_format=layout).requires_grad_()
+        optimizer = Muon([param], lr=0.1)
+        for step in range(3):
+            gradient = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+            param.grad = gradient.contiguous(memory_format=layout)
+            optimizer.step()
+        ends.append(param.detach())
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-12)
 
 
 def test_the_size_of_a_gradient_does_not_matter():
@@ -123,9 +145,15 @@ def test_the_size_of_a_gradient_does_not_matter():
         ({"lr": -0.1}, "lr must be in"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
         ({"weight_decay": -1e-4}, "weight_decay must be in"),
+        ({"params": [{"params": [torch.ones(1, 1)], "decoupled": False}]}, "the weight decay of Muon is decoupled"),
         ({"momentum": 0.0}, "nesterov=True needs a momentum above 0"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        Muon([torch.ones(1, 1, requires_grad=True)], **arguments)
+        Muon(**{"params": [torch.ones(1, 1, requires_grad=True)]} | arguments)
+
+
+def test_a_matrix_has_two_dimensions():
+    with pytest.raises(ValueError, match="two dimensions, got 3"):
+        orthogonalize(torch.ones(2, 2, 2))

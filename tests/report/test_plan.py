@@ -165,7 +165,8 @@ def test_every_command_is_understood(
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(plan, "AUDIT", Path("no/audit.csv"))
     monkeypatch.setattr(Gathered, "versions", lambda found, name: [])
-    for step in kind(Gathered(OTHER, drawn, drawn)):
+    found = Gathered(OTHER, drawn, drawn)
+    for step in [*kind(found), plan.Commands(found).fit("catsdogs_tuned")]:
         command, *options = step.arguments
         assert shlex.split(step.command) == ["python", "main.py", *step.arguments]
         if command == "audit":
