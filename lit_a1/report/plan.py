@@ -25,7 +25,7 @@ from lit_a1.report.rows import (
     sources,
     test_figures,
 )
-from lit_a1.report.trials import MACHINE, parse_changes
+from lit_a1.report.trials import as_shipped
 from lit_a1.report.tried import duration
 from lit_a1.runs import RECORD_FILE, clock, near
 from lit_a1.settings import UsageError
@@ -162,10 +162,9 @@ def is_whole(run: Run, name: str) -> bool:
     builds on.
     """
     try:
-        found = changes(run.record["settings"], shipped(name))
+        return as_shipped(changes(run.record["settings"], shipped(name)))
     except UsageError:
         return False
-    return {setting.partition(".")[0] for setting in parse_changes(found)} <= MACHINE.names
 
 
 def missing(found: Gathered) -> list[Step]:

@@ -16,7 +16,7 @@ from typing import Any
 from lit_a1 import training
 from lit_a1.analysis.curves import read
 from lit_a1.mlp import commands as mlp
-from lit_a1.report.trials import Row
+from lit_a1.report.trials import Row, as_shipped
 from lit_a1.runs import DRAWN
 from lit_a1.settings import UsageError, kind_of_config, recipe_of
 
@@ -115,8 +115,8 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 
 def is_shipped(row: Row) -> bool:
-    """Whether a row is of a recipe as its YAML has it now."""
-    return not row["changes"] and row["recipe"] == fingerprint(shipped(row["config"]))
+    """Whether a row is of a recipe as its YAML has it now, whatever its machine made of it."""
+    return as_shipped(row["changes"]) and row["recipe"] == fingerprint(shipped(row["config"]))
 
 
 def identity(row: Row) -> tuple[str, ...]:

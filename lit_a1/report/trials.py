@@ -170,6 +170,11 @@ def parse_changes(text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def as_shipped(changes: str) -> bool:
+    """Whether a run differs from its recipe in nothing but what a machine decides, such as precision or compilation."""
+    return set(map(_name, parse_changes(changes))) <= MACHINE.names
+
+
 def short(changes: Mapping[str, str]) -> str:
     """Changes for a narrow column: `blocks=[2,2]`, `size_schedule={0:32,8:48}`."""
     parts: dict[str, dict[str, str]] = defaultdict(dict)

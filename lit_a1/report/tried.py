@@ -17,6 +17,8 @@ from lit_a1.report.trials import (
     Compared,
     Row,
     Setting,
+    as_shipped,
+    base_of,
     compare,
     known,
     noises,
@@ -62,7 +64,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
     """
     rows = sorted((row for row in rows if row["config"] in CONFIGS), key=lambda row: (row["finished"], *row.values()))
     settings = settings_of(rows)
-    found = compare(settings)
+    found = [each for each in compare(settings) if each.base or not as_shipped(each.setting.runs[0]["changes"])]
     letters = {machine: _letter(place) for place, machine in enumerate(dict.fromkeys(run["machine"] for run in rows))}
     parts = [
         "# What was tried for Cats vs Dogs",
@@ -190,15 +192,16 @@ def _rule(settings: Sequence[Setting], found: Sequence[Compared]) -> str:
 
 
 def _as_shipped(settings: Sequence[Setting], recipes: Mapping[str, str], letters: Mapping[str, str]) -> list[str]:
-    """The recipes without a change, which are not compared with each other."""
-    plain = [setting for setting in settings if not setting.changes]
+    """The recipes without a change, or with their machine's alone, which are not compared with each other."""
+    plain = [
+        setting
+        for setting in settings
+        if not setting.changes or (as_shipped(setting.runs[0]["changes"]) and base_of(setting, settings) is None)
+    ]
     if not plain:
         return []
     plain.sort(key=lambda each: _rank(each.recipe, recipes))
-    rows = [
-        [f"`{each.recipe[0]}`{_version(*each.recipe[:2], recipes)}", *_cells(each, letters), each.failure]
-        for each in plain
-    ]
+    rows = [[_recipe(each, recipes), *_cells(each, letters), each.failure] for each in plain]
     heads = ["recipe", *HEAD[1:-2], "failed"]
     if not any(each.failure for each in plain):
         heads, rows = heads[:-1], [row[:-1] for row in rows]
@@ -206,9 +209,13 @@ def _as_shipped(settings: Sequence[Setting], recipes: Mapping[str, str], letters
     if measured := [each for each in plain if not each.failure]:
         best = min(measured, key=lambda each: mean(each.errors))
         error = f"{percent(mean(best.errors))} after {counted(best.epochs, 'epoch')}"
-        name = f"`{best.recipe[0]}`{_version(*best.recipe[:2], recipes)}"
-        words = f"Smallest error: {name}, {error}." if len(plain) > 1 else f"The error is {error}."
+        words = f"Smallest error: {_recipe(best, recipes)}, {error}." if len(plain) > 1 else f"The error is {error}."
     return ["## The recipes as they are", table([heads, *rows]), words]
+
+
+def _recipe(setting: Setting, recipes: Mapping[str, str]) -> str:
+    switches = f", {short(setting.changes)}" * bool(setting.changes)
+    return f"`{setting.recipe[0]}`{switches}{_version(*setting.recipe[:2], recipes)}"
 
 
 def _cells(setting: Setting, letters: Mapping[str, str]) -> list[str]:

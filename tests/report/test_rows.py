@@ -26,6 +26,16 @@ def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> No
 
 
 @pytest.mark.parametrize(
+    ("changes", "counts"),
+    [("", True), ("precision=32-true, compile_net=False", True), ("precision=32-true, lr=1", False)],
+)
+def test_a_row_is_of_its_recipe_whatever_its_machine_made_of_it(changes: str, counts: bool) -> None:
+    row = {"config": "catsdogs", "changes": changes, "recipe": rows.fingerprint(rows.shipped("catsdogs"))}
+    assert rows.is_shipped(row) == counts
+    assert not rows.is_shipped(row | {"recipe": "00000000"})
+
+
+@pytest.mark.parametrize(
     ("folders", "names"),
     [
         ("lightning_logs/catsdogs_long", ["catsdogs_long"]),

@@ -58,6 +58,16 @@ def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
     assert found["a=1"].difference == pytest.approx(-0.02)
 
 
+def test_a_recipe_as_its_machine_ran_it_is_one_of_the_recipes_unless_there_is_another_run() -> None:
+    switched = row("precision=32-true", 0.04, config="catsdogs")
+    text = tried.page([*base(), switched], RECIPES | {"catsdogs": "now"})
+    assert len(lines(section(text, "The recipes as they are"), "`catsdogs`, `precision=32-true`")) == 1
+    assert "## Precision" not in text
+    text = tried.page([row(config="catsdogs"), switched], RECIPES | {"catsdogs": "now"})
+    assert lines(section(text, "The recipes as they are"), "`catsdogs`, `precision=32-true`") == []
+    assert verdict(section(text, "Precision and compilation"), "`precision=32-true`") == "**better**"
+
+
 def test_few_seeds_leave_the_binomial_noise() -> None:
     seeds = base()
     (each,) = trials.compare(trials.settings_of([*seeds[:4], row("a=1", 0.11)]))
