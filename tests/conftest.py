@@ -18,25 +18,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
-from lit_a1.report import plan, rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
 
 torch.set_num_threads(1)  # two are slower for tensors this small, above all on a busy machine
-
-
-@pytest.fixture
-def best_goes_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, list[str]]]:
-    """Has `catsdogs_best` go on from `catsdogs_long`, as `catsdogs_tuned` does; returns what tells so."""
-    own = rows.sources
-
-    def sources(config: str) -> dict[str, list[str]]:
-        return own("catsdogs_tuned" if config == "catsdogs_best" else config)
-
-    for module in (rows, plan):
-        monkeypatch.setattr(module, "sources", sources)
-    return sources
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -172,11 +171,7 @@ def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_fo
     assert "97.00%" in lines[1]
 
 
-def test_the_time_of_a_recipe_counts_what_it_builds_on(
-    tables: ModuleType, best_goes_on: Callable[[str], dict[str, list[str]]], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(tables, "sources", best_goes_on)
+def test_the_time_of_a_recipe_counts_what_it_builds_on(tables: ModuleType, tmp_path: Path) -> None:
     one = tables.row_of(run(tmp_path, tables))
 
     def row(config: str, seconds: float) -> dict[str, str]:
