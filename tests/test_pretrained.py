@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture
+def all_cores() -> Iterator[None]:
+    """Other tests are too small for more than one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_the_folder_is_small_and_holds_pairs() -> None:
     files = list(PRETRAINED.iterdir())
     assert sum(path.stat().st_size for path in files) <= LIMIT
@@ -69,6 +80,7 @@ def test_the_readme_names_the_submission(name: str) -> None:
 
 
 @every_note
+@pytest.mark.usefixtures("all_cores")
 @pytest.mark.timeout(900)  # 7,000 photos, each seen in several ways, in single precision
 def test_the_weights_repeat_their_figures_and_their_submission(
     name: str, request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ BUILDERS = {
     "sgdw": lambda params: SGD(params, 0.05, momentum=0.9, weight_decay=0.01, decoupled=True),
     "adam": lambda params: Adam(params, 0.01, weight_decay=0.01),
     "adamw": lambda params: AdamW(params, 0.01),
-    "muon": lambda params: Muon(params, 0.01, weight_decay=0.01),
+    "muon": lambda params: Muon(params, 0.1, weight_decay=0.01),  # Adam, for all of one dimension, takes a tenth
 }
 
 
