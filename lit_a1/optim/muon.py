@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from lit_a1.optim.adam import adam_step
-from lit_a1.optim.base import GroupOptimizer, check_number, decay_weights
+from lit_a1.optim.base import decay_weights
+from lit_a1.optim.sgd import SGD
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Jordan's a, b, c: the steepest at zero of those that keep singular values within about 0.7 and 1.2."""
@@ -63,7 +64,7 @@ def _is_matrix(param: Tensor) -> bool:
     return param.ndim > 1 and param.numel() > param.shape[0]
 
 
-class Muon(GroupOptimizer):
+class Muon(SGD):
     r"""Muon on weights, Adam on biases and norms.
 
     A weight, of the first and last layer too, is taken as a matrix (outputs, all else). With gradient :math:`g`, rate
@@ -75,7 +76,7 @@ class Muon(GroupOptimizer):
         p &\leftarrow (1 - \eta \lambda) p - \eta \sqrt{\max(1, K / L)} \, \mathrm{orthogonalize}(u)
 
     All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every
-    step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: 0.02 to 0.05.
+    step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: about 0.02.
     Parameters that have one number for each output are no matrices, and are updated by Adam without decay, at a tenth
     of the rate.
 
@@ -103,21 +104,10 @@ class Muon(GroupOptimizer):
         nesterov: bool = True,
         weight_decay: float = 0.0,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "nesterov": nesterov,
-            "weight_decay": weight_decay,
-            "decoupled": True,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, lr, momentum, nesterov, weight_decay, decoupled=True)
 
     def _check_group(self, group: dict[str, Any]) -> None:
-        check_number("lr", group["lr"])
-        check_number("momentum", group["momentum"], below=1.0)
-        check_number("weight_decay", group["weight_decay"])
-        if group["nesterov"] and group["momentum"] == 0:
-            raise ValueError("nesterov=True needs a momentum above 0, got momentum=0")
+        super()._check_group(group)
         if not group["decoupled"]:
             raise ValueError("the weight decay of Muon is decoupled: it takes no gradient's size; got decoupled=False")
 
