@@ -39,7 +39,8 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     Raises:
         ValueError: `matrix` has another number of dimensions than two.
 
-    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
+    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks",
+        kellerjordan.github.io/posts/muon.
     """
     if matrix.ndim != 2:
         raise ValueError(f"matrix must have two dimensions, got {matrix.ndim}")
@@ -67,8 +68,8 @@ def _is_matrix(param: Tensor) -> bool:
 class Muon(SGD):
     r"""Muon on weights, Adam on biases and norms.
 
-    A weight, of the first and last layer too, is taken as a matrix (outputs, all else). With gradient :math:`g`, rate
-    :math:`\eta`, momentum :math:`\mu` and decay :math:`\lambda`:
+    A weight, of the first and last layer too, is taken as a matrix (K,L): K outputs, L all else. With gradient
+    :math:`g`, rate :math:`\eta`, momentum :math:`\mu` and decay :math:`\lambda`:
 
     .. math::
         b &\leftarrow \mu b + g, \quad b_0 = 0 \\
@@ -91,9 +92,9 @@ class Muon(SGD):
 
     Raises:
         TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, or `nesterov` comes without momentum.
+        ValueError: a hyper-parameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
 
-    Sources: Jordan et al. 2024; Liu et al. 2025, "Muon is scalable for LLM training", arXiv:2502.16982 (decay).
+    Sources: Jordan et al. 2024, as of `orthogonalize`; Liu et al. 2025, arXiv:2502.16982 (decay).
     """
 
     def __init__(
@@ -121,12 +122,7 @@ class Muon(SGD):
             adam_step(states, others, grads, VECTOR_RATE * group["lr"], (group["momentum"], VECTOR_BETA2), EPS)
 
     def _update_weights(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        for param in params:
-            if not self.state[param]:
-                self.state[param]["momentum_buffer"] = torch.zeros_like(param)
-        buffers = [self.state[param]["momentum_buffer"] for param in params]
-        torch._foreach_mul_(buffers, group["momentum"])
-        torch._foreach_add_(buffers, grads)
+        buffers = self._momentum_buffers(params, grads, group["momentum"])
         steps = torch._foreach_add(grads, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
         decay_weights(group, params, grads)
         for param, step in zip(params, steps, strict=True):

@@ -75,6 +75,15 @@ class SGD(GroupOptimizer):
         if momentum == 0:
             torch._foreach_add_(params, grads, alpha=-group["lr"])
             return
+        buffers = self._momentum_buffers(params, grads, momentum)
+        if group["nesterov"]:  # in two steps, which need no memory for their sum
+            torch._foreach_add_(params, grads, alpha=-group["lr"])
+            torch._foreach_add_(params, buffers, alpha=-group["lr"] * momentum)
+        else:
+            torch._foreach_add_(params, buffers, alpha=-group["lr"])
+
+    def _momentum_buffers(self, params: list[Tensor], grads: list[Tensor], momentum: float) -> list[Tensor]:
+        """Brings b up to date, and returns it: the state's own tensors, of the parameters' shapes."""
         states = [self.state[param] for param in params]
         for param, state in zip(params, states, strict=True):
             if not state:
@@ -82,8 +91,4 @@ class SGD(GroupOptimizer):
         buffers = [state["momentum_buffer"] for state in states]
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, grads)
-        if group["nesterov"]:  # in two steps, which need no memory for their sum
-            torch._foreach_add_(params, grads, alpha=-group["lr"])
-            torch._foreach_add_(params, buffers, alpha=-group["lr"] * momentum)
-        else:
-            torch._foreach_add_(params, buffers, alpha=-group["lr"])
+        return buffers

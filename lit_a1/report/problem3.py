@@ -20,7 +20,7 @@ from lit_a1.runs import DRAWN, near
 from lit_a1.settings import UsageError
 
 TRAINED = ("catsdogs", "catsdogs_long", "catsdogs_best")
-RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_best", "catsdogs_gpu")
+RECIPES = (*TRAINED, "catsdogs_muon", "catsdogs_gpu")
 PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""
 

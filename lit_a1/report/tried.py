@@ -12,12 +12,12 @@ from lit_a1.report.trials import (
     ENSEMBLE,
     FREEDOM,
     LENGTH,
+    MACHINE,
     ORDER,
     THEMES,
     Compared,
     Row,
     Setting,
-    as_shipped,
     base_of,
     compare,
     known,
@@ -64,7 +64,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
     """
     rows = sorted((row for row in rows if row["config"] in CONFIGS), key=lambda row: (row["finished"], *row.values()))
     settings = settings_of(rows)
-    found = [each for each in compare(settings) if each.base or not as_shipped(each.setting.runs[0]["changes"])]
+    found = [each for each in compare(settings) if each.base or not each.setting.names <= MACHINE.names]
     letters = {machine: _letter(place) for place, machine in enumerate(dict.fromkeys(run["machine"] for run in rows))}
     parts = [
         "# What was tried for Cats vs Dogs",
@@ -196,7 +196,7 @@ def _as_shipped(settings: Sequence[Setting], recipes: Mapping[str, str], letters
     plain = [
         setting
         for setting in settings
-        if not setting.changes or (as_shipped(setting.runs[0]["changes"]) and base_of(setting, settings) is None)
+        if not setting.changes or (setting.names <= MACHINE.names and base_of(setting, settings) is None)
     ]
     if not plain:
         return []
