@@ -1,8 +1,10 @@
 """Muon: momentum whose steps on weights have singular values near one, by Newton-Schulz iterations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
@@ -18,46 +20,69 @@ VECTOR_BETA2 = 0.999
 EPS = 1e-7
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    r"""Pulls the singular values of a matrix towards one, and leaves its singular vectors as they are.
+def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
+    r"""Pulls the singular values of matrices towards one, and leaves their singular vectors as they are.
 
-    With :math:`X_0 = M / \lVert M \rVert_F`, five times:
+    Of each matrix M, with :math:`X_0 = M / \lVert M \rVert_F`, five times:
 
     .. math:: X \leftarrow a X + b (X X^\top) X + c (X X^\top)^2 X
 
     All of them multiply :math:`X_0` from the left by polynomials of :math:`X_0 X_0^\top`, which is as small as the
     shorter side; so the products are taken there, and the long side is touched twice only: of a 3x3 convolution that
     keeps its channels, whose matrix is nine times as long as wide, a third of the arithmetic. Squared singular values
-    need the digits of single precision.
+    need the digits of single precision. Matrices whose shorter sides are equal go through the iterations together; on
+    a GPU, which spends more time on starting small products than on taking them, all matrices do, zeros around them.
 
     Args:
-        matrix: (K,L), float32 or float64.
+        matrices: each (K,L), float32 or float64, on one device.
 
     Returns:
-        (K,L), singular values about 0.7 to 1.2; those that were below a thousandth of the norm stay smaller.
+        Each (K,L), singular values about 0.7 to 1.2; those that were below a thousandth of the norm stay smaller.
 
     Raises:
-        ValueError: `matrix` has another number of dimensions than two.
+        ValueError: a matrix has another number of dimensions than two.
 
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks",
         kellerjordan.github.io/posts/muon.
     """
-    if matrix.ndim != 2:
-        raise ValueError(f"matrix must have two dimensions, got {matrix.ndim}")
+    for matrix in matrices:
+        if matrix.ndim != 2:
+            raise ValueError(f"each matrix must have two dimensions, got {matrix.ndim}")
+    wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in matrices]
+    longest = max(map(len, wides), default=0)
+    groups: dict[int, list[int]] = {}  # positions by the side of their Gram matrices
+    for position, wide in enumerate(wides):
+        groups.setdefault(longest if wide.is_cuda else len(wide), []).append(position)
+    results = list(matrices)
+    for side, positions in groups.items():
+        with torch.autocast(wides[positions[0]].device.type, enabled=False):  # steps are taken inside a trainer's
+            grams = torch.stack([_padded(wides[position] @ wides[position].T, side) for position in positions])
+            for position, factor in zip(positions, _orthogonal_factors(grams), strict=True):
+                wide = wides[position]
+                orthogonal = factor[: len(wide), : len(wide)] @ wide
+                results[position] = orthogonal if wide is matrices[position] else orthogonal.T
+    return results
+
+
+def _padded(square: Tensor, side: int) -> Tensor:
+    """(N,N), with zeros below and to the right -> (side,side)."""
+    room = side - len(square)
+    return F.pad(square, (0, room, 0, room)) if room else square
+
+
+def _orthogonal_factors(grams: Tensor) -> Tensor:
+    """Gram matrices (B,N,N) of matrices M -> what M is multiplied by from the left, (B,N,N)."""
     a, b, c = QUINTIC
-    is_wide = matrix.shape[0] <= matrix.shape[1]
-    with torch.autocast(matrix.device.type, enabled=False):  # steps are taken inside a trainer's half precision
-        wide = matrix if is_wide else matrix.T
-        wide = wide / (torch.linalg.matrix_norm(wide) + EPS)
-        gram = wide @ wide.T
-        product = identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        for iteration in range(ITERATIONS):
-            factor = torch.addmm(torch.add(a * identity, gram, alpha=b), gram, gram, alpha=c)
-            product = factor @ product if iteration else factor
-            if iteration + 1 < ITERATIONS:
-                gram = factor @ gram @ factor  # symmetric polynomials of one matrix commute
-        orthogonal = product @ wide
-    return orthogonal if is_wide else orthogonal.T
+    norms = grams.diagonal(dim1=1, dim2=2).sum(1).sqrt()[:, None, None] + EPS
+    grams = grams / norms.square()
+    identity = a * torch.eye(grams.shape[1], dtype=grams.dtype, device=grams.device)
+    product = grams
+    for iteration in range(ITERATIONS):
+        factor = torch.baddbmm(torch.add(identity, grams, alpha=b), grams, grams, alpha=c)
+        product = factor @ product if iteration else factor
+        if iteration + 1 < ITERATIONS:
+            grams = factor @ grams @ factor  # symmetric polynomials of one matrix commute
+    return product / norms
 
 
 def _is_matrix(param: Tensor) -> bool:
@@ -125,7 +150,7 @@ class Muon(SGD):
         buffers = self._momentum_buffers(params, grads, group["momentum"])
         steps = torch._foreach_add(grads, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
         decay_weights(group, params, grads)
-        for param, step in zip(params, steps, strict=True):
-            direction = orthogonalize(step.flatten(1))
+        directions = orthogonalize([step.flatten(1) for step in steps])
+        for param, direction in zip(params, directions, strict=True):
             scale = max(1.0, direction.shape[0] / direction.shape[1]) ** 0.5
             param.add_(direction.view(param.shape), alpha=-group["lr"] * scale)

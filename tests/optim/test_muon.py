@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lit_a1.optim import Adam, Muon
-from lit_a1.optim.muon import EPS, VECTOR_RATE, orthogonalize
+from lit_a1.optim.muon import EPS, VECTOR_RATE, _orthogonal_factors, _padded, orthogonalize
 
 
 def newton_schulz(matrix, iterations=5):
@@ -22,7 +22,7 @@ def test_the_same_as_iterations_on_the_long_side(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     wide = shape[0] <= shape[1]
     expected = newton_schulz(matrix) if wide else newton_schulz(matrix.T).T
-    torch.testing.assert_close(orthogonalize(matrix), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(orthogonalize([matrix])[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_singular_vectors_stay_and_singular_values_come_near_one():
@@ -30,7 +30,7 @@ def test_singular_vectors_stay_and_singular_values_come_near_one():
     matrix = torch.randn(6, 30, generator=generator, dtype=torch.float64)
     u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
     values = torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.02], dtype=torch.float64)
-    rotated = u.T @ orthogonalize(u * values @ vh) @ vh.T
+    rotated = u.T @ orthogonalize([u * values @ vh])[0] @ vh.T
     assert (rotated - rotated.diagonal().diag()).abs().max() < 1e-9
     assert 0.6 < rotated.diagonal().min() < rotated.diagonal().max() < 1.3
 
@@ -40,18 +40,47 @@ def test_single_precision_is_enough_on_the_short_side():
     generator = torch.Generator().manual_seed(2)
     u, _, vh = torch.linalg.svd(torch.randn(64, 300, generator=generator, dtype=torch.float64), full_matrices=False)
     matrix = u * torch.logspace(0, -3, 64, dtype=torch.float64) @ vh
-    torch.testing.assert_close(orthogonalize(matrix.float()).double(), newton_schulz(matrix), rtol=0, atol=1e-3)
+    torch.testing.assert_close(orthogonalize([matrix.float()])[0].double(), newton_schulz(matrix), rtol=0, atol=1e-3)
+
+
+def random_matrices(*shapes):
+    generator = torch.Generator().manual_seed(9)
+    return [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+
+
+def test_matrices_do_not_touch_each_other():
+    """Those whose shorter sides are equal go through the iterations together."""
+    matrices = random_matrices((4, 9), (20, 4), (6, 6), (4, 4), (1, 9))
+    for together, matrix in zip(orthogonalize(matrices), matrices, strict=True):
+        torch.testing.assert_close(together, orthogonalize([matrix])[0], rtol=0, atol=1e-12)
+    assert orthogonalize([]) == []
+
+
+def test_zeros_around_a_gram_matrix_stay_around_it():
+    (matrix,) = random_matrices((5, 12))
+    gram = matrix @ matrix.T
+    alone, padded = _orthogonal_factors(gram[None])[0], _orthogonal_factors(_padded(gram, 8)[None])[0]
+    torch.testing.assert_close(padded[:5, :5], alone, rtol=0, atol=1e-12)
+    assert padded[:5, 5:].eq(0).all()
+    assert padded[5:, :5].eq(0).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, where all matrices go through it together")
+def test_a_gpu_gives_the_same():
+    matrices = random_matrices((4, 9), (20, 4), (64, 576), (2, 64))
+    for here, there in zip(orthogonalize(matrices), orthogonalize([matrix.cuda() for matrix in matrices]), strict=True):
+        torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-10)
 
 
 def test_half_precision_around_it_changes_nothing():
     matrix = torch.randn(8, 20, generator=torch.Generator().manual_seed(7))
     with torch.autocast("cpu", torch.bfloat16):
-        inside = orthogonalize(matrix)
-    assert torch.equal(inside, orthogonalize(matrix))
+        inside = orthogonalize([matrix])
+    assert torch.equal(inside[0], orthogonalize([matrix])[0])
 
 
 def test_nothing_to_learn_is_no_division_by_zero():
-    assert orthogonalize(torch.zeros(3, 4)).eq(0).all()
+    assert orthogonalize([torch.zeros(3, 4)])[0].eq(0).all()
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
@@ -67,7 +96,8 @@ def test_follows_its_formula(momentum, nesterov, shape):
         buffer = momentum * buffer + gradient
         direction = gradient + momentum * buffer if nesterov else buffer
         longer = max(1.0, shape[0] / direction[0].numel()) ** 0.5
-        expected = (1 - 0.1 * 0.2) * expected - 0.1 * longer * orthogonalize(direction.flatten(1)).view(shape)
+        step = orthogonalize([direction.flatten(1)])[0].view(shape)
+        expected = (1 - 0.1 * 0.2) * expected - 0.1 * longer * step
         optimizer.step()
         torch.testing.assert_close(param.detach(), expected, rtol=0, atol=1e-12)
         assert torch.equal(param.grad, gradient)
@@ -156,4 +186,4 @@ def test_bad_arguments(arguments, message):
 
 def test_a_matrix_has_two_dimensions():
     with pytest.raises(ValueError, match="two dimensions, got 3"):
-        orthogonalize(torch.ones(2, 2, 2))
+        orthogonalize([torch.ones(3, 2), torch.ones(2, 2, 2)])
