@@ -49,7 +49,15 @@ README = ROOT / "README.md"
 TRIED = ROOT / "docs" / "tried.md"
 # in README.md, each of these configs
 TABLES = {
-    "catsdogs": ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_best", "catsdogs_ensemble"),
+    "catsdogs": (
+        "catsdogs",
+        "catsdogs_muon",
+        "catsdogs_long",
+        "catsdogs_tuned",
+        "catsdogs_gpu",
+        "catsdogs_best",
+        "catsdogs_ensemble",
+    ),
     "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
 }
 

@@ -44,14 +44,14 @@ def test_a_yaml_of_another_command_is_refused(
 
 
 def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(refusal: Callable[..., str]) -> None:
-    words = refusal("fit", "--config", str(REPOSITORY / "configs" / "catsdogs_best.yaml"), "--data.source", "drawn")
+    words = refusal("fit", "--config", str(REPOSITORY / "configs" / "catsdogs_tuned.yaml"), "--data.source", "drawn")
     assert "There is no finished training in lightning_logs/catsdogs_long-drawn, which this one needs" in words
     assert not Path("lightning_logs").exists()
 
 
 def test_the_network_that_the_best_recipe_starts_from_is_its_own() -> None:
-    (start,) = rows.sources("catsdogs_best")["model.start"]
-    paths = [REPOSITORY / "configs" / f"{name}.yaml" for name in (start, "catsdogs_best")]
+    (start,) = rows.sources("catsdogs_tuned")["model.start"]
+    paths = [REPOSITORY / "configs" / f"{name}.yaml" for name in (start, "catsdogs_tuned")]
     first, second = (build(Classifier, parse(["fit", "--config", str(path)]).model) for path in paths)
     assert repr(first.net) == repr(second.net)
 

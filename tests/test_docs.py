@@ -178,14 +178,14 @@ def test_the_time_of_a_recipe_counts_what_it_builds_on(tables: ModuleType, tmp_p
         recipe = tables.fingerprint(tables.shipped(config))
         return one | {"config": config, "recipe": recipe, "seconds": str(seconds)}
 
-    first, second, best = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_best", 1800)
+    first, second, best = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_tuned", 1800)
     old = second | {"recipe": "00000000", "seconds": "9999"}
     rows = [first, old, second, best]
     assert tables.spent("catsdogs", 600, rows) == "10.0 min"
-    assert tables.spent("catsdogs_best", 1800, rows) == "50.0 min, 30.0 min of them its own"
+    assert tables.spent("catsdogs_tuned", 1800, rows) == "50.0 min, 30.0 min of them its own"
     # the 40 of its members, and the 20 of what one of them goes on from
     assert tables.spent("catsdogs_ensemble", 2400, rows) == "60.0 min"
-    assert tables.spent("catsdogs_best", 1800, [first, best]) == "30.0 min after catsdogs_long"
+    assert tables.spent("catsdogs_tuned", 1800, [first, best]) == "30.0 min after catsdogs_long"
 
 
 @pytest.fixture

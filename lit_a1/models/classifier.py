@@ -211,7 +211,11 @@ class Classifier(L.LightningModule):
         self._seed_draws()
 
     def _seed_draws(self) -> None:
-        torch.manual_seed(hash((self.run_seed, self.global_step, self.global_rank)))
+        seed = hash((self.run_seed, self.global_step, self.global_rank))
+        if self.device.type == "cpu":  # the device's generator alone: looking for all others takes a millisecond
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def training_targets(self, batch: Batch) -> Tensor:
         """What the network should say of a training batch: classes (N,) or distributions (N,K)."""

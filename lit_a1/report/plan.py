@@ -35,6 +35,8 @@ QUICK = "quick"
 """Folder below that of all runs, for those of reduced size."""
 LOGS = Path("lightning_logs")
 """Where runs land without an option."""
+PHOTOS = ("catsdogs", "catsdogs_best")
+"""Recipes on cats and dogs that the report looks into."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def missing(found: Gathered) -> list[Step]:
     look("mnist_plain")
     if not found.drawn_photos and not AUDIT.is_file():
         steps.append(Step(("audit",)))
-    for name in ("catsdogs", "catsdogs_best"):
+    for name in PHOTOS:
         look(name)
     if not found.trainings("catsdogs_ensemble"):
         steps.append(commands.ensemble())

@@ -19,8 +19,8 @@ from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
 from lit_a1.settings import UsageError
 
-TRAINED = ("catsdogs", "catsdogs_long", "catsdogs_best")
-RECIPES = (*TRAINED, "catsdogs_muon", "catsdogs_gpu")
+TRAINED = ("catsdogs", "catsdogs_best")
+RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best")
 PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""
 
