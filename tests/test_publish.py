@@ -165,7 +165,7 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
 
 
 def test_what_a_run_built_on_is_read_from_its_own_settings(publish: ModuleType) -> None:
-    assert publish.builds_on({"model.start": "elsewhere/catsdogs_tuned"}) == ["catsdogs_tuned", "catsdogs_long"]
+    assert publish.builds_on({"model.start": "elsewhere/catsdogs_tuned"}) == ["catsdogs_long", "catsdogs_tuned"]
     assert publish.builds_on({"model.start": "", "model.teachers": "['x/catsdogs']"}) == ["catsdogs"]
     assert publish.builds_on({"model.start": "logs/mine/version_3/checkpoints/best.ckpt"}) == ["mine"]
 
