@@ -64,17 +64,19 @@ TABLES = {
 
 def results_table(rows: list[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
-    groups: dict[tuple[str, tuple[str, ...], str, str], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     order = list(configs)
     for row in rows:
         if row["last_val_error"] in ("", "nan"):
             continue
         if row["config"] in order and is_shipped(row):
-            # an ensemble has the last row alone: its members' recipes may have changed
-            size = () if row["config"] == ENSEMBLE else (row["epochs"], row["parameters"])
-            groups[row["config"], size, row["machine"], row["packages"]].append(row)
+            if row["config"] == ENSEMBLE:  # the last row alone: its members' recipes may have changed
+                groups[ENSEMBLE,] = [row]
+            else:
+                alike = [row[name] for name in ("config", "epochs", "parameters", "machine", "packages")]
+                groups[tuple(alike)].append(row)
     table: list[dict[str, str]] = []
-    for (config, _, machine, packages), runs in sorted(groups.items(), key=lambda x: order.index(x[0][0])):
+    for (config, *_), runs in sorted(groups.items(), key=lambda x: order.index(x[0][0])):
         runs = list({run["seed"]: run for run in runs}.values())  # the newest of each seed
         cells = {
             "recipe": f"`configs/{config}.yaml`",
@@ -87,7 +89,7 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
         }
         tested = all(run["tested"] == "last" for run in runs)
         cells["test, last epoch"] = accuracy(runs, "test_error") if tested else ""
-        cells |= {"seeds": ", ".join(sorted(run["seed"] for run in runs)), "machine": f"{machine}; {packages}"}
+        cells |= {"seeds": ", ".join(sorted(run["seed"] for run in runs)), "machine": "{machine}; {packages}".format(**runs[-1])}
         table.append(cells)
     heads = [head for head in table[0] if any(cells[head] for cells in table)] if table else []
     rows_of_cells = [[cells[head] for head in heads] for cells in table]

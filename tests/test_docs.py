@@ -162,12 +162,13 @@ def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_fo
     one = tables.row_of(run(tmp_path, tables)) | {"epochs": "4"}
     recipe = tables.fingerprint(tables.shipped("catsdogs_ensemble"))
     both = one | {"config": "catsdogs_ensemble", "recipe": recipe, "seed": "0 0", "epochs": "144"}
-    rows = [both, one, both | {"epochs": "302", "parameters": "12", "last_val_error": "0.0300"}]
+    rows = [both, one, both | {"epochs": "302", "parameters": "12", "machine": "B", "last_val_error": "0.0300"}]
     _, _, *lines = tables.results_table(rows, ["catsdogs", "catsdogs_ensemble"]).splitlines()
     assert [line.split("|")[1].strip() for line in lines] == [
         "`configs/catsdogs.yaml`", "`configs/catsdogs_ensemble.yaml`"
     ]  # fmt: skip
     assert "| 302 |" in lines[1]
+    assert "| B; " in lines[1]
     assert "97.00%" in lines[1]
 
 

@@ -108,7 +108,7 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
 
     # what the note says
     record = json.loads((run / "record.json").read_text())
-    for key in ("parameters", "seconds", "machine", "versions", "commit", "finished"):
+    for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished"):
         assert about[key] == record[key]
     assert (about["config"], about["seed"], about["epochs"]) == ("configs/tiny.yaml", 3, 2)
     assert about["builds_on"] == []

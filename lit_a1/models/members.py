@@ -96,6 +96,6 @@ def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The record beside a checkpoint, or the note beside published weights; else what the checkpoint itself keeps."""
     if path.resolve().parent == PRETRAINED.resolve():
         note = json.loads(pretrained(path.stem).with_suffix(".json").read_text(encoding="utf-8"))
-        return {"seconds": note["seconds"], "settings": {"seed": note["seed"]}}
+        return {name: note[name] for name in ("seconds", "peak_memory_gb")} | {"settings": {"seed": note["seed"]}}
     run = path.parent.parent
     return read_record(run) if (run / RECORD_FILE).is_file() else checkpoint.get("callbacks", {}).get("RunRecord", {})
