@@ -216,7 +216,10 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
         "epochs": len(record["epochs"]),
         "checkpoint": checkpoint,
         "checkpoint_epoch": whole["epoch"] + 1,
-        **{key: record[key] for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")},
+        **{
+            key: record[key]
+            for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
+        },
         "val_pictures": len(before.datamodule.sets["val"]),
         "val_error_full_precision": error_of(before),
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),

@@ -89,7 +89,10 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
         }
         tested = all(run["tested"] == "last" for run in runs)
         cells["test, last epoch"] = accuracy(runs, "test_error") if tested else ""
-        cells |= {"seeds": ", ".join(sorted(run["seed"] for run in runs)), "machine": "{machine}; {packages}".format(**runs[-1])}
+        cells |= {
+            "seeds": ", ".join(sorted(run["seed"] for run in runs)),
+            "machine": "{machine}; {packages}".format(**runs[-1]),
+        }
         table.append(cells)
     heads = [head for head in table[0] if any(cells[head] for cells in table)] if table else []
     rows_of_cells = [[cells[head] for head in heads] for cells in table]
