@@ -1,6 +1,7 @@
 """What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from statistics import median
 
 from lit_a1.analysis import PARTS
 from lit_a1.analysis.comparison_runs import Run
+from lit_a1.environment import cpu, machine
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
@@ -25,9 +27,9 @@ from lit_a1.report.rows import (
     sources,
     test_figures,
 )
-from lit_a1.report.trials import as_shipped
+from lit_a1.report.trials import Row, as_shipped
 from lit_a1.report.tried import duration
-from lit_a1.runs import RECORD_FILE, clock, near
+from lit_a1.runs import PRETRAINED, RECORD_FILE, clock, near
 from lit_a1.settings import UsageError
 from lit_a1.wording import counted
 
@@ -120,11 +122,21 @@ class Commands:
         return tuple(options)
 
     def _runs(self, name: str, every: bool) -> list[str]:
-        """The folder of an experiment; where runs of it are not whole, all of those that are, or the newest."""
+        """The folder of an experiment; where runs of it are not whole, all of those that are, or the newest.
+
+        Published weights stand in for a recipe that is not trained here.
+        """
+        if every and not self.suits_this_machine(name):
+            published = PRETRAINED / f"{name}.ckpt"
+            return [str(near(published))] if published.is_file() and not self.found.drawn(name) else []
         runs, which = self.found.trainings(name), "best" if every else "last"
         whole = [run for run in runs if is_whole(run, name) and weights_of(run, which).is_file()]
         meant, taken = (whole, runs) if every else (whole[-1:], runs[-1:])
         return [str(near(run.folder)) for run in meant] if meant and meant != taken else [str(self.found.folder(name))]
+
+    def suits_this_machine(self, name: str) -> bool:
+        """Whether a recipe is to be trained here: without a GPU one for a GPU would take many hours."""
+        return machine() != cpu() or not _is_for_gpu(name) or bool(self.found.trainings(name))
 
     @property
     def _elsewhere(self) -> bool:
@@ -210,7 +222,7 @@ def missing(found: Gathered) -> list[Step]:
     look("mnist_plain")
     if not found.drawn_photos and not AUDIT.is_file():
         steps.append(Step(("audit",)))
-    for name in PHOTOS:
+    for name in filter(commands.suits_this_machine, PHOTOS):
         look(name)
     if not found.trainings("catsdogs_ensemble"):
         steps.append(commands.ensemble())
@@ -239,9 +251,20 @@ def quick(found: Gathered) -> list[Step]:
     ]
 
 
+def _recorded(name: str) -> list[Row]:
+    """The recorded runs of a recipe as it is shipped."""
+    return [row for row in read_rows() if row["config"] == name and is_shipped(row)]
+
+
+def _is_for_gpu(name: str) -> bool:
+    """Whether all of them are a GPU's: processors are named with the cores that were used."""
+    rows = _recorded(name)
+    return bool(rows) and not any(re.search(r", \d+ cores?$", row["machine"]) for row in rows)
+
+
 def _recorded_training(name: str) -> tuple[float | None, int]:
     """Median seconds of the recorded runs of a recipe as it is shipped, and its epochs."""
-    rows = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
+    rows = _recorded(name)
     if not rows:
         return None, 1
     return median(float(row["seconds"]) for row in rows), int(rows[-1]["epochs"])

@@ -41,6 +41,29 @@ def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
     ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "machine", lambda: "NVIDIA H200")
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_without_a_gpu_a_recipe_for_one_is_not_trained(
+    drawn: bool, add_run: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its published weights stand in for it, on the photos that they were trained for."""
+    monkeypatch.setattr(plan, "machine", plan.cpu)
+    found = missing(Gathered(LOGS, drawn, drawn))
+    assert names(found)[-3:] == ["fit catsdogs", "analyze catsdogs", "validate catsdogs_ensemble"]
+    members = json.loads(found[-1].arguments[found[-1].arguments.index("--model.members") + 1])
+    assert [Path(member).name for member in members] == (
+        ["catsdogs-drawn"] if drawn else ["catsdogs", "catsdogs_best.ckpt"]
+    )
+    if not drawn:
+        assert all(Path(member).is_file() for member in members[1:])
+        weighted(add_run("catsdogs_best", [0.1]))  # on another machine
+        assert "analyze catsdogs_best" in names(missing(Gathered(LOGS)))
+
+
 def weighted(folder: Path, suffix: str = ".ckpt") -> Path:
     """Gives a run its weights."""
     (folder / "checkpoints").mkdir()
