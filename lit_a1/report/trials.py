@@ -219,8 +219,9 @@ def base_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
     switches = {name: value for name, value in setting.changes.items() if name in MACHINE.names}
     alike = [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}] if setting.idea else []
     unswitched = [each for each in same if each.names <= {LENGTH}]
-    any_length = "members" in setting.idea  # the epochs of an ensemble are those of all its members
-    return next((each for each in (*alike, *unswitched) if any_length or each.epochs == setting.epochs), None)
+    if "members" in setting.idea:  # the epochs of an ensemble are its members'; their recipes as they are now count
+        return max((*alike, *unswitched), key=lambda each: each.runs[-1]["finished"], default=None)
+    return next((each for each in (*alike, *unswitched) if each.epochs == setting.epochs), None)
 
 
 def noises(settings: Sequence[Setting]) -> dict[tuple[str, int], Noise]:

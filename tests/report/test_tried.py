@@ -116,6 +116,18 @@ def test_length_is_compared_with_the_recipe_and_other_ideas_with_their_own_lengt
     assert verdicts([rows[-1], *rows[:5]]) == {"lr=0.3, max_epochs=32": "no base"}
 
 
+def test_other_members_are_compared_with_the_newest_ensemble() -> None:
+    """Whose members are of the recipes as they are now; how long these were trained is not the ensemble's length."""
+    rows = [
+        row("", 0.20, config="catsdogs_ensemble", epochs=10, finished="2026-01-01 10:00"),
+        row("members=['x']", 0.10, config="catsdogs_ensemble", epochs=30, finished="2026-01-02 10:00"),
+        row("", 0.11, config="catsdogs_ensemble", epochs=20, finished="2026-01-03 10:00"),
+    ]
+    (compared,) = trials.compare(trials.settings_of(rows))
+    assert compared.base is not None
+    assert (compared.base.epochs, round(compared.difference, 4)) == (20, -0.01)
+
+
 def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None:
     run = row("norm=group, precision=32-true", 0.10)
     assert verdicts([*base(), run])["norm=group, precision=32-true"] == "better"
