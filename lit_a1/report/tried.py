@@ -31,8 +31,8 @@ from lit_a1.wording import counted, listed, percent, table
 FURTHER = "What would help further and was not done"
 NOT_DONE = (
     "Larger pictures: the course's are 64 pixels a side; Microsoft's archive has the same photos in full.",
-    "More computing: wider and deeper networks in runs as long as the best recipe's.",
-    "Distillation from more networks than two, or from networks of several seeds.",
+    "More computing: the best recipe takes minutes on a GPU; wider and deeper networks, and more epochs, would fit.",
+    "Distillation from more networks than two, such as the three of the best ensemble, which know more than each alone.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
     "Optimisers that scale the gradient by curvature (Shampoo, SOAP).",
     "Labels: a few training photos show neither a cat nor a dog, or both; only exact copies that contradict each other "
