@@ -70,8 +70,8 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
         if row["last_val_error"] in ("", "nan"):
             continue
         if row["config"] in order and is_shipped(row):
-            if row["config"] == ENSEMBLE:  # the last row alone: its members' recipes may have changed
-                groups[ENSEMBLE,] = [row]
+            if row["config"] == ENSEMBLE:  # the newest row alone: its members' recipes may have changed
+                groups[ENSEMBLE,] = [max((row, *groups[ENSEMBLE,]), key=lambda each: each["finished"])]
             else:
                 alike = [row[name] for name in ("config", "epochs", "parameters", "machine", "packages")]
                 groups[tuple(alike)].append(row)

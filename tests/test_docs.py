@@ -162,7 +162,8 @@ def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_fo
     one = tables.row_of(run(tmp_path, tables)) | {"epochs": "4"}
     recipe = tables.fingerprint(tables.shipped("catsdogs_ensemble"))
     both = one | {"config": "catsdogs_ensemble", "recipe": recipe, "seed": "0 0", "epochs": "144"}
-    rows = [both, one, both | {"epochs": "302", "parameters": "12", "machine": "B", "last_val_error": "0.0300"}]
+    newer = both | {"epochs": "302", "parameters": "12", "machine": "B", "last_val_error": "0.0300"}
+    rows = [both, one, newer, both | {"epochs": "7", "finished": "2000-01-01 00:00"}]
     _, _, *lines = tables.results_table(rows, ["catsdogs", "catsdogs_ensemble"]).splitlines()
     assert [line.split("|")[1].strip() for line in lines] == [
         "`configs/catsdogs.yaml`", "`configs/catsdogs_ensemble.yaml`"
@@ -172,21 +173,27 @@ def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_fo
     assert "97.00%" in lines[1]
 
 
-def test_the_time_of_a_recipe_counts_what_it_builds_on(tables: ModuleType, tmp_path: Path) -> None:
+def test_the_time_of_a_recipe_counts_what_it_builds_on(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = tables.row_of(run(tmp_path, tables))
 
     def row(config: str, seconds: float) -> dict[str, str]:
         recipe = tables.fingerprint(tables.shipped(config))
         return one | {"config": config, "recipe": recipe, "seconds": str(seconds)}
 
-    first, second, best = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_tuned", 1800)
+    first, second, tuned = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_tuned", 1800)
     old = second | {"recipe": "00000000", "seconds": "9999"}
-    rows = [first, old, second, best]
+    rows = [first, old, second, tuned]
     assert tables.spent("catsdogs", 600, rows) == "10.0 min"
     assert tables.spent("catsdogs_tuned", 1800, rows) == "50.0 min, 30.0 min of them its own"
+    assert tables.spent("catsdogs_tuned", 1800, [first, tuned]) == "30.0 min after catsdogs_long"
+    assert tables.spent("catsdogs_ensemble", 2400, rows) == "40.0 min"
+    members = {tables.MEMBERS: ["catsdogs", "catsdogs_tuned"]}
+    monkeypatch.setattr(tables, "sources", lambda config: members)
+    monkeypatch.setattr(tables, "builds_on", lambda config: {"catsdogs", "catsdogs_tuned", "catsdogs_long"})
     # the 40 of its members, and the 20 of what one of them goes on from
     assert tables.spent("catsdogs_ensemble", 2400, rows) == "60.0 min"
-    assert tables.spent("catsdogs_tuned", 1800, [first, best]) == "30.0 min after catsdogs_long"
 
 
 @pytest.fixture

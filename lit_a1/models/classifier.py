@@ -211,8 +211,9 @@ class Classifier(L.LightningModule):
         self._seed_draws()
 
     def _seed_draws(self) -> None:
+        # of the device's own generator: torch.manual_seed looks for every kind of device, a millisecond a step on a GPU
         seed = hash((self.run_seed, self.global_step, self.global_rank))
-        if self.device.type == "cpu":  # the device's generator alone: looking for all others takes a millisecond
+        if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
             torch.get_device_module(self.device).manual_seed(seed)

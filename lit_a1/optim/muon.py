@@ -34,7 +34,7 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     a GPU, which spends more time on starting small products than on taking them, all matrices do, zeros around them.
 
     Args:
-        matrices: each (K,L), float32 or float64, on one device.
+        matrices: each (K,L), all float32 or all float64, on one device.
 
     Returns:
         Each (K,L), singular values about 0.7 to 1.2; those that were below a thousandth of the norm stay smaller.
@@ -52,10 +52,11 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     longest = max(map(len, wides), default=0)
     groups: dict[int, list[int]] = {}  # positions by the side of their Gram matrices
     for position, wide in enumerate(wides):
-        groups.setdefault(longest if wide.is_cuda else len(wide), []).append(position)
+        groups.setdefault(len(wide) if wide.device.type == "cpu" else longest, []).append(position)
     results = list(matrices)
     for side, positions in groups.items():
-        with torch.autocast(wides[positions[0]].device.type, enabled=False):  # steps are taken inside a trainer's
+        # steps are taken inside a trainer's half precision
+        with torch.autocast(wides[positions[0]].device.type, enabled=False):
             grams = torch.stack([_padded(wides[position] @ wides[position].T, side) for position in positions])
             for position, factor in zip(positions, _orthogonal_factors(grams), strict=True):
                 wide = wides[position]
@@ -102,7 +103,7 @@ class Muon(SGD):
         p &\leftarrow (1 - \eta \lambda) p - \eta \sqrt{\max(1, K / L)} \, \mathrm{orthogonalize}(u)
 
     All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every
-    step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: about 0.02.
+    step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: 0.02 to 0.04.
     Parameters that have one number for each output are no matrices, and are updated by Adam without decay, at a tenth
     of the rate.
 

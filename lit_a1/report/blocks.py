@@ -34,8 +34,9 @@ def trained(found: Gathered, name: str) -> list[Block]:
         if (run.folder / "test.json").is_file() and not test_figures(run.folder):
             notes.append(Missing(f"`{near(run.folder / 'test.json')}` is damaged: its test is left out."))
     if not runs:
-        command = Commands(found).fit(name).command
-        notes.append(Missing(f"There is no finished run of `{name}` below `{near(found.folder(name))}`.", command))
+        commands, words = Commands(found), f"There is no finished run of `{name}` below `{near(found.folder(name))}`."
+        words += "" if commands.suits_this_machine(name) else " It is a recipe for a GPU, which this machine lacks."
+        notes.append(Missing(words, commands.fit(name).command))
         notes += [] if found.drawn(name) else recorded(name)
     elif len(shown := found.alike(name)) < len(runs):
         kept = ", ".join(run.name for run in shown)

@@ -1,7 +1,6 @@
 """What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from lit_a1.analysis import PARTS
 from lit_a1.analysis.comparison_runs import Run
-from lit_a1.environment import cpu, machine
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
@@ -27,7 +27,7 @@ from lit_a1.report.rows import (
     sources,
     test_figures,
 )
-from lit_a1.report.trials import Row, as_shipped
+from lit_a1.report.trials import as_shipped
 from lit_a1.report.tried import duration
 from lit_a1.runs import PRETRAINED, RECORD_FILE, clock, near
 from lit_a1.settings import UsageError
@@ -135,8 +135,13 @@ class Commands:
         return [str(near(run.folder)) for run in meant] if meant and meant != taken else [str(self.found.folder(name))]
 
     def suits_this_machine(self, name: str) -> bool:
-        """Whether a recipe is to be trained here: without a GPU one for a GPU would take many hours."""
-        return machine() != cpu() or not _is_for_gpu(name) or bool(self.found.trainings(name))
+        """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
+
+        Runs of it that are here already, from another machine, count as if it could.
+        """
+        if torch.accelerator.is_available() or not shipped(name).get("data.keep_on_device"):
+            return True
+        return any(is_whole(run, name) and weights_of(run, "best").is_file() for run in self.found.trainings(name))
 
     @property
     def _elsewhere(self) -> bool:
@@ -251,20 +256,9 @@ def quick(found: Gathered) -> list[Step]:
     ]
 
 
-def _recorded(name: str) -> list[Row]:
-    """The recorded runs of a recipe as it is shipped."""
-    return [row for row in read_rows() if row["config"] == name and is_shipped(row)]
-
-
-def _is_for_gpu(name: str) -> bool:
-    """Whether all of them are a GPU's: processors are named with the cores that were used."""
-    rows = _recorded(name)
-    return bool(rows) and not any(re.search(r", \d+ cores?$", row["machine"]) for row in rows)
-
-
 def _recorded_training(name: str) -> tuple[float | None, int]:
     """Median seconds of the recorded runs of a recipe as it is shipped, and its epochs."""
-    rows = _recorded(name)
+    rows = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
     if not rows:
         return None, 1
     return median(float(row["seconds"]) for row in rows), int(rows[-1]["epochs"])

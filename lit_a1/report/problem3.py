@@ -12,14 +12,13 @@ from lit_a1.report.gather import Gathered, looked, shown
 from lit_a1.report.looking import ELSEWHERE, looking, part_section
 from lit_a1.report.outcomes import joint, joint_in_words
 from lit_a1.report.photos import photos
-from lit_a1.report.plan import Commands
+from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
 from lit_a1.settings import UsageError
 
-TRAINED = ("catsdogs", "catsdogs_best")
 RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best")
 PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""
@@ -116,7 +115,7 @@ def _architecture(found: Gathered, best: Run | None) -> Section:
 
 def _curves(found: Gathered, there: Sequence[str], work: Path) -> Section:
     parts: list[Block] = [Text("*Plot loss and error in training and in validation; comment.*")]
-    parts += blocks.trainings(found, TRAINED, there, "validation photos", work)
+    parts += blocks.trainings(found, PHOTOS, there, "validation photos", work)
     both = joint(found)
     if both is None:
         parts.append(Missing(f"No ensemble (`{ENSEMBLE}`) has been measured.", Commands(found).ensemble().command))

@@ -32,7 +32,8 @@ FURTHER = "What would help further and was not done"
 NOT_DONE = (
     "Larger pictures: the course's are 64 pixels a side; Microsoft's archive has the same photos in full.",
     "More computing: the best recipe takes minutes on a GPU; wider and deeper networks, and more epochs, would fit.",
-    "Distillation from more networks than two, such as the three of the best ensemble, which know more than each alone.",
+    "Distillation from more networks than two, such as the three that `catsdogs_best` was chosen from, whose mean has "
+    "fewer errors than each alone.",
     "A policy of augmentations that is searched for or drawn at random (AutoAugment, RandAugment, TrivialAugment).",
     "Optimisers that scale the gradient by curvature (Shampoo, SOAP).",
     "Labels: a few training photos show neither a cat nor a dog, or both; only exact copies that contradict each other "
@@ -155,8 +156,9 @@ def _columns(settings: Sequence[Setting], letters: Mapping[str, str]) -> str:
     ]
     if any(setting.recipe[0] == ENSEMBLE for setting in settings):
         said.append(
-            "An ensemble's are the sums of its members'. Its members are the best epochs of their runs, chosen on "
-            "these photos; its rows differ in how they were trained."
+            "An ensemble's are the sums of its members', and its seeds are theirs. Its members, which may differ in "
+            "more than their seed, are the best epochs of their runs, chosen on these photos, or published weights; "
+            "its rows differ in how they were trained."
         )
     if any(len(setting.runs) > 1 for setting in settings):
         said.append(

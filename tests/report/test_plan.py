@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from lit_a1.analysis import PARTS
 from lit_a1.analyze_command import parser_of as analyze_parser
@@ -43,7 +44,7 @@ def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
 
 @pytest.fixture(autouse=True)
 def _has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "machine", lambda: "NVIDIA H200")
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
 
 
 @pytest.mark.parametrize("drawn", [False, True])
@@ -51,7 +52,7 @@ def test_without_a_gpu_a_recipe_for_one_is_not_trained(
     drawn: bool, add_run: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its published weights stand in for it, on the photos that they were trained for."""
-    monkeypatch.setattr(plan, "machine", plan.cpu)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     found = missing(Gathered(LOGS, drawn, drawn))
     assert names(found)[-3:] == ["fit catsdogs", "analyze catsdogs", "validate catsdogs_ensemble"]
     members = json.loads(found[-1].arguments[found[-1].arguments.index("--model.members") + 1])
@@ -60,8 +61,10 @@ def test_without_a_gpu_a_recipe_for_one_is_not_trained(
     )
     if not drawn:
         assert all(Path(member).is_file() for member in members[1:])
-        weighted(add_run("catsdogs_best", [0.1]))  # on another machine
-        assert "analyze catsdogs_best" in names(missing(Gathered(LOGS)))
+        add_setting(weighted(add_run("catsdogs_best", [0.1])), "trainer.max_epochs", 1)  # a try
+        assert names(missing(Gathered(LOGS))) == names(found)
+        weighted(add_run("catsdogs_best", [0.1]))  # from another machine
+        assert names(missing(Gathered(LOGS)))[-2:] == ["analyze catsdogs_best", "validate catsdogs_ensemble"]
 
 
 def weighted(folder: Path, suffix: str = ".ckpt") -> Path:
