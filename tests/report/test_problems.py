@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from lit_a1.report import blocks
 from lit_a1.report.build import document
@@ -47,6 +48,16 @@ def test_several_seeds_are_a_mean_and_one_has_the_interval_of_its_pictures(add_r
     assert "**12.00 ± 2.83 %** (mean ± standard deviation over 2 seeds)" in blocks.errors_in_words(
         found.alike("catsdogs"), "photos"
     )
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_what_asks_for_a_gpu_says_so_where_there_is_none(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: gpu)
+    (best, *_), (other, *_) = (blocks.trained(gather(LOGS, "real"), name) for name in ("catsdogs_best", "catsdogs"))
+    assert isinstance(best, Missing)
+    assert ("It is a recipe for a GPU, which this machine lacks." in best.what) is not gpu
+    assert isinstance(other, Missing)
+    assert "GPU" not in other.what
 
 
 PLAIN = {"data.augment.flip": "none", "data.augment.crop_scale": "(1.0, 1.0)"}
