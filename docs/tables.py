@@ -38,7 +38,7 @@ from lit_a1.report.rows import (  # noqa: E402
     shipped,
     sources,
 )
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row  # noqa: E402
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, Row  # noqa: E402
 from lit_a1.report.tried import duration, page  # noqa: E402
 from lit_a1.runs import DRAWN, PRETRAINED, near  # noqa: E402
 from lit_a1.settings import UsageError  # noqa: E402
@@ -49,15 +49,7 @@ README = ROOT / "README.md"
 TRIED = ROOT / "docs" / "tried.md"
 # in README.md, each of these configs
 TABLES = {
-    "catsdogs": (
-        "catsdogs",
-        "catsdogs_muon",
-        "catsdogs_long",
-        "catsdogs_tuned",
-        "catsdogs_gpu",
-        "catsdogs_best",
-        "catsdogs_ensemble",
-    ),
+    "catsdogs": (*RECIPES, ENSEMBLE),
     "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
 }
 

@@ -15,8 +15,8 @@ from lit_a1.report.gather import Gathered, sources
 from lit_a1.report.plan import LOGS
 from lit_a1.report.problem1 import problem1
 from lit_a1.report.problem2 import CNNS, problem2
-from lit_a1.report.problem3 import RECIPES, problem3
-from lit_a1.report.trials import ENSEMBLE
+from lit_a1.report.problem3 import problem3
+from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs import near
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"

@@ -14,12 +14,11 @@ from lit_a1.report.outcomes import joint, joint_in_words
 from lit_a1.report.photos import photos
 from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, Row
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, Row
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs import DRAWN, near
 from lit_a1.settings import UsageError
 
-RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best")
 PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""
 

@@ -19,9 +19,8 @@ from lit_a1.analysis.significance import ALPHA, holm
 Row = dict[str, str]
 TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
-CONFIGS = (
-    TRIAL, "catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best", ENSEMBLE,
-)  # fmt: skip
+RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best")
+CONFIGS = (TRIAL, *RECIPES, ENSEMBLE)
 FREEDOM = 4  # degrees of freedom from which on the noise between seeds is known well enough
 WIDEST = 40  # letters of a value, before its middle is left out
 
