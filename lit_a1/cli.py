@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from lit_a1.data.errors import DataError
+from lit_a1.startup import import_lightning
 
 COMMANDS = {
     "fit": "train a network: --config configs/catsdogs.yaml",
@@ -38,8 +39,9 @@ def usage() -> str:
     )
 
 
-def _command(name: str) -> Callable[[Sequence[str]], None]:
+def _command(name: str, only_help: bool) -> Callable[[Sequence[str]], None]:
     if name == "search":
+        import_lightning(only_help)
         from lit_a1.search_command import main as command
     elif name == "architecture":
         from lit_a1.architecture_command import main as command
@@ -56,6 +58,7 @@ def _command(name: str) -> Callable[[Sequence[str]], None]:
     elif name == "benchmark":
         from lit_a1.benchmark_command import main as command
     else:
+        import_lightning(only_help)
         from lit_a1.training import main
 
         return lambda arguments: main([name, *arguments])
@@ -68,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: with 0 after help; with a sentence (status 1 or 2) where something was wrong with the input.
     """
+    alone = arguments is None  # this process does nothing else
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
@@ -77,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", file=sys.stderr)
         raise SystemExit(2)
     try:
-        _command(name)(arguments[1:])
+        _command(name, only_help=alone and not {"-h", "--help"}.isdisjoint(arguments))(arguments[1:])
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
     except (DataError, OSError) as error:  # OSError: a command can't read or write what it was told to

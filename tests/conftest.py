@@ -1,14 +1,17 @@
 """Fixtures that all tests share. No test needs a network, and none writes outside its own temporary folder."""
 
+import contextlib
 import gzip
 import io
 import logging
 import os
+import signal
 import struct
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +35,7 @@ def in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch
     monkeypatch.chdir(folder)
     for name in ("LIT_A1_DATA", "LIT_A1_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LIT_A1_COMMIT", "0123456789")  # whatever this checkout is, or is not
     torch.manual_seed(0)
     ours = logging.getLogger("lit_a1")  # as it is before a command of another test has set it
     ours.handlers.clear()
@@ -154,14 +158,38 @@ def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
 
 
 @pytest.fixture
-def in_background() -> Callable[..., subprocess.Popen[str]]:
-    """Starts `python main.py` with some arguments in a process of its own, on one thread."""
+def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `python main.py` with some arguments in a process of its own, on one thread; it ends with the test."""
+    started: list[subprocess.Popen[str]] = []
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
     def start(*arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "main.py"), *arguments], env=os.environ | threads, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        ours = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a job in the background ignores it
+        try:
+            process = subprocess.Popen(
+                [sys.executable, str(REPOSITORY / "main.py"), *arguments], env=os.environ | threads, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, ours)
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):  # a group outlives its first process
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Waits until a file holds some bytes, or is there; fails with what its process said where that ends before."""
+
+    def wait(path: Path, process: subprocess.Popen[str], holds: bytes = b"") -> None:
+        while not path.exists() or holds not in path.read_bytes():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+
+    return wait

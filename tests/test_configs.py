@@ -36,11 +36,11 @@ MEMBER = [
         (["fit"], "mlp.yaml", "mlp.yaml is for `python main.py mlp`, not for fit"),
     ],
 )
-@pytest.mark.parametrize("flag", ["-c {}", "--config {}", "--config={}"])
+@pytest.mark.parametrize("flag", [("-c", "{}"), ("--config", "{}"), ("--config={}",)])
 def test_a_yaml_of_another_command_is_refused(
-    command: list[str], config: str, words: str, flag: str, refusal: Callable[..., str]
+    command: list[str], config: str, words: str, flag: tuple[str, ...], refusal: Callable[..., str]
 ) -> None:
-    assert words in refusal(*command, *flag.format(REPOSITORY / "configs" / config).split())
+    assert words in refusal(*command, *(word.format(REPOSITORY / "configs" / config) for word in flag))
 
 
 def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(refusal: Callable[..., str]) -> None:

@@ -1,4 +1,6 @@
 import platform
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,12 +55,28 @@ def test_all_that_a_run_was_made_by_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     assert in_words(made_by("z", {})) == {"commit": "", "machine": "z"}
 
 
-def test_the_commit_is_empty_where_there_is_no_git(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    def refuse(*arguments: object, **options: object) -> None:
-        raise FileNotFoundError
+def test_the_commit_is_that_of_the_checkout_or_the_one_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
+    assert commit() == "0123456789"  # as tests/conftest.py tells it
+    monkeypatch.setenv("LIT_A1_COMMIT", "")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit() == ""
+    if shutil.which("git") is None:
+        pytest.skip("there is no git to make a checkout with")
+    (tmp_path / "environment.py").write_text("")
+    who = ["-c", "user.name=x", "-c", "user.email=x@x"]
+    for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "x"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    assert re.fullmatch(r"[0-9a-f]{10}", clean := commit())
+    (tmp_path / "environment.py").write_text("changed")
+    assert commit() == f"{clean}+"
 
-    assert isinstance(commit(), str)
-    monkeypatch.setattr(subprocess, "run", refuse)
+
+def test_the_commit_is_empty_where_there_is_no_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIT_A1_COMMIT")
+    monkeypatch.setenv("PATH", "")
     assert commit() == ""
 
 

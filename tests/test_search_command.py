@@ -4,7 +4,6 @@ import csv
 import json
 import shlex
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,19 +126,20 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_search_that_is_stopped_says_how_to_go_on(
-    course_photos: Callable[..., Path], space: str, in_background: Callable[..., Any], number: int, code: int
+    course_photos: Callable[..., Path],
+    space: str,
+    in_background: Callable[..., Any],
+    wait_for: Callable[..., None],
+    number: int,
+    code: int,
 ) -> None:
     course_photos()
     flags = [*SMALL, "--space", space, "--trials", "2"]
     process = in_background("search", *flags, "--trainer.max_epochs", "100000")
     folder = Path("lightning_logs/catsdogs_trial-search/version_0")
-    journal, deadline = folder / "study.journal", time.monotonic() + 200
-    while not journal.exists() or b'"intermediate_value"' not in journal.read_bytes():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(folder / "study.journal", process, b'"intermediate_value"')
     process.send_signal(number)
-    said = process.communicate(timeout=100)[0]
+    said = process.communicate()[0]
     assert f"Stopped. Go on with the same command and --study {folder}" in said
     assert "Traceback" not in said
     assert process.returncode == code

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +30,7 @@ SMALL = [
 Photos = Callable[..., Path]
 Refusal = Callable[..., str]
 Background = Callable[..., subprocess.Popen[str]]
+Wait = Callable[..., None]
 Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
@@ -220,7 +220,7 @@ def test_two_devices_train_one_network(course_photos: Photos, in_background: Bac
     course_photos()
     flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
     run = in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
-    said = run.communicate(timeout=200)[0]
+    said = run.communicate()[0]
     assert run.returncode == 0, said
     record = json.loads(Path("lightning_logs/catsdogs/version_0/record.json").read_text())
     assert record["last"]["step"] == 4  # 64 pictures, 8 on each device
@@ -232,28 +232,24 @@ def test_two_devices_train_one_network(course_photos: Photos, in_background: Bac
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning")
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
-    course_photos: Photos, scalars: Scalars, in_background: Background
+    course_photos: Photos, scalars: Scalars, in_background: Background, wait_for: Wait
 ) -> None:
     course_photos()
     flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
     whole = in_background("fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole")
-    said = whole.communicate(timeout=120)[0]
+    said = whole.communicate()[0]
     assert whole.returncode == 0, said
 
     killed = in_background("fit", *SMALL, *flags)
     last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
-    deadline = time.monotonic() + 120
-    while not last.exists():
-        assert killed.poll() is None, killed.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(last, killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     done = torch.load(last, weights_only=True)["global_step"]
     assert done < 4 * 8, "killed too late to prove anything"
 
     resumed = in_background("fit", *SMALL, *flags, "--ckpt_path", "last")
-    said = resumed.communicate(timeout=120)[0]
+    said = resumed.communicate()[0]
     assert resumed.returncode == 0, said
     for name in ("last", "best"):
         expected = Path(f"lightning_logs/whole/version_0/checkpoints/{name}.ckpt")
@@ -275,18 +271,14 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
 def test_a_run_that_was_stopped_says_how_to_go_on(
-    course_photos: Photos, in_background: Background, number: int, status: int
+    course_photos: Photos, in_background: Background, wait_for: Wait, number: int, status: int
 ) -> None:
     course_photos()
     stopped = in_background("fit", *SMALL, "--trainer.max_epochs", "100000")
     last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
-    deadline = time.monotonic() + 120
-    while not last.exists():
-        assert stopped.poll() is None, stopped.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(last, stopped)
     stopped.send_signal(number)
-    said = stopped.communicate(timeout=60)[0]
+    said = stopped.communicate()[0]
     assert "Stopped. Go on with: python main.py fit --config" in said
     assert stopped.returncode == status
     assert "Traceback" not in said

@@ -3,20 +3,21 @@
 import copy
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 
 from lit_a1.data.batch import Batch
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
-def writer_of(trainer: L.Trainer) -> SummaryWriter | None:
+
+def writer_of(trainer: L.Trainer) -> "SummaryWriter | None":
     """The event-file writer of a trainer that logs to TensorBoard, on its first device; else None."""
     logger = trainer.logger
     return logger.experiment if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero else None
@@ -54,7 +55,9 @@ class TensorBoardExtras(Callback):
             writer.flush()
 
     @staticmethod
-    def _show(writer: SummaryWriter, module: L.LightningModule, batch: Batch) -> None:
+    def _show(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:
+        from torchvision.utils import make_grid  # slow to import, and `--help` comes this way
+
         writer.add_image("first batch", make_grid(batch.pictures[:64].float().clamp(0, 1), nrow=8), 0)
         # Tracing runs the network: a copy keeps running statistics and random draws as they were.
         assert isinstance(module.net, nn.Module)

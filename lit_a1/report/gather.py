@@ -207,9 +207,12 @@ def sources(runs: Sequence[Run]) -> str:
 
 
 def shown(folder: Path) -> Path:
-    """A path as the report names it: within the project, if it is there."""
+    """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
     folder = folder.resolve()
-    return folder.relative_to(REPOSITORY) if folder.is_relative_to(REPOSITORY) else near(folder)
+    for root in (Path.cwd(), REPOSITORY):
+        if folder.is_relative_to(root):
+            return folder.relative_to(root)
+    return folder
 
 
 def _stopped(folder: Path) -> str:

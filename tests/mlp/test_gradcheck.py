@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_a1.mlp.differences import STEPS, Differences, backpropagated, compare, examine
+from lit_a1.mlp.differences import MARGIN, STEPS, Differences, backpropagated, compare, examine
 from lit_a1.mlp.gradcheck import explain, run
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.mlp.setup import Setup
@@ -52,15 +52,30 @@ def made(values: Array, crossed: Array | None = None, analytic: float = 1e-2) ->
 # the numbers
 
 
+def test_both_arms_have_the_slopes_of_theory() -> None:
+    """On differences made to be truncation plus round-off of known size: how a processor rounds does not matter."""
+    net, (x, y) = network(), sample()
+    roundoff = examine(net, x, y, checked(net, x, y)[1]).roundoff
+    found = examine(net, x, y, made(1e-3 / STEPS**2.0 + 2 * roundoff * STEPS))
+    assert found.slope == pytest.approx(-2, abs=0.01)
+    assert found.third == pytest.approx(6e-3, rel=0.01)
+    assert found.right_slope == pytest.approx(1, abs=0.01)
+    assert found.right_factor == pytest.approx(2 * roundoff, rel=0.01)
+    best = STEPS[np.argmin(1e-3 / STEPS**2.0 + 2 * roundoff * STEPS)]
+    assert (found.best_n, found.right_points) == (best, int((best < STEPS).sum()))
+    assert found.optimum == pytest.approx((3 * roundoff / 6e-3) ** (1 / 3), rel=0.01)
+
+
 @pytest.mark.parametrize("nonlinearity", SMOOTH)
-def test_both_arms_have_the_slopes_of_theory(nonlinearity: str) -> None:
+def test_a_network_shows_truncation_and_no_more_round_off_than_estimated(nonlinearity: str) -> None:
     net, (x, y) = network(nonlinearity), sample()
-    found = examine(net, x, y, checked(net, x, y)[1])
+    nonzero = checked(net, x, y)[1]
+    found = examine(net, x, y, nonzero)
     assert found.slope == pytest.approx(-2, abs=0.1)
+    assert found.fitted_n is not None
     assert found.fitted_n[0] == 1
-    assert found.right_slope == pytest.approx(1, abs=0.6)  # a few noisy points
-    assert 1 / 5 < found.right_factor / found.roundoff < 5
-    assert 1 / 6 < found.optimum * found.best_n < 6
+    assert found.third is not None
+    assert (nonzero.absolute < 2 * found.third / 6 / STEPS**2.0 + MARGIN * found.roundoff * STEPS).all()
     assert found.smallest < 1e-9
 
 

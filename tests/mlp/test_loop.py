@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,23 +127,19 @@ def test_digits_that_are_drawn_have_runs_of_another_name(monkeypatch: pytest.Mon
 
 
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
-    scalars: Scalars, in_background: Background
+    scalars: Scalars, in_background: Background, wait_for: Callable[..., None]
 ) -> None:
     whole = in_background("mlp", "fit", *SMALL, "--trainer.max_epochs", "200", "--trainer.name", "whole")
     killed = in_background("mlp", "fit", *SMALL, "--trainer.max_epochs", "200")
     last = Path("lightning_logs/mlp/version_0/checkpoints/last.npz")
-    deadline = time.monotonic() + 120
-    while not last.exists():
-        assert killed.poll() is None, killed.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(last, killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     done = int(weights(last)["done"][0])
     assert 0 < done < 200, "killed too late to prove anything"
     resumed = in_background("mlp", "fit", *SMALL, "--trainer.max_epochs", "200", "--ckpt_path", "last")
     for run in (whole, resumed):
-        said = run.communicate(timeout=120)[0]
+        said = run.communicate()[0]
         assert run.returncode == 0, said
 
     for name in ("last.npz", "best.npz"):
