@@ -157,22 +157,43 @@ def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
     return read
 
 
+DYING = """
+import os, pkgutil, signal, sys
+import lit_a1
+place, name, count = sys.argv[1:4]
+owner = pkgutil.resolve_name(place)
+method, calls = getattr(owner, name), []
+def dying(*arguments, **options):
+    calls.append(name)
+    if len(calls) == int(count):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return method(*arguments, **options)
+setattr(owner, name, dying)
+from lit_a1.cli import main
+main(sys.argv[4:])
+"""
+
+
 @pytest.fixture
 def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts `python main.py` with some arguments in a process of its own, on one thread; it ends with the test."""
-    started: list[subprocess.Popen[str]] = []
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    """Starts `python main.py` with some arguments in a process of its own, on one thread; it ends with the test.
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        ours = signal.getsignal(signal.SIGINT)
+    `dies_at`, a class, its method and a number, has it killed at that call of the method.
+    """
+    started: list[subprocess.Popen[str]] = []
+    ours = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+
+    def start(*arguments: str, dies_at: tuple[str, str, int] | None = None) -> subprocess.Popen[str]:
+        program = [str(REPOSITORY / "main.py")] if dies_at is None else ["-c", DYING, *map(str, dies_at)]
+        handler = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a job in the background ignores it
         try:
             process = subprocess.Popen(
-                [sys.executable, str(REPOSITORY / "main.py"), *arguments], env=os.environ | threads, text=True,
+                [sys.executable, *program, *arguments], env=os.environ | ours, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         finally:
-            signal.signal(signal.SIGINT, ours)
+            signal.signal(signal.SIGINT, handler)
         started.append(process)
         return process
 
@@ -180,7 +201,8 @@ def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         with contextlib.suppress(ProcessLookupError):  # a group outlives its first process
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        with process:  # closes its output, and waits
+            pass
 
 
 @pytest.fixture
