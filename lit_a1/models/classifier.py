@@ -65,6 +65,11 @@ class Classifier(L.LightningModule):
     weights. Everything random in a step is drawn from (seed, step), so that a run that was killed and resumed goes on
     as if nothing had happened.
 
+    Under the trainer's precision `16-mixed` the loss is scaled up, so that small gradients are not lost in float16, and
+    the gradients are scaled back before they are measured, clipped and stepped with (Micikevicius et al. 2018, "Mixed
+    precision training", arXiv:1710.03740). A step whose gradients overflow is skipped: the scale is halved, while
+    weights, averaged weights and schedule stay where they are. After a few such steps the last rate is a little higher.
+
     Args:
         net: maps standardised pictures (N,C,H,W) to logits (N,K).
         mean: of the training pictures in [0,1], one value a channel.
@@ -179,6 +184,7 @@ class Classifier(L.LightningModule):
         optimizer = self._make_optimizer()
         device = next(self.net.parameters()).device
         check_rules(self.net, optimizer, torch.zeros(2, self.channels, 32, 32, device=device))
+        optimizer.register_step_post_hook(self._after_step)
         return optimizer
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -226,24 +232,22 @@ class Classifier(L.LightningModule):
         """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        set_learning_rate(optimizer.optimizer, self.schedule(self.global_step))
+        # counts the steps taken, beside the state that it belongs to; `global_step` counts the skipped ones too
+        taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
+        set_learning_rate(optimizer.optimizer, self.schedule(taken))
         targets = self.training_targets(batch)
         logits = self.net(batch.pictures)
         loss = self.loss(logits, targets)
         optimizer.zero_grad()
         self.manual_backward(loss)
-        if self.global_step >= self.sam_step:
-            with climbed(self.net, self.sam_radius):
+        if taken >= self.sam_step:
+            with climbed(self.net, self.sam_radius):  # the same way up whatever the loss is scaled by
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
                 self.manual_backward(self.loss(self.net(batch.pictures), targets))
-        norm = self._clip()
         optimizer.step()
-        if self.average is not None:
-            self.average.update(self.net)
 
         error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
-        self.gradient_norm.update(norm)
         if self.trainer.is_last_batch:
             self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -251,9 +255,17 @@ class Classifier(L.LightningModule):
             self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
         return {"loss": loss.detach(), "error": error}
 
-    def _clip(self) -> Tensor:
-        parameters = list(self.net.parameters())
-        return clip_gradient_norm_(parameters, self.clip_gradient) if self.clip_gradient else gradient_norm(parameters)
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Measures the gradients and clips them; Lightning has scaled them back by now."""
+        parameters, largest = list(self.net.parameters()), self.clip_gradient
+        self._norm = clip_gradient_norm_(parameters, largest) if largest else gradient_norm(parameters)
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """What follows a step, unless it was skipped: the optimiser calls this."""
+        optimizer.param_groups[0]["steps_taken"] += 1
+        self.gradient_norm.update(self._norm)
+        if self.average is not None:
+            self.average.update(self.net)
 
     # measuring
 

@@ -55,8 +55,8 @@ class Losses(L.Callback):
         self.losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
 
 
-def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float) -> list[float]:
-    """The same training without Lightning and with torch's own optimiser, as a textbook has it."""
+def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1) -> list[float]:
+    """The same training without Lightning and with torch's own optimiser, as a textbook has it, but for a step."""
     steps = epochs * (len(data.sets["train"]) // data.batch_size)
     groups = parameter_groups(net, 5e-4)
     sgd = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
@@ -70,11 +70,12 @@ def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float) -> list[f
         for start in range(0, len(order) - data.batch_size + 1, data.batch_size):
             batch = data.sets["train"].__getitems__(order[start : start + data.batch_size])
             for group in sgd.param_groups:
-                group["lr"] = lr * schedule(len(losses))
+                group["lr"] = lr * schedule(len(losses) - (0 <= skipped < len(losses)))
             loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
             sgd.zero_grad()
             loss.backward()
-            sgd.step()
+            if len(losses) != skipped:
+                sgd.step()
             losses.append(loss.item())
     return losses
 

@@ -3,7 +3,7 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lit_a1.layers import NORMS, SqueezeExcite
 from lit_a1.models import CatsDogsCNN
@@ -21,6 +21,29 @@ def test_every_norm_and_size_gives_logits_and_gradients(norm: str, size: int) ->
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_large_activations_in_float16(norm: str, channels_last: bool) -> None:
+    """Their squares and sums are beyond its largest number, 65504; output and gradients are within 2 % of float32's."""
+    torch.manual_seed(1)
+    layer = NormedConvolution(8, 8, 3, 1, norm)
+    pictures = 1000 + 300 * torch.randn(8, 8, 16, 16)
+    weight = torch.randn(8, 8, 16, 16)  # of each output in the loss
+
+    def forward_backward(half: bool) -> list[Tensor]:
+        layer.zero_grad()
+        x = pictures.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        x.requires_grad_()
+        with torch.autocast("cpu", torch.float16, enabled=half):
+            output = layer(x)
+            (1024 * (output.float() * weight).mean()).backward()  # scaled, so that small gradients are not lost
+        assert output.dtype == (torch.float16 if half else torch.float32)
+        return [output.float(), x.grad, *(parameter.grad for parameter in layer.parameters())]
+
+    for half, single in zip(forward_backward(True), forward_backward(False), strict=True):
+        assert (half - single).norm() < 0.02 * single.norm()
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -1,0 +1,215 @@
+"""Training in float16 with a loss scale; Lightning offers it on a GPU only, so its plugin is handed over here."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
+from torch import Tensor
+
+from lit_a1.data.batch import Batch
+from lit_a1.layers import NORMS
+from lit_a1.models.catsdogs import CatsDogsCNN
+from lit_a1.models.classifier import Classifier
+from tests.models.test_classifier import SMALL, Losses, Pictures, plain_loop, trainer
+
+SHARP = {"sam_radius": 0.3, "sam_from": 0.5}
+
+
+def float16(scale: float = 2.0**16, growth_interval: int = 2000) -> MixedPrecision:
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=growth_interval)
+    return MixedPrecision("16-mixed", "cpu", scaler)
+
+
+def scaled_float32(scale: float = 2.0**10, growth_interval: int = 2000) -> MixedPrecision:
+    """The loss scale alone, all else in float32: a power of two then changes no digit."""
+    plugin = float16(scale, growth_interval)
+    plugin.autocast_context_manager = lambda: torch.autocast("cpu", enabled=False)  # type: ignore[method-assign]
+    return plugin
+
+
+def make(**options: Any) -> CatsDogsCNN:
+    torch.manual_seed(3)
+    return CatsDogsCNN(**SMALL | options)
+
+
+def fit(model: Classifier, ckpt_path: Path | None = None, count: int = 48, **options: Any) -> L.Trainer:
+    torch.manual_seed(3)  # what the order of the pictures is drawn from
+    runner = trainer(**options)
+    runner.fit(model, Pictures(count), ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
+    return runner
+
+
+def weights(model: Classifier) -> dict[str, Tensor]:
+    """Copies of all that a step moves, the averaged weights with it."""
+    kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(("net", "average"))}
+    return copy.deepcopy(kept)
+
+
+def check_equal(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), name
+
+
+def taken(runner: L.Trainer) -> int:
+    return runner.optimizers[0].param_groups[0]["steps_taken"]
+
+
+class Overflow(L.Callback):
+    """Makes a number of a batch's first gradients infinite; keeps what there was before and after that batch."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.is_over = step, False
+        self.kept: list[Any] = []
+
+    def on_after_backward(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.global_step == self.step and not self.is_over:  # of SAM's two passes only in the first
+            pl_module.net[1].linear.bias.grad[0] = float("inf")
+            self.is_over = True
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            self._keep(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step + 1:
+            self._keep(trainer, pl_module)
+
+    def _keep(self, trainer: L.Trainer, model: Any) -> None:
+        moved = {name: tensor for name, tensor in weights(model).items() if tensor.is_floating_point()}
+        moved["updates"] = model.average.updates.clone()
+        for number, state in trainer.optimizers[0].state_dict()["state"].items():
+            moved |= {f"{number}.{name}": copy.deepcopy(torch.as_tensor(value)) for name, value in state.items()}
+        self.kept.append(moved)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clip_gradient": 0.05},
+        SHARP,
+        SHARP | {"clip_gradient": 0.05},
+        {"optimizer": "adamw", "lr": 0.01},
+        {"optimizer": "muon"},
+    ],
+    ids=str,
+)
+def test_scaling_the_loss_changes_nothing(options: dict[str, Any]) -> None:
+    """Gradients are scaled back before the norm is measured, clipped, and stepped with, in both passes of SAM."""
+    plain, scaled = make(**options), make(**options)
+    runners = fit(plain), fit(scaled, plugins=[scaled_float32()])
+    check_equal(weights(scaled), weights(plain))
+    for name in ("train/gradient_norm", "train/loss", "val/loss"):
+        assert runners[1].callback_metrics[name] == runners[0].callback_metrics[name], name
+    assert taken(runners[0]) == taken(runners[1]) == 6
+
+
+@pytest.mark.parametrize("step", [0, 1, 4])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_a_step_that_overflows_moves_nothing(step: int, optimizer: str) -> None:
+    model = make(optimizer=optimizer, norm="none", clip_gradient=1.0, **SHARP)  # running statistics would move
+    overflow, plugin = Overflow(step), scaled_float32()
+    runner = fit(model, plugins=[plugin], callbacks=[overflow])
+    before, after = overflow.kept
+    check_equal(after, before)
+    assert taken(runner) == model.average.updates == 5
+    assert runner.global_step == 6
+    assert plugin.scaler.get_scale() == 2.0**9
+    assert runner.callback_metrics["train/gradient_norm"].isfinite()
+    assert all(tensor.isfinite().all() for tensor in weights(model).values())
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_the_steps_after_one_that_overflows_are_those_of_a_plain_loop(step: int) -> None:
+    """At the rates that they would have had without it: the schedule stood still, as did the momentum."""
+    data, model = Pictures(), make(schedule="linear", warmup=0.25, label_smoothing=0.1)
+    net = copy.deepcopy(model.net)
+    losses = Losses()
+    trainer(max_epochs=3, plugins=[scaled_float32()], callbacks=[losses, Overflow(step)]).fit(model, data)
+    assert losses.losses == pytest.approx(plain_loop(net, data, epochs=3, lr=0.05, skipped=step), abs=1e-5)
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(model.net.state_dict()[name], tensor, msg=name)
+
+
+@pytest.mark.parametrize(("overflow", "scale", "good"), [(-1, 2.0**12, 0), (1, 2.0**10, 1), (3, 2.0**10, 2)])
+def test_the_scale_doubles_after_some_good_steps(overflow: int, scale: float, good: int) -> None:
+    """After three in a row, here; one that overflows halves it."""
+    plugin = scaled_float32(growth_interval=3)
+    fit(make(), plugins=[plugin], callbacks=[Overflow(overflow)])
+    assert plugin.state_dict()["scale"] == scale
+    assert plugin.state_dict()["_growth_tracker"] == good
+
+
+def test_a_scale_that_is_too_large_comes_down_by_itself() -> None:
+    """Logits' gradients of 1/32, times 2^23, are above the largest float16, 65504."""
+    plugin, model = float16(2.0**23), make()
+    runner = fit(model, count=192, max_epochs=1, plugins=[plugin])
+    halved = 12 - taken(runner)
+    assert 2 <= halved <= 8
+    assert plugin.scaler.get_scale() == 2.0 ** (23 - halved)
+    assert all(tensor.isfinite().all() for tensor in weights(model).values())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_float16_trains_close_to_float32(norm: str) -> None:
+    half, single = (fit(make(norm=norm), plugins=plugins) for plugins in ([float16()], None))
+    assert taken(half) == 6
+    for name in ("train/loss", "val/loss"):
+        assert float(half.callback_metrics[name]) == pytest.approx(float(single.callback_metrics[name]), abs=0.01), name
+
+
+def saved(path: Path, model: Classifier) -> MixedPrecision:
+    """Trains for four epochs, and leaves the checkpoint of the second."""
+
+    class Save(L.Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+            if trainer.current_epoch == 1:
+                trainer.save_checkpoint(path)
+
+    plugin = float16(growth_interval=3)
+    fit(model, max_epochs=4, plugins=[plugin], callbacks=[Overflow(1), Save()])
+    return plugin
+
+
+def test_a_run_that_is_resumed_ends_with_the_same_weights_and_scale(tmp_path: Path) -> None:
+    whole, resumed, plugin = make(dropout=0.3, **SHARP), make(dropout=0.3, **SHARP), float16(growth_interval=3)
+    expected = saved(tmp_path / "x.ckpt", whole)
+    runner = fit(resumed, tmp_path / "x.ckpt", max_epochs=4, plugins=[plugin])
+    check_equal(weights(resumed), weights(whole))
+    assert plugin.state_dict() == expected.state_dict()
+    assert plugin.state_dict()["scale"] == 2.0**18  # halved once, doubled three times
+    assert plugin.state_dict()["_growth_tracker"] == 1
+    assert taken(runner) == 11
+
+
+def test_a_checkpoint_without_a_scale_is_resumed_too(tmp_path: Path) -> None:
+    """As one of float32 is, or one of a time without 16-mixed, which did not count the steps taken."""
+    saved(tmp_path / "x.ckpt", make())
+    checkpoint = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    del checkpoint["MixedPrecision"], checkpoint["optimizer_states"][0]["param_groups"][0]["steps_taken"]
+    torch.save(checkpoint, tmp_path / "x.ckpt")
+    plugin = float16()
+    runner = fit(make(), tmp_path / "x.ckpt", max_epochs=4, plugins=[plugin])
+    assert plugin.scaler.get_scale() == 2.0**16
+    assert taken(runner) == runner.global_step == 12
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("options", [{}, SHARP | {"clip_gradient": 0.1}, {"optimizer": "muon"}], ids=str)
+@pytest.mark.parametrize("compile_net", [False, True])
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own tracing
+def test_float16_trains_on_a_gpu(options: dict[str, Any], compile_net: bool) -> None:
+    losses = []
+    for precision in ("16-mixed", "32-true"):
+        model = make(compile_net=compile_net, **options)
+        runner = fit(model, max_epochs=4, accelerator="gpu", devices=1, precision=precision)
+        assert 9 <= taken(runner) <= 12  # the first scale may be too large
+        losses.append(float(runner.callback_metrics["val/loss"]))
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
