@@ -64,6 +64,34 @@ def computes_bfloat16(on_cpu: bool = False) -> bool:
     return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def computes_float16(on_cpu: bool = False) -> bool:
+    """Whether a GPU multiplies float16 faster than float32: NVIDIA's do since Volta (2017), of compute capability 7.0.
+
+    Args:
+        on_cpu: the processor is meant even where there is a GPU; Lightning scales no loss there.
+    """
+    import torch
+
+    if not on_cpu and torch.cuda.is_available():
+        return torch.cuda.get_device_capability() >= (7, 0)
+    return not on_cpu and torch.backends.mps.is_available()
+
+
+def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int | None:
+    """The trainer's precision that is `wanted`, or what this machine has in its place.
+
+    That is the other half precision (`16-mixed` for `bf16-mixed` on a T4 or V100), or else `32-true`.
+
+    Args:
+        wanted: as `trainer.precision`; what is no half precision is returned as it is.
+        on_cpu: the processor is meant even where there is a GPU.
+    """
+    able = {"bf16-mixed": computes_bfloat16, "16-mixed": computes_float16}
+    if wanted not in able or able[wanted](on_cpu):
+        return wanted
+    return next((precision for precision, computes in able.items() if computes(on_cpu)), "32-true")
+
+
 def has_cpp_compiler() -> bool:
     """Whether there is the compiler that `torch.compile` needs, and what of Python it compiles against."""
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]

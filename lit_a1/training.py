@@ -19,14 +19,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory, show_messages
+from lit_a1.environment import best_precision, has_cpp_compiler, keep_freed_memory, show_messages
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
 from lit_a1.runs import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
 from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
 
-PRECISIONS = (None, "32", "32-true", 32, "bf16-mixed")  # 16-mixed scales gradients, bf16-true rounds the weights
+HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
+PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,17 @@ class TrainingCLI(LightningCLI):
         if self.subcommand != "fit":
             if model.get("compile_net"):
                 model.compile_net = False  # only training is compiled
+            if trainer.precision in HALVES:
+                trainer.precision = "32-true"  # only training is in half precision
             return
-        if trainer.precision == "bf16-mixed" and not computes_bfloat16(trainer.accelerator == "cpu"):
-            log.info("This machine has no bfloat16 arithmetic: trainer.precision is 32-true instead of bf16-mixed.")
-            trainer.precision = "32-true"
+        wanted, trainer.precision = trainer.precision, best_precision(trainer.precision, trainer.accelerator == "cpu")
+        if trainer.precision != wanted:
+            log.info(
+                "This machine has no fast %s arithmetic: trainer.precision is %s instead of %s.",
+                HALVES[wanted],
+                trainer.precision,
+                wanted,
+            )
         if model.get("compile_net") and not has_cpp_compiler():
             log.info(
                 "There is no C++ compiler (g++ or clang++), or Python.h, which it needs, is missing: "
@@ -135,7 +143,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
         if self.command.trainer.get("precision") not in PRECISIONS:
-            self.parser.error(f"trainer.precision must be 32-true or bf16-mixed; got {self.command.trainer.precision}")
+            self.parser.error(
+                f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
+            )
         self.datamodule.locate(self.subcommand)
         if self.subcommand == "fit" and isinstance(self.model, FineTunedCNN) and not self.command.get("ckpt_path"):
             self.model.check_files(self.datamodule.drawn)
@@ -276,6 +286,7 @@ def quieten() -> None:
     for message in (
         ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
         ".*in eval mode at the start of training.*",  # the averaged weights
+        ".*method of metric Mean was called before.*",  # an epoch whose every step was skipped has no gradient norm
         ".*is smaller than the logging interval.*",
         ".*could not find the monitored key.*",  # epochs that are not validated
         ".*treespec, LeafSpec.*",  # Lightning's own use of torch

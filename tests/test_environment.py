@@ -7,9 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lit_a1 import environment
-from lit_a1.environment import UNKNOWN, commit, in_words, machine, made_by, peak_memory_gb, processor, versions
+from lit_a1.environment import (
+    UNKNOWN,
+    best_precision,
+    commit,
+    in_words,
+    machine,
+    made_by,
+    peak_memory_gb,
+    processor,
+    versions,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -39,6 +50,34 @@ def test_the_processor_is_told_with_its_instructions(text: str, words: str, tmp_
 
 def test_a_processor_without_that_file(tmp_path: Path) -> None:
     assert processor(tmp_path / "none") == (platform.processor() or platform.machine())
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "bfloat16", "precisions"),
+    [
+        ("cuda", (8, 0), True, ["bf16-mixed", "16-mixed"]),  # A100
+        ("cuda", (7, 5), False, ["16-mixed", "16-mixed"]),  # T4
+        ("cuda", (7, 0), False, ["16-mixed", "16-mixed"]),  # V100
+        ("cuda", (6, 1), False, ["32-true", "32-true"]),  # GTX 1080
+        ("mps", None, False, ["bf16-mixed", "16-mixed"]),
+        ("cpu", None, True, ["bf16-mixed", "bf16-mixed"]),
+        ("cpu", None, False, ["32-true", "32-true"]),
+    ],
+)
+@pytest.mark.parametrize("on_cpu", [False, True])
+def test_the_best_precision_that_a_machine_has(
+    device: str, capability: tuple[int, int] | None, bfloat16: bool, precisions: list[str], on_cpu: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device == "cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16 or including_emulation)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: device == "mps")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": bfloat16})
+    if on_cpu:  # a GPU does not count
+        precisions = ["bf16-mixed" if bfloat16 else "32-true"] * 2
+    assert [best_precision(wanted, on_cpu) for wanted in ("bf16-mixed", "16-mixed")] == precisions
+    assert [best_precision(wanted, on_cpu) for wanted in ("32-true", 32, None)] == ["32-true", 32, None]
 
 
 def test_all_that_a_run_was_made_by_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

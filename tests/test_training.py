@@ -303,7 +303,7 @@ def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, refusal: Re
         (["--data.n_valid", "2000"], r"n_valid must .* training pictures of each class \(40 Cat, 40 Dog\)"),
         (["--data.augment.shift", "99"], "augment.shift must be at most decode_size"),
         (["--data.decode_size", "0"], "decode_size must be at least 8"),
-        (["--trainer.precision", "16-mixed"], "precision must be 32-true or bf16-mixed"),
+        (["--trainer.precision", "bf16-true"], "precision must be 32-true, bf16-mixed or 16-mixed; got bf16-true"),
         (["--trainer.max_epochs", "-1"], "needs an end"),
         (["--trainer.gradient_clip_val", "1"], "gradient"),
         (["--trainer.logger", "CSVLogger"], "TensorBoardLogger"),

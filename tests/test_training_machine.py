@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lit_a1 import training
+from lit_a1 import environment, training
 from lit_a1.cli import main
 
 CONFIG = str(Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml")
@@ -25,15 +25,30 @@ def settings() -> dict[str, object]:
     return json.loads((run / "record.json").read_text())["settings"]
 
 
-@pytest.mark.parametrize("able", [True, False])
+@pytest.mark.parametrize(
+    ("wanted", "able", "got", "words"),
+    [
+        ("bf16-mixed", True, "bf16-mixed", ""),
+        ("bf16-mixed", False, "32-true", "no fast bfloat16 arithmetic: trainer.precision is 32-true instead of bf16-"),
+        ("16-mixed", True, "bf16-mixed", "no fast float16 arithmetic: trainer.precision is bf16-mixed instead of 16-"),
+        ("16-mixed", False, "32-true", "no fast float16 arithmetic: trainer.precision is 32-true instead of 16-mixed"),
+    ],
+)
 def test_half_precision_needs_a_processor_that_computes_it(
-    able: bool, course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    wanted: str, able: bool, got: str, words: str,
+    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     course_photos()
-    monkeypatch.setattr(training, "computes_bfloat16", lambda on_cpu: able)
-    main(["fit", *TINY, "--model.compile_net", "false"])
-    assert settings()["trainer.precision"] == ("bf16-mixed" if able else "32-true")
-    assert ("no bfloat16 arithmetic: trainer.precision is 32-true" in capsys.readouterr().err) != able
+    monkeypatch.setattr(environment, "computes_bfloat16", lambda on_cpu: able)
+    main(["fit", *TINY, "--model.compile_net", "false", "--trainer.precision", wanted])
+    assert settings()["trainer.precision"] == got
+    said = capsys.readouterr().err
+    assert words in said
+    assert ("arithmetic" in said) == bool(words)
+    main(["validate", *TINY, "--trainer.precision", wanted])  # in float32 whatever is asked for
+    said = capsys.readouterr().err
+    assert "trainer.precision" not in said
+    assert "AMP" not in said  # as Lightning would warn
 
 
 def test_compiling_needs_a_compiler(
