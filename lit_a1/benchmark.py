@@ -13,7 +13,7 @@ import yaml
 from torch import nn
 
 from lit_a1.benchmark_mnist import mnist
-from lit_a1.environment import computes_bfloat16, has_cpp_compiler, keep_freed_memory
+from lit_a1.environment import computes_bfloat16, keep_freed_memory, why_not_compiled
 from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
@@ -82,7 +82,7 @@ def step(pairs: int) -> list[Timing]:
     """A training step of `configs/catsdogs.yaml`: uncompiled in float32; then as the YAML has it."""
     keep_freed_memory()  # as `fit` does; once done it can't be undone, so that this benchmark comes last
     data = _recipe("data")
-    able = has_cpp_compiler() and computes_bfloat16()
+    able = not why_not_compiled() and computes_bfloat16()
     return [training_step(pairs, data["batch_size"], data["size"], way) for way in (False, True)[: 1 + able]]
 
 

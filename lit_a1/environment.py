@@ -2,12 +2,14 @@
 
 import ctypes
 import logging
+import mmap
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 VECTORS = {
@@ -92,11 +94,26 @@ def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int 
     return next((precision for precision, computes in able.items() if computes(on_cpu)), "32-true")
 
 
-def has_cpp_compiler() -> bool:
-    """Whether there is the compiler that `torch.compile` needs, and what of Python it compiles against."""
+def why_not_compiled() -> str | None:
+    """What `torch.compile` lacks on this machine, in a clause; None where it lacks nothing."""
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     headers = [Path(sysconfig.get_path(name), "Python.h") for name in ("include", "platinclude")]
-    return any(name and shutil.which(name) for name in names) and any(header.exists() for header in headers)
+    if not any(name and shutil.which(name) for name in names) or not any(header.exists() for header in headers):
+        return "there is no C++ compiler (g++ or clang++), or Python.h, which it needs, is missing"
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    try:
+        with tempfile.TemporaryFile(dir=cache_dir()) as file:
+            file.write(b"x")
+            file.flush()
+            if hasattr(mmap, "PROT_EXEC"):  # a folder that programs can't run from refuses this
+                mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
+    except OSError as error:
+        folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "the folder of temporary files")
+        return (
+            f"compiled code can't be kept in {folder} and run ({error.strerror}): TORCHINDUCTOR_CACHE_DIR names another"
+        )
+    return None
 
 
 def versions() -> dict[str, str]:

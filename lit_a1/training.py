@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import best_precision, has_cpp_compiler, keep_freed_memory, show_messages
+from lit_a1.environment import best_precision, keep_freed_memory, show_messages, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
@@ -97,11 +97,8 @@ class TrainingCLI(LightningCLI):
                 trainer.precision,
                 wanted,
             )
-        if model.get("compile_net") and not has_cpp_compiler():
-            log.info(
-                "There is no C++ compiler (g++ or clang++), or Python.h, which it needs, is missing: "
-                "model.compile_net is false instead of true."
-            )
+        if model.get("compile_net") and (lacking := why_not_compiled()):
+            log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
         if (trainer.max_steps or -1) >= 0 or trainer.max_time:
@@ -130,7 +127,7 @@ class TrainingCLI(LightningCLI):
             self._check_ensemble()
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ImportError) as error:  # ImportError: what an accelerator or strategy needs
             self.parser.error(str(error))
 
     def _check_ensemble(self) -> None:

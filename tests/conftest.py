@@ -1,6 +1,7 @@
 """Fixtures that all tests share. No test needs a network, and none writes outside its own temporary folder."""
 
 import contextlib
+import functools
 import gzip
 import io
 import logging
@@ -19,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from lit_a1.cli import main
 
@@ -155,6 +157,12 @@ def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
         return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
     return read
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compile_net` traces a network and stops there: the C++ compiler would take half a minute."""
+    monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
 
 
 DYING = """

@@ -20,6 +20,7 @@ from lit_a1.environment import (
     peak_memory_gb,
     processor,
     versions,
+    why_not_compiled,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -117,6 +118,24 @@ def test_the_commit_is_empty_where_there_is_no_git(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("LIT_A1_COMMIT")
     monkeypatch.setenv("PATH", "")
     assert commit() == ""
+
+
+def test_compiled_code_needs_a_folder_that_it_can_run_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", sys.executable)  # any program
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    (tmp_path / "Python.h").write_text("")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    assert why_not_compiled() is None
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "Python.h" / "cache"))
+    words = f"compiled code can't be kept in {tmp_path}/Python.h/cache and run (Not a directory)"
+    assert words in str(why_not_compiled())
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as where programs can't be run from
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("mmap.mmap", refuse)
+    assert "cache and run (Operation not permitted)" in str(why_not_compiled())
 
 
 def test_freed_memory_is_kept_without_complaint() -> None:

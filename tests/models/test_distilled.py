@@ -15,7 +15,6 @@ from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs import CheckpointError
-from lit_a1.training import has_cpp_compiler
 from tests.models.test_classifier import SMALL, Pictures, trainer
 
 
@@ -145,8 +144,7 @@ def test_smoothing_is_that_of_the_whole_target(teachers: list[str], batch: Batch
     torch.testing.assert_close(student.loss(logits, targets), expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")  # torch's own tracing
-@pytest.mark.skipif(not has_cpp_compiler(), reason="there is no C++ compiler to compile the network with")
+@pytest.mark.usefixtures("traced")
 def test_it_trains_compiled_and_in_half_precision(teachers: list[str]) -> None:
     torch.manual_seed(3)
     student = DistilledCNN(teachers=teachers, compile_net=True, **SMALL)
