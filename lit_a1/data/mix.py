@@ -95,12 +95,22 @@ def cutout(
 
 
 def sample_beta(alpha: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws one number from Beta(a, a) for each a of `alpha`: X / (X + Y), X and Y from Gamma(a); float32.
+    """Draws one number from Beta(a, a) for each a of `alpha`, of its shape and in float32, which every device has.
 
-    `torch.distributions` takes no generator. The Gammas are float64: those of a small `a` underflow in float32.
+    With u and v uniform in [0, 1), s = u^(1/a) and c = cos(2 pi v) it is
+
+        1/2 + c / 2 * sqrt((1 - s) / (s + (1 - s) c^2)).
+
+    Source: Devroye 1996, "Random variate generation in one line of code", after Bailey 1994, "Polar generation of
+    random variates with the t-distribution" (`torch.distributions` takes no generator, and gammas of a small `a`
+    underflow in float32).
     """
-    first, second = torch._standard_gamma(torch.stack([alpha, alpha]).double(), generator=generator)
-    return (first / (first + second)).float()
+    u, v = torch.rand((2, *alpha.shape), generator=generator, device=alpha.device)
+    exponent = (u.log() / alpha).clamp_min_(-80)  # s stays above 0, also where u is 0
+    rest = -torch.expm1(exponent)  # 1 - s, which a large `a` makes small
+    cosine = torch.cos(2 * math.pi * v)
+    deviation = cosine * (rest / (exponent.exp() + rest * cosine.square())).sqrt()
+    return (0.5 + 0.5 * deviation).clamp(0, 1)  # for a rounding
 
 
 def mix(

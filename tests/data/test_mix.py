@@ -1,8 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import beta
 from torch import Tensor
 
 from lit_a1.data.mix import cutout, mix, sample_beta
@@ -86,6 +88,24 @@ def test_beta_has_its_moments(alpha: float) -> None:
     assert ((draws >= 0) & (draws <= 1)).all()
     assert draws.mean().item() == pytest.approx(0.5, abs=5 * math.sqrt(variance / 20_000))
     assert draws.var().item() == pytest.approx(variance, rel=0.05)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2, 0.5, 1.0, 3.0, 1e4])
+def test_beta_has_its_distribution(alpha: float) -> None:
+    draws, shares = sample_beta(torch.full((100_000,), alpha), generator()), np.linspace(0.001, 0.999, 51)
+    assert draws.dtype == torch.float32
+    places = beta.ppf(shares, alpha, alpha)
+    inside = (places > 1e-6) & (places < 1 - 1e-6)  # float32 has no finer steps near 1
+    found = (draws.numpy()[:, None] <= places).mean(0)
+    margin = 5 * np.sqrt(shares * (1 - shares) / len(draws))
+    assert inside.any()
+    assert (np.abs(found - shares) < margin)[inside].all()
+
+
+def test_beta_at_the_ends_of_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = torch.tensor([[0.0, 0.0, 0.0, 1 - 2**-24], [0.0, 0.25, 0.5, 0.25]])
+    monkeypatch.setattr(torch, "rand", lambda *shape, **options: draws)
+    assert sample_beta(torch.full((4,), 0.2), generator()).tolist() == pytest.approx([1, 0, 0, 0.5], abs=1e-6)
 
 
 @pytest.mark.parametrize("config", [{"mixup": 0.7}, {"cutmix": 0.7}, {"mixup": 0.7, "cutmix": 0.7}], ids=str)
