@@ -11,7 +11,8 @@ from lit_a1.data.cache import cache_root, decode_all, load
 from lit_a1.data.download import MICROSOFT_SHA256, MICROSOFT_SIZE, MICROSOFT_URL, fetch
 from lit_a1.data.drawn import draw_cats_and_dogs
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import PictureDataModule
+from lit_a1.data.picture_set import PictureSet
 from lit_a1.data.pictures import Pictures
 from lit_a1.data.sources import Source, data_root, find_test, find_train, list_folder
 from lit_a1.data.split import load_split

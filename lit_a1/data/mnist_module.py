@@ -8,7 +8,8 @@ from lit_a1.data.augment import Augment
 from lit_a1.data.digits import SIDE
 from lit_a1.data.mnist import Mnist, Part, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
 from lit_a1.data.mnist_files import Files
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import PictureDataModule
+from lit_a1.data.picture_set import PictureSet
 
 IN_COLOUR = ("brightness", "contrast", "saturation", "grayscale")
 

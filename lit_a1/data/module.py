@@ -1,53 +1,22 @@
 """The LightningDataModule behind every data set: batches cut by index, augmented or resized on the device."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from lit_a1.data.augment import Augment, resize, to_float
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
+from lit_a1.data.picture_set import PictureSet, as_it_is
 
 STAGE_PARTS = {"test": "test", "predict": "predict"}
 """The pictures of Lightning's stages; all others validate."""
-
-
-class PictureSet(Dataset[Batch]):
-    """Pictures cut from one array by index, a whole batch at a time.
-
-    Args:
-        pictures: (M,H,W,C) uint8, memory-mapped or not.
-        labels: (M,) int64, or None where there are none (targets are then -1).
-        index: which of the M pictures belong to this set; all by default.
-
-    Attributes:
-        held: the device holds the pictures, so that a batch is cut there, and here has none.
-    """
-
-    held = False
-
-    def __init__(self, pictures: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
-        self.pictures = pictures
-        self.labels = np.full(len(pictures), -1) if labels is None else labels
-        self.index = np.arange(len(pictures)) if index is None else index
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, item: int) -> Batch:
-        return self.__getitems__([item])
-
-    def __getitems__(self, items: Sequence[int]) -> Batch:
-        """The batch of these positions: pictures (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
-        index = self.index[np.asarray(items)]
-        pictures = torch.from_numpy(self.pictures[index[:0] if self.held else index]).permute(0, 3, 1, 2)
-        return Batch(pictures, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
 
 
 class EpochShuffle(Sampler[int]):
@@ -141,7 +110,7 @@ class PictureDataModule(L.LightningDataModule):
         self.sets[part].held = self.keep_on_device
         return DataLoader(
             self.sets[part],
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -263,8 +232,3 @@ class PictureDataModule(L.LightningDataModule):
     def _validation(self) -> str:
         """A hash of which pictures are held out."""
         return hashlib.sha256(self.sets["val"].index.astype(np.int64).tobytes()).hexdigest()[:16]
-
-
-def _as_it_is(batch: Any) -> Any:
-    """The collate function: `__getitems__` has made the batch already."""
-    return batch

@@ -1,0 +1,61 @@
+import multiprocessing.resource_sharer
+from collections.abc import Iterator
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lit_a1.data.picture_set import PictureSet, SharedArray
+
+FEW = 4000  # bytes
+
+
+@pytest.fixture(autouse=True)
+def without_the_thread_that_hands_out_memory() -> Iterator[None]:
+    yield
+    multiprocessing.resource_sharer.stop(timeout=5)
+
+
+def sent(value: Any) -> tuple[Any, int]:
+    """What a spawned process gets, and of how many bytes."""
+    data = ForkingPickler.dumps(value)
+    return ForkingPickler.loads(data), len(data)
+
+
+def pictures(count: int, path: Path | None = None) -> np.ndarray:
+    array = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    if path is None:
+        return array
+    np.save(path, array)
+    return np.load(path, mmap_mode="r")
+
+
+@pytest.mark.parametrize("mapped", [True, False], ids=["memory-mapped", "in memory"])
+def test_workers_that_are_spawned_share_the_pictures(mapped: bool, tmp_path: Path) -> None:
+    count = 5000
+    array = pictures(count, tmp_path / "x.npy" if mapped else None)
+    whole = PictureSet(array, np.arange(count) % 3, np.arange(count)[::-1])
+    theirs, size = sent(whole)
+    assert size < FEW
+    assert isinstance(theirs.pictures, np.memmap) == mapped
+    rows = [0, 7, count - 1]
+    assert all(map(torch.equal, theirs.__getitems__(rows), whole.__getitems__(rows)))
+    assert not theirs.held
+    whole.held = True
+    assert sent(whole)[0].__getitems__(rows).pictures.shape[0] == 0
+
+
+def test_a_part_of_a_memory_map_is_that_part(tmp_path: Path) -> None:
+    array = pictures(10, tmp_path / "x.npy")
+    for values in (array[3:], array[..., :1]):
+        np.testing.assert_array_equal(sent(SharedArray(values))[0].values, values)
+
+
+def test_values_are_copied_once_and_then_shared() -> None:
+    shared = SharedArray(np.zeros(3))
+    theirs, others = sent(shared)[0], sent(shared)[0]
+    theirs.values[1] = 5
+    assert others.values.tolist() == [0, 5, 0]
