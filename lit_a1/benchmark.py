@@ -150,7 +150,7 @@ def matrix_products(layers: Sequence[int], batch: int, steps: int) -> Callable[[
 
 
 def _recipe(part: str) -> dict[str, Any]:
-    return yaml.safe_load(RECIPE.read_text())[part]["init_args"]
+    return yaml.safe_load(RECIPE.read_text(encoding="utf-8"))[part]["init_args"]
 
 
 BENCHMARKS: dict[str, Callable[[int], list[Timing]]] = {"mlp": mlp, "step": step, "mnist": mnist}

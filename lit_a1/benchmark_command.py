@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
         table.add_row("\n".join((t.name, *t.notes)), _words(t.ours_s), _words(t.theirs_s), ratio, limit)
     Console(highlight=False, soft_wrap=True).print(table)
     if options.json:
-        options.json.write_text(json.dumps([timing.as_json() for timing in timings], indent=1) + "\n")
+        options.json.write_text(json.dumps([timing.as_json() for timing in timings], indent=1) + "\n", encoding="utf-8")
 
 
 def _words(seconds: float) -> str:

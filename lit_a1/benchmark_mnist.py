@@ -98,7 +98,7 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     Raises:
         DataError: MNIST's files are missing or unfit.
     """
-    recipe = yaml.safe_load(RECIPE.read_text())
+    recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     recipe["data"]["init_args"]["source"] = "real"
     torch.manual_seed(seed)
     data = build(PictureDataModule, recipe["data"])

@@ -1,5 +1,6 @@
 """The command line: `python main.py COMMAND`. What a command needs is imported when it is called."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: with 0 after help; with a sentence (status 1 or 2) where something was wrong with the input.
     """
     alone = arguments is None  # this process does nothing else
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters, and a file's name be no UTF-8
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())

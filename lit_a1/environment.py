@@ -29,7 +29,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """
     said: dict[str, str] = {}
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
             said.setdefault(name.strip(), value.strip())
     flags = said.get("flags", "").split()
@@ -189,7 +189,11 @@ def keep_freed_memory() -> None:
 
 def peak_memory_gb() -> float:
     """Largest resident memory of this process so far, in GB (10^9 bytes)."""
-    import resource  # not on Windows
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e9
+    import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -1,7 +1,6 @@
 """`fit`, `validate`, `test` and `predict`: Lightning's command line, with this project's defaults around it."""
 
 import logging
-import shlex
 import signal
 import sys
 import warnings
@@ -25,6 +24,7 @@ from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
 from lit_a1.runs import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
 from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
+from lit_a1.wording import typed
 
 HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
 PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
@@ -195,7 +195,7 @@ class TrainingCLI(LightningCLI):
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         return [
             TensorBoardExtras(),
-            RunRecord(self._settings(), shlex.join(without_checkpoint(self.arguments[1:]))),
+            RunRecord(self._settings(), typed(*without_checkpoint(self.arguments[1:]))),
             ProgressLines(),
             ModelCheckpoint(filename="best", monitor="val/error", mode="min", **at_epoch_end),
             ModelCheckpoint(filename="last", **at_epoch_end),

@@ -1,7 +1,11 @@
 """Numbers, lists and tables as the project's texts write them."""
 
 import math
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 
 def number(value: float) -> str:
@@ -27,6 +31,12 @@ def listed(values: Iterable[float] | Iterable[str], words: Callable[[float], str
     """`1, 2 and 3`; `words` says how numbers are written."""
     *most, last = (value if isinstance(value, str) else words(value) for value in values)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def typed(*words: str | Path) -> str:
+    """A command, or part of one, as it is typed into this system's terminal: quoted where it must be."""
+    texts = list(map(str, words))
+    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

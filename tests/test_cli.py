@@ -1,3 +1,4 @@
+import io
 import re
 import subprocess
 import sys
@@ -72,3 +73,13 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_torchvision_can_be_imported_beside_any_torch() -> None:
     code = "import lit_a1, torchvision, lightning; from torchvision.utils import make_grid"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=REPOSITORY, check=True)
+
+
+def test_a_console_without_a_character_shows_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(file, encoding="cp1252", newline="\n"))
+    monkeypatch.setattr(cli, "usage", lambda: "é → \udce9")
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    sys.stdout.flush()
+    assert file.getvalue() == b"\xe9 ? ?\n"

@@ -1,6 +1,12 @@
 import math
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
 
-from lit_a1.wording import counted, listed, number, percent, table
+import pytest
+
+from lit_a1 import wording
+from lit_a1.wording import counted, listed, number, percent, table, typed
 
 
 def test_numbers_have_three_digits() -> None:
@@ -25,3 +31,10 @@ def test_nouns_follow_their_number() -> None:
 
 def test_a_table_has_a_heading_and_numbers_to_the_right() -> None:
     assert table([["", "MLP"], ["error", "1 %"]]) == "|  | MLP |\n| --- | ---: |\n| error | 1 % |"
+
+
+def test_commands_are_quoted_as_the_system_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("fit", "--model.widths", "[4,8]", "--data.size_schedule", "{0: 40}", "it's", 'a "b"', Path("a b"))
+    assert shlex.split(typed(*words)) == list(map(str, words))
+    monkeypatch.setattr(wording, "sys", SimpleNamespace(platform="win32"))
+    assert typed(*words) == r'''fit --model.widths [4,8] --data.size_schedule "{0: 40}" it's "a \"b\"" "a b"'''

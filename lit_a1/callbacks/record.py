@@ -16,6 +16,7 @@ from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
 from lit_a1.environment import UNKNOWN, in_words, machine, made_by, peak_memory_gb
 from lit_a1.runs import RECORD_FILE, log_hparams, near, record_of, say_best
+from lit_a1.wording import typed
 
 
 def _count(loader: Any) -> int:
@@ -122,9 +123,9 @@ class RunRecord(Callback):
         console.print(f"Checkpoint: {path}")
         console.print("\nNext:")
         for command in getattr(getattr(trainer, "datamodule", None), "next_commands", ("validate",)):
-            console.print(f"  python main.py {command} {self.command} --ckpt_path {path}")
+            console.print(f"  python main.py {command} {self.command} --ckpt_path {typed(path)}")
         if trainer.logger is not None:
-            console.print(f"  tensorboard --logdir {trainer.logger.save_dir}")
+            console.print(f"  tensorboard --logdir {typed(str(trainer.logger.save_dir))}")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Says how to go on with a run that was interrupted."""

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
+from lit_a1.data.files import move
 from lit_a1.data.pictures import Pictures
 from lit_a1.data.sources import Picture, Source
 
@@ -61,8 +62,10 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     identity = json.dumps([str(source.path.resolve()), source.labelled])
     folder = root / f"{source.path.stem}-{size}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     try:
-        found = _open(folder, wanted, broken)
+        found: Pictures | None = _open(folder, wanted, broken)
     except _UnusableError:
+        found = None  # built below, when the error no longer holds the file open: Windows would not rename its folder
+    if found is None:
         found = _open_or_build(folder, source, wanted, broken)
     _report(found.skipped, source, broken)
     return found
@@ -77,7 +80,7 @@ def _open_or_build(folder: Path, source: Source, wanted: dict[str, Any], broken:
                 return _open(folder, wanted, broken)
             except _UnusableError as reason:
                 if folder.exists():
-                    log.warning("The cache %s is built again: %s.", folder, reason)
+                    log.warning("The cache %s is built again: %s.", folder, str(reason))
             _build(folder, source, wanted, broken)
             return _open(folder, wanted, broken)
     except OSError as error:
@@ -180,8 +183,8 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         text = json.dumps({"metadata_sha256": _json_hash(body), **body}, indent=1)
         (new / "metadata.json").write_text(text, encoding="utf-8")
         if folder.exists():  # stale or damaged
-            folder.rename(Path(temp, "old"))
-        new.rename(folder)
+            move(folder, Path(temp, "old"))
+        move(new, folder)
 
 
 def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:

@@ -16,6 +16,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from lit_a1.data.errors import DataError
+from lit_a1.data.files import move
 
 MICROSOFT_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
@@ -59,7 +60,7 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f".{path.name}.lock")):
                 if not _is_there(path, size):
-                    _whole(url, part, sha256, size, timeout).replace(path)
+                    move(_whole(url, part, sha256, size, timeout), path)
     except OSError as error:
         raise DataError(f"{part} cannot be written: {error.strerror}.") from error
     return path

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ABANDONED = 3600  # seconds after which an unfinished file is nobody's
+WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between two tries to move what is open
 
 
 @contextmanager
@@ -30,7 +31,29 @@ def replacing(path: Path) -> Iterator[Path]:
         yield unfinished
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        move(unfinished, path)
+
+
+def move(source: Path, target: Path) -> None:
+    """Renames a file, which takes the place of another, or a folder.
+
+    Windows refuses that while any program has one of them open, as virus scanners do with what is new: it is tried
+    again for a few seconds.
+
+    Raises:
+        PermissionError: it is refused for longer.
+    """
+    waits = iter(WAITS)
+    while True:
+        try:
+            source.replace(target)
+        except PermissionError as error:
+            if (wait := next(waits, None)) is None:
+                reason = "it can't be replaced: another program has it open, or its folder is write-protected"
+                raise PermissionError(error.errno, reason, str(target)) from error
+            time.sleep(wait)
+        else:
+            return
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from lit_a1.data.download import fetch
 from lit_a1.data.errors import DataError
+from lit_a1.data.files import move
 from lit_a1.data.sources import data_root
 
 Files = dict[str, Path]
@@ -97,7 +98,9 @@ def fetch_mnist() -> Files:
                 _fetch_to(staging)
                 for left_over in set(staging.iterdir()) - set(_find(staging).values()):  # locks, unfinished files
                     left_over.unlink()
-                staging.replace(DOWNLOADS)
+                if DOWNLOADS.is_dir():
+                    DOWNLOADS.rmdir()  # which Windows does not do by itself
+                move(staging, DOWNLOADS)
     except OSError as error:
         raise DataError(f"{DOWNLOADS} cannot be written: {error.strerror}.") from error
     return _find(DOWNLOADS)

@@ -1,6 +1,5 @@
 """`python main.py mlp COMMAND`: the numpy network's command line."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs import CheckpointError, resolve
 from lit_a1.settings import PARTS, Parser, UsageError, concise, kind_of_config, recipe_of, without_checkpoint
+from lit_a1.wording import typed
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",
@@ -134,7 +134,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         settings = recipe_of(config) | {"seed": setup.seed}
         shown = Namespace({part: config[part] for part in ("seed_everything", *PARTS)})
         text = parser.dump(shown, skip_validation=True)
-        Fit(setup, settings, text, shlex.join(without_checkpoint(arguments)), checkpoint).run()
+        Fit(setup, settings, text, typed(*without_checkpoint(arguments)), checkpoint).run()
 
 
 def _weights(config: Namespace, setup: Setup, *, resume: bool = False) -> Path:

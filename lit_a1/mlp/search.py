@@ -28,6 +28,7 @@ from lit_a1.tuning.figure import draw
 from lit_a1.tuning.journal import STATES, check_study, count, importances, is_bad, lacks_start, open_study, sampler
 from lit_a1.tuning.span import Span
 from lit_a1.tuning.trial import count_states
+from lit_a1.wording import typed
 
 TRIALS, FIGURE, SUMMARY = "trials.csv", "search.png", "summary.md"
 
@@ -64,7 +65,7 @@ def run(setup: Setup, trials: int = 30, study: Path | None = None) -> Path:
         try:
             _search(search, setup, digits, trials, folder)
         except KeyboardInterrupt:
-            print(f"\nStopped. Go on with the same command and --study {near(folder)}")
+            print(f"\nStopped. Go on with the same command and --study {typed(near(folder))}")
             raise
         tried = tried_of(search, folder)
         text, best = conclude(tried, setup, digits, net, importances(search))

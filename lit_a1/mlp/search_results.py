@@ -3,7 +3,6 @@
 import inspect
 import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from lit_a1.mlp.setup import Digits, Setup
 from lit_a1.runs import clock
 from lit_a1.tuning.span import in_words
 from lit_a1.tuning.trial import Trial, best_of, gain, importance, interval, noise, ranked, states
+from lit_a1.wording import typed
 
 PASSED = 0.97  # validation accuracy
 
@@ -132,4 +132,4 @@ def command_of(trial: Tried, setup: Setup) -> str:
         if name != "n_hidden":
             words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))]
     words += ["--seed_everything", str(setup.seed), "--trainer.max_epochs", str(setup.epochs)]
-    return shlex.join(words + (["--data.source", setup.source] if setup.source != "auto" else []))
+    return typed(*words, *(["--data.source", setup.source] if setup.source != "auto" else []))

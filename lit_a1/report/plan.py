@@ -1,7 +1,6 @@
 """What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
 
 import json
-import shlex
 import subprocess
 import sys
 import time
@@ -31,7 +30,7 @@ from lit_a1.report.trials import as_shipped
 from lit_a1.report.tried import duration
 from lit_a1.runs import PRETRAINED, RECORD_FILE, clock, near
 from lit_a1.settings import UsageError
-from lit_a1.wording import counted
+from lit_a1.wording import counted, typed
 
 QUICK = "quick"
 """Folder below that of all runs, for those of reduced size."""
@@ -53,7 +52,7 @@ class Step:
     @property
     def command(self) -> str:
         """As typed into a terminal."""
-        return "python main.py " + shlex.join(self.arguments)
+        return typed("python", "main.py", *self.arguments)
 
 
 @dataclass(frozen=True)

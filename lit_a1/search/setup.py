@@ -1,6 +1,5 @@
 """What a search is set to."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from lit_a1.search.space import check_space, flags_of, own_values, read_space
 from lit_a1.settings import UsageError, build, recipe_of
 from lit_a1.training import experiment_of, parse
 from lit_a1.tuning.span import Space, Span
+from lit_a1.wording import typed
 
 OF_THE_MACHINE = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
@@ -119,7 +119,7 @@ class Setup:
 
     def command_of(self, settings: Mapping[str, Any]) -> str:
         """What to type to train a network with these values."""
-        return shlex.join(["python", "main.py", "fit", *self.arguments, *flags_of(settings)])
+        return typed("python", "main.py", "fit", *self.arguments, *flags_of(settings))
 
 
 def short(name: str) -> str:

@@ -5,7 +5,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from lit_a1.tuning.journal import (
 )
 from lit_a1.tuning.span import Span
 from lit_a1.tuning.trial import count_states
-from lit_a1.wording import counted
+from lit_a1.wording import counted, typed
 
 TRIALS, FIGURE, SUMMARY = "trials.csv", "search.png", "summary.md"
 LOCKS = ".locks"  # one for the moment in which a trial is taken, and one for as long as each process runs
@@ -74,7 +74,7 @@ def run(setup: Setup, trials: int, study: Path | None = None) -> Path:
         try:
             _search(search, setup, trials, folder, worker)
         except BaseException:
-            print(f"\nStopped. Go on with the same command and --study {near(folder)}")
+            print(f"\nStopped. Go on with the same command and --study {typed(near(folder))}")
             raise
         with FileLock(folder / LOCKS / "write"):
             _conclude(search, setup, folder)
@@ -94,7 +94,7 @@ def _worker(folder: Path) -> Iterator[str]:
         with lock:
             yield name
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        _remove(Path(lock.lock_file))
 
 
 def _runs(folder: Path, worker: str) -> bool:
@@ -107,8 +107,13 @@ def _runs(folder: Path, worker: str) -> bool:
             pass
     except Timeout:
         return True
-    path.unlink(missing_ok=True)
+    _remove(path)
     return False
+
+
+def _remove(lock: Path) -> None:
+    with suppress(PermissionError):  # Windows keeps it while another process looks at it, which removes it later
+        lock.unlink(missing_ok=True)
 
 
 # trials

@@ -1,5 +1,6 @@
 import json
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from lit_a1.data import cache
 from lit_a1.data.cache import BLANK, cache_root, decode_all, load
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
+from lit_a1.data.files import move
 from lit_a1.data.sources import Source
 
 
@@ -168,6 +170,31 @@ def test_a_changed_source_is_decoded_again(photos, root, encode, decoded, caplog
     assert len(load(Source(photos, labelled=True), root=root)) == 9
     assert len(decoded) == 8 + 8 + 9
     assert "its source or the way of decoding has changed" in caplog.text
+
+
+def test_a_cache_is_not_open_when_it_is_replaced(photos, root, encode, monkeypatch):
+    """Windows renames no folder whose file is open."""
+    load(Source(photos, labelled=True), root=root)
+    (photos / "Cat" / "0.jpg").write_bytes(encode(99))
+    opened: list[weakref.ref] = []
+    moved: list[Path] = []
+
+    def opening(*arguments, **options):
+        array = np_load(*arguments, **options)
+        opened.append(weakref.ref(array))
+        return array
+
+    def moving(source: Path, target: Path) -> None:
+        assert not any(array() is not None for array in opened)
+        moved.append(source)
+        move(source, target)
+
+    np_load = np.load
+    monkeypatch.setattr(cache.np, "load", opening)
+    monkeypatch.setattr(cache, "move", moving)
+    load(Source(photos, labelled=True), root=root)
+    assert len(opened) == 3  # it is looked at again when the lock is held
+    assert len(moved) == 2
 
 
 def test_a_run_killed_half_way_leaves_no_cache(photos, root, monkeypatch):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_a1.data.files import replacing, write_csv, write_text
+from lit_a1.data import files
+from lit_a1.data.files import move, replacing, write_csv, write_text
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -34,3 +35,37 @@ def test_a_csv_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(csv.Error):
         write_csv(path, ("id", "label"), [None])  # type: ignore[list-item]
     assert path.read_bytes() == b"id,label\n1,Dog\n"
+
+
+@pytest.mark.parametrize("refusals", [2, 100])
+def test_a_file_that_another_program_has_open_is_waited_for(
+    refusals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows refuses it."""
+    waited: list[float] = []
+    replace = Path.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if len(waited) < refusals:
+            raise PermissionError(13, "Access is denied", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files.time, "sleep", waited.append)
+    path = tmp_path / "x.txt"
+    path.write_text("first")
+    if refusals == 2:
+        write_text(path, "second")
+        assert path.read_text() == "second"
+        return
+    with pytest.raises(PermissionError, match=r"another program has it open.*x\.txt"):
+        write_text(path, "second")
+    assert 1 < sum(waited) < 10
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    move(tmp_path / "a", tmp_path / "c")
+    assert (tmp_path / "c" / "b").is_dir()

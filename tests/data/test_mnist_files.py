@@ -137,6 +137,17 @@ def test_they_land_whole_or_not_at_all(mirror, expected):
     assert landed() == sorted(mirror.files)
 
 
+def test_an_empty_folder_is_no_hindrance(mirror, expected, monkeypatch):
+    def replace(source: Path, target: Path) -> None:
+        """As Windows does it."""
+        assert not Path(target).is_dir()
+        source.rename(target)
+
+    LANDED.mkdir(parents=True)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert same(load_mnist("real"), expected)
+
+
 def test_several_runs_at_once_fetch_them_once(mirror, expected):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: load_mnist("real"), range(4)))

@@ -187,6 +187,17 @@ def test_a_process_runs_as_long_as_its_lock_is_held(begun: Path) -> None:
     assert not (begun / ".locks" / "killed").exists()
 
 
+def test_a_lock_that_windows_keeps_for_a_moment(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch, _worker(begun) as name:
+        patch.setattr(Path, "unlink", refuse)
+    assert (begun / ".locks" / name).exists()
+    assert not _runs(begun, name)
+    assert not (begun / ".locks" / name).exists()
+
+
 def test_a_line_that_was_half_written_is_left_out(setup: Setup, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (begun / "study.journal").open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"half a li')
