@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gzip
 import io
+import itertools
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from lit_a1.cli import main
+from lit_a1.data import catsdogs, mnist
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
@@ -63,6 +65,20 @@ def real_mnist(monkeypatch: pytest.MonkeyPatch) -> Path:
     root = _real("mnist/train-images-idx3-ubyte.gz")
     monkeypatch.setenv("LIT_A1_DATA", str(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def decoded_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the course's photos are decoded to, once for all tests."""
+    return tmp_path_factory.mktemp("decoded")
+
+
+@pytest.fixture
+def few_drawn(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many pictures there are of each part where they are drawn: the usual thousands take long."""
+    for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
+        monkeypatch.setattr(module, name, 100)
+    return 100
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -178,6 +194,7 @@ def dying(*arguments, **options):
     return method(*arguments, **options)
 setattr(owner, name, dying)
 from lit_a1.cli import main
+from lit_a1.data import catsdogs, mnist
 main(sys.argv[4:])
 """
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from lit_a1.cli import main
-from lit_a1.data import catsdogs, mnist
 from lit_a1.models import Classifier
 from lit_a1.report import rows
 from lit_a1.settings import build
@@ -57,11 +56,9 @@ def test_the_network_that_a_second_step_starts_from_is_its_own() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
+@pytest.mark.usefixtures("few_drawn")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
-def test_every_shipped_yaml_runs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
-        monkeypatch.setattr(mnist, name, 100)
-        monkeypatch.setattr(catsdogs, name, 100)
+def test_every_shipped_yaml_runs(config: Path) -> None:
     (line,) = re.findall(
         rf"^#   python main\.py (.* --config configs/{config.name})$", config.read_text(), re.MULTILINE
     )

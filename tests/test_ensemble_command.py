@@ -79,9 +79,8 @@ def test_two_runs_of_two_sizes_and_layers(
     assert len(Path("mean.csv").read_text().splitlines()) == 13
 
 
-def test_drawn_pictures_and_test(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
-        monkeypatch.setattr(f"lit_a1.data.catsdogs.{name}", 40)
+@pytest.mark.usefixtures("few_drawn")
+def test_drawn_pictures_and_test(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = ["--data.source", "drawn"]
     fit(*drawn)
     ensemble = [*ENSEMBLE, *drawn, "--model.members", "[lightning_logs/catsdogs-drawn]"]

@@ -33,12 +33,6 @@ def config_of(name: str) -> str:
     return str(REPOSITORY / "configs" / f"{name}.yaml")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the photos are decoded to, once for all weights."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def all_cores() -> Iterator[None]:
     """Other tests are too small for more than one."""
@@ -83,12 +77,12 @@ def test_the_readme_names_the_submission(name: str) -> None:
 @pytest.mark.usefixtures("all_cores")
 @pytest.mark.timeout(900)  # 7,000 photos, each seen in several ways, in single precision
 def test_the_weights_repeat_their_figures_and_their_submission(
-    name: str, request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, request: pytest.FixtureRequest, decoded_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about = note(name)
     data = request.getfixturevalue("real_mnist" if name.startswith("mnist") else "real_data")
     monkeypatch.setenv("LIT_A1_DATA", str(data))
-    monkeypatch.setenv("LIT_A1_CACHE", str(cache))
+    monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
     options = ["--config", config_of(name), "--ckpt_path", "pretrained", "--trainer.accelerator", "cpu"]
     cli = TrainingCLI(["validate", *options])
     assert len(cli.datamodule.sets["val"]) == about["val_pictures"]

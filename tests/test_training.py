@@ -201,7 +201,7 @@ def test_a_run_without_a_logger(course_photos: Photos, capsys: pytest.CaptureFix
     assert "tensorboard" not in said
 
 
-def test_without_photos_everything_goes_on_with_drawn_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise DataError("The server cannot be reached.")
 
@@ -212,7 +212,7 @@ def test_without_photos_everything_goes_on_with_drawn_ones(monkeypatch: pytest.M
     main(["test", *SMALL])
     main(["predict", *SMALL])
     assert not Path("submission.csv").exists()
-    assert len(table("submission-drawn.csv")) == 500
+    assert len(table("submission-drawn.csv")) == few_drawn
 
 
 def test_two_devices_train_one_network(course_photos: Photos, in_background: Background) -> None:
@@ -340,6 +340,7 @@ def test_a_checkpoint_of_another_network(course_photos: Photos, refusal: Refusal
     assert "can't be read as a checkpoint" in refusal("validate", *SMALL)
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_a_run_on_drawn_pictures_has_another_name() -> None:
     main(["fit", *SMALL, "--data.source", "drawn", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
     assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]

@@ -172,14 +172,14 @@ def test_the_facts_about_the_photos_of_the_course(real_data):
     assert constant == blank | {"Dog/2384.Dog.jpg"}
 
 
-def test_the_photos_of_the_course_are_split_as_promised(real_data, tmp_path):
+def test_the_photos_of_the_course_are_split_as_promised(real_data, decoded_photos):
     from lit_a1.data.cache import load
     from lit_a1.data.split import split
 
     train, test = find_train(real_data), find_test(real_data)
     assert train is not None
     assert test is not None
-    photos, unlabelled = load(train, root=tmp_path), load(test, root=tmp_path)
+    photos, unlabelled = load(train, root=decoded_photos), load(test, root=decoded_photos)
     assert unlabelled.names == tuple(f"{number}.jpg" for number in range(1, 5000))
     for other, left_out in ((None, 10), (unlabelled, 19)):
         parts = split(photos, 2000, seed=0, test=other)

@@ -182,9 +182,9 @@ def test_other_sources_are_refused() -> None:
         CatsDogsDataModule(source="fake")  # type: ignore[arg-type]
 
 
-def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:
     monkeypatch.setenv("LIT_A1_DATA", str(real_data))
-    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path))
+    monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
     data = CatsDogsDataModule()
     data.setup("fit")
     data.setup("predict")

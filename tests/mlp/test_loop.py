@@ -117,9 +117,8 @@ def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch: pytest.Monkey
         assert weights(run / f"checkpoints/{name}.npz")["done"][0] == epochs
 
 
-def test_digits_that_are_drawn_have_runs_of_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
-        monkeypatch.setattr(f"lit_a1.data.mnist.{name}", 40)
+@pytest.mark.usefixtures("few_drawn")
+def test_digits_that_are_drawn_have_runs_of_another_name() -> None:
     main(["mlp", "fit", *SMALL, "--trainer.max_epochs", "1", "--data.source", "drawn"])
     assert [path.name for path in Path("lightning_logs").iterdir()] == ["mlp-drawn"]
     main(["mlp", "test", *SMALL, "--data.source", "drawn"])
