@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from lit_a1.data.errors import DataError
-from lit_a1.startup import import_lightning
+from lit_a1.startup import VersionError, check_versions, import_lightning
 
 COMMANDS = {
     "fit": "train a network: --config configs/catsdogs.yaml",
@@ -84,9 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", file=sys.stderr)
         raise SystemExit(2)
     try:
+        check_versions()
         _command(name, only_help=alone and not {"-h", "--help"}.isdisjoint(arguments))(arguments[1:])
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
-    except (DataError, OSError) as error:  # OSError: a command can't read or write what it was told to
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is not installed: pip install -r requirements.txt", file=sys.stderr)
+        raise SystemExit(1) from error
+    except (DataError, VersionError, OSError) as error:  # OSError: a command can't read or write what it was told to
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error

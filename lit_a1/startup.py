@@ -1,12 +1,41 @@
-"""Imports Lightning in less time: without what it and torchmetrics would load and never use here."""
+"""Before a command runs: the versions that it needs; Lightning imported without what is never used here."""
 
 import gc
+import platform
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from unittest.mock import patch
 
+from packaging.specifiers import SpecifierSet
+
+RANGES = {"Python": SpecifierSet(">=3.11,<3.15"), "torch": SpecifierSet(">=2.11,<2.16")}
+"""Versions that the tests were run with, as in pyproject.toml."""
 UNUSED = ("matplotlib", "scipy", "torchvision")
 """What torchmetrics loads, where it is installed, for plots and for metrics of sound and of pictures."""
+
+
+class VersionError(Exception):
+    """A package is missing, or older than what this project needs."""
+
+
+def check_versions() -> None:
+    """Refuses a Python or torch that is older than `RANGES` say; only tells of a newer one, which may do.
+
+    Raises:
+        VersionError: names what is there and what is needed.
+    """
+    try:
+        found = {"Python": platform.python_version(), "torch": version("torch")}
+    except PackageNotFoundError as error:
+        raise VersionError(f"{error.name} is not installed: pip install -r requirements.txt") from error
+    for name, needed in RANGES.items():
+        if needed.contains(found[name], prereleases=True):
+            continue
+        words = f"{name} {found[name]} is not among the versions that lit_a1 was tested with ({needed})"
+        if not SpecifierSet(next(str(part) for part in needed if part.operator == ">=")).contains(found[name], True):
+            raise VersionError(f"{words}; it is too old.")
+        print(f"{words}; it is newer, and may do.", file=sys.stderr)
 
 
 def import_lightning(only_help: bool = False) -> None:

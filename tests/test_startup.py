@@ -1,0 +1,57 @@
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lit_a1 import cli, startup
+from lit_a1.startup import RANGES
+
+PROJECT = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_versions_are_those_that_are_installed_by() -> None:
+    assert str(RANGES["Python"]) == PROJECT["requires-python"].replace(" ", "")
+    (torch,) = (text for text in PROJECT["dependencies"] if re.match(r"torch\b", text))
+    assert torch.replace(" ", "") in (f"torch{RANGES['torch']}", f"torch{','.join(str(RANGES['torch']).split(',')[::-1])}")
+
+
+@pytest.mark.parametrize(
+    ("python", "torch", "words"),
+    [
+        ("3.10.4", "2.12.0", "Python 3.10.4 is not among the versions that lit_a1 was tested with"),
+        ("3.12.1", "2.10.1+cu128", "torch 2.10.1+cu128 is not among the versions that lit_a1 was tested with"),
+    ],
+)
+def test_a_version_that_is_too_old_is_refused(
+    python: str, torch: str, words: str, refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup.platform, "python_version", lambda: python)
+    monkeypatch.setattr(startup, "version", lambda name: torch)
+    said = refusal("architecture", "--config", "x.yaml")
+    assert said.startswith(f"error: {words}")
+    assert said.endswith("it is too old.")
+
+
+def test_a_newer_one_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    startup.check_versions()
+    monkeypatch.setattr(startup.platform, "python_version", lambda: "3.15.0rc1")
+    monkeypatch.setattr(startup, "version", lambda name: "2.16.0")
+    startup.check_versions()
+    first, second = capsys.readouterr().err.splitlines()[-2:]
+    assert first.startswith("Python 3.15.0rc1 is not among")
+    assert second.startswith("torch 2.16.0 is not among")
+    assert second.endswith("it is newer, and may do.")
+
+
+def test_what_is_not_installed_is_named(refusal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise startup.PackageNotFoundError(name)
+
+    monkeypatch.setitem(sys.modules, "lit_a1.audit_command", None)
+    monkeypatch.setattr(cli, "check_versions", lambda: None)
+    assert refusal("audit") == "error: lit_a1.audit_command is not installed: pip install -r requirements.txt"
+    monkeypatch.undo()
+    monkeypatch.setattr(startup, "version", missing)
+    assert refusal("audit") == "error: torch is not installed: pip install -r requirements.txt"
