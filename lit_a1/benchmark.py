@@ -3,7 +3,6 @@
 import copy
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.optim import parameter_groups
+from lit_a1.shipped import REPOSITORY
 from lit_a1.timing import Timing, alternate
 
-RECIPE = Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml"
+RECIPE = REPOSITORY / "configs" / "catsdogs.yaml"
 
 
 def with_torch_norms(net: nn.Module) -> nn.Module:

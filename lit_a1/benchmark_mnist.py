@@ -14,7 +14,6 @@ files or any evaluation.
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import lightning as L
@@ -30,10 +29,11 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.settings import build
+from lit_a1.shipped import REPOSITORY
 from lit_a1.timing import Timing, timing_of
 from lit_a1.training import quieten
 
-RECIPE = Path(__file__).resolve().parents[1] / "configs" / "mnist_fast.yaml"
+RECIPE = REPOSITORY / "configs" / "mnist_fast.yaml"
 TARGET = 0.99
 EPOCHS, BATCH, TEST_BATCH = 14, 64, 1000
 

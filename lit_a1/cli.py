@@ -1,10 +1,12 @@
 """The command line: `python main.py COMMAND`. What a command needs is imported when it is called."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from lit_a1.data.errors import DataError
+from lit_a1.shipped import with_shipped_yamls
 from lit_a1.startup import VersionError, check_versions, import_lightning
 
 COMMANDS = {
@@ -83,9 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", file=sys.stderr)
         raise SystemExit(2)
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which children inherit, may be missing
     try:
         check_versions()
-        _command(name, only_help=alone and not {"-h", "--help"}.isdisjoint(arguments))(arguments[1:])
+        _command(name, only_help=alone and not {"-h", "--help"}.isdisjoint(arguments))(
+            with_shipped_yamls(arguments[1:])
+        )
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
     except ModuleNotFoundError as error:

@@ -137,6 +137,8 @@ def commit() -> str:
             ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
         ).stdout.strip()
 
+    if not (folder.parent / ".git").exists():
+        return ""  # installed, maybe below a checkout of something else
     try:
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")

@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import subprocess
 import sys
@@ -68,6 +69,17 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         cli.main([command, "--help"])
     assert leaving.value.code == 0
     assert "usage:" in capsys.readouterr().out
+
+
+def test_a_backend_of_matplotlib_that_is_not_installed_does_no_harm() -> None:
+    """A notebook's kernel names its own to every child, which may run in another environment."""
+    code = (
+        "from lit_a1.cli import main\n"
+        "try: main(['mlp', '--help'])\n"
+        "except SystemExit: import lit_a1.figures, matplotlib.pyplot"
+    )
+    alone = os.environ | {"MPLBACKEND": "module://no_such_package.backend"}
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=alone, check=True)
 
 
 def test_torchvision_can_be_imported_beside_any_torch() -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -136,6 +137,18 @@ def test_compiled_code_needs_a_folder_that_it_can_run_from(tmp_path: Path, monke
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("mmap.mmap", refuse)
     assert "cache and run (Operation not permitted)" in str(why_not_compiled())
+
+
+def test_the_commit_is_not_that_of_a_checkout_that_a_package_is_installed_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path, package := tmp_path / "packages" / "lit_a1"):
+        (folder / ".git").mkdir(parents=True)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: Mock(stdout="a1b2c3"))
+    monkeypatch.setattr(environment, "__file__", str(package / "environment.py"))
+    assert commit() == ""
+    (package.parent / ".git").mkdir()
+    assert commit() == "a1b2c3+"
 
 
 def test_freed_memory_is_kept_without_complaint() -> None:

@@ -16,10 +16,11 @@ from lit_a1.report.document import Block, Figure, Missing, Table, Text
 from lit_a1.report.gather import RECORDED, Gathered, shown, sources
 from lit_a1.report.outcomes import gap_in_words
 from lit_a1.report.plan import Commands, weights_of
-from lit_a1.report.rows import REPOSITORY, changes, is_shipped, read_rows, shipped, test_figures
+from lit_a1.report.rows import changes, is_shipped, read_rows, shipped, test_figures
 from lit_a1.report.tried import duration
 from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, near
 from lit_a1.settings import UsageError
+from lit_a1.shipped import REPOSITORY
 from lit_a1.wording import counted, percent
 
 

@@ -1,6 +1,7 @@
 """What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,13 +12,13 @@ from statistics import median
 
 import torch
 
+import lit_a1
 from lit_a1.analysis import PARTS
 from lit_a1.analysis.comparison_runs import Run
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
     MEMBERS,
-    REPOSITORY,
     changes,
     is_shipped,
     read_json,
@@ -294,19 +295,14 @@ def run(steps: Sequence[Step]) -> list[Step]:
         KeyboardInterrupt: as the user wished.
     """
     failed = []
+    folders = [str(Path(lit_a1.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}  # also from another folder
     for number, step in enumerate(steps, 1):
         print(f"\n[{number}/{len(steps)}] {step.command}", flush=True)
         started = time.perf_counter()
-        arguments = [_there(argument) for argument in step.arguments]
-        if subprocess.run([sys.executable, str(REPOSITORY / "main.py"), *arguments], check=False).returncode:
+        if subprocess.run([sys.executable, "-m", "lit_a1", *step.arguments], env=environment, check=False).returncode:
             failed.append(step)
             print(f"[{number}/{len(steps)}] failed", flush=True)
         else:
             print(f"[{number}/{len(steps)}] done in {clock(time.perf_counter() - started)}", flush=True)
     return failed
-
-
-def _there(argument: str) -> str:
-    """A YAML of the project, also where the report is called from another folder."""
-    found = argument.startswith("configs/") and not Path(argument).is_file()
-    return str(REPOSITORY / argument) if found else argument

@@ -19,8 +19,8 @@ from lit_a1.mlp import commands as mlp
 from lit_a1.report.trials import Row, as_shipped
 from lit_a1.runs import DRAWN
 from lit_a1.settings import UsageError, kind_of_config, recipe_of
+from lit_a1.shipped import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RUNS = REPOSITORY / "docs" / "runs.csv"
 MEMBERS = "model.members"
 WEIGHTS = ("model.start", "model.teachers", MEMBERS)

@@ -1,4 +1,5 @@
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
@@ -241,8 +242,9 @@ def test_a_command_that_fails_is_told_and_the_others_go_on(
 ) -> None:
     called = []
 
-    def pretend(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
-        called.append(command[2:])
+    def pretend(command: list[str], env: dict[str, str], check: bool) -> subprocess.CompletedProcess[str]:
+        called.append(command[3:])
+        assert env["PYTHONPATH"].split(os.pathsep)[0] == str(REPOSITORY)
         return subprocess.CompletedProcess(command, 1 if "test" in command else 0)
 
     monkeypatch.setattr(subprocess, "run", pretend)

@@ -1,0 +1,28 @@
+"""What comes with the project beside its code: YAMLs, recorded runs and studies."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_a1.runs import near
+
+_PACKAGE = Path(__file__).resolve().parent
+REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
+"""The clone; where the package is installed, the package itself: it then has `configs` and `docs` in it."""
+NAMES_A_YAML = ("-c", "--config", "--space")
+
+
+def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the path of a YAML of the project where its name is given and no such file is there.
+
+    `--config catsdogs.yaml` and `--config configs/catsdogs.yaml` thus mean the same in any folder.
+    """
+    found = list(arguments)
+    for place, (before, argument) in enumerate(itertools.pairwise(["", *arguments])):
+        flag, equals, name = ("", "", argument) if before in NAMES_A_YAML else argument.partition("=")
+        if not (before in NAMES_A_YAML or flag in NAMES_A_YAML) or Path(name).exists():
+            continue
+        path = REPOSITORY / "configs" / name.removeprefix("configs/")
+        if path.is_file():
+            found[place] = f"{flag}{equals}{near(path)}"
+    return found
