@@ -3,6 +3,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from lit_a1.cli import main
 from lit_a1.shipped import REPOSITORY, with_shipped_yamls
@@ -39,3 +41,11 @@ def test_requirements_are_what_the_package_needs_to_run_and_to_be_tested() -> No
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     lines = [line.partition("#")[0].strip() for line in (REPOSITORY / "requirements.txt").read_text().splitlines()]
     assert [line for line in lines if line] == project["dependencies"] + project["optional-dependencies"]["test"]
+
+
+def test_the_exact_versions_are_within_the_bounds() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    lines = [line for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    exact = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    for requirement in map(Requirement, project["dependencies"] + project["optional-dependencies"]["test"]):
+        assert requirement.specifier.contains(exact[canonicalize_name(requirement.name)]), requirement
