@@ -9,13 +9,14 @@ from lit_a1.analysis import PARTS
 from lit_a1.environment import show_messages
 from lit_a1.runs import PRETRAINED, CheckpointError, resolve, version_of
 from lit_a1.settings import build, concise, kind_of_config
+from lit_a1.shipped import PROGRAM
 
 
 def parser_of() -> argparse.ArgumentParser:
     """The command's own options; all others are those of `validate`."""
     parser = argparse.ArgumentParser(
-        "python main.py analyze",
-        usage="python main.py analyze --config configs/catsdogs.yaml [--ckpt_path best] [options]",
+        f"{PROGRAM} analyze",
+        usage=f"{PROGRAM} analyze --config configs/catsdogs.yaml [--ckpt_path best] [options]",
         description="Look inside a trained CNN, and at its answers on the pictures that training held out: figures, "
         "tables and words in the folder of its run, and in TensorBoard.",
         epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "

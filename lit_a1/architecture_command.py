@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lit_a1.runs import CheckpointError
 from lit_a1.settings import build, kind_of_config
+from lit_a1.shipped import PROGRAM
 
 if TYPE_CHECKING:
     from lit_a1.mlp.network import NN
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     if {"-h", "--help"} & set(arguments):
         parser = argparse.ArgumentParser(
-            "python main.py architecture",
-            usage="python main.py architecture --config configs/mnist.yaml [options]",
+            f"{PROGRAM} architecture",
+            usage=f"{PROGRAM} architecture --config configs/mnist.yaml [options]",
             description="Print the layers of the network that a YAML describes: filter size, stride, output shape, "
             "parameters and multiply-adds of one picture. It takes the options of fit, or of mlp fit for the numpy "
             "network: --model.widths [16,32,64] shows another network, --data.size 32 the same for other pictures.",

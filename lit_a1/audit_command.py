@@ -10,6 +10,7 @@ from rich.table import Table
 from lit_a1.data.audit import PROBLEMS, Audit, audit, save_sheet, save_table
 from lit_a1.data.errors import DataError
 from lit_a1.data.sources import data_root, find_test, find_train
+from lit_a1.shipped import PROGRAM
 
 
 def summary_table(result: Audit) -> Table:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         DataError: there is none, or it can't be listed.
     """
-    parser = argparse.ArgumentParser("python main.py audit", description="Find what is wrong with a set of photos.")
+    parser = argparse.ArgumentParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
     parser.add_argument("--dir", type=Path, help="where the photos are (default: LIT_A1_DATA, else data)")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder for audit.csv and audit.png")
     options = parser.parse_args(arguments)

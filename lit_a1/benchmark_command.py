@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_a1.environment import machine, versions
+from lit_a1.shipped import PROGRAM
 
 PAIRS = {"mlp": 15, "step": 15, "mnist": 3}
 BY_NAME_ONLY = ("mnist",)
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> None:
         DataError: MNIST's files are missing or unfit (`mnist` alone needs data).
     """
     parser = argparse.ArgumentParser(
-        "python main.py benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        f"{PROGRAM} benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", choices=PAIRS, help="what to time (default: mlp, then step)")
     by_default = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())

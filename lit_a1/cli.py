@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from lit_a1.data.errors import DataError
-from lit_a1.shipped import with_shipped_yamls
+from lit_a1.shipped import PROGRAM, with_shipped_yamls
 from lit_a1.startup import VersionError, check_versions, import_lightning
 
 COMMANDS = {
@@ -31,13 +31,13 @@ def usage() -> str:
     lines = [f"  {name:{width}}  {words}" for name, words in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: python main.py COMMAND [options]",
+            f"usage: {PROGRAM} COMMAND [options]",
             "",
             "IFT6135 assignment 1: networks written by hand, on PyTorch Lightning.",
             "",
             *lines,
             "",
-            "python main.py COMMAND --help lists a command's options.",
+            f"{PROGRAM} COMMAND --help lists a command's options.",
         ]
     )
 

@@ -9,13 +9,14 @@ from lit_a1.environment import show_messages
 from lit_a1.mlp.commands import SOURCE
 from lit_a1.runs import KEYWORDS, CheckpointError
 from lit_a1.settings import Parser, UsageError, concise
+from lit_a1.shipped import PROGRAM
 
 EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
 
 
 def parser_of() -> Parser:
     """The command's options."""
-    parser = Parser(prog="python main.py compare", description="Compare MLP and CNNs on MNIST, from recorded runs.")
+    parser = Parser(prog=f"{PROGRAM} compare", description="Compare MLP and CNNs on MNIST, from recorded runs.")
     parser.add_argument("--experiments", nargs="+", type=str, default=EXPERIMENTS, help="folders of runs to compare")
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
     parser.add_argument(

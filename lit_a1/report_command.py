@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lit_a1.environment import show_messages
 from lit_a1.runs import clock
+from lit_a1.shipped import PROGRAM
 
 if TYPE_CHECKING:
     from lit_a1.report.gather import Gathered
@@ -19,7 +20,7 @@ RUNS = ("none", "missing", "quick")
 def parser_of() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
-        "python main.py report",
+        f"{PROGRAM} report",
         description="Write report.html and report.pdf from the runs below lightning_logs, question by question. What "
         "has not been run is named there with the command that runs it.",
         allow_abbrev=False,

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from lit_a1.environment import show_messages
 from lit_a1.settings import concise, kind_of_config
+from lit_a1.shipped import PROGRAM
 
 
 def parser_of() -> argparse.ArgumentParser:
     """The command's own options; all others are those of `fit`."""
     parser = argparse.ArgumentParser(
-        "python main.py search",
-        usage="python main.py search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
+        f"{PROGRAM} search",
+        usage=f"{PROGRAM} search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
         description="Try hyper-parameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
         "stopped at an epoch that is measured, and only the validation pictures decide. The study is a folder: the "
         "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it.",
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"error: trials must be 1 or above; got {options.trials}", file=sys.stderr)
         raise SystemExit(2)
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-        print(f"error: {kind[0]} is of the numpy network, whose search is `python main.py mlp search`", file=sys.stderr)
+        print(f"error: {kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`", file=sys.stderr)
         raise SystemExit(2)
     from lightning.pytorch.utilities.exceptions import MisconfigurationException  # after `--help`, which needs no torch
 

@@ -1,6 +1,7 @@
 """What comes with the project beside its code: YAMLs, recorded runs and studies."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from lit_a1.runs import near
 _PACKAGE = Path(__file__).resolve().parent
 REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
 """The clone; where the package is installed, the package itself: it then has `configs` and `docs` in it."""
+PROGRAM = "lit-a1" if Path(sys.argv[0]).stem == "lit-a1" or REPOSITORY == _PACKAGE else "python main.py"
+"""What a user types before a command, as this one was called."""
 NAMES_A_YAML = ("-c", "--config", "--space")
 
 

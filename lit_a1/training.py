@@ -24,6 +24,7 @@ from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.rules import RuleError
 from lit_a1.runs import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
 from lit_a1.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
+from lit_a1.shipped import PROGRAM
 from lit_a1.wording import typed
 
 HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
@@ -303,7 +304,7 @@ def main(arguments: Sequence[str]) -> None:
         SystemExit: with a sentence, where a checkpoint or a model is refused; or a signal ended it.
     """
     if (kind := kind_of_config(arguments)) is not None and kind[1] != "fit":
-        print(f"error: {kind[0]} is for `python main.py {kind[1]}`, not for {arguments[0]}", file=sys.stderr)
+        print(f"error: {kind[0]} is for `{PROGRAM} {kind[1]}`, not for {arguments[0]}", file=sys.stderr)
         raise SystemExit(2)
     show_messages()
     quieten()

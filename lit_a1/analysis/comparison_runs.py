@@ -21,6 +21,7 @@ from lit_a1.models.architecture import layers_of
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, Figures, best_of
 from lit_a1.settings import UsageError
+from lit_a1.shipped import PROGRAM
 
 Weights = Literal["last", "best"]
 Answers = NDArray[np.int64]
@@ -224,7 +225,7 @@ def find_experiments(
 def fit_command(name: str, drawn: bool) -> str:
     """What trains an experiment: the numpy network's names begin with `mlp`."""
     source = " --data.source drawn" * drawn
-    return f"python main.py {'mlp ' * name.startswith('mlp')}fit --config configs/{name}.yaml{source}"
+    return f"{PROGRAM} {'mlp ' * name.startswith('mlp')}fit --config configs/{name}.yaml{source}"
 
 
 def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:

@@ -16,6 +16,7 @@ from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
 from lit_a1.environment import UNKNOWN, in_words, machine, made_by, peak_memory_gb
 from lit_a1.runs import RECORD_FILE, log_hparams, near, record_of, say_best
+from lit_a1.shipped import PROGRAM
 from lit_a1.wording import typed
 
 
@@ -123,7 +124,7 @@ class RunRecord(Callback):
         console.print(f"Checkpoint: {path}")
         console.print("\nNext:")
         for command in getattr(getattr(trainer, "datamodule", None), "next_commands", ("validate",)):
-            console.print(f"  python main.py {command} {self.command} --ckpt_path {typed(path)}")
+            console.print(f"  {PROGRAM} {command} {self.command} --ckpt_path {typed(path)}")
         if trainer.logger is not None:
             console.print(f"  tensorboard --logdir {typed(str(trainer.logger.save_dir))}")
 
@@ -132,6 +133,6 @@ class RunRecord(Callback):
         if not isinstance(exception, KeyboardInterrupt | SIGTERMException) or not trainer.is_global_zero:
             return
         if self.epochs:
-            print(f"\nStopped. Go on with: python main.py fit {self.command} --ckpt_path last")
+            print(f"\nStopped. Go on with: {PROGRAM} fit {self.command} --ckpt_path last")
         else:
             print("\nStopped before the first epoch had ended: nothing is kept.")

@@ -14,6 +14,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs import CheckpointError, resolve
 from lit_a1.settings import PARTS, Parser, UsageError, concise, kind_of_config, recipe_of, without_checkpoint
+from lit_a1.shipped import PROGRAM
 from lit_a1.wording import typed
 
 COMMANDS = {
@@ -34,7 +35,7 @@ CHECKPOINT = {
 
 def parser_of(command: str) -> Parser:
     """The parser of a command, with every hyper-parameter of `NN` as a flag and a key of the YAML."""
-    parser = Parser(prog=f"python main.py mlp {command}", description=f"{COMMANDS[command].capitalize()}.")
+    parser = Parser(prog=f"{PROGRAM} mlp {command}", description=f"{COMMANDS[command].capitalize()}.")
     parser.add_argument("-c", "--config", action="config", help="a YAML of these settings")
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="initial weights, order, dropout")
     fixed = {"input_dim", "n_classes", "n_hidden", "mode", "datapath", "model_path", "epochs", "seed", "dtype"}
@@ -91,8 +92,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:9}  {words}" for name, words in COMMANDS.items())
-        print("usage: python main.py mlp COMMAND [options]\n\nA multilayer perceptron in numpy, on MNIST.\n")
-        print(f"{lines}\n\npython main.py mlp COMMAND --help lists a command's options.")
+        print(f"usage: {PROGRAM} mlp COMMAND [options]\n\nA multilayer perceptron in numpy, on MNIST.\n")
+        print(f"{lines}\n\n{PROGRAM} mlp COMMAND --help lists a command's options.")
         raise SystemExit(0 if arguments else 2)
     if arguments[0] not in COMMANDS:
         print(f"error: mlp has no command {arguments[0]!r}; it has {', '.join(COMMANDS)}.", file=sys.stderr)
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _run(command: str, arguments: Sequence[str]) -> None:
     if (kind := kind_of_config(arguments)) is not None and kind[1] != "mlp":
-        raise UsageError(f"{kind[0]} is for `python main.py {kind[1]}`, not for the numpy network")
+        raise UsageError(f"{kind[0]} is for `{PROGRAM} {kind[1]}`, not for the numpy network")
     parser = parser_of(command)
     config = parser.parse_args(list(arguments))
     setup = setup_of(config, command)

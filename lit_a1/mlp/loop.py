@@ -33,6 +33,7 @@ from lit_a1.runs import (
     say_best,
 )
 from lit_a1.settings import UsageError
+from lit_a1.shipped import PROGRAM
 from lit_a1.wording import typed
 
 SHOWN = 64  # pictures in TensorBoard
@@ -106,7 +107,7 @@ class Fit:
             except KeyboardInterrupt:
                 if self.epochs:
                     last = near(self.folder / "checkpoints" / "last.npz")
-                    print(f"\nStopped. Go on with: python main.py mlp fit {self.command} --ckpt_path {typed(last)}")
+                    print(f"\nStopped. Go on with: {PROGRAM} mlp fit {self.command} --ckpt_path {typed(last)}")
                 else:
                     print("\nStopped before the first epoch had ended: nothing is kept.")
                 raise
@@ -195,7 +196,7 @@ class Fit:
         say_best(console, record)
         path = near(self.folder / "checkpoints" / "best.npz")
         console.print(f"Weights: {path}\n\nNext:")
-        console.print(f"  python main.py mlp test {self.command} --ckpt_path {typed(path)}")
+        console.print(f"  {PROGRAM} mlp test {self.command} --ckpt_path {typed(path)}")
         console.print(f"  tensorboard --logdir {typed(self.setup.save_dir)}")
 
 

@@ -13,6 +13,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.search_space import SETTINGS, space_of
 from lit_a1.mlp.setup import Digits, Setup
 from lit_a1.runs import clock
+from lit_a1.shipped import PROGRAM
 from lit_a1.tuning.span import in_words
 from lit_a1.tuning.trial import Trial, best_of, gain, importance, interval, noise, ranked, states
 from lit_a1.wording import typed
@@ -127,7 +128,7 @@ def command_of(trial: Tried, setup: Setup) -> str:
         for name, value in setup.model.items()
         if name not in trial.settings and not np.array_equal(value, usual[name])
     }
-    words = ["python", "main.py", "mlp", "fit"]
+    words = [*PROGRAM.split(), "mlp", "fit"]
     for name, value in {**trial.settings, **shared}.items():
         if name != "n_hidden":
             words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))]

@@ -18,6 +18,7 @@ from lit_a1.report.problem2 import CNNS, problem2
 from lit_a1.report.problem3 import problem3
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs import near
+from lit_a1.shipped import PROGRAM
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"
 WHAT = {"mlp": "perceptron in numpy, MNIST"}
@@ -93,7 +94,7 @@ def _lacking(found: Gathered, sections: Sequence[Section]) -> list[Block]:
         return []
     places = "place" if count == 1 else "places"
     logs = f" --logs {found.logs}" * (found.logs != LOGS)
-    command = f"python main.py report --run missing{logs}"
+    command = f"{PROGRAM} report --run missing{logs}"
     return [Missing(f"In {count} {places} below, something is missing that a command makes.", command)]
 
 

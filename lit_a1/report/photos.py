@@ -6,11 +6,12 @@ from pathlib import Path
 
 from lit_a1.data.audit import PROBLEMS
 from lit_a1.report.document import Missing, Section, Table, Text
+from lit_a1.shipped import PROGRAM
 from lit_a1.wording import counted
 
 AUDIT = Path("audit", "audit.csv")
 """Where `audit` leaves its table."""
-COMMAND = "python main.py audit"
+COMMAND = f"{PROGRAM} audit"
 COLUMNS = {"problem", "group", "part"}
 
 

@@ -31,6 +31,7 @@ from lit_a1.report.trials import as_shipped
 from lit_a1.report.tried import duration
 from lit_a1.runs import PRETRAINED, RECORD_FILE, clock, near
 from lit_a1.settings import UsageError
+from lit_a1.shipped import PROGRAM
 from lit_a1.wording import counted, typed
 
 QUICK = "quick"
@@ -53,7 +54,7 @@ class Step:
     @property
     def command(self) -> str:
         """As typed into a terminal."""
-        return typed("python", "main.py", *self.arguments)
+        return typed(*PROGRAM.split(), *self.arguments)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.runs import DRAWN
 from lit_a1.search.space import check_space, flags_of, own_values, read_space
 from lit_a1.settings import UsageError, build, recipe_of
+from lit_a1.shipped import PROGRAM
 from lit_a1.training import experiment_of, parse
 from lit_a1.tuning.span import Space, Span
 from lit_a1.wording import typed
@@ -119,7 +120,7 @@ class Setup:
 
     def command_of(self, settings: Mapping[str, Any]) -> str:
         """What to type to train a network with these values."""
-        return typed("python", "main.py", "fit", *self.arguments, *flags_of(settings))
+        return typed(*PROGRAM.split(), "fit", *self.arguments, *flags_of(settings))
 
 
 def short(name: str) -> str:
