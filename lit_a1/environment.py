@@ -94,8 +94,16 @@ def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int 
     return next((precision for precision, computes in able.items() if computes(on_cpu)), "32-true")
 
 
-def why_not_compiled() -> str | None:
-    """What `torch.compile` lacks on this machine, in a clause; None where it lacks nothing."""
+def why_not_compiled(on_cpu: bool = False) -> str | None:
+    """What `torch.compile` lacks on this machine, in a clause; None where it lacks nothing.
+
+    Args:
+        on_cpu: the processor is meant even where there is a GPU.
+    """
+    import torch
+
+    if not on_cpu and torch.backends.mps.is_available():
+        return "compiling for a Mac's GPU has not been tried"
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     headers = [Path(sysconfig.get_path(name), "Python.h") for name in ("include", "platinclude")]
     if not any(name and shutil.which(name) for name in names) or not any(header.exists() for header in headers):

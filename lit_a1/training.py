@@ -90,7 +90,8 @@ class TrainingCLI(LightningCLI):
             if trainer.precision in HALVES:
                 trainer.precision = "32-true"  # only training is in half precision
             return
-        wanted, trainer.precision = trainer.precision, best_precision(trainer.precision, trainer.accelerator == "cpu")
+        on_cpu = trainer.accelerator == "cpu"
+        wanted, trainer.precision = trainer.precision, best_precision(trainer.precision, on_cpu)
         if trainer.precision != wanted:
             log.info(
                 "This machine has no fast %s arithmetic: trainer.precision is %s instead of %s.",
@@ -98,7 +99,7 @@ class TrainingCLI(LightningCLI):
                 trainer.precision,
                 wanted,
             )
-        if model.get("compile_net") and (lacking := why_not_compiled()):
+        if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
             log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0

@@ -137,6 +137,9 @@ def test_compiled_code_needs_a_folder_that_it_can_run_from(tmp_path: Path, monke
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("mmap.mmap", refuse)
     assert "cache and run (Operation not permitted)" in str(why_not_compiled())
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert why_not_compiled() == "compiling for a Mac's GPU has not been tried"
+    assert "cache and run" in str(why_not_compiled(on_cpu=True))
 
 
 def test_the_commit_is_not_that_of_a_checkout_that_a_package_is_installed_below(

@@ -75,7 +75,7 @@ def test_the_readme_names_the_submission(name: str) -> None:
 
 @every_note
 @pytest.mark.usefixtures("all_cores")
-@pytest.mark.timeout(900)  # 7,000 photos, each seen in several ways, in single precision
+@pytest.mark.timeout(3600)  # 7,000 photos, each seen in several ways, in single precision
 def test_the_weights_repeat_their_figures_and_their_submission(
     name: str, request: pytest.FixtureRequest, decoded_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
