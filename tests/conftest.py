@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,21 +180,21 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
 
 
-DYING = """
+SIGNALLED = """
 import os, pkgutil, signal, sys
 import lit_a1
-place, name, count = sys.argv[1:4]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a child of a job in the background ignores
+place, name, count, number = sys.argv[1:5]
 owner = pkgutil.resolve_name(place)
 method, calls = getattr(owner, name), []
-def dying(*arguments, **options):
+def signalled(*arguments, **options):
     calls.append(name)
     if len(calls) == int(count):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), int(number))
     return method(*arguments, **options)
-setattr(owner, name, dying)
+setattr(owner, name, signalled)
 from lit_a1.cli import main
-from lit_a1.data import catsdogs, mnist
-main(sys.argv[4:])
+main(sys.argv[5:])
 """
 
 
@@ -203,22 +202,21 @@ main(sys.argv[4:])
 def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `python main.py` with some arguments in a process of its own, on one thread; it ends with the test.
 
-    `dies_at`, a class, its method and a number, has it killed at that call of the method.
+    `signalled`, a class, its method, a count and a signal, has it get the signal at that call of the method, which does
+    not depend on how busy the machine is.
     """
     started: list[subprocess.Popen[str]] = []
     ours = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 
-    def start(*arguments: str, dies_at: tuple[str, str, int] | None = None) -> subprocess.Popen[str]:
-        program = [str(REPOSITORY / "main.py")] if dies_at is None else ["-c", DYING, *map(str, dies_at)]
-        handler = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a job in the background ignores it
-        try:
-            process = subprocess.Popen(
-                [sys.executable, *program, *arguments], env=os.environ | ours, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        finally:
-            signal.signal(signal.SIGINT, handler)
+    def start(*arguments: str, signalled: tuple[str, str, int, int] | None = None) -> subprocess.Popen[str]:
+        program = [str(REPOSITORY / "main.py")]
+        if signalled is not None:
+            *call, number = signalled
+            program = ["-c", SIGNALLED, *map(str, call), str(int(number))]
+        process = subprocess.Popen(
+            [sys.executable, *program, *arguments], env=os.environ | ours, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
         started.append(process)
         return process
 
@@ -228,15 +226,3 @@ def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             os.killpg(process.pid, signal.SIGKILL)
         with process:  # closes its output, and waits
             pass
-
-
-@pytest.fixture
-def wait_for() -> Callable[..., None]:
-    """Waits until a file holds some bytes, or is there; fails with what its process said where that ends before."""
-
-    def wait(path: Path, process: subprocess.Popen[str], holds: bytes = b"") -> None:
-        while not path.exists() or holds not in path.read_bytes():
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.01)
-
-    return wait

@@ -129,16 +129,14 @@ def test_a_search_that_is_stopped_says_how_to_go_on(
     course_photos: Callable[..., Path],
     space: str,
     in_background: Callable[..., Any],
-    wait_for: Callable[..., None],
     number: int,
     code: int,
 ) -> None:
     course_photos()
     flags = [*SMALL, "--space", space, "--trials", "2"]
-    process = in_background("search", *flags, "--trainer.max_epochs", "100000")
+    step = ("lit_a1.models:Classifier", "training_step", 10)  # of the second epoch or a later one
+    process = in_background("search", *flags, "--trainer.max_epochs", "100000", signalled=(*step, number))
     folder = Path("lightning_logs/catsdogs_trial-search/version_0")
-    wait_for(folder / "study.journal", process, b'"intermediate_value"')
-    process.send_signal(number)
     said = process.communicate()[0]
     assert f"Stopped. Go on with the same command and --study {folder}" in said
     assert "Traceback" not in said

@@ -30,7 +30,7 @@ SMALL = [
 Photos = Callable[..., Path]
 Refusal = Callable[..., str]
 Background = Callable[..., subprocess.Popen[str]]
-Wait = Callable[..., None]
+STEP = ("lit_a1.models:Classifier", "training_step")
 Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
@@ -237,7 +237,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     course_photos()
     flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
     main(["fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole"])
-    killed = in_background("fit", *SMALL, *flags, dies_at=("lit_a1.models:Classifier", "training_step", 13))
+    killed = in_background("fit", *SMALL, *flags, signalled=(*STEP, 13, signal.SIGKILL))
     said = killed.communicate()[0]
     assert killed.returncode == -signal.SIGKILL, said
     last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
@@ -263,13 +263,10 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
 def test_a_run_that_was_stopped_says_how_to_go_on(
-    course_photos: Photos, in_background: Background, wait_for: Wait, number: int, status: int
+    course_photos: Photos, in_background: Background, number: int, status: int
 ) -> None:
     course_photos()
-    stopped = in_background("fit", *SMALL, "--trainer.max_epochs", "100000")
-    last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
-    wait_for(last, stopped)
-    stopped.send_signal(number)
+    stopped = in_background("fit", *SMALL, "--trainer.max_epochs", "100000", signalled=(*STEP, 13, number))
     said = stopped.communicate()[0]
     assert "Stopped. Go on with: python main.py fit --config" in said
     assert stopped.returncode == status
