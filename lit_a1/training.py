@@ -59,6 +59,10 @@ class TrainingCLI(LightningCLI):
 
     # parsing
 
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # a static method, which Lightning calls so
+        """The command that was called, with the arguments to skip: parsers of the others would only take time."""
+        return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name == self.arguments[0]}
+
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":

@@ -7,6 +7,7 @@ import io
 import itertools
 import logging
 import os
+import pkgutil
 import signal
 import struct
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,21 +182,42 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
 
 
-SIGNALLED = """
-import os, pkgutil, signal, sys
-import lit_a1
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a child of a job in the background ignores
-place, name, count, number = sys.argv[1:5]
-owner = pkgutil.resolve_name(place)
-method, calls = getattr(owner, name), []
-def signalled(*arguments, **options):
-    calls.append(name)
-    if len(calls) == int(count):
-        os.kill(os.getpid(), int(number))
-    return method(*arguments, **options)
-setattr(owner, name, signalled)
+def signal_at(place: str, name: str, count: int, number: int, patch: Callable[..., None] = setattr) -> None:
+    """Has a signal raised in this process at a call of a method: at a moment that no busy machine moves.
+
+    Args:
+        place: the class, as `package.module:Class`.
+        name: of the method.
+        count: of the call, from 1 on.
+        number: of the signal.
+        patch: as `setattr`.
+    """
+    owner, calls = pkgutil.resolve_name(place), []
+    method = getattr(owner, name)
+
+    def signalling(*arguments: Any, **options: Any) -> Any:
+        calls.append(name)
+        if len(calls) == count:
+            signal.raise_signal(number)
+        return method(*arguments, **options)
+
+    patch(owner, name, signalling)
+
+
+@pytest.fixture
+def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """As `signal_at`, for a test."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    yield functools.partial(signal_at, patch=monkeypatch.setattr)
+    signal.signal(signal.SIGINT, handler)
+
+
+KILLED = """
+import signal, sys
 from lit_a1.cli import main
-main(sys.argv[5:])
+from tests.conftest import signal_at
+signal_at(*sys.argv[1:3], int(sys.argv[3]), signal.SIGKILL)
+main(sys.argv[4:])
 """
 
 
@@ -202,17 +225,13 @@ main(sys.argv[5:])
 def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `python main.py` with some arguments in a process of its own, on one thread; it ends with the test.
 
-    `signalled`, a class, its method, a count and a signal, has it get the signal at that call of the method, which does
-    not depend on how busy the machine is.
+    `killed_at`, a class, its method and a count as `signal_at` takes them, has it killed there.
     """
     started: list[subprocess.Popen[str]] = []
     ours = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 
-    def start(*arguments: str, signalled: tuple[str, str, int, int] | None = None) -> subprocess.Popen[str]:
-        program = [str(REPOSITORY / "main.py")]
-        if signalled is not None:
-            *call, number = signalled
-            program = ["-c", SIGNALLED, *map(str, call), str(int(number))]
+    def start(*arguments: str, killed_at: tuple[str, str, int] | None = None) -> subprocess.Popen[str]:
+        program = [str(REPOSITORY / "main.py")] if killed_at is None else ["-c", KILLED, *map(str, killed_at)]
         process = subprocess.Popen(
             [sys.executable, *program, *arguments], env=os.environ | ours, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True,

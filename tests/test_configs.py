@@ -16,10 +16,13 @@ from lit_a1.training import parse
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 QUICK = {
-    "fit": ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu", "--model.compile_net", "false"],
+    "fit": [
+        "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu", "--model.compile_net", "false",
+        "--data.batch_size", "16", "--data.eval_batch_size", "16",
+    ],
     "mlp": ["--trainer.max_epochs", "1"],
     "validate": ["--model.members", "[lightning_logs/catsdogs-drawn]", "--trainer.accelerator", "cpu"],
-}
+}  # fmt: skip
 SMALL = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.stem_stride", "2"]
 START = ["--model.start", "lightning_logs/catsdogs"]  # of the runs on drawn pictures
 MEMBER = [

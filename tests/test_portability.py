@@ -59,7 +59,7 @@ if __name__ == "__main__":
 SMALL = "--trainer.accelerator cpu --model.widths [4,8] --model.blocks [1] --data.n_valid 16"
 NET = "--trainer.max_epochs 1 --model.hidden_dims [8,8] --model.parameter_range [1,99999]"
 COMMANDS = f"""\
-fit --config configs/catsdogs_trial.yaml {SMALL} --trainer.max_epochs 1 --data.batch_size 16 --data.workers 1
+fit --config configs/catsdogs_trial.yaml {SMALL} --model.compile_net false --trainer.max_epochs 1 --data.workers 1
 validate --config configs/catsdogs_trial.yaml {SMALL}
 architecture --config configs/mnist.yaml
 audit

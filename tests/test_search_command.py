@@ -6,7 +6,6 @@ import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -128,17 +127,19 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
 def test_a_search_that_is_stopped_says_how_to_go_on(
     course_photos: Callable[..., Path],
     space: str,
-    in_background: Callable[..., Any],
+    signalled: Callable[..., None],
     number: int,
     code: int,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     course_photos()
     flags = [*SMALL, "--space", space, "--trials", "2"]
-    step = ("lit_a1.models:Classifier", "training_step", 10)  # of the second epoch or a later one
-    process = in_background("search", *flags, "--trainer.max_epochs", "100000", signalled=(*step, number))
+    signalled("lit_a1.models:Classifier", "training_step", 10, number)  # in an epoch after the first
+    with pytest.raises(SystemExit) as leaving:
+        main(["search", *flags, "--trainer.max_epochs", "100000"])
     folder = Path("lightning_logs/catsdogs_trial-search/version_0")
-    said = process.communicate()[0]
+    said = "".join(capfd.readouterr())
     assert f"Stopped. Go on with the same command and --study {folder}" in said
     assert "Traceback" not in said
-    assert process.returncode == code
+    assert leaving.value.code == code
     assert not [path for path in (folder / ".locks").iterdir() if len(path.name) == 32]

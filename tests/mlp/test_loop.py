@@ -130,7 +130,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
 ) -> None:
     flags = ["mlp", "fit", *SMALL, "--trainer.max_epochs", "4"]
     whole = in_background(*flags, "--trainer.name", "whole")
-    killed = in_background(*flags, signalled=("lit_a1.mlp.network:NN", "update", 30, signal.SIGKILL))
+    killed = in_background(*flags, killed_at=("lit_a1.mlp.network:NN", "update", 30))
     said = killed.communicate()[0]
     assert killed.returncode == -signal.SIGKILL, said
     last = Path("lightning_logs/mlp/version_0/checkpoints/last.npz")
