@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from lit_a1.data.errors import DataError
 from lit_a1.shipped import PROGRAM, with_shipped_yamls
-from lit_a1.startup import VersionError, check_versions, import_lightning
+from lit_a1.startup import VersionError, check_compiler_cache, check_versions, import_lightning
 
 COMMANDS = {
     "fit": "train a network: --config configs/catsdogs.yaml",
@@ -88,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which children inherit, may be missing
     try:
         check_versions()
+        check_compiler_cache()
         _command(name, only_help=alone and not {"-h", "--help"}.isdisjoint(arguments))(
             with_shipped_yamls(arguments[1:])
         )

@@ -1,9 +1,11 @@
 """Before a command runs: the versions that it needs; Lightning imported without what is never used here."""
 
 import gc
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
@@ -11,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 RANGES = {"Python": SpecifierSet(">=3.11,<3.15"), "torch": SpecifierSet(">=2.11,<2.16")}
 """Versions that the tests were run with, as in pyproject.toml."""
+COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 UNUSED = ("matplotlib", "scipy", "torchvision")
 """What torchmetrics loads, where it is installed, for plots and for metrics of sound and of pictures."""
 
@@ -36,6 +39,17 @@ def check_versions() -> None:
         if not SpecifierSet(next(str(part) for part in needed if part.operator == ">=")).contains(found[name], True):
             raise VersionError(f"{words}; it is too old.")
         print(f"{words}; it is newer, and may do.", file=sys.stderr)
+
+
+def check_compiler_cache() -> None:
+    """Goes on with torch's own folder where TORCHINDUCTOR_CACHE_DIR can't be made: torch would fail at import."""
+    if folder := os.environ.get(COMPILER_CACHE):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            del os.environ[COMPILER_CACHE]
+            words = f"{COMPILER_CACHE} names {folder}, which can't be made ({error.strerror})"
+            print(f"{words}: compiled code goes to torch's own folder.", file=sys.stderr)
 
 
 def import_lightning(only_help: bool = False) -> None:

@@ -1,3 +1,4 @@
+import os
 import sys
 import tomllib
 from collections.abc import Callable
@@ -57,3 +58,17 @@ def test_what_is_not_installed_is_named(refusal: Callable[..., str], monkeypatch
     monkeypatch.undo()
     monkeypatch.setattr(startup, "version", missing)
     assert refusal("audit") == "error: torch is not installed: pip install -r requirements.txt"
+
+
+def test_a_folder_that_compiled_code_cant_go_to_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(startup.COMPILER_CACHE, str(tmp_path / "cache"))
+    startup.check_compiler_cache()
+    assert os.environ[startup.COMPILER_CACHE] == str(tmp_path / "cache")
+    assert capsys.readouterr().err == ""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(startup.COMPILER_CACHE, str(tmp_path / "file" / "cache"))
+    startup.check_compiler_cache()
+    assert startup.COMPILER_CACHE not in os.environ
+    assert f"names {tmp_path / 'file' / 'cache'}, which can't be made (Not a directory)" in capsys.readouterr().err
