@@ -1,12 +1,15 @@
 """Fixtures that all tests share. No test needs a network, and none writes outside its own temporary folder."""
 
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # two threads are slower for arrays this small
+
 import contextlib
 import functools
 import gzip
 import io
 import itertools
 import logging
-import os
 import pkgutil
 import signal
 import struct
@@ -30,7 +33,7 @@ from lit_a1.data import catsdogs, mnist
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
 
-torch.set_num_threads(1)  # two are slower for tensors this small, above all on a busy machine
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -223,18 +226,17 @@ main(sys.argv[4:])
 
 @pytest.fixture
 def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts `python main.py` with some arguments in a process of its own, on one thread; it ends with the test.
+    """Starts `python main.py` with some arguments in a process of its own, which ends with the test.
 
     `killed_at`, a class, its method and a count as `signal_at` takes them, has it killed there.
     """
     started: list[subprocess.Popen[str]] = []
-    ours = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 
     def start(*arguments: str, killed_at: tuple[str, str, int] | None = None) -> subprocess.Popen[str]:
         program = [str(REPOSITORY / "main.py")] if killed_at is None else ["-c", KILLED, *map(str, killed_at)]
         process = subprocess.Popen(
-            [sys.executable, *program, *arguments], env=os.environ | ours, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            [sys.executable, *program, *arguments], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         started.append(process)
         return process

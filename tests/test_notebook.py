@@ -42,7 +42,6 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIT_A1_FLAGS", SHORT)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(Path("jupyter").resolve()))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # so that the kernel sets its own

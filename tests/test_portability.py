@@ -78,7 +78,7 @@ def test_all_commands_run(course_photos: Callable[..., Path], mnist_files: Calla
     (folder / "commands.txt").write_text(COMMANDS, encoding="utf-8")
     own = {"LIT_A1_DATA": str(data), "LIT_A1_CACHE": str(folder / "cache"), "PYTHONIOENCODING": "cp1252"}
     done = subprocess.run(
-        [sys.executable, "main.py"], cwd=folder, env=os.environ | own | {"OMP_NUM_THREADS": "1"}, capture_output=True,
+        [sys.executable, "main.py"], cwd=folder, env=os.environ | own, capture_output=True,
         encoding="cp1252", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
