@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", file=sys.stderr)
         raise SystemExit(2)
-    os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which children inherit, may be missing
+    if alone:
+        os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which it hands on, may be missing
     try:
         check_versions()
         check_compiler_cache()
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
     except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("lit_a1"):
+            raise
         print(f"error: {error.name} is not installed: pip install -r requirements.txt", file=sys.stderr)
         raise SystemExit(1) from error
     except (DataError, VersionError, OSError) as error:  # OSError: a command can't read or write what it was told to

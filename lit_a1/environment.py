@@ -104,23 +104,26 @@ def why_not_compiled(on_cpu: bool = False) -> str | None:
 
     if not on_cpu and torch.backends.mps.is_available():
         return "compiling for a Mac's GPU has not been tried"
-    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
+    if not on_cpu and torch.cuda.is_available():
+        from torch.utils._triton import has_triton
+
+        if not has_triton():
+            return "Triton, which compiles for a GPU, is missing or does not know this one"
+    compiler = os.environ.get("CXX") or {"win32": "cl", "darwin": "clang++"}.get(sys.platform, "g++")
     headers = [Path(sysconfig.get_path(name), "Python.h") for name in ("include", "platinclude")]
-    if not any(name and shutil.which(name) for name in names) or not any(header.exists() for header in headers):
-        return "there is no C++ compiler (g++ or clang++), or Python.h, which it needs, is missing"
+    if not shutil.which(compiler) or not any(header.exists() for header in headers):
+        return f"there is no C++ compiler ({compiler}), or Python.h, which it needs, is missing"
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
     try:
         with tempfile.TemporaryFile(dir=cache_dir()) as file:
             file.write(b"x")
             file.flush()
-            if hasattr(mmap, "PROT_EXEC"):  # a folder that programs can't run from refuses this
+            if sys.platform == "linux":  # a folder that programs can't run from refuses this
                 mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
     except OSError as error:
-        folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "the folder of temporary files")
-        return (
-            f"compiled code can't be kept in {folder} and run ({error.strerror}): TORCHINDUCTOR_CACHE_DIR names another"
-        )
+        folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+        return f"compiled code can't be kept in {folder} and run ({error.strerror}): TORCHINDUCTOR_CACHE_DIR names it"
     return None
 
 
@@ -145,9 +148,8 @@ def commit() -> str:
             ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    if not (folder.parent / ".git").exists():
-        return ""  # installed, maybe below a checkout of something else
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails where it is installed below another checkout
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.runs import near
-
 _PACKAGE = Path(__file__).resolve().parent
 REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
 """The clone; where the package is installed, the package itself: it then has `configs` and `docs` in it."""
@@ -27,5 +25,6 @@ def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
             continue
         path = REPOSITORY / "configs" / name.removeprefix("configs/")
         if path.is_file():
-            found[place] = f"{flag}{equals}{near(path)}"
+            here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            found[place] = f"{flag}{equals}{here}"
     return found

@@ -2,7 +2,8 @@
 
 import os
 
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # two threads are slower for arrays this small
+# two threads are slower for arrays this small; figures are files
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
 import contextlib
 import functools

@@ -42,7 +42,7 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIT_A1_FLAGS", SHORT)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+    for name in ("IPYTHONDIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(Path("jupyter").resolve()))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # so that the kernel sets its own
     ran = nbclient.NotebookClient(nbformat.read(NOTEBOOK, as_version=4), timeout=None, kernel_name="python3").execute()

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from packaging.specifiers import SpecifierSet
 from lit_a1 import cli, startup
 from lit_a1.startup import RANGES
 
+MAIN = Path(__file__).resolve().parents[1] / "main.py"
 PROJECT = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_the_versions_are_those_that_are_installed_by() -> None:
-    assert SpecifierSet(PROJECT["requires-python"]) == RANGES["Python"]
+    assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(RANGES["Python"])
     needs = {(need := Requirement(text)).name: need.specifier for text in PROJECT["dependencies"]}
-    assert needs["torch"] == RANGES["torch"]
+    assert needs["torch"] == SpecifierSet(RANGES["torch"])
 
 
 @pytest.mark.parametrize(
@@ -52,10 +54,13 @@ def test_what_is_not_installed_is_named(refusal: Callable[..., str], monkeypatch
     def missing(name: str) -> str:
         raise startup.PackageNotFoundError(name)
 
-    monkeypatch.setitem(sys.modules, "lit_a1.audit_command", None)
-    monkeypatch.setattr(cli, "check_versions", lambda: None)
-    assert refusal("audit") == "error: lit_a1.audit_command is not installed: pip install -r requirements.txt"
-    monkeypatch.undo()
+    def needing(*arguments: object, **options: object) -> None:
+        import nowhere  # noqa: F401
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "nowhere", None)
+        patch.setattr(cli, "_command", needing)
+        assert refusal("audit") == "error: nowhere is not installed: pip install -r requirements.txt"
     monkeypatch.setattr(startup, "version", missing)
     assert refusal("audit") == "error: torch is not installed: pip install -r requirements.txt"
 
@@ -72,3 +77,8 @@ def test_a_folder_that_compiled_code_cant_go_to_is_told_of(
     startup.check_compiler_cache()
     assert startup.COMPILER_CACHE not in os.environ
     assert f"names {tmp_path / 'file' / 'cache'}, which can't be made (Not a directory)" in capsys.readouterr().err
+
+
+def test_the_commands_are_listed_where_nothing_is_installed() -> None:
+    command = [sys.executable, "-S", str(MAIN), "--help"]
+    assert "usage: python main.py" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

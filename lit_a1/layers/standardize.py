@@ -80,7 +80,8 @@ class _Standardize(torch.autograd.Function):
         ctx.space, ctx.average = space, average
         ctx.bias_shape = None if bias is None else bias.shape
         ctx.mark_non_differentiable(mean, var)
-        return y.to(x.dtype), mean, var
+        # A copy where it is compiled: torch 2.11 gives an output that `to` leaves as it is the gradient 0.
+        return y.to(x.dtype, copy=torch.compiler.is_compiling()), mean, var
 
     @staticmethod
     @once_differentiable

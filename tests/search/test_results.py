@@ -12,6 +12,7 @@ from lit_a1.search.results import HEADER, Tried, conclude
 from lit_a1.search.setup import Setup
 from lit_a1.search.study import panel_of
 from lit_a1.tuning.figure import draw
+from lit_a1.wording import typed
 
 CONFIG = str(Path(__file__).resolve().parents[2] / "configs" / "catsdogs_trial.yaml")
 OWN = {"model.lr": 0.15, "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0]}
@@ -63,7 +64,7 @@ def test_words(setup: Setup) -> None:
     assert "do not overlap: that is a gain" in text
     assert "| trial 1's | 1 | 88.00% | 1,000 | 2:00 |" in text
     assert "2 complete trials are too few" in text
-    command = f"python main.py fit --config {CONFIG} --data.source drawn --model.lr 0.15 --model.norm group"
+    command = f"python main.py fit --config {typed(CONFIG)} --data.source drawn --model.lr 0.15 --model.norm group"
     assert f"    {command} --data.augment.crop_scale '[0.4, 1.0]'\n" in text
     assert text.endswith(
         "Searched: lr 0.02 to 0.6 (logarithmic); norm batch, group; augment.crop_scale [0.2, 1.0], [0.4, 1.0].\n"
