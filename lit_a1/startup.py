@@ -73,4 +73,5 @@ def import_lightning(only_help: bool = False) -> None:
         ):
             import lightning.pytorch.cli  # noqa: F401
     finally:
+        gc.freeze()  # nor are they later on
         gc.enable()
