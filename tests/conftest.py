@@ -7,6 +7,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND"
 
 import contextlib
 import functools
+import gc
 import gzip
 import io
 import itertools
@@ -35,6 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
 
 torch.set_num_threads(1)
+gc.freeze()  # Lightning collects garbage again and again: what is imported is none
 
 
 @pytest.fixture(autouse=True)
