@@ -52,7 +52,7 @@ def training_step(pairs: int, batch: int, size: int, compiled: bool = False, ste
     model = CatsDogsCNN(**_recipe("model") | {"compile_net": False})
     our_net = model.net.to(device)
     their_net = with_torch_norms(our_net).to(device)
-    our_sgd = model.configure_optimizers()
+    our_sgd = model._make_optimizer()  # without what follows a step of `fit`
     groups = parameter_groups(their_net, model.weight_decay)
     their_sgd = torch.optim.SGD(groups, lr=model.lr, momentum=model.momentum, nesterov=model.nesterov, foreach=True)
     if compiled:

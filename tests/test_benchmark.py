@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_a1.benchmark import alternate, matrix_products, torch_epoch, with_torch_norms
+from lit_a1.benchmark import alternate, matrix_products, torch_epoch, training_step, with_torch_norms
 from lit_a1.layers import BatchNorm2d
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import ResidualNet
@@ -63,3 +63,9 @@ def test_the_matrix_products_are_those_of_the_network(monkeypatch: pytest.Monkey
     shapes.clear()
     matrix_products((20, 16, 12, 10), 8, 3)()
     assert sorted(shapes) == ours
+
+
+def test_a_training_step_is_timed() -> None:
+    timing = training_step(1, batch=4, size=16, steps=1)
+    assert min(timing.ours_s, timing.theirs_s) > 0
+    assert "4 pictures of 16x16" in timing.name
