@@ -123,7 +123,8 @@ def why_not_compiled(on_cpu: bool = False) -> str | None:
                 mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
     except OSError as error:
         folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-        return f"compiled code can't be kept in {folder} and run ({error.strerror}): TORCHINDUCTOR_CACHE_DIR names it"
+        words = f"compiled code can't be kept in {folder} and run from there ({error.strerror})"
+        return f"{words}; TORCHINDUCTOR_CACHE_DIR can name another folder"
     return None
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from unittest.mock import patch
 
 RANGES = {"Python": ">=3.11,<3.15", "torch": ">=2.11,<2.16"}
-"""Versions that the tests were run with, as in pyproject.toml."""
+"""Versions that this project allows, as in pyproject.toml."""
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 UNUSED = ("matplotlib", "scipy", "torchvision")
 """What torchmetrics loads, where it is installed, for plots and for metrics of sound and of pictures."""
@@ -35,10 +35,10 @@ def check_versions() -> None:
     for name, needed in RANGES.items():
         if SpecifierSet(needed).contains(found[name], prereleases=True):
             continue
-        words = f"{name} {found[name]} is not among the versions that lit_a1 was tested with ({needed})"
+        words = f"{name} {found[name]} is not among the versions that lit_a1 allows ({needed})"
         if not SpecifierSet(needed.partition(",")[0]).contains(found[name], prereleases=True):
-            raise VersionError(f"{words}; it is too old.")
-        print(f"{words}; it is newer, and may do.", file=sys.stderr)
+            raise VersionError(f"{words}: it is too old.")
+        print(f"{words}: it is newer, and may work.", file=sys.stderr)
 
 
 def check_compiler_cache() -> None:

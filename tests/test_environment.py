@@ -141,7 +141,7 @@ def test_compiled_code_needs_a_folder_that_it_can_run_from(tmp_path: Path, monke
     if sys.platform == "linux":
         with monkeypatch.context() as patch:
             patch.setattr("mmap.mmap", refuse)
-            assert "cache and run (Operation not permitted)" in str(why_not_compiled(on_cpu=True))
+            assert "cache and run from there (Operation not permitted)" in str(why_not_compiled(on_cpu=True))
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     assert why_not_compiled() == "compiling for a Mac's GPU has not been tried"
     assert why_not_compiled(on_cpu=True) is None

@@ -13,10 +13,10 @@ from lit_a1 import cli, startup
 from lit_a1.startup import RANGES
 
 MAIN = Path(__file__).resolve().parents[1] / "main.py"
-PROJECT = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads(MAIN.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_the_versions_are_those_that_are_installed_by() -> None:
+def test_the_ranges_are_those_of_pyproject() -> None:
     assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(RANGES["Python"])
     needs = {(need := Requirement(text)).name: need.specifier for text in PROJECT["dependencies"]}
     assert needs["torch"] == SpecifierSet(RANGES["torch"])
@@ -25,8 +25,8 @@ def test_the_versions_are_those_that_are_installed_by() -> None:
 @pytest.mark.parametrize(
     ("python", "torch", "words"),
     [
-        ("3.10.4", "2.12.0", "Python 3.10.4 is not among the versions that lit_a1 was tested with"),
-        ("3.12.1", "2.10.1+cu128", "torch 2.10.1+cu128 is not among the versions that lit_a1 was tested with"),
+        ("3.10.4", "2.12.0", "Python 3.10.4 is not among the versions that lit_a1 allows"),
+        ("3.12.1", "2.10.1+cu128", "torch 2.10.1+cu128 is not among the versions that lit_a1 allows"),
     ],
 )
 def test_a_version_that_is_too_old_is_refused(
@@ -47,7 +47,7 @@ def test_a_newer_one_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     first, second = capsys.readouterr().err.splitlines()[-2:]
     assert first.startswith("Python 3.15.0rc1 is not among")
     assert second.startswith("torch 2.16.0 is not among")
-    assert second.endswith("it is newer, and may do.")
+    assert second.endswith("it is newer, and may work.")
 
 
 def test_what_is_not_installed_is_named(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
