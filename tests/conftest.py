@@ -12,7 +12,6 @@ import gzip
 import io
 import itertools
 import logging
-import pkgutil
 import signal
 import struct
 import subprocess
@@ -20,7 +19,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +29,7 @@ from torch import nn
 
 from lit_a1.cli import main
 from lit_a1.data import catsdogs, mnist
+from tests.signals import signal_at
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
@@ -188,28 +187,6 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
 
 
-def signal_at(place: str, name: str, count: int, number: int, patch: Callable[..., None] = setattr) -> None:
-    """Has a signal raised in this process at a call of a method: at a moment that no busy machine moves.
-
-    Args:
-        place: the class, as `package.module:Class`.
-        name: of the method.
-        count: of the call, from 1 on.
-        number: of the signal.
-        patch: as `setattr`.
-    """
-    owner, calls = pkgutil.resolve_name(place), []
-    method = getattr(owner, name)
-
-    def signalling(*arguments: Any, **options: Any) -> Any:
-        calls.append(name)
-        if len(calls) == count:
-            signal.raise_signal(number)
-        return method(*arguments, **options)
-
-    patch(owner, name, signalling)
-
-
 @pytest.fixture
 def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """As `signal_at`, for a test."""
@@ -221,7 +198,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 KILLED = """
 import signal, sys
 from lit_a1.cli import main
-from tests.conftest import signal_at
+from tests.signals import signal_at
 signal_at(*sys.argv[1:3], int(sys.argv[3]), signal.SIGKILL)
 main(sys.argv[4:])
 """

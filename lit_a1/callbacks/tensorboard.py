@@ -64,4 +64,5 @@ class TensorBoardExtras(Callback):
         net = copy.deepcopy(module.net).cpu().eval()
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes for constants
-            writer.add_graph(net, batch.pictures[:1].detach().float().cpu())
+            picture = batch.pictures[:1].detach().float().cpu()
+            writer.add_graph(torch.jit.trace(net, picture, check_trace=False), picture)  # add_graph would trace twice
