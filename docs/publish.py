@@ -27,15 +27,15 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lit_a1 import runs  # noqa: E402
-from lit_a1.checkpoints import check_fits, read  # noqa: E402
 from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
 from lit_a1.environment import cpu, versions  # noqa: E402
 from lit_a1.models import Classifier  # noqa: E402
 from lit_a1.report import rows as recorded  # noqa: E402
-from lit_a1.runs import CheckpointError  # noqa: E402
-from lit_a1.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
+from lit_a1.runs import folders as runs  # noqa: E402
+from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
+from lit_a1.runs.folders import CheckpointError  # noqa: E402
+from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
 from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
 
 CONFIGS = ROOT / "configs"

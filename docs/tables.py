@@ -21,9 +21,6 @@ from statistics import mean, median, stdev
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lit_a1.analysis.comparison_runs import Run  # noqa: E402
-from lit_a1.analysis.curves import is_training, keep_curves, read  # noqa: E402
-from lit_a1.confidence import wilson  # noqa: E402
 from lit_a1.report.rows import (  # noqa: E402
     COLUMNS,
     MEMBERS,
@@ -40,9 +37,12 @@ from lit_a1.report.rows import (  # noqa: E402
 )
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, Row  # noqa: E402
 from lit_a1.report.tried import duration, page  # noqa: E402
-from lit_a1.runs import DRAWN, PRETRAINED, near  # noqa: E402
-from lit_a1.settings import UsageError  # noqa: E402
-from lit_a1.wording import listed  # noqa: E402
+from lit_a1.runs.confidence import wilson  # noqa: E402
+from lit_a1.runs.folders import DRAWN, PRETRAINED, near  # noqa: E402
+from lit_a1.runs.settings import UsageError  # noqa: E402
+from lit_a1.runs.wording import listed  # noqa: E402
+from lit_a1.studies.comparison.runs import Run  # noqa: E402
+from lit_a1.studies.curves import is_training, keep_curves, read  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"

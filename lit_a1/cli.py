@@ -45,21 +45,21 @@ def usage() -> str:
 def _command(name: str, only_help: bool) -> Callable[[Sequence[str]], None]:
     if name == "search":
         import_lightning(only_help)
-        from lit_a1.search_command import main as command
+        from lit_a1.commands.search import main as command
     elif name == "architecture":
-        from lit_a1.architecture_command import main as command
+        from lit_a1.commands.architecture import main as command
     elif name == "audit":
-        from lit_a1.audit_command import main as command
+        from lit_a1.commands.audit import main as command
     elif name == "mlp":
-        from lit_a1.mlp.commands import main as command
+        from lit_a1.commands.mlp import main as command
     elif name == "compare":
-        from lit_a1.compare_command import main as command
+        from lit_a1.commands.compare import main as command
     elif name == "analyze":
-        from lit_a1.analyze_command import main as command
+        from lit_a1.commands.analyze import main as command
     elif name == "report":
-        from lit_a1.report_command import main as command
+        from lit_a1.commands.report import main as command
     elif name == "benchmark":
-        from lit_a1.benchmark_command import main as command
+        from lit_a1.commands.benchmark import main as command
     else:
         import_lightning(only_help)
         from lit_a1.training import main

@@ -77,7 +77,7 @@ def test_a_backend_of_matplotlib_that_is_not_installed_does_no_harm() -> None:
         "import sys; from lit_a1.cli import main\n"
         "sys.argv[1:] = ['mlp', '--help']\n"
         "try: main()\n"
-        "except SystemExit: import lit_a1.figures"
+        "except SystemExit: import lit_a1.runs.plotting"
     )
     alone = os.environ | {"MPLBACKEND": "module://ipympl.backend_nbagg"}  # which matplotlib refuses at import
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=alone, check=True)

@@ -10,7 +10,7 @@ import pytest
 from lit_a1.cli import main
 from lit_a1.models import Classifier
 from lit_a1.report import rows
-from lit_a1.settings import build
+from lit_a1.runs.settings import build
 from lit_a1.training import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -48,7 +48,8 @@ if __name__ == "__main__":
     builtins.__import__ = import_
     os.replace, os.rename = unless_open(os.replace), unless_open(os.rename)
     multiprocessing.set_start_method("spawn")
-    from lit_a1 import cli, environment, wording
+    from lit_a1 import cli, environment
+    from lit_a1.runs import wording
 
     environment.sys = wording.sys = SimpleNamespace(platform="win32")
     psutil = sys.modules["psutil"] = ModuleType("psutil")

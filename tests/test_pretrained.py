@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from lit_a1.checkpoints import check_fits, read
 from lit_a1.cli import main
 from lit_a1.models import Classifier
-from lit_a1.runs import PRETRAINED, resolve
-from lit_a1.settings import build
+from lit_a1.runs.checkpoints import check_fits, read
+from lit_a1.runs.folders import PRETRAINED, resolve
+from lit_a1.runs.settings import build
 from lit_a1.training import TrainingCLI, parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -18,10 +18,10 @@ import torch
 import yaml
 from PIL import Image
 
-from lit_a1.checkpoints import read
 from lit_a1.cli import main
-from lit_a1.runs import CheckpointError, resolve
-from lit_a1.settings import recipe_of
+from lit_a1.runs.checkpoints import read
+from lit_a1.runs.folders import CheckpointError, resolve
+from lit_a1.runs.settings import recipe_of
 from lit_a1.training import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -37,7 +37,7 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     monkeypatch.setattr(sys, "path", list(sys.path))
     specification.loader.exec_module(module)
-    monkeypatch.setattr("lit_a1.runs.PRETRAINED", tmp_path / "pretrained")
+    monkeypatch.setattr("lit_a1.runs.folders.PRETRAINED", tmp_path / "pretrained")
     monkeypatch.setattr(module, "CONFIGS", tmp_path / "configs")
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
     (tmp_path / "pretrained").mkdir()
@@ -250,7 +250,7 @@ def test_weights_that_half_precision_does_not_hold(weight: float, publish: Modul
 
 
 def test_what_pretrained_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_a1.runs.PRETRAINED", tmp_path)
+    monkeypatch.setattr("lit_a1.runs.folders.PRETRAINED", tmp_path)
     runs = Path("lightning_logs", "mine-drawn")
     with pytest.raises(CheckpointError, match="no pretrained weights for mine: none are published yet"):
         resolve("pretrained", runs)

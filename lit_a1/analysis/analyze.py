@@ -15,7 +15,7 @@ from lit_a1.analysis.part import INDEX, Part, read_part
 from lit_a1.analysis.subject import Subject
 from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, versions
-from lit_a1.runs import near
+from lit_a1.runs.folders import near
 
 PROJECTOR = ".projector"
 """Ends the name of the event file that an embedding leaves."""

@@ -20,7 +20,7 @@ from lit_a1.analysis.choose import surest_right, surest_wrong
 from lit_a1.analysis.depths import depths, feature_maps, sample
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import BATCH, Subject
-from lit_a1.wording import counted, number, percent
+from lit_a1.runs.wording import counted, number, percent
 
 TITLE = "Where the network looks"
 SHOWN = 6  # pictures

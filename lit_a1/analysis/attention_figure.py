@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.wording import counted
+from lit_a1.runs.wording import counted
 
 Floats = NDArray[np.float64]
 OPACITY = 0.7  # of a map over its picture

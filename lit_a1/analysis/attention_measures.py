@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from lit_a1.confidence import Z
+from lit_a1.runs.confidence import Z
 
 Floats = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from lit_a1.analysis import calibration_measures as measures
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.rates import rated
-from lit_a1.analysis.significance import ALPHA
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import wilson
-from lit_a1.figures import COLOURS, MARKERS
-from lit_a1.wording import counted, number, percent, table
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.plotting import COLOURS, MARKERS
+from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.wording import counted, number, percent, table
 
 TITLE = "Are its probabilities true?"
 LEAST = 4  # pictures to fit a temperature on one half and measure it on the other

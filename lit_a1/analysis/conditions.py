@@ -10,11 +10,11 @@ from scipy import stats
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.picture_measures import measure
-from lit_a1.analysis.significance import ALPHA, holm
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import Z, wilson
-from lit_a1.figures import COLOURS
-from lit_a1.wording import counted, listed, number, percent, table
+from lit_a1.runs.confidence import Z, wilson
+from lit_a1.runs.plotting import COLOURS
+from lit_a1.runs.significance import ALPHA, holm
+from lit_a1.runs.wording import counted, listed, number, percent, table
 
 TITLE = "What makes pictures hard"
 BINS, LEAST = 6, 5  # bins at most; pictures that a bin should have

@@ -8,11 +8,11 @@ from scipy import stats
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.rates import rated
-from lit_a1.analysis.significance import ALPHA
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import wilson
-from lit_a1.figures import COLOURS
-from lit_a1.wording import counted, listed, number
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.plotting import COLOURS
+from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.wording import counted, listed, number
 
 TITLE = "Which classes are confused"
 TABLES = 9999  # drawn for the test of more than two classes

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.figures import COLOURS
+from lit_a1.runs.plotting import COLOURS
 
 WIDTH = 6.4  # inches of a sheet
 LEGEND = "Under each picture: its number in the data set, what it is, and the network's answer with its probability."

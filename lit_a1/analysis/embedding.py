@@ -14,10 +14,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.rates import rated
-from lit_a1.analysis.significance import ALPHA, mcnemar
 from lit_a1.analysis.subject import Subject
-from lit_a1.figures import COLOURS, MARKERS
-from lit_a1.wording import counted, number, percent
+from lit_a1.runs.plotting import COLOURS, MARKERS
+from lit_a1.runs.significance import ALPHA, mcnemar
+from lit_a1.runs.wording import counted, number, percent
 
 TITLE = "What the last layer sees"
 NEIGHBOURS = 10

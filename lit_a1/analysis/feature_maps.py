@@ -12,8 +12,8 @@ from lit_a1.analysis.choose import surest_right, surest_wrong
 from lit_a1.analysis.depths import Depth, depths, feature_maps, sample
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.figures import COLOURS
-from lit_a1.wording import counted, listed, number, percent
+from lit_a1.runs.plotting import COLOURS
+from lit_a1.runs.wording import counted, listed, number, percent
 
 TITLE = "Feature maps through the depth of the network"
 SHOWN = 8  # channels of each depth

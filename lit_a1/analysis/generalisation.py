@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lit_a1.analysis.part import Part
-from lit_a1.analysis.significance import ALPHA
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import wilson
-from lit_a1.figures import COLOURS
-from lit_a1.wording import percent
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.plotting import COLOURS
+from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.wording import percent
 
 TITLE = "Validation against test"
 BINS = 20

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import wilson
-from lit_a1.figures import COLOURS, MARKERS
 from lit_a1.layers import WeightNormConv2d, weight_norm
 from lit_a1.models.residual import ResidualNet
-from lit_a1.wording import counted, listed, number, percent
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.plotting import COLOURS, MARKERS
+from lit_a1.runs.wording import counted, listed, number, percent
 
 TITLE = "The kernels of the first convolution"
 ACROSS = 8  # kernels in a row of the figure

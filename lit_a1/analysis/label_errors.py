@@ -10,7 +10,7 @@ from lit_a1.analysis.contact_sheet import across, contact_sheet, in_lines
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.rates import rated
 from lit_a1.analysis.subject import Subject
-from lit_a1.wording import counted, listed, percent
+from lit_a1.runs.wording import counted, listed, percent
 
 TITLE = "Labels that may be wrong"
 LINES = 4  # of pictures on the sheet

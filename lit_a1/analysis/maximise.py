@@ -13,7 +13,7 @@ from lit_a1.analysis.maximise_figure import Made, draw_best, draw_channels, draw
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
 from lit_a1.models.residual import ResidualBlock
-from lit_a1.wording import counted, number
+from lit_a1.runs.wording import counted, number
 
 TITLE = "What excites a unit"
 CHANNELS = 5  # of each stage

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.wording import number
+from lit_a1.runs.wording import number
 
 ACROSS = 5  # classes in a row, where each has one picture
 HOW = (

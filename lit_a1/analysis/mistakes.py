@@ -8,7 +8,7 @@ from lit_a1.analysis.choose import nearest_even, surest_wrong, typical
 from lit_a1.analysis.contact_sheet import across, contact_sheet, in_lines
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.wording import counted, listed
+from lit_a1.runs.wording import counted, listed
 
 TITLE = "Mistakes, close calls and typical pictures"
 LINES = 4  # of pictures on a sheet

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import write_csv, write_text
-from lit_a1.figures import figure
+from lit_a1.runs.plotting import figure
 
 INDEX = "analysis.json"
 """What the parts of an analysis are about: the network, how long it took, on what."""
@@ -67,7 +67,7 @@ class Part:
         height: float = 4.0,
         **subplots: Any,
     ) -> Iterator[tuple[Figure, Any]]:
-        """Gives a figure and its axes to draw in, as `lit_a1.figures.figure`, and keeps it as `NAME.png`.
+        """Gives a figure and its axes to draw in, as `lit_a1.runs.plotting.figure`, and keeps it as `NAME.png`.
 
         Args:
             name: of the file, without `.png`.

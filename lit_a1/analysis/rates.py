@@ -1,7 +1,7 @@
 """How the analyses tell shares of pictures."""
 
-from lit_a1.confidence import wilson
-from lit_a1.wording import percent
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.wording import percent
 
 
 def rated(share: float, count: int) -> str:

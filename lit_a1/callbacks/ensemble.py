@@ -13,8 +13,8 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import commit, machine, peak_memory_gb
 from lit_a1.models.ensemble import MEMBER, Ensemble
 from lit_a1.models.members import Member
-from lit_a1.runs import RECORD_FILE, near, new_version, record_of
-from lit_a1.wording import counted, listed
+from lit_a1.runs.folders import RECORD_FILE, near, new_version, record_of
+from lit_a1.runs.wording import counted, listed
 
 
 class EnsembleRecord(Callback):

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lit_a1.callbacks.record import epoch_figures
-from lit_a1.runs import clock, epoch_line, epoch_name
+from lit_a1.runs.folders import clock, epoch_line, epoch_name
 
 
 class ProgressLines(ProgressBar):

@@ -15,7 +15,7 @@ from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import UNKNOWN, cpu, in_words, made_by, peak_memory_gb
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Examples, Setup, describe, load_weights, run_state
-from lit_a1.runs import (
+from lit_a1.runs.folders import (
     RECORD_FILE,
     CheckpointError,
     Figures,
@@ -32,9 +32,9 @@ from lit_a1.runs import (
     record_of,
     say_best,
 )
-from lit_a1.settings import UsageError
+from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import typed
 from lit_a1.shipped import PROGRAM
-from lit_a1.wording import typed
 
 SHOWN = 64  # pictures in TensorBoard
 PAIR = ("loss", "error")

@@ -15,7 +15,7 @@ from lit_a1.data.files import write_text
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.mlp.network import NN, Array, Labels
-from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, new_version
+from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, new_version
 
 TRAINED_WITH = (
     "lr",

@@ -14,6 +14,7 @@ from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
 from lit_a1.models.input_layer import Standardize
 from lit_a1.models.metrics import Mean
+from lit_a1.models.rules import check_rules
 from lit_a1.models.views import VIEWS, Views, views_of
 from lit_a1.optim import (
     OptimizerName,
@@ -27,7 +28,6 @@ from lit_a1.optim import (
     parameter_groups,
     set_learning_rate,
 )
-from lit_a1.rules import check_rules
 
 CACHED = 25 * 64 * 64  # pixels of pictures whose layers a processor's cache more or less holds
 MOST_GRAPHS = 64  # that torch may compile of one class

@@ -10,7 +10,7 @@ from lit_a1.data.batch import Batch
 from lit_a1.data.resample import resize
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.models.fine_tuned import FineTunedCNN
-from lit_a1.runs import CheckpointError, trained_weights
+from lit_a1.runs.folders import CheckpointError, trained_weights
 
 
 class DistilledCNN(FineTunedCNN):

@@ -16,8 +16,8 @@ from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import load_member, member_files
 from lit_a1.models.metrics import Mean
-from lit_a1.runs import CheckpointError
-from lit_a1.wording import listed
+from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.wording import listed
 
 NOT_TRAINED = (
     "An ensemble is not trained: train its members with fit and their own YAML, then validate or predict with it."

@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import nn
 
-from lit_a1.checkpoints import describe
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.members import Member, load_member
-from lit_a1.runs import CheckpointError, trained_weights
-from lit_a1.wording import counted
+from lit_a1.runs.checkpoints import describe
+from lit_a1.runs.folders import CheckpointError, trained_weights
+from lit_a1.runs.wording import counted
 
 
 class FineTunedCNN(CatsDogsCNN):

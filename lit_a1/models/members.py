@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lit_a1.checkpoints import check_fits, read
 from lit_a1.models.classifier import Classifier
-from lit_a1.runs import PRETRAINED, RECORD_FILE, CheckpointError, pretrained, read_record, version_of
-from lit_a1.wording import listed
+from lit_a1.runs.checkpoints import check_fits, read
+from lit_a1.runs.folders import PRETRAINED, RECORD_FILE, CheckpointError, pretrained, read_record, version_of
+from lit_a1.runs.wording import listed
 
 DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a checkpoint
 

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from lit_a1.analysis.comparison_runs import Run
-from lit_a1.analysis.comparison_tables import spread
-from lit_a1.analysis.curves import draw
-from lit_a1.architecture_command import architecture_of, shape_words
-from lit_a1.confidence import wilson
+from lit_a1.commands.architecture import architecture_of, shape_words
 from lit_a1.report.document import Block, Figure, Missing, Table, Text
 from lit_a1.report.gather import RECORDED, Gathered, shown, sources
 from lit_a1.report.outcomes import gap_in_words
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.rows import changes, is_shipped, read_rows, shipped, test_figures
 from lit_a1.report.tried import duration
-from lit_a1.runs import DRAWN, RECORD_FILE, CheckpointError, near
-from lit_a1.settings import UsageError
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, near
+from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import counted, percent
 from lit_a1.shipped import REPOSITORY
-from lit_a1.wording import counted, percent
+from lit_a1.studies.comparison.runs import Run
+from lit_a1.studies.comparison.tables import spread
+from lit_a1.studies.curves import draw
 
 
 def trained(found: Gathered, name: str) -> list[Block]:

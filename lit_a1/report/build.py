@@ -5,8 +5,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.analysis.comparison_runs import Run
-from lit_a1.confidence import wilson
 from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import commit, cpu
 from lit_a1.report import blocks, html, pdf
@@ -17,8 +15,10 @@ from lit_a1.report.problem1 import problem1
 from lit_a1.report.problem2 import CNNS, problem2
 from lit_a1.report.problem3 import problem3
 from lit_a1.report.trials import ENSEMBLE, RECIPES
-from lit_a1.runs import near
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.folders import near
 from lit_a1.shipped import PROGRAM
+from lit_a1.studies.comparison.runs import Run
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"
 WHAT = {"mlp": "perceptron in numpy, MNIST"}

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from lit_a1.analysis.comparison_runs import Run
-from lit_a1.confidence import wilson
 from lit_a1.report.document import Section, Text
 from lit_a1.report.gather import Gathered, Looked
 from lit_a1.report.outcomes import gap, joint
 from lit_a1.report.trials import TRIAL, Compared, Row, compare, parse_changes, settings_of, short
 from lit_a1.report.tried import NOT_DONE
-from lit_a1.wording import percent
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.wording import percent
+from lit_a1.studies.comparison.runs import Run
 
 
 def further(found: Gathered, best: Run | None, seen: Looked | None, rows: Sequence[Row]) -> Section:

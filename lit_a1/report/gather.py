@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 
 from lit_a1.analysis import PARTS
-from lit_a1.analysis.comparison_runs import Run
-from lit_a1.analysis.curves import read
 from lit_a1.analysis.part import INDEX, Part, read_part
 from lit_a1.report.rows import read_json
-from lit_a1.runs import DRAWN, RECORD_FILE, Figures, near
-from lit_a1.settings import UsageError
+from lit_a1.runs.folders import DRAWN, RECORD_FILE, Figures, near
+from lit_a1.runs.settings import UsageError
 from lit_a1.shipped import REPOSITORY
+from lit_a1.studies.comparison.runs import Run
+from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"
 """Studies that come with the project, shown where one has not been run."""

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from lit_a1.analysis import PARTS
-from lit_a1.analysis.comparison_runs import Run
 from lit_a1.report.document import Figure, Missing, Section, Text
 from lit_a1.report.gather import Looked, looked
-from lit_a1.runs import near
-from lit_a1.wording import listed
+from lit_a1.runs.folders import near
+from lit_a1.runs.wording import listed
+from lit_a1.studies.comparison.runs import Run
 
 ELSEWHERE = "generalisation"
 """The part that has a section of its own."""

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from lit_a1.analysis.comparison_runs import Run
-from lit_a1.analysis.comparison_tables import probability
-from lit_a1.analysis.significance import ALPHA
-from lit_a1.confidence import wilson
 from lit_a1.report.gather import Gathered, source_of
 from lit_a1.report.trials import ENSEMBLE
-from lit_a1.wording import counted, percent
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.wording import counted, percent
+from lit_a1.studies.comparison.runs import Run
+from lit_a1.studies.comparison.tables import probability
 
 
 class Gap(NamedTuple):

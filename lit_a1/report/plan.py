@@ -14,7 +14,6 @@ import torch
 
 import lit_a1
 from lit_a1.analysis import PARTS
-from lit_a1.analysis.comparison_runs import Run
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
@@ -29,10 +28,11 @@ from lit_a1.report.rows import (
 )
 from lit_a1.report.trials import as_shipped
 from lit_a1.report.tried import duration
-from lit_a1.runs import PRETRAINED, RECORD_FILE, clock, near
-from lit_a1.settings import UsageError
+from lit_a1.runs.folders import PRETRAINED, RECORD_FILE, clock, near
+from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import counted, typed
 from lit_a1.shipped import PROGRAM
-from lit_a1.wording import counted, typed
+from lit_a1.studies.comparison.runs import Run
 
 QUICK = "quick"
 """Folder below that of all runs, for those of reduced size."""

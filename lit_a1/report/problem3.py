@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lit_a1.analysis.comparison_runs import Run
 from lit_a1.report import blocks, study
 from lit_a1.report.document import Block, Missing, Section, Table, Text
 from lit_a1.report.further import further
@@ -16,8 +15,9 @@ from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, Row
 from lit_a1.report.tried import FURTHER, page
-from lit_a1.runs import DRAWN, near
-from lit_a1.settings import UsageError
+from lit_a1.runs.folders import DRAWN, near
+from lit_a1.runs.settings import UsageError
+from lit_a1.studies.comparison.runs import Run
 
 PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""

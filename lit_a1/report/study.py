@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lit_a1.report.document import Block, Figure, Missing, Section, Text
 from lit_a1.report.gather import Study
-from lit_a1.runs import near
+from lit_a1.runs.folders import near
 
 NOT_HERE = "This study has not been run here. Shown is the recorded run that comes with the project."
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from lit_a1.analysis.significance import ALPHA, holm
+from lit_a1.runs.significance import ALPHA, holm
 
 Row = dict[str, str]
 TRIAL = "catsdogs_trial"

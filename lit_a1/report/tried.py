@@ -4,9 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
 
-from lit_a1.analysis.comparison_tables import probability, spread
-from lit_a1.analysis.significance import ALPHA
-from lit_a1.confidence import wilson
 from lit_a1.report.trials import (
     CONFIGS,
     ENSEMBLE,
@@ -26,7 +23,10 @@ from lit_a1.report.trials import (
     short,
     theme_of,
 )
-from lit_a1.wording import counted, listed, percent, table
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.wording import counted, listed, percent, table
+from lit_a1.studies.comparison.tables import probability, spread
 
 FURTHER = "What would help further and was not done"
 NOT_DONE = (

@@ -9,7 +9,7 @@ from lit_a1.analysis import conditions
 from lit_a1.analysis.conditions import equal_bins, trend
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import wilson
+from lit_a1.runs.confidence import wilson
 
 
 def telling(subject: Subject, right: np.ndarray) -> Subject:

@@ -10,7 +10,7 @@ from scipy.stats import hypergeom
 from lit_a1.analysis import confusion
 from lit_a1.analysis.part import Part
 from lit_a1.analysis.subject import Subject
-from lit_a1.confidence import wilson
+from lit_a1.runs.confidence import wilson
 
 
 def answering(subject: Subject, answers: Sequence[int]) -> Subject:

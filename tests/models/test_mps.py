@@ -18,7 +18,7 @@ from lit_a1.data.augment import Augment
 from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN, Ensemble
 from lit_a1.optim import OPTIMIZERS
-from lit_a1.settings import build
+from lit_a1.runs.settings import build
 from lit_a1.training import parse
 from tests.models.conftest import TINY, FewPictures, Save
 from tests.models.test_classifier import Pictures, trainer

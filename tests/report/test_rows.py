@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lit_a1.report import rows
-from lit_a1.settings import UsageError
+from lit_a1.runs.settings import UsageError
 
 
 def test_an_option_that_the_code_learns_makes_no_other_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

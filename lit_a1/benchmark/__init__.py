@@ -1,0 +1,1 @@
+"""This code beside PyTorch's own, in one run."""

@@ -1,0 +1,47 @@
+"""`python main.py compare`: MLP and CNNs against each other, from recorded runs and their weights."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_a1.commands.mlp import SOURCE
+from lit_a1.data.mnist import Wanted
+from lit_a1.environment import show_messages
+from lit_a1.runs.folders import KEYWORDS, CheckpointError
+from lit_a1.runs.settings import Parser, UsageError, concise
+from lit_a1.shipped import PROGRAM
+
+EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
+
+
+def parser_of() -> Parser:
+    """The command's options."""
+    parser = Parser(prog=f"{PROGRAM} compare", description="Compare MLP and CNNs on MNIST, from recorded runs.")
+    parser.add_argument("--experiments", nargs="+", type=str, default=EXPERIMENTS, help="folders of runs to compare")
+    parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
+    parser.add_argument(
+        "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation pictures) or best"
+    )
+    parser.add_argument(
+        "--source", type=Wanted, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
+    )
+    parser.add_argument("--name", type=str, default="mnist-compare", help="of the results' folder in --logs")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compares experiments.
+
+    Raises:
+        SystemExit: with a sentence, where something was wrong with the input.
+        DataError: as `load_mnist`.
+    """
+    options = parser_of().parse_args(list(arguments))
+    show_messages()
+    from lit_a1.studies.comparison.study import run  # after `--help`, which needs no torch
+
+    try:
+        run(list(options.experiments), options.logs, options.weights, options.source, options.name)
+    except (CheckpointError, UsageError, OSError) as error:
+        print(f"error: {concise(str(error))}", file=sys.stderr)
+        raise SystemExit(1) from error

@@ -1,0 +1,105 @@
+"""`python main.py report`: the assignment's answers, gathered from recorded runs, as HTML and PDF."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lit_a1.environment import show_messages
+from lit_a1.runs.folders import clock
+from lit_a1.shipped import PROGRAM
+
+if TYPE_CHECKING:
+    from lit_a1.report.gather import Gathered
+
+RUNS = ("none", "missing", "quick")
+
+
+def parser_of() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        f"{PROGRAM} report",
+        description="Write report.html and report.pdf from the runs below lightning_logs, question by question. What "
+        "has not been run is named there with the command that runs it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--run",
+        choices=RUNS,
+        default="none",
+        help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: less than 15 "
+        "minutes on two cores, into a folder quick below --logs); default: nothing",
+    )
+    parser.add_argument("--plan", action="store_true", help="with --run: print what would be run, and stop")
+    parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: report; of --run quick: report/quick)")
+    parser.add_argument(
+        "--source",
+        choices=("auto", "real", "drawn"),
+        default="auto",
+        help="runs on real pictures or on drawn ones (default: drawn where there are none on real ones)",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes the report.
+
+    Raises:
+        SystemExit: with a sentence where something was wrong with the input, or a command of the plan failed.
+    """
+    parser = parser_of()
+    options = parser.parse_args(list(arguments))
+    if options.plan and options.run == "none":
+        parser.error("--plan needs --run missing or --run quick")
+    if options.run == "none" and not options.logs.is_dir() and options.logs != Path("lightning_logs"):
+        parser.error(f"there is no folder {options.logs}")
+    from lit_a1.report import plan  # after `--help`, which needs none of it
+    from lit_a1.report.build import build
+    from lit_a1.report.gather import gather
+
+    show_messages()
+    logs, out = options.logs, options.out or Path("report")
+    if options.run == "quick":
+        logs, out = logs / plan.QUICK, options.out or Path("report", plan.QUICK)
+    failed: list[plan.Step] = []
+    if options.run != "none":
+        found = gather(logs, options.source)
+        if options.source == "auto" and not options.plan:
+            found = at_hand(found)
+        steps = plan.missing(found) if options.run == "missing" else plan.quick(found)
+        if not steps:
+            print("Nothing is missing.")
+        else:
+            print(plan.tell(steps))
+            if options.plan:
+                return
+            failed = plan.run(steps)
+    started = time.perf_counter()
+    try:
+        for path in build(gather(logs, options.source), out):
+            print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+    except OSError as error:
+        print(f"error: the report can't be written: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+    print(f"Written in {clock(time.perf_counter() - started)}.")
+    if failed:
+        print(f"error: failed: {'; '.join(step.command for step in failed)}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def at_hand(found: "Gathered") -> "Gathered":
+    """The same, with drawn pictures in the place of those that are neither on disk nor can be fetched.
+
+    Raises:
+        DataError: pictures are there, but damaged.
+    """
+    from lit_a1.data.catsdogs import CatsDogsDataModule
+    from lit_a1.data.mnist import locate_mnist
+    from lit_a1.report.gather import Gathered
+
+    photos = CatsDogsDataModule()
+    photos.locate("fit")
+    return Gathered(found.logs, locate_mnist("auto") is None, photos.drawn)

@@ -1,0 +1,94 @@
+"""Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from torch import nn
+
+from lit_a1.data.files import replacing
+from lit_a1.runs.folders import CheckpointError, check_not_over, check_same_settings
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their place and renames them: a run killed while it saves keeps the last whole one.
+
+    Lightning's own way goes through the folder of temporary files, which may lie on another disk, and then copies.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Saves a checkpoint, whole or not at all."""
+        with replacing(Path(path)) as unfinished:
+            torch.save(checkpoint, unfinished)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no checkpoint of this project.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}.")
+    try:
+        if not zipfile.is_zipfile(path):  # what torch.save writes; on anything else torch.load fails in many ways
+            raise zipfile.BadZipFile
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint: it is damaged or not one of this project."
+        ) from error
+    if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
+        raise CheckpointError(f"{path} is not a checkpoint of this project.")
+    return checkpoint
+
+
+def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
+    """Refuses a checkpoint whose weights are not the model's.
+
+    Raises:
+        CheckpointError: it is of another class, or of the same class with other widths, depth, norm ...
+    """
+    expected = type(model).__qualname__
+    if checkpoint["model_class"] != expected:
+        raise CheckpointError(
+            f"{path} is a checkpoint of {checkpoint['model_class']}; the configuration asks for {expected}."
+        )
+    theirs = {name: tuple(tensor.shape) for name, tensor in checkpoint["state_dict"].items()}
+    ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            raise CheckpointError(
+                f"{path} is of a {expected} with other hyper-parameters: {name} is {theirs.get(name, 'absent')} in the "
+                f"file and {ours.get(name, 'absent')} in the model. The config.yaml of its run has the right ones."
+            )
+    for line, other in zip(checkpoint["network"].splitlines(), describe(model).splitlines(), strict=False):
+        if line != other:  # layers of other kinds can have weights of the same shapes
+            raise CheckpointError(
+                f"{path} is of a {expected} with other layers: {line.strip()} in the file and "
+                f"{other.strip()} in the model. The config.yaml of its run has the right ones."
+            )
+
+
+def describe(model: nn.Module) -> str:
+    """The layers of a model's network, a line each, for `check_fits`."""
+    return repr(model.net)
+
+
+def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_epochs: int | None, path: Path) -> None:
+    """Refuses to go on with a run that is over, or with other settings than it was started with.
+
+    Args:
+        checkpoint: what `read` gave.
+        settings: of the command that would go on, flat: `{"model.lr": 0.1, ...}`.
+        max_epochs: of the same command.
+        path: the checkpoint's, to name it.
+
+    Raises:
+        CheckpointError: says which.
+    """
+    check_same_settings(checkpoint["callbacks"]["RunRecord"]["settings"], settings, path)
+    check_not_over(checkpoint["epoch"] + 1, max_epochs, path)

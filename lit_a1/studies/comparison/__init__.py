@@ -1,0 +1,1 @@
+"""The numpy network against the CNNs on MNIST, from recorded runs."""

@@ -1,0 +1,174 @@
+"""The curves of recorded runs: loss and error in training and in validation, against the epochs done."""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from lit_a1.data.files import write_csv
+from lit_a1.runs.folders import RECORD_FILE
+from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
+from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import listed, percent
+from lit_a1.studies.comparison.runs import Run
+from lit_a1.studies.comparison.tables import spread
+
+PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training pictures, measured as validation"}
+STYLES = {"train": "--", "val": "-", "train_eval": ":"}
+AXES = {"loss": "Loss (cross-entropy)", "error": "Error"}
+LEGEND = 56  # characters of a line in the legend
+MARKED = 160  # points in the width of a panel: the room that a curve's marks share
+LARGEST, SMALLEST = 4.5, 2.0  # marks, in points
+
+
+def read(folder: Path) -> Run:
+    """A run from the record in its folder, `lightning_logs/NAME/version_N`; its weights are not looked for.
+
+    Raises:
+        UsageError: there is no record, or it is damaged.
+    """
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{folder} has no {RECORD_FILE}: name the folder of a run that has ended.") from None
+    except ValueError as error:
+        raise UsageError(f"{folder / RECORD_FILE} is damaged: the record of a run, in JSON, was expected.") from error
+    if not isinstance(record, dict):
+        raise UsageError(f"{folder / RECORD_FILE} is not the record of a run: an object was expected.")
+    folder = folder.absolute()  # the experiment's name is that of the folder above
+    return Run(folder, folder / "checkpoints" / "last.ckpt", record)
+
+
+def is_training(run: Run) -> bool:
+    """Whether `fit` left the record, and not a study or the validation of an ensemble."""
+    return "model.class_path" in run.record.get("settings", {}) and "members" not in run.record
+
+
+def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
+    """Writes `curves.png`, as `draw` does, and `curves.csv`: of each run a row an epoch, empty where not measured.
+
+    The CSV's `epoch` counts from 1, and `step` counts the steps done; losses are in nats, errors are shares of the
+    pictures, all to six digits.
+
+    Args:
+        folder: to write in; other files there stay.
+        runs: of one recipe, which differ in their seeds.
+
+    Raises:
+        UsageError: there is no run, one has no epoch, or two have the same seed.
+    """
+    if not runs:
+        raise UsageError("There is no run to draw curves of: one at least was expected.")
+    seeds: dict[str, Run] = {}
+    for run in runs:
+        if not isinstance(run.record.get("epochs"), list) or not run.epochs:
+            raise UsageError(f"{run.folder / RECORD_FILE} has no epoch: the record of a training was expected.")
+        if first := seeds.get(str(run.seed)):
+            raise UsageError(
+                f"{first.folder} and {run.folder} have the same seed, {run.seed}: give one run of each seed."
+            )
+        seeds[str(run.seed)] = run
+    draw(folder / "curves.png", runs)
+    tags = sorted({tag for run in runs for row in run.epochs for tag in row if "/" in tag})
+    rows = [
+        [
+            run.name,
+            str(run.seed),
+            f"{row['epoch'] + 1:.0f}",
+            f"{row['step']:.0f}",
+            *(f"{row[tag]:.6g}" if tag in row else "" for tag in tags),
+        ]
+        for run in runs
+        for row in run.epochs
+    ]
+    write_csv(folder / "curves.csv", ["run", "seed", "epoch", "step", *tags], rows)
+
+
+def draw(path: Path, runs: Sequence[Run]) -> None:
+    """Draws loss and error, a panel each, against the epochs done.
+
+    A line each for training as it ran, for the training pictures measured as those of validation are, where that was
+    done, and for validation, which has a mark at each epoch that was validated. Of several runs it is the mean, in a
+    band from the smallest to the largest.
+
+    Args:
+        path: of the PNG.
+        runs: of one recipe, with one epoch at least.
+    """
+    with figure(path, width=9.6, height=4.4, ncols=2) as (drawing, panels):
+        for panel, (name, words) in zip(panels, AXES.items(), strict=True):
+            for look, part in enumerate(PARTS):
+                epochs, values = curve(runs, f"{part}/{name}")
+                if epochs:
+                    label = textwrap.fill(PARTS[part] + conditions(runs[0]) * (part == "train"), LEGEND)
+                    size = max(SMALLEST, min(LARGEST, MARKED / len(epochs)))
+                    marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # of a point there is no line
+                    Line(label, look, epochs, values).draw(panel, linestyle=STYLES[part], markersize=size, **marks)
+            panel.set_xlabel("Epochs done")
+            panel.set_ylabel(words)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        percent_axis(panels[1])
+        drawing.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(PARTS), fontsize=9)
+        headline(drawing, title(runs))
+
+
+def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]]:
+    """What was measured, errors as a logarithmic axis can show them.
+
+    Args:
+        runs: one or several.
+        tag: as in TensorBoard, `val/error`.
+
+    Returns:
+        The epochs done (from 1) where all runs measured it, which may be none; and the values (runs, epochs).
+    """
+    part, _, name = tag.partition("/")
+    measured = []
+    for run in runs:
+        values = {int(row["epoch"]) + 1: row[tag] for row in run.epochs if tag in row}
+        if name == "error":
+            pictures = run.record["pictures"]["val" if part == "val" else "train"]
+            values = {epoch: visible(error, pictures) for epoch, error in values.items()}
+        measured.append(values)
+    epochs = sorted(set[int].intersection(*map(set, measured)))
+    return epochs, np.array([[values[epoch] for epoch in epochs] for values in measured])
+
+
+def conditions(run: Run) -> str:
+    """What makes the figures of training worse than the network is: ` (augmented, smoothed labels)`."""
+    found = {
+        "augmented": run.augmented,
+        "mixed": run.augmentation(("mixup", "cutmix")),
+        "smoothed labels": run.settings.get("model.label_smoothing"),
+        "teachers' answers": run.settings.get("model.teachers") and run.settings.get("model.teacher_share", 1) > 0,
+        "dropout": run.settings.get("model.dropout"),
+        "stochastic depth": run.settings.get("model.stochastic_depth"),
+    }
+    return f" ({', '.join(there)})" if (there := [words for words, value in found.items() if value]) else ""
+
+
+def title(runs: Sequence[Run]) -> str:
+    """What was trained and how well; on what code and machine and for how long; of several runs, what lines mean."""
+    several = len(runs) > 1
+    ends = [row for run in runs for row in [row for row in run.epochs if "val/error" in row][-1:]]
+    words = "not validated" if not ends else f"validated in {len(ends)} of {len(runs)} runs"
+    if len(ends) == len(runs):
+        error = spread([end["val/error"] for end in ends]) if several else percent(ends[0]["val/error"])
+        epochs = sorted({int(end["epoch"]) + 1 for end in ends})
+        when = "mean ± standard deviation; " * several + "epoch" + "s" * (len(epochs) > 1)
+        words = f"final validation error {error} ({when} {listed(epochs)})"
+    records = [run.record for run in runs]
+    seeds, commits, machines = (
+        dict.fromkeys(str(record[name]) or "unknown" for record in records) for name in ("seed", "commit", "machine")
+    )
+    minutes = median(record["seconds"] for record in records) / 60
+    lines = [
+        f"{runs[0].folder.parent.name}, seed{'s' * several} {listed(seeds)}: {words}",
+        f"Commit {listed(commits)}; {listed(machines)}; trained in {minutes:.1f} minutes" + " (median)" * several,
+    ]
+    return "\n".join([*lines, *["Lines are means over seeds, bands go from the smallest to the largest."] * several])

@@ -1,0 +1,1 @@
+"""Initializations of the numpy network, compared."""

@@ -1,0 +1,149 @@
+"""What the study of initializations measures in a network: spread of z and delta, dead units, what moved."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lit_a1.mlp.network import NN, NONLINEARITIES, ROWS, Array
+from lit_a1.mlp.setup import Examples
+from lit_a1.runs.folders import Figures
+
+FLAT = 0.01  # |f'| up to which a unit passes next to no gradient; leaky ReLU's flat side has just this
+SURE = 0.99  # probability
+BOUNDED = ("tanh", "sigmoid")
+
+
+class State(NamedTuple):
+    """What a network does with the training pictures; not finite where its parameters aren't."""
+
+    z: list[float]
+    """Standard deviation of each layer's pre-activations, over units and pictures; the last are the logits."""
+    delta: list[float]
+    """Likewise of dL/dz, L being the loss of one picture."""
+    slope: list[float]
+    """Root mean square of f'(z) in each hidden layer."""
+    flat: list[float]
+    """Share of the f'(z) of each hidden layer, over units and pictures, that are at most `FLAT` in size."""
+    stuck: list[float]
+    """Share of its units that are dead (flat for every picture) or, where f is bounded, saturated (|f'| at most
+    `FLAT` on average)."""
+    sure: float
+    """Share of the pictures for which one class gets a probability above `SURE`."""
+    answers: float
+    """Number of classes that are the answer to some picture."""
+
+
+class Trial(NamedTuple):
+    """One initialization: its curve, and what explains it."""
+
+    name: str
+    epochs: list[Figures]
+    """Loss and error before training (epoch 0) and after each epoch."""
+    before: State
+    after: State
+    first_step: list[float]
+    """Size of the first step of each layer's weights, relative to the weights (Euclidean norms)."""
+    moved: list[tuple[float, float]]
+    """Largest change of a weight and of a bias of each layer, from start to end."""
+    unlike: list[float]
+    """Largest difference between the weights of two units of a hidden layer, relative to the layer's largest."""
+
+    @property
+    def diverged(self) -> int | None:
+        """The first epoch that ended with a loss that isn't finite."""
+        return next((int(row["epoch"]) for row in self.epochs if not math.isfinite(row["train/loss"])), None)
+
+
+def probe(net: NN, examples: Examples) -> State:
+    """Sends all pictures through the network and the derivatives of their losses back; nothing is dropped or learnt.
+
+    For one picture, with delta_k = dL/dz_k::
+
+        delta_last = p - onehot(y)          delta_{k-1} = (delta_k W_k^T) * f'(z_{k-1})
+    """
+    slope_of = NONLINEARITIES[net.nonlinearity][1]
+    z_spread, delta_spread = ([_Spread() for _ in net.weights] for _ in range(2))
+    units = [np.zeros((4, n)) for n in net.dims[1:-1]]  # sums of |f'|, f'^2 and [|f'| <= FLAT], and the largest |f'|
+    count, sure, answers = len(examples.labels), 0, np.zeros(net.dims[-1])
+    for start in range(0, count, ROWS):
+        h, labels = examples.pictures[start : start + ROWS], examples.labels[start : start + ROWS]
+        slopes = []
+        for k, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
+            z = h @ weights + biases
+            z_spread[k].add(z)
+            if k < net.n_hidden:
+                h = net.activation(z)
+                slopes.append(slope_of(z, h).astype(net.dtype))
+        answers += np.bincount(z.argmax(axis=1), minlength=len(answers))
+        delta = net.softmax(z)
+        sure += int(np.count_nonzero(delta.max(axis=1) > SURE))
+        delta[np.arange(len(labels)), labels] -= 1
+        delta_spread[-1].add(delta)
+        for k in reversed(range(net.n_hidden)):
+            delta = (delta @ net.weights[k + 1].T) * slopes[k]
+            delta_spread[k].add(delta)
+            size = np.abs(slopes[k])
+            units[k][:3] += size.sum(axis=0), (size * size).sum(axis=0), np.count_nonzero(size <= FLAT, axis=0)
+            np.maximum(units[k][3], size.max(axis=0), out=units[k][3])
+    # comparisons with NaN are false, so that shares would be wrong
+    unknown = 0.0 if np.isfinite(net.parameters).all() else math.nan
+    flattest = [totals[0] / count if net.nonlinearity in BOUNDED else totals[3] for totals in units]
+    return State(
+        z=[spread.std for spread in z_spread],
+        delta=[spread.std for spread in delta_spread],
+        slope=[unknown + math.sqrt(totals[1].mean() / count) for totals in units],
+        flat=[unknown + float(totals[2].mean()) / count for totals in units],
+        stuck=[unknown + float(np.mean(sizes <= FLAT)) for sizes in flattest],
+        sure=unknown + sure / count,
+        answers=unknown + np.count_nonzero(answers),
+    )
+
+
+class _Spread:
+    """Standard deviation of numbers that come in parts: within the parts, and between their means."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, float, float]] = []
+
+    def add(self, values: Array) -> None:
+        self._parts.append((values.size, float(values.mean(dtype=float)), float(values.var(dtype=float))))
+
+    @property
+    def std(self) -> float:
+        sizes, means, variances = np.array(self._parts).T
+        between = (means - np.average(means, weights=sizes)) ** 2
+        return math.sqrt(np.average(variances + between, weights=sizes))
+
+
+def first_step(net: NN, examples: Examples) -> list[float]:
+    """Takes a step on the first mini-batch of pictures; returns its size in each layer, relative to the weights.
+
+    Euclidean norms; NaN where all weights are zero.
+    """
+    start = [weights.copy() for weights in net.weights]
+    net.forward(examples.pictures[: net.batch_size])
+    net.update(net.backward(examples.labels[: net.batch_size], net.lr), net.lr)
+    pairs = zip(net.weights, start, strict=True)
+    sizes = [(np.linalg.norm((new - old).astype(float)), np.linalg.norm(old.astype(float))) for new, old in pairs]
+    return [float(step / weights) if weights else math.nan for step, weights in sizes]
+
+
+def moved(net: NN, start: NN) -> list[tuple[float, float]]:
+    """Largest change of a weight and of a bias in each layer."""
+    pairs = (zip(net.weights, start.weights, strict=True), zip(net.biases, start.biases, strict=True))
+    weights, biases = ([float(np.abs(new - old).max()) for new, old in kind] for kind in pairs)
+    return list(zip(weights, biases, strict=True))
+
+
+def unlike(net: NN) -> list[float]:
+    """How much the units of each hidden layer differ: largest difference between two units' weights or biases.
+
+    Weights from the layer before and to the layer after; relative to the largest of them; 0 where all are zero.
+    """
+    found = []
+    for k in range(net.n_hidden):
+        units = np.vstack((net.weights[k], net.biases[k], net.weights[k + 1].T))  # a column a unit
+        largest = np.abs(units).max()
+        found.append(float(np.ptp(units, axis=1).max() / largest) if largest != 0 else 0.0)
+    return found

@@ -1,0 +1,129 @@
+"""The study of initializations: zero, standard normal and Glorot, trained alike, measured and compared in words."""
+
+import math
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from lit_a1.data.files import write_csv, write_text
+from lit_a1.mlp.network import INITIALIZATIONS
+from lit_a1.mlp.setup import Digits, Setup, Study
+from lit_a1.runs.folders import Figures, clock, epoch_line, near
+from lit_a1.runs.plotting import COLOURS, MARKERS, figure
+from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike
+from lit_a1.studies.inits.words import NAMES, compare
+
+MEASURED = ("train/loss", "train/error", "val/loss", "val/error")
+LINES = ("--", ":", "-")
+
+
+def run(setup: Setup) -> Path:
+    """Trains the network from each initialization, and leaves the figures, a drawing and a comparison in words.
+
+    Returns:
+        The folder with `losses.csv`, `losses.png`, `comparison.md`, `record.json` and, for TensorBoard, a run for
+        each initialization.
+
+    Raises:
+        ValueError: as `NN`.
+        DataError: as `load_mnist`.
+    """
+    net = setup.network()
+    digits = setup.digits(str(net.dtype))
+    study = Study(setup, net, digits)
+    print(f"Initializations: {study.words}")
+    progress = _Progress(setup.epochs)
+    with progress.bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a run that diverges is a result
+        trials = [_trial(setup, digits, name, study.folder / name, progress) for name in INITIALIZATIONS]
+    text = compare(trials, net, digits, study.words)
+    columns = ("epoch", "step", *MEASURED)
+    rows = [[trial.name, *(f"{row[name]:.9g}" for name in columns)] for trial in trials for row in trial.epochs]
+    write_csv(study.folder / "losses.csv", ["initialization", *(name.replace("/", "_") for name in columns)], rows)
+    draw(study.folder / "losses.png", trials, net.dims[-1], len(digits.valid.labels), study.words)
+    write_text(study.folder / "comparison.md", text)
+    study.record(trials={trial.name: trial for trial in trials})
+    print(f"\n{text}\nFigures, drawing and this text: {near(study.folder)}")
+    return study.folder
+
+
+class _Progress:
+    """A bar over the epochs of all trials, and a line for each epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs, self._started = epochs, time.perf_counter()
+        self.bar = tqdm(total=epochs * len(INITIALIZATIONS), unit="epoch", disable=None, leave=False)
+        self._left = epochs * len(INITIALIZATIONS)
+
+    def say(self, name: str, row: Figures) -> None:
+        if row["epoch"] == 0:
+            line = f"before training  train loss {row['train/loss']:.4f} error {row['train/error']:6.2%}"
+        else:
+            self.bar.update()
+            self._left -= 1
+            done = self._epochs * len(INITIALIZATIONS) - self._left
+            left = (time.perf_counter() - self._started) / done * self._left
+            line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(left))
+        tqdm.write(f"{name:6}  {line}", file=sys.stdout)
+
+
+def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Progress) -> Trial:
+    net, start = (setup.network(initialization=name) for _ in range(2))
+    before, epochs = probe(net, digits.train), []
+    with SummaryWriter(str(folder)) as writer:
+        for epoch in range(setup.epochs + 1):
+            if epoch > 0:
+                net.train(*digits.train)
+            measured = dict(zip(MEASURED, (*net.test(*digits.train), *net.test(*digits.valid)), strict=True))
+            epochs.append({"epoch": epoch, "step": net.step} | measured)
+            progress.say(name, epochs[-1])
+            if epoch > 0:  # as the CNNs log it: epochs and steps counted from 0
+                for tag, value in (measured | {"epoch": epoch - 1}).items():
+                    writer.add_scalar(tag, value, net.step - 1)
+    after, changes = probe(net, digits.train), moved(net, start)
+    return Trial(name, epochs, before, after, first_step(start, digits.train), changes, unlike(net))
+
+
+# the drawing
+
+
+def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: str) -> None:
+    """Draws training loss and validation error against the epoch, both on logarithmic axes.
+
+    Args:
+        path: of the PNG.
+        trials: one for each initialization.
+        classes: outputs of the network; ln(classes) and the error of a guess are marked.
+        validated: number of pictures for validation; no error among them is drawn as half an error.
+        words: what the study was run with.
+    """
+    with figure(path, width=9.0, height=4.3, ncols=2) as (drawing, (left, right)):
+        for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
+            look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
+            label = NAMES[trial.name] + (
+                "" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)"
+            )
+            losses = np.array([row["train/loss"] for row in trial.epochs])
+            losses[~np.isfinite(losses)] = np.nan
+            left.plot(np.maximum(losses, np.finfo(np.float32).eps), label=label, **look)
+            right.plot([max(row["val/error"], 0.5 / validated) for row in trial.epochs[: trial.diverged]], **look)
+        marks = ((left, math.log(classes), f"ln {classes}"), (right, 1 - 1 / classes, "by chance"))
+        for axes, value, name in marks:
+            axes.set_yscale("log")
+            axes.axhline(value, color="#999999", linewidth=0.9, zorder=1)
+            axes.annotate(name, (1, value), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=9)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_xlabel("epochs done (0: before training)")
+        left.set_title("Mean loss over the training set", fontsize=10)
+        right.set_title("Error on the validation set", fontsize=10)
+        right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # there are ticks even where all errors are alike
+        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+        right.yaxis.set_minor_formatter(NullFormatter())
+        drawing.legend(loc="outside lower center", ncols=len(trials), handlelength=4)
+        drawing.suptitle(textwrap.fill(words, 150), fontsize=8)

@@ -1,0 +1,1 @@
+"""Hyper-parameter search, for the CNNs and for the numpy network."""

@@ -1,0 +1,125 @@
+"""A trial: a `fit` in the folder of its study, without checkpoints, that is stopped early where it is bad."""
+
+import contextlib
+import io
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+from lit_a1.callbacks import ProgressLines
+from lit_a1.callbacks.record import epoch_figures
+from lit_a1.models.rules import RuleError
+from lit_a1.runs.folders import CheckpointError, read_record
+from lit_a1.runs.settings import UsageError
+from lit_a1.studies.search.space import sentence
+from lit_a1.training import TrainingCLI
+
+Tell = Callable[[int, float], bool]
+
+
+class Watch(Callback):
+    """Tells of each epoch that was measured, and ends the training where the answer is that it is bad.
+
+    Args:
+        tell: takes the number of an epoch, from 1 on, and its validation error, NaN where a loss is not finite.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
+        self.interrupted = False
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tells of the epoch."""
+        figures = epoch_figures(trainer)
+        finite = all(isfinite(value) for name, value in figures.items() if name.endswith("/loss"))
+        if finite and "val/error" not in figures:
+            return
+        if self.tell(trainer.current_epoch + 1, figures["val/error"] if finite else nan):
+            trainer.should_stop = True
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Notes an interruption, which Lightning turns into an exit."""
+        self.interrupted = isinstance(exception, KeyboardInterrupt)
+
+
+class TrialCLI(TrainingCLI):
+    """`fit` of a trial.
+
+    Args:
+        arguments: of `fit`.
+        folder: of the trial's run.
+        watch: what follows it.
+    """
+
+    def __init__(self, arguments: Sequence[str], folder: Path, watch: Watch) -> None:
+        self.folder, self.watch = folder, watch
+        super().__init__(["fit", *arguments])
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer."""
+        trainer = super().instantiate_trainer(enable_checkpointing=False, enable_progress_bar=False, **kwargs)
+        if trainer.world_size > 1:
+            self.parser.error(
+                f"a trial is trained on one device, not on {trainer.world_size}: start the search once for each, with "
+                "--study and --trainer.devices [0], [1] and so on"
+            )
+        return trainer
+
+    def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
+        """The run's folder is one in that of the study."""
+        options |= {"name": "", "version": self.folder.name, "default_hp_metric": False}
+        return TensorBoardLogger(self.folder.parent, **options)
+
+    def _callbacks(self) -> list[Callback]:
+        left_out = (ModelCheckpoint, ProgressLines)
+        return [*(callback for callback in super()._callbacks() if not isinstance(callback, left_out)), self.watch]
+
+
+def train(arguments: Sequence[str], folder: Path, tell: Tell, *, quiet: bool) -> dict[str, Any]:
+    """Trains a network, without its own progress and last words.
+
+    Args:
+        arguments: of `fit`.
+        folder: of the run; what a process left there that had the same trial is written over.
+        tell: as `Watch` has it.
+        quiet: says nothing else either: an earlier trial said which data were found and what this machine can't do.
+
+    Returns:
+        its record, as `RunRecord` writes it.
+
+    Raises:
+        KeyboardInterrupt: the user ended it.
+        SystemExit: a signal did.
+        UsageError: the settings are refused.
+    """
+    watch, refusal, ours = Watch(tell), io.StringIO(), logging.getLogger("lit_a1")
+    ours.setLevel(logging.WARNING if quiet else logging.INFO)
+    torch.compiler.reset()  # forgets the networks of earlier trials
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(refusal):
+            TrialCLI(arguments, folder, watch)
+    except SystemExit as leaving:
+        if watch.interrupted:
+            raise KeyboardInterrupt from leaving
+        if isinstance(leaving, SIGTERMException):
+            raise SystemExit(128 + signal.SIGTERM) from leaving  # its own status is 0
+        raise UsageError(sentence(refusal)) from leaving
+    except (CheckpointError, RuleError, MisconfigurationException) as error:
+        raise UsageError(str(error)) from error
+    except Exception:
+        sys.stderr.write(refusal.getvalue())
+        raise
+    if not quiet:
+        sys.stderr.write(refusal.getvalue())  # warnings
+    return read_record(folder)

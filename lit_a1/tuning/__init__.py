@@ -1,1 +1,0 @@
-"""What all hyper-parameter searches share: ranges, trials and their words, the journal, the figure."""

@@ -1,0 +1,329 @@
+"""The race to 99 % on MNIST, on small files and with a clock that only training moves."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+
+from lit_a1.benchmark import mnist as benchmark_mnist
+from lit_a1.benchmark.mnist import ExampleNet, Labelled, Run, compare, example_data, ours, theirs
+from lit_a1.benchmark.speed import BENCHMARKS
+from lit_a1.cli import main
+from lit_a1.data.mnist import load_mnist
+from lit_a1.models import Classifier
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RECIPE = {
+    "trainer": {"max_epochs": 2, "devices": 1, "logger": {"class_path": "TensorBoardLogger"}},
+    "model": {"class_path": "lit_a1.models.mnist.MNISTCNN", "init_args": {"widths": [4, 8], "blocks": [1]}},
+    "data": {
+        "class_path": "lit_a1.data.mnist_module.MNISTDataModule",
+        "init_args": {"source": "drawn", "batch_size": 25, "augment": {"shift": 1}},
+    },
+}
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch, mnist_files: Callable[..., Path]) -> dict[str, Any]:
+    """A small recipe in place of the shipped one, on 60 pictures of which 10 validate, and 20 that test."""
+    mnist_files(Path("data"))
+    settings = json.loads(json.dumps(RECIPE))
+    monkeypatch.setattr(benchmark_mnist, "RECIPE", write(settings))
+    return settings
+
+
+def write(settings: dict[str, Any]) -> Path:
+    path = Path("recipe.yaml")
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stops the clock; each call of a function that is named then moves it on."""
+    passed = 0.0
+
+    def slow(owner: Any, name: str, seconds: float) -> None:
+        function = getattr(owner, name)
+
+        def slowed(*arguments: Any, **options: Any) -> Any:
+            nonlocal passed
+            passed += seconds
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, slowed)
+
+    monkeypatch.setattr(benchmark_mnist, "now", lambda: passed)
+    return slow
+
+
+def score(monkeypatch: pytest.MonkeyPatch, *correct: int) -> None:
+    """Decides how many test pictures the example's network gets right after each epoch."""
+    scores: Iterator[int] = iter(correct)
+    monkeypatch.setattr(benchmark_mnist, "count_correct", lambda net, test: next(scores))
+
+
+def blank(count: int) -> Labelled:
+    return Labelled(torch.zeros(count, 1, 28, 28), torch.arange(count) % 10)
+
+
+def test_the_example_has_its_network() -> None:
+    net = ExampleNet()
+    assert sum(parameter.numel() for parameter in net.parameters()) == 1_199_882
+    found = net(torch.rand(3, 1, 28, 28))
+    assert found.shape == (3, 10)
+    torch.testing.assert_close(found.exp().sum(1), torch.ones(3))
+
+
+@pytest.mark.parametrize("other", ["dropout1", "dropout2"])
+def test_the_example_drops_in_two_places(other: str) -> None:
+    net, pictures = ExampleNet(), torch.rand(3, 1, 28, 28)
+    assert (net.dropout1.p, net.dropout2.p) == (0.25, 0.5)
+    setattr(net, other, torch.nn.Identity())
+    assert not torch.equal(net(pictures), net(pictures))
+    net.eval()
+    assert torch.equal(net(pictures), net(pictures))
+
+
+def test_the_example_learns_from_the_whole_file(recipe: dict[str, Any]) -> None:
+    digits = load_mnist("real")
+    train, test = example_data(digits, "cpu")
+    assert train.pictures.shape == (60, 1, 28, 28)
+    assert test.pictures.shape == (20, 1, 28, 28)
+    assert train.labels.tolist() == [*digits.train.labels, *digits.valid.labels]
+    pixels = torch.from_numpy(digits.valid.pictures[-1]) / 255
+    torch.testing.assert_close(train.pictures[-1, 0], (pixels - 0.1307) / 0.3081)
+
+
+def test_the_example_trains_as_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adadelta, its rate times 0.7 after each epoch; batches of 64, the last smaller; a new order each epoch."""
+    rates, batches, training = [], [], []
+    step, loss, forward = torch.optim.Adadelta.step, F.nll_loss, ExampleNet.forward
+
+    def stepping(self: torch.optim.Adadelta) -> None:
+        rates.append(self.param_groups[0]["lr"])
+        step(self)
+
+    def losing(output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        batches.append(labels)
+        return loss(output, labels)
+
+    def going_forward(self: ExampleNet, pictures: torch.Tensor) -> torch.Tensor:
+        training.append(self.training)
+        return forward(self, pictures)
+
+    monkeypatch.setattr(torch.optim.Adadelta, "step", stepping)
+    monkeypatch.setattr(F, "nll_loss", losing)
+    monkeypatch.setattr(ExampleNet, "forward", going_forward)
+    train = Labelled(torch.zeros(70, 1, 28, 28), torch.arange(70) % 10)
+    theirs(train, blank(10), seed=0, epochs=2)
+    assert rates == pytest.approx([1, 1, 0.7, 0.7])
+    assert training == [True, True, False] * 2
+    assert [len(labels) for labels in batches] == [64, 6, 64, 6]
+    first, second = torch.cat(batches[:2]), torch.cat(batches[2:])
+    assert first.sort().values.tolist() == second.sort().values.tolist() == train.labels.sort().values.tolist()
+    assert first.tolist() != second.tolist()
+    for seed, same in ((0, True), (1, False)):
+        batches.clear()
+        theirs(train, blank(10), seed, epochs=1)
+        assert torch.equal(torch.cat(batches), first) == same
+
+
+def test_the_example_stops_at_the_first_epoch_that_reaches_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    score(monkeypatch, 97, 98, 99, 100)
+    run = theirs(blank(3), blank(100), seed=0)
+    assert (run.epochs, run.correct, run.tested, run.pictures) == (3, 99, 100, 3)
+    assert run.reached
+
+
+def test_the_example_gives_up_after_14_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    score(monkeypatch, *[98] * 14)
+    run = theirs(blank(3), blank(100), seed=0)
+    assert run.epochs == 14
+    assert not run.reached
+
+
+def test_the_example_learns(recipe: dict[str, Any]) -> None:
+    run = theirs(*example_data(load_mnist("real"), "cpu"), seed=0)
+    assert run.reached, run
+
+
+def test_dropout_is_off_where_the_example_is_tested() -> None:
+    net = ExampleNet().train()
+    test = Labelled(torch.rand(1100, 1, 28, 28), torch.zeros(1100, dtype=torch.int64))
+    net.fc2.bias.data[0] = 100
+    assert benchmark_mnist.count_correct(net, test) == 1100
+    assert not net.training
+    test.labels[1050:] = 1
+    assert benchmark_mnist.count_correct(net, test) == 1050
+
+
+def test_evaluation_of_the_example_is_not_timed(clock: Callable[..., None]) -> None:
+    clock(F, "nll_loss", 1)
+    clock(benchmark_mnist, "count_correct", 100)
+    assert theirs(blank(70), blank(1100), seed=0, epochs=3).seconds == 2 * 3
+
+
+def test_evaluation_of_ours_is_not_timed(recipe: dict[str, Any], clock: Callable[..., None]) -> None:
+    clock(Classifier, "training_step", 1)
+    clock(benchmark_mnist, "build", 10)  # of the data, untimed, and of the network
+    clock(Classifier, "_evaluate", 100)
+    run = ours(0)
+    assert run.seconds == 10 + 2 * 2
+    assert (run.epochs, run.pictures, run.tested) == (2, 50, 20)
+
+
+def test_ours_is_the_shipped_yaml(mnist_files: Callable[..., Path], fitted: list[tuple[Any, Any]]) -> None:
+    settings = yaml.safe_load((CONFIGS / "mnist_fast.yaml").read_text())
+    mnist_files(Path("data"))
+    assert ours(0, fast_dev_run=True).pictures == 50
+    ((model, data),) = fitted
+    assert type(model).__name__ == settings["model"]["class_path"].rpartition(".")[2]
+    assert model.lr == settings["model"]["init_args"]["lr"]
+    assert data.batch_size == settings["data"]["init_args"]["batch_size"]
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
+    """Every network that Lightning fits from now on, and its data."""
+    seen: list[tuple[Any, Any]] = []
+    fit = L.Trainer.fit
+
+    def fitting(self: L.Trainer, model: Any, data: Any) -> None:
+        seen.append((model, data))
+        fit(self, model, data)
+
+    monkeypatch.setattr(L.Trainer, "fit", fitting)
+    return seen
+
+
+def test_ours_is_what_the_yaml_says(recipe: dict[str, Any], fitted: list[tuple[Any, Any]]) -> None:
+    recipe["trainer"]["max_epochs"] = 3
+    recipe["model"]["init_args"] |= {"widths": [4, 6], "lr": 0.031}
+    recipe["data"]["init_args"] |= {"batch_size": 10, "augment": {"shift": 2, "crop_scale": [0.9, 1]}, "size": 20}
+    write(recipe)
+    assert ours(0).epochs == 3
+    ((model, data),) = fitted
+    assert (model.lr, model.net[1].linear.in_features) == (0.031, 6)
+    assert (data.batch_size, data.augment.shift, data.augment.crop_scale, data.size) == (10, 2, (0.9, 1), 20)
+    assert data.source == "real"  # whatever the YAML says
+
+
+def test_ours_counts_what_the_trained_network_gets_right(recipe: dict[str, Any], fitted: list[tuple[Any, Any]]) -> None:
+    """The seed decides how many these are."""
+    recipe["model"]["init_args"] |= {"average_decay": 0.5}
+    recipe["data"]["init_args"] |= {"eval_batch_size": 7}
+    write(recipe)
+    runs = [ours(seed) for seed in (0, 0, 1, 2)]
+    pictures, labels = (torch.from_numpy(array) for array in load_mnist("real").test)
+    for run, (model, _) in zip(runs, fitted, strict=True):
+        with torch.no_grad():
+            right = model.eval()(pictures.unsqueeze(1) / 255).argmax(1) == labels
+        assert run.correct == int(right.sum())
+    weights = [model.net[1].linear.weight for model, _ in fitted]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_ours_is_tested_at_the_size_of_its_last_epoch(recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    evaluate = Classifier._evaluate
+
+    def evaluating(self: Classifier, stage: str, batch: Any) -> None:
+        sizes.append((stage, batch.pictures.shape[-1]))
+        evaluate(self, stage, batch)
+
+    monkeypatch.setattr(Classifier, "_evaluate", evaluating)
+    recipe["data"]["init_args"]["size_schedule"] = {0: 16, 1: 24}
+    write(recipe)
+    ours(0)
+    assert sizes == [("test", 24)]
+
+
+def run(seconds: float, correct: int) -> Run:
+    return Run(seconds, 2, 50_000, correct, 10_000)
+
+
+def test_the_median_ratio_of_pairs_that_reached_the_target() -> None:
+    timing = compare([(run(10, 9900), run(50, 9901)), (run(12, 9910), run(40, 9900)), (run(11, 9950), run(44, 9999))])
+    assert (timing.ours_s, timing.theirs_s, timing.limit) == (11, 44, 0.25)
+    assert timing.ratio == pytest.approx(0.25)
+    assert timing.notes[3] == "seed 1, theirs: 99.00% after 2 epochs of 50,000, 40.00 s"
+    assert not any("NOT" in note for note in timing.notes)
+    assert [(each["seed"], each["side"]) for each in timing.runs][1:3] == [(0, "theirs"), (1, "ours")]
+    assert timing.runs[0] == {
+        "seed": 0, "side": "ours", "seconds": 10, "epochs": 2, "pictures": 50_000, "correct": 9900, "tested": 10_000,
+        "accuracy": 0.99, "reached": True,
+    }  # fmt: skip
+
+
+def test_one_of_ours_that_missed_the_target_counts_as_slower_than_any() -> None:
+    timing = compare([(run(1, 9899), run(40, 9900)), (run(12, 9900), run(40, 9900)), (run(10, 9900), run(40, 9900))])
+    assert (timing.ours_s, timing.ratio) == (12, pytest.approx(0.3))
+    assert timing.notes[-1] == "99% NOT REACHED by ours in 1 of 3: counted as slower than any"
+
+
+def test_one_of_theirs_that_missed_the_target_bounds_the_ratio() -> None:
+    timing = compare([(run(10, 9900), run(400, 9899))])
+    assert timing.ratio == pytest.approx(1 / 40)
+    assert timing.notes[-1] == (
+        "99% NOT REACHED by theirs in 1 of 1: its time is at least this, and the ratio is at most this"
+    )
+
+
+@pytest.mark.parametrize("correct", [9899, 9900])
+def test_where_ours_missed_the_target_there_is_no_ratio(
+    correct: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timing = compare([(run(10, 9899), run(40, correct))])
+    monkeypatch.setitem(BENCHMARKS, "mnist", lambda pairs: [timing])
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["benchmark", "mnist", "--json", "x.json"])
+    said = capsys.readouterr().out
+    assert "99% NOT REACHED by ours in 1 of 1: so there is no time and no ratio" in said
+    assert ("NOT REACHED by theirs" in said) == (correct < 9900)
+    assert "the ratio is at most" not in said
+    assert "seed 0, ours: 98.99% after 2 epochs of 50,000, 10.00 s" in said
+    (row,) = (line for line in said.splitlines() if "MNIST, training" in line)
+    assert [cell.strip() for cell in row.split("│")][2:6] == ["not reached", "40.00 s", "", "0.25"]
+    (found,) = json.loads(Path("x.json").read_text())
+    assert (found["ours_s"], found["theirs_s"], found["ratio"]) == (None, 40, None)
+    assert found["runs"][0]["accuracy"] == 0.9899
+    assert found["notes"] == timing.notes
+
+
+@pytest.mark.usefixtures("recipe")
+def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both sides by turns, from seeds 0, 1, ..., after a start that is not counted."""
+    turns: list[tuple[str, int]] = []
+
+    def noting(side: str) -> None:
+        train = getattr(benchmark_mnist, side)
+
+        def noted(*arguments: Any, **options: Any) -> Run:
+            turns.append((side, options.get("seed", arguments[-1])))
+            return train(*arguments, **options)
+
+        monkeypatch.setattr(benchmark_mnist, side, noted)
+
+    noting("ours"), noting("theirs")
+    main(["benchmark", "mnist", "--pairs", "2"])
+    assert turns == [("ours", 0), ("theirs", 0), ("ours", 0), ("theirs", 0), ("ours", 1), ("theirs", 1)]
+    assert "seed 1, theirs: " in capsys.readouterr().out
+
+
+def test_without_the_files_it_says_so(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from lit_a1.data import mnist
+    from lit_a1.data.errors import DataError
+
+    def refuse() -> None:
+        raise DataError("The server cannot be reached.")
+
+    monkeypatch.setattr(mnist, "fetch_mnist", refuse)
+    assert "No MNIST below" in refusal("benchmark", "mnist")

@@ -1,0 +1,90 @@
+"""From a checkpoint to figures, tables and words, by the command line."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_a1.analysis import PARTS, analyze
+from lit_a1.cli import main
+
+Photos = Callable[..., Path]
+Refusal = Callable[..., str]
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SMALL = [
+    "--model.widths", "[4,8,8]", "--model.blocks", "[1,1]", "--trainer.precision", "32-true", "--trainer.max_epochs",
+    "1", "--model.compile_net", "false", "--data.batch_size", "8", "--trainer.accelerator", "cpu",
+]  # fmt: skip
+PHOTOS = ["--config", str(CONFIGS / "catsdogs.yaml"), "--data.n_valid", "16", *SMALL]
+SOME = ["confusion", "kernels", "generalisation"]
+
+
+def test_the_command_knows_every_analysis() -> None:
+    for name in PARTS:
+        assert analyze.analysis(name).TITLE
+        assert callable(analyze.analysis(name).analyze)
+
+
+def test_looks_into_a_network_of_photos(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    course_photos()
+    main(["fit", *PHOTOS])
+    main(["analyze", *PHOTOS, "--parts", *SOME])
+    run = Path("lightning_logs/catsdogs/version_0")
+    folder = run / "analysis"
+    assert str(folder) in capsys.readouterr().out
+    index = json.loads((folder / "analysis.json").read_text())
+    record = json.loads((run / "record.json").read_text())
+    assert index["parts"] == SOME
+    assert index["pictures"] == 16
+    assert index["val/error"] == pytest.approx(record["best"]["val/error"])
+    assert f"seed {record['seed']}; commit {record['commit']}" in index["source"]
+    for name in SOME:
+        part = json.loads((folder / f"{name}.json").read_text())
+        assert part["words"]
+        assert all((folder / figure["file"]).is_file() for figure in part["figures"])
+        for table in part["tables"]:
+            with (folder / table).open(newline="") as file:
+                assert len(list(csv.DictReader(file))) > 0
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
+    events.Reload()
+    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == set(SOME)
+    assert events.Scalars("generalisation/val_error")[0].value == pytest.approx(index["val/error"])
+
+    main(["analyze", *PHOTOS, "--parts", "embedding"])  # the others stay, in TensorBoard too
+    assert set(json.loads((folder / "analysis.json").read_text())["parts"]) == {*SOME, "embedding"}
+    assert sorted(path.suffix == ".projector" for path in folder.glob("events.out.tfevents.*")) == [False, True]
+    assert (folder / "projector_config.pbtxt").is_file()
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
+    events.Reload()
+    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == {*SOME, "embedding"}
+
+    main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", "last"])  # those of the other checkpoint go
+    assert json.loads((folder / "analysis.json").read_text())["parts"] == ["confusion"]
+
+
+def test_a_checkpoint_that_lies_elsewhere_has_a_folder_beside_the_runs(course_photos: Photos) -> None:
+    course_photos()
+    main(["fit", *PHOTOS])
+    elsewhere = Path("lightning_logs/catsdogs/version_0/checkpoints/best.ckpt").rename("mine.ckpt")
+    main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", str(elsewhere)])
+    assert Path("lightning_logs/catsdogs/analysis-mine/confusion.json").is_file()
+    main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", str(elsewhere), "--out", "here"])
+    assert Path("here/confusion.png").is_file()
+
+
+def test_mistakes_are_told_in_a_sentence(course_photos: Photos, refusal: Refusal) -> None:
+    course_photos()
+    assert "There is no best.ckpt in any run" in refusal("analyze", *PHOTOS)
+    assert "name a network" in refusal("analyze")
+    assert "is of the numpy network" in refusal("analyze", "--config", str(CONFIGS / "mlp.yaml"))
+    Path("broken.ckpt").write_text("no checkpoint")
+    assert "can't be read as a checkpoint" in refusal("analyze", *PHOTOS, "--ckpt_path", "broken.ckpt")
+
+
+def test_pictures_that_it_was_trained_on_are_refused(course_photos: Photos, refusal: Refusal) -> None:
+    course_photos()
+    main(["fit", *PHOTOS])
+    assert "another split" in refusal("analyze", *PHOTOS, "--data.split_seed", "1", "--parts", "confusion")

@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lit_a1.cli import main
+from lit_a1.mlp.network import NN
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
+    """The cells of what the command prints, rules and empty lines left out."""
+    main(["architecture", *arguments])
+    lines = capsys.readouterr().out.splitlines()
+    return [
+        [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines if line[0] in "│┃"
+    ]
+
+
+def test_the_layers_of_a_cnn(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("--model.widths", "[4,6]", "--model.blocks", "[1]", "--data.size", "20")
+    heading, *rows, total = table(capsys, "--config", str(CONFIGS / "mnist.yaml"), *small)
+    assert heading == ["layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds"]
+    assert rows[0] == ["stem.0.0", "Conv2d", "3x3", "1x1", "4x20x20", "36", "14,400"]
+    assert rows[-1] == ["linear", "Linear", "", "", "10", "70", "60"]
+    assert total == ["total", "", "", "", "", "714", f"{400 * 36 + 100 * (216 + 324 + 24) + 60:,}"]
+    assert sum(int(row[5].replace(",", "")) for row in rows) == 714
+
+
+def test_the_layers_of_the_mlp(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--model.hidden_dims", "[600,300]")
+    _, *rows, total = table(capsys, "--config", str(CONFIGS / "mlp.yaml"), *options)
+    assert rows[1] == ["W2, b2", "linear", "", "", "300", "180,300", "180,000"]
+    assert total[5] == f"{NN((600, 300)).n_parameters:,}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name a network, with --config configs/mnist.yaml"),
+        (["--config", str(CONFIGS / "mnist.yaml"), "--model.blocks", "[1]"], "blocks needs one value"),
+        (["--config", str(CONFIGS / "mlp.yaml"), "--model.hidden_dims", "[5]"], "500,000"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_what_is_no_network_is_refused(arguments: list[str], words: str, refusal: Callable[..., str]) -> None:
+    assert words in refusal("architecture", *arguments)

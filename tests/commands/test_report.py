@@ -1,0 +1,129 @@
+"""From recorded runs to the report, by the command line."""
+
+import csv
+import html
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_a1.cli import main
+from lit_a1.runs.wording import percent
+
+Photos = Callable[..., Path]
+REPORT = Path("report/report.html")
+SMALL_MLP = ["--model.hidden_dims", "[8,8]", "--model.parameter_range", "[1,1000000]"]
+SMALL_CNN = [
+    "--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.precision", "32-true",
+    "--model.compile_net", "false", "--data.batch_size", "8", "--data.n_valid", "16", "--trainer.accelerator", "cpu",
+]  # fmt: skip
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def text() -> str:
+    """What is read in the report, without tags, pictures and style."""
+    page = re.sub(r"<(style|script)[^>]*>.*?</\1>", "", REPORT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+def events(run: Path) -> dict[str, list[float]]:
+    found = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    found.Reload()
+    return {tag: [event.value for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def test_nothing_has_been_run(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["report"])
+    said = text()
+    assert "Nothing has been trained yet below" in said
+    for command in (
+        "python main.py mlp fit --config configs/mlp.yaml",
+        "python main.py mlp inits",
+        "python main.py fit --config configs/mnist_plain.yaml",
+        "python main.py compare",
+        "python main.py fit --config configs/catsdogs.yaml",
+        "python main.py report --run missing",
+    ):
+        assert command in said
+    assert Path("report/report.pdf").read_bytes().startswith(b"%PDF")
+    assert "report/report.html" in capsys.readouterr().out
+
+
+def test_every_number_is_that_of_the_event_file_or_csv(
+    mnist_files: Callable[..., Path], course_photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = course_photos()
+    mnist_files(root / "mnist", train=240, test=60)
+    logs = Path("lightning_logs")
+    main(["mlp", "fit", "--config", str(CONFIGS / "mlp.yaml"), *SMALL_MLP, "--trainer.max_epochs", "3"])
+    main(["mlp", "test", "--config", str(CONFIGS / "mlp.yaml"), *SMALL_MLP, "--ckpt_path", "last"])
+    main(["mlp", "inits", *SMALL_MLP, "--trainer.max_epochs", "2"])
+    photos = ["--config", str(CONFIGS / "catsdogs.yaml"), *SMALL_CNN, "--trainer.max_epochs", "2"]
+    main(["fit", *photos, "--trainer.check_val_every_n_epoch", "1"])
+    main(["report"])
+    said = text()
+
+    for run in (logs / "mlp" / "version_0", logs / "catsdogs" / "version_0"):
+        measured, record = events(run), json.loads((run / "record.json").read_text())
+        known = measured.get("train_eval/error", measured["train/error"])
+        cells = [f"{run.parent.name}/{run.name}", str(record["seed"]), str(len(measured["val/error"]))]
+        cells += [percent(known[-1]), percent(measured["val/error"][-1])]
+        best = min(measured["val/error"])
+        cells.append(f"{percent(best)} ({measured['val/error'].index(best) + 1})")
+        assert " ".join(cells) in said
+        assert f"{run}, seed 0, commit {record['commit']}, {record['machine']}" in said
+    test = json.loads((logs / "mlp" / "version_0" / "test.json").read_text())["test/error"]
+    assert test == pytest.approx(events(logs / "mlp" / "version_0")["test/error"][-1])
+    assert f"{percent(test)} (last)" in said
+    with (logs / "mlp-inits" / "version_0" / "losses.csv").open(newline="") as file:
+        losses = {(row["initialization"], int(row["epoch"])): row for row in csv.DictReader(file)}
+    for initialization in ("zero", "normal", "glorot"):
+        row = losses[initialization, 2]
+        assert f"{float(row['train_loss']):,.4f} {percent(float(row['train_error']))}" in said
+    assert "Not as configs/catsdogs.yaml has it" in said
+    assert str(tmp_path) not in said
+
+
+def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(course_photos: Photos) -> None:
+    course_photos()
+    photos = ["--config", str(CONFIGS / "catsdogs.yaml"), *SMALL_CNN, "--trainer.max_epochs", "1"]
+    for _ in range(3):
+        main(["fit", *photos])
+    runs = Path("lightning_logs/catsdogs")
+    (runs / "version_1" / "record.json").unlink()
+    (runs / "version_2" / "record.json").write_text('{"seed": 0, "epo')
+    for number in (1, 2):
+        (events_file,) = (runs / f"version_{number}").glob("events.out.tfevents.*")
+        events_file.write_bytes(events_file.read_bytes()[:-7])
+    for checkpoint in (runs / "version_0" / "checkpoints").iterdir():
+        checkpoint.unlink()
+    (runs / "version_0" / "config.yaml").unlink()
+    main(["report"])
+    said = text()
+    assert "catsdogs/version_0 0 1" in said
+    assert "version_0 has lost its weights: best and last in checkpoints" in said
+    assert "version_1 has no record.json: it was stopped" in said
+    assert "version_2/record.json is damaged" in said
+    assert "The layers of lightning_logs/catsdogs/version_0/config.yaml can't be listed" in said
+
+
+def test_a_plan_is_printed_and_nothing_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["report", "--run", "missing", "--plan"])
+    said = capsys.readouterr().out
+    assert "  1. " in said
+    assert "python main.py mlp fit --config" in said
+    assert not Path("report").exists()
+
+
+def test_mistakes_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, words in (
+        (["--plan"], "--plan needs --run"),
+        (["--logs", "nowhere"], "there is no folder nowhere"),
+    ):
+        with pytest.raises(SystemExit) as leaving:
+            main(["report", *arguments])
+        assert leaving.value.code == 2
+        assert words in capsys.readouterr().err

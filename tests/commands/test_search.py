@@ -1,0 +1,145 @@
+"""`python main.py search`, with real trainings, and what it refuses."""
+
+import csv
+import json
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lit_a1.cli import main
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SMALL = [
+    "--config", str(CONFIGS / "catsdogs_trial.yaml"), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2",
+    "--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.n_valid", "16", "--data.size", "16",
+    "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
+]  # fmt: skip
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> str:
+    path = tmp_path / "space.yaml"
+    path.write_text("model.lr: {low: 0.001, high: 0.3, log: true}\ndata.augment.crop_scale: [[0.5, 1.0], [1.0, 1.0]]\n")
+    return str(path)
+
+
+def test_a_search_leaves_everything_behind(
+    course_photos: Callable[..., Path],
+    space: str,
+    capsys: pytest.CaptureFixture[str],
+    scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
+) -> None:
+    course_photos()
+    main(["search", *SMALL, "--space", space, "--trials", "2", "--model.lr", "0.01", "--data.batch_size", "8"])
+    said = capsys.readouterr()
+    folder = Path("lightning_logs/catsdogs_trial-search/version_0")
+    left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json", "trial_0", "trial_1"}
+    assert {path.name for path in folder.iterdir()} - {".locks"} == left
+    with (folder / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["lr"], rows[0]["augment.crop_scale"]) == ("0.01", "[0.5, 1.0]")
+    for row in rows:
+        run = folder / f"trial_{row['trial']}"
+        record = json.loads((run / "record.json").read_text())
+        assert float(row["val_accuracy_last"]) == pytest.approx(1 - record["last"]["val/error"], abs=1e-5)
+        assert int(row["parameters"]) == record["parameters"]
+        assert record["settings"]["model.lr"] == float(row["lr"])
+        assert [value for _, value in scalars(run)["val/error"]] == pytest.approx(
+            [epoch["val/error"] for epoch in record["epochs"]]
+        )
+        assert (run / "config.yaml").is_file()
+        assert not list(run.rglob("*.ckpt"))
+    assert said.out.count("\ntrial ") == 2
+    assert "Best epoch" not in said.out  # each training's own last words
+    assert said.err.count("photos for training") + said.err.count("pictures for training") == 1
+    summary = (folder / "summary.md").read_text()
+    assert summary in said.out
+    with Image.open(folder / "search.png") as picture:
+        assert picture.width == 2200
+
+    command = next(line.strip() for line in summary.splitlines() if line.startswith("    python main.py fit"))
+    main(shlex.split(command)[2:])
+    best = max(rows, key=lambda row: float(row["val_accuracy_last"]))
+    record = json.loads(Path("lightning_logs/catsdogs_trial/version_0/record.json").read_text())
+    assert 1 - record["last"]["val/error"] == pytest.approx(float(best["val_accuracy_last"]), abs=1e-5)
+
+
+def test_a_network_that_diverges_ends_no_search(course_photos: Callable[..., Path], tmp_path: Path) -> None:
+    course_photos()
+    path = tmp_path / "space.yaml"
+    path.write_text("model.lr: [1.0e+30, 0.01]\n")
+    main(["search", *SMALL, "--space", str(path), "--trials", "1", "--model.norm", "none", "--model.lr", "1e30"])
+    with Path("lightning_logs/catsdogs_trial-search/version_0/trials.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["state"], row["diverged"], row["epochs"]) == ("pruned", "yes", "1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], "name a network, with --config configs/catsdogs_trial.yaml for example"),
+        (SMALL, "name what is tried, with --space configs/spaces/catsdogs.yaml for example"),
+        ([*SMALL, "--space", "missing.yaml"], "missing.yaml"),
+        ([*SMALL, "--space", "{space}", "--trials", "0"], "trials must be 1 or above; got 0"),
+        ([*SMALL, "--space", "{space}", "--study", "nowhere"], "nowhere has no study.journal"),
+        ([*SMALL, "--space", "{space}", "--model.lr", "fast"], "lr: Expected a"),
+        ([*SMALL, "--space", "{space}", "--trainer.max_epochs", "-1"], "max_epochs must be 1 or above in a search"),
+        ([*SMALL, "--space", "{space}", "--trainer.logger", "false"], "logger must not be false in a search"),
+        ([*SMALL, "--space", "{space}", "--ckpt_path", "last"], "a search goes on with --study"),
+        ([*SMALL, "--space", "{space}", "--trainer.max_steps", "9"], "trainer.max_steps must be left out in a search"),
+        ([*SMALL, "--space", "{space}", "--trainer.limit_val_batches", "1"], "limit_val_batches must be left out"),
+        ([*SMALL, "--space", "{space}", "--seed_everything", "false"], "seed_everything must be a number in a search"),
+        (["-c", str(CONFIGS / "mlp.yaml"), "--space", "{space}"], "is of the numpy network, whose search is"),
+    ],
+)
+def test_what_is_refused(flags: list[str], words: str, space: str, refusal: Refusal) -> None:
+    assert words in refusal("search", *(flag.replace("{space}", space) for flag in flags))
+    assert not Path("lightning_logs").exists()
+
+
+def test_settings_that_are_refused_together_cost_their_trial_alone(
+    course_photos: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each value is fine beside the command's others: only SGD looks ahead along a momentum, and needs one for it."""
+    course_photos()
+    path = tmp_path / "space.yaml"
+    path.write_text("model.optimizer: [adam, sgd]\nmodel.momentum: [0.0, 0.9]\n")
+    adam = ["--model.optimizer", "adam", "--model.lr", "0.001"]
+    main(["search", *SMALL, "--space", str(path), "--trials", "8", *adam, "--trainer.limit_train_batches", "1"])
+    folder = Path("lightning_logs/catsdogs_trial-search/version_0")
+    with (folder / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    for row in rows:
+        together = (row["optimizer"], row["momentum"]) == ("sgd", "0.0")
+        assert (row["state"] == "refused") == together
+    assert any(row["state"] == "refused" for row in rows)
+    assert "(optimizer sgd, momentum 0.0) was refused: " in (folder / "summary.md").read_text()
+    assert "nesterov" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_search_that_is_stopped_says_how_to_go_on(
+    course_photos: Callable[..., Path],
+    space: str,
+    signalled: Callable[..., None],
+    number: int,
+    code: int,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    course_photos()
+    flags = [*SMALL, "--space", space, "--trials", "2"]
+    signalled("lit_a1.models:Classifier", "training_step", 10, number)  # in an epoch after the first
+    with pytest.raises(SystemExit) as leaving:
+        main(["search", *flags, "--trainer.max_epochs", "100000"])
+    folder = Path("lightning_logs/catsdogs_trial-search/version_0")
+    said = "".join(capfd.readouterr())
+    assert f"Stopped. Go on with the same command and --study {folder}" in said
+    assert "Traceback" not in said
+    assert leaving.value.code == code
+    assert not [path for path in (folder / ".locks").iterdir() if len(path.name) == 32]

@@ -1,0 +1,93 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from lit_a1.layers import NORMS, BatchNorm2d
+from lit_a1.models.catsdogs import ResidualNet
+from lit_a1.models.rules import RuleError, check_rules
+from lit_a1.optim import SGD
+
+EXAMPLE = torch.rand(4, 3, 16, 16)
+
+
+def sgd(net: nn.Module) -> SGD:
+    return SGD(net.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_projects_own_networks_pass(norm: str) -> None:
+    net = ResidualNet((8, 8), (1,), norm=norm, dropout=0.5, stochastic_depth=0.5)
+    check_rules(net, sgd(net), EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.BatchNorm2d(8), nn.LayerNorm(8), nn.GroupNorm(2, 8), nn.InstanceNorm2d(8), nn.RMSNorm(8),
+        nn.LocalResponseNorm(2), nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout(), nn.SyncBatchNorm(8),
+        nn.MultiheadAttention(8, 2), nn.LSTM(8, 8),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_torchs_own_layers_are_named_and_refused(layer: nn.Module) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(layer))
+    with pytest.raises(RuleError, match=rf"'1\.0' \({type(layer).__name__}\)"):
+        check_rules(net, sgd(net))
+
+
+def test_reparametrised_weights_are_refused() -> None:
+    net = nn.Sequential(weight_norm(nn.Conv2d(3, 8, 3)))
+    with pytest.raises(RuleError, match="reparametrised"):
+        check_rules(net, sgd(net))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
+def test_torchs_own_optimisers_are_refused(optimizer: type[torch.optim.Optimizer]) -> None:
+    net = nn.Linear(3, 2)
+    with pytest.raises(RuleError, match=f"torch.optim.{optimizer.__name__}"):
+        check_rules(net, optimizer(net.parameters(), lr=0.1))
+
+
+class Calls(nn.Module):
+    def __init__(self, call: str) -> None:
+        super().__init__()
+        self.call = call
+        self.convolution = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.convolution(x)
+        match self.call:
+            case "batch_norm":
+                return F.batch_norm(x, None, None, training=True)
+            case "layer_norm":
+                return F.layer_norm(x, x.shape[1:])
+            case "group_norm":
+                return torch.group_norm(x, 2)
+            case "dropout":
+                return F.dropout(x, training=self.training)
+            case "instance_norm":
+                return F.instance_norm(x)
+        return F.relu(x)
+
+
+@pytest.mark.parametrize("call", ["batch_norm", "layer_norm", "group_norm", "dropout", "instance_norm"])
+def test_calls_in_the_forward_pass_are_found(call: str) -> None:
+    net = Calls(call).eval()
+    check_rules(net, sgd(net))  # nothing to see in its modules
+    with pytest.raises(RuleError, match=call):
+        check_rules(net, sgd(net), EXAMPLE)
+    allowed = Calls("none")
+    check_rules(allowed, sgd(allowed), EXAMPLE)
+
+
+def test_looking_leaves_no_trace() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), BatchNorm2d(8)).eval()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    state = torch.get_rng_state()
+    check_rules(net, sgd(net), EXAMPLE)
+    assert not net.training
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name]), name

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.layers import InstanceNorm2d, LayerNorm2d
+from lit_a1.runs.checkpoints import (
+    WholeCheckpoints,
+    check_fits,
+    check_resumable,
+    read,
+)
+from lit_a1.runs.folders import CheckpointError
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    torch.save({"model_class": "Linear", "state_dict": nn.Linear(2, 2).state_dict()}, path)
+    whole = path.read_bytes()
+    for content in (b"", b"not a checkpoint", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="can't be read"):
+            read(path)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
+        read(path)
+
+
+class Model(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+class Other(Model):
+    pass
+
+
+def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"^There is no checkpoint .*gone\.ckpt\.$"):
+        read(tmp_path / "gone.ckpt")
+
+
+def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:
+    model = Model(nn.Linear(2, 2))
+    checkpoint = {"model_class": "Model", "state_dict": model.state_dict(), "network": repr(model.net)}
+    check_fits(checkpoint, Model(nn.Linear(2, 2)), tmp_path)
+    with pytest.raises(CheckpointError, match="of Model; the configuration asks for Other"):
+        check_fits(checkpoint, Other(nn.Linear(2, 2)), tmp_path)
+    with pytest.raises(CheckpointError, match=r"net.weight is \(2, 2\) in the file and \(3, 2\) in the model"):
+        check_fits(checkpoint, Model(nn.Linear(2, 3)), tmp_path)
+    with pytest.raises(CheckpointError, match=r"net.bias is \(2,\) in the file and absent"):
+        check_fits(checkpoint, Model(nn.Linear(2, 2, bias=False)), tmp_path)
+    norm = Model(LayerNorm2d(2))  # weights of the same names and shapes
+    checkpoint = {"model_class": "Model", "state_dict": norm.state_dict(), "network": repr(norm.net)}
+    with pytest.raises(CheckpointError, match=r"LayerNorm2d.* in the file and InstanceNorm2d"):
+        check_fits(checkpoint, Model(InstanceNorm2d(2)), tmp_path)
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+    with pytest.raises(AttributeError):  # a lambda can't be pickled: saving fails half-way
+        WholeCheckpoints().save_checkpoint({"epoch": 2, "broken": lambda: 0}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) -> None:
+    started = {"model.lr": 0.1, "trainer.max_epochs": 4, "seed": 1}
+    checkpoint = {"epoch": 1, "callbacks": {"RunRecord": {"settings": started}}}
+    check_resumable(checkpoint, started, 4, tmp_path)
+    check_resumable(checkpoint, started | {"trainer.max_epochs": 9}, 9, tmp_path)
+    with pytest.raises(CheckpointError, match="over: 2 epochs are done, 2 are wanted"):
+        check_resumable(checkpoint, started, 2, tmp_path)
+    with pytest.raises(CheckpointError, match=r"started with model\.lr=0\.1, not 0\.2"):
+        check_resumable(checkpoint, started | {"model.lr": 0.2}, 4, tmp_path)
+    with pytest.raises(CheckpointError, match="started with seed=1, not None"):
+        check_resumable(checkpoint, {"model.lr": 0.1}, 4, tmp_path)
+    with pytest.raises(CheckpointError, match=r"started without data\.size_schedule\.16, which is 48 here: go on with"):
+        check_resumable(checkpoint, started | {"data.size_schedule.16": 48}, 4, tmp_path)
+    check_resumable(checkpoint, started | {"trainer.new": 0, "model.compile_net": True}, 4, tmp_path)

@@ -1,0 +1,57 @@
+import math
+
+import pytest
+
+from lit_a1.runs.significance import ALPHA, difference_interval, holm, mcnemar, mean_interval
+
+
+def pictures(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[bool]]:
+    first = [True] * (both + b) + [False] * (c + neither)
+    return first, [True] * both + [False] * b + [True] * c + [False] * neither
+
+
+@pytest.mark.parametrize(("both", "neither"), [(0, 0), (1000, 30)])
+def test_mcnemar_by_hand(both: int, neither: int) -> None:
+    """1 or fewer heads of 6 tosses: (1 + 6) / 64, and twice that on both sides."""
+    assert mcnemar(*pictures(both, 1, 5, neither)) == (1, 5, pytest.approx(2 * 7 / 64))
+    assert mcnemar(*pictures(both, 5, 1, neither)) == (5, 1, pytest.approx(2 * 7 / 64))
+    assert mcnemar(*pictures(both, 3, 3, neither)).p == 1
+    assert mcnemar(*pictures(both, 0, 0, neither)) == (0, 0, 1)
+
+
+def test_mcnemar_of_many_pictures() -> None:
+    b, c = 4000, 4300  # the normal approximation, with the correction for continuity
+    z = (c - b - 1) / math.sqrt(b + c)
+    assert mcnemar(*pictures(0, b, c, 0)).p == pytest.approx(math.erfc(z / math.sqrt(2)), rel=3e-3)
+    with pytest.raises(ValueError, match="shorter"):
+        mcnemar([True], [])
+
+
+def test_the_interval_of_a_mean() -> None:
+    """Student's t of 4 degrees of freedom is 2.77645 in the printed tables."""
+    low, high = mean_interval([1, 2, 3, 4, 5]) or (0, 0)
+    assert (low, high) == pytest.approx((3 - 2.77645 * math.sqrt(2.5 / 5), 3 + 2.77645 * math.sqrt(2.5 / 5)), rel=1e-5)
+    assert mean_interval([1]) is None
+    assert mean_interval([2, 2, 2]) is None
+
+
+def test_the_interval_of_a_difference() -> None:
+    """Of two pairs with the same variance: 2 degrees of freedom, whose t is 4.30265."""
+    half = 4.30265 * math.sqrt(2)
+    assert difference_interval([1, 3], [5, 3]) == pytest.approx((2 - half, 2 + half), rel=1e-5)
+    assert difference_interval([1, 1], [3, 5]) == pytest.approx((3 - 12.7062, 3 + 12.7062), rel=1e-5)
+    assert difference_interval([1], [3, 5]) is None
+    assert difference_interval([1, 1], [3, 3]) is None
+
+
+def test_holms_correction_by_hand() -> None:
+    # 4 x 0.01, 3 x 0.02, then no less than that: 2 x 0.025 = 0.05, 1 x 0.9
+    assert holm([0.9, 0.02, 0.01, 0.025]) == pytest.approx([0.9, 0.06, 0.04, 0.06])
+    assert holm([0.5, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_gives_up_at_the_first_that_stands() -> None:
+    assert [p <= ALPHA for p in holm([0.02, 0.001, 0.04])] == [True, True, True]
+    assert [p <= ALPHA for p in holm([0.03, 0.001, 0.04])] == [False, True, False]
+    assert [p <= ALPHA for p in holm([0.02, 0.001, 0.06])] == [True, True, False]

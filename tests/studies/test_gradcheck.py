@@ -1,0 +1,312 @@
+"""Central differences beside backpropagation: what they show, and what is said of it."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lit_a1.mlp.network import NN, Array, Labels
+from lit_a1.mlp.setup import Setup
+from lit_a1.runs.folders import CheckpointError
+from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backpropagated, compare, examine
+from lit_a1.studies.gradcheck.study import explain, run
+
+FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
+SMOOTH = ("tanh", "sigmoid", "gelu")
+
+
+def network(nonlinearity: str = "tanh", hidden: tuple[int, ...] = (7, 6), **changes: object) -> NN:
+    sizes = {"hidden_dims": hidden, "n_hidden": len(hidden), "input_dim": 12, "n_classes": 4}
+    options = {"nonlinearity": nonlinearity, "parameter_range": (1, 10**6), "dtype": "float64", "seed": 3}
+    return NN(**{**sizes, **options, **changes})
+
+
+def sample(black: int = 0) -> tuple[Array, Labels]:
+    x = np.random.default_rng(1).uniform(0.3, 1, (1, 12))
+    x[:, :black] = 0
+    return x, np.array([2])
+
+
+def checked(net: NN, x: Array, y: Labels) -> tuple[Differences, Differences]:
+    """The first ten weights, and the first ten with a gradient."""
+    nonzero = np.flatnonzero(backpropagated(net, x, y))[:10]
+    return compare(net, x, y, np.arange(10)), compare(net, x, y, nonzero)
+
+
+def words(net: NN, x: Array, y: Labels, black: int = 0) -> str:
+    first, nonzero = checked(net, x, y)
+    return "\n".join(explain(first, nonzero, examine(net, x, y, nonzero), net.nonlinearity, black))
+
+
+def made(values: Array, crossed: Array | None = None, analytic: float = 1e-2) -> Differences:
+    """Ten weights whose differences from backpropagation are the given ones."""
+    values = np.broadcast_to(values, (10, len(STEPS)))
+    crossed = np.zeros(values.shape, dtype=bool) if crossed is None else np.broadcast_to(crossed, values.shape)
+    return Differences(np.arange(10), np.full(10, analytic), analytic + values, crossed)
+
+
+# the numbers
+
+
+def test_both_arms_have_the_slopes_of_theory() -> None:
+    """On differences made to be truncation plus round-off of known size: how a processor rounds does not matter."""
+    net, (x, y) = network(), sample()
+    roundoff = examine(net, x, y, checked(net, x, y)[1]).roundoff
+    found = examine(net, x, y, made(1e-3 / STEPS**2.0 + 2 * roundoff * STEPS))
+    assert found.slope == pytest.approx(-2, abs=0.01)
+    assert found.third == pytest.approx(6e-3, rel=0.01)
+    assert found.right_slope == pytest.approx(1, abs=0.01)
+    assert found.right_factor == pytest.approx(2 * roundoff, rel=0.01)
+    best = STEPS[np.argmin(1e-3 / STEPS**2.0 + 2 * roundoff * STEPS)]
+    assert (found.best_n, found.right_points) == (best, int((best < STEPS).sum()))
+    assert found.optimum == pytest.approx((3 * roundoff / 6e-3) ** (1 / 3), rel=0.01)
+
+
+@pytest.mark.parametrize("nonlinearity", SMOOTH)
+def test_a_network_shows_truncation_and_no_more_round_off_than_estimated(nonlinearity: str) -> None:
+    net, (x, y) = network(nonlinearity), sample()
+    nonzero = checked(net, x, y)[1]
+    found = examine(net, x, y, nonzero)
+    assert found.slope == pytest.approx(-2, abs=0.1)
+    assert found.fitted_n is not None
+    assert found.fitted_n[0] == 1
+    assert found.third is not None
+    assert (nonzero.absolute < 2 * found.third / 6 / STEPS**2.0 + MARGIN * found.roundoff * STEPS).all()
+    assert found.smallest < 1e-9
+
+
+def test_the_third_derivative_is_that_of_the_softmax() -> None:
+    """Without a bend in the hidden layer, L''' of a weight follows from the probabilities alone."""
+    net, (x, y) = network("leaky_relu", (1,)), sample()
+    net.biases[0][:] = 5  # far from the kink
+    p = net.softmax(net.forward(x))[0]
+    direction = net.weights[1][0]  # dz_j / dh
+    third_moment = p @ (direction - p @ direction) ** 3  # of log sum exp along a line
+    _, nonzero = checked(net, x, y)
+    assert not nonzero.crossed[:, 2:].any()
+    largest = abs(third_moment) * x[0, nonzero.index].max() ** 3
+    assert examine(net, x, y, nonzero).third == pytest.approx(largest, rel=0.02)
+
+
+def test_weights_are_counted_unit_after_unit_and_put_back() -> None:
+    net, (x, y) = network(), sample()
+    before = net.parameters.copy()
+    found = compare(net, x, y, np.array([0, 1, 12, 83]))
+    gradients = net.gradients[: 12 * 7].reshape(12, 7)
+    assert found.analytic.tolist() == [gradients[0, 0], gradients[1, 0], gradients[0, 1], gradients[11, 6]]
+    assert np.array_equal(before, net.parameters)
+    assert found.absolute[:, 6].max() < 1e-6
+
+
+def test_dropout_is_off() -> None:
+    plain, dropping = network(), network(dropout=0.5, input_dropout=0.5)
+    assert np.array_equal(checked(plain, *sample())[1].numeric, checked(dropping, *sample())[1].numeric)
+
+
+def test_weights_of_black_pixels_say_nothing() -> None:
+    net, (x, y) = network(), sample(black=10)
+    first, nonzero = checked(net, x, y)
+    assert not first.analytic.any()
+    assert not first.absolute.any()
+    assert nonzero.index.tolist() == [10, 11, 22, 23, 34, 35, 46, 47, 58, 59]
+    assert nonzero.analytic.all()
+    text = words(net, x, y, black=10)
+    assert "10 of them start at a pixel that is black" in text
+    assert "it says nothing" in text
+    assert "**Backpropagation and differences agree.**" in text
+
+
+# kinks
+
+
+def one_unit(nonlinearity: str, before: float) -> tuple[NN, Array, Labels]:
+    """A hidden unit whose pre-activation is `before`, and a picture of a single white pixel."""
+    net = network(nonlinearity, (1,))
+    x = np.zeros((1, 12))
+    x[0, 4] = 1
+    net.weights[0][4, 0] = before
+    return net, x, np.array([2])
+
+
+@pytest.mark.parametrize(("before", "crossing"), [(0.3, [1]), (-0.03, [1, 5, 10]), (0.15, [1, 5]), (1.5, [])])
+def test_a_kink_between_both_ends_is_marked(before: float, crossing: list[int]) -> None:
+    net, x, y = one_unit("leaky_relu", before)
+    found = compare(net, x, y, np.array([4]))
+    assert STEPS[found.crossed[0]].tolist() == crossing
+    assert STEPS[np.isnan(found.largest())].tolist() == crossing
+    assert STEPS[np.isfinite(found.largest(crossed=True))].tolist() == crossing
+    if crossing:
+        assert found.largest(crossed=True)[0] > 1e-2
+    assert np.nanmax(found.largest()) < 0.1
+
+
+def test_a_kink_of_a_deeper_layer_is_marked() -> None:
+    net, x, y = one_unit("relu", 5.0)
+    deep = network("relu", (1, 1))
+    deep.weights[0][:] = net.weights[0]
+    deep.weights[1][:], deep.biases[1][:] = 1, -4.95  # the second unit is at 0.05
+    assert STEPS[compare(deep, x, y, np.array([4])).crossed[0]].tolist() == [1, 5, 10]
+
+
+@pytest.mark.parametrize("nonlinearity", SMOOTH)
+def test_smooth_nonlinearities_have_no_kink(nonlinearity: str) -> None:
+    net, x, y = one_unit(nonlinearity, 0.03)
+    assert not compare(net, x, y, np.array([4])).crossed.any()
+    assert "Kinks" not in words(net, x, y)
+
+
+def test_the_maximum_is_over_weights_that_cross_no_kink() -> None:
+    values, crossed = np.full((10, len(STEPS)), 1e-9), np.zeros((10, len(STEPS)), dtype=bool)
+    values[3, 0], crossed[3, 0] = 0.5, True
+    found = made(values, crossed)
+    assert found.largest() == pytest.approx(np.full(12, 1e-9))
+    assert found.largest(crossed=True)[0] == pytest.approx(0.5)
+    assert np.isnan(found.largest(crossed=True)[1:]).all()
+
+
+# the words
+
+
+def test_a_wrong_backward_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, (x, y) = network(), sample()
+    assert "wrong" not in words(net, x, y)
+    right = NN.backward
+    monkeypatch.setattr(NN, "backward", lambda self, labels, scale=1.0: right(self, labels, scale) * 1.001)
+    text = words(net, x, y)
+    assert "**the backward pass is wrong.**" in text
+    assert "10 of the 10 are wrong" in text
+    assert "agree" not in text
+    assert "something other than truncation" in text
+
+
+def test_a_wrong_derivative_of_the_nonlinearity_is_detected() -> None:
+    net, (x, y) = network("sigmoid"), sample()
+    net._slope = lambda z, a: a  # not a (1 - a)
+    assert "**the backward pass is wrong.**" in words(net, x, y)
+
+
+def test_a_gradient_where_there_is_none_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, (x, y) = network(), sample(black=10)
+    right = NN.backward
+    monkeypatch.setattr(NN, "backward", lambda self, labels, scale=1.0: right(self, labels, scale) + 0.01)
+    assert "10 of the 10 are wrong" in words(net, x, y, black=10)
+
+
+def test_words_change_with_the_numbers() -> None:
+    net, (x, y) = network("relu"), sample()
+
+    def said(found: Differences) -> str:
+        return "\n".join(explain(made(np.zeros(12), analytic=0), found, examine(net, x, y, found), "relu", 10))
+
+    truncation, roundoff = 1e-3 / STEPS**2.0, 2e-16 * STEPS
+    usual = said(made(truncation + roundoff))
+    assert "none crosses a kink of relu" in usual
+    assert "slope is -2.0" in usual
+    assert "largest |L'''| is 6.0e-03" in usual
+    assert "slope of the maximum is 1.00 (" in usual
+    assert "of the twelve is" in usual
+    everywhere = said(made(truncation, np.ones(12, dtype=bool)))
+    assert "120 cross a kink of relu (10 of 10 at N = 1, " in everywhere
+    assert "None is left." not in said(made(truncation, STEPS < 100))
+    assert "None is left." in everywhere
+    assert "But nothing is shown" in everywhere
+    assert "agree" not in everywhere
+    late = said(made(truncation + roundoff, STEPS < 5000))
+    assert "40 cross" not in late
+    assert "70 cross a kink" in late
+    assert "No slope can be fitted" in late
+    assert "of the twelve is" not in late
+    assert "It does not show" in said(made(truncation + 1e-30))
+    hidden = said(made(roundoff, analytic=1e-12))
+    assert "But nothing is shown: their gradients are lost in round-off" in hidden
+    assert "**the backward pass is wrong.**" in said(made(np.full(12, 1e-3)))
+
+
+def test_no_weight_has_a_gradient() -> None:
+    net, (x, y) = network(initialization="zero"), sample()
+    assert "nothing can be checked" in words(net, x, y)
+
+
+# the command
+
+
+@pytest.fixture
+def setup(tmp_path: Path, write_idx: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """Digits of 28 x 28 pixels that are black along the border, and a small network."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 60), ("t10k", 20)):
+        pictures = np.zeros((count, 28, 28))
+        pictures[:, 4:24, 4:24] = rng.integers(1, 256, (count, 20, 20))
+        write_idx(tmp_path / f"mnist/{part}-images-idx3-ubyte.gz", pictures)
+        write_idx(tmp_path / f"mnist/{part}-labels-idx1-ubyte.gz", np.arange(count) % 10)
+    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
+    model = {"hidden_dims": (8, 6), "parameter_range": (1, 10**6), "nonlinearity": "tanh", "batch_size": 10}
+    return Setup(model, epochs=2, save_dir=tmp_path / "logs", name="gradcheck")
+
+
+def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run(setup)
+    assert {path.name for path in folder.iterdir()} == FILES
+    with (folder / "differences.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 10 * 12
+    assert [int(row["N"]) for row in rows[:12]] == STEPS.tolist()
+    first = [row for row in rows if row["weights"] == "first"]
+    assert {(int(row["index"]), int(row["row"]), int(row["column"])) for row in first} == {(i, 0, i) for i in range(10)}
+    assert {float(row["absolute_difference"]) for row in first} == {0.0}
+    for row in rows[120:]:
+        assert float(row["analytic"]) != 0
+        assert float(row["epsilon"]) == 1 / int(row["N"])
+        assert int(row["index"]) == 784 * int(row["row"]) + int(row["column"])
+        assert row["kink_crossed"] == "0"
+        assert float(row["absolute_difference"]) == abs(float(row["numeric"]) - float(row["analytic"]))
+    text, record = (folder / "conclusion.md").read_text(), json.loads((folder / "record.json").read_text())
+    out = capsys.readouterr().out
+    assert text in out
+    assert len(re.findall(r"^epoch \d/2  train loss", out, flags=re.M)) == 2
+    assert "784-8-6-10 (6,404 parameters), tanh, learning rate 0.1 (constant), mini-batches of 10, seed 0" in text
+    assert "10 of them start at a pixel that is black in every training picture" in text
+    assert "**Backpropagation and differences agree.**" in text
+    assert record["setup"] in text
+    assert record["slope"] == pytest.approx(-2, abs=0.1)
+    assert f"the slope is {record['slope']:.2f}" in text
+    assert record["largest_nonzero"][0] == max(float(row["absolute_difference"]) for row in rows[120::12])
+
+
+def test_run_takes_weights(setup: Setup, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = setup.network(seed=5)
+    net.save(str(tmp_path / "best.npz"))
+    folder = run(setup, tmp_path / "best.npz", sample=7)
+    assert "epoch 1" not in capsys.readouterr().out
+    text = (folder / "conclusion.md").read_text()
+    assert "best.npz, epochs: 0" in text
+    assert "Training picture 7, a 7" in text
+    x, y = (part[7:8] for part in setup.digits().train)
+    assert json.loads((folder / "record.json").read_text())["loss"] == pytest.approx(net.loss(net.forward(x), y))
+
+
+@pytest.mark.parametrize("wanted", [-1, 50])
+def test_a_sample_that_is_not_there_is_refused(setup: Setup, wanted: int) -> None:
+    with pytest.raises(ValueError, match=rf"^sample must be from 0 to 49, a training picture; got {wanted}$"):
+        run(setup, sample=wanted)
+    assert not setup.save_dir.exists()
+
+
+def test_weights_of_another_network_are_refused(setup: Setup, tmp_path: Path) -> None:
+    network().save(str(tmp_path / "other.npz"))
+    with pytest.raises(CheckpointError, match="12-7-6-4 with tanh"):
+        run(setup, tmp_path / "other.npz")
+    assert not setup.save_dir.exists()
+
+
+@pytest.mark.parametrize("changes", [{"lr": 1e38, "nonlinearity": "relu"}, {"initialization": "zero"}])
+def test_run_survives_what_cannot_be_compared(setup: Setup, changes: dict[str, object]) -> None:
+    folder = run(Setup(setup.model | changes, epochs=2, save_dir=setup.save_dir))
+    assert {path.name for path in folder.iterdir()} == FILES
+    said = "nothing can be checked" if "initialization" in changes else "the training diverged"
+    assert said in (folder / "conclusion.md").read_text()
+    assert "NaN" not in (folder / "record.json").read_text()

@@ -1,0 +1,289 @@
+import csv
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_a1.mlp.network import INITIALIZATIONS, NN, NONLINEARITIES, ROWS
+from lit_a1.mlp.setup import Digits, Examples, Setup
+from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
+from lit_a1.studies.inits.study import run
+from lit_a1.studies.inits.words import compare
+
+FREE = (1, 10**6)
+SMALL = {"hidden_dims": (12, 8), "parameter_range": FREE, "batch_size": 20}
+
+
+@pytest.fixture
+def study(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Runs the study on small files; returns its folder."""
+    mnist_files(tmp_path / "mnist", train=300, test=20)
+    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
+
+    def start(epochs: int = 2, **model: Any) -> Path:
+        return run(Setup(SMALL | model, epochs=epochs, source="real", save_dir=tmp_path / "logs", name="inits"))
+
+    return start
+
+
+def network(dtype: str = "float64", **changes: Any) -> NN:
+    keywords: dict[str, Any] = {"hidden_dims": (7, 5), "input_dim": 9, "n_classes": 4, "parameter_range": FREE}
+    keywords |= changes
+    return NN(n_hidden=len(keywords["hidden_dims"]), dtype=dtype, **keywords)
+
+
+def examples(count: int, dtype: str = "float64") -> Examples:
+    rng = np.random.default_rng(1)
+    return Examples(rng.random((count, 9)).astype(dtype), rng.integers(0, 4, count))
+
+
+def digits_like(part: Examples) -> Digits:
+    return Digits(part, part, part, drawn=False, origin="a test")
+
+
+# the run
+
+
+def test_leaves_ten_measured_losses_a_set_up_the_figure_and_the_words(
+    study: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = study(epochs=10)
+    with (folder / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["initialization"], int(row["epoch"])) for row in rows] == [
+        (name, epoch) for name in INITIALIZATIONS for epoch in range(11)
+    ]
+    assert {"train_loss", "train_error", "val_loss", "val_error", "step"} <= rows[0].keys()
+    with Image.open(folder / "losses.png") as picture:
+        assert picture.width > 1000
+    text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
+    words = "784-12-8-10 (9,614 parameters), relu, learning rate 0.1 (constant), mini-batches of 20, seed 0"
+    assert words in text
+    assert record["setup"] == words
+    assert list(record["trials"]) == list(INITIALIZATIONS)
+    said = capsys.readouterr().out
+    assert text in said
+    assert f"{folder}" in said
+    assert said.count("epoch 10/10") == 3
+
+
+def test_the_losses_are_those_at_the_end_of_the_epoch_over_the_whole_training_set(
+    study: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = study(epochs=2, dropout=0.5)
+    setup = Setup(SMALL | {"dropout": 0.5}, epochs=2, source="real")
+    net, digits = setup.network(initialization="glorot"), setup.digits()
+    expected = [net.test(*digits.train) + net.test(*digits.valid)]
+    for _ in range(2):
+        net.train(*digits.train)
+        expected.append(net.test(*digits.train) + net.test(*digits.valid))
+    with (folder / "losses.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["initialization"] == "glorot"]
+    for row, values in zip(rows, expected, strict=True):
+        found = [float(row[name]) for name in ("train_loss", "train_error", "val_loss", "val_error")]
+        assert found == pytest.approx(values, rel=1e-6)
+
+
+def test_tensorboard_shows_the_same_curves_under_the_tags_of_the_cnns(study: Callable[..., Path]) -> None:
+    folder = study(epochs=2)
+    with (folder / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in INITIALIZATIONS:
+        events = EventAccumulator(str(folder / name)).Reload()
+        assert set(events.Tags()["scalars"]) == {"train/loss", "train/error", "val/loss", "val/error", "epoch"}
+        losses = events.Scalars("train/loss")
+        trained = [row for row in rows if row["initialization"] == name and row["epoch"] != "0"]
+        assert [event.step for event in losses] == [int(row["step"]) - 1 for row in trained]
+        assert [event.value for event in losses] == pytest.approx([float(row["train_loss"]) for row in trained])
+        assert [event.value for event in events.Scalars("epoch")] == [0, 1]
+
+
+def test_a_diverged_run_is_a_result(study: Callable[..., Path]) -> None:
+    folder = study(epochs=2, lr=1e4, nonlinearity="leaky_relu", initialization="zero")  # the last is not used
+    text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
+    assert "Standard normal diverged: its loss is not finite from epoch 1 on." in text
+    assert "nan" not in text
+    assert "before training, and after it the weights are not finite." in text
+    assert record["trials"]["normal"]["epochs"][-1]["train/loss"] is None
+    with (folder / "losses.csv").open() as file:
+        losses = {(row["initialization"], row["epoch"]): float(row["train_loss"]) for row in csv.DictReader(file)}
+    assert math.isnan(losses["normal", "2"])
+    assert math.isfinite(losses["normal", "0"])
+    with Image.open(folder / "losses.png") as picture:
+        picture.load()
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("hidden_dims", [(), (6,), (5, 5, 5)])
+def test_any_nonlinearity_and_depth(nonlinearity: str, hidden_dims: tuple[int, ...]) -> None:
+    part = examples(60)
+    trials = []
+    for name in INITIALIZATIONS:
+        net, start = (network(hidden_dims=hidden_dims, nonlinearity=nonlinearity, initialization=name) for _ in "ab")
+        with np.errstate(invalid="ignore"):
+            trials.append(trained(name, net, start, part))
+    text = compare(trials, net, digits_like(part), "words")
+    assert "nan" not in text
+    assert text.count("(logits)") == 3
+    zero = text[text.index("## Zero") : text.index("## Standard")]
+    assert ("f(0) = 0.5" in zero) == (nonlinearity == "sigmoid" and hidden_dims != ())
+    assert ("nothing else at all" in zero) == (nonlinearity != "sigmoid" and hidden_dims != ())
+    kind = "saturated" if nonlinearity in ("tanh", "sigmoid") else "dead"
+    assert f"{kind} units" in text
+
+
+def trained(name: str, net: NN, start: NN, part: Examples, epochs: int = 2) -> Trial:
+    before, rows = probe(net, part), []
+    for epoch in range(epochs + 1):
+        if epoch:
+            net.train(*part)
+        loss, error = net.test(*part)
+        rows.append({"epoch": epoch, "train/loss": loss, "train/error": error, "val/loss": loss, "val/error": error})
+    return Trial(name, rows, before, probe(net, part), first_step(start, part), moved(net, start), unlike(net))
+
+
+# what is measured
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_probe_measures_what_the_network_computes(nonlinearity: str) -> None:
+    part = examples(ROWS + 37)  # parts of unequal size
+    net = network(nonlinearity=nonlinearity, initialization="normal")
+    net.biases[0][:], net.biases[1][:] = 0.3, -0.2
+    state = probe(net, part)
+    z1 = part.pictures @ net.weights[0] + net.biases[0]
+    z2 = net.activation(z1) @ net.weights[1] + net.biases[1]
+    logits = net.forward(part.pictures)
+    assert state.z == pytest.approx([z1.std(), z2.std(), logits.std()], rel=1e-10)
+    assert state.sure == np.mean(net.softmax(logits).max(axis=1) > 0.99)
+    assert state.answers == len(np.unique(logits.argmax(axis=1)))
+    slopes = [NONLINEARITIES[nonlinearity][1](z, net.activation(z)).astype(float) for z in (z1, z2)]
+    assert state.slope == pytest.approx([np.sqrt(np.mean(slope**2)) for slope in slopes], rel=1e-10)
+    assert state.flat == pytest.approx([np.mean(np.abs(slope) <= 0.01) for slope in slopes])
+
+
+def test_probe_takes_the_deltas_that_backward_takes() -> None:
+    net, part = network(initialization="normal"), examples(1)
+    net.forward(part.pictures)
+    gradient = net.backward(part.labels)  # of one picture: the gradient of the biases is delta
+    _, deltas = net._views(gradient)
+    assert probe(net, part).delta == pytest.approx([delta.std() for delta in deltas], rel=1e-10)
+
+
+def test_dead_and_saturated_units_are_counted() -> None:
+    part = examples(50)
+    relu = network(initialization="glorot")
+    relu.weights[0][:] = np.repeat([-1, 1], [3, 4])  # pictures are positive: three of seven units are 0 for all of them
+    state = probe(relu, part)
+    assert state.stuck[0] == pytest.approx(3 / 7)
+    assert state.flat[0] == pytest.approx(3 / 7)
+    leaky = network(initialization="glorot", nonlinearity="leaky_relu")
+    leaky.weights[0][:] = relu.weights[0]
+    assert probe(leaky, part).stuck[0] == pytest.approx(3 / 7)
+    tanh = network(initialization="glorot", nonlinearity="tanh")
+    tanh.weights[0][:, :2] = 100
+    part = examples(200)
+    part.pictures[0] = 0  # f'(0) = 1, but on average f' is small
+    assert probe(tanh, part).stuck[0] == pytest.approx(2 / 7)
+
+
+def test_no_share_is_told_of_weights_that_are_not_finite() -> None:
+    net = network(initialization="glorot")
+    net.weights[0][0, 0] = np.nan
+    with np.errstate(invalid="ignore"):
+        state = probe(net, examples(20))
+    assert np.isnan([*state.flat, *state.stuck, *state.slope, state.sure, state.answers]).all()
+
+
+def test_first_step_is_relative_to_the_weights() -> None:
+    part, net = examples(30), network(initialization="glorot", batch_size=10, lr=0.5)
+    start = network(initialization="glorot", batch_size=10, lr=0.5)
+    start.forward(part.pictures[:10])
+    gradients = start._views(start.backward(part.labels[:10]))[0]
+    norm = np.linalg.norm
+    expected = [0.5 * norm(g) / norm(w) for g, w in zip(gradients, start.weights, strict=True)]
+    assert first_step(net, part) == pytest.approx(expected, rel=1e-10)
+
+
+def test_units_are_told_apart_by_weights_on_both_sides_and_biases() -> None:
+    net = network(initialization="zero")
+    assert unlike(net) == [0, 0]
+    for weights in net.weights:
+        weights[:] = 0.5
+    assert unlike(net) == [0, 0]
+    net.weights[2][1, 0] = 0.4  # a unit of layer 2, by a weight that leaves it
+    assert unlike(net) == pytest.approx([0, 0.2])
+    net.biases[0][3] = 1.0
+    assert unlike(net) == pytest.approx([1, 0.2])
+
+
+# the words
+
+
+FINE = State([1.0, 1.0, 1.0], [0.1, 0.1, 0.3], [0.7, 0.7], [0.5, 0.5], [0.0, 0.0], 0.0, 4)
+
+
+def trial(name: str, losses: list[float], errors: list[float], **changes: Any) -> Trial:
+    rows = [
+        {"epoch": epoch, "train/loss": loss, "train/error": error, "val/loss": loss, "val/error": error}
+        for epoch, (loss, error) in enumerate(zip(losses, errors, strict=True))
+    ]
+    return Trial(name, rows, FINE, FINE, [0.01] * 3, [(0.1, 0.1)] * 3, [1.0, 1.0])._replace(**changes)
+
+
+def words_of(*trials: Trial, **changes: Any) -> str:
+    return compare(trials, network(**changes), digits_like(examples(400)), "the words")
+
+
+def test_the_words_change_with_the_numbers() -> None:
+    zero = trial("zero", [math.log(4)] * 3, [0.75] * 3, unlike=[0.0, 0.0], moved=[(0, 0), (0, 0), (0, 0.2)])
+    normal = trial("normal", [50.0, 3.0, 0.1], [0.7, 0.2, 0.1])
+    glorot = trial("glorot", [1.4, 0.5, 0.2], [0.7, 0.2, 0.11])
+    text = words_of(zero, normal, glorot)
+    assert "training loss is smallest with standard normal, 0.1000; Glorot has 0.2000, 2 times as much" in text
+    assert "Glorot has 11.00 %, no more than the choice of validation pictures explains" in text
+    assert "Zero has 75.00 %, more than the choice of validation pictures explains" in text
+    assert "output biases moved by up to 0.2, nothing else at all" in text
+    assert "equal to the last bit" in text
+    assert "The loss stays near ln 4" in text
+    assert "roughly keep their size" in text
+    assert "too far" not in text
+
+    left = trial("zero", [math.log(4), 1.0, 0.3], [0.75, 0.5, 0.1], unlike=[0.5, 0.1])
+    bold = trial("normal", [50.0, 60.0, 70.0], [0.7, 0.7, 0.7], first_step=[0.1, 0.1, 3.0])
+    faded = glorot._replace(before=FINE._replace(delta=[0.001, 0.1, 0.3]))
+    text = words_of(left, bold, faded, nonlinearity="sigmoid")
+    assert "The loss falls from 1.3863 (1.0000 after epoch 1) to 0.3000." in text
+    assert "times the largest weight: rounding errors have grown" in text
+    assert "too far for the slope to be a guide" in text
+    assert "The loss rises from 50.0000" in text
+    assert "they do not keep their size: the largest factor, there or back, is 100" in text
+    assert "dropout has made them different" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
+
+
+def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None:
+    lost = [trial(name, [math.log(4), math.nan, math.nan], [0.75] * 3) for name in ("zero", "normal")]
+    text = words_of(*lost, trial("glorot", [1.4, 0.5, 0.2], [0.7, 0.2, 0.11]))
+    assert "training loss is smallest with Glorot, 0.2000. " in text
+    assert "Zero diverged: its loss is not finite from epoch 1 on." in text
+    assert "| standard normal | 1.3863 | not finite | not finite | not finite | not finite |" in text
+    text = words_of(*lost, trial("glorot", [math.inf, math.nan, math.nan], [0.7] * 3))
+    assert "Glorot diverged: its loss is not finite from epoch 0 on." in text
+    close = [trial(name, [1.4, 0.5, loss], [0.7] * 3) for name, loss in (("zero", 0.2), ("normal", 0.203))]
+    assert "standard normal has 0.2030, about equal" in words_of(*close, trial("glorot", [1.4, 0.5, 0.4], [0.7] * 3))
+    perfect = trial("glorot", [1.4, 0.5, 0.0], [0.7, 0.1, 0.0])
+    assert "smallest with Glorot, 0; zero has 0.2000; standard normal" in words_of(*close, perfect)
+
+
+def test_bad_settings_are_refused(study: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"epochs must be in \[1, inf\); got 0"):
+        study(epochs=0)
+    with pytest.raises(ValueError, match="parameter_range allows"):
+        study(parameter_range=(500_000, 1_000_000))
+    assert not (tmp_path / "logs").exists()
