@@ -1,0 +1,41 @@
+"""Texts: whole sentences in Jinja2 templates of Markdown (`NAME.md.j2`, beside the code), numbers from the code."""
+
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lit_a1.runs.folders import clock
+from lit_a1.runs.wording import counted, listed, number, percent, table
+
+PACKAGE = Path(__file__).resolve().parents[1]
+KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")
+"""What a block of Markdown begins with that is no paragraph: its line breaks matter."""
+
+
+@functools.cache
+def _environment() -> Environment:
+    env = Environment(loader=FileSystemLoader(PACKAGE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters |= {"number": number, "percent": percent, "listed": listed, "clock": clock, "counted": counted}
+    env.globals |= {"table": table, "isfinite": math.isfinite}
+    return env
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a template, a paragraph a line, ending in a newline.
+
+    A template breaks its lines where it likes: within a paragraph, line breaks and indents are single spaces, and an
+    empty paragraph is left out. Headings, tables, lists and code stay as they are.
+
+    Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`) and, as in
+    `{{ 2 | counted("run") }}`, `counted` (`2 runs`). `table(rows)` makes a table.
+
+    Args:
+        template: its path in the package, `studies/inits/comparison.md.j2`.
+        values: by the names that the template uses; one that is missing raises `jinja2.UndefinedError`.
+    """
+    text = _environment().get_template(template).render(values)
+    blocks = [block.strip("\n").rstrip() for block in text.split("\n\n")]
+    return "\n\n".join(block if block.startswith(KEPT) else " ".join(block.split()) for block in blocks if block) + "\n"
