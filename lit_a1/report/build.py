@@ -8,7 +8,7 @@ from typing import Any
 from lit_a1.data.files import write_text
 from lit_a1.environment import commit, cpu
 from lit_a1.report import html, pdf
-from lit_a1.report.document import Document, read_markdown, write_section
+from lit_a1.report.document import Document, read_markdown, table, write_section
 from lit_a1.report.gather import Gathered, sources
 from lit_a1.report.plan import LOGS
 from lit_a1.report.problems import CNNS, problem1, problem2, problem3
@@ -52,19 +52,23 @@ def _summary(found: Gathered) -> dict[str, Any]:
     trained = {name: runs for name in WHAT if (runs := found.alike(name))}
     rows = []
     for name, runs in trained.items():
-        errors, parameters = errors_of(runs), f"{runs[0].record['parameters']:,}"
+        errors = errors_of(runs)
         seeds = runs[0].seed if isinstance(runs[0].seed, list) else [run.seed for run in runs]
-        interval = "{:.2f} to {:.2f} %".format(*(100 * end for end in errors["interval"])) if errors["each"] else ""
-        cells = [f"`{name}`", WHAT[name], parameters, ", ".join(map(str, seeds))]
-        rows.append([*cells, errors["spread"], interval, errors["test_spread"]])
-    header = ["recipe", "what", "parameters", "seeds", "validation error", "95 %", "test error"]
-    source = "; ".join(map(sources, trained.values()))
+        rows.append({
+            "recipe": f"`{name}`",
+            "what": WHAT[name],
+            "parameters": f"{runs[0].record['parameters']:,}",
+            "seeds": ", ".join(map(str, seeds)),
+            "validation error": errors["spread"],
+            "95 %": "{:.2f} to {:.2f} %".format(*(100 * end for end in errors["interval"])) if errors["each"] else "",
+            "test error": errors["test_spread"],
+        })  # fmt: skip
     kinds = {"digits": found.drawn_digits, "cats and dogs": found.drawn_photos}
     logs = "" if found.logs == LOGS else f" --logs {found.logs}"
     return {
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
         "suffix": DRAWN,
         "logs": near(found.logs),
-        "table": {"header": header, "rows": rows, "source": source, "text_columns": 2} if rows else None,
+        "table": table(rows, "; ".join(map(sources, trained.values())), text_columns=2) if rows else None,
         "command": f"{PROGRAM} report --run missing{logs}",
     }

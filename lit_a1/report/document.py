@@ -102,6 +102,12 @@ class Document:
         return [*self.summary, *(block for section in self.sections for block in section.blocks)]
 
 
+def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) -> dict[str, Any]:
+    """A table for a template, from rows that name their cells by the columns; one row at least."""
+    cells = [list(row.values()) for row in rows]
+    return {"header": list(rows[0]), "rows": cells, "source": source, "text_columns": text_columns}
+
+
 # from templates
 
 _HEADING = re.compile(r"^(#+) (.+) <([a-z0-9-]+)>$", re.MULTILINE)
@@ -130,9 +136,9 @@ def _fence(kind: str, text: str, **content: Any) -> str:
     return f"\n\n```block\n{json.dumps(asdict(Block(kind, text, **content)), default=str)}\n```\n\n"
 
 
-def _captioned_table(table: dict[str, Any], *, caller: Callable[[], str]) -> str:
-    """A table: `header`, `rows`, `source` and, where it is not 1, `text_columns`."""
-    return _fence("table", _line(caller()), **table)
+def _captioned_table(values: dict[str, Any], *, caller: Callable[[], str]) -> str:
+    """A table as `table` makes it."""
+    return _fence("table", _line(caller()), **values)
 
 
 def _captioned_figure(path: Path, source: str, alt: str = "", *, caller: Callable[[], str]) -> str:

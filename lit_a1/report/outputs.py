@@ -48,7 +48,7 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     """
     found = looked(folder)
     if found is None:
-        return {"command": command, "found": None, "elsewhere": None}
+        return {"command": command, "found": None, "elsewhere": None, "suspects": None}
     made = {name: found.parts[name] for name in PARTS if name in found.parts}
     pictures = found.index.get("pictures")
     return {
@@ -56,6 +56,7 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         "found": found,
         "parts": [part for name, part in made.items() if name != ELSEWHERE],
         "elsewhere": made.get(ELSEWHERE),
+        "suspects": made["label_errors"].numbers.get("suspects") if "label_errors" in made else None,
         "damaged": [near(folder / f"{name}.json") for name in found.unreadable],
         "lacking": [name for name in PARTS if name not in made and name not in found.unreadable],
         "source": next((part.source for part in found.parts.values()), "unknown"),

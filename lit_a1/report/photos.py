@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.data.audit import PROBLEMS
+from lit_a1.report.document import table
 from lit_a1.shipped import PROGRAM
 
 AUDIT = Path("audit", "audit.csv")
@@ -36,10 +37,15 @@ def audited(path: Path = AUDIT) -> dict[str, Any]:
         problem for problem, _ in {(row["problem"], row["group"]) for row in rows if row["group"] not in ("", "0")}
     )
     lines = [
-        [problem, meaning, *(f"{counts[problem, part]:,}" for part in ("train", "test")), f"{groups[problem] or ''}"]
+        {
+            "problem": problem,
+            "meaning": meaning,
+            "training": f"{counts[problem, 'train']:,}",
+            "test": f"{counts[problem, 'test']:,}",
+            "groups": f"{groups[problem] or ''}",
+        }
         for problem, meaning in PROBLEMS.items()
         if counts[problem, "train"] + counts[problem, "test"]
     ]
-    header = ["problem", "meaning", "training", "test", "groups"]
-    table = {"header": header, "rows": lines, "source": str(path), "text_columns": 2}
-    return about | {"state": "read", "table": table if lines else None, "groups": groups.total()}
+    found = table(lines, str(path), text_columns=2) if lines else None
+    return about | {"state": "read", "table": found, "groups": groups.total()}

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lit_a1.report.document import table
 from lit_a1.report.gather import Gathered, looked, shown
 from lit_a1.report.outputs import analysis, split_markdown, study
 from lit_a1.report.photos import audited
 from lit_a1.report.plan import PHOTOS, Commands
-from lit_a1.report.recipes import ensemble, experiment, gap, last_error, layers, results, status
+from lit_a1.report.recipes import ensemble, errors_of, experiment, gap, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, Row, compare, parse_changes, settings_of, short
 from lit_a1.report.tried import FURTHER, NOT_DONE, page
-from lit_a1.runs.confidence import wilson
 from lit_a1.runs.folders import near
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.comparison.runs import Run
@@ -71,11 +71,9 @@ def problem3(found: Gathered, work: Path) -> dict[str, Any]:
     best = ranked[0] if ranked else None
     rows, unreadable = runs_of(found)
     folder, analyzed, name = _analyzed(found, ranked)
-    seen = looked(folder)
-    labels = seen.parts.get("label_errors") if seen else None
-    values: dict[str, Any] = {
+    return {
         "photos": None if found.drawn_photos else audited(),
-        "best": best and {"folder": near(best.folder), "parameters": best.record["parameters"]},
+        "best": best,
         "layers": layers(best, RECIPES[0]),
         "wanted": [status(found, each) for each in PHOTOS],
         "results": [results(found, each, work) for each in trained],
@@ -87,23 +85,12 @@ def problem3(found: Gathered, work: Path) -> dict[str, Any]:
         "trial_command": commands.trial().command,
         "name": name,
         "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
-        "other_best": "",
-        "analyze_best": "",
+        "analyze_best": commands.analyze(experiment(best), best).command if best and analyzed is not best else "",
         "gap": best and gap([best]),
-        "noise": None,
+        "noise": best and errors_of([best]),
         "ideas": _ideas(best, [row for row, _ in rows]) if best else [],
-        "suspects": labels and labels.numbers.get("suspects"),
         "not_done": NOT_DONE,
     }
-    if best is not None:
-        error, pictures = best.record["last"]["val/error"], best.record["pictures"]["val"]
-        values["noise"] = {"error": error, "pictures": pictures, "interval": wilson(error, pictures)}
-        if analyzed is not best:
-            values |= {
-                "other_best": near(best.folder),
-                "analyze_best": commands.analyze(experiment(best), best).command,
-            }
-    return values
 
 
 def rank(found: Gathered, names: Sequence[str]) -> list[Run]:
@@ -150,14 +137,18 @@ def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
     rows = [row for row, _ in placed]
     recipes = {config: fingerprint(shipped(config)) for config in {row["config"] for row in rows}}
     top, parts = split_markdown(page(rows, recipes, source="The last table names the run behind each row."))
-    cells = [
-        [row["config"], row["changes"] or "as shipped", place, row["commit"], row["machine"], row["seed"],
-         row["epochs"], f"{100 * float(row['last_val_error']):.2f} %" if row["last_val_error"] else ""]
+    lines = [
+        {
+            "config": row["config"],
+            "changes": row["changes"] or "as shipped",
+            "run": place,
+            **{name: row[name] for name in ("commit", "machine", "seed", "epochs")},
+            "error": f"{100 * float(row['last_val_error']):.2f} %" if row["last_val_error"] else "",
+        }
         for row, place in sorted(placed, key=lambda pair: pair[0]["finished"])
-    ]  # fmt: skip
-    header = ["config", "changes", "run", "commit", "machine", "seed", "epochs", "error"]
-    table = {"header": header, "rows": cells, "source": "the records of these runs", "text_columns": 5}
-    return {"top": top, "parts": [part for part in parts if part[0] != FURTHER], "table": table}
+    ]
+    runs = table(lines, "the records of these runs", text_columns=5)
+    return {"top": top, "parts": [part for part in parts if part[0] != FURTHER], "table": runs}
 
 
 def _ideas(best: Run, rows: Sequence[Row]) -> list[dict[str, Any]]:

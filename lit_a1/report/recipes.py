@@ -10,6 +10,7 @@ from typing import Any
 from scipy import stats
 
 from lit_a1.commands.architecture import architecture_of, shape_words
+from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, Gathered, shown, source_of, sources
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.rows import changes, is_shipped, read_rows, shipped, test_figures
@@ -73,11 +74,10 @@ def _recorded(name: str) -> dict[str, Any] | None:
         }
         for seed, row in sorted(newest.items())
     ]
-    cells = [list(row.values()) for row in rows]
     curves = RECORDED / name / "curves.png"
     return {
         "pictures": int(min(newest.items())[1]["val_pictures"]),
-        "table": {"header": list(rows[0]), "rows": cells, "source": "docs/runs.csv", "text_columns": 0},
+        "table": table(rows, "docs/runs.csv", text_columns=0),
         "curves": curves if curves.is_file() else None,
     }
 
@@ -155,9 +155,8 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
             "test error (weights)": f"{percent(test['test/error'])} ({Path(test['checkpoint']).stem})" if test else "",
             "time": duration(run.record["seconds"]),
         })  # fmt: skip
-    header = [name for name in rows[0] if any(row[name] for row in rows)]
-    cells = [[row[name] for name in header] for row in rows]
-    return {"header": header, "rows": cells, "source": f"{RECORD_FILE} of {sources(runs)}"}
+    filled = [name for name in rows[0] if any(row[name] for row in rows)]
+    return table([{name: row[name] for name in filled} for row in rows], f"{RECORD_FILE} of {sources(runs)}")
 
 
 def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
@@ -201,16 +200,20 @@ def layers(run: Run | None, name: str) -> dict[str, Any]:
         reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
         return {"path": near(path), "error": reason[0].removeprefix("error: "), "table": None}
     rows = [
-        [layer.name, layer.kind, *map(shape_words, (layer.filter, layer.stride, layer.shape)),
-         f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "filter": shape_words(layer.filter),
+            "stride": shape_words(layer.stride),
+            "output": shape_words(layer.shape),
+            "parameters": f"{layer.parameters:,}",
+            "multiply-adds": f"{layer.multiply_adds:,}",
+        }
         for layer in found.layers
-    ]  # fmt: skip
-    rows.append(["total", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"])
-    header = ["layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds"]
-    return {
-        "network": network,
-        "table": {"header": header, "rows": rows, "source": str(shown(path)), "text_columns": 2},
-    }
+    ]
+    total = {"layer": "total", "parameters": f"{found.parameters:,}", "multiply-adds": f"{found.multiply_adds:,}"}
+    rows.append(dict.fromkeys(rows[0], "") | total)
+    return {"network": network, "table": table(rows, str(shown(path)), text_columns=2)}
 
 
 def ensemble(found: Gathered) -> dict[str, Any] | None:

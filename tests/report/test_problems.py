@@ -129,7 +129,7 @@ def test_without_runs_nothing_is_concluded() -> None:
 
 
 def test_suspected_labels_and_the_noise_are_named() -> None:
-    noise = {"error": 0.05, "pictures": 2000, "interval": (0.041, 0.06)}
+    noise = {"mean": 0.05, "pictures": 2000, "interval": (0.041, 0.06)}
     text = " ".join(further(noise=noise, suspects=3).split())
     assert "2,000 validation pictures tell an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text
     assert "- 3 of the validation pictures carry a label" in text
