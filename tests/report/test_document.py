@@ -14,13 +14,10 @@ def test_sections_tables_and_figures_are_numbered(document: Document) -> None:
     assert [block.number for block in document.blocks if block.kind == "figure"] == [1, 2]
 
 
-def test_an_anchor_twice() -> None:
+def test_what_a_document_can_not_be() -> None:
     sections = [Section("One", "same"), Section("Two", "other"), Section("Three", "same", 2)]
     with pytest.raises(ValueError, match="More than one section has the anchor same"):
         Document("", "", [], sections)
-
-
-def test_a_row_too_short() -> None:
     with pytest.raises(ValueError, match="A row of 1 cells stands in a table of 2 columns"):
         Document("", "", [Block("table", "", header=["a", "b"], rows=[["1"]])], [])
 
