@@ -101,15 +101,10 @@ def rank(found: Gathered, names: Sequence[str]) -> list[Run]:
 
 def _analyzed(found: Gathered, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
     """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
-    for run in ranked:
-        if looked(run.folder / "analysis") is not None:
-            return run.folder / "analysis", run, experiment(run)
-    for name in reversed(RECIPES):
-        if looked(found.folder(name) / PRETRAINED_FOLDER) is not None:
-            return found.folder(name) / PRETRAINED_FOLDER, None, name
-    if ranked:
-        return ranked[0].folder / "analysis", ranked[0], experiment(ranked[0])
-    return found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
+    places: list[tuple[Path, Run | None, str]] = [(run.folder / "analysis", run, experiment(run)) for run in ranked]
+    places += [(found.folder(name) / PRETRAINED_FOLDER, None, name) for name in reversed(RECIPES)]
+    untrained = found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
+    return next((place for place in places if looked(place[0]) is not None), places[0] if ranked else untrained)
 
 
 def runs_of(found: Gathered) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:

@@ -86,7 +86,8 @@ def results(found: Gathered, name: str, work: Path) -> dict[str, Any]:
     """Errors of a recipe that was trained, its runs as a table and their curves as a figure in the folder `work`."""
     runs = found.alike(name)
     folder = runs[0].folder.parent.name
-    draw(work / f"curves-{folder}.png", runs)
+    curves = work / f"curves-{folder}.png"
+    draw(curves, runs)
     differing = unknown = ""
     if (REPOSITORY / "configs" / f"{name}.yaml").is_file():
         try:
@@ -102,7 +103,7 @@ def results(found: Gathered, name: str, work: Path) -> dict[str, Any]:
         "errors": errors_of(runs),
         "table": _table(runs),
         "train_measured": "train_eval/error" in runs[0].record["last"],
-        "curves": work / f"curves-{folder}.png",
+        "curves": curves,
         "sources": sources(runs),
         "gap": gap(runs),
         "lowest": _lowest(runs[0]) if len(runs) == 1 else None,
