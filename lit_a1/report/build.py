@@ -1,24 +1,21 @@
-"""The report from beginning to end: what was run is gathered, told, and written as HTML and PDF."""
+"""The report from beginning to end: what was run is measured, put into words, and written as HTML and PDF."""
 
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lit_a1.data.files import replacing, write_text
+from lit_a1.data.files import write_text
 from lit_a1.environment import commit, cpu
-from lit_a1.report import blocks, html, pdf
-from lit_a1.report.document import Block, Document, Missing, Section, Table, Text
+from lit_a1.report import html, pdf
+from lit_a1.report.document import Document, read_markdown, table, write_section
 from lit_a1.report.gather import Gathered, sources
 from lit_a1.report.plan import LOGS
-from lit_a1.report.problem1 import problem1
-from lit_a1.report.problem2 import CNNS, problem2
-from lit_a1.report.problem3 import problem3
+from lit_a1.report.problems import CNNS, problem1, problem2, problem3
+from lit_a1.report.recipes import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
-from lit_a1.runs.confidence import wilson
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import DRAWN, near
 from lit_a1.shipped import PROGRAM
-from lit_a1.studies.comparison.runs import Run
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"
 WHAT = {"mlp": "perceptron in numpy, MNIST"}
@@ -27,20 +24,11 @@ WHAT |= {ENSEMBLE: "ensemble, Cats vs Dogs"}
 
 
 def build(found: Gathered, out: Path) -> list[Path]:
-    """Writes `report.html` and `report.pdf`, each whole or not at all.
-
-    Args:
-        found: what has been run.
-        out: the folder for both.
-
-    Returns:
-        Their paths.
-    """
+    """Writes `report.html` and `report.pdf` into a folder, each whole or not at all, and returns their paths."""
     with tempfile.TemporaryDirectory() as work:
         report = document(found, Path(work))
         write_text(out / "report.html", html.render(report))
-        with replacing(out / "report.pdf") as unfinished:
-            pdf.render(report, unfinished)
+        pdf.render(report, out / "report.pdf")
     return [out / "report.html", out / "report.pdf"]
 
 
@@ -51,54 +39,36 @@ def document(found: Gathered, work: Path) -> Document:
         found: what has been run.
         work: a folder for figures, which must stay until the report is rendered.
     """
-    sections = [problem1(found, work), problem2(found, work), problem3(found, work)]
+    measured = {"problem1": problem1, "problem2": problem2, "problem3": problem3}
+    _, sections = read_markdown("\n".join(write_section(name, **of(found, work)) for name, of in measured.items()))
+    lacking = sum(bool(block.command) for section in sections for block in section.blocks)
+    summary, _ = read_markdown(write_section("summary", **_summary(found), lacking=lacking))
     made = f"{time.strftime('%Y-%m-%d %H:%M')}, commit {commit() or 'unknown'}, {cpu()}"
-    return Document(TITLE, f"Made from recorded runs: {made}", [*summary(found), *_lacking(found, sections)], sections)
+    return Document(TITLE, f"Made from recorded runs: {made}", summary, sections)
 
 
-def summary(found: Gathered) -> list[Block]:
+def _summary(found: Gathered) -> dict[str, Any]:
     """One line for each network that was trained."""
-    parts = blocks.drawn_note(found)
-    lines = [(name, found.alike(name)) for name in WHAT]
-    rows = [[f"`{name}`", WHAT[name], *_cells(runs)] for name, runs in lines if runs]
-    if not rows:
-        return [*parts, Text(f"Nothing has been trained yet below `{near(found.logs)}`.")]
-    caption = (
-        "Every network, by its errors after the last epoch, which was not chosen on these pictures (recipes were, and "
-        "the members of an ensemble are best epochs). ± is the standard deviation over seeds, the interval Wilson's "
-        "95 % over the choice of validation pictures."
-    )
-    heads = ["recipe", "what", "parameters", "seeds", "validation error", "95 %", "test error"]
-    used = "; ".join(sources(runs) for _, runs in lines if runs)
-    return [*parts, Table(caption, heads, rows, used, text_columns=2)]
-
-
-def _cells(runs: Sequence[Run]) -> list[str]:
-    errors = [error for run in runs if (error := blocks.final(run)) is not None]
-    tests = blocks.last_tests(runs)
-    low, high = wilson(sum(errors) / len(errors), runs[0].record["pictures"]["val"]) if errors else (0.0, 1.0)
-    seeds = runs[0].seed if isinstance(runs[0].seed, list) else [run.seed for run in runs]
-    return [
-        f"{runs[0].record['parameters']:,}",
-        ", ".join(map(str, seeds)),
-        blocks.several(errors) if errors else "not measured",
-        f"{100 * low:.2f} to {100 * high:.2f} %" if errors else "",
-        blocks.several(tests) if tests else "not measured",
-    ]
-
-
-def _lacking(found: Gathered, sections: Sequence[Section]) -> list[Block]:
-    """Says in how many places something is missing that a command makes, and what makes them all."""
-    count = sum(_missing(section) for section in sections)
-    if not count:
-        return []
-    places = "place" if count == 1 else "places"
-    logs = f" --logs {found.logs}" * (found.logs != LOGS)
-    command = f"{PROGRAM} report --run missing{logs}"
-    return [Missing(f"In {count} {places} below, something is missing that a command makes.", command)]
-
-
-def _missing(section: Section) -> int:
-    return sum(isinstance(block, Missing) and bool(block.command) for block in section.blocks) + sum(
-        map(_missing, section.sections)
-    )
+    trained = {name: runs for name in WHAT if (runs := found.alike(name))}
+    rows = []
+    for name, runs in trained.items():
+        errors = errors_of(runs)
+        seeds = runs[0].seed if isinstance(runs[0].seed, list) else [run.seed for run in runs]
+        rows.append({
+            "recipe": f"`{name}`",
+            "what": WHAT[name],
+            "parameters": f"{runs[0].record['parameters']:,}",
+            "seeds": ", ".join(map(str, seeds)),
+            "validation error": errors["spread"],
+            "95 %": "{:.2f} to {:.2f} %".format(*(100 * end for end in errors["interval"])) if errors["each"] else "",
+            "test error": errors["test_spread"],
+        })  # fmt: skip
+    kinds = {"digits": found.drawn_digits, "cats and dogs": found.drawn_photos}
+    logs = "" if found.logs == LOGS else f" --logs {found.logs}"
+    return {
+        "drawn": [kind for kind, drawn in kinds.items() if drawn],
+        "suffix": DRAWN,
+        "logs": near(found.logs),
+        "table": table(rows, "; ".join(map(sources, trained.values())), text_columns=2) if rows else None,
+        "command": f"{PROGRAM} report --run missing{logs}",
+    }

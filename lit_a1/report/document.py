@@ -1,73 +1,77 @@
-"""What a report is made of, before it is HTML or PDF: sections of text, tables, figures, and what is missing."""
+"""What a report is made of, and how it is read from the Markdown that the templates in `sections/` give.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+That Markdown has two things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
+table with a caption, a figure, a note on what is missing and a text from elsewhere are each a fence with JSON inside;
+templates write one by calling what `FUNCTIONS` lists, the caption between `{% call %}` and `{% endcall %}`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+
+from lit_a1.runs.folders import near
+from lit_a1.runs.templates import render
 
 
-@dataclass(frozen=True)
-class Text:
-    """Paragraphs, lists and tables in Markdown (CommonMark with tables); no headings, no HTML."""
+@dataclass
+class Block:
+    """Some text, a table, a figure, or a note on something that has not been run or can't be read."""
 
-    markdown: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; its cells are plain text, but for `code` in backquotes."""
-
-    caption: str
-    """A sentence in Markdown."""
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    """Each as long as `header`."""
+    kind: str
+    """`text`, `table`, `figure` or `missing`."""
+    text: str
+    """Markdown (`MARKDOWN`): paragraphs, lists and tables; or, in a line, the caption, or what is missing."""
     source: str = ""
-    """Where the numbers are from: run, seed, commit, machine, or a file."""
+    """Where numbers are from: run, seed, commit, machine, or a file; as `CELL` reads it."""
+    header: Sequence[str] = field(default_factory=list)
+    """Of a table; `CELL` reads its cells too."""
+    rows: Sequence[Sequence[str]] = field(default_factory=list)
     text_columns: int = 1
-    """How many of the first columns hold words, which are set to the left; the others hold numbers."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture on disk."""
-
-    path: Path
-    """A PNG, made for a page 6 to 10 inches wide at 200 dots an inch."""
-    caption: str
-    """A sentence or two in Markdown."""
-    alt: str
-    """What can be seen in it, for those who can't see it; plain text."""
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Something that has not been run, or can't be read."""
-
-    what: str
-    """A sentence in Markdown: what is missing, and why where that is known."""
+    """How many of a table's first columns hold words, which are set to the left; the others hold numbers."""
+    path: str = ""
+    """Of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch."""
+    alt: str = ""
+    """What can be seen in a figure, for those who can't see it; plain text."""
     command: str = ""
-    """What makes it, as typed into a terminal."""
+    """What makes that which is missing, as typed into a terminal."""
+    number: int = 0
+    """Counts the tables of a document, and likewise the figures, from 1."""
 
-
-Block = Text | Table | Figure | Missing
+    @property
+    def align(self) -> list[str]:
+        """`left` or `right`, of each column."""
+        return ["left" if column < self.text_columns else "right" for column in range(len(self.header))]
 
 
 @dataclass
 class Section:
-    """A heading and what stands below it."""
+    """A heading, and what stands between it and the next."""
 
     title: str
     """Plain text."""
     anchor: str
     """Identifies the section within the document: lower-case letters, digits and hyphens."""
+    depth: int = 1
+    """1 for the sections of a document, 2 for those within them, and so on."""
     blocks: list[Block] = field(default_factory=list)
-    sections: list["Section"] = field(default_factory=list)
+    number: str = ""
+    """`3.1`."""
 
 
 @dataclass
 class Document:
-    """A report."""
+    """A report; its sections, tables and figures are numbered in their order.
+
+    Raises:
+        ValueError: two sections have the same anchor, or a table has a row that is not as long as its header.
+    """
 
     title: str
     subtitle: str
@@ -75,3 +79,121 @@ class Document:
     summary: list[Block]
     """What stands before the first section."""
     sections: list[Section]
+
+    def __post_init__(self) -> None:
+        numbers: list[int] = []
+        anchors = [section.anchor for section in self.sections]
+        for section in self.sections:
+            numbers = [*numbers, 0, 0, 0, 0][: section.depth]
+            numbers[-1] += 1
+            section.number = ".".join(map(str, numbers))
+            if anchors.count(section.anchor) > 1:
+                raise ValueError(f"More than one section has the anchor {section.anchor}.")
+        counters = {kind: count(1) for kind in ("text", "table", "figure", "missing")}
+        for block in self.blocks:
+            block.number = next(counters[block.kind])
+            for row in block.rows:
+                if len(row) != (columns := len(block.header)):
+                    raise ValueError(f"A row of {len(row)} cells stands in a table of {columns} columns: {row}")
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All blocks in their order."""
+        return [*self.summary, *(block for section in self.sections for block in section.blocks)]
+
+
+def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) -> dict[str, Any]:
+    """A table for a template, from rows that name their cells by the columns; one row at least."""
+    cells = [list(row.values()) for row in rows]
+    return {"header": list(rows[0]), "rows": cells, "source": source, "text_columns": text_columns}
+
+
+# from templates
+
+_HEADING = re.compile(r"^(#+) (.+) <([a-z0-9-]+)>$", re.MULTILINE)
+_FENCE = re.compile(r"^```block\n(.+)\n```$", re.MULTILINE)
+
+
+def write_section(section: str, /, **values: Any) -> str:
+    """The Markdown of a section: its template `sections/NAME.md.j2` with what the code measured."""
+    return render(f"report/sections/{section}.md.j2", **values, **FUNCTIONS)
+
+
+def read_markdown(markdown: str) -> tuple[list[Block], list[Section]]:
+    """What stands before the first heading, and the sections."""
+    top, *parts = _HEADING.split(markdown)
+    sections = zip(*(parts[place::4] for place in range(4)), strict=True)
+    return _blocks(top), [Section(title, anchor, len(marks), _blocks(body)) for marks, title, anchor, body in sections]
+
+
+def _blocks(markdown: str) -> list[Block]:
+    pieces = enumerate(_FENCE.split(markdown))
+    blocks = [Block(**json.loads(piece)) if place % 2 else Block("text", piece) for place, piece in pieces]
+    return [block for block in blocks if block.kind != "text" or block.text.strip()]
+
+
+def _fence(kind: str, text: str, **content: Any) -> str:
+    return f"\n\n```block\n{json.dumps(asdict(Block(kind, text, **content)), default=str)}\n```\n\n"
+
+
+def _captioned_table(values: dict[str, Any], *, caller: Callable[[], str]) -> str:
+    """A table as `table` makes it."""
+    return _fence("table", _line(caller()), **values)
+
+
+def _captioned_figure(path: Path, source: str, alt: str = "", *, caller: Callable[[], str]) -> str:
+    """A figure; without `alt` its caption is also what is said of it to those who can't see it."""
+    caption = _line(caller())
+    return _fence("figure", caption, path=path, alt=_line(re.sub(r"[*`]", "", alt or caption)), source=source)
+
+
+def _missing(command: str = "", *, caller: Callable[[], str]) -> str:
+    """A note on what is missing, and the command that makes it."""
+    return _fence("missing", _line(caller()), command=command)
+
+
+def _quoted(markdown: str) -> str:
+    """Markdown that another command wrote; its headings are none of the report's."""
+    return _fence("text", markdown)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def slug(text: str) -> str:
+    """A heading as an anchor."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _in_code(names: Sequence[object]) -> list[str]:
+    return [f"`{name}`" for name in names]
+
+
+FUNCTIONS = {
+    "captioned_table": _captioned_table, "captioned_figure": _captioned_figure, "missing": _missing, "quoted": _quoted,
+    "in_code": _in_code, "near": near, "slug": slug,
+}  # fmt: skip
+"""What templates may call."""
+
+
+# the Markdown of a text or of a caption
+
+
+def _bind(state: StateCore) -> None:
+    """Keeps `98.71 ± 0.06 %` in one line, by spaces that no line is broken at."""
+    for token in state.tokens:
+        for word in token.children or []:
+            if word.type == "text":
+                word.content = re.sub(r"(?<=\d) (?=[%±])|(?<=±) (?=\d)", "\u00a0", word.content)
+
+
+MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
+"""CommonMark with tables, but without what would reach outside or change the outline.
+
+A picture could be fetched from anywhere, a heading would be missing from the contents, and a definition of a link would
+vanish from the text: all are shown as they are typed.
+"""
+MARKDOWN.disable(["heading", "lheading", "image", "reference"]).core.ruler.push("bind", _bind)
+CELL = MarkdownIt("zero", {"html": False}).enable("backticks")
+"""Plain text, but for `code` in backquotes."""

@@ -1,81 +1,101 @@
-"""A report as a PDF, set by Typst: A4, numbered headings, contents with page numbers."""
+"""A report as a PDF, set by Typst: A4, numbered headings, contents with page numbers.
+
+`report.typ` reads the report as JSON: no text ever becomes Typst source, so that none is escaped.
+"""
 
 import json
+import re
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typst
+from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
 
 from lit_a1.data.files import replacing
-from lit_a1.report.document import Document, Figure
-from lit_a1.report.pictures import PictureError, encode
-from lit_a1.report.tree import every_figure, every_section, tree
-from lit_a1.report.typst_nodes import Nodes, block_nodes, cell_nodes, inline_nodes
+from lit_a1.report.document import CELL, MARKDOWN, Block, Document
+from lit_a1.report.pictures import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 160.0  # millimetres, as in the template
 FIGURE_HEIGHT = 190.0  # likewise, at most: the caption must find room below it
-MILLIMETRES = 25.4  # in an inch
+ZERO_WIDTH_SPACE = "\u200b"
+UNBROKEN = 24  # letters that a line has room for without a place to break
 
 
 def render(document: Document, path: Path) -> None:
     """Writes the PDF, whole or not at all; the same document gives the same bytes.
 
     A picture that can't be read is replaced by a sentence that says so.
+    """
+    with tempfile.TemporaryDirectory() as name, replacing(path) as unfinished:
+        folder = Path(name)
+        pictures = encode_all(document, printed=True)
+        files = {each: _store(picture, folder / str(number)) for number, (each, picture) in enumerate(pictures.items())}
+        content = asdict(document) | {"summary": [_block(block, files) for block in document.summary]}
+        for written, section in zip(content["sections"], document.sections, strict=True):
+            written["blocks"] = [_block(block, files) for block in section.blocks]
+        (folder / "document.json").write_text(json.dumps(content), encoding="utf-8")
+        source = Path(shutil.copy(TEMPLATE, folder))
+        # only the fonts that Typst brings along: the same pages on every machine
+        data = typst.compile(source, root=folder, ignore_system_fonts=True, format="pdf", timestamp=0)
+        unfinished.write_bytes(data)
+
+
+def _store(picture: Encoded | str, path: Path) -> dict[str, Any]:
+    """Writes a picture for the template: the name of its file and its width, or the sentence why there is none."""
+    if isinstance(picture, str):
+        return {"error": picture}
+    path = path.with_suffix("." + picture.mime.removeprefix("image/"))
+    path.write_bytes(picture.data)
+    width = min(TEXT_WIDTH, FIGURE_HEIGHT * picture.width / picture.height, 25.4 * picture.inches)
+    return {"error": "", "file": path.name, "width": width}
+
+
+def _block(block: Block, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A block for the template, its texts as nodes."""
+    tokens = MARKDOWN.parse(block.text) if block.kind == "text" else MARKDOWN.parseInline(block.text)
+    return asdict(block) | {
+        "text": _nodes(tokens),
+        "source": _cell(block.source),
+        "header": [_cell(cell) for cell in block.header],
+        "rows": [[_cell(cell) for cell in row] for row in block.rows],
+        "align": block.align,
+        "picture": pictures.get(block.path),
+    }
+
+
+def _cell(text: str) -> list[dict[str, Any]]:
+    return _nodes(CELL.parseInline(text), longest=10) if text else []
+
+
+def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, Any]]:
+    """Markdown-it's type of each node, what it holds and its attributes, such as `href` of a link."""
+
+    def described(node: SyntaxTreeNode) -> dict[str, Any]:
+        if node.type in ("code_block", "fence"):
+            return {"kind": "listing", "text": node.content.rstrip(), "body": []}
+        kind = "tight" if node.type == "paragraph" and node.hidden else node.type
+        text = "" if node.children else breakable(node.content, longest)
+        return {**node.attrs, "kind": kind, "text": text, "body": [described(child) for child in node.children]}
+
+    return [described(child) for child in SyntaxTreeNode(tokens).children]
+
+
+def breakable(text: str, longest: int = UNBROKEN) -> str:
+    """Adds invisible places to break at within long words: after punctuation, and where there is none anywhere.
 
     Args:
-        document: what it says.
-        path: of the file, `.pdf`.
-
-    Raises:
-        ValueError: two sections have the same anchor, or a table has a row that is not as long as its header.
+        text: plain.
+        longest: letters of a word that is left alone.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        content = tree(document, _Leaves(document, folder))
-        (folder / "document.json").write_text(json.dumps(content), encoding="utf-8")
-        shutil.copy(TEMPLATE, folder / TEMPLATE.name)
-        with replacing(path) as unfinished:
-            # only the fonts that Typst brings along: the same pages on every machine
-            data = typst.compile(
-                folder / TEMPLATE.name, root=folder, ignore_system_fonts=True, format="pdf", timestamp=0
-            )
-            unfinished.write_bytes(data)
 
+    def broken(word: re.Match[str]) -> str:
+        parts = re.sub(r"([_/=,:+]|[-.](?=[A-Za-z_]))(?=.)", rf"\1{ZERO_WIDTH_SPACE}", word[0])
+        return re.sub(rf"[^\s{ZERO_WIDTH_SPACE}]{{{UNBROKEN}}}(?=\S)", rf"\g<0>{ZERO_WIDTH_SPACE}", parts)
 
-class _Leaves:
-    def __init__(self, document: Document, folder: Path) -> None:
-        self.anchors = {section.anchor for section in every_section(document.sections)}
-        paths = sorted({figure.path for figure in every_figure(document)})
-        with ThreadPoolExecutor(2) as pool:
-            stored = pool.map(lambda numbered: _stored(numbered[1], folder, numbered[0]), enumerate(paths))
-            self.pictures = dict(zip(paths, stored, strict=True))
-
-    def blocks(self, markdown: str) -> Nodes:
-        return block_nodes(markdown, self.anchors)
-
-    def inline(self, markdown: str) -> Nodes:
-        return inline_nodes(markdown, self.anchors)
-
-    def cell(self, text: str) -> Nodes:
-        return cell_nodes(text)
-
-    def command(self, text: str) -> str:
-        return text
-
-    def picture(self, figure: Figure) -> dict[str, Any]:
-        return self.pictures[figure.path]
-
-
-def _stored(path: Path, folder: Path, number: int) -> dict[str, Any]:
-    try:
-        picture = encode(path, printed=True)
-    except PictureError as error:
-        return {"error": str(error)}
-    name = f"{number}.{picture.mime.removeprefix('image/')}"
-    (folder / name).write_bytes(picture.data)
-    tallest = FIGURE_HEIGHT * picture.width / picture.height
-    return {"error": "", "file": name, "width": min(TEXT_WIDTH, tallest, picture.inches * MILLIMETRES)}
+    return re.sub(rf"\S{{{longest + 1},}}", broken, text)

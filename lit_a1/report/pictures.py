@@ -1,16 +1,17 @@
 """Pictures made small enough to travel inside a report."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
 
+from lit_a1.report.document import Document
+
 DOTS_AN_INCH = 200  # of the figures as they are made
 MAX_WIDTH = 1600  # pixels
 PALETTE_ERROR = 2.0  # of 255, root of the mean square: above it a palette shows bands
-QUALITY = 82
-PRINT_QUALITY = 85
 
 
 class PictureError(Exception):
@@ -29,6 +30,20 @@ class Encoded:
     height: int
     inches: float
     """How wide it was made to be."""
+
+
+def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encoded | str]:
+    """Of the path of each figure what `encode` returns, or the sentence that it raises."""
+
+    def encoded(path: str) -> Encoded | str:
+        try:
+            return encode(Path(path), printed=printed)
+        except PictureError as error:
+            return str(error)
+
+    paths = sorted({block.path for block in document.blocks if block.kind == "figure"})
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(paths, pool.map(encoded, paths), strict=True))
 
 
 def encode(path: Path, *, printed: bool = False) -> Encoded:
@@ -55,14 +70,13 @@ def encode(path: Path, *, printed: bool = False) -> Encoded:
         height = max(1, round(whole.height * MAX_WIDTH / whole.width))
         whole = whole.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
     if printed:
-        lossy, mime = _saved(whole, "JPEG", quality=PRINT_QUALITY, subsampling=0, optimize=True), "image/jpeg"
+        data, mime = _saved(whole, "JPEG", quality=85, subsampling=0, optimize=True), "image/jpeg"
     else:
-        lossy, mime = _saved(whole, "WEBP", quality=QUALITY, method=4), "image/webp"
-    data = lossy
+        data, mime = _saved(whole, "WEBP", quality=82, method=4), "image/webp"
     few = _with_palette(whole)
-    if _distance(whole, few) <= PALETTE_ERROR:
+    if max(ImageStat.Stat(ImageChops.difference(whole, few.convert("RGB"))).rms) <= PALETTE_ERROR:
         exact = _saved(few, "PNG", optimize=True)
-        if len(exact) <= len(lossy):
+        if len(exact) <= len(data):
             data, mime = exact, "image/png"
     return Encoded(data, mime, whole.width, whole.height, inches)
 
@@ -71,21 +85,14 @@ def _on_white(picture: Image.Image) -> Image.Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     coloured = picture.convert("RGBA")
-    white = Image.new("RGBA", coloured.size, "white")
-    return Image.alpha_composite(white, coloured).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
     few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette = few.getpalette() or []
     # an octree gives the mean of a bin: what is nearly white in it would leave a grey box on white paper
-    few.putpalette([255 if value >= 248 else value for value in palette])
+    few.putpalette([255 if value >= 248 else value for value in few.getpalette() or []])
     return few
-
-
-def _distance(picture: Image.Image, few: Image.Image) -> float:
-    squares = ImageStat.Stat(ImageChops.difference(picture, few.convert("RGB"))).rms
-    return max(squares)
 
 
 def _saved(picture: Image.Image, form: str, **options: int | bool) -> bytes:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageDraw
 from torch.utils.tensorboard import SummaryWriter
 
-from lit_a1.report.document import Document, Figure, Missing, Section, Table, Text
+from lit_a1.report.document import FUNCTIONS, Block, Document, Section
 from lit_a1.report.rows import shipped
+from lit_a1.runs import templates
 
 LOGS = Path("lightning_logs")
 
@@ -102,51 +103,48 @@ A hard break  \nafter it. [Inside](#second), [nowhere](#not-there), [outside](ht
 
 {LONG}
 """
-    wide = Table(
-        "Twelve columns.",
-        [f"a_long_header_{column}" for column in range(12)],
-        [
-            [f"row{row}cell{column}" if column == 0 else f"{row}.{column:05}" for column in range(12)]
-            for row in range(3)
-        ],
-        source="`results.csv`, seed 0",
-    )
-    return Document(
-        f"Title {NASTY}",
-        "Subtitle <i> & commit 0123abc",
-        [Text("Summary of **all**.")],
-        [
-            Section(
-                f"First {NASTY}",
-                "first",
-                [Text(markdown), wide],
-                [
-                    Section(
-                        "Below <b>", "first-below", [Figure(picture, "A *line*, 5 < 6.", 'alt "of" <line>', "run 7")]
-                    ),
-                    Section("Beside", "beside", [], [Section("Deep", "deep", [Text("Deep words.")])]),
-                ],
-            ),
-            Section(
-                "Second",
-                "second",
-                [
-                    Table("", ["nothing", "here"], []),
-                    Table("No columns at all.", [], []),
-                    Table("Nasty.", ["", "`code` & text"], [[NASTY, "1"], [LONG, ""]], text_columns=2),
-                    Figure(picture.with_name("lost.png"), "Gone.", "what was seen", "run 8"),
-                    Missing("`other` has **not** been run.", f"python main.py fit --data.root '{NASTY}'"),
-                    Missing("Nothing can be done."),
-                ],
-            ),
-        ],
-    )
+    header = [f"a_long_header_{column}" for column in range(12)]
+    rows = [[f"row{row}cell0", *(f"{row}.{column:05}" for column in range(1, 12))] for row in range(3)]
+    wide = Block("table", "Twelve columns.", header=header, rows=rows, source="`results.csv`, seed 0")
+    figure = Block("figure", "A *line*, 5 < 6.", path=str(picture), alt='alt "of" <line>', source="run 7")
+    lost = str(picture.with_name("lost.png"))
+    second = [
+        Block("table", "", header=["nothing", "here"]),
+        Block("table", "No columns at all."),
+        Block("table", "Nasty.", header=["", "`code` & text"], rows=[[NASTY, "1"], [LONG, ""]], text_columns=2),
+        Block("figure", "Gone.", path=lost, alt="what was seen", source="run 8"),
+        Block("missing", "`other` has **not** been run.", command=f"python main.py fit --data.root '{NASTY}'"),
+        Block("missing", "Nothing can be done."),
+    ]
+    sections = [
+        Section(f"First {NASTY}", "first", 1, [Block("text", markdown), wide]),
+        Section("Below <b>", "first-below", 2, [figure]),
+        Section("Beside", "beside", 2),
+        Section("Deep", "deep", 3, [Block("text", "Deep words.")]),
+        Section("Second", "second", 1, second),
+    ]
+    summary = [Block("text", "Summary of **all**.")]
+    return Document(f"Title {NASTY}", "Subtitle <i> & commit 0123abc", summary, sections)
 
 
 @pytest.fixture
-def glyphs() -> str:
-    """Characters outside ASCII that the project's texts use."""
-    return GLYPHS
+def shown_texts(document: Document) -> list[str]:
+    """All that must be read in the document above, whatever it is rendered as."""
+    cells = [
+        cell
+        for block in document.blocks
+        if block.kind == "table"
+        for cell in (block.text, block.source, *block.header, *(cell for row in block.rows for cell in row))
+    ]
+    return [
+        *(cell.replace("`", "") for cell in cells), *(section.title for section in document.sections),
+        document.title, document.subtitle, "Summary of all.", "strong words", "emphatic words", "code_span <b>", GLYPHS,
+        "outer item", "inner item", "quoted words", "after it. Inside", "nowhere", "outside", "mark", "12.5 ± 0.3 %",
+        "indented --code", "!not loaded", '<img src="https://example.org/other.png">', "# no heading", "x" * 60,
+        "Deep words.", "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows",
+        "Figure 1. A line, 5 < 6. run 7", "The picture lost.png is gone. what was seen Figure 2. Gone. run 8",
+        *(block.command for block in document.blocks if block.command),
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -159,3 +157,14 @@ def picture(tmp_path: Path) -> Path:
 def document(picture: Path) -> Document:
     """A small report with all kinds of blocks."""
     return nasty_document(picture)
+
+
+@pytest.fixture
+def macro() -> Callable[..., str]:
+    """The text of a macro of a section's template, `macro("recipe", "curves", result)`."""
+
+    def call(template: str, name: str, *values: Any) -> str:
+        found = templates._environment().get_template(f"report/sections/{template}.md.j2")
+        return getattr(found.make_module(FUNCTIONS), name)(*values)
+
+    return call

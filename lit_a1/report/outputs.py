@@ -1,0 +1,67 @@
+"""What studies and analyses left on disk, for `sections/study.md.j2` and `sections/analysis.md.j2`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lit_a1.analysis import PARTS
+from lit_a1.report.gather import Study, looked
+from lit_a1.runs.folders import near
+from lit_a1.studies.comparison.runs import Run
+
+ELSEWHERE = "generalisation"
+"""The part of an analysis that has a section of its own."""
+
+
+def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
+    """A study, its files, and its text at its headings.
+
+    Args:
+        left: None where it has neither been run nor recorded.
+        text: name of the text, `comparison.md`.
+        command: what runs the study.
+    """
+    words = None if left is None else left.words(text)
+    top, parts = split_markdown(words or "")
+    files = [] if left is None else [path.name for path in left.folder.iterdir()]
+    return {"left": left, "command": command, "files": files, "text_file": text, "top": top, "parts": parts}
+
+
+def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the first `##` (without the `#` title), and the headings with what stands below them.
+
+    Links to files beside the text lead nowhere from a report, and become their words.
+    """
+    text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
+    top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
+    pairs = [part.partition("\n") for part in parts]
+    return re.sub(r"\A# .*\n", "", top).strip(), [(heading.strip(), body.strip()) for heading, _, body in pairs]
+
+
+def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
+    """What `analyze` found in a network, and which parts are lacking.
+
+    Args:
+        folder: that `analyze` wrote in, or would write in.
+        run: whose network is meant; None for weights that are of no run.
+        command: what looks into the network.
+    """
+    found = looked(folder)
+    if found is None:
+        return {"command": command, "found": None, "elsewhere": None, "suspects": None}
+    made = {name: found.parts[name] for name in PARTS if name in found.parts}
+    pictures = found.index.get("pictures")
+    return {
+        "command": command,
+        "found": found,
+        "parts": [part for name, part in made.items() if name != ELSEWHERE],
+        "elsewhere": made.get(ELSEWHERE),
+        "suspects": made["label_errors"].numbers.get("suspects") if "label_errors" in made else None,
+        "damaged": [near(folder / f"{name}.json") for name in found.unreadable],
+        "lacking": [name for name in PARTS if name not in made and name not in found.unreadable],
+        "source": next((part.source for part in found.parts.values()), "unknown"),
+        "commits": sorted({part.commit or "unknown" for part in made.values()}) or ["unknown"],
+        "seconds": sum(part.seconds for part in made.values()),
+        "pictures": pictures if isinstance(pictures, int) else None,
+        "best_was_chosen": run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"],
+    }

@@ -1,0 +1,161 @@
+"""What was measured for each of the assignment's problems: what `sections/problem1.md.j2` and others put into words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lit_a1.report.document import table
+from lit_a1.report.gather import Gathered, looked, shown
+from lit_a1.report.outputs import analysis, split_markdown, study
+from lit_a1.report.photos import audited
+from lit_a1.report.plan import PHOTOS, Commands
+from lit_a1.report.recipes import ensemble, errors_of, experiment, gap, last_error, layers, results, status
+from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, Row, compare, parse_changes, settings_of, short
+from lit_a1.report.tried import FURTHER, NOT_DONE, page
+from lit_a1.runs.folders import near
+from lit_a1.runs.settings import UsageError
+from lit_a1.studies.comparison.runs import Run
+
+GOAL = 0.03  # the validation error that the assignment asks for
+PARAMETERS = (500_000, 1_000_000)  # likewise
+CNNS = ("mnist_plain", "mnist", "mnist_fast")
+"""Without augmentation, as the perceptron; with; and a smaller one in a hurry."""
+PRETRAINED_FOLDER = "analysis-pretrained"
+"""Where `analyze --ckpt_path pretrained` leaves what it found."""
+
+
+def problem1(found: Gathered, work: Path) -> dict[str, Any]:
+    """The multilayer perceptron in numpy; figures are made in the folder `work`."""
+    commands, runs = Commands(found), found.alike("mlp")
+    texts = {"inits": "comparison.md", "search": "summary.md", "gradcheck": "conclusion.md"}
+    values: dict[str, Any] = {
+        name: study(found.study(f"mlp-{name}"), text, commands.study(name).command) for name, text in texts.items()
+    }
+    values |= {"status": status(found, "mlp"), "result": results(found, "mlp", work) if runs else None}
+    if not runs:
+        return values
+    return values | {
+        "network": runs[-1].record.get("setup", "unknown"),
+        "parameters": runs[-1].record["parameters"],
+        "asked": PARAMETERS,
+        "layers": layers(runs[-1], "mlp"),
+        "reached": sum(error <= GOAL for error in values["result"]["errors"]["each"]),
+    }
+
+
+def problem2(found: Gathered, work: Path) -> dict[str, Any]:
+    """A convolutional network on MNIST, against the perceptron; figures are made in the folder `work`."""
+    commands = Commands(found)
+    trained = [name for name in CNNS if found.trainings(name)]
+    name = trained[0] if trained else CNNS[0]
+    run, mlp = found.newest(name), found.newest("mlp")
+    folder = found.folder(name) / "version_0" if run is None else run.folder
+    return {
+        "name": name,
+        "parameters": run and run.record["parameters"],
+        "mlp_parameters": mlp and mlp.record["parameters"],
+        "layers": layers(run, name),
+        "wanted": [status(found, each) for each in CNNS[:2]],
+        "results": [results(found, each, work) for each in trained],
+        "comparison": study(found.study("mnist-compare"), "comparison.md", commands.compare().command),
+        "analysis": analysis(folder / "analysis", run, commands.analyze(name, run).command),
+    }
+
+
+def problem3(found: Gathered, work: Path) -> dict[str, Any]:
+    """Cats vs Dogs; figures are made in the folder `work`."""
+    commands = Commands(found)
+    trained = [name for name in RECIPES if found.trainings(name)]
+    ranked = rank(found, trained)
+    best = ranked[0] if ranked else None
+    rows, unreadable = runs_of(found)
+    folder, analyzed, name = _analyzed(found, ranked)
+    return {
+        "photos": None if found.drawn_photos else audited(),
+        "best": best,
+        "layers": layers(best, RECIPES[0]),
+        "wanted": [status(found, each) for each in PHOTOS],
+        "results": [results(found, each, work) for each in trained],
+        "ensemble": ensemble(found),
+        "ensemble_name": ENSEMBLE,
+        "ensemble_command": commands.ensemble().command,
+        "unreadable": unreadable,
+        "trials": _trials(rows) if rows else None,
+        "trial_command": commands.trial().command,
+        "name": name,
+        "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
+        "analyze_best": commands.analyze(experiment(best), best).command if best and analyzed is not best else "",
+        "gap": best and gap([best]),
+        "noise": best and errors_of([best]),
+        "ideas": _ideas(best, [row for row, _ in rows]) if best else [],
+        "not_done": NOT_DONE,
+    }
+
+
+def rank(found: Gathered, names: Sequence[str]) -> list[Run]:
+    """Runs of single networks, the smallest validation error of the last epoch first."""
+    runs = [run for name in names for run in found.alike(name) if last_error(run) is not None]
+    return sorted(runs, key=lambda run: run.record["last"]["val/error"])
+
+
+def _analyzed(found: Gathered, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
+    """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
+    places: list[tuple[Path, Run | None, str]] = [(run.folder / "analysis", run, experiment(run)) for run in ranked]
+    places += [(found.folder(name) / PRETRAINED_FOLDER, None, name) for name in reversed(RECIPES)]
+    untrained = found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
+    return next((place for place in places if looked(place[0]) is not None), places[0] if ranked else untrained)
+
+
+def runs_of(found: Gathered) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
+    """All runs of Cats vs Dogs: those below the folder of runs, and those that come with the project.
+
+    Returns:
+        A row for each run, with the folder of the run or the CSV that it comes from; and of each run that can't be
+        compared its `folder` and the `reason`, a sentence.
+    """
+    rows: list[tuple[Row, str]] = []
+    unreadable = []
+    for run in [run for name in CONFIGS for run in found.trainings(name)]:
+        try:
+            rows.append((row_of(run.folder), str(shown(run.folder))))
+        except UsageError as error:
+            unreadable.append({"folder": near(run.folder), "reason": str(error)})
+    known = {identity(row) for row, _ in rows}
+    recorded = [] if found.drawn_photos else [row for row in read_rows() if row["config"] in CONFIGS]
+    rows += [(row, f"docs/{RUNS.name}") for row in recorded if identity(row) not in known]
+    return rows, unreadable
+
+
+def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
+    """Runs compared like for like, theme by theme as in docs/tried.md, and which run stands behind each row."""
+    rows = [row for row, _ in placed]
+    recipes = {config: fingerprint(shipped(config)) for config in {row["config"] for row in rows}}
+    top, parts = split_markdown(page(rows, recipes, source="The last table names the run behind each row."))
+    lines = [
+        {
+            "config": row["config"],
+            "changes": row["changes"] or "as shipped",
+            "run": place,
+            **{name: row[name] for name in ("commit", "machine", "seed", "epochs")},
+            "error": f"{100 * float(row['last_val_error']):.2f} %" if row["last_val_error"] else "",
+        }
+        for row, place in sorted(placed, key=lambda pair: pair[0]["finished"])
+    ]
+    runs = table(lines, "the records of these runs", text_columns=5)
+    return {"top": top, "parts": [part for part in parts if part[0] != FURTHER], "table": runs}
+
+
+def _ideas(best: Run, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Changes that made the short recipe better, also after Holm's correction, and of which the best run has none."""
+    settings = {name.partition(".")[2]: str(value) for name, value in best.settings.items()}
+    better = [
+        each
+        for each in compare(settings_of(sorted(rows, key=lambda row: row["finished"])))
+        if each.setting.runs[0]["config"] == TRIAL
+        and each.holds
+        and each.difference < 0
+        and not parse_changes(each.setting.runs[0]["changes"]).items() & settings.items()
+    ]
+    better.sort(key=lambda each: each.difference)
+    return [{"changes": short(each.setting.changes), "points": -100 * each.difference} for each in better]

@@ -1,0 +1,63 @@
+"""The Markdown that templates give, read as blocks."""
+
+from pathlib import Path
+
+import pytest
+
+from lit_a1.report.document import FUNCTIONS, Block, Document, Section, read_markdown, write_section
+from lit_a1.report.outputs import split_markdown
+
+
+def test_sections_tables_and_figures_are_numbered(document: Document) -> None:
+    assert [section.number for section in document.sections] == ["1", "1.1", "1.2", "1.2.1", "2"]
+    assert [block.number for block in document.blocks if block.kind == "table"] == [1, 2, 3, 4]
+    assert [block.number for block in document.blocks if block.kind == "figure"] == [1, 2]
+
+
+def test_what_a_document_can_not_be() -> None:
+    sections = [Section("One", "same"), Section("Two", "other"), Section("Three", "same", 2)]
+    with pytest.raises(ValueError, match="More than one section has the anchor same"):
+        Document("", "", [], sections)
+    with pytest.raises(ValueError, match="A row of 1 cells stands in a table of 2 columns"):
+        Document("", "", [Block("table", "", header=["a", "b"], rows=[["1"]])], [])
+
+
+def test_what_templates_call_is_read_back_to_the_letter() -> None:
+    table = {"header": ["a", "|`b`"], "rows": [["```", "\n"]], "source": "s", "text_columns": 2}
+    parts = [
+        "Above.\n",
+        "# One <b> & {x} <one>\n\nText.\n",
+        FUNCTIONS["captioned_table"](table, caller=lambda: "\n Two\n  lines. "),
+        FUNCTIONS["captioned_figure"](Path("a b.png"), "run", "**loud** `code`", caller=lambda: "C."),
+        FUNCTIONS["captioned_figure"](Path("c.png"), "run", caller=lambda: "Caption *too*."),
+        "More.\n\n### Deep <deep-1>\n",
+        FUNCTIONS["missing"]("run 'it'\n```", caller=lambda: "Gone."),
+        FUNCTIONS["quoted"]("## No heading <x>\n\n```block\n{}\n```\n"),
+    ]
+    top, (one, deep) = read_markdown("\n".join(parts))
+    assert [block.text.strip() for block in top] == ["Above."]
+    assert (one.title, one.anchor, one.depth) == ("One <b> & {x}", "one", 1)
+    text, tabular, figure, plain, more = one.blocks
+    assert (text.text.strip(), more.text.strip()) == ("Text.", "More.")
+    assert tabular == Block("table", "Two lines.", **table)
+    assert figure == Block("figure", "C.", "run", path="a b.png", alt="loud code")
+    assert plain.alt == "Caption too."
+    assert (deep.anchor, deep.depth) == ("deep-1", 3)
+    assert deep.blocks[0] == Block("missing", "Gone.", command="run 'it'\n```")
+    assert deep.blocks[1] == Block("text", "## No heading <x>\n\n```block\n{}\n```\n")
+
+
+def test_a_template_gives_that_markdown() -> None:
+    photos = {"state": "missing", "path": "audit.csv", "command": "audit it"}
+    _, (section,) = read_markdown(write_section("photos", photos=photos))
+    assert (section.title, section.anchor, section.depth) == ("The photos", "photos", 2)
+    assert section.blocks[-1] == Block(
+        "missing", "The photos have not been audited: there is no `audit.csv`.", command="audit it"
+    )
+
+
+def test_markdown_is_split_at_its_headings() -> None:
+    text = "# Title\n\nTop [x](x.csv) and [y](https://y).\n\n## One *1*\n\na\n\n### Below\n\nb\n\n## Two\n"
+    parts = [("One *1*", "a\n\n### Below\n\nb"), ("Two", "")]
+    assert split_markdown(text) == ("Top x and [y](https://y).", parts)
+    assert FUNCTIONS["slug"]("What's *new*, in 2?") == "what-s-new-in-2"

@@ -1,0 +1,122 @@
+"""What studies, analyses and an audit left, as sections."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lit_a1.report.document import Section, read_markdown, write_section
+from lit_a1.report.gather import Gathered, Study, gather
+from lit_a1.report.outputs import analysis, study
+from lit_a1.report.photos import audited
+
+LOGS = Path("lightning_logs")
+HEAD = "problem,group,name,part,label,detail\n"
+PART = {"title": "Kernels", "words": ["W."], "numbers": {}, "figures": [], "tables": [], "source": "S"}
+Macro = Callable[..., list[Section]]
+
+
+def kinds(section: Section) -> list[str]:
+    return [block.kind for block in section.blocks]
+
+
+@pytest.fixture
+def study_sections(macro: Callable[..., str]) -> Macro:
+    def sections(left: Study | None) -> list[Section]:
+        values = study(left, "comparison.md", "run it"), "t", "T", "Q?", {"losses.png": "L.", "gone.png": "G."}
+        return read_markdown(macro("study", "study_section", *values))[1]
+
+    return sections
+
+
+def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -> None:
+    section, *parts = study_sections(Gathered(LOGS).study("mlp-inits"))
+    assert (section.title, section.anchor, section.depth) == ("T", "t", 2)
+    question, note, text, figure, gone, source = section.blocks
+    assert question.text.strip() == "*Q?*"
+    assert (note.kind, note.command) == ("missing", "run it")
+    assert "recorded run that comes with the project" in note.text
+    assert text.kind == "text"
+    assert (figure.kind, figure.text, figure.alt) == ("figure", "L.", "L.")
+    assert "commit" in figure.source
+    assert (gone.kind, gone.command) == ("missing", "run it")
+    assert "gone.png` is gone" in gone.text
+    assert figure.source in source.text
+    assert [(part.title, part.anchor, part.depth) for part in parts[:2]] == [
+        ("Zero", "t-zero", 3),
+        ("Standard normal", "t-standard-normal", 3),
+    ]
+
+
+def test_a_study_without_its_text_or_without_anything(tmp_path: Path, study_sections: Macro) -> None:
+    (section,) = study_sections(Study(tmp_path, {}, recorded=False))
+    assert kinds(section) == ["text", "missing", "missing", "missing"]
+    assert "comparison.md` are gone" in section.blocks[1].text
+    (section,) = study_sections(None)
+    assert [block.text.strip() for block in section.blocks] == ["*Q?*", "This study has not been run."]
+
+
+def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(
+    add_run: Callable[..., Path], macro: Callable[..., str]
+) -> None:
+    folder = add_run("catsdogs", [0.1, 0.2]) / "analysis"
+    training = gather(LOGS, "real").newest("catsdogs")
+
+    def sections() -> list[Section]:
+        values = analysis(folder, training, "do it"), "x", "catsdogs"
+        return read_markdown(macro("analysis", "analysis_section", *values))[1]
+
+    (section,) = sections()
+    assert [(block.kind, block.command) for block in section.blocks] == [("missing", "do it")]
+    folder.mkdir()
+    figures = [{"file": name, "caption": "C.", "shows_pictures": True} for name in ("there.png", "gone.png")]
+    part = PART | {"name": "kernels", "figures": figures, "tables": ["t.csv"], "commit": "abc", "seconds": 2.0}
+    (folder / "kernels.json").write_text(json.dumps(part))
+    (folder / "mistakes.json").write_text("{")
+    (folder / "there.png").write_bytes(b"")
+    section, kernels = sections()
+    assert (kernels.title, kernels.anchor) == ("Kernels", "x-kernels")
+    assert kinds(kernels) == ["text", "figure", "missing", "text"]
+    assert "gone.png" in kernels.blocks[2].text
+    assert "`kernels.json` and `t.csv` in" in kernels.blocks[3].text
+    about, damaged, lacking = section.blocks
+    assert "mistakes.json" in damaged.text
+    assert "confusion, conditions" in lacking.text
+    assert "kernels" not in lacking.text
+    words = " ".join(about.text.split())
+    assert "with commit abc, in 2 s. The weights in best.ckpt" in words  # of two epochs the first was better
+
+
+def photo_blocks(path: Path) -> list:
+    _, (section,) = read_markdown(write_section("photos", photos=audited(path)))
+    return section.blocks
+
+
+def test_photos_are_counted_by_problem_and_part(tmp_path: Path) -> None:
+    path = tmp_path / "audit.csv"
+    rows = ["greyscale,0,a,train,Cat,", "greyscale,0,b,train,Dog,", "greyscale,0,c,test,,"]
+    rows += [f"copies in train,{group},{name},train,Cat," for group, name in ((3, "d"), (3, "e"), (4, "f"), (4, "g"))]
+    path.write_text(HEAD + "\n".join(rows) + "\n")
+    _, table, words = photo_blocks(path)
+    counted = [(row[0], *row[2:]) for row in table.rows]
+    assert counted == [("copies in train", "4", "0", "2"), ("greyscale", "2", "1", "")]
+    assert words.text.strip().startswith("2 groups of exact copies")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        (None, "missing", "have not been audited"),
+        ("problem,group\ngreyscale,0\n", "missing", "is damaged"),
+        (HEAD + "greyscale,0\n", "missing", "is damaged"),
+        (HEAD, "text", "nothing wrong"),
+    ],
+)
+def test_an_audit_that_is_missing_damaged_or_empty(content: str | None, kind: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "audit.csv"
+    if content is not None:
+        path.write_text(content)
+    last = photo_blocks(path)[-1]
+    assert last.kind == kind
+    assert words in last.text
