@@ -12,7 +12,7 @@ from lit_a1.report.document import Document, read_markdown, table, write_section
 from lit_a1.report.gather import Gathered, sources
 from lit_a1.report.plan import LOGS
 from lit_a1.report.problems import CNNS, problem1, problem2, problem3
-from lit_a1.report.recipes import errors_of
+from lit_a1.report.results import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.folders import DRAWN, near
 from lit_a1.shipped import PROGRAM

@@ -12,7 +12,7 @@ from lit_a1.report.build import document
 from lit_a1.report.document import Block, Section, read_markdown, write_section
 from lit_a1.report.gather import Gathered, gather
 from lit_a1.report.problems import problem3, rank, runs_of
-from lit_a1.report.recipes import ensemble, errors_of, gap, results, status
+from lit_a1.report.results import ensemble, errors_of, gap, results, status
 
 Add = Callable[..., Path]
 Say = Callable[..., str]
