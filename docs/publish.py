@@ -31,7 +31,7 @@ from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
 from lit_a1.environment import cpu, versions  # noqa: E402
 from lit_a1.models import Classifier  # noqa: E402
-from lit_a1.report import rows as recorded  # noqa: E402
+from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
 from lit_a1.runs.folders import CheckpointError  # noqa: E402
@@ -138,8 +138,8 @@ def command_of(run: Path, config: Path, seed: int) -> str:
 
 def builds_on(settings: dict[str, Any]) -> list[str]:
     """The experiments that a run started from or learnt from, and what these build on as they are shipped."""
-    direct = {name for option in recorded.WEIGHTS for name in recorded.experiments(settings.get(option))}
-    return sorted(direct.union(*map(recorded.builds_on, direct)))
+    direct = {name for option in recipes.WEIGHTS for name in recipes.experiments(settings.get(option))}
+    return sorted(direct.union(*map(recipes.builds_on, direct)))
 
 
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:

@@ -135,7 +135,7 @@ def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: 
 @pytest.fixture
 def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report looks into a recipe that builds on another one."""
-    monkeypatch.setattr(plan, "PHOTOS", ("catsdogs", "catsdogs_tuned"))
+    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs"), ("analyze", "catsdogs_tuned")])
 
 
 @pytest.mark.usefixtures("in_two_steps")
