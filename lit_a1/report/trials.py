@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 from pathlib import Path
-from statistics import mean
+from statistics import mean, variance
 from typing import NamedTuple
 
 import scipy
@@ -182,14 +182,14 @@ def base_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
 
 def noises(settings: Sequence[Setting]) -> dict[tuple[str, int], Noise]:
     """Standard deviation between seeds, pooled over all settings of a config that have several."""
-    residuals: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
     for setting in settings:
-        if len(errors := setting.errors) > 1:
-            residuals[setting.measured].append([error - mean(errors) for error in errors])
+        if len(setting.errors) > 1:
+            groups[setting.measured].append(setting.errors)
     found = {}
-    for key, groups in residuals.items():
-        freedom = sum(len(group) - 1 for group in groups)
-        found[key] = Noise(sqrt(sum(error**2 for group in groups for error in group) / freedom), freedom)
+    for key, several in groups.items():
+        freedom = sum(len(errors) - 1 for errors in several)
+        found[key] = Noise(sqrt(sum((len(errors) - 1) * variance(errors) for errors in several) / freedom), freedom)
     return found
 
 
