@@ -198,7 +198,7 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
         ("tiny", {"commit": "0123456789+"}, "with changes that are in no commit"),
         ("tiny", {"commit": "0123456789 and 9876543210"}, "was trained at 0123456789 and 9876543210: train it again"),
         ("tiny", {"commit": ""}, "outside a checkout"),
-        ("tiny", None, r"There is no .*record\.json: name the folder of a run that is over"),
+        ("tiny", None, r"version_0 has no record\.json: name the folder of a run that has ended"),
     ],
 )
 def test_runs_that_are_not_published(

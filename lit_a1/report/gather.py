@@ -84,7 +84,7 @@ class Gathered:
         return self.drawn_digits if _of_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
-        """Of an experiment's runs."""
+        """The folder of an experiment's runs."""
         return self.logs / (f"{name}{DRAWN}" if self.drawn(name) else name)
 
     def versions(self, name: str) -> list[Path]:
@@ -232,7 +232,7 @@ def source_of(folder: Path, record: dict[str, Any]) -> str:
 
 
 def sources(runs: Sequence[Run]) -> str:
-    """The same of several runs."""
+    """Where the numbers of several runs are from."""
     return "; ".join(source_of(run.folder, run.record) for run in runs)
 
 

@@ -150,7 +150,7 @@ def sources(config: str) -> dict[str, list[str]]:
 
 
 def builds_on(config: str) -> set[str]:
-    """All of them, and what these build on; nothing, of an experiment without a YAML here."""
+    """All experiments that a recipe builds on, at any remove; none, of an experiment without a YAML here."""
     if not (REPOSITORY / "configs" / f"{config}.yaml").is_file():
         return set()
     direct = set(itertools.chain(*sources(config).values()))

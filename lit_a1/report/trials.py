@@ -108,9 +108,10 @@ class Setting:
 
 
 class Noise(NamedTuple):
-    """Of one run's error."""
+    """How much the errors of runs that differ in their seeds alone differ."""
 
     deviation: float
+    """Standard deviation of one run's error."""
     freedom: float
     """Degrees of freedom that it is known with."""
 

@@ -161,7 +161,7 @@ def _comparisons(group: Group, letters: Mapping[str, str]) -> str:
 
 
 def _cells(setting: Setting, letters: Mapping[str, str]) -> list[str]:
-    """From the date to the interval."""
+    """A row of a table from the date to the interval."""
     runs, errors = setting.runs, setting.errors
     error = interval = ""
     if errors:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RECORD_FILE = "record.json"
 Figures = dict[str, float]
-"""Of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
+"""The metrics of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
 PART_NAMES = {"train": "training (as it ran)", "train_eval": "training (at the epoch's end)", "val": "validation"}
 RUNS = REPOSITORY / "docs" / "runs.csv"
 Row = dict[str, str]
@@ -50,20 +50,20 @@ def record_of(epochs: list[Figures], **about: Any) -> dict[str, Any]:
     return about | {"best": best_of(epochs), "last": epochs[-1], "epochs": epochs}
 
 
-def read_record(run: Path) -> dict[str, Any]:
-    """What `record.json` in a run's folder holds.
+def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
+    """What `record.json` in a run's folder holds, `needed` among it.
 
     Raises:
-        CheckpointError: there is none, or it is not what `record_of` makes.
+        CheckpointError: there is none, it is damaged, or lacks something that is needed.
     """
     path = run / RECORD_FILE
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"There is no {path}: name the folder of a run that is over.") from error
+        raise CheckpointError(f"{run} has no {RECORD_FILE}: name the folder of a run that has ended.") from error
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(record, dict) or "settings" not in record:
+        raise CheckpointError(f"{path} is damaged: the record of a run, in JSON, was expected.") from error
+    if not isinstance(record, dict) or not record.keys() >= set(needed):
         raise CheckpointError(f"{path} is damaged: it is not the record of a run.")
     return record
 
@@ -141,7 +141,7 @@ def identity(row: Row) -> tuple[str, ...]:
 
 
 def val_error(epoch: Figures) -> str:
-    """Of an epoch; empty where it was not measured, `nan` where the network had diverged and guesses."""
+    """An epoch's in the CSV: empty where it was not measured, `nan` where the network had diverged and guesses."""
     if "val/error" not in epoch:
         return ""
     return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"

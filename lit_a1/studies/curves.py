@@ -1,6 +1,5 @@
 """The curves of recorded runs: loss and error in training and in validation, against the epochs done."""
 
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.data.files import write_csv
 from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
-from lit_a1.runs.records import RECORD_FILE
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.runs import Run
@@ -33,13 +32,9 @@ def read(folder: Path) -> Run:
         UsageError: there is no record, or it is damaged.
     """
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{folder} has no {RECORD_FILE}: name the folder of a run that has ended.") from None
-    except ValueError as error:
-        raise UsageError(f"{folder / RECORD_FILE} is damaged: the record of a run, in JSON, was expected.") from error
-    if not isinstance(record, dict):
-        raise UsageError(f"{folder / RECORD_FILE} is not the record of a run: an object was expected.")
+        record = read_record(folder, needed=())
+    except CheckpointError as error:
+        raise UsageError(f"{error}") from error
     folder = folder.absolute()  # the experiment's name is that of the folder above
     return Run(folder, folder / "checkpoints" / "last.ckpt", record)
 

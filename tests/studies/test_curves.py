@@ -193,7 +193,7 @@ def test_the_folder_is_found_from_inside_it(add: Add, monkeypatch: pytest.Monkey
     [
         (None, r"version_0 has no record.json: name the folder of a run that has ended\."),
         ('{"epochs": [', r"version_0/record.json is damaged: the record of a run, in JSON, was expected\."),
-        ("[]", r"version_0/record.json is not the record of a run: an object was expected\."),
+        ("[]", r"version_0/record.json is damaged: it is not the record of a run\."),
     ],
 )
 def test_what_is_no_record_is_refused(text: str | None, said: str, tmp_path: Path) -> None:
