@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -16,10 +17,9 @@ import lit_a1
 from lit_a1.analysis import PARTS
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
-from lit_a1.report.recipes import MEMBERS, as_shipped, changes, is_shipped, shipped, sources
+from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
 from lit_a1.runs.folders import PRETRAINED, near
 from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_figures
-from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import clock, counted, duration, typed
 from lit_a1.shipped import PROGRAM
 from lit_a1.studies.comparison.runs import Run
@@ -30,14 +30,6 @@ LOGS = Path("lightning_logs")
 """Where runs land without an option."""
 PHOTOS = ("catsdogs", "catsdogs_best")
 """Recipes on cats and dogs that the report looks into."""
-STEPS = (
-    *[("test", "mlp"), ("study", "mlp-inits"), ("study", "mlp-gradcheck"), ("study", "mlp-search")],
-    *[("test", "mnist_plain"), ("test", "mnist"), ("compare", "mnist-compare"), ("analyze", "mnist_plain")],
-    *[("audit", ""), *(("analyze", name) for name in PHOTOS), ("ensemble", "catsdogs_ensemble")],
-)
-"""The assignment in full: a command, and the recipe or the study that it is for."""
-NEEDS = {"test": "last", "analyze": "best"}
-"""The weights of a finished run of its recipe that a command needs: where there are none, it is trained before."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +88,6 @@ class Commands:
         """Measures the mean of the networks of both recipes."""
         return self._of_recipe("validate", "catsdogs_ensemble", *self._weights("catsdogs_ensemble"))
 
-    def make(self, kind: str, name: str, run: Run | None) -> Step:
-        """The command of a step: a `kind` of those above, for a recipe or a study."""
-        if kind in NEEDS:
-            return self.test(name, run) if kind == "test" else self.analyze(name, run)
-        if kind == "study":
-            return self.study(name.removeprefix("mlp-"))
-        return {"compare": self.compare, "ensemble": self.ensemble, "audit": lambda: Step(("audit",))}[kind]()
-
     def trial(self) -> Step:
         """An example of a changed hyper-parameter."""
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
@@ -117,12 +101,9 @@ class Commands:
         return torch.accelerator.is_available() or not a_gpus or bool(self.whole_runs(name, "best"))
 
     def whole_runs(self, name: str, which: str) -> list[Run]:
-        """Finished runs of a recipe as it is shipped, and not of a shorter or another one, that have those weights.
-
-        What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
-        builds on.
-        """
-        return [run for run in self.found.trainings(name) if _is_whole(run, name) and weights_of(run, which).is_file()]
+        """Finished runs of a recipe as it is shipped that have those weights."""
+        runs = [run for run in self.found.trainings(name) if weights_of(run, which).is_file()]
+        return [run for run in runs if has_shipped_settings(run.record["settings"], name)]
 
     def _of_recipe(self, command: str, name: str, *options: str, seconds: float | None = None) -> Step:
         start = ("mlp", command) if name == "mlp" and command != "analyze" else (command,)
@@ -176,11 +157,45 @@ def weights_of(run: Run, which: str) -> Path:
     return next((file for suffix in (".npz", ".ckpt") if (file := path.with_suffix(suffix)).is_file()), path)
 
 
-def _is_whole(run: Run, name: str) -> bool:
-    try:
-        return as_shipped(changes(run.record["settings"], shipped(name)))
-    except UsageError:
-        return False
+class Kind(NamedTuple):
+    """A kind of step, for the name of a recipe or of a study and, where it needs weights, a run that has them."""
+
+    needs: str
+    """The weights, `best` or `last`, of a finished run: where there is none, the recipe is trained before."""
+    is_done: Callable[[Gathered, str, Run | None], bool]
+    """Whether there is what it leaves."""
+    step: Callable[[Commands, str, Run | None], Step]
+
+
+def _is_tested(found: Gathered, name: str, run: Run | None) -> bool:
+    return run is not None and "last" in str(test_figures(run.folder).get("checkpoint"))
+
+
+def _is_analyzed(found: Gathered, name: str, run: Run | None) -> bool:
+    seen = looked(run.folder / "analysis") if run is not None else None
+    return seen is not None and seen.parts.keys() >= set(PARTS)
+
+
+def _is_studied(found: Gathered, name: str, run: Run | None) -> bool:
+    study = found.study(name)
+    return study is not None and not study.recorded
+
+
+KINDS = {
+    "test": Kind("last", _is_tested, Commands.test),
+    "analyze": Kind("best", _is_analyzed, Commands.analyze),
+    "study": Kind("", _is_studied, lambda commands, name, _: commands.study(name.removeprefix("mlp-"))),
+    "compare": Kind("", _is_studied, lambda commands, *_: commands.compare()),
+    "audit": Kind("", lambda found, *_: found.drawn_photos or AUDIT.is_file(), lambda *_: Step(("audit",))),
+    "ensemble": Kind("", lambda found, name, _: bool(found.trainings(name)), lambda commands, *_: commands.ensemble()),
+}
+
+STEPS = (
+    ("test", "mlp"), ("study", "mlp-inits"), ("study", "mlp-gradcheck"), ("study", "mlp-search"),
+    ("test", "mnist_plain"), ("test", "mnist"), ("compare", "mnist-compare"), ("analyze", "mnist_plain"),
+    ("audit", ""), *(("analyze", name) for name in PHOTOS), ("ensemble", "catsdogs_ensemble"),
+)  # fmt: skip
+"""The assignment in full: kinds of steps, and the recipe or the study that each is for."""
 
 
 def missing(found: Gathered) -> list[Step]:
@@ -197,34 +212,18 @@ def missing(found: Gathered) -> list[Step]:
         steps.append(training)
 
     for kind, name in STEPS:
+        needs, is_done, step = KINDS[kind]
         run = None
-        if kind in NEEDS:
+        if needs:
             if not commands.suits_this_machine(name):
                 continue
-            runs = commands.whole_runs(name, NEEDS[kind])
-            run = runs[-1] if runs else None
-            if run is None:
-                untrained.append(name)
-                train(name, NEEDS[kind])
+            train(name, needs)
+            run = next(reversed(commands.whole_runs(name, needs)), None)
+            untrained += [name] if run is None else []
         again = kind == "compare" and bool(untrained)  # with the new runs
-        if again or not _is_done(found, kind, name, run):
-            steps.append(commands.make(kind, name, run))
+        if again or not is_done(found, name, run):
+            steps.append(step(commands, name, run))
     return steps
-
-
-def _is_done(found: Gathered, kind: str, name: str, run: Run | None) -> bool:
-    """Whether a command has left what it leaves."""
-    if kind == "test":
-        return run is not None and "last" in str(test_figures(run.folder).get("checkpoint"))
-    if kind == "analyze":
-        seen = looked(run.folder / "analysis") if run is not None else None
-        return seen is not None and seen.parts.keys() >= set(PARTS)
-    if kind == "audit":
-        return found.drawn_photos or AUDIT.is_file()
-    if kind == "ensemble":
-        return bool(found.trainings(name))
-    study = found.study(name)
-    return study is not None and not study.recorded
 
 
 def quick(found: Gathered) -> list[Step]:
@@ -242,7 +241,7 @@ def quick(found: Gathered) -> list[Step]:
         commands.test("mnist_plain"),
         commands.compare("--experiments", "mlp", "mnist_plain"),
         commands.analyze("mnist_plain"),
-        *([] if _is_done(found, "audit", "", None) else [Step(("audit",))]),
+        *([] if KINDS["audit"].is_done(found, "", None) else [Step(("audit",))]),
         commands.fit("catsdogs", 6, *small, "--trainer.check_val_every_n_epoch", "1"),
         *(commands.fit("catsdogs_trial", 2, *idea) for idea in ideas),
         commands.analyze("catsdogs"),

@@ -116,6 +116,18 @@ def as_shipped(changes: str) -> bool:
     return set(map(option_of, parse_changes(changes))) <= MACHINE
 
 
+def has_shipped_settings(settings: dict[str, Any], config: str) -> bool:
+    """Whether a run is one of its recipe as it is shipped, and not a shorter or another one.
+
+    What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
+    builds on. Settings of classes that this version does not know are not the recipe's.
+    """
+    try:
+        return as_shipped(changes(settings, shipped(config)))
+    except UsageError:
+        return False
+
+
 def is_shipped(row: Row) -> bool:
     """Whether a row is of a recipe as its YAML has it now, whatever its machine made of it."""
     return as_shipped(row["changes"]) and row["recipe"] == fingerprint(shipped(row["config"]))

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.report.document import Document, Figure, Missing, Section, Table, Text
-from lit_a1.report.rows import shipped
+from lit_a1.report.recipes import shipped
 
 LOGS = Path("lightning_logs")
 
