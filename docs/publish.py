@@ -31,7 +31,7 @@ from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
 from lit_a1.environment import cpu, versions  # noqa: E402
 from lit_a1.models import Classifier  # noqa: E402
-from lit_a1.report import rows as recorded  # noqa: E402
+from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
 from lit_a1.runs.folders import CheckpointError  # noqa: E402
@@ -43,6 +43,7 @@ COMMIT = re.compile(r"[0-9a-f]{7,40}")
 LIMIT = 12_000_000
 """Bytes that all files in lit_a1/pretrained/ may take."""
 ROOM_FOR_JSON = 10_000
+FROM_RECORD = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
 FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
 
 
@@ -57,7 +58,8 @@ def record_of_run(run: Path) -> dict[str, Any]:
         raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
     if not COMMIT.fullmatch(record["commit"]):
         state = "with changes that are in no commit" if "+" in record["commit"] else "outside a checkout"
-        state = f"at {record['commit']}" if " and " in record["commit"] else state
+        if " and " in record["commit"]:
+            state = f"at {record['commit']}"
         raise CheckpointError(f"{run} was trained {state}: train it again at a commit, so that it can be repeated.")
     return record
 
@@ -96,8 +98,7 @@ def check_room(folder: Path, name: str, size: int) -> None:
     Raises:
         CheckpointError: says how large they are.
     """
-    mine = (f"{name}.ckpt", f"{name}.json")
-    others = sum(path.stat().st_size for path in folder.glob("*") if path.name not in mine)
+    others = sum(path.stat().st_size for path in folder.glob("*") if path.stem != name)
     if others + size + ROOM_FOR_JSON > LIMIT:
         raise CheckpointError(
             f"{name}.ckpt would take {size / 1e6:.1f} MB beside {others / 1e6:.1f} MB of others: {folder} may hold "
@@ -138,8 +139,8 @@ def command_of(run: Path, config: Path, seed: int) -> str:
 
 def builds_on(settings: dict[str, Any]) -> list[str]:
     """The experiments that a run started from or learnt from, and what these build on as they are shipped."""
-    direct = {name for option in recorded.WEIGHTS for name in recorded.experiments(settings.get(option))}
-    return sorted(direct.union(*map(recorded.builds_on, direct)))
+    direct = {name for option in recipes.WEIGHTS for name in recipes.experiments(settings.get(option))}
+    return sorted(direct.union(*map(recipes.builds_on, direct)))
 
 
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:
@@ -167,14 +168,6 @@ def submission(config: Path) -> dict[str, Any]:
             rows = [sorted(map(float, row[1:])) for row in list(csv.reader(file))[1:]]
     margin = round(min(row[-1] - row[-2] for row in rows) / 2, 6)
     return {"test_pictures": len(rows), "submission_sha256": digest, "smallest_margin": margin}
-
-
-def restore(path: Path, content: bytes | None) -> None:
-    """Gives a file the content that it had, or removes it."""
-    if content is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.write_bytes(content)
 
 
 def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
@@ -207,7 +200,7 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
     torch.save(halved(whole, dict(model.net.named_parameters())), content)
     check_room(runs.PRETRAINED, name, len(content.getvalue()))
 
-    before = evaluate("validate", config, str(source))
+    whole_precision = evaluate("validate", config, str(source))
     about = {
         "command": command_of(run, config, record["seed"]),
         "config": f"configs/{config.name}",
@@ -216,19 +209,17 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
         "epochs": len(record["epochs"]),
         "checkpoint": checkpoint,
         "checkpoint_epoch": whole["epoch"] + 1,
-        **{
-            key: record[key]
-            for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
-        },
-        "val_pictures": len(before.datamodule.sets["val"]),
-        "val_error_full_precision": error_of(before),
+        **{key: record[key] for key in FROM_RECORD},
+        "val_pictures": len(whole_precision.datamodule.sets["val"]),
+        "val_error_full_precision": error_of(whole_precision),
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         "bytes": len(content.getvalue()),
     }
     paths = [runs.PRETRAINED / f"{name}{suffix}" for suffix in (".ckpt", ".json")]
     with ExitStack() as undo:
         for path in paths:
-            undo.callback(partial(restore, path, path.read_bytes() if path.exists() else None))
+            before = partial(path.write_bytes, path.read_bytes()) if path.exists() else partial(path.unlink, True)
+            undo.callback(before)
         with replacing(paths[0]) as unfinished:
             unfinished.write_bytes(content.getvalue())
         write_text(paths[1], json.dumps(about))  # `pretrained` compares the sha256

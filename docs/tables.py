@@ -14,33 +14,22 @@ import json
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median, stdev
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lit_a1.report.rows import (  # noqa: E402
-    COLUMNS,
-    MEMBERS,
-    RUNS,
-    builds_on,
-    changes,
-    fingerprint,
-    identity,
-    is_shipped,
-    read_rows,
-    row_of,
-    shipped,
-    sources,
-)
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, Row  # noqa: E402
-from lit_a1.report.tried import duration, page  # noqa: E402
-from lit_a1.runs.confidence import wilson  # noqa: E402
+from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_shipped, shipped, sources  # noqa: E402
+from lit_a1.report.rows import row_of  # noqa: E402
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
+from lit_a1.report.tried import page  # noqa: E402
 from lit_a1.runs.folders import DRAWN, PRETRAINED, near  # noqa: E402
+from lit_a1.runs.records import COLUMNS, RUNS, Row, identity, read_rows  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
-from lit_a1.runs.wording import listed  # noqa: E402
+from lit_a1.runs.statistics import wilson  # noqa: E402
+from lit_a1.runs.wording import duration, listed  # noqa: E402
 from lit_a1.studies.comparison.runs import Run  # noqa: E402
 from lit_a1.studies.curves import is_training, keep_curves, read  # noqa: E402
 
@@ -54,22 +43,21 @@ TABLES = {
 }
 
 
-def results_table(rows: list[Row], configs: Iterable[str]) -> str:
+def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    order = list(configs)
-    for row in rows:
-        if row["last_val_error"] in ("", "nan"):
-            continue
-        if row["config"] in order and is_shipped(row):
-            if row["config"] == ENSEMBLE:  # the newest row alone: its members' recipes may have changed
-                groups[ENSEMBLE,] = [max((row, *groups[ENSEMBLE,]), key=lambda each: each["finished"])]
-            else:
-                alike = [row[name] for name in ("config", "epochs", "parameters", "machine", "packages")]
-                groups[tuple(alike)].append(row)
-    table: list[dict[str, str]] = []
-    for (config, *_), runs in sorted(groups.items(), key=lambda x: order.index(x[0][0])):
-        runs = list({run["seed"]: run for run in runs}.values())  # the newest of each seed
+    groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
+    for config in configs:
+        found = [row for row in rows if row["config"] == config and row["last_val_error"] not in ("", "nan")]
+        found = [row for row in found if is_shipped(row)]
+        if config == ENSEMBLE:  # the newest row alone: its members' recipes may have changed
+            found = sorted(found, key=lambda row: row["finished"])[-1:]
+        for row in found:
+            alike = tuple(row[name] for name in ("config", "epochs", "parameters", "machine", "packages"))
+            groups[alike][row["seed"]] = row  # the newest of each seed
+    table = []
+    for (config, *_), seeds in groups.items():
+        runs = list(seeds.values())
+        tested = all(run["tested"] == "last" for run in runs)
         cells = {
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(runs[-1]['parameters']):,}",
@@ -78,21 +66,15 @@ def results_table(rows: list[Row], configs: Iterable[str]) -> str:
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
-        }
-        tested = all(run["tested"] == "last" for run in runs)
-        cells["test, last epoch"] = accuracy(runs, "test_error") if tested else ""
-        cells |= {
-            "seeds": ", ".join(sorted(run["seed"] for run in runs)),
+            "test, last epoch": accuracy(runs, "test_error") if tested else "",
+            "seeds": ", ".join(sorted(seeds)),
             "machine": "{machine}; {packages}".format(**runs[-1]),
         }
         table.append(cells)
-    heads = [head for head in table[0] if any(cells[head] for cells in table)] if table else []
-    rows_of_cells = [[cells[head] for head in heads] for cells in table]
-    lines = [heads, ["---"] * len(heads), *rows_of_cells]
-    return "\n".join(map(markdown, lines)) if table else "No run of the recipe as it is now is recorded yet."
+    return markdown(table) or "No run of the recipe as it is now is recorded yet."
 
 
-def spent(config: str, seconds: float, rows: list[Row]) -> str:
+def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
     """How long a recipe took, with the trainings that it builds on.
 
     Args:
@@ -100,48 +82,18 @@ def spent(config: str, seconds: float, rows: list[Row]) -> str:
         seconds: of its own; of an ensemble, those of its members.
         rows: of docs/runs.csv.
     """
-    before = builds_on(config) - set(sources(config).get(MEMBERS, ()))
+    before = sorted(builds_on(config) - set(sources(config).get(MEMBERS, ())))
     if not before:
         return duration(seconds)
-    times = [
-        [float(row["seconds"]) for row in rows if row["config"] == name and is_shipped(row)] for name in sorted(before)
-    ]
+    times = [[float(row["seconds"]) for row in rows if row["config"] == name and is_shipped(row)] for name in before]
     if not all(times):
-        return f"{duration(seconds)} after {listed(sorted(before))}"
+        return f"{duration(seconds)} after {listed(before)}"
     total = duration(seconds + sum(map(median, times)))
     return total if config == ENSEMBLE else f"{total}, {duration(seconds)} of them its own"
 
 
-def pretrained_table(notes: Iterable[dict]) -> str:
-    """Markdown: one line for each file of trained weights, from the notes beside them."""
-    rows = [
-        {
-            "weights": f"`{Path(note['config']).stem}.ckpt`",
-            "trained by": trained_by(note),
-            "size": f"{note['bytes'] / 1e6:.1f} MB",
-            "validation": f"{1 - note['val_error']:.2%}",
-            "sha256 of submission.csv": f"`{note['submission_sha256']}`" if "submission_sha256" in note else "",
-        }
-        for note in notes
-    ]
-    if not rows:
-        return "No weights are published yet."
-    return "\n".join(map(markdown, [rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)]))
-
-
-def trained_by(note: dict) -> str:
-    """The command behind published weights, and the experiments that it needs to have been trained before."""
-    before = note.get("builds_on")
-    return f"`{note['command']}`" + (f" after {listed(f'`{name}`' for name in before)}" if before else "")
-
-
-def markdown(cells: Iterable[str]) -> str:
-    """A line of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
-
-
-def accuracy(runs: list[Row], column: str) -> str:
-    """Mean and standard deviation over seeds; or one run's figure, on validation pictures with its 95% interval."""
+def accuracy(runs: Sequence[Row], column: str) -> str:
+    """Mean and standard deviation over seeds; or one run's, on validation pictures with its 95% interval."""
     errors = [float(run[column]) for run in runs]
     if len(errors) > 1:
         return f"{1 - mean(errors):.2%} ± {stdev(errors):.2%}"
@@ -149,6 +101,29 @@ def accuracy(runs: list[Row], column: str) -> str:
         return f"{1 - errors[0]:.2%}"
     low, high = wilson(errors[0], int(runs[0]["val_pictures"]))
     return f"{1 - errors[0]:.2%} ({1 - high:.1%} to {1 - low:.1%})"
+
+
+def pretrained_table(notes: Iterable[dict]) -> str:
+    """Markdown: one line for each file of trained weights, from the notes beside them."""
+    rows = []
+    for note in notes:
+        before = [f"`{name}`" for name in note.get("builds_on", ())]  # experiments that have to be trained before
+        cells = {
+            "weights": f"`{Path(note['config']).stem}.ckpt`",
+            "trained by": f"`{note['command']}`" + (f" after {listed(before)}" if before else ""),
+            "size": f"{note['bytes'] / 1e6:.1f} MB",
+            "validation": f"{1 - note['val_error']:.2%}",
+            "sha256 of submission.csv": f"`{note['submission_sha256']}`" if "submission_sha256" in note else "",
+        }
+        rows.append(cells)
+    return markdown(rows) or "No weights are published yet."
+
+
+def markdown(rows: Sequence[dict[str, str]]) -> str:
+    """A Markdown table without the columns that are empty in all rows; empty where there is no row."""
+    heads = [head for head in rows[0] if any(row[head] for row in rows)] if rows else []
+    lines = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in rows)] if rows else []
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def between(text: str, name: str, table: str) -> str:
@@ -177,22 +152,22 @@ def tried() -> str:
     return page(rows, {config: fingerprint(shipped(config)) for config in there})
 
 
-def add(runs: list[Path]) -> Iterator[str]:
+def add(runs: Sequence[Path]) -> Iterator[str]:
     """Appends runs, and brings up to date what is said of those that are there already; yields what it did.
 
     Raises:
         UsageError: a run is on drawn pictures, or has no record.
     """
-    known = read_rows(RUNS)
+    known = {identity(row): row for row in read_rows(RUNS)}
     if drawn := [run for run in runs if run.resolve().parent.name.endswith(DRAWN)]:
         raise UsageError(f"{drawn[0]} was trained on drawn pictures, whose figures enter no table.")
     for run in runs:
         row = row_of(run)
-        place = next((place for place, other in enumerate(known) if identity(other) == identity(row)), len(known))
-        old = known[place : place + 1]
-        row |= {name: old[0][name] for name in ("recipe", "changes") if old}  # by the YAML of its time
-        known[place : place + 1] = [row]
-        if old == [row]:
+        old = known.get(identity(row))
+        if old:
+            row |= {name: old[name] for name in ("recipe", "changes")}  # by the YAML of its time
+        known[identity(row)] = row
+        if old == row:
             yield f"{run} is there already"
             continue
         there = "brought up to date: " if old else ""
@@ -200,10 +175,10 @@ def add(runs: list[Path]) -> Iterator[str]:
     with RUNS.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(known)
+        writer.writerows(known.values())
 
 
-def keep(studies: list[Path]) -> Iterator[str]:
+def keep(studies: Sequence[Path]) -> Iterator[str]:
     """Copies what studies left, in the place of earlier ones, and draws the curves of trainings; yields what it did.
 
     Raises:
@@ -222,15 +197,15 @@ def keep(studies: list[Path]) -> Iterator[str]:
             if path.suffix in (".csv", ".json", ".md", ".png"):
                 shutil.copy(path, kept)
         yield f"{near(run.folder)} -> {near(kept)}"
-    for name, runs in trainings.items():
-        for run in runs[1:]:
-            if other := changes(run.record["settings"], runs[0].record["settings"]):
+    for name, (first, *others) in trainings.items():
+        for run in others:
+            if other := changes(run.record["settings"], first.record["settings"]):
                 raise UsageError(
-                    f"{run.folder} was trained with other settings than {runs[0].folder} ({other}): give runs of one "
+                    f"{run.folder} was trained with other settings than {first.folder} ({other}): give runs of one "
                     "recipe, which differ in their seeds."
                 )
-        keep_curves(STUDIES / name, runs)
-        folders = ", ".join(str(near(run.folder)) for run in runs)
+        keep_curves(STUDIES / name, [first, *others])
+        folders = ", ".join(str(near(run.folder)) for run in (first, *others))
         yield f"{folders} -> curves in {near(STUDIES / name)}"
 
 
@@ -238,21 +213,22 @@ def main() -> None:
     """Adds runs, keeps studies, or writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("add", help="add runs to docs/runs.csv").add_argument("runs", nargs="+", type=Path)
-    commands.add_parser("keep", help="copy studies, or draw runs' curves, to docs/studies").add_argument(
-        "runs", nargs="+", type=Path
-    )
+    for name, words in (
+        ("add", "add runs to docs/runs.csv"),
+        ("keep", "copy studies, or draw runs' curves, to docs/studies"),
+    ):
+        commands.add_parser(name, help=words).add_argument("runs", nargs="+", type=Path)
     commands.add_parser("write", help="write the tables in README.md, and docs/tried.md")
     options = parser.parse_args()
-    if options.command in ("add", "keep"):
-        try:
-            for line in (add if options.command == "add" else keep)(options.runs):
-                print(line)
-        except UsageError as error:
-            raise SystemExit(f"error: {error}") from error
-    else:
+    if options.command == "write":
         README.write_text(readme())
         TRIED.write_text(tried())
+        return
+    try:
+        for line in (add if options.command == "add" else keep)(options.runs):
+            print(line)
+    except UsageError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

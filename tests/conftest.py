@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import gzip
+import importlib.util
 import io
 import itertools
 import logging
@@ -19,6 +20,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -179,6 +181,22 @@ def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
         return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
     return read
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a script of docs/ by its name, anew for each test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def imported(name: str) -> ModuleType:
+        specification = importlib.util.spec_from_file_location(name, REPOSITORY / "docs" / f"{name}.py")
+        assert specification is not None
+        assert specification.loader is not None
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        return module
+
+    return imported
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """What the documents say is what the code does."""
 
 import csv
-import importlib.util
 import json
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -19,22 +20,14 @@ LINES = re.findall(r"python main\.py ([^\n#`]+)", README)
 
 
 @pytest.fixture
-def tables() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("tables", REPOSITORY / "docs" / "tables.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def tables(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("tables")
 
 
 def test_the_tables_are_those_of_the_recorded_runs(tables: ModuleType) -> None:
     assert tables.readme() == README
-    assert tables.read_rows(tables.RUNS)
-
-
-def test_the_record_of_what_was_tried_is_that_of_the_recorded_runs(tables: ModuleType) -> None:
     assert tables.tried() == TRIED
+    assert tables.read_rows(tables.RUNS)
 
 
 @pytest.mark.parametrize("line", sorted({line.strip() for line in LINES if not line.startswith("COMMAND")}))
@@ -58,27 +51,50 @@ def test_links_lead_somewhere() -> None:
             assert target.startswith("http") or (folder / target).exists(), target
 
 
-def run(folder: Path, tables: ModuleType, version: int = 0, seed: int = 1, **changed: object) -> Path:
-    """A record as `fit` leaves it."""
-    row = {"epoch": 3, "step": 40, "val/error": 0.05}
-    record = {
-        "finished": "2026-01-01 00:00", "seed": seed, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
-        "machine": "m", "versions": {"torch": "2"}, "commit": "c", "pictures": {"train": 1, "val": 2000},
-        "epochs": [row, row], "best": row, "last": row | {"val/error": 0.06},
-        "settings": tables.shipped("catsdogs") | {"seed": seed} | changed,
-    }  # fmt: skip
-    path = folder / "catsdogs" / f"version_{version}"
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "record.json").write_text(json.dumps(record))
-    return path
-
-
-def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def recorded(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The CSV of a user's own runs."""
     monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
-    path = run(tmp_path, tables)
-    assert len(list(tables.add([path, path]))) == 2
-    with (tmp_path / "runs.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+    return tmp_path / "runs.csv"
+
+
+@pytest.fixture
+def run(tables: ModuleType, tmp_path: Path) -> Callable[..., Path]:
+    """Leaves the record of a run, as `fit` does."""
+
+    def added(version: int = 0, seed: int = 1, name: str = "catsdogs", settings: object = None, **about: Any) -> Path:
+        row = {"epoch": 3, "step": 40, "val/error": 0.05}
+        record = {
+            "finished": "2026-01-01 00:00", "seed": seed, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
+            "machine": "m", "versions": {"torch": "2"}, "commit": "c", "pictures": {"train": 1, "val": 2000},
+            "epochs": [row, row], "best": row, "last": row | {"val/error": 0.06},
+            "settings": tables.shipped(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
+        }  # fmt: skip
+        path = tmp_path / name / f"version_{version}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "record.json").write_text(json.dumps(record | about))
+        return path
+
+    return added
+
+
+Run = Callable[..., Path]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def cells_of(table: str) -> list[list[str]]:
+    """The heading of a Markdown table and its lines."""
+    head, _, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+    return [head, *lines]
+
+
+def test_a_run_becomes_a_row_once(tables: ModuleType, recorded: Path, run: Run) -> None:
+    assert len(list(tables.add([run(), run()]))) == 2
+    (row,) = read(recorded)
     assert row["changes"] == ""
     assert (row["best_epoch"], row["best_val_error"], row["last_val_error"]) == ("4", "0.0500", "0.0600")
     assert "94.00%" in tables.results_table([row], ["catsdogs"])
@@ -87,67 +103,60 @@ def test_a_run_becomes_a_row_once(tables: ModuleType, tmp_path: Path, monkeypatc
 
 
 def test_a_run_that_is_added_again_after_its_test_keeps_its_place(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: ModuleType, recorded: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
-    paths = [run(tmp_path, tables), run(tmp_path, tables, 1, seed=2)]
+    paths = [run(), run(1, seed=2)]
     list(tables.add(paths))
     (paths[0] / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.25}')
     own = tables.row_of
     monkeypatch.setattr(tables, "row_of", lambda run: own(run) | {"recipe": "newer", "changes": "x=1"})
     (said,) = tables.add(paths[:1])
     assert "brought up to date" in said
-    with (tmp_path / "runs.csv").open(newline="") as file:
-        first, second = csv.DictReader(file)
-    assert [(row["seed"], row["tested"], row["test_error"]) for row in (first, second)] == [
-        ("1", "last", "0.2500"),
-        ("2", "", ""),
-    ]
+    first, second = read(recorded)
+    assert [first[name] for name in ("seed", "tested", "test_error")] == ["1", "last", "0.2500"]
+    assert [second[name] for name in ("seed", "tested", "test_error")] == ["2", "", ""]
     assert (first["recipe"], first["changes"]) == (second["recipe"], "")  # by the YAML of its time
 
 
 def test_runs_on_drawn_pictures_enter_no_table(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: ModuleType, recorded: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
-    path = run(tmp_path, tables).parent.rename(tmp_path / "catsdogs-drawn") / "version_0"
-    monkeypatch.chdir(path)
+    monkeypatch.chdir(run(name="catsdogs-drawn"))
     with pytest.raises(tables.UsageError, match="was trained on drawn pictures"):
         list(tables.add([Path()]))
-    assert not (tmp_path / "runs.csv").exists()
+    assert not recorded.exists()
 
 
-def test_an_ensemble_becomes_a_row_too(tables: ModuleType, tmp_path: Path) -> None:
+def test_an_ensemble_becomes_a_row_too(tables: ModuleType, run: Run) -> None:
     row = {"epoch": 5, "val/error": 0.04, "val/loss": 0.2}
-    path = run(tmp_path, tables).parent.with_name("catsdogs_ensemble") / "version_0"
-    path.mkdir(parents=True)
-    record = json.loads((tmp_path / "catsdogs" / "version_0" / "record.json").read_text())
-    shipped = tables.shipped("catsdogs_ensemble")
-    record |= {"seed": [0, 1], "epochs": [row], "best": row, "last": row, "settings": shipped | {"seed": 0}}
-    (path / "record.json").write_text(json.dumps(record))
+    path = run(name="catsdogs_ensemble", settings={"seed": 0}, **dict.fromkeys(("best", "last"), row), epochs=[row])
+    record = json.loads((path / "record.json").read_text())
+    (path / "record.json").write_text(json.dumps(record | {"seed": [0, 1]}))
     found = tables.row_of(path)
     assert (found["seed"], found["epochs"], found["changes"], found["last_val_error"]) == ("0 1", "6", "", "0.0400")
     assert "96.00%" in tables.results_table([found], ["catsdogs_ensemble"])
 
 
-def test_a_run_that_diverged_or_was_not_measured_has_no_figure(tables: ModuleType, tmp_path: Path) -> None:
-    path = run(tmp_path, tables) / "record.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | {"last": {"epoch": 3, "val/error": 0.5, "val/loss": float("nan")}}))
-    assert (row := tables.row_of(path.parent))["last_val_error"] == "nan"
-    assert "No run" in tables.results_table([row], ["catsdogs"])
-    path.write_text(json.dumps(record | {"best": {"epoch": 3}, "last": {"epoch": 3}}))
-    row = tables.row_of(path.parent)
-    assert (row["best_val_error"], row["last_val_error"]) == ("", "")
+@pytest.mark.parametrize(
+    ("ends", "errors"),
+    [
+        ({"last": {"epoch": 3, "val/error": 0.5, "val/loss": float("nan")}}, ("0.0500", "nan")),
+        ({"best": {"epoch": 3}, "last": {"epoch": 3}}, ("", "")),
+    ],
+)
+def test_a_run_that_diverged_or_was_not_measured_has_no_figure(
+    ends: dict[str, Any], errors: tuple[str, str], tables: ModuleType, run: Run
+) -> None:
+    row = tables.row_of(run(**ends))
+    assert (row["best_val_error"], row["last_val_error"]) == errors
     assert "No run" in tables.results_table([row], ["catsdogs"])
 
 
-def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, tmp_path: Path) -> None:
-    old = tables.row_of(run(tmp_path, tables)) | {"tested": "best", "test_error": "0.0900"}
+def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, run: Run) -> None:
+    old = tables.row_of(run()) | {"tested": "best", "test_error": "0.0900"}
     new = old | {"tested": "last", "test_error": "0.0700", "last_val_error": "0.0400"}
     mlp = old | {"config": "mlp", "recipe": tables.fingerprint(tables.shipped("mlp")), "tested": ""}
-    head, _, *lines = tables.results_table([old, new, new | {"seed": "3"}, mlp], ["catsdogs", "mlp"]).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *lines)]
+    cells = cells_of(tables.results_table([old, new, new | {"seed": "3"}, mlp], ["catsdogs", "mlp"]))
     assert [len(row) for row in cells] == [len(cells[0])] * 3
     columns = dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))
     assert columns["seeds"] == ("1, 3", "1")
@@ -156,27 +165,23 @@ def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: Mo
     assert "test" not in tables.results_table([old], ["catsdogs"])
 
 
-def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_for(
-    tables: ModuleType, tmp_path: Path
-) -> None:
-    one = tables.row_of(run(tmp_path, tables)) | {"epochs": "4"}
+def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_for(tables: ModuleType, run: Run) -> None:
+    one = tables.row_of(run()) | {"epochs": "4"}
     recipe = tables.fingerprint(tables.shipped("catsdogs_ensemble"))
     both = one | {"config": "catsdogs_ensemble", "recipe": recipe, "seed": "0 0", "epochs": "144"}
     newer = both | {"epochs": "302", "parameters": "12", "machine": "B", "last_val_error": "0.0300"}
     rows = [both, one, newer, both | {"epochs": "7", "finished": "2000-01-01 00:00"}]
-    _, _, *lines = tables.results_table(rows, ["catsdogs", "catsdogs_ensemble"]).splitlines()
-    assert [line.split("|")[1].strip() for line in lines] == [
-        "`configs/catsdogs.yaml`", "`configs/catsdogs_ensemble.yaml`"
-    ]  # fmt: skip
-    assert "| 302 |" in lines[1]
-    assert "| B; " in lines[1]
-    assert "97.00%" in lines[1]
+    _, *lines = cells_of(tables.results_table(rows, ["catsdogs", "catsdogs_ensemble"]))
+    assert [cells[0] for cells in lines] == ["`configs/catsdogs.yaml`", "`configs/catsdogs_ensemble.yaml`"]
+    assert "302" in lines[1]
+    assert lines[1][-1].startswith("B; ")
+    assert any("97.00%" in cell for cell in lines[1])
 
 
 def test_the_time_of_a_recipe_counts_what_it_builds_on(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = tables.row_of(run(tmp_path, tables))
+    one = tables.row_of(run())
 
     def row(config: str, seconds: float) -> dict[str, str]:
         recipe = tables.fingerprint(tables.shipped(config))
@@ -215,35 +220,28 @@ def test_a_study_is_kept_without_its_event_files(tables: ModuleType, tmp_path: P
 
 
 def test_of_trainings_the_curves_are_kept_and_nothing_is_copied(
-    tables: ModuleType, tmp_path: Path, studies: Path
+    tables: ModuleType, run: Run, tmp_path: Path, studies: Path
 ) -> None:
-    paths = [run(tmp_path, tables, seed, seed) for seed in (0, 1)]
+    paths = [run(seed, seed) for seed in (0, 1)]
     (paths[0] / "photos.png").write_text("")
     study = tmp_path / "mlp-inits" / "version_0"
     study.mkdir(parents=True)
     (study / "record.json").write_text("{}")
     said = list(tables.keep([paths[0], study, paths[1]]))
-    assert [line.partition(" -> ")[2] for line in said] == [
-        str(studies / "mlp-inits"),
-        f"curves in {studies / 'catsdogs'}",
-    ]
+    kept = [str(studies / "mlp-inits"), f"curves in {studies / 'catsdogs'}"]
+    assert [line.partition(" -> ")[2] for line in said] == kept
     assert {path.name for path in (studies / "catsdogs").iterdir()} == {"curves.csv", "curves.png"}
-    with (studies / "catsdogs" / "curves.csv").open(newline="") as file:
-        assert [(row["run"], row["seed"]) for row in csv.DictReader(file)] == [
-            (f"version_{seed}", str(seed)) for seed in (0, 0, 1, 1)
-        ]
+    rows = read(studies / "catsdogs" / "curves.csv")
+    assert [(row["run"], row["seed"]) for row in rows] == [(f"version_{seed}", str(seed)) for seed in (0, 0, 1, 1)]
 
 
-def test_an_ensemble_has_no_curves(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
-    path = run(tmp_path, tables)
-    record = json.loads((path / "record.json").read_text())
-    (path / "record.json").write_text(json.dumps(record | {"members": [{}, {}]}))
-    list(tables.keep([path]))
+def test_an_ensemble_has_no_curves(tables: ModuleType, run: Run, studies: Path) -> None:
+    list(tables.keep([run(members=[{}, {}])]))
     assert {path.name for path in (studies / "catsdogs").iterdir()} == {"record.json"}
 
 
 def test_runs_that_cant_be_kept_are_refused_in_one_sentence(
-    tables: ModuleType, tmp_path: Path, studies: Path, monkeypatch: pytest.MonkeyPatch
+    tables: ModuleType, run: Run, recorded: Path, studies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*arguments: str | Path) -> str:
         monkeypatch.setattr("sys.argv", ["tables.py", *map(str, arguments)])
@@ -251,10 +249,9 @@ def test_runs_that_cant_be_kept_are_refused_in_one_sentence(
             tables.main()
         return str(leaving.value)
 
-    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs.csv")
     (studies / "catsdogs").mkdir(parents=True)
     (studies / "catsdogs" / "curves.csv").write_text("of an earlier run")
-    first, second = run(tmp_path, tables), run(tmp_path, tables, 1, 2, **{"model.lr": 0.3})
+    first, second = run(), run(1, 2, settings={"model.lr": 0.3})
     for command in ("keep", "add"):
         assert "catsdogs/version_7 has no record.json" in refused(command, first, first.with_name("version_7"))
     assert "version_1 was trained with other settings" in (said := refused("keep", first, second))
@@ -268,19 +265,16 @@ def test_runs_that_cant_be_kept_are_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("name", "value"), [("model.norm", "group"), ("data.augment.mixup", 0.2), ("trainer.limit_train_batches", 30)]
 )
-def test_a_run_with_a_changed_setting_is_not_the_recipe(
-    name: str, value: object, tables: ModuleType, tmp_path: Path
-) -> None:
-    row = tables.row_of(run(tmp_path, tables, **{name: value}))
+def test_a_run_with_a_changed_setting_is_not_the_recipe(name: str, value: object, tables: ModuleType, run: Run) -> None:
+    row = tables.row_of(run(settings={name: value}))
     assert row["changes"] == f"{name.partition('.')[2]}={value}"
     assert "94.00%" not in tables.results_table([row], ["catsdogs"])
 
 
 def test_published_weights_are_listed_with_what_their_notes_say(tables: ModuleType) -> None:
     note = {"command": "fit x", "bytes": 3_900_000, "val_error": 0.0435, "submission_sha256": "abc"}
-    *_, mine, digits = tables.pretrained_table(
-        [{"config": "configs/mine.yaml", **note}, {"config": "digits.yaml", "command": "y", "bytes": 1, "val_error": 0}]
-    ).splitlines()
+    other = {"config": "digits.yaml", "command": "y", "bytes": 1, "val_error": 0}
+    *_, mine, digits = tables.pretrained_table([{"config": "configs/mine.yaml", **note}, other]).splitlines()
     assert mine == "| `mine.ckpt` | `fit x` | 3.9 MB | 95.65% | `abc` |"
     assert digits == "| `digits.ckpt` | `y` | 0.0 MB | 100.00% |  |"
     later = tables.pretrained_table([{"config": "mine.yaml", **note, "builds_on": ["one", "two"]}]).splitlines()[-1]

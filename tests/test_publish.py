@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import importlib.util
 import io
 import json
 import shlex
@@ -29,30 +28,20 @@ Refusal = Callable[..., str]
 
 
 @pytest.fixture
-def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def publish(script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """docs/publish.py, with folders of its own for configs and weights."""
-    specification = importlib.util.spec_from_file_location("publish", REPOSITORY / "docs" / "publish.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    specification.loader.exec_module(module)
+    module = script("publish")
     monkeypatch.setattr("lit_a1.runs.folders.PRETRAINED", tmp_path / "pretrained")
     monkeypatch.setattr(module, "CONFIGS", tmp_path / "configs")
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
     (tmp_path / "pretrained").mkdir()
     (tmp_path / "configs").mkdir()
     settings = yaml.safe_load((REPOSITORY / "configs" / "catsdogs.yaml").read_text())
-    settings["trainer"] |= {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true"}
-    settings["trainer"] |= {"check_val_every_n_epoch": 1}
+    settings["trainer"] |= {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true", "check_val_every_n_epoch": 1}
     settings["trainer"]["logger"]["init_args"]["name"] = "tiny"
     settings["model"]["init_args"] |= {"widths": [16, 64], "blocks": [1], "lr": 0.001, "compile_net": False}
-    settings["data"]["init_args"] |= {
-        "batch_size": 8,
-        "n_valid": 16,
-        "size_schedule": {0: 16, 1: 32},
-        "eval_scale": 1.0,
-    }
+    sizes = {"size_schedule": {0: 16, 1: 32}, "eval_scale": 1.0}
+    settings["data"]["init_args"] |= {"batch_size": 8, "n_valid": 16, **sizes}
     config_of(tmp_path).write_text(yaml.safe_dump(settings))
     return module
 
@@ -209,7 +198,7 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
         ("tiny", {"commit": "0123456789+"}, "with changes that are in no commit"),
         ("tiny", {"commit": "0123456789 and 9876543210"}, "was trained at 0123456789 and 9876543210: train it again"),
         ("tiny", {"commit": ""}, "outside a checkout"),
-        ("tiny", None, r"There is no .*record\.json: name the folder of a run that is over"),
+        ("tiny", None, r"version_0 has no record\.json: name the folder of a run that has ended"),
     ],
 )
 def test_runs_that_are_not_published(

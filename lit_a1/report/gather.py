@@ -4,14 +4,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from lit_a1.analysis import PARTS
 from lit_a1.analysis.part import INDEX, Part, read_part
-from lit_a1.report.rows import read_json
-from lit_a1.runs.folders import DRAWN, RECORD_FILE, Figures, near
+from lit_a1.runs.folders import DRAWN, near, run_folders
+from lit_a1.runs.records import RECORD_FILE, Figures, read_json
 from lit_a1.runs.settings import UsageError
 from lit_a1.shipped import REPOSITORY
 from lit_a1.studies.comparison.runs import Run
@@ -29,8 +29,7 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
 """What the record of a training holds, of which types."""
 
 
-@dataclass(frozen=True)
-class Unfinished:
+class Unfinished(NamedTuple):
     """The folder of a run without a record that can be read."""
 
     folder: Path
@@ -78,26 +77,23 @@ class Gathered:
     """Whether runs on drawn digits are meant."""
     drawn_photos: bool = False
     """Likewise on drawn cats and dogs."""
-    _read: dict[Path, "Run | str"] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _read: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
         """Whether the runs of an experiment that are meant are on drawn pictures."""
         return self.drawn_digits if _of_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
-        """Of an experiment's runs."""
-        return self.logs / (name + DRAWN * self.drawn(name))
+        """The folder of an experiment's runs."""
+        return self.logs / (f"{name}{DRAWN}" if self.drawn(name) else name)
 
     def versions(self, name: str) -> list[Path]:
         """Folders of an experiment's runs, oldest first."""
-        numbered = {
-            int(path.name[8:]): path for path in self.folder(name).glob("version_*") if path.name[8:].isdecimal()
-        }
-        return [numbered[number] for number in sorted(numbered)]
+        return run_folders(self.folder(name))
 
     def trainings(self, name: str) -> list[Run]:
         """Finished trainings of an experiment, oldest first."""
-        return [found for path in self.versions(name) if isinstance(found := self._training(path), Run)]
+        return [run for path in self.versions(name) if isinstance(run := self._training(path), Run)]
 
     def newest(self, name: str) -> Run | None:
         """The newest finished training of an experiment."""
@@ -105,31 +101,27 @@ class Gathered:
 
     def alike(self, name: str) -> list[Run]:
         """The newest training of each seed that has the settings of the newest one, by seed."""
-        runs: dict[str, Run] = {}
-        newest = self.newest(name)
-        for run in reversed(self.trainings(name)):
-            if newest is not None and run.settings == newest.settings:
-                runs.setdefault(str(run.seed), run)
+        trainings = self.trainings(name)
+        runs = {str(run.seed): run for run in trainings if run.settings == trainings[-1].settings}
         return [runs[seed] for seed in sorted(runs, key=lambda seed: (len(seed), seed))]
 
     def unfinished(self, name: str) -> list[Unfinished]:
         """Folders of an experiment that hold no finished run."""
-        found = [(path, self._training(path)) for path in self.versions(name)]
-        return [Unfinished(path, reason) for path, reason in found if isinstance(reason, str)]
+        return [Unfinished(path, why) for path in self.versions(name) if isinstance(why := self._training(path), str)]
 
     def _training(self, folder: Path) -> Run | str:
-        """As `_training`, once a folder: event files of stopped runs take long to read."""
+        """A finished training, or why there is none; read once, for event files of stopped runs take long."""
         if folder not in self._read:
             self._read[folder] = _training(folder)
         return self._read[folder]
 
     def study(self, name: str) -> Study | None:
         """The newest finished run of a study; else the one that comes with the project, of real digits."""
-        folders = self.versions(name)[::-1]
-        found = [(path, False) for path in folders] + [(RECORDED / name, True)] * (not self.drawn(name))
-        for path, recorded in found:
-            record = read_json(path / RECORD_FILE)
-            if isinstance(record, dict):
+        places = [(path, False) for path in reversed(self.versions(name))]
+        if not self.drawn(name):
+            places.append((RECORDED / name, True))
+        for path, recorded in places:
+            if isinstance(record := read_json(path / RECORD_FILE), dict):
                 return Study(path, record, recorded)
         return None
 
@@ -145,8 +137,7 @@ def gather(logs: Path, source: str) -> Gathered:
         return Gathered(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
     kinds = [{name for name in names if _of_digits(name) == digits} for digits in (True, False)]
-    digits, photos = (bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds)
-    return Gathered(logs, digits, photos)
+    return Gathered(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
 
 
 def _of_digits(name: str) -> bool:
@@ -154,7 +145,6 @@ def _of_digits(name: str) -> bool:
 
 
 def _training(folder: Path) -> Run | str:
-    """A finished training, or why there is none."""
     if not (folder / RECORD_FILE).is_file():
         return _stopped(folder)
     try:
@@ -165,9 +155,8 @@ def _training(folder: Path) -> Run | str:
     lacking = [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]
     if not lacking:
         rows = [record["best"], record["last"], *record["epochs"]]
-        if not record["epochs"] or any(
-            not isinstance(row, dict) or not {"epoch", "step"} <= row.keys() for row in rows
-        ):
+        whole = [isinstance(row, dict) and {"epoch", "step"} <= row.keys() for row in rows]
+        if not record["epochs"] or not all(whole):
             lacking.append("whole epochs")
         if not {"train", "val"} <= record["pictures"].keys():
             lacking.append("how many pictures")
@@ -176,66 +165,21 @@ def _training(folder: Path) -> Run | str:
     return run
 
 
-def looked(folder: Path) -> Looked | None:
-    """An analysis; None where there is none.
-
-    Args:
-        folder: that `analyze` wrote in.
-    """
-    parts = {name: read_part(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
-    if not parts:
-        return None
-    index = read_json(folder / INDEX)
-    return Looked(
-        folder,
-        index if isinstance(index, dict) else {},
-        {name: part for name, part in parts.items() if part is not None},
-        [name for name, part in parts.items() if part is None],
-    )
-
-
-def source_of(folder: Path, record: dict[str, Any]) -> str:
-    """Where numbers are from: `lightning_logs/mlp/version_0, seed 0, commit 68341960fb, AMD EPYC, 2 cores`."""
-    seed = record.get("seed")
-    seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}" * (seed is not None)
-    parts = [str(shown(folder)), seeds, f"commit {record.get('commit') or 'unknown'}"]
-    return ", ".join(part for part in [*parts, record.get("machine") or "machine unknown"] if part)
-
-
-def sources(runs: Sequence[Run]) -> str:
-    """The same of several runs."""
-    return "; ".join(source_of(run.folder, run.record) for run in runs)
-
-
-def shown(folder: Path) -> Path:
-    """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
-    folder = folder.resolve()
-    for root in (Path.cwd(), REPOSITORY):
-        if folder.is_relative_to(root):
-            return folder.relative_to(root)
-    return folder
-
-
 def _stopped(folder: Path) -> str:
     """What is known of a run that did not end."""
     epochs = scalars(folder)
-    planned = _planned(folder)
-    of = f" of {planned}" if planned else ""
     if not epochs:
         return f"`{near(folder)}` has no {RECORD_FILE} and no figures: it was stopped before an epoch had ended."
-    measured = [row for row in epochs if "val/error" in row]
-    said = f"`{near(folder)}` has no {RECORD_FILE}: it was stopped, or is still running, after epoch {len(epochs)}{of}"
-    if measured:
-        said += f"; its last validation error is {100 * measured[-1]['val/error']:.2f} %"
-    return said + "."
-
-
-def _planned(folder: Path) -> int | None:
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return int(settings["trainer"]["max_epochs"])
+        planned = f" of {int(settings['trainer']['max_epochs'])}"
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
-        return None
+        planned = ""
+    text = f"`{near(folder)}` has no {RECORD_FILE}: it was stopped, or is still running, after epoch "
+    text += f"{len(epochs)}{planned}"
+    if measured := [row["val/error"] for row in epochs if "val/error" in row]:
+        text += f"; its last validation error is {100 * measured[-1]:.2f} %"
+    return f"{text}."
 
 
 def scalars(folder: Path) -> list[Figures]:
@@ -262,3 +206,38 @@ def scalars(folder: Path) -> list[Figures]:
             for event in events.Scalars(tag):
                 rows.setdefault(event.step, {})[tag] = event.value
     return [row | {"step": step + 1} for step, row in sorted(rows.items()) if "train/error" in row]
+
+
+def looked(folder: Path) -> Looked | None:
+    """An analysis; None where there is none.
+
+    Args:
+        folder: that `analyze` wrote in.
+    """
+    parts = {name: read_part(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    if not parts:
+        return None
+    index = read_json(folder / INDEX)
+    readable = {name: part for name, part in parts.items() if part is not None}
+    unreadable = [name for name in parts if name not in readable]
+    return Looked(folder, index if isinstance(index, dict) else {}, readable, unreadable)
+
+
+def source_of(folder: Path, record: dict[str, Any]) -> str:
+    """Where numbers are from: `lightning_logs/mlp/version_0, seed 0, commit 68341960fb, AMD EPYC, 2 cores`."""
+    seed = record.get("seed")
+    seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
+    about = [f"commit {record.get('commit') or 'unknown'}", record.get("machine") or "machine unknown"]
+    return ", ".join([str(shown(folder)), *([] if seed is None else [seeds]), *about])
+
+
+def sources(runs: Sequence[Run]) -> str:
+    """Where the numbers of several runs are from."""
+    return "; ".join(source_of(run.folder, run.record) for run in runs)
+
+
+def shown(folder: Path) -> Path:
+    """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
+    folder = folder.resolve()
+    roots = [root for root in (Path.cwd(), REPOSITORY) if folder.is_relative_to(root)]
+    return folder.relative_to(roots[0]) if roots else folder

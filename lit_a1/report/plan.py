@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -16,21 +17,10 @@ import lit_a1
 from lit_a1.analysis import PARTS
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
-from lit_a1.report.rows import (
-    MEMBERS,
-    changes,
-    is_shipped,
-    read_json,
-    read_rows,
-    shipped,
-    sources,
-    test_figures,
-)
-from lit_a1.report.trials import as_shipped
-from lit_a1.report.tried import duration
-from lit_a1.runs.folders import PRETRAINED, RECORD_FILE, clock, near
-from lit_a1.runs.settings import UsageError
-from lit_a1.runs.wording import counted, typed
+from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
+from lit_a1.runs.folders import PRETRAINED, near
+from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_figures
+from lit_a1.runs.wording import clock, counted, duration, typed
 from lit_a1.shipped import PROGRAM
 from lit_a1.studies.comparison.runs import Run
 
@@ -65,62 +55,73 @@ class Commands:
 
     def fit(self, name: str, epochs: int | None = None, *options: str) -> Step:
         """Trains an experiment, for fewer epochs than its YAML says if `epochs` is given."""
-        seconds, whole = _recorded_training(name)
-        if seconds is not None and epochs:
-            seconds *= epochs / whole
-        return Step(
-            (*_start(name, "fit"), *_epochs(epochs), *self._weights(name), *options, *self._options(name)), seconds
-        )
+        rows = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
+        seconds = median(float(row["seconds"]) for row in rows) if rows else None
+        expected = _share(seconds, epochs, int(rows[-1]["epochs"]) if rows else 1)
+        return self._of_recipe("fit", name, *_epochs(epochs), *self._weights(name), *options, seconds=expected)
 
     def test(self, name: str, run: Run | None = None) -> Step:
         """Measures the last weights of a run, or of the newest, on the test digits."""
         weights = "last" if run is None else str(near(weights_of(run, "last")))
-        return Step((*_start(name, "test"), "--ckpt_path", weights, *self._options(name)))
+        return self._of_recipe("test", name, "--ckpt_path", weights)
 
     def study(self, name: str, epochs: int | None = None, *options: str) -> Step:
         """A study of the numpy network."""
-        source = ("--data.source", "drawn") * self.found.drawn("mlp")
-        folder = ("--trainer.save_dir", str(self.found.logs)) * self._elsewhere
-        seconds, whole = _recorded_study(f"mlp-{name}")
-        if seconds is not None and epochs:
-            seconds *= epochs / whole
-        return Step(("mlp", name, *_epochs(epochs), *options, *source, *folder), seconds)
+        record = read_json(RECORDED / f"mlp-{name}" / RECORD_FILE) or {}
+        seconds = _share(record.get("seconds"), epochs, record.get("epochs", 1))
+        return Step(("mlp", name, *_epochs(epochs), *options, *self._options("mlp", "--trainer.save_dir")), seconds)
 
     def compare(self, *options: str) -> Step:
         """MLP against CNNs."""
-        source = ("--source", "drawn") * self.found.drawn("mnist")
-        folder = ("--logs", str(self.found.logs)) * self._elsewhere
-        seconds = _recorded_study("mnist-compare")[0] if not options else None
-        return Step(("compare", *options, *source, *folder), seconds)
+        record = read_json(RECORDED / "mnist-compare" / RECORD_FILE) or {}
+        arguments = ("compare", *options, *self._options("mnist", "--logs", "--source"))
+        return Step(arguments, None if options else record.get("seconds"))
 
     def analyze(self, name: str, run: Run | None = None) -> Step:
         """Looks into the network of a run, or of the newest."""
         which = () if run is None else ("--ckpt_path", str(near(weights_of(run, "best"))))
-        paths = self.found.logs.glob("*/version_*/analysis/analysis.json")
-        known = [
-            found["seconds"] for path in paths if isinstance((found := read_json(path) or {}).get("seconds"), float)
-        ]
-        return Step(
-            ("analyze", *_start(name, "analyze")[1:], *which, *self._options(name)), median(known) if known else None
-        )
+        records = map(read_json, self.found.logs.glob("*/version_*/analysis/analysis.json"))
+        known = [seconds for record in records if isinstance(seconds := (record or {}).get("seconds"), float)]
+        return self._of_recipe("analyze", name, *which, seconds=median(known) if known else None)
 
     def ensemble(self) -> Step:
         """Measures the mean of the networks of both recipes."""
-        name = "catsdogs_ensemble"
-        return Step((*_start(name, "validate"), *self._weights(name), *self._options(name)))
+        return self._of_recipe("validate", "catsdogs_ensemble", *self._weights("catsdogs_ensemble"))
 
     def trial(self) -> Step:
         """An example of a changed hyper-parameter."""
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
 
-    def _weights(self, name: str) -> tuple[str, ...]:
+    def suits_this_machine(self, name: str) -> bool:
+        """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
+
+        Runs of it that are here already, from another machine, count as if it could.
+        """
+        a_gpus = bool(shipped(name).get("data.keep_on_device"))
+        return torch.accelerator.is_available() or not a_gpus or bool(self.whole_runs(name, "best"))
+
+    def whole_runs(self, name: str, which: str) -> list[Run]:
+        """Finished runs of a recipe as it is shipped that have those weights."""
+        runs = [run for run in self.found.trainings(name) if weights_of(run, which).is_file()]
+        return [run for run in runs if has_shipped_settings(run.record["settings"], name)]
+
+    def _of_recipe(self, command: str, name: str, *options: str, seconds: float | None = None) -> Step:
+        start = ("mlp", command) if name == "mlp" and command != "analyze" else (command,)
+        folder = "--trainer.save_dir" if name == "mlp" else "--trainer.logger.init_args.save_dir"
+        return Step((*start, "--config", f"configs/{name}.yaml", *options, *self._options(name, folder)), seconds)
+
+    def _options(self, name: str, folder: str, source: str = "--data.source") -> list[str]:
+        drawn = [source, "drawn"] if self.found.drawn(name) else []
+        return drawn if self.found.logs == LOGS else [*drawn, folder, str(self.found.logs)]
+
+    def _weights(self, name: str) -> list[str]:
         """Where the networks are that a recipe builds on, if not where its YAML says."""
         options: list[str] = []
         for option, named in sources(name).items():
             folders = [folder for each in named for folder in self._runs(each, option == MEMBERS)]
             if folders != [str(LOGS / each) for each in named]:
                 options += [f"--{option}", folders[0] if option == "model.start" else json.dumps(folders)]
-        return tuple(options)
+        return options
 
     def _runs(self, name: str, every: bool) -> list[str]:
         """The folder of an experiment; where runs of it are not whole, all of those that are, or the newest.
@@ -130,36 +131,19 @@ class Commands:
         if every and not self.suits_this_machine(name):
             published = PRETRAINED / f"{name}.ckpt"
             return [str(near(published))] if published.is_file() and not self.found.drawn(name) else []
-        runs, which = self.found.trainings(name), "best" if every else "last"
-        whole = [run for run in runs if is_whole(run, name) and weights_of(run, which).is_file()]
-        meant, taken = (whole, runs) if every else (whole[-1:], runs[-1:])
-        return [str(near(run.folder)) for run in meant] if meant and meant != taken else [str(self.found.folder(name))]
-
-    def suits_this_machine(self, name: str) -> bool:
-        """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
-
-        Runs of it that are here already, from another machine, count as if it could.
-        """
-        if torch.accelerator.is_available() or not shipped(name).get("data.keep_on_device"):
-            return True
-        return any(is_whole(run, name) and weights_of(run, "best").is_file() for run in self.found.trainings(name))
-
-    @property
-    def _elsewhere(self) -> bool:
-        return self.found.logs != LOGS
-
-    def _options(self, name: str) -> tuple[str, ...]:
-        folder = "--trainer.save_dir" if name == "mlp" else "--trainer.logger.init_args.save_dir"
-        drawn = ("--data.source", "drawn") * self.found.drawn(name)
-        return (*drawn, *(folder, str(self.found.logs)) * self._elsewhere)
+        runs, whole = self.found.trainings(name), self.whole_runs(name, "best" if every else "last")
+        if not every:
+            runs, whole = runs[-1:], whole[-1:]
+        return [str(near(run.folder)) for run in whole] if whole and whole != runs else [str(self.found.folder(name))]
 
 
-def _start(name: str, command: str) -> tuple[str, ...]:
-    return (*("mlp",) * (name == "mlp"), command, "--config", f"configs/{name}.yaml")
+def _epochs(epochs: int | None) -> list[str]:
+    return ["--trainer.max_epochs", str(epochs)] if epochs else []
 
 
-def _epochs(epochs: int | None) -> tuple[str, ...]:
-    return ("--trainer.max_epochs", str(epochs)) if epochs else ()
+def _share(seconds: float | None, epochs: int | None, whole: int) -> float | None:
+    """The seconds that some of all epochs take."""
+    return seconds * epochs / whole if seconds is not None and epochs else seconds
 
 
 def weights_of(run: Run, which: str) -> Path:
@@ -169,69 +153,76 @@ def weights_of(run: Run, which: str) -> Path:
         run: of any network.
         which: `best` or `last`.
     """
-    folder = run.folder / "checkpoints"
-    return next(
-        (path for suffix in (".npz", ".ckpt") if (path := folder / f"{which}{suffix}").is_file()), folder / which
-    )
+    path = run.folder / "checkpoints" / which
+    return next((file for suffix in (".npz", ".ckpt") if (file := path.with_suffix(suffix)).is_file()), path)
 
 
-def is_whole(run: Run, name: str) -> bool:
-    """Whether a run is one of its recipe as shipped, and not a shorter or another one.
+class Kind(NamedTuple):
+    """A kind of step, for the name of a recipe or of a study and, where it needs weights, a run that has them."""
 
-    What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
-    builds on.
-    """
-    try:
-        return as_shipped(changes(run.record["settings"], shipped(name)))
-    except UsageError:
-        return False
+    needs: str
+    """The weights, `best` or `last`, of a finished run: where there is none, the recipe is trained before."""
+    is_done: Callable[[Gathered, str, Run | None], bool]
+    """Whether there is what it leaves."""
+    step: Callable[[Commands, str, Run | None], Step]
+
+
+def _is_tested(found: Gathered, name: str, run: Run | None) -> bool:
+    return run is not None and "last" in str(test_figures(run.folder).get("checkpoint"))
+
+
+def _is_analyzed(found: Gathered, name: str, run: Run | None) -> bool:
+    seen = looked(run.folder / "analysis") if run is not None else None
+    return seen is not None and seen.parts.keys() >= set(PARTS)
+
+
+def _is_studied(found: Gathered, name: str, run: Run | None) -> bool:
+    study = found.study(name)
+    return study is not None and not study.recorded
+
+
+KINDS = {
+    "test": Kind("last", _is_tested, Commands.test),
+    "analyze": Kind("best", _is_analyzed, Commands.analyze),
+    "study": Kind("", _is_studied, lambda commands, name, _: commands.study(name.removeprefix("mlp-"))),
+    "compare": Kind("", _is_studied, lambda commands, *_: commands.compare()),
+    "audit": Kind("", lambda found, *_: found.drawn_photos or AUDIT.is_file(), lambda *_: Step(("audit",))),
+    "ensemble": Kind("", lambda found, name, _: bool(found.trainings(name)), lambda commands, *_: commands.ensemble()),
+}
+
+STEPS = (
+    ("test", "mlp"), ("study", "mlp-inits"), ("study", "mlp-gradcheck"), ("study", "mlp-search"),
+    ("test", "mnist_plain"), ("test", "mnist"), ("compare", "mnist-compare"), ("analyze", "mnist_plain"),
+    ("audit", ""), *(("analyze", name) for name in PHOTOS), ("ensemble", "catsdogs_ensemble"),
+)  # fmt: skip
+"""The assignment in full: kinds of steps, and the recipe or the study that each is for."""
 
 
 def missing(found: Gathered) -> list[Step]:
-    """The assignment in full, without what has been run, in order."""
-    commands = Commands(found)
-    steps: list[Step] = []
+    """The steps that have not been done, each after the trainings that it needs."""
+    commands, steps, untrained = Commands(found), list[Step](), list[str]()
 
-    def train(name: str, which: str) -> Run | None:
-        """The newest run of the recipe that has those weights; else it is to be trained."""
-        whole = [run for run in found.trainings(name) if is_whole(run, name) and weights_of(run, which).is_file()]
-        if not whole and (training := commands.fit(name)) not in steps:
-            for option, named in sources(name).items():
-                for needed in named:
-                    train(needed, "best" if option == MEMBERS else "last")
-            steps.append(training)
-        return whole[-1] if whole else None
+    def train(name: str, which: str) -> None:
+        """Adds the training of a recipe of which no run has those weights, after those that it builds on."""
+        if commands.whole_runs(name, which) or (training := commands.fit(name)) in steps:
+            return
+        for option, named in sources(name).items():
+            for needed in named:
+                train(needed, "best" if option == MEMBERS else "last")
+        steps.append(training)
 
-    def test(name: str) -> bool:
-        """Whether a run is new."""
-        run = train(name, "last")
-        if run is None or "last" not in str(test_figures(run.folder).get("checkpoint")):
-            steps.append(commands.test(name, run))
-        return run is None
-
-    def look(name: str) -> None:
-        run = train(name, "best")
-        seen = None if run is None else looked(run.folder / "analysis")
-        if seen is None or set(seen.parts) < set(PARTS):
-            steps.append(commands.analyze(name, run))
-
-    new = test("mlp")
-    for name in ("inits", "gradcheck", "search"):
-        study = found.study(f"mlp-{name}")
-        if study is None or study.recorded:
-            steps.append(commands.study(name))
-    for name in ("mnist_plain", "mnist"):
-        new |= test(name)
-    compared = found.study("mnist-compare")
-    if new or compared is None or compared.recorded:
-        steps.append(commands.compare())
-    look("mnist_plain")
-    if not found.drawn_photos and not AUDIT.is_file():
-        steps.append(Step(("audit",)))
-    for name in filter(commands.suits_this_machine, PHOTOS):
-        look(name)
-    if not found.trainings("catsdogs_ensemble"):
-        steps.append(commands.ensemble())
+    for kind, name in STEPS:
+        needs, is_done, step = KINDS[kind]
+        run = None
+        if needs:
+            if not commands.suits_this_machine(name):
+                continue
+            train(name, needs)
+            run = next(reversed(commands.whole_runs(name, needs)), None)
+            untrained += [name] if run is None else []
+        again = kind == "compare" and bool(untrained)  # with the new runs
+        if again or not is_done(found, name, run):
+            steps.append(step(commands, name, run))
     return steps
 
 
@@ -250,40 +241,23 @@ def quick(found: Gathered) -> list[Step]:
         commands.test("mnist_plain"),
         commands.compare("--experiments", "mlp", "mnist_plain"),
         commands.analyze("mnist_plain"),
-        *[Step(("audit",))] * (not found.drawn_photos and not AUDIT.is_file()),
+        *([] if KINDS["audit"].is_done(found, "", None) else [Step(("audit",))]),
         commands.fit("catsdogs", 6, *small, "--trainer.check_val_every_n_epoch", "1"),
         *(commands.fit("catsdogs_trial", 2, *idea) for idea in ideas),
         commands.analyze("catsdogs"),
     ]
 
 
-def _recorded_training(name: str) -> tuple[float | None, int]:
-    """Median seconds of the recorded runs of a recipe as it is shipped, and its epochs."""
-    rows = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
-    if not rows:
-        return None, 1
-    return median(float(row["seconds"]) for row in rows), int(rows[-1]["epochs"])
-
-
-def _recorded_study(name: str) -> tuple[float | None, int]:
-    """Seconds of the recorded run of a study, and its epochs."""
-    record = read_json(RECORDED / name / RECORD_FILE) or {}
-    return record.get("seconds"), record.get("epochs", 1)
-
-
 def tell(steps: Sequence[Step]) -> str:
     """The plan, with the time that is to be expected."""
-    width = max(len(_time(step)) for step in steps)
-    lines = [f"{number:3}. {_time(step):>{width}}  {step.command}" for number, step in enumerate(steps, 1)]
+    times = ["?" if step.seconds is None else clock(step.seconds) for step in steps]
+    width = max(map(len, times))
+    lines = [f"{number:3}. {times[number - 1]:>{width}}  {step.command}" for number, step in enumerate(steps, 1)]
     known = [step.seconds for step in steps if step.seconds is not None]
-    unknown = len(steps) - len(known)
     total = f"{counted(len(steps), 'command')}, about {duration(sum(known))} as recorded runs took"
-    total += f", and {unknown} whose time is not recorded (?)" * bool(unknown)
+    if unknown := len(steps) - len(known):
+        total += f", and {unknown} whose time is not recorded (?)"
     return "\n".join([*lines, f"{total}."])
-
-
-def _time(step: Step) -> str:
-    return "?" if step.seconds is None else clock(step.seconds)
 
 
 def run(steps: Sequence[Step]) -> list[Step]:

@@ -59,17 +59,17 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
         )
     theirs = {name: tuple(tensor.shape) for name, tensor in checkpoint["state_dict"].items()}
     ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    here = "in the model. The config.yaml of its run has the right ones."
     for name in [*ours, *theirs]:
         if ours.get(name) != theirs.get(name):
             raise CheckpointError(
                 f"{path} is of a {expected} with other hyper-parameters: {name} is {theirs.get(name, 'absent')} in the "
-                f"file and {ours.get(name, 'absent')} in the model. The config.yaml of its run has the right ones."
+                f"file and {ours.get(name, 'absent')} {here}"
             )
     for line, other in zip(checkpoint["network"].splitlines(), describe(model).splitlines(), strict=False):
         if line != other:  # layers of other kinds can have weights of the same shapes
             raise CheckpointError(
-                f"{path} is of a {expected} with other layers: {line.strip()} in the file and "
-                f"{other.strip()} in the model. The config.yaml of its run has the right ones."
+                f"{path} is of a {expected} with other layers: {line.strip()} in the file and {other.strip()} {here}"
             )
 
 

@@ -99,12 +99,5 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
 
 def without_checkpoint(arguments: Sequence[str]) -> list[str]:
     """The arguments of a `fit` that other commands on its run need too."""
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == "--ckpt_path":
-            skip = True
-        elif not argument.startswith("--ckpt_path="):
-            kept.append(argument)
-    return kept
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [word for before, word in pairs if "--ckpt_path" not in (before, word.partition("=")[0])]

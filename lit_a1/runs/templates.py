@@ -7,8 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lit_a1.runs.folders import clock
-from lit_a1.runs.wording import counted, listed, number, percent, table
+from lit_a1.runs.wording import clock, counted, duration, listed, number, percent, table
 
 PACKAGE = Path(__file__).resolve().parents[1]
 KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")
@@ -18,7 +17,7 @@ KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")
 @functools.cache
 def _environment() -> Environment:
     env = Environment(loader=FileSystemLoader(PACKAGE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters |= {"number": number, "percent": percent, "listed": listed, "clock": clock, "counted": counted}
+    env.filters |= {words.__name__: words for words in (number, percent, listed, clock, duration, counted)}
     env.globals |= {"table": table, "isfinite": math.isfinite}
     return env
 
@@ -29,8 +28,8 @@ def render(template: str, **values: Any) -> str:
     A template breaks its lines where it likes: within a paragraph, line breaks and indents are single spaces, and an
     empty paragraph is left out. Headings, tables, lists and code stay as they are.
 
-    Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`) and, as in
-    `{{ 2 | counted("run") }}`, `counted` (`2 runs`). `table(rows)` makes a table.
+    Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`), `duration`
+    (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`). `table(rows)` makes a table.
 
     Args:
         template: its path in the package, `studies/inits/comparison.md.j2`.

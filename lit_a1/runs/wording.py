@@ -22,6 +22,18 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %" if math.isfinite(share) else "not finite"
 
 
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss from an hour on, while someone waits."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def duration(seconds: float) -> str:
+    """How long something took, in a text or a table: minutes from two on, else seconds."""
+    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{count:,} {noun}" + "s" * (count != 1)

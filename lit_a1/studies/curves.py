@@ -1,6 +1,5 @@
 """The curves of recorded runs: loss and error in training and in validation, against the epochs done."""
 
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lit_a1.data.files import write_csv
-from lit_a1.runs.folders import RECORD_FILE
 from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
-from lit_a1.runs.wording import listed, percent
+from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.runs import Run
 from lit_a1.studies.comparison.tables import spread
 
@@ -33,13 +32,9 @@ def read(folder: Path) -> Run:
         UsageError: there is no record, or it is damaged.
     """
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{folder} has no {RECORD_FILE}: name the folder of a run that has ended.") from None
-    except ValueError as error:
-        raise UsageError(f"{folder / RECORD_FILE} is damaged: the record of a run, in JSON, was expected.") from error
-    if not isinstance(record, dict):
-        raise UsageError(f"{folder / RECORD_FILE} is not the record of a run: an object was expected.")
+        record = read_record(folder, needed=())
+    except CheckpointError as error:
+        raise UsageError(f"{error}") from error
     folder = folder.absolute()  # the experiment's name is that of the folder above
     return Run(folder, folder / "checkpoints" / "last.ckpt", record)
 
@@ -69,23 +64,16 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
         if not isinstance(run.record.get("epochs"), list) or not run.epochs:
             raise UsageError(f"{run.folder / RECORD_FILE} has no epoch: the record of a training was expected.")
         if first := seeds.get(str(run.seed)):
-            raise UsageError(
-                f"{first.folder} and {run.folder} have the same seed, {run.seed}: give one run of each seed."
-            )
+            both = f"{first.folder} and {run.folder}"
+            raise UsageError(f"{both} have the same seed, {run.seed}: give one run of each seed.")
         seeds[str(run.seed)] = run
     draw(folder / "curves.png", runs)
     tags = sorted({tag for run in runs for row in run.epochs for tag in row if "/" in tag})
-    rows = [
-        [
-            run.name,
-            str(run.seed),
-            f"{row['epoch'] + 1:.0f}",
-            f"{row['step']:.0f}",
-            *(f"{row[tag]:.6g}" if tag in row else "" for tag in tags),
-        ]
-        for run in runs
-        for row in run.epochs
-    ]
+    rows = []
+    for run in runs:
+        for row in run.epochs:
+            measured = [f"{row[tag]:.6g}" if tag in row else "" for tag in tags]
+            rows.append([run.name, str(run.seed), f"{row['epoch'] + 1:.0f}", f"{row['step']:.0f}", *measured])
     write_csv(folder / "curves.csv", ["run", "seed", "epoch", "step", *tags], rows)
 
 
@@ -105,10 +93,11 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
             for look, part in enumerate(PARTS):
                 epochs, values = curve(runs, f"{part}/{name}")
                 if epochs:
-                    label = textwrap.fill(PARTS[part] + conditions(runs[0]) * (part == "train"), LEGEND)
+                    label = PARTS[part] + (conditions(runs[0]) if part == "train" else "")
                     size = max(SMALLEST, min(LARGEST, MARKED / len(epochs)))
                     marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # of a point there is no line
-                    Line(label, look, epochs, values).draw(panel, linestyle=STYLES[part], markersize=size, **marks)
+                    line = Line(textwrap.fill(label, LEGEND), look, epochs, values)
+                    line.draw(panel, linestyle=STYLES[part], markersize=size, **marks)
             panel.set_xlabel("Epochs done")
             panel.set_ylabel(words)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -154,21 +143,21 @@ def conditions(run: Run) -> str:
 
 def title(runs: Sequence[Run]) -> str:
     """What was trained and how well; on what code and machine and for how long; of several runs, what lines mean."""
-    several = len(runs) > 1
-    ends = [row for run in runs for row in [row for row in run.epochs if "val/error" in row][-1:]]
-    words = "not validated" if not ends else f"validated in {len(ends)} of {len(runs)} runs"
-    if len(ends) == len(runs):
-        error = spread([end["val/error"] for end in ends]) if several else percent(ends[0]["val/error"])
-        epochs = sorted({int(end["epoch"]) + 1 for end in ends})
-        when = "mean ± standard deviation; " * several + "epoch" + "s" * (len(epochs) > 1)
-        words = f"final validation error {error} ({when} {listed(epochs)})"
-    records = [run.record for run in runs]
+    measured = [[row for row in run.epochs if "val/error" in row] for run in runs]
+    ends = [rows[-1] for rows in measured if rows]
     seeds, commits, machines = (
-        dict.fromkeys(str(record[name]) or "unknown" for record in records) for name in ("seed", "commit", "machine")
+        dict.fromkeys(str(run.record[name]) or "unknown" for run in runs) for name in ("seed", "commit", "machine")
     )
-    minutes = median(record["seconds"] for record in records) / 60
-    lines = [
-        f"{runs[0].folder.parent.name}, seed{'s' * several} {listed(seeds)}: {words}",
-        f"Commit {listed(commits)}; {listed(machines)}; trained in {minutes:.1f} minutes" + " (median)" * several,
-    ]
-    return "\n".join([*lines, *["Lines are means over seeds, bands go from the smallest to the largest."] * several])
+    text = render(
+        "studies/curves_title.md.j2",
+        name=runs[0].folder.parent.name,
+        runs=len(runs),
+        seeds=seeds,
+        errors=[end["val/error"] for end in ends],
+        epochs=sorted({int(end["epoch"]) + 1 for end in ends}),
+        commits=commits,
+        machines=machines,
+        seconds=median(run.record["seconds"] for run in runs),
+        spread=spread,
+    )
+    return text.strip().replace("\n\n", "\n")

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.report.document import FUNCTIONS, Block, Document, Section
-from lit_a1.report.rows import shipped
+from lit_a1.report.recipes import shipped
 from lit_a1.runs import templates
 
 LOGS = Path("lightning_logs")

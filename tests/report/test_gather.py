@@ -34,6 +34,17 @@ def test_runs_that_are_alike_have_the_settings_of_the_newest(add_run: Add) -> No
     assert [(run.seed, run.record["last"]["val/error"]) for run in found.alike("catsdogs")] == [(0, 0.2), (2, 0.25)]
 
 
+def test_seeds_are_in_the_order_of_numbers(add_run: Add) -> None:
+    for seed in (10, 2, 0):
+        add_run("catsdogs", [0.2], seed=seed)
+    found = gather(LOGS, "real")
+    assert [run.seed for run in found.alike("catsdogs")] == [0, 2, 10]
+    newest = found.newest("catsdogs")
+    assert newest is not None
+    assert newest.seed == 0
+    assert found.newest("mnist") is None
+
+
 def test_a_run_killed_in_the_middle_says_how_far_it_came(add_run: Add) -> None:
     add_run("catsdogs", [0.3, 0.2], finished=False)
     found = gather(LOGS, "real")
@@ -54,17 +65,6 @@ def test_a_torn_event_file_gives_what_it_still_holds(add_run: Add) -> None:
     torn(folder, 0.0)
     assert scalars(folder) == []
     assert "before an epoch had ended" in gather(LOGS, "real").unfinished("catsdogs")[0].reason
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("{", "is damaged"), ("[]", "not the record of a run"), ('{"seed": 1}', "it lacks settings, pictures")],
-)
-def test_a_damaged_record_is_told(text: str, words: str, add_run: Add) -> None:
-    (add_run("catsdogs", [0.3]) / RECORD_FILE).write_text(text)
-    found = gather(LOGS, "real")
-    assert found.trainings("catsdogs") == []
-    assert words in found.unfinished("catsdogs")[0].reason
 
 
 def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_project() -> None:
@@ -124,26 +124,20 @@ def test_where_numbers_are_from(add_run: Add) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("record", "words"),
     [
+        ("{", "is damaged"), ("[]", "not the record of a run"), ('{"seed": 1}', "it lacks settings, pictures"),
         ({"commit": None}, "lacks commit"), ({"seed": "x"}, "lacks seed"), ({"versions": None}, "lacks versions"),
         ({"last": [1]}, "lacks last"), ({"best": {}}, "lacks whole epochs"), ({"epochs": []}, "lacks whole epochs"),
         ({"pictures": {"train": 3}}, "lacks how many pictures"), ({"seconds": "long"}, "lacks seconds"),
     ],
 )  # fmt: skip
-def test_a_record_that_lacks_something_is_told(changed: dict[str, Any], words: str, add_run: Add) -> None:
-    add_run("catsdogs", [0.3], **changed)
+def test_a_record_that_is_damaged_or_lacks_something_is_told(
+    record: str | dict[str, Any], words: str, add_run: Add
+) -> None:
+    folder = add_run("catsdogs", [0.3], **(record if isinstance(record, dict) else {}))
+    if isinstance(record, str):
+        (folder / RECORD_FILE).write_text(record)
     found = gather(LOGS, "real")
     assert found.trainings("catsdogs") == []
     assert words in found.unfinished("catsdogs")[0].reason
-
-
-def test_seeds_are_in_the_order_of_numbers(add_run: Add) -> None:
-    for seed in (10, 2, 0):
-        add_run("catsdogs", [0.2], seed=seed)
-    found = gather(LOGS, "real")
-    assert [run.seed for run in found.alike("catsdogs")] == [0, 2, 10]
-    newest = found.newest("catsdogs")
-    assert newest is not None
-    assert newest.seed == 0
-    assert found.newest("mnist") is None

@@ -107,6 +107,14 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"), [("trainer.precision", "32-true"), ("model.compile_net", False), ("data.source", "drawn")]
+)
+def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: object, add_run: Add) -> None:
+    add_setting(measured(weighted(add_run("mnist", [0.1]))), name, value)
+    assert "fit mnist" not in names(missing(Gathered(LOGS)))
+
+
+@pytest.mark.parametrize(
     "break_it",
     [
         lambda run: (run / "checkpoints" / "last.ckpt").unlink(),
@@ -117,25 +125,15 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
 def test_a_run_that_lost_its_weights_or_is_a_shorter_one_does_not_count(
     break_it: Callable[[Path], None], add_run: Add
 ) -> None:
-    run = measured(weighted(add_run("mnist", [0.1])))
-    assert "fit mnist" not in names(missing(Gathered(LOGS)))
-    break_it(run)
+    break_it(measured(weighted(add_run("mnist", [0.1]))))
     found = names(missing(Gathered(LOGS)))
     assert found.index("fit mnist") + 1 == found.index("test mnist")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("trainer.precision", "32-true"), ("model.compile_net", False), ("data.source", "drawn")]
-)
-def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: object, add_run: Add) -> None:
-    add_setting(measured(weighted(add_run("mnist", [0.1]))), name, value)
-    assert "fit mnist" not in names(missing(Gathered(LOGS)))
 
 
 @pytest.fixture
 def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report looks into a recipe that builds on another one."""
-    monkeypatch.setattr(plan, "PHOTOS", ("catsdogs", "catsdogs_tuned"))
+    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs"), ("analyze", "catsdogs_tuned")])
 
 
 @pytest.mark.usefixtures("in_two_steps")
@@ -146,15 +144,7 @@ def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, c
 
 
 @pytest.mark.usefixtures("in_two_steps")
-def test_what_is_built_on_needs_the_weights_of_the_last_epoch(add_run: Add) -> None:
-    long = weighted(add_run("catsdogs_long", [0.1]))
-    assert "fit catsdogs_long" not in names(missing(Gathered(LOGS)))
-    (long / "checkpoints" / "last.ckpt").unlink()
-    assert "fit catsdogs_long" in names(missing(Gathered(LOGS)))
-
-
-@pytest.mark.usefixtures("in_two_steps")
-def test_what_is_built_on_is_a_run_of_its_recipe(add_run: Add) -> None:
+def test_what_is_built_on_is_a_run_of_its_recipe_with_the_weights_of_the_last_epoch(add_run: Add) -> None:
     """And not a shorter one that was made later."""
 
     def start() -> str:
@@ -162,11 +152,14 @@ def test_what_is_built_on_is_a_run_of_its_recipe(add_run: Add) -> None:
         return step.command.partition(" --model.start ")[2]
 
     long = weighted(add_run("catsdogs_long", [0.1]))
+    assert "fit catsdogs_long" not in names(missing(Gathered(LOGS)))
     assert start() == ""  # the YAML's own
     add_setting(weighted(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
     assert start() == str(long)
     add_run("catsdogs_long", [0.1])  # which has lost its weights
     assert start() == str(long)
+    (long / "checkpoints" / "last.ckpt").unlink()
+    assert "fit catsdogs_long" in names(missing(Gathered(LOGS)))
 
 
 def add_setting(run: Path, name: str, value: object) -> None:

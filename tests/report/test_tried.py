@@ -40,17 +40,20 @@ def verdict(text: str, change: str) -> str:
     return last
 
 
-def section(text: str, title: str) -> str:
-    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+def section(rows: list[Row], title: str, **recipes: str) -> str:
+    return tried.page(rows, RECIPES | recipes).partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def compared(rows: list[Row]) -> dict[str, trials.Compared]:
+    return {each.setting.runs[0]["changes"]: each for each in trials.compare(trials.settings_of(rows))}
 
 
 def verdicts(rows: list[Row]) -> dict[str, str]:
-    return {each.setting.runs[0]["changes"]: each.verdict for each in trials.compare(trials.settings_of(rows))}
+    return {changes: each.verdict for changes, each in compared(rows).items()}
 
 
 def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
-    rows = [*base(), row("a=1", 0.10), row("b=1", 0.14), row("c=1", 0.122)]
-    found = {each.setting.runs[0]["changes"]: each for each in trials.compare(trials.settings_of(rows))}
+    found = compared([*base(), row("a=1", 0.10), row("b=1", 0.14), row("c=1", 0.122)])
     assert [found[name].verdict for name in ("a=1", "b=1", "c=1")] == ["better", "worse", "inside the noise"]
     for each in found.values():  # of one value against several, the t test with pooled variances has the same noise
         expected = stats.ttest_ind(each.setting.errors, SEEDS, equal_var=True).pvalue
@@ -60,27 +63,25 @@ def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
 
 def test_a_recipe_as_its_machine_ran_it_is_one_of_the_recipes_unless_there_is_another_run() -> None:
     switched = row("precision=32-true", 0.04, config="catsdogs")
-    text = tried.page([*base(), switched], RECIPES | {"catsdogs": "now"})
-    assert len(lines(section(text, "The recipes as they are"), "`catsdogs`, `precision=32-true`")) == 1
-    assert "## Precision" not in text
-    text = tried.page([row(config="catsdogs"), switched], RECIPES | {"catsdogs": "now"})
-    assert lines(section(text, "The recipes as they are"), "`catsdogs`, `precision=32-true`") == []
-    assert verdict(section(text, "Precision and compilation"), "`precision=32-true`") == "**better**"
+    title, name = "The recipes as they are", "`catsdogs`, `precision=32-true`"
+    assert len(lines(section([*base(), switched], title, catsdogs="now"), name)) == 1
+    assert "## Precision" not in tried.page([*base(), switched], RECIPES | {"catsdogs": "now"})
+    rows = [row(config="catsdogs"), switched]
+    assert lines(section(rows, title, catsdogs="now"), name) == []
+    assert verdict(section(rows, "Precision and compilation", catsdogs="now"), "`precision=32-true`") == "**better**"
 
 
 def test_few_seeds_leave_the_binomial_noise() -> None:
     seeds = base()
-    (each,) = trials.compare(trials.settings_of([*seeds[:4], row("a=1", 0.11)]))
+    each = compared([*seeds[:4], row("a=1", 0.11)])["a=1"]
     q = (sum(SEEDS[:4]) + 0.11) / 5
     z = (sum(SEEDS[:4]) / 4 - 0.11) / (q * (1 - q) / 2000 * (1 + 1 / 4)) ** 0.5
     assert each.p == pytest.approx(2 * stats.norm.sf(z))
     assert each.verdict == "inside the noise"
     assert verdicts([*seeds, row("a=1", 0.11)])["a=1"] == "better"
-    (each,) = trials.compare(trials.settings_of([row(), row("a=1", 0.09)]))
     z = 0.03 / (0.105 * 0.895 / 2000 * 2) ** 0.5
-    assert each.p == pytest.approx(2 * stats.norm.sf(z))
-    (each,) = trials.compare(trials.settings_of([row(error=0.0), row("a=1", 0.0)]))
-    assert each.p == 1
+    assert compared([row(), row("a=1", 0.09)])["a=1"].p == pytest.approx(2 * stats.norm.sf(z))
+    assert compared([row(error=0.0), row("a=1", 0.0)])["a=1"].p == 1
 
 
 def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
@@ -97,14 +98,12 @@ def test_only_like_is_compared_with_like(other: dict[str, object]) -> None:
     rows = [*base(), row("lr=0.3", 0.10, **other)]
     assert verdicts(rows) == {"lr=0.3": "no base"}
     assert "There is no run of the base: nothing is compared." in tried.page(rows, RECIPES)
-    own = verdicts([*rows, row(error=0.2, **other)])
-    assert own == {"lr=0.3": "better"}
+    assert verdicts([*rows, row(error=0.2, **other)]) == {"lr=0.3": "better"}
 
 
 def test_another_version_of_the_recipe_has_its_own_table() -> None:
-    old = [row(error=0.2, recipe="older"), row("lr=0.3", 0.12, recipe="older")]
-    text = tried.page([*old, *base(), row("lr=0.3", 0.12)], RECIPES)
-    new, earlier = section(text, "Learning rate and schedule").split("another version of the recipe (older)")
+    rows = [row(error=0.2, recipe="older"), row("lr=0.3", 0.12, recipe="older"), *base(), row("lr=0.3", 0.12)]
+    new, earlier = section(rows, "Learning rate and schedule").split("another version of the recipe (older)")
     assert verdict(new, "`lr=0.3`") == "inside the noise"
     assert verdict(earlier, "`lr=0.3`") == "**better**"  # by the noise of the newer seeds
     assert lines(earlier, "as it is")[0][7] == "20.00 %"
@@ -119,20 +118,18 @@ def test_length_is_compared_with_the_recipe_and_other_ideas_with_their_own_lengt
 def test_other_members_are_compared_with_the_newest_ensemble() -> None:
     """Whose members are of the recipes as they are now; how long these were trained is not the ensemble's length."""
     rows = [
-        row("", 0.20, config="catsdogs_ensemble", epochs=10, finished="2026-01-01 10:00"),
-        row("members=['x']", 0.10, config="catsdogs_ensemble", epochs=30, finished="2026-01-02 10:00"),
-        row("", 0.11, config="catsdogs_ensemble", epochs=20, finished="2026-01-03 10:00"),
+        row(changes, error, config="catsdogs_ensemble", epochs=epochs, finished=f"2026-01-0{day} 10:00")
+        for day, (changes, error, epochs) in enumerate([("", 0.20, 10), ("members=['x']", 0.10, 30), ("", 0.11, 20)], 1)
     ]
-    (compared,) = trials.compare(trials.settings_of(rows))
-    assert compared.base is not None
-    assert (compared.base.epochs, round(compared.difference, 4)) == (20, -0.01)
+    (each,) = compared(rows).values()
+    assert each.base is not None
+    assert (each.base.epochs, round(each.difference, 4)) == (20, -0.01)
 
 
 def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None:
     run = row("norm=group, precision=32-true", 0.10)
     assert verdicts([*base(), run])["norm=group, precision=32-true"] == "better"
-    own = [*base(), row("precision=32-true", 0.10), run]
-    assert verdicts(own) == {
+    assert verdicts([*base(), row("precision=32-true", 0.10), run]) == {
         "precision=32-true": "better",
         "norm=group, precision=32-true": "inside the noise",
     }
@@ -150,16 +147,12 @@ def test_several_seeds_are_one_row_with_their_mean() -> None:
 def test_a_diverged_run_is_not_compared() -> None:
     rows = [*base(), row("lr=9.0", "nan"), row("lr=8.0", ""), row("lr=7.0", 0.13), row("lr=7.0", "inf", seed=1)]
     rows.append(row("lr=6.0", "", best_val_error=0.1))
-    assert verdicts(rows) == {
-        "lr=9.0": "diverged",
-        "lr=8.0": "diverged",
-        "lr=7.0": "partly diverged (1 of 2)",
-        "lr=6.0": "not measured",
-    }
+    found = {f"lr={lr}.0": words for lr, words in ((9, "diverged"), (8, "diverged"), (6, "not measured"))}
+    assert verdicts(rows) == found | {"lr=7.0": "partly diverged (1 of 2)"}
     text = tried.page(rows, RECIPES)
     assert "nan" not in text
     assert "- **Diverged**: `lr=8.0`; `lr=9.0`" in text
-    assert "None of them ended with a finite error" in section(text, "Learning rate and schedule")
+    assert "None of them ended with a finite error" in section(rows, "Learning rate and schedule")
     assert verdicts([row(error="nan"), row("lr=0.3")]) == {"lr=0.3": "no base"}
 
 
@@ -187,15 +180,14 @@ def test_a_diverged_run_is_not_compared() -> None:
     ],
 )
 def test_every_setting_is_under_the_theme_of_what_changed(changes: str, title: str) -> None:
-    text = tried.page([*base(), row(changes, 0.0999)], RECIPES)
-    assert "9.99 %" in section(text, title)
-    assert text.count("9.99 %") == 1
+    rows = [*base(), row(changes, 0.0999)]
+    assert "9.99 %" in section(rows, title)
+    assert tried.page(rows, RECIPES).count("9.99 %") == 1
 
 
 def test_changes_are_read_and_shortened() -> None:
-    read = trials.parse_changes(
-        "augment.crop_scale=(0.25, 1.0), size_schedule.0=32, size_schedule.10=48, widths=[8, 8]"
-    )
+    text = "augment.crop_scale=(0.25, 1.0), size_schedule.0=32, size_schedule.10=48, widths=[8, 8]"
+    read = trials.parse_changes(text)
     assert read["widths"] == "[8, 8]"
     assert trials.short(read) == "`crop_scale=(0.25,1.0)`, `size_schedule={0:32,10:48}`, `widths=[8,8]`"
     assert trials.short({}) == "as it is"
@@ -204,48 +196,48 @@ def test_changes_are_read_and_shortened() -> None:
         trials.parse_changes("wonder")
 
 
-def test_sentences_follow_from_the_numbers() -> None:
-    def said(*errors: float) -> str:
-        rows = [*base(), *(row(f"lr={place}.5", error) for place, error in enumerate(errors, 1))]
-        return section(tried.page(rows, RECIPES), "Learning rate and schedule")
-
-    assert "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p 0." in said(0.13, 0.10)
-    assert "Best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7" in said(0.119)
-    assert "None is better than the base; `lr=1.5`, the nearest, is 2.00 points worse: more than noise" in said(0.14)
-    assert "None is better than the base; `lr=1.5` has its error." in said(0.12)
-    assert "Of 3 settings: 1 better, 1 inside the noise and 1 worse." in said(0.10, 0.121, 0.14)
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p 0."),
+        ((0.119,), "Best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7"),
+        ((0.14,), "None is better than the base; `lr=1.5`, the nearest, is 2.00 points worse: more than noise"),
+        ((0.12,), "None is better than the base; `lr=1.5` has its error."),
+        ((0.10, 0.121, 0.14), "Of 3 settings: 1 better, 1 inside the noise and 1 worse."),
+    ],
+)
+def test_sentences_follow_from_the_numbers(errors: tuple[float, ...], words: str) -> None:
+    rows = [*base(), *(row(f"lr={place}.5", error) for place, error in enumerate(errors, 1))]
+    assert words in section(rows, "Learning rate and schedule")
 
 
 def test_the_summary_counts_and_sorts() -> None:
-    rows = [
-        *base(),
-        row("lr=0.3", 0.08),
-        row("norm=group", 0.14),
-        row("views=one", 0.12, machine="a GPU", seconds=3600),
-    ]
-    text = tried.page([*rows, row("lr=0.9", 0.01, config="mnist")], RECIPES)
-    assert "8 runs of 4 settings" in text
-    assert f"{(7 * 254 + 3600) / 3600:.1f} hours of training." in text
-    assert "- **Helped**: `lr=0.3` (-4.00)\n- **Hurt**: `norm=group` (+2.00)\n" in text
-    assert "- **Inside the noise**: `views=one` (+0.00)" in text
-    assert "A: two cores; B: a GPU." in text
-    assert "Of 3 comparisons, 0.2 would be called better or worse by chance alone; **bold** ones, 2 of them" in text
+    rows = [*base(), row("lr=0.3", 0.08), row("norm=group", 0.14)]
+    rows += [row("views=one", 0.12, machine="a GPU", seconds=3600), row("lr=0.9", 0.01, config="mnist")]
+    text = tried.page(rows, RECIPES)
+    hours = f"{(7 * 254 + 3600) / 3600:.1f} hours"
+    for words in (
+        "8 runs of 4 settings",
+        f"{hours} of training.",
+        "- **Helped**: `lr=0.3` (-4.00)\n- **Hurt**: `norm=group` (+2.00)\n",
+        "- **Inside the noise**: `views=one` (+0.00)",
+        "A: two cores; B: a GPU.",
+        "Of 3 comparisons, 0.2 would be called better or worse by chance alone; **bold** ones, 2 of them",
+        "0.32 points between seeds, 4 degrees of freedom (used)",
+    ):
+        assert words in text
     assert verdict(text, "`lr=0.3`") == "**better**"
-    assert "0.32 points between seeds, 4 degrees of freedom (used)" in text
-    assert all(item in section(text, "What would help further and was not done") for item in tried.NOT_DONE)
-    hours = tried.page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1", changes="")], RECIPES)
-    assert f"{(7 * 254 + 3600) / 3600:.1f} hours" in hours  # its members' own
-    assert ("chosen on these photos" in text, "chosen on these photos" in hours) == (
-        False,
-        True,
-    )
+    assert all(item in section(rows, "What would help further and was not done") for item in tried.NOT_DONE)
+    with_ensemble = tried.page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
+    assert hours in with_ensemble  # its members' own
+    assert "chosen on these photos" in with_ensemble
+    assert "chosen on these photos" not in text
 
 
 def test_without_a_change_the_page_is_short() -> None:
     text = tried.page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
-    assert "1 run of 1 setting" in text
-    assert "Nothing was changed yet" in text
-    assert "The error is 6.75 % after 65 epochs." in text
+    for words in ("1 run of 1 setting", "Nothing was changed yet", "The error is 6.75 % after 65 epochs."):
+        assert words in text
     assert "No run is recorded yet" in tried.page([], {})
 
 

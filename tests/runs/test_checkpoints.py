@@ -5,16 +5,11 @@ import torch
 from torch import nn
 
 from lit_a1.layers import InstanceNorm2d, LayerNorm2d
-from lit_a1.runs.checkpoints import (
-    WholeCheckpoints,
-    check_fits,
-    check_resumable,
-    read,
-)
+from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.runs.folders import CheckpointError
 
 
-def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+def test_damaged_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ckpt"
     torch.save({"model_class": "Linear", "state_dict": nn.Linear(2, 2).state_dict()}, path)
     whole = path.read_bytes()
@@ -25,6 +20,8 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, path)
     with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
         read(path)
+    with pytest.raises(CheckpointError, match=r"^There is no checkpoint .*gone\.ckpt\.$"):
+        read(tmp_path / "gone.ckpt")
 
 
 class Model(nn.Module):
@@ -35,11 +32,6 @@ class Model(nn.Module):
 
 class Other(Model):
     pass
-
-
-def test_a_missing_file_is_not_called_damaged(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"^There is no checkpoint .*gone\.ckpt\.$"):
-        read(tmp_path / "gone.ckpt")
 
 
 def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:

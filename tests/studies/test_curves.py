@@ -1,4 +1,3 @@
-import csv
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lit_a1.runs.plotting import COLOURS, MARKERS, Line, percent_axis
+from lit_a1.runs.records import read_rows
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies import curves
 from lit_a1.studies.comparison.runs import Run
@@ -56,17 +56,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Line, dict[str, Any]]]:
     return found
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_the_table_has_every_number_of_every_run(add: Add, tmp_path: Path) -> None:
     runs = [add(0, [None, 0.25]), add(3, [0.5, None, 1 / 3])]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "words.md").write_text("")
     keep_curves(tmp_path / "out", runs)
-    rows = table(tmp_path / "out" / "curves.csv")
+    rows = read_rows(tmp_path / "out" / "curves.csv")
     assert list(rows[0]) == ["run", "seed", "epoch", "step", "train/error", "train/loss", "val/error", "val/loss"]
     assert [tuple(row.values()) for row in rows] == [
         ("version_10", "0", "1", "7", "0.4", "1", "", ""),
@@ -86,12 +81,9 @@ def test_a_curve_has_the_epochs_that_were_measured(add: Add) -> None:
     np.testing.assert_array_equal(curve([run], "val/loss")[1], [[0.6, 0.0]])
     assert curve([run], "train/error")[0] == [1, 2, 3, 4]
     assert curve([run], "train_eval/error")[0] == []
-
-
-def test_errors_on_training_pictures_count_these(add: Add) -> None:
-    run = add(0, [], epochs=[{"epoch": 0, "step": 1, "train_eval/error": 0.0, "train/error": 0.0}])
-    for part in ("train", "train_eval"):
-        assert curve([run], f"{part}/error")[1].item() == 0.5 / 400
+    perfect = add(1, [], epochs=[{"epoch": 0, "step": 1, "train_eval/error": 0.0, "train/error": 0.0}])
+    for part in ("train", "train_eval"):  # and these count their own pictures
+        assert curve([perfect], f"{part}/error")[1].item() == 0.5 / 400
 
 
 def test_a_curve_of_several_runs_has_the_epochs_of_all(add: Add) -> None:
@@ -104,10 +96,8 @@ def test_a_curve_of_several_runs_has_the_epochs_of_all(add: Add) -> None:
 
 def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, drawn: list[Any]) -> None:
     draw(tmp_path / "x.png", [add(0, [None, 0.3, None, 0.1])])
-    assert [(line.label, line.x) for line, _ in drawn] == [
-        ("training, as it ran", [1, 2, 3, 4]),
-        ("validation", [2, 4]),
-    ] * 2
+    lines = [("training, as it ran", [1, 2, 3, 4]), ("validation", [2, 4])]
+    assert [(line.label, line.x) for line, _ in drawn] == lines * 2
     assert drawn[1][0].values.tolist() == [[0.6, 0.2]]
     assert drawn[3][0].values.tolist() == [[0.3, 0.1]]
     assert ["marker" in look for _, look in drawn] == [True, False] * 2  # "" takes the marks away
@@ -150,7 +140,7 @@ def test_errors_are_read_in_percent(low: float, high: float, some: list[str]) ->
 
 def test_a_run_that_failed_or_was_not_validated_is_drawn(add: Add, tmp_path: Path) -> None:
     keep_curves(tmp_path, [add(0, [None, None]), add(1, [math.nan, math.nan])])
-    assert table(tmp_path / "curves.csv")[-1]["val/loss"] == "nan"
+    assert read_rows(tmp_path / "curves.csv")[-1]["val/loss"] == "nan"
 
 
 def test_the_title_says_where_the_run_comes_from(add: Add) -> None:
@@ -173,14 +163,15 @@ def test_the_title_of_several_runs(add: Add) -> None:
 
 
 def test_the_legend_says_what_training_was_made_harder_with(add: Add) -> None:
-    assert conditions(add(0, [0.1])) == ""
-    assert conditions(add(1, [0.1], {"data.augment.flip": "alternating"})) == " (augmented)"
     everything = {"data.augment.mixup": 0.2, "model.label_smoothing": 0.1, "model.dropout": 0.5}
-    found = conditions(add(2, [0.1], everything | {"model.stochastic_depth": 0.1}))
-    assert found == " (augmented, mixed, smoothed labels, dropout, stochastic depth)"
     taught = {"model.teachers": "['a.ckpt']", "model.teacher_share": 0.75}
-    assert conditions(add(3, [0.1], taught)) == " (teachers' answers)"
-    assert conditions(add(4, [0.1], taught | {"model.teacher_share": 0.0})) == ""
+    for seed, (settings, words) in enumerate([
+        ({}, ""), ({"data.augment.flip": "alternating"}, " (augmented)"), (taught, " (teachers' answers)"),
+        (everything | {"model.stochastic_depth": 0.1},
+         " (augmented, mixed, smoothed labels, dropout, stochastic depth)"),
+        (taught | {"model.teacher_share": 0.0}, ""),
+    ]):  # fmt: skip
+        assert conditions(add(seed, [0.1], settings)) == words
 
 
 def test_studies_and_ensembles_are_no_trainings(add: Add) -> None:
@@ -202,7 +193,7 @@ def test_the_folder_is_found_from_inside_it(add: Add, monkeypatch: pytest.Monkey
     [
         (None, r"version_0 has no record.json: name the folder of a run that has ended\."),
         ('{"epochs": [', r"version_0/record.json is damaged: the record of a run, in JSON, was expected\."),
-        ("[]", r"version_0/record.json is not the record of a run: an object was expected\."),
+        ("[]", r"version_0/record.json is damaged: it is not the record of a run\."),
     ],
 )
 def test_what_is_no_record_is_refused(text: str | None, said: str, tmp_path: Path) -> None:

@@ -2,7 +2,18 @@ import math
 
 import pytest
 
-from lit_a1.runs.significance import ALPHA, difference_interval, holm, mcnemar, mean_interval
+from lit_a1.runs.statistics import ALPHA, difference_interval, holm, mcnemar, mean_interval, wilson
+
+
+def test_wilsons_interval() -> None:
+    """As R's prop.test(100, 2000, correct = FALSE) has it; and where nothing, or everything, was wrong."""
+    assert wilson(0.05, 2000) == pytest.approx((0.04128, 0.06044), abs=1e-5)
+    for low, high in (wilson(0, 50), [1 - end for end in reversed(wilson(1, 50))]):
+        assert low == pytest.approx(0, abs=1e-12)
+        assert high == pytest.approx(1.96**2 / (50 + 1.96**2))
+    for count in range(1, 3000, 7):  # rounding stays within what a share can be
+        assert wilson(0.0, count)[0] >= 0
+        assert wilson(1.0, count)[1] <= 1
 
 
 def pictures(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -13,10 +24,8 @@ def pictures(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[
 @pytest.mark.parametrize(("both", "neither"), [(0, 0), (1000, 30)])
 def test_mcnemar_by_hand(both: int, neither: int) -> None:
     """1 or fewer heads of 6 tosses: (1 + 6) / 64, and twice that on both sides."""
-    assert mcnemar(*pictures(both, 1, 5, neither)) == (1, 5, pytest.approx(2 * 7 / 64))
-    assert mcnemar(*pictures(both, 5, 1, neither)) == (5, 1, pytest.approx(2 * 7 / 64))
-    assert mcnemar(*pictures(both, 3, 3, neither)).p == 1
-    assert mcnemar(*pictures(both, 0, 0, neither)) == (0, 0, 1)
+    for b, c, p in ((1, 5, 2 * 7 / 64), (5, 1, 2 * 7 / 64), (3, 3, 1), (0, 0, 1)):
+        assert mcnemar(*pictures(both, b, c, neither)) == (b, c, pytest.approx(p))
 
 
 def test_mcnemar_of_many_pictures() -> None:
@@ -29,8 +38,8 @@ def test_mcnemar_of_many_pictures() -> None:
 
 def test_the_interval_of_a_mean() -> None:
     """Student's t of 4 degrees of freedom is 2.77645 in the printed tables."""
-    low, high = mean_interval([1, 2, 3, 4, 5]) or (0, 0)
-    assert (low, high) == pytest.approx((3 - 2.77645 * math.sqrt(2.5 / 5), 3 + 2.77645 * math.sqrt(2.5 / 5)), rel=1e-5)
+    half = 2.77645 * math.sqrt(2.5 / 5)
+    assert mean_interval([1, 2, 3, 4, 5]) == pytest.approx((3 - half, 3 + half), rel=1e-5)
     assert mean_interval([1]) is None
     assert mean_interval([2, 2, 2]) is None
 
@@ -51,7 +60,13 @@ def test_holms_correction_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_holm_gives_up_at_the_first_that_stands() -> None:
-    assert [p <= ALPHA for p in holm([0.02, 0.001, 0.04])] == [True, True, True]
-    assert [p <= ALPHA for p in holm([0.03, 0.001, 0.04])] == [False, True, False]
-    assert [p <= ALPHA for p in holm([0.02, 0.001, 0.06])] == [True, True, False]
+@pytest.mark.parametrize(
+    ("values", "hold"),
+    [
+        ([0.02, 0.001, 0.04], [True, True, True]),
+        ([0.03, 0.001, 0.04], [False, True, False]),
+        ([0.02, 0.001, 0.06], [True, True, False]),
+    ],
+)
+def test_holm_gives_up_at_the_first_that_stands(values: list[float], hold: list[bool]) -> None:
+    assert [p <= ALPHA for p in holm(values)] == hold

@@ -1,0 +1,169 @@
+"""Recipes, which are YAMLs in configs/ with the code's defaults: which runs are of the same one, what one builds on."""
+
+import ast
+import contextlib
+import hashlib
+import io
+import itertools
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lit_a1 import training
+from lit_a1.commands import mlp
+from lit_a1.runs.folders import DRAWN
+from lit_a1.runs.records import Row
+from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
+from lit_a1.shipped import REPOSITORY
+
+MEMBERS = "model.members"
+WEIGHTS = ("model.start", "model.teachers", MEMBERS)
+"""Options that name the networks which a recipe builds on."""
+NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}
+"""Options that have no default, by class."""
+LATER = {"data.augment.mix_until": 0}
+"""Options within the augmentation that came after the first recorded runs, and what those did without.
+
+The parser knows the defaults of a class's own options alone.
+"""
+MACHINE = {
+    "precision", "compile_net", "channels_last", "accelerator", "devices", "strategy", "num_nodes", "sync_norm",
+    "workers", "eval_batch_size", "source", "check_val_every_n_epoch", "measure_train", "keep_on_device",
+    "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary",
+}  # fmt: skip
+"""Options that a machine decides: a run with others is of the same recipe."""
+
+
+@cache
+def shipped(config: str) -> dict[str, Any]:
+    """The settings of a YAML in configs/, defaults included, flat."""
+    path = REPOSITORY / "configs" / f"{config}.yaml"
+    arguments = ["--config", str(path)]
+    parser = mlp if kind_of_config(arguments) == (str(path), "mlp") else training
+    return recipe_of(parser.parse(["fit", *arguments]))
+
+
+@cache
+def defaults(model: str, data: str) -> dict[str, Any]:
+    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named.
+
+    Raises:
+        UsageError: there are no such classes.
+    """
+    if not model:
+        return recipe_of(mlp.parse(["fit"]))
+    needed = NEEDED.get(model.rpartition(".")[2])
+    required = [f"--{needed}", "[]"] if needed else []
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
+    except SystemExit as error:
+        raise UsageError(f"This version does not know {model or 'no model'} on {data or 'no data'}.") from error
+    return LATER | {name: value for name, value in found.items() if name != needed}
+
+
+# the same recipe
+
+
+def fingerprint(settings: dict[str, Any]) -> str:
+    """A short hash of settings: rows of another one were measured before the YAML changed.
+
+    Defaults are left out: an option that the code learns later, off by default, makes no other recipe.
+    """
+    usual = _defaults_of(settings)
+    own = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`.
+
+    Runs of the same experiments are the same to build on, wherever they lie.
+    """
+    usual = _defaults_of(ours)
+    ours, theirs = usual | ours, usual | theirs
+    same = {name for name in WEIGHTS if set(experiments(ours.get(name))) == set(experiments(theirs.get(name)))}
+    both = (ours.keys() | theirs.keys()) - same - {"seed"}
+    names = sorted(name for name in both if ours.get(name) != theirs.get(name))
+    return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
+
+
+def _defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
+    return defaults(settings.get("model.class_path", ""), settings.get("data.class_path", ""))
+
+
+def parse_changes(text: str) -> dict[str, str]:
+    """`lr=0.1, widths=[8, 8]` as `{"lr": "0.1", "widths": "[8, 8]"}`.
+
+    Raises:
+        SystemExit: it reads otherwise.
+    """
+    pairs = [part.partition("=") for part in re.split(r", (?=[\w.]+=)", text) if part]
+    if not all(name and sign for name, sign, _ in pairs):
+        raise SystemExit(f"error: a row of docs/runs.csv has the changes {text!r}; expected NAME=VALUE, NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def option_of(change: str) -> str:
+    """The option that a change is of: `flip` of `augment.flip`, `size_schedule` of `size_schedule.0`."""
+    return change.removeprefix("augment.").partition(".")[0]
+
+
+def as_shipped(changes: str) -> bool:
+    """Whether a run differs from its recipe in nothing but what a machine decides, such as precision or compilation."""
+    return set(map(option_of, parse_changes(changes))) <= MACHINE
+
+
+def has_shipped_settings(settings: dict[str, Any], config: str) -> bool:
+    """Whether a run is one of its recipe as it is shipped, and not a shorter or another one.
+
+    What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
+    builds on. Settings of classes that this version does not know are not the recipe's.
+    """
+    try:
+        return as_shipped(changes(settings, shipped(config)))
+    except UsageError:
+        return False
+
+
+def is_shipped(row: Row) -> bool:
+    """Whether a row is of a recipe as its YAML has it now, whatever its machine made of it."""
+    return as_shipped(row["changes"]) and row["recipe"] == fingerprint(shipped(row["config"]))
+
+
+# what a recipe builds on
+
+
+def experiments(named: object) -> list[str]:
+    """The experiments that an option means.
+
+    Args:
+        named: folders of experiments or of runs, or files of weights: one, a list, or a list as text.
+    """
+    text = str(named or "")
+    paths = ast.literal_eval(text) if text.startswith("[") else [text] if text else []
+    return [_experiment(Path(path)) for path in paths]
+
+
+def _experiment(path: Path) -> str:
+    if path.suffix == ".ckpt":  # lightning_logs/NAME/version_N/checkpoints/last.ckpt, or pretrained/NAME.ckpt
+        path = path.parent.parent if path.parent.name == "checkpoints" else path.with_suffix("")
+    if re.fullmatch(r"version_\d+", path.name):
+        path = path.parent
+    return path.name.removesuffix(DRAWN)
+
+
+def sources(config: str) -> dict[str, list[str]]:
+    """The experiments whose weights a YAML starts from, learns from or averages, by the option that names them."""
+    found = {name: experiments(shipped(config).get(name)) for name in WEIGHTS}
+    return {name: named for name, named in found.items() if named}
+
+
+def builds_on(config: str) -> set[str]:
+    """All experiments that a recipe builds on, at any remove; none, of an experiment without a YAML here."""
+    if not (REPOSITORY / "configs" / f"{config}.yaml").is_file():
+        return set()
+    direct = set(itertools.chain(*sources(config).values()))
+    return direct.union(*map(builds_on, direct))

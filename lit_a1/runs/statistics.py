@@ -1,0 +1,103 @@
+"""How much of what was measured chance explains: intervals of 95 %, and tests of a difference."""
+
+import warnings
+from collections.abc import Sequence
+from math import sqrt
+from statistics import mean
+from typing import NamedTuple
+
+import scipy  # scipy.stats takes a while to import: it is where it is first used
+
+CONFIDENCE = 0.95
+Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
+ALPHA = 0.05  # p below which a difference counts
+
+
+class Interval(NamedTuple):
+    """From `low` to `high`."""
+
+    low: float
+    high: float
+
+
+class McNemar(NamedTuple):
+    """What two classifiers make of the same pictures."""
+
+    b: int
+    """Pictures that only the first gets right."""
+    c: int
+    """Pictures that only the second gets right."""
+    p: float
+    """Two-sided probability of a split at least as uneven as b to c, were either equally likely."""
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share that was measured on `count` pictures (Wilson, 1927)."""
+    centre = share + Z**2 / (2 * count)
+    half = Z * sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
+    low, high = (centre - half) / (1 + Z**2 / count), (centre + half) / (1 + Z**2 / count)
+    return max(0.0, low), min(1.0, high)  # rounding may step outside
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """The exact form of McNemar's test: are the pictures that only one gets right split like tosses of a coin?
+
+    With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), and 1 where n = 0. Pictures that both
+    get right, or both wrong, say nothing about which is better, and are left out.
+
+    Sources: McNemar 1947 ("Note on the sampling error of the difference between correlated proportions or
+    percentages", Psychometrika 12); Dietterich 1998 ("Approximate statistical tests for comparing supervised
+    classification learning algorithms", Neural Computation 10), who recommends it where each algorithm is trained once,
+    and warns that it says nothing of another training.
+
+    Args:
+        first: whether the first is right, for each picture.
+        second: likewise.
+
+    Raises:
+        ValueError: they are not equally many.
+    """
+    b = sum(one and not other for one, other in zip(first, second, strict=True))
+    c = sum(other and not one for one, other in zip(first, second, strict=True))
+    return McNemar(b, c, float(scipy.stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """P values of m tests, corrected for their number: those at most ALPHA hold for all tests together.
+
+    The k-th smallest, from 0 on, becomes the largest min(1, (m - i) p_i) of those up to it.
+
+    Source: Holm 1979 ("A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6).
+    """
+    corrected, least = list(values), 0.0
+    for k, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        corrected[place] = least = max(least, min(1.0, (len(values) - k) * values[place]))
+    return corrected
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """95 % interval of the mean over all seeds, from the values of a few; None for fewer than two, or equal ones.
+
+    mean +- t s / sqrt(n), with the standard deviation s and Student's t of n - 1 degrees of freedom.
+    """
+    if len(set(values)) < 2:
+        return None
+    low, high = scipy.stats.t.interval(CONFIDENCE, len(values) - 1, mean(values), scipy.stats.sem(values))
+    return Interval(float(low), float(high))
+
+
+def difference_interval(first: Sequence[float], second: Sequence[float]) -> Interval | None:
+    """95 % interval of the second mean over all seeds minus the first.
+
+    None where either has fewer than two values, or all of both are equal: the noise is not known then.
+
+    Welch 1947 ("The generalization of 'Student's' problem when several different population variances are involved",
+    Biometrika 34): with v = s^2 / n of each, the difference +- t sqrt(v1 + v2), and
+    (v1 + v2)^2 / (v1^2 / (n1 - 1) + v2^2 / (n2 - 1)) degrees of freedom.
+    """
+    if min(len(first), len(second)) < 2 or len(set(first)) == len(set(second)) == 1:
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)  # where one side's values are all equal
+        low, high = scipy.stats.ttest_ind(second, first, equal_var=False).confidence_interval(CONFIDENCE)
+    return Interval(float(low), float(high))

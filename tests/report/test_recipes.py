@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from lit_a1.report import recipes
+from lit_a1.runs.settings import UsageError
+
+
+def test_an_option_that_the_code_learns_makes_no_other_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = recipes.shipped("catsdogs")
+    before, usual = recipes.fingerprint(shipped), recipes.defaults
+    monkeypatch.setattr(recipes, "defaults", lambda *classes: usual(*classes) | {"model.new": 0})
+    assert recipes.fingerprint(shipped | {"model.new": 0}) == before
+    assert recipes.fingerprint(shipped | {"model.new": 1}) != before
+    assert recipes.changes(shipped, shipped | {"model.new": 0}) == ""  # a run from before it
+    assert recipes.changes(shipped | {"model.new": 2}, shipped) == "new=2"
+
+
+def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> None:
+    shipped = recipes.shipped("catsdogs")
+    assert shipped["data.augment.mix_until"] == 0
+    before = {name: value for name, value in shipped.items() if name != "data.augment.mix_until"}
+    assert recipes.fingerprint(before) == recipes.fingerprint(shipped)
+    assert recipes.changes(before, shipped) == ""
+    assert recipes.changes(shipped | {"data.augment.mix_until": 3}, shipped) == "augment.mix_until=3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [("", True), ("precision=32-true, compile_net=False", True), ("precision=32-true, lr=1", False)],
+)
+def test_a_row_is_of_its_recipe_whatever_its_machine_made_of_it(changes: str, counts: bool) -> None:
+    row = {"config": "catsdogs", "changes": changes, "recipe": recipes.fingerprint(recipes.shipped("catsdogs"))}
+    assert recipes.is_shipped(row) == counts
+    assert not recipes.is_shipped(row | {"recipe": "00000000"})
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        ("lightning_logs/catsdogs_long", ["catsdogs_long"]),
+        ("['lightning_logs/catsdogs', 'x/y/catsdogs_long-drawn']", ["catsdogs", "catsdogs_long"]),
+        (["a/b", "c"], ["b", "c"]),
+        ("my logs/catsdogs", ["catsdogs"]),
+        ("lightning_logs/catsdogs_long-drawn/version_10", ["catsdogs_long"]),
+        ("lightning_logs/catsdogs_long/version_0/checkpoints/last.ckpt", ["catsdogs_long"]),
+        (["lit_a1/pretrained/catsdogs.ckpt", "version_1.5"], ["catsdogs", "version_1.5"]),
+        ("['my logs, too/catsdogs']", ["catsdogs"]),
+        *[(nothing, []) for nothing in ("[]", "", None)],
+    ],
+)
+def test_experiments_are_named_by_their_folders(folders: object, names: list[str]) -> None:
+    assert recipes.experiments(folders) == names
+
+
+def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = {
+        "mean": {"model.members": "['lightning_logs/pupil', 'lightning_logs/first']"},
+        "pupil": {"model.start": "lightning_logs/second", "model.teachers": "['lightning_logs/first']"},
+        "second": {"model.start": ""},
+        "first": {},
+    }
+    monkeypatch.setattr(recipes, "shipped", settings.__getitem__)
+    monkeypatch.setattr(recipes, "REPOSITORY", tmp_path)
+    (tmp_path / "configs").mkdir()
+    for name in settings:
+        (tmp_path / "configs" / f"{name}.yaml").touch()
+    assert recipes.sources("mean") == {"model.members": ["pupil", "first"]}
+    assert recipes.sources("pupil") == {"model.start": ["second"], "model.teachers": ["first"]}
+    assert recipes.sources("second") == recipes.sources("first") == {}
+    assert recipes.builds_on("mean") == {"pupil", "first", "second"}
+    assert recipes.builds_on("first") == recipes.builds_on("a stranger's") == set()
+
+
+def test_classes_that_are_gone_are_told_in_a_sentence() -> None:
+    with pytest.raises(UsageError, match=r"does not know lit_a1\.models\.old\.Net"):
+        recipes.changes({"model.class_path": "lit_a1.models.old.Net", "data.class_path": "x"}, {})
