@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from lit_a1.data.errors import DataError
-from lit_a1.shipped import PROGRAM, with_shipped_yamls
-from lit_a1.startup import VersionError, check_compiler_cache, check_versions, import_lightning
+from lit_a1.environment import PROGRAM
+from lit_a1.startup import VersionError, check_compiler_cache, check_versions, import_lightning, with_shipped_yamls
 
 COMMANDS = {
     "fit": "train a network: --config configs/catsdogs.yaml",

@@ -1,4 +1,4 @@
-"""This process and its machine: what a figure was measured on, where messages go, how memory is kept."""
+"""This process and its machine: where the project lies, what a figure was measured on, how memory is kept."""
 
 import ctypes
 import logging
@@ -12,6 +12,11 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+_PACKAGE = Path(__file__).resolve().parent
+REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
+"""The clone; where the package is installed, the package itself: it then has `configs` and `docs` in it."""
+PROGRAM = "lit-a1" if Path(sys.argv[0]).stem == "lit-a1" or REPOSITORY == _PACKAGE else "python main.py"
+"""What a user types before a command, as this one was called."""
 VECTORS = {
     "amx_bf16": "AMX with bfloat16",
     "avx512_bf16": "AVX-512 with bfloat16",

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 
 from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import best_precision, keep_freed_memory, show_messages, why_not_compiled
+from lit_a1.environment import PROGRAM, best_precision, keep_freed_memory, show_messages, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.models.rules import RuleError
@@ -25,7 +25,6 @@ from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumabl
 from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
 from lit_a1.runs.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 
 HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
 PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights

@@ -7,7 +7,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lit_a1.cli import main
-from lit_a1.shipped import REPOSITORY, with_shipped_yamls
+from lit_a1.environment import REPOSITORY
+from lit_a1.startup import with_shipped_yamls
 
 CONFIGS = REPOSITORY / "configs"
 YAMLS = [path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")]

@@ -14,10 +14,9 @@ from torch import nn
 
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
-from lit_a1.environment import UNKNOWN, in_words, machine, made_by, peak_memory_gb
+from lit_a1.environment import PROGRAM, UNKNOWN, in_words, machine, made_by, peak_memory_gb
 from lit_a1.runs.folders import RECORD_FILE, log_hparams, near, record_of, say_best
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 
 
 def _count(loader: Any) -> int:

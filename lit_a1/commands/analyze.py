@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.analysis import PARTS
-from lit_a1.environment import show_messages
+from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import PRETRAINED, CheckpointError, resolve, version_of
 from lit_a1.runs.settings import build, concise, kind_of_config
-from lit_a1.shipped import PROGRAM
 
 
 def parser_of() -> argparse.ArgumentParser:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from lit_a1.environment import PROGRAM
 from lit_a1.runs.folders import CheckpointError
 from lit_a1.runs.settings import build, kind_of_config
-from lit_a1.shipped import PROGRAM
 
 if TYPE_CHECKING:
     from lit_a1.mlp.network import NN

@@ -9,13 +9,12 @@ from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from lit_a1.data.mnist import Wanted
-from lit_a1.environment import show_messages
+from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs.folders import CheckpointError, resolve
 from lit_a1.runs.settings import PARTS, Parser, UsageError, concise, kind_of_config, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_a1.environment import show_messages
+from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import clock
-from lit_a1.shipped import PROGRAM
 
 if TYPE_CHECKING:
     from lit_a1.report.gather import Gathered

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from lit_a1.commands.architecture import architecture_of, shape_words
+from lit_a1.environment import REPOSITORY
 from lit_a1.report.document import Block, Figure, Missing, Table, Text
 from lit_a1.report.gather import RECORDED, Gathered, shown, sources
 from lit_a1.report.outcomes import gap_in_words
@@ -18,7 +19,6 @@ from lit_a1.runs.confidence import wilson
 from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, near
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import counted, percent
-from lit_a1.shipped import REPOSITORY
 from lit_a1.studies.comparison.runs import Run
 from lit_a1.studies.comparison.tables import spread
 from lit_a1.studies.curves import draw

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.data.files import replacing, write_text
-from lit_a1.environment import commit, cpu
+from lit_a1.environment import PROGRAM, commit, cpu
 from lit_a1.report import blocks, html, pdf
 from lit_a1.report.document import Block, Document, Missing, Section, Table, Text
 from lit_a1.report.gather import Gathered, sources
@@ -17,7 +17,6 @@ from lit_a1.report.problem3 import problem3
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.confidence import wilson
 from lit_a1.runs.folders import near
-from lit_a1.shipped import PROGRAM
 from lit_a1.studies.comparison.runs import Run
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"

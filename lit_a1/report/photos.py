@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 from lit_a1.data.audit import PROBLEMS
+from lit_a1.environment import PROGRAM
 from lit_a1.report.document import Missing, Section, Table, Text
 from lit_a1.runs.wording import counted
-from lit_a1.shipped import PROGRAM
 
 AUDIT = Path("audit", "audit.csv")
 """Where `audit` leaves its table."""

@@ -14,6 +14,7 @@ import torch
 
 import lit_a1
 from lit_a1.analysis import PARTS
+from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.rows import (
@@ -31,7 +32,6 @@ from lit_a1.report.tried import duration
 from lit_a1.runs.folders import PRETRAINED, RECORD_FILE, clock, near
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import counted, typed
-from lit_a1.shipped import PROGRAM
 from lit_a1.studies.comparison.runs import Run
 
 QUICK = "quick"

@@ -15,10 +15,10 @@ from typing import Any
 
 from lit_a1 import training
 from lit_a1.commands import mlp
+from lit_a1.environment import REPOSITORY
 from lit_a1.report.trials import Row, as_shipped
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
-from lit_a1.shipped import REPOSITORY
 from lit_a1.studies.curves import read
 
 RUNS = REPOSITORY / "docs" / "runs.csv"
