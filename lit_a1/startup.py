@@ -5,7 +5,7 @@ import itertools
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -25,8 +25,21 @@ class VersionError(Exception):
     """A package is missing, or older than what this project needs."""
 
 
+def usage(program: str, about: str, commands: Mapping[str, str]) -> str:
+    """The text of `--help` of a program that has commands: each with its line."""
+    width = max(map(len, commands))
+    lines = "\n".join(f"  {name:{width}}  {line}" for name, line in commands.items())
+    return f"""usage: {program} COMMAND [options]
+
+{about}
+
+{lines}
+
+{program} COMMAND --help lists a command's options."""
+
+
 def check_versions() -> None:
-    """Refuses a Python or torch that is older than `RANGES` say; only tells of a newer one, which may do.
+    """Refuses a Python or torch that is older than `RANGES` have it; only warns of a newer one, which may do.
 
     Raises:
         VersionError: names what is there and what is needed.
