@@ -143,10 +143,11 @@ class Classifier(L.LightningModule):
         if compile_net:  # the inner network alone, in place: compiling a LightningModule that logs fails
             compile_in_place(self.net)
         self.optimizer_name, self.lr, self.momentum, self.nesterov = optimizer, lr, momentum, nesterov
+        self.weight_decay, self.clip_gradient = weight_decay, clip_gradient
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
-        self.loss, self.weight_decay, self.clip_gradient = CrossEntropy(label_smoothing), weight_decay, clip_gradient
-        self.sam_radius, self.sam_from, self.precise_bn, self.views = sam_radius, sam_from, precise_bn, views
-        self.channels_last, self.compile_net = channels_last, compile_net
+        self.loss, self.sam_radius, self.sam_from = CrossEntropy(label_smoothing), sam_radius, sam_from
+        self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
+        self.compile_net = compile_net
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
         self.gradient_norm = Mean()
@@ -181,15 +182,9 @@ class Classifier(L.LightningModule):
         return optimizer
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        return make_optimizer(
-            self.optimizer_name,
-            parameter_groups(self.net, self.weight_decay),
-            lr=self.lr,
-            momentum=self.momentum,
-            betas=(self.momentum, 0.999),
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+        groups = parameter_groups(self.net, self.weight_decay)
+        options = {name: getattr(self, name) for name in ("lr", "momentum", "nesterov", "weight_decay")}
+        return make_optimizer(self.optimizer_name, groups, betas=(self.momentum, 0.999), **options)
 
     def _make_schedule(self, steps: int) -> Schedule:
         rise = max(1, round(self.warmup * steps)) if self.warmup else 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lit_a1.data.module import PictureDataModule, PictureSet
-from lit_a1.models import Classifier
+from lit_a1.models import CatsDogsCNN, Classifier
 
 SMALL: dict[str, Any] = {"widths": (8, 16), "blocks": (1,), "lr": 0.05}
 TINY: dict[str, Any] = {"widths": (4, 8), "blocks": (1,), "views": "flip"}
@@ -46,6 +46,13 @@ def fit(
     runner = trainer(**options)
     runner.fit(model, data or Pictures(), ckpt_path=resume, weights_only=True if resume else None)
     return runner
+
+
+def checkpoint(path: Path, seed: int = 1) -> str:
+    """Trains for two epochs, after which the averaged weights differ from the others; returns the path."""
+    torch.manual_seed(seed)
+    fit(CatsDogsCNN(**SMALL, average_decay=0.5), check_val_every_n_epoch=2).save_checkpoint(path)
+    return str(path)
 
 
 def weights(model: Classifier) -> dict[str, torch.Tensor]:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lit_a1.data.batch import Batch
-from lit_a1.models import CatsDogsCNN, DistilledCNN
-from tests.models.conftest import SMALL, Pictures, fit
+from lit_a1.models import DistilledCNN
+from tests.models.conftest import SMALL, Pictures, checkpoint, fit
 from tests.models.test_loss_scale import scaled_float32
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,8 +52,7 @@ def train(folder: Path, devices: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(1)
-    fit(CatsDogsCNN(**SMALL, average_decay=0.5)).save_checkpoint(tmp_path / "teacher.ckpt")
+    checkpoint(tmp_path / "teacher.ckpt")
     return tmp_path
 
 

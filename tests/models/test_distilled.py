@@ -15,17 +15,12 @@ from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.folders import CheckpointError
-from tests.models.conftest import SMALL, Pictures, fit
+from tests.models.conftest import SMALL, Pictures, checkpoint, fit
 
 
 @pytest.fixture
 def teachers(tmp_path: Path) -> list[str]:
-    """Two checkpoints of short runs, with averaged weights that differ from those trained."""
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        runner = fit(CatsDogsCNN(**SMALL, average_decay=0.5), check_val_every_n_epoch=2)
-        runner.save_checkpoint(tmp_path / f"{seed}.ckpt")
-    return [str(tmp_path / f"{seed}.ckpt") for seed in (1, 2)]
+    return [checkpoint(tmp_path / f"{seed}.ckpt", seed) for seed in (1, 2)]
 
 
 def fitted(teachers: list[str], data: Pictures | None = None, **options: Any) -> DistilledCNN:

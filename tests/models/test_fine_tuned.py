@@ -11,16 +11,12 @@ from lit_a1.data.errors import DataError
 from lit_a1.models import CatsDogsCNN, DistilledCNN, FineTunedCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.folders import CheckpointError
-from tests.models.conftest import SMALL, Pictures, check_equal, fit, weights
+from tests.models.conftest import SMALL, Pictures, check_equal, checkpoint, fit, weights
 
 
 @pytest.fixture
 def first(tmp_path: Path) -> str:
-    """A checkpoint of a short run, with averaged weights that differ from those trained."""
-    torch.manual_seed(1)
-    runner = fit(CatsDogsCNN(**SMALL, average_decay=0.5), check_val_every_n_epoch=2)
-    runner.save_checkpoint(tmp_path / "first.ckpt")
-    return str(tmp_path / "first.ckpt")
+    return checkpoint(tmp_path / "first.ckpt")
 
 
 def finished(experiment: str, number: int, weights: str) -> Path:
@@ -44,9 +40,8 @@ def test_training_starts_from_the_averaged_weights_and_statistics(average: float
     class Stop(L.Callback):
         def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
             trainer.should_stop = True
-            expected = load_member(Path(first)).model.net.state_dict()
             for net in (pl_module.net, pl_module.evaluated_net()):
-                assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
+                check_equal(net.state_dict(), load_member(Path(first)).model.net.state_dict())
             seen.append(1)
 
     seen: list[int] = []
