@@ -1,15 +1,14 @@
 """lit_a1: IFT6135 (Hiver 2019) assignment 1, written out by hand on PyTorch Lightning."""
 
-import importlib.abc
-import importlib.machinery
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from typing import Any
 
 __version__ = "0.1.0"
 
 
-class _TorchvisionWithoutOperators(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _TorchvisionWithoutOperators(MetaPathFinder):
     """Lets a torchvision built for another torch be imported, without its compiled operators.
 
     A CPU-only torch beside a CUDA-built torchvision leaves `torchvision::nms` unregistered, and
@@ -18,21 +17,12 @@ class _TorchvisionWithoutOperators(importlib.abc.MetaPathFinder, importlib.abc.L
     Nothing is imported before torchvision itself is, so `--help` stays quick.
     """
 
-    name = "torchvision._meta_registrations"
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self.name:
+    def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
+        if fullname != "torchvision._meta_registrations":
             return None
         import torch  # already loaded: torchvision imports it first
 
-        if hasattr(torch.ops.torchvision, "nms"):
-            return None
-        return importlib.machinery.ModuleSpec(fullname, self)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Leaves the module empty."""
+        return None if hasattr(torch.ops.torchvision, "nms") else ModuleSpec(fullname, None, is_package=True)
 
 
 if not any(isinstance(finder, _TorchvisionWithoutOperators) for finder in sys.meta_path):

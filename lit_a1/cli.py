@@ -1,71 +1,46 @@
 """The command line: `python main.py COMMAND`. What a command needs is imported when it is called."""
 
+import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
-from lit_a1.data.errors import DataError
-from lit_a1.shipped import PROGRAM, with_shipped_yamls
-from lit_a1.startup import VersionError, check_compiler_cache, check_versions, import_lightning
+from lit_a1.environment import PROGRAM
+from lit_a1.startup import check_compiler_cache, check_versions, import_lightning, usage, with_shipped_yamls
 
 COMMANDS = {
-    "fit": "train a network: --config configs/catsdogs.yaml",
-    "validate": "measure a checkpoint on the validation pictures",
-    "test": "measure a checkpoint on labelled test pictures",
-    "predict": "label the test pictures, or --data.predict_dir DIR, into submission.csv",
-    "mlp": "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck",
-    "search": "try hyper-parameters of a CNN: ranges and choices in configs/spaces/, a study that can be shared",
-    "architecture": "the layers of a network: filters, strides, shapes, parameters, multiply-adds",
-    "audit": "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files",
-    "compare": "MLP against CNN on MNIST, from recorded runs: tables, figures, words",
-    "analyze": "look inside a trained CNN, and at what it gets wrong: figures, tables, words",
-    "report": "the assignment's answers from recorded runs, as HTML and PDF",
-    "benchmark": "time this code against PyTorch's own, side by side",
+    "fit": ("fit", "train a network: --config configs/catsdogs.yaml"),
+    "validate": ("fit", "measure a checkpoint on the validation pictures"),
+    "test": ("fit", "measure a checkpoint on labelled test pictures"),
+    "predict": ("fit", "label the test pictures, or --data.predict_dir DIR, into submission.csv"),
+    "mlp": ("mlp", "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck"),
+    "search": (
+        "search",
+        "try hyper-parameters of a CNN: ranges and choices in configs/spaces/, a study that can be shared",
+    ),
+    "architecture": ("architecture", "the layers of a network: filters, strides, shapes, parameters, multiply-adds"),
+    "audit": ("audit", "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files"),
+    "compare": ("compare", "MLP against CNN on MNIST, from recorded runs: tables, figures, words"),
+    "analyze": ("analyze", "look inside a trained CNN, and at what it gets wrong: figures, tables, words"),
+    "report": ("report", "the assignment's answers from recorded runs, as HTML and PDF"),
+    "benchmark": ("benchmark", "time this code against PyTorch's own, side by side"),
 }
+"""By name: the module in `lit_a1/commands`, whose `main` takes the options, and what the command does."""
+ON_LIGHTNING = ("fit", "search")
+STATUS = {
+    "UsageError": 2,
+    **dict.fromkeys(("CheckpointError", "DataError", "RuleError", "VersionError"), 1),
+    **dict.fromkeys(("MisconfigurationException", "OSError"), 1),  # Lightning's; what can't be read or written
+}
+"""The exit status of errors that end in one sentence, by name: importing their classes would take seconds."""
 
 
-def usage() -> str:
-    """The text of `--help`: every command with a line."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {words}" for name, words in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {PROGRAM} COMMAND [options]",
-            "",
-            "IFT6135 assignment 1: networks written by hand, on PyTorch Lightning.",
-            "",
-            *lines,
-            "",
-            f"{PROGRAM} COMMAND --help lists a command's options.",
-        ]
-    )
-
-
-def _command(name: str, only_help: bool) -> Callable[[Sequence[str]], None]:
-    if name == "search":
-        import_lightning(only_help)
-        from lit_a1.commands.search import main as command
-    elif name == "architecture":
-        from lit_a1.commands.architecture import main as command
-    elif name == "audit":
-        from lit_a1.commands.audit import main as command
-    elif name == "mlp":
-        from lit_a1.commands.mlp import main as command
-    elif name == "compare":
-        from lit_a1.commands.compare import main as command
-    elif name == "analyze":
-        from lit_a1.commands.analyze import main as command
-    elif name == "report":
-        from lit_a1.commands.report import main as command
-    elif name == "benchmark":
-        from lit_a1.commands.benchmark import main as command
-    else:
-        import_lightning(only_help)
-        from lit_a1.training import main
-
-        return lambda arguments: main([name, *arguments])
-    return command
+def refuse(message: str, status: int = 1) -> NoReturn:
+    """Ends the process with a sentence on what is wrong; the status is 2 where the command line is."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,27 +54,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters, and a file's name be no UTF-8
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
+        about = "IFT6135 assignment 1: networks written by hand, on PyTorch Lightning."
+        print(usage(PROGRAM, about, {name: line for name, (_, line) in COMMANDS.items()}))
         raise SystemExit(0 if arguments else 2)
-    name = arguments[0]
+    name, *options = arguments
     if name not in COMMANDS:
-        print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", file=sys.stderr)
-        raise SystemExit(2)
+        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", 2)
     if alone:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which it hands on, may be missing
     try:
         check_versions()
         check_compiler_cache()
-        _command(name, only_help=alone and not {"-h", "--help"}.isdisjoint(arguments))(
-            with_shipped_yamls(arguments[1:])
-        )
+        run(name, with_shipped_yamls(options), only_help=alone and not {"-h", "--help"}.isdisjoint(options))
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("lit_a1"):
             raise
-        print(f"error: {error.name} is not installed: pip install -r requirements.txt", file=sys.stderr)
-        raise SystemExit(1) from error
-    except (DataError, VersionError, OSError) as error:  # OSError: a command can't read or write what it was told to
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+        refuse(f"{error.name} is not installed: pip install -r requirements.txt")
+    except Exception as error:
+        status = next((STATUS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUS), None)
+        if status is None:
+            raise
+        refuse(" ".join(line.strip() for line in str(error).splitlines()), status)
+
+
+def run(name: str, options: Sequence[str], only_help: bool) -> None:
+    """Imports a command, and calls it."""
+    module, _ = COMMANDS[name]
+    if module in ON_LIGHTNING:
+        import_lightning(only_help)
+    command = importlib.import_module(f"lit_a1.commands.{module}")
+    command.main([name, *options] if module == "fit" else options)

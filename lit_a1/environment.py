@@ -1,4 +1,4 @@
-"""This process and its machine: what a figure was measured on, where messages go, how memory is kept."""
+"""This process and its machine: where the project lies, what a figure was measured on, how memory is kept."""
 
 import ctypes
 import logging
@@ -12,6 +12,11 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+_PACKAGE = Path(__file__).resolve().parent
+REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
+"""The clone; where the package is installed, the package itself: it then has `configs` and `docs` in it."""
+PROGRAM = "lit-a1" if Path(sys.argv[0]).stem == "lit-a1" or REPOSITORY == _PACKAGE else "python main.py"
+"""What a user types before a command, as this one was called."""
 VECTORS = {
     "amx_bf16": "AMX with bfloat16",
     "avx512_bf16": "AVX-512 with bfloat16",
@@ -22,19 +27,12 @@ VECTORS = {
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, as the operating system tells it, with the widest of its instructions where these are told.
-
-    Args:
-        cpuinfo: Linux' file on the processors.
-    """
-    said: dict[str, str] = {}
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            said.setdefault(name.strip(), value.strip())
-    flags = said.get("flags", "").split()
+    """The processor's name, with the widest of its instructions where Linux' file on processors lists them."""
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    first = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    flags = first.get("flags", "").split()
     widest = next((f" ({words})" for flag, words in VECTORS.items() if flag in flags), "")
-    return said.get("model name", platform.processor() or platform.machine()) + widest
+    return first.get("model name", platform.processor() or platform.machine()) + widest
 
 
 def machine() -> str:
@@ -47,15 +45,11 @@ def machine() -> str:
 def cpu() -> str:
     """The processor and the cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor()}, {cores} core{'s' * (cores != 1)}"
+    return f"{processor()}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def computes_bfloat16(on_cpu: bool = False) -> bool:
-    """Whether the GPU, or the processor, multiplies bfloat16 itself; emulated, it is slower than float32.
-
-    Args:
-        on_cpu: the processor is meant even where there is a GPU.
-    """
+    """Whether the GPU (or, `on_cpu`, the processor) multiplies bfloat16 itself; emulated, it is slower than float32."""
     import torch
 
     if not on_cpu and torch.cuda.is_available():
@@ -69,8 +63,7 @@ def computes_bfloat16(on_cpu: bool = False) -> bool:
 def computes_float16(on_cpu: bool = False) -> bool:
     """Whether a GPU multiplies float16 faster than float32: NVIDIA's do since Volta (2017), of compute capability 7.0.
 
-    Args:
-        on_cpu: the processor is meant even where there is a GPU; Lightning scales no loss there.
+    `on_cpu`, the processor is meant, for which Lightning scales no loss.
     """
     import torch
 
@@ -82,11 +75,8 @@ def computes_float16(on_cpu: bool = False) -> bool:
 def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int | None:
     """The trainer's precision that is `wanted`, or what this machine has in its place.
 
-    That is the other half precision (`16-mixed` for `bf16-mixed` on a T4 or V100), or else `32-true`.
-
-    Args:
-        wanted: as `trainer.precision`; what is no half precision is returned as it is.
-        on_cpu: the processor is meant even where there is a GPU.
+    That is the other half precision (`16-mixed` for `bf16-mixed` on a T4 or V100), or else `32-true`. What is no half
+    precision is returned as it is.
     """
     able = {"bf16-mixed": computes_bfloat16, "16-mixed": computes_float16}
     if wanted not in able or able[wanted](on_cpu):
@@ -95,11 +85,7 @@ def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int 
 
 
 def why_not_compiled(on_cpu: bool = False) -> str | None:
-    """What `torch.compile` lacks on this machine, in a clause; None where it lacks nothing.
-
-    Args:
-        on_cpu: the processor is meant even where there is a GPU.
-    """
+    """What `torch.compile` lacks for the GPU (or, `on_cpu`, the processor), in a clause; None where nothing."""
     import torch
 
     if not on_cpu and torch.backends.mps.is_available():
@@ -138,10 +124,10 @@ def versions() -> dict[str, str]:
 def commit() -> str:
     """The commit that the code is at, with `+` where files were changed since; empty outside a checkout.
 
-    The environment variable LIT_A1_COMMIT tells it where the files travel without their history.
+    The environment variable LIT_A1_COMMIT names it where the files travel without their history.
     """
-    if told := os.environ.get("LIT_A1_COMMIT", "").strip():
-        return told
+    if named := os.environ.get("LIT_A1_COMMIT", "").strip():
+        return named
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -162,12 +148,7 @@ UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}
 
 
 def made_by(here: str, before: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What a run is made by, `commit` and `machine`; of one that was resumed on others all of them, in order.
-
-    Args:
-        here: this machine.
-        before: the same, as the processes left it that this one goes on from; empty if there were none.
-    """
+    """The commits and machines of a run: those `before` it was resumed, then this commit and the machine `here`."""
     this = {"commit": commit(), "machine": here}
     return {name: list(dict.fromkeys([*before.get(name, []), value])) for name, value in this.items()}
 

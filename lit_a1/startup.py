@@ -1,16 +1,21 @@
-"""Before a command runs: the versions that it needs; Lightning imported without what is never used here."""
+"""Before a command runs: the versions that it needs, the YAMLs that are meant, and Lightning without what is unused."""
 
 import gc
+import itertools
 import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
+from lit_a1.environment import REPOSITORY
+
 RANGES = {"Python": ">=3.11,<3.15", "torch": ">=2.11,<2.16"}
 """Versions that this project allows, as in pyproject.toml."""
+NAMES_A_YAML = ("-c", "--config", "--space")
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 UNUSED = ("matplotlib", "scipy", "torchvision")
 """What torchmetrics loads, where it is installed, for plots and for metrics of sound and of pictures."""
@@ -20,8 +25,21 @@ class VersionError(Exception):
     """A package is missing, or older than what this project needs."""
 
 
+def usage(program: str, about: str, commands: Mapping[str, str]) -> str:
+    """The text of `--help` of a program that has commands: each with its line."""
+    width = max(map(len, commands))
+    lines = "\n".join(f"  {name:{width}}  {line}" for name, line in commands.items())
+    return f"""usage: {program} COMMAND [options]
+
+{about}
+
+{lines}
+
+{program} COMMAND --help lists a command's options."""
+
+
 def check_versions() -> None:
-    """Refuses a Python or torch that is older than `RANGES` say; only tells of a newer one, which may do.
+    """Refuses a Python or torch that is older than `RANGES` have it; only warns of a newer one, which may do.
 
     Raises:
         VersionError: names what is there and what is needed.
@@ -50,6 +68,23 @@ def check_compiler_cache() -> None:
             del os.environ[COMPILER_CACHE]
             words = f"{COMPILER_CACHE} names {folder}, which can't be made ({error.strerror})"
             print(f"{words}: compiled code goes to torch's own folder.", file=sys.stderr)
+
+
+def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the path of a YAML of the project where its name is given and no such file is there.
+
+    `--config catsdogs.yaml` and `--config configs/catsdogs.yaml` thus mean the same in any folder.
+    """
+    found = list(arguments)
+    for place, (before, argument) in enumerate(itertools.pairwise(["", *arguments])):
+        flag, equals, name = ("", "", argument) if before in NAMES_A_YAML else argument.partition("=")
+        if not (before in NAMES_A_YAML or flag in NAMES_A_YAML) or Path(name).exists():
+            continue
+        path = REPOSITORY / "configs" / name.removeprefix("configs/")
+        if path.is_file():
+            here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            found[place] = f"{flag}{equals}{here}"
+    return found
 
 
 def import_lightning(only_help: bool = False) -> None:

@@ -1,8 +1,6 @@
-"""`fit`, `validate`, `test` and `predict`: Lightning's command line, with this project's defaults around it."""
+"""Lightning's command line, with this project's defaults around it: what `fit` and the commands like it run."""
 
 import logging
-import signal
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,19 +11,16 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import best_precision, keep_freed_memory, show_messages, why_not_compiled
+from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
-from lit_a1.models.rules import RuleError
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
-from lit_a1.runs.settings import Parser, concise, kind_of_config, recipe_of, without_checkpoint
+from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 
 HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
 PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
@@ -76,7 +71,7 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
-        """Keeps Lightning from taking hyper-parameters from the checkpoint: the YAML and the flags say what runs."""
+        """Keeps Lightning from taking hyper-parameters from the checkpoint: the YAML and the flags decide what runs."""
 
     @property
     def command(self) -> Namespace:
@@ -85,8 +80,8 @@ class TrainingCLI(LightningCLI):
 
     # building
 
-    def _suit(self) -> None:
-        """Turns off, and says so, what is slower or fails on this machine; has the last epoch measured."""
+    def _adapt_to_machine(self) -> None:
+        """Turns off what is slower or fails on this machine, with a message; has the last epoch measured."""
         trainer, model = self.command.trainer, self.command.model.init_args
         if self.subcommand != "fit":
             if model.get("compile_net"):
@@ -99,9 +94,7 @@ class TrainingCLI(LightningCLI):
         if trainer.precision != wanted:
             log.info(
                 "This machine has no fast %s arithmetic: trainer.precision is %s instead of %s.",
-                HALVES[wanted],
-                trainer.precision,
-                wanted,
+                *(HALVES[wanted], trainer.precision, wanted),
             )
         if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
             log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
@@ -114,11 +107,11 @@ class TrainingCLI(LightningCLI):
             trainer.check_val_every_n_epoch = every
             log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
         if epochs > 0:
-            self._tell_unreached(self.command.data.init_args, epochs)
+            self._warn_of_unreached(self.command.data.init_args, epochs)
 
     @staticmethod
-    def _tell_unreached(data: Namespace, epochs: int) -> None:
-        """Says what a run that is shorter than its recipe never comes to."""
+    def _warn_of_unreached(data: Namespace, epochs: int) -> None:
+        """Names what a run that is shorter than its recipe never comes to."""
         if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
             log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
         augment = data.get("augment") or Namespace()
@@ -128,47 +121,47 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
-        self._suit()
-        if str(self.command.model.class_path).endswith(".Ensemble"):
-            self._check_ensemble()
+        self._adapt_to_machine()
+        if str(self.command.model.class_path).endswith(".Ensemble"):  # refused here, before members are looked for
+            if self.subcommand == "fit":
+                self.parser.error(NOT_TRAINED)
+            if self.command.get("ckpt_path"):
+                self.parser.error("an ensemble takes its checkpoints from --model.members, not from --ckpt_path")
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, ImportError) as error:  # ImportError: what an accelerator or strategy needs
             self.parser.error(str(error))
 
-    def _check_ensemble(self) -> None:
-        """Refuses what only a network of its own has; here, before members are looked for."""
-        if self.subcommand == "fit":
-            self.parser.error(NOT_TRAINED)
-        if self.command.get("ckpt_path"):
-            self.parser.error("an ensemble takes its checkpoints from --model.members, not from --ckpt_path")
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
+        is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
         if self.command.trainer.get("precision") not in PRECISIONS:
             self.parser.error(
                 f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
             )
         self.datamodule.locate(self.subcommand)
-        if self.subcommand == "fit" and isinstance(self.model, FineTunedCNN) and not self.command.get("ckpt_path"):
+        if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
         folder, name, options = self._logger_settings()
-        is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
             self.checkpoint = resolve(wanted, Path(folder) / name, resume=is_fit)
-            self._check_checkpoint()
+            self._check_checkpoint(self.checkpoint)
         if is_fit:
             kwargs["plugins"] = [WholeCheckpoints()]
-            if self._get(self.config_init, "trainer").get("logger") is not False:
+            if self._is_logged:
                 kwargs["logger"] = self._logger(folder, name, options)
         else:
             self.save_config_callback = None
-            kwargs |= {"logger": False, "enable_checkpointing": False}
             devices = self.command.trainer.devices  # several would shuffle rows, and count some pictures twice
             one = devices if isinstance(devices, list) and len(devices) == 1 else 1
+            kwargs |= {"logger": False, "enable_checkpointing": False}
             kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}
         self.trainer_defaults["callbacks"] = self._callbacks()
         return super().instantiate_trainer(**kwargs)
+
+    @property
+    def _is_logged(self) -> bool:
+        return self._get(self.config_init, "trainer").get("logger") is not False
 
     def _logger_settings(self) -> tuple[str, str, dict[str, Any]]:
         """Folder and name of the experiment, and the logger's other settings."""
@@ -194,8 +187,7 @@ class TrainingCLI(LightningCLI):
             return [ProgressLines(), PredictionFiles(str(path))]
         if isinstance(self.model, Ensemble):
             folder, name, _ = self._logger_settings()
-            logged = self._get(self.config_init, "trainer").get("logger") is not False
-            return [ProgressLines(), EnsembleRecord(self._settings(), Path(folder, name) if logged else None)]
+            return [ProgressLines(), EnsembleRecord(self._settings(), Path(folder, name) if self._is_logged else None)]
         if self.subcommand != "fit":
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
@@ -210,20 +202,19 @@ class TrainingCLI(LightningCLI):
     def _settings(self) -> dict[str, Any]:
         return recipe_of(self.command) | {"seed": self.command.seed_everything}
 
-    def _check_checkpoint(self) -> None:
-        assert self.checkpoint is not None
-        checkpoint = read(self.checkpoint)
-        check_fits(checkpoint, self.model, self.checkpoint)
-        if self.subcommand != "fit" and not checkpoint.get("precise_bn", True):
+    def _check_checkpoint(self, path: Path) -> None:
+        checkpoint = read(path)
+        check_fits(checkpoint, self.model, path)
+        if self.subcommand == "fit":
+            if "optimizer_states" not in checkpoint:
+                raise CheckpointError(WEIGHTS_ALONE.format(path))
+            check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, path)
+        elif not checkpoint.get("precise_bn", True):
             log.warning(
                 "%s is of an epoch that was not validated: its batch-norm statistics are those of training, not taken "
                 "again. best.ckpt, or the last epoch's, is measured better.",
-                self.checkpoint,
+                path,
             )
-        if self.subcommand == "fit":
-            if "optimizer_states" not in checkpoint:
-                raise CheckpointError(WEIGHTS_ALONE.format(self.checkpoint))
-            check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, self.checkpoint)
 
     # around the command
 
@@ -266,7 +257,8 @@ def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
     """
     logger = command.trainer.get("logger")
     options = logger.get("init_args", Namespace()) if isinstance(logger, Namespace) else Namespace()
-    return Path(options.get("save_dir") or "lightning_logs"), (options.get("name") or "unnamed") + DRAWN * drawn
+    name = options.get("name") or "unnamed"
+    return Path(options.get("save_dir") or "lightning_logs"), name + DRAWN if drawn else name
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
@@ -283,7 +275,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
 
 
 def quieten() -> None:
-    """Leaves out what Lightning says that means nothing here."""
+    """Leaves out Lightning's messages that mean nothing here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -297,27 +289,3 @@ def quieten() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     ):
         warnings.filterwarnings("ignore", message=message)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Runs `fit`, `validate`, `test` or `predict`.
-
-    Args:
-        arguments: the command, then its options.
-
-    Raises:
-        SystemExit: with a sentence, where a checkpoint or a model is refused; or a signal ended it.
-    """
-    if (kind := kind_of_config(arguments)) is not None and kind[1] != "fit":
-        print(f"error: {kind[0]} is for `{PROGRAM} {kind[1]}`, not for {arguments[0]}", file=sys.stderr)
-        raise SystemExit(2)
-    show_messages()
-    quieten()
-    keep_freed_memory()
-    try:
-        TrainingCLI(arguments)
-    except SIGTERMException as error:
-        raise SystemExit(128 + signal.SIGTERM) from error  # as shells count it; Lightning's own status is 0
-    except (CheckpointError, RuleError, MisconfigurationException, OSError) as error:
-        print(f"error: {concise(str(error))}", file=sys.stderr)
-        raise SystemExit(1) from error

@@ -125,6 +125,12 @@ def course_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     return make
 
 
+@pytest.fixture
+def photos(course_photos: Callable[..., Path]) -> Path:
+    """The folder of the course's two zip files, made small."""
+    return course_photos()
+
+
 def write_idx_file(path: Path, array: np.ndarray) -> Path:
     """Writes uint8 values as an IDX file, packed with gzip where the name ends in .gz."""
     data = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()

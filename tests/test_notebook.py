@@ -21,9 +21,7 @@ def test_the_address_of_the_repository_is_the_one_that_pyproject_names() -> None
     project = address.removeprefix("https://github.com/")
     named = re.findall(r"https://github\.com/([\w-]+/[\w-]+)", NOTEBOOK.read_text(encoding="utf-8"))
     assert set(named) == {project}
-    badge = (
-        f"(https://colab.research.google.com/github/{project}/blob/main/{NOTEBOOK.relative_to(REPOSITORY).as_posix()})"
-    )
+    badge = f"(https://colab.research.google.com/github/{project}/blob/main/docs/colab.ipynb)"
     assert badge in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
@@ -35,9 +33,8 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 @pytest.mark.filterwarnings("default")  # what Jupyter itself warns of
 def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder that holds main.py, as a clone does, so that nothing is fetched; without the real photos."""
-    nbformat = pytest.importorskip("nbformat", reason="needs nbclient and ipykernel, of requirements.txt")
-    nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel, of requirements.txt")
-    pytest.importorskip("ipykernel", reason="needs nbclient and ipykernel, of requirements.txt")
+    why = "needs nbclient and ipykernel, of requirements.txt"
+    nbformat, nbclient, _ = (pytest.importorskip(name, reason=why) for name in ("nbformat", "nbclient", "ipykernel"))
     shutil.copy(REPOSITORY / "main.py", "main.py")
     monkeypatch.setenv("LIT_A1_FLAGS", SHORT)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))

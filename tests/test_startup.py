@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from lit_a1 import cli, startup
-from lit_a1.startup import RANGES
+from lit_a1.environment import REPOSITORY
+from lit_a1.startup import RANGES, with_shipped_yamls
 
-MAIN = Path(__file__).resolve().parents[1] / "main.py"
-PROJECT = tomllib.loads(MAIN.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]
+MAIN = REPOSITORY / "main.py"
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NEEDED = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+CONFIGS = REPOSITORY / "configs"
 
 
 def test_the_ranges_are_those_of_pyproject() -> None:
@@ -59,7 +63,7 @@ def test_what_is_not_installed_is_named(refusal: Callable[..., str], monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "nowhere", None)
-        patch.setattr(cli, "_command", needing)
+        patch.setattr(cli, "run", needing)
         assert refusal("audit") == "error: nowhere is not installed: pip install -r requirements.txt"
     monkeypatch.setattr(startup, "version", missing)
     assert refusal("audit") == "error: torch is not installed: pip install -r requirements.txt"
@@ -82,3 +86,42 @@ def test_a_folder_that_compiled_code_cant_go_to_is_told_of(
 def test_the_commands_are_listed_where_nothing_is_installed() -> None:
     command = [sys.executable, "-S", str(MAIN), "--help"]
     assert "usage: python main.py" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", [path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml")])
+def test_every_yaml_is_found_by_its_name_in_any_folder(name: str) -> None:
+    path = str(CONFIGS / name)
+    for typed in (name, f"configs/{name}"):
+        assert with_shipped_yamls(["-c", typed, "--config", typed]) == ["-c", path, "--config", path]
+        assert with_shipped_yamls([f"--config={typed}", f"--space={typed}"]) == [f"--config={path}", f"--space={path}"]
+
+
+def test_what_is_there_or_means_something_else_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments in (["--config", "other.yaml"], ["--out", "mlp.yaml"], ["--out=mlp.yaml"], ["mlp.yaml"], ["-c"], []):
+        assert with_shipped_yamls(arguments) == arguments
+    Path("mlp.yaml").touch()
+    assert with_shipped_yamls(["--config", "mlp.yaml"]) == ["--config", "mlp.yaml"]
+    monkeypatch.chdir(REPOSITORY)
+    assert with_shipped_yamls(["-c", "mlp.yaml"]) == ["-c", str(Path("configs", "mlp.yaml"))]
+
+
+def test_commands_take_these_names(capsys: pytest.CaptureFixture[str], refusal: Callable[..., str]) -> None:
+    cli.main(["architecture", "--config", "mlp.yaml"])
+    assert "905,010" in capsys.readouterr().out
+    assert "numpy network" in refusal("mlp", "fit", "-c", "catsdogs.yaml")
+    assert "none.yaml" in refusal("search", "-c", "catsdogs_trial.yaml", "--space", "none.yaml")
+
+
+def lines_of(name: str) -> list[str]:
+    """Those of a list of packages, without its comments."""
+    lines = (line.partition("#")[0].strip() for line in (REPOSITORY / name).read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def test_requirements_are_what_the_package_needs_and_the_exact_versions_within_the_bounds() -> None:
+    assert lines_of("requirements.txt") == NEEDED
+    exact = {
+        canonicalize_name(name): version for name, version in (line.split("==") for line in lines_of("constraints.txt"))
+    }
+    for requirement in map(Requirement, NEEDED):
+        assert requirement.specifier.contains(exact[canonicalize_name(requirement.name)]), requirement

@@ -1,6 +1,7 @@
 """From the command line to the files it leaves behind, on small pictures."""
 
 import csv
+import itertools
 import json
 import re
 import signal
@@ -29,6 +30,7 @@ SMALL = [
     "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
 ]  # fmt: skip
 Photos = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
 Background = Callable[..., subprocess.Popen[str]]
 STEP = ("lit_a1.models:Classifier", "training_step")
@@ -47,15 +49,10 @@ def table(name: str) -> list[dict[str, str]]:
 
 def weights(path: Path) -> torch.Tensor:
     state = torch.load(path, weights_only=True)["state_dict"]
-    return torch.cat(
-        [tensor.flatten().double() for name, tensor in state.items() if name.startswith(("net", "average"))]
-    )
+    return torch.cat([state[name].flatten().double() for name in state if name.startswith(("net", "average"))])
 
 
-def test_fit_leaves_what_it_promises(
-    course_photos: Photos, capsys: pytest.CaptureFixture[str], scalars: Scalars
-) -> None:
-    course_photos()
+def test_fit_leaves_what_it_promises(photos: Path, capsys: Capture, scalars: Scalars) -> None:
     run = fit()
     assert run.name == "version_0"
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -63,50 +60,33 @@ def test_fit_leaves_what_it_promises(
 
     logged = scalars(run)
     steps = 64 // 8
-    for tag in (
-        "train/loss",
-        "train/error",
-        "val/loss",
-        "val/error",
-        "train/gradient_norm",
-        "train/pictures_per_second",
-    ):
+    measured = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "error")]
+    for tag in (*measured, "train/gradient_norm", "train/pictures_per_second"):
         assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1], tag
     assert len(logged["train/learning_rate"]) == 2 * steps
     assert "hp_metric" not in logged
 
     record = json.loads((run / "record.json").read_text())
-    for tag in ("train/loss", "val/loss", "val/error"):
+    for tag in measured:
         assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
     best = min(record["epochs"], key=lambda row: row["val/error"])
     assert record["best"] == best
     assert logged["best/error"][0][1] == pytest.approx(best["val/error"])
-    assert record["seed"] == 0
-    assert record["machine"]
-    assert record["seconds"] > 0
+    assert (record["seed"], bool(record["machine"]), record["seconds"] > 0) == (0, True, True)
 
     events = EventAccumulator(str(run))
     events.Reload()
     assert events.Tags()["images"] == ["first batch"]
     assert events.Tags()["graph"]
     said = capsys.readouterr().out
-    assert f"{best['val/error']:.2%}" in said
-    assert "checkpoints/best.ckpt" in said
-    assert "python main.py predict --config" in said
-    assert "tensorboard --logdir lightning_logs" in said
+    accuracy, command = f"{best['val/error']:.2%}", "python main.py predict --config"
+    for words in (accuracy, "checkpoints/best.ckpt", command, "tensorboard --logdir lightning_logs"):
+        assert words in said
+    assert fit(epochs=1).name == "version_1"  # a second run has a folder of its own
 
 
-def test_a_second_run_has_a_folder_of_its_own(course_photos: Photos) -> None:
-    course_photos()
-    assert fit(epochs=1).name == "version_0"
-    assert fit(epochs=1).name == "version_1"
-
-
-def test_validate_repeats_the_figures_of_the_best_epoch(
-    course_photos: Photos, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_validate_repeats_the_figures_of_the_best_epoch(photos: Path, capsys: Capture) -> None:
     """At the size that the epoch was trained at, with the averaged weights: both travel in the checkpoint."""
-    course_photos()
     run = fit("--model.lr", "0.001")  # little is learnt, so that neither epoch is perfect
     record = json.loads((run / "record.json").read_text())
     for name in ("best", "last"):
@@ -119,61 +99,42 @@ def test_validate_repeats_the_figures_of_the_best_epoch(
     assert {path.name for path in Path("lightning_logs/catsdogs").iterdir()} == {"version_0"}
 
 
-def test_test_logs_beside_the_run(course_photos: Photos, tmp_path: Path, scalars: Scalars) -> None:
-    course_photos()
+def test_test_logs_beside_the_run(photos: Path, tmp_path: Path, scalars: Scalars) -> None:
     run = fit(epochs=1)
     for label, name in enumerate(("cat", "dog")):
         (tmp_path / "mine" / name).mkdir(parents=True)
         for number in range(3):
-            Image.fromarray(np.full((64, 64, 3), 60 * label + number, np.uint8)).save(
-                tmp_path / f"mine/{name}/{number}.png"
-            )
+            picture = Image.fromarray(np.full((64, 64, 3), 60 * label + number, np.uint8))
+            picture.save(tmp_path / f"mine/{name}/{number}.png")
     main(["test", *SMALL, "--data.test_dir", str(tmp_path / "mine")])
     figures = json.loads((run / "test.json").read_text())
     assert scalars(run)["test/error"] == [(8, pytest.approx(figures["test/error"]))]
 
 
-@pytest.fixture
-def small_competition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
-
-
-@pytest.mark.usefixtures("small_competition")
-def test_predict_writes_a_submission_in_numeric_order(course_photos: Photos) -> None:
+def test_predict_writes_a_submission_in_numeric_order(
+    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
+) -> None:
     course_photos(test=12)
     fit("--model.lr", "0.02", epochs=6)
+    assert "needs 4999 rows, one a test picture; there are 12" in refusal("predict", *SMALL)
+    assert not Path("submission.csv").exists()
+    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
     main(["predict", *SMALL])
-    rows = table("submission.csv")
-    assert list(rows[0]) == ["id", "label"]
+    rows, probabilities = table("submission.csv"), table("submission_probabilities.csv")
+    assert (list(rows[0]), list(probabilities[0])) == (["id", "label"], ["id", "Cat", "Dog"])
     assert [row["id"] for row in rows] == [str(number) for number in range(1, 13)]
     # the pictures' own labels, not those of the validation set: odd numbers are dogs (and easy)
     assert [row["label"] for row in rows] == ["Dog" if number % 2 else "Cat" for number in range(1, 13)]
-    probabilities = table("submission_probabilities.csv")
-    assert list(probabilities[0]) == ["id", "Cat", "Dog"]
     for both, row in zip(probabilities, rows, strict=True):
         assert float(both["Cat"]) + float(both["Dog"]) == pytest.approx(1, abs=2e-6)
         assert (float(both["Dog"]) > 0.5) == (row["label"] == "Dog")
-    first = Path("submission.csv").read_bytes()
     main(["predict", *SMALL, "--submission", "again.csv"])
-    assert Path("again.csv").read_bytes() == first
-
-
-def test_a_submission_of_another_length_is_not_written(
-    course_photos: Photos, capsys: pytest.CaptureFixture[str]
-) -> None:
-    course_photos(test=12)
-    fit(epochs=1)
-    with pytest.raises(SystemExit) as leaving:
-        main(["predict", *SMALL])
-    assert leaving.value.code == 1
-    assert "needs 4999 rows, one a test picture; there are 12" in capsys.readouterr().err
-    assert not Path("submission.csv").exists()
+    assert Path("again.csv").read_bytes() == Path("submission.csv").read_bytes()
 
 
 def test_predict_labels_any_folder_and_goes_on_after_a_broken_file(
-    course_photos: Photos, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    course_photos()
     fit(epochs=1)
     folder = tmp_path / "holiday"
     folder.mkdir()
@@ -184,18 +145,14 @@ def test_predict_labels_any_folder_and_goes_on_after_a_broken_file(
     assert "torn.jpg" in caplog.text
 
 
-def test_a_terminal_gets_a_bar(
-    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    course_photos()
+def test_a_terminal_gets_a_bar(photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     fit()
     said = capfd.readouterr().out
     assert re.search(r"epoch 1/2 .*\d+/8, loss 0\.\d+  error +\d+\.\d%  left", said)
 
 
-def test_a_run_without_a_logger(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
-    course_photos()
+def test_a_run_without_a_logger(photos: Path, capsys: Capture) -> None:
     main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.logger", "false"])
     said = capsys.readouterr().out
     assert "checkpoints/best.ckpt" in said
@@ -216,9 +173,8 @@ def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monke
     assert len(table("submission-drawn.csv")) == few_drawn
 
 
-def test_two_devices_train_one_network(course_photos: Photos, in_background: Background) -> None:
+def test_two_devices_train_one_network(photos: Path, in_background: Background) -> None:
     """Two processes share the pictures and leave one run (the layer's own test compares the statistics)."""
-    course_photos()
     flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
     run = in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
     said = run.communicate()[0]
@@ -233,9 +189,8 @@ def test_two_devices_train_one_network(course_photos: Photos, in_background: Bac
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning")
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
-    course_photos: Photos, scalars: Scalars, in_background: Background
+    photos: Path, scalars: Scalars, in_background: Background
 ) -> None:
-    course_photos()
     flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
     main(["fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole"])
     killed = in_background("fit", *SMALL, *flags, killed_at=(*STEP, 13))
@@ -247,29 +202,25 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     while int(time.time()) <= int(events.name.split(".")[3]):  # TensorBoard orders event files by second
         time.sleep(0.05)
     main(["fit", *SMALL, *flags, "--ckpt_path", "last"])
-    for name in ("last", "best"):
-        expected = Path(f"lightning_logs/whole/version_0/checkpoints/{name}.ckpt")
-        assert torch.equal(weights(last.with_name(f"{name}.ckpt")), weights(expected)), name
+    for name in ("last.ckpt", "best.ckpt"):
+        expected = Path("lightning_logs/whole/version_0/checkpoints", name)
+        assert torch.equal(weights(last.with_name(name)), weights(expected)), name
     assert [path.name for path in Path("lightning_logs/catsdogs").iterdir()] == ["version_0"]
 
-    figures = [
-        json.loads((Path("lightning_logs") / name / "version_0/record.json").read_text())
-        for name in ("catsdogs", "whole")
-    ]
-    for row, expected in zip(figures[0]["epochs"], figures[1]["epochs"], strict=True):
-        for record in (row, expected):
-            record.pop("train/pictures_per_second")
-        assert row == expected
-    ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("catsdogs", "whole"))
+    runs = [Path("lightning_logs", name, "version_0") for name in ("catsdogs", "whole")]
+    records = [json.loads((run / "record.json").read_text())["epochs"] for run in runs]
+    for row in itertools.chain(*records):
+        row.pop("train/pictures_per_second")
+    assert records[0] == records[1]
+    ours, theirs = map(scalars, runs)
     for tag in ("train/loss", "val/loss", "train/learning_rate"):
         assert ours[tag] == theirs[tag], tag
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
 def test_a_run_that_was_stopped_says_how_to_go_on(
-    course_photos: Photos, signalled: Callable[..., None], number: int, status: int, capfd: pytest.CaptureFixture[str]
+    photos: Path, signalled: Callable[..., None], number: int, status: int, capfd: Capture
 ) -> None:
-    course_photos()
     signalled(*STEP, 13, number)
     with pytest.raises(SystemExit) as leaving:
         main(["fit", *SMALL, "--trainer.max_epochs", "100000"])
@@ -279,8 +230,7 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     assert "Traceback" not in said
 
 
-def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_a_run_goes_on_only_as_it_was_started(photos: Path, refusal: Refusal) -> None:
     run = fit("--model.lr", "0.01", epochs=1)
     before = (run / "config.yaml").read_text()
     wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
@@ -313,8 +263,7 @@ def test_a_run_goes_on_only_as_it_was_started(course_photos: Photos, refusal: Re
         (["--ckpt_path", "last"], "There is no last.ckpt in any run under lightning_logs/catsdogs"),
     ],
 )
-def test_wrong_settings(flags: list[str], words: str, course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_wrong_settings(flags: list[str], words: str, photos: Path, refusal: Refusal) -> None:
     assert re.search(words, refusal("fit", *SMALL, *flags))
     assert not list(Path().glob("lightning_logs/*/*/checkpoints"))
 
@@ -327,16 +276,13 @@ def test_a_key_that_does_not_exist_in_a_yaml(tmp_path: Path, refusal: Refusal) -
 
 
 @pytest.mark.parametrize("command", ["validate", "predict"])
-def test_untrained_weights_are_never_measured(command: str, course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_untrained_weights_are_never_measured(command: str, photos: Path, refusal: Refusal) -> None:
     assert "There is no best.ckpt" in refusal(command, *SMALL)
 
 
-def test_a_checkpoint_of_another_network(course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_a_checkpoint_of_another_network(photos: Path, refusal: Refusal) -> None:
     run = fit(epochs=1)
-    said = refusal("validate", *SMALL, "--model.widths", "[8,24]")
-    assert "other hyper-parameters" in said
+    assert "other hyper-parameters" in refusal("validate", *SMALL, "--model.widths", "[8,24]")
     assert "other layers" in refusal("validate", *SMALL, "--model.dropout", "0.5")
     assert "another split" in refusal("validate", *SMALL, "--data.split_seed", "1")
     (run / "checkpoints" / "best.ckpt").write_bytes(b"torn")

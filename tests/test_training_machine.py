@@ -1,8 +1,8 @@
 """What a recipe asks for and a machine cannot do, or does slowly."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,13 +16,17 @@ TINY = [
     "--config", CONFIG, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1",
     "--trainer.limit_train_batches", "3", "--model.widths", "[8,16]", "--model.blocks", "[1]",
     "--data.batch_size", "8", "--data.n_valid", "16", "--data.size_schedule", "null", "--data.size", "16",
-    "--data.eval_scale", "1.0", "--trainer.precision", "bf16-mixed",
+    "--data.eval_scale", "1.0", "--trainer.precision", "bf16-mixed", "--model.compile_net", "false",
 ]  # fmt: skip
 
 
-def settings() -> dict[str, object]:
-    run = max(Path("lightning_logs/catsdogs").iterdir())
-    return json.loads((run / "record.json").read_text())["settings"]
+Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.usefixtures("photos")
+
+
+def record() -> dict[str, Any]:
+    """Of the newest run."""
+    return json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
 
 
 @pytest.mark.parametrize(
@@ -35,13 +39,11 @@ def settings() -> dict[str, object]:
     ],
 )
 def test_half_precision_needs_a_processor_that_computes_it(
-    wanted: str, able: bool, got: str, words: str,
-    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    course_photos()
+    wanted: str, able: bool, got: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     monkeypatch.setattr(environment, "computes_bfloat16", lambda on_cpu: able)
-    main(["fit", *TINY, "--model.compile_net", "false", "--trainer.precision", wanted])
-    assert settings()["trainer.precision"] == got
+    main(["fit", *TINY, "--trainer.precision", wanted])
+    assert record()["settings"]["trainer.precision"] == got
     said = capsys.readouterr().err
     assert words in said
     assert ("arithmetic" in said) == bool(words)
@@ -51,14 +53,11 @@ def test_half_precision_needs_a_processor_that_computes_it(
     assert "AMP" not in said  # as Lightning would warn
 
 
-def test_compiling_needs_a_compiler(
-    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    course_photos()
+def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     main(["fit", *TINY, "--model.compile_net", "true"])
-    assert settings()["model.compile_net"] is False
+    assert record()["settings"]["model.compile_net"] is False
     said = capsys.readouterr().err
     assert "model.compile_net is false instead of true, which is slower: there is no C++ compiler" in said
     main(["validate", *TINY, "--model.compile_net", "true"])  # only training is compiled
@@ -66,12 +65,11 @@ def test_compiling_needs_a_compiler(
 
 
 @pytest.mark.skipif(bool(environment.why_not_compiled(on_cpu=True)), reason="this machine lacks what compiling needs")
-def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_photos: Callable[..., Path]) -> None:
-    course_photos()
+def test_a_compiled_network_in_half_precision_is_trained_and_measured() -> None:
     counted = torch._dynamo.utils.counters["stats"]
     torch.compiler.reset(), counted.clear()
     main(["fit", *TINY, "--model.compile_net", "true", "--data.size_schedule", "{0: 12, 1: 16}"])
-    assert settings()["model.compile_net"] is True
+    assert record()["settings"]["model.compile_net"] is True
     assert counted["unique_graphs"] >= 1
     main(["validate", *TINY, "--model.compile_net", "true"])
 
@@ -79,54 +77,42 @@ def test_a_compiled_network_in_half_precision_is_trained_and_measured(course_pho
 @pytest.mark.parametrize(
     ("epochs", "steps", "every", "measured"),
     [
-        (4, -1, 3, [1, 3]),
-        (3, -1, 5, [2]),
+        *[(4, -1, 3, [1, 3]), (3, -1, 5, [2]), (4, -1, 2, [1, 3]), (2, -1, 1, [0, 1])],
         (-1, 6, 5, [0, 1]),  # without a number of epochs each may be the last
         (4, 9, 2, [0, 1, 2]),  # likewise
         (4, 8, 2, [0, 1]),  # of the third, which is cut off, nothing is known
-        (4, -1, 2, [1, 3]),
-        (2, -1, 1, [0, 1]),
     ],
 )
-def test_the_last_epoch_is_always_measured(
-    epochs: int, steps: int, every: int, measured: list[int], course_photos: Callable[..., Path]
-) -> None:
-    course_photos()
+def test_the_last_epoch_is_always_measured(epochs: int, steps: int, every: int, measured: list[int]) -> None:
     length = ["--trainer.max_epochs", str(epochs), "--trainer.max_steps", str(steps)]
     length += ["--trainer.check_val_every_n_epoch", str(every)]
-    main(["fit", *TINY, "--model.compile_net", "false", *length])
-    record = json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
-    assert [row["epoch"] for row in record["epochs"] if "val/error" in row] == measured
-    assert [row["epoch"] for row in record["epochs"] if "train/loss" in row] == list(range(measured[-1] + 1))
-    assert ("val/error" in record["last"]) == (steps != 8)
+    main(["fit", *TINY, *length])
+    epochs_of = {tag: [row["epoch"] for row in record()["epochs"] if tag in row] for tag in ("val/error", "train/loss")}
+    assert epochs_of == {"val/error": measured, "train/loss": list(range(measured[-1] + 1))}
+    assert ("val/error" in record()["last"]) == (steps != 8)
 
 
-def test_what_a_shorter_run_does_not_reach_is_told(
-    course_photos: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    course_photos()
-    recipe = ["--model.compile_net", "false", "--data.size_schedule", "{0: 12, 2: 16}", "--data.augment.mix_until", "2"]
+def test_what_a_shorter_run_does_not_reach_is_told(capsys: Capture) -> None:
+    recipe = ["--data.size_schedule", "{0: 12, 2: 16}", "--data.augment.mix_until", "2"]
     main(["fit", *TINY, *recipe, "--trainer.max_epochs", "2"])
     assert "mixed to the end" not in capsys.readouterr().err  # as nothing is mixed
     recipe += ["--data.augment.cutmix", "1.0"]
-    main(["fit", *TINY, *recipe, "--trainer.max_epochs", "2"])
-    said = capsys.readouterr().err
-    assert "data.size_schedule changes the size in epoch 2, which 2 epochs don't reach." in said
-    assert "data.augment.mix_until is 2: pictures are mixed to the end of 2 epochs." in said
-    main(["fit", *TINY, *recipe, "--trainer.max_epochs", "3"])
-    said = capsys.readouterr().err
-    assert "reach" not in said
-    assert "mixed to the end" not in said
+    sentences = (
+        "data.size_schedule changes the size in epoch 2, which 2 epochs don't reach.",
+        "data.augment.mix_until is 2: pictures are mixed to the end of 2 epochs.",
+    )
+    for epochs in ("2", "3"):
+        main(["fit", *TINY, *recipe, "--trainer.max_epochs", epochs])
+        said = capsys.readouterr().err
+        assert [sentence in said for sentence in sentences] == [epochs == "2"] * 2
+        assert ("reach" in said, "mixed to the end" in said) == (epochs == "2",) * 2
 
 
-def test_two_runs_that_start_at_once_have_folders_of_their_own(
-    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_runs_that_start_at_once_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lightning takes the next number that it sees; here, as when both look at once, it sees none twice."""
-    course_photos()
     monkeypatch.setattr(TensorBoardLogger, "_get_next_version", lambda self: 0)
     for _ in range(2):
-        main(["fit", *TINY, "--model.compile_net", "false"])
+        main(["fit", *TINY])
     runs = sorted(path.name for path in Path("lightning_logs/catsdogs").iterdir())
     assert runs == ["version_0", "version_1"]
     for run in runs:
@@ -134,12 +120,9 @@ def test_two_runs_that_start_at_once_have_folders_of_their_own(
         assert written == {"checkpoints", "config", "events", "hparams", "record"}, run
 
 
-def test_statistics_that_were_not_taken_again_are_told_of(
-    course_photos: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_statistics_that_were_not_taken_again_are_told_of(capsys: Capture) -> None:
     """As in `last.ckpt` of a run that was stopped after an epoch that is not validated."""
-    course_photos()
-    main(["fit", *TINY, "--model.compile_net", "false"])
+    main(["fit", *TINY])
     path = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
     main(["validate", *TINY, "--ckpt_path", str(path)])
     assert "batch-norm" not in capsys.readouterr().err

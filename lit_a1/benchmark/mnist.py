@@ -27,10 +27,9 @@ from tqdm import tqdm
 from lit_a1.benchmark.timing import Timing, timing_of
 from lit_a1.data.mnist import Mnist, Part, load_mnist
 from lit_a1.data.module import PictureDataModule
-from lit_a1.environment import keep_freed_memory
+from lit_a1.environment import REPOSITORY, keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.runs.settings import build
-from lit_a1.shipped import REPOSITORY
 from lit_a1.training import quieten
 
 RECIPE = REPOSITORY / "configs" / "mnist_fast.yaml"

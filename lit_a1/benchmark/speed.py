@@ -13,12 +13,11 @@ from torch import nn
 
 from lit_a1.benchmark.mnist import mnist
 from lit_a1.benchmark.timing import Timing, alternate
-from lit_a1.environment import computes_bfloat16, keep_freed_memory, why_not_compiled
+from lit_a1.environment import REPOSITORY, computes_bfloat16, keep_freed_memory, why_not_compiled
 from lit_a1.layers import BatchNorm2d, cross_entropy
 from lit_a1.mlp.network import NN
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.optim import parameter_groups
-from lit_a1.shipped import REPOSITORY
 
 RECIPE = REPOSITORY / "configs" / "catsdogs.yaml"
 

@@ -1,4 +1,4 @@
-"""Writes what `predict` found: a submission, checked before it is written, and the probabilities beside it."""
+"""Writes what `predict` found: a submission, checked before it is written, and the probabilities."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 
@@ -23,17 +22,13 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
         count: how many pictures the competition wants, with ids 1..count in numeric order; None if any names will do.
 
     Raises:
-        DataError: says what is wrong.
+        DataError: names what is wrong.
     """
-    if count is not None:
-        if len(rows) != count:
-            raise DataError(f"A submission needs {count} rows, one a test picture; there are {len(rows)}.")
-        for expected, (name, _) in enumerate(rows, start=1):
-            if name != str(expected):
-                raise DataError(
-                    f"A submission's ids run from 1 to {count} in numeric order; row {expected} has id {name!r}."
-                )
-    for name, label in rows:
+    if count is not None and len(rows) != count:
+        raise DataError(f"A submission needs {count} rows, one a test picture; there are {len(rows)}.")
+    for place, (name, label) in enumerate(rows, start=1):
+        if count is not None and name != str(place):
+            raise DataError(f"A submission's ids run from 1 to {count} in numeric order; row {place} has id {name!r}.")
         if label not in classes:
             raise DataError(f"A submission's labels are {' or '.join(classes)}; picture {name} has {label!r}.")
 
@@ -42,7 +37,7 @@ class PredictionFiles(BasePredictionWriter):
     """Writes `submission.csv` (`id,label`) and `submission_probabilities.csv` when predicting ends.
 
     Args:
-        path: where the submission goes; the probabilities go beside it.
+        path: where the submission goes; the probabilities go into the same folder.
     """
 
     def __init__(self, path: str = "submission.csv") -> None:
@@ -78,11 +73,8 @@ class PredictionFiles(BasePredictionWriter):
         rows = list(zip(names, labels, strict=True))
         check_submission(rows, data.classes, data.predict_count)
         write_csv(self.path, ("id", "label"), rows)
-        beside = self.path.with_name(f"{self.path.stem}_probabilities.csv")
-        write_csv(
-            beside,
-            ("id", *data.classes),
-            [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)],
-        )
-        counts = ", ".join(f"{int(np.sum(np.array(labels) == name))} {name}" for name in data.classes)
-        print(f"{len(rows)} pictures: {counts}.\nLabels: {self.path}\nProbabilities: {beside}")
+        others = self.path.with_name(f"{self.path.stem}_probabilities.csv")
+        shares = [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)]
+        write_csv(others, ("id", *data.classes), shares)
+        counts = ", ".join(f"{labels.count(name)} {name}" for name in data.classes)
+        print(f"{len(rows)} pictures: {counts}.\nLabels: {self.path}\nProbabilities: {others}")

@@ -23,11 +23,11 @@ class ProgressLines(ProgressBar):
         self._bar: tqdm | None = None
 
     def disable(self) -> None:
-        """Says nothing (Lightning calls this on all devices but the first)."""
+        """Prints nothing (Lightning calls this on all devices but the first)."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Speaks again."""
+        """Prints again."""
         self._enabled = True
 
     def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
@@ -80,11 +80,12 @@ class ProgressLines(ProgressBar):
             self._bar.close()
 
     def _left(self, trainer: L.Trainer) -> str:
-        done, total = (self._work(trainer, step) for step in (trainer.global_step, self._steps))
-        done_before = self._work(trainer, self._first_step)
-        if done == done_before:
+        before, done, total = (
+            self._work(trainer, step) for step in (self._first_step, trainer.global_step, self._steps)
+        )
+        if done == before:
             return "?"
-        return clock((time.perf_counter() - self._started) / (done - done_before) * (total - done))
+        return clock((time.perf_counter() - self._started) / (done - before) * (total - done))
 
     def _work(self, trainer: L.Trainer, steps: int) -> float:
         """What that many steps cost: a sharpness-aware one counts twice."""
@@ -96,6 +97,7 @@ class ProgressLines(ProgressBar):
     def _pixels(trainer: L.Trainer, steps: int) -> float:
         """As many units a step as its pictures have pixels, where their size changes."""
         size_at = getattr(getattr(trainer, "datamodule", None), "size_at", lambda epoch: 1)
-        epochs, rest = divmod(steps, int(trainer.num_training_batches))
-        whole = sum(size_at(epoch) ** 2 for epoch in range(epochs)) * int(trainer.num_training_batches)
+        batches = int(trainer.num_training_batches)
+        epochs, rest = divmod(steps, batches)
+        whole = batches * sum(size_at(epoch) ** 2 for epoch in range(epochs))
         return whole + rest * size_at(epochs) ** 2

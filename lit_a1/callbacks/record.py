@@ -1,4 +1,4 @@
-"""The record of a run: every epoch's figures, what they were measured on, and the words that end a `fit`."""
+"""The record of a run: every epoch's metrics, what they were measured on, and what `fit` prints at its end."""
 
 import json
 import time
@@ -14,10 +14,9 @@ from torch import nn
 
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.data.files import write_text
-from lit_a1.environment import UNKNOWN, in_words, machine, made_by, peak_memory_gb
+from lit_a1.environment import PROGRAM, UNKNOWN, in_words, machine, made_by, peak_memory_gb
 from lit_a1.runs.folders import RECORD_FILE, log_hparams, near, record_of, say_best
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 
 
 def _count(loader: Any) -> int:
@@ -39,7 +38,7 @@ def epoch_figures(trainer: L.Trainer) -> dict[str, float]:
 
 
 class RunRecord(Callback):
-    """Keeps the figures of every epoch; writes `record.json` and TensorBoard's hyper-parameters when training ends.
+    """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyper-parameters when training ends.
 
     Args:
         settings: of the run, flat: `{"model.lr": 0.1, ...}`.
@@ -59,8 +58,8 @@ class RunRecord(Callback):
         """Epochs so far, seconds spent, memory, code, machine, and the settings that a resumed run must repeat."""
         return {
             "epochs": self.epochs,
-            "seconds": self._seconds(),
-            "peak_memory_gb": self._peak_memory_gb(),
+            "seconds": self.seconds_before + time.perf_counter() - self._started,
+            "peak_memory_gb": max(self.memory_before, peak_memory_gb()),
             "settings": self.settings,
             "made_by": self.made_by,
         }
@@ -79,57 +78,51 @@ class RunRecord(Callback):
             figures = {name: value for name, value in self.epochs[-1].items() if name != "step"}
             trainer.logger.log_metrics(figures, step=int(self.epochs[-1]["step"]) - 1)
 
-    def _seconds(self) -> float:
-        return self.seconds_before + time.perf_counter() - self._started
-
-    def _peak_memory_gb(self) -> float:
-        return max(self.memory_before, peak_memory_gb())
-
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the epoch's figures."""
         self.epochs.append({"epoch": trainer.current_epoch, "step": trainer.global_step} | epoch_figures(trainer))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes the record and says what comes next."""
+        """Writes the record, and prints the best epoch and the next commands."""
         if not trainer.is_global_zero or not self.epochs:
             return
         assert isinstance(pl_module.net, nn.Module)
+        spent, began_with = self.state_dict(), getattr(pl_module, "began_with", None)
         record = record_of(
             self.epochs,
             settings=self.settings,
             seed=getattr(pl_module, "run_seed", None),
             pictures={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
-            seconds=round(self._seconds(), 1),
-            peak_memory_gb=round(self._peak_memory_gb(), 2),
+            seconds=round(spent["seconds"], 1),
+            peak_memory_gb=round(spent["peak_memory_gb"], 2),
             **in_words(self.made_by),
-            **({"began_with": began_with} if (began_with := getattr(pl_module, "began_with", None)) else {}),
+            **({"began_with": began_with} if began_with else {}),
         )
         if isinstance(trainer.logger, TensorBoardLogger):
             folder = Path(trainer.logger.log_dir)
             write_text(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
             if (writer := writer_of(trainer)) is not None and self.settings:
                 log_hparams(writer, self.settings, record["best"], trainer.global_step)
-        self._say(trainer, record)
+        self._print(trainer, record)
 
-    def _say(self, trainer: L.Trainer, record: dict[str, Any]) -> None:
+    def _print(self, trainer: L.Trainer, record: dict[str, Any]) -> None:
         console = Console(highlight=False, soft_wrap=True)
         say_best(console, record)
-        paths = [
-            c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor
-        ]
-        if not any(paths):
+        checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+        best = next((each.best_model_path for each in checkpoints if each.monitor), "")
+        if not best:
             return
-        path = near(Path(paths[0]))
+        path, data = near(Path(best)), getattr(trainer, "datamodule", None)
         console.print(f"Checkpoint: {path}")
         console.print("\nNext:")
-        for command in getattr(getattr(trainer, "datamodule", None), "next_commands", ("validate",)):
+        for command in getattr(data, "next_commands", ("validate",)):
             console.print(f"  {PROGRAM} {command} {self.command} --ckpt_path {typed(path)}")
         if trainer.logger is not None:
             console.print(f"  tensorboard --logdir {typed(str(trainer.logger.save_dir))}")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Says how to go on with a run that was interrupted."""
+        """Prints how to go on with a run that was interrupted."""
         if not isinstance(exception, KeyboardInterrupt | SIGTERMException) or not trainer.is_global_zero:
             return
         if self.epochs:

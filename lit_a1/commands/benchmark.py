@@ -16,8 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.environment import machine, versions
-from lit_a1.shipped import PROGRAM
+from lit_a1.environment import PROGRAM, machine, versions
 
 PAIRS = {"mlp": 15, "step": 15, "mnist": 3}
 BY_NAME_ONLY = ("mnist",)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from lit_a1.commands.mlp import SOURCE
 from lit_a1.data.mnist import Wanted
-from lit_a1.environment import show_messages
+from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import KEYWORDS, CheckpointError
 from lit_a1.runs.settings import Parser, UsageError, concise
-from lit_a1.shipped import PROGRAM
 
 EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
 

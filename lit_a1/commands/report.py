@@ -1,15 +1,13 @@
-"""`python main.py report`: the assignment's answers, gathered from recorded runs, as HTML and PDF."""
+"""`python main.py report`: the assignment's answers, from recorded runs, as HTML and PDF."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_a1.environment import show_messages
+from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import clock
-from lit_a1.shipped import PROGRAM
 
 if TYPE_CHECKING:
     from lit_a1.report.gather import Gathered
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 RUNS = ("none", "missing", "quick")
 
 
-def parser_of() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         f"{PROGRAM} report",
@@ -48,9 +46,10 @@ def main(arguments: Sequence[str]) -> None:
     """Writes the report.
 
     Raises:
-        SystemExit: with a sentence where something was wrong with the input, or a command of the plan failed.
+        SystemExit: an option was refused, or a command of the plan failed.
+        OSError: the report can't be written.
     """
-    parser = parser_of()
+    parser = build_parser()
     options = parser.parse_args(list(arguments))
     if options.plan and options.run == "none":
         parser.error("--plan needs --run missing or --run quick")
@@ -82,12 +81,10 @@ def main(arguments: Sequence[str]) -> None:
         for path in build(gather(logs, options.source), out):
             print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
     except OSError as error:
-        print(f"error: the report can't be written: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+        raise OSError(f"the report can't be written: {error}") from error
     print(f"Written in {clock(time.perf_counter() - started)}.")
     if failed:
-        print(f"error: failed: {'; '.join(step.command for step in failed)}", file=sys.stderr)
-        raise SystemExit(1)
+        raise SystemExit(f"error: failed: {'; '.join(step.command for step in failed)}")
 
 
 def at_hand(found: "Gathered") -> "Gathered":

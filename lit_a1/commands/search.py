@@ -5,9 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.environment import show_messages
+from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.settings import concise, kind_of_config
-from lit_a1.shipped import PROGRAM
 
 
 def parser_of() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.data.files import replacing, write_text
-from lit_a1.environment import UNKNOWN, cpu, in_words, made_by, peak_memory_gb
+from lit_a1.environment import PROGRAM, UNKNOWN, cpu, in_words, made_by, peak_memory_gb
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Examples, Setup, describe, load_weights, run_state
 from lit_a1.runs.folders import (
@@ -34,7 +34,6 @@ from lit_a1.runs.folders import (
 )
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 
 SHOWN = 64  # pictures in TensorBoard
 PAIR = ("loss", "error")

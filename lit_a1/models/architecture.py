@@ -24,7 +24,7 @@ POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 class Layer(NamedTuple):
-    """A row of the table."""
+    """A layer of a network."""
 
     name: str
     """As in the network's state dict."""
@@ -33,7 +33,6 @@ class Layer(NamedTuple):
     filter: tuple[int, int] | None
     """Height and width of the kernel or the pooled window, in pixels; None for a layer that has none."""
     stride: tuple[int, int] | None
-    """Likewise its step."""
     shape: tuple[int, ...]
     """Of what comes out for one picture: (C,H,W), or (K,)."""
     parameters: int

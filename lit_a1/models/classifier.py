@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
-from lit_a1.models.input_layer import Standardize
+from lit_a1.models.inputs import VIEWS, Standardize, Views, tta_views
 from lit_a1.models.metrics import Mean
 from lit_a1.models.rules import check_rules
-from lit_a1.models.views import VIEWS, Views, views_of
 from lit_a1.optim import (
     OptimizerName,
     Schedule,
@@ -27,7 +26,7 @@ from lit_a1.optim import (
     make_optimizer,
     parameter_groups,
     set_learning_rate,
-)
+)  # fmt: skip
 
 CACHED = 25 * 64 * 64  # pixels of pictures whose layers a processor's cache more or less holds
 MOST_GRAPHS = 64  # that torch may compile of one class
@@ -45,8 +44,8 @@ class Prediction(NamedTuple):
 def compile_in_place(net: nn.Module) -> None:
     """Compiles a network for training: a graph for each size of the pictures, since one for all is slower.
 
-    Networks of one class share their code, for which torch compiles eight graphs at most unless it is told otherwise,
-    and then goes on without: a student and its teachers at several sizes are more.
+    Networks of one class share their code, of which torch compiles eight graphs by default: a student and its teachers
+    at several sizes are more.
     """
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_GRAPHS)
     net.compile(dynamic=False)
@@ -91,7 +90,7 @@ class Classifier(L.LightningModule):
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
         precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
-        views: what a prediction is averaged over: `one`, `flip`, `shift` or `scale` (see `views_of`).
+        views: what a prediction is averaged over: `one`, `flip`, `shift` or `scale` (see `tta_views`).
         channels_last: memory format of the net and the pictures.
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
@@ -126,16 +125,15 @@ class Classifier(L.LightningModule):
         super().__init__()
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup is a share of the steps, at least 0 and below 1; got {warmup}")
-        if views not in VIEWS:
-            raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
-        if precise_bn < 0:
-            raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
-        if not 0 <= clip_gradient < math.inf:
-            raise ValueError(f"clip_gradient must be finite and at least 0; got {clip_gradient}")
-        if not 0 <= sam_radius < math.inf:
-            raise ValueError(f"sam_radius must be finite and at least 0; got {sam_radius}")
         if not 0 <= sam_from <= 1:
             raise ValueError(f"sam_from is a share of the steps, between 0 and 1; got {sam_from}")
+        for name, value in {"clip_gradient": clip_gradient, "sam_radius": sam_radius}.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be finite and at least 0; got {value}")
+        if precise_bn < 0:
+            raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
+        if views not in VIEWS:
+            raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         self.automatic_optimization = False
         self._statistics_step = -1  # when batch norm's statistics were taken again
         self.net = nn.Sequential(Standardize(mean, std), net)
@@ -145,18 +143,15 @@ class Classifier(L.LightningModule):
         if compile_net:  # the inner network alone, in place: compiling a LightningModule that logs fails
             compile_in_place(self.net)
         self.optimizer_name, self.lr, self.momentum, self.nesterov = optimizer, lr, momentum, nesterov
-        self.weight_decay = weight_decay
+        self.weight_decay, self.clip_gradient = weight_decay, clip_gradient
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
-        self.loss, self.clip_gradient = CrossEntropy(label_smoothing), clip_gradient
-        self.sam_radius, self.sam_from = sam_radius, sam_from
+        self.loss, self.sam_radius, self.sam_from = CrossEntropy(label_smoothing), sam_radius, sam_from
         self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
         self.compile_net = compile_net
         self.channels, self.run_seed = len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
         self.gradient_norm = Mean()
         self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
-
-    # what the network says
 
     def evaluated_net(self) -> nn.Module:
         """The network that is validated, tested and predicted with: the averaged one, where there is one."""
@@ -170,14 +165,13 @@ class Classifier(L.LightningModule):
         """
         net = self.evaluated_net()
         with torch.autocast(pictures.device.type, enabled=False):
-            pictures = pictures.float()
-            if self.channels_last:
-                pictures = pictures.contiguous(memory_format=torch.channels_last)
-            logits = torch.stack([_in_parts(net, view) for view in views_of(pictures, self.views)])
+            views = tta_views(self._laid_out(pictures.float()), self.views)
+            logits = torch.stack([_in_parts(net, view) for view in views])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 
-    # training
+    def _laid_out(self, pictures: Tensor) -> Tensor:
+        return pictures.contiguous(memory_format=torch.channels_last) if self.channels_last else pictures
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The project's own optimiser over the network's weights, those without decay in a group of their own."""
@@ -188,15 +182,9 @@ class Classifier(L.LightningModule):
         return optimizer
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        return make_optimizer(
-            self.optimizer_name,
-            parameter_groups(self.net, self.weight_decay),
-            lr=self.lr,
-            momentum=self.momentum,
-            betas=(self.momentum, 0.999),
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+        groups = parameter_groups(self.net, self.weight_decay)
+        options = {name: getattr(self, name) for name in ("lr", "momentum", "nesterov", "weight_decay")}
+        return make_optimizer(self.optimizer_name, groups, betas=(self.momentum, 0.999), **options)
 
     def _make_schedule(self, steps: int) -> Schedule:
         rise = max(1, round(self.warmup * steps)) if self.warmup else 0
@@ -205,18 +193,14 @@ class Classifier(L.LightningModule):
     def on_fit_start(self) -> None:
         """Lays out the learning rate over the run."""
         steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise MisconfigurationException(
-                "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
-            )
+        if steps == math.inf:
+            message = "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
+            raise MisconfigurationException(message)
         self.schedule = self._make_schedule(int(steps))
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
-        self._seed_draws()
-
     def _seed_draws(self) -> None:
+        """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
         # of the device's own generator: torch.manual_seed looks for every kind of device, a millisecond a step on a GPU
         seed = hash((self.run_seed, self.global_step, self.global_rank))
         if self.device.type == "cpu":
@@ -225,14 +209,15 @@ class Classifier(L.LightningModule):
             torch.get_device_module(self.device).manual_seed(seed)
 
     def training_targets(self, batch: Batch) -> Tensor:
-        """What the network should say of a training batch: classes (N,) or distributions (N,K)."""
+        """What the network should learn from a training batch: classes (N,) or distributions (N,K)."""
         return batch.targets
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        # counts the steps taken, beside the state that it belongs to; `global_step` counts the skipped ones too
+        self._seed_draws()
+        # counts the steps taken, in the optimiser's own state; `global_step` counts the skipped ones too
         taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
         set_learning_rate(optimizer.optimizer, self.schedule(taken))
         targets = self.training_targets(batch)
@@ -267,16 +252,12 @@ class Classifier(L.LightningModule):
         if self.average is not None:
             self.average.update(self.net)
 
-    # measuring
-
     def on_validation_start(self) -> None:
         """Takes batch norm's statistics again, where training leaves others than evaluation needs."""
         if not self.precise_bn or self.trainer.state.fn != "fit":
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        pictures = data.training_sample(self.precise_bn, self.device)
-        if self.channels_last:
-            pictures = (batch.contiguous(memory_format=torch.channels_last) for batch in pictures)
+        pictures = map(self._laid_out, data.training_sample(self.precise_bn, self.device))
         with torch.autocast(self.device.type, enabled=False):
             take_statistics(self.evaluated_net(), pictures)
         self._statistics_step = self.global_step

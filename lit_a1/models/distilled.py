@@ -10,11 +10,12 @@ from lit_a1.data.batch import Batch
 from lit_a1.data.resample import resize
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.models.fine_tuned import FineTunedCNN
-from lit_a1.runs.folders import CheckpointError, trained_weights
+from lit_a1.models.members import refuse_twice
+from lit_a1.runs.folders import trained_weights
 
 
 class DistilledCNN(FineTunedCNN):
-    """A `CatsDogsCNN` whose targets are, in part, what its teachers say of the very picture that it is shown.
+    """A `CatsDogsCNN` whose targets are, in part, its teachers' predictions for the very picture that it is shown.
 
     With the label y (N,K), mixed as it may be, and the mean p of the teachers' probabilities for the same augmented
     picture, the target is
@@ -22,8 +23,8 @@ class DistilledCNN(FineTunedCNN):
         s p + (1 - s) y,
 
     s being `teacher_share`; the loss smooths it by `label_smoothing`, as any target. Teachers that agree give the label
-    back; where they differ, and on crops that show no animal or mixtures of two, their mean says more than the label
-    does. Only training needs them: checkpoints of this network hold its own weights, and are evaluated like any other.
+    back; where they differ, and on crops that show no animal or mixtures of two, their mean is a better target than the
+    label. Only training needs them: checkpoints of this network hold its own weights, and are evaluated like any other.
 
     Sources: Hinton et al. 2015, "Distilling the knowledge in a neural network" (arXiv:1503.02531), at temperature 1;
     Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent" (arXiv:2106.05237), of which
@@ -40,12 +41,7 @@ class DistilledCNN(FineTunedCNN):
     """
 
     def __init__(
-        self,
-        *,
-        teachers: list[str],
-        teacher_share: float = 0.75,
-        teacher_size: int = 0,
-        **network: Any,
+        self, *, teachers: list[str], teacher_share: float = 0.75, teacher_size: int = 0, **network: Any
     ) -> None:
         if not teachers:
             raise ValueError("teachers must name at least one checkpoint; got none")
@@ -65,8 +61,7 @@ class DistilledCNN(FineTunedCNN):
             CheckpointError: there is no such training, it has not ended, or a teacher is named twice.
         """
         start, teachers = super().files(drawn), [trained_weights(teacher, drawn) for teacher in self.teachers]
-        if twice := [path for place, path in enumerate(teachers) if any(map(path.samefile, teachers[:place]))]:
-            raise CheckpointError(f"{twice[0]} is named twice in teachers: its vote would count double.")
+        refuse_twice(teachers, "teachers")
         return [*start, *teachers]
 
     def on_fit_start(self) -> None:
@@ -79,12 +74,12 @@ class DistilledCNN(FineTunedCNN):
                 compile_in_place(net)
 
     def training_targets(self, batch: Batch) -> Tensor:
-        """Distributions (N,K): the labels, mixed with the mean of what the teachers say."""
+        """Distributions (N,K): the labels, mixed with the mean of the teachers' predictions."""
         labels, pictures = batch.targets, batch.pictures
         if pictures.shape[-1] < self.teacher_size:
             pictures = resize(pictures, self.teacher_size)
         with torch.no_grad():
-            said = torch.stack([net(pictures).float().softmax(1) for net in self._teacher_nets]).mean(0)
+            taught = torch.stack([net(pictures).float().softmax(1) for net in self._teacher_nets]).mean(0)
         if labels.ndim == 1:
-            labels = torch.zeros_like(said).scatter_(1, labels[:, None], 1.0)
-        return said.lerp(labels, 1 - self.teacher_share)
+            labels = torch.zeros_like(taught).scatter_(1, labels[:, None], 1.0)
+        return taught.lerp(labels, 1 - self.teacher_share)

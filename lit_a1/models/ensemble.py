@@ -1,8 +1,7 @@
-"""An ensemble: the mean of what several trained networks say."""
+"""An ensemble: the mean of several trained networks' predictions."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -14,7 +13,7 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.data.resample import resize
 from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
-from lit_a1.models.members import load_member, member_files
+from lit_a1.models.members import load_member, member_files, refuse_twice
 from lit_a1.models.metrics import Mean
 from lit_a1.runs.folders import CheckpointError
 from lit_a1.runs.wording import listed
@@ -76,8 +75,7 @@ class Ensemble(Classifier):
         paths = [path for member in members for path in member_files(member)]
         if not paths:
             raise ValueError("members must name at least one checkpoint; got none")
-        if twice := [path for place, path in enumerate(paths) if _same(path, paths[:place])]:
-            raise CheckpointError(f"{twice[0]} is named twice in members: its vote would count double.")
+        refuse_twice(paths, "members")
         loaded = [load_member(path) for path in paths]
         first = loaded[0]
         for member in loaded:
@@ -142,7 +140,3 @@ class Ensemble(Classifier):
         for name, log_probabilities in stages.items():
             loss = cross_entropy(log_probabilities, batch.targets)
             self._measure(name, loss, log_probabilities, batch.targets)
-
-
-def _same(path: Path, others: Sequence[Path]) -> bool:
-    return any(path.samefile(other) for other in others)

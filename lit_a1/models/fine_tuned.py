@@ -9,7 +9,7 @@ from torch import nn
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
-from lit_a1.models.members import Member, load_member
+from lit_a1.models.members import load_member
 from lit_a1.runs.checkpoints import describe
 from lit_a1.runs.folders import CheckpointError, trained_weights
 from lit_a1.runs.wording import counted
@@ -52,9 +52,10 @@ class FineTunedCNN(CatsDogsCNN):
         Raises:
             CheckpointError: as `files`; or a file is damaged, or of another network.
         """
-        networks = [(path, self._member(path).model.net) for path in self.files(drawn)]
+        files = self.files(drawn)
+        nets = [load_member(path, self.channels).model.net for path in files]
         if self.start:
-            self._check_layers(*networks[0])
+            self._check_layers(files[0], nets[0])
 
     def on_fit_start(self) -> None:
         """Lays out the learning rate, and takes the weights to start from; a resumed run has got its own back.
@@ -64,17 +65,16 @@ class FineTunedCNN(CatsDogsCNN):
             DataError: a network knows other classes, or was trained on pictures that are held out here.
         """
         super().on_fit_start()
-        resumed = self.began_with is not None
-        if self.began_with is None:
-            drawn = getattr(self.trainer.datamodule, "drawn", False)  # type: ignore[attr-defined]
-            self.began_with = [str(path) for path in self.files(drawn)]
-        if resumed or not self.start:
+        if self.began_with is not None:
             return
-        path = Path(self.began_with[0])
-        net = self.trained(path)
-        self._check_layers(path, net)
-        for own in {self.net, self.evaluated_net()}:
-            own.get_submodule("1").load_state_dict(net.get_submodule("1").state_dict())  # "0" standardises, as set here
+        drawn = getattr(self.trainer.datamodule, "drawn", False)  # type: ignore[attr-defined]
+        self.began_with = [str(path) for path in self.files(drawn)]
+        if self.start:
+            path = Path(self.began_with[0])
+            net = self.trained(path)
+            self._check_layers(path, net)
+            for own in {self.net, self.evaluated_net()}:
+                own.get_submodule("1").load_state_dict(net.get_submodule("1").state_dict())  # "0" standardises
 
     def _check_layers(self, path: Path, net: nn.Module) -> None:
         if _layers(repr(net)) != _layers(describe(self)):
@@ -87,7 +87,7 @@ class FineTunedCNN(CatsDogsCNN):
             CheckpointError: the file is missing, damaged, or of a network for other pictures.
             DataError: the network knows other classes, or was trained on pictures that are held out here.
         """
-        member = self._member(path)
+        member = load_member(path, self.channels)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, PictureDataModule):
             try:
@@ -97,14 +97,6 @@ class FineTunedCNN(CatsDogsCNN):
         if self.trainer.is_global_zero:
             print(f"Trained weights: {path}, of {counted(member.epoch, 'epoch')}")
         return member.model.net.requires_grad_(False).eval()
-
-    def _member(self, path: Path) -> Member:
-        member = load_member(path)
-        if member.model.channels != self.channels:
-            raise CheckpointError(
-                f"{path} takes pictures of {member.model.channels} channels; these have {self.channels}."
-            )
-        return member
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the files that training began with: a run goes on with the same, also where there are newer ones."""

@@ -1,6 +1,7 @@
 """Trained networks, from their checkpoints: what an ensemble averages, training starts from, and analyses look into."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a
 
 @dataclass(frozen=True)
 class Member:
-    """A trained network, and what its checkpoint says of it."""
+    """A trained network, and what its checkpoint records of it."""
 
     path: Path
     model: Classifier
@@ -26,7 +27,7 @@ class Member:
     """Epochs that the weights were trained for."""
     step: int
     training: dict[str, Any]
-    """Of the whole run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty where neither record nor file say."""
+    """Of the whole run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty where nothing is recorded."""
 
     @property
     def seed(self) -> int | None:
@@ -60,11 +61,23 @@ def member_files(member: str) -> list[Path]:
     raise CheckpointError(f"There is no best.ckpt in {member} or in a run below it. {wanted}")
 
 
-def load_member(path: Path) -> Member:
+def refuse_twice(paths: Sequence[Path], option: str) -> None:
+    """Refuses checkpoints that an option names of which one is there twice.
+
+    Raises:
+        CheckpointError: names it.
+    """
+    for place, path in enumerate(paths):
+        if any(map(path.samefile, paths[:place])):
+            raise CheckpointError(f"{path} is named twice in {option}: its vote would count double.")
+
+
+def load_member(path: Path, channels: int | None = None) -> Member:
     """Builds the network that a checkpoint describes, uncompiled, with its weights.
 
     Raises:
-        CheckpointError: the file is damaged, or of a network that this version does not know.
+        CheckpointError: the file is damaged, or of a network that this version does not know, or of one for pictures of
+            another number of channels than `channels`.
     """
     checkpoint = read(path)
     kinds = {kind.__qualname__: kind for kind in _kinds(Classifier) if kind.is_trained}
@@ -82,9 +95,10 @@ def load_member(path: Path) -> Member:
     if model.average is not None:  # what it is measured by; the others serve training
         model.net.load_state_dict(model.average.net.state_dict())
         model.average = None
-    return Member(
-        path, model, parts[0], checkpoint["epoch"] + 1, checkpoint["global_step"], _training(path, checkpoint)
-    )
+    if channels is not None and model.channels != channels:
+        raise CheckpointError(f"{path} takes pictures of {model.channels} channels; these have {channels}.")
+    epochs, step = checkpoint["epoch"] + 1, checkpoint["global_step"]
+    return Member(path, model, parts[0], epochs, step, _training(path, checkpoint))
 
 
 def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
@@ -93,7 +107,7 @@ def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
 
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The record beside a checkpoint, or the note beside published weights; else what the checkpoint itself keeps."""
+    """The record of a checkpoint's run, or the note on published weights; else what the checkpoint itself keeps."""
     if path.resolve().parent == PRETRAINED.resolve():
         note = json.loads(pretrained(path.stem).with_suffix(".json").read_text(encoding="utf-8"))
         return {name: note[name] for name in ("seconds", "peak_memory_gb")} | {"settings": {"seed": note["seed"]}}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lit_a1.models.classifier import Classifier
+from lit_a1.models.inputs import Views
 from lit_a1.models.residual import Norm, ResidualNet
-from lit_a1.models.views import Views
 
 
 class MNISTCNN(Classifier):

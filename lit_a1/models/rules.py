@@ -5,7 +5,6 @@ optimisers and the like must be hand-written. `check_rules` looks at a built mod
 at its optimiser and at what a forward pass calls.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,13 +41,7 @@ class _CallWatch(TorchFunctionMode):
         super().__init__()
         self.found: list[str] = []
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple = (),
-        kwargs: dict | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         name = getattr(func, "__name__", "")
         if name in FORBIDDEN_CALLS:
             self.found.append(name)
@@ -70,23 +63,19 @@ def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch
     for name, module in net.named_modules():
         kind = type(module)
         where = f"'{name}' ({kind.__name__})" if name else kind.__name__
-        if parametrize.is_parametrized(module) or (module._forward_pre_hooks and _uses_weight_hook(module)):
+        hooks = module._forward_pre_hooks.values()
+        by_hook = any(type(hook).__module__.startswith("torch.nn.utils.") for hook in hooks)
+        if by_hook or parametrize.is_parametrized(module):
             raise RuleError(f"the course's rule forbids {where}: its weight is reparametrised by torch.nn.utils")
         if kind.__module__.startswith("torch.nn.") and not isinstance(module, ALLOWED_LAYERS):
             raise RuleError(
                 f"the course's rule forbids the layer {where} from torch.nn: use one written in lit_a1.layers"
             )
     if type(optimizer).__module__.startswith("torch.optim."):
-        raise RuleError(
-            f"the course's rule forbids the optimiser torch.optim.{type(optimizer).__name__}: "
-            "use one written in lit_a1.optim"
-        )
+        name = type(optimizer).__name__
+        raise RuleError(f"the course's rule forbids the optimiser torch.optim.{name}: use one written in lit_a1.optim")
     if example is not None:
         _check_calls(net, example)
-
-
-def _uses_weight_hook(module: nn.Module) -> bool:
-    return any(type(hook).__module__.startswith("torch.nn.utils.") for hook in module._forward_pre_hooks.values())
 
 
 def _check_calls(net: nn.Module, example: torch.Tensor) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.data.files import write_text
-from lit_a1.environment import commit, cpu
+from lit_a1.environment import PROGRAM, commit, cpu
 from lit_a1.report import html, pdf
 from lit_a1.report.document import Document, read_markdown, table, write_section
 from lit_a1.report.gather import Gathered, sources
@@ -15,7 +15,6 @@ from lit_a1.report.problems import CNNS, problem1, problem2, problem3
 from lit_a1.report.results import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.folders import DRAWN, near
-from lit_a1.shipped import PROGRAM
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"
 WHAT = {"mlp": "perceptron in numpy, MNIST"}

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.data.audit import PROBLEMS
+from lit_a1.environment import PROGRAM
 from lit_a1.report.document import table
-from lit_a1.shipped import PROGRAM
 
 AUDIT = Path("audit", "audit.csv")
 """Where `audit` leaves its table."""

@@ -15,13 +15,13 @@ import torch
 
 import lit_a1
 from lit_a1.analysis import PARTS
+from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
 from lit_a1.runs.folders import PRETRAINED, near
 from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_figures
 from lit_a1.runs.wording import clock, counted, duration, typed
-from lit_a1.shipped import PROGRAM
 from lit_a1.studies.comparison.runs import Run
 
 QUICK = "quick"

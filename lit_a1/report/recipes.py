@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1 import training
-from lit_a1.commands import mlp
+from lit_a1.environment import REPOSITORY
+from lit_a1.mlp import options as mlp
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import Row
 from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
-from lit_a1.shipped import REPOSITORY
 
 MEMBERS = "model.members"
 WEIGHTS = ("model.start", "model.teachers", MEMBERS)

@@ -9,7 +9,8 @@ from typing import Any
 
 from scipy import stats
 
-from lit_a1.commands.architecture import architecture_of, shape_words
+from lit_a1.analysis.architecture import architecture_of, shape_words
+from lit_a1.environment import REPOSITORY
 from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, Gathered, shown, source_of, sources
 from lit_a1.report.plan import Commands, weights_of
@@ -21,7 +22,6 @@ from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, near
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.significance import ALPHA
 from lit_a1.runs.wording import percent
-from lit_a1.shipped import REPOSITORY
 from lit_a1.studies.comparison.runs import Run
 from lit_a1.studies.comparison.tables import probability, spread
 from lit_a1.studies.curves import draw

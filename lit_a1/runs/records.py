@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_a1.data.files import write_text
-from lit_a1.environment import versions
+from lit_a1.environment import REPOSITORY, versions
 from lit_a1.runs.wording import clock
-from lit_a1.shipped import REPOSITORY
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

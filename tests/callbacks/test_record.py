@@ -10,14 +10,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lit_a1 import environment
 from lit_a1.callbacks import RunRecord, record
 from lit_a1.models import CatsDogsCNN, FineTunedCNN
-from tests.models.test_classifier import SMALL, Pictures, trainer
+from tests.models import conftest
+from tests.models.conftest import SMALL
 
 
 def fit(folder: Path, model: CatsDogsCNN, epochs: int, checkpoint: Path | None = None) -> dict[str, Any]:
     """Trains, keeps what it ends with in FOLDER/last.ckpt, and returns the record."""
     logger = TensorBoardLogger(folder, name="", version=0)
-    runner = trainer(max_epochs=epochs, callbacks=[RunRecord()], logger=logger)
-    runner.fit(model, Pictures(), ckpt_path=checkpoint)
+    runner = conftest.fit(model, resume=checkpoint, max_epochs=epochs, callbacks=[RunRecord()], logger=logger)
     runner.save_checkpoint(folder / "last.ckpt")
     return json.loads((folder / "version_0" / "record.json").read_text())
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lit_a1.analysis import PARTS, analyze
 from lit_a1.cli import main
 
-Photos = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SMALL = [
@@ -28,17 +28,25 @@ def test_the_command_knows_every_analysis() -> None:
         assert callable(analyze.analysis(name).analyze)
 
 
-def test_looks_into_a_network_of_photos(course_photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
-    course_photos()
+def logged(folder: Path) -> EventAccumulator:
+    """What TensorBoard shows of an analysis."""
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
+    events.Reload()
+    return events
+
+
+def titles(folder: Path) -> set[str]:
+    return {tag.partition("/")[0] for tag in logged(folder).Tags()["images"]}
+
+
+def test_looks_into_a_network_of_photos(photos: Path, capsys: Capture, refusal: Refusal) -> None:
     main(["fit", *PHOTOS])
     main(["analyze", *PHOTOS, "--parts", *SOME])
     run = Path("lightning_logs/catsdogs/version_0")
     folder = run / "analysis"
     assert str(folder) in capsys.readouterr().out
-    index = json.loads((folder / "analysis.json").read_text())
-    record = json.loads((run / "record.json").read_text())
-    assert index["parts"] == SOME
-    assert index["pictures"] == 16
+    index, record = (json.loads(path.read_text()) for path in (folder / "analysis.json", run / "record.json"))
+    assert (index["parts"], index["pictures"]) == (SOME, 16)
     assert index["val/error"] == pytest.approx(record["best"]["val/error"])
     assert f"seed {record['seed']}; commit {record['commit']}" in index["source"]
     for name in SOME:
@@ -48,25 +56,22 @@ def test_looks_into_a_network_of_photos(course_photos: Photos, capsys: pytest.Ca
         for table in part["tables"]:
             with (folder / table).open(newline="") as file:
                 assert len(list(csv.DictReader(file))) > 0
-    events = EventAccumulator(str(folder), size_guidance={"images": 0})
-    events.Reload()
-    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == set(SOME)
-    assert events.Scalars("generalisation/val_error")[0].value == pytest.approx(index["val/error"])
+    assert titles(folder) == set(SOME)
+    assert logged(folder).Scalars("generalisation/val_error")[0].value == pytest.approx(index["val/error"])
 
     main(["analyze", *PHOTOS, "--parts", "embedding"])  # the others stay, in TensorBoard too
     assert set(json.loads((folder / "analysis.json").read_text())["parts"]) == {*SOME, "embedding"}
     assert sorted(path.suffix == ".projector" for path in folder.glob("events.out.tfevents.*")) == [False, True]
     assert (folder / "projector_config.pbtxt").is_file()
-    events = EventAccumulator(str(folder), size_guidance={"images": 0})
-    events.Reload()
-    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == {*SOME, "embedding"}
+    assert titles(folder) == {*SOME, "embedding"}
 
     main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", "last"])  # those of the other checkpoint go
     assert json.loads((folder / "analysis.json").read_text())["parts"] == ["confusion"]
+    split = ["--data.split_seed", "1", "--parts", "confusion"]  # in which it was trained on some of them
+    assert "another split" in refusal("analyze", *PHOTOS, *split)
 
 
-def test_a_checkpoint_that_lies_elsewhere_has_a_folder_beside_the_runs(course_photos: Photos) -> None:
-    course_photos()
+def test_a_checkpoint_that_lies_elsewhere_has_a_folder_beside_the_runs(photos: Path) -> None:
     main(["fit", *PHOTOS])
     elsewhere = Path("lightning_logs/catsdogs/version_0/checkpoints/best.ckpt").rename("mine.ckpt")
     main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", str(elsewhere)])
@@ -75,16 +80,9 @@ def test_a_checkpoint_that_lies_elsewhere_has_a_folder_beside_the_runs(course_ph
     assert Path("here/confusion.png").is_file()
 
 
-def test_mistakes_are_told_in_a_sentence(course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_mistakes_are_told_in_a_sentence(photos: Path, refusal: Refusal) -> None:
     assert "There is no best.ckpt in any run" in refusal("analyze", *PHOTOS)
     assert "name a network" in refusal("analyze")
     assert "is of the numpy network" in refusal("analyze", "--config", str(CONFIGS / "mlp.yaml"))
     Path("broken.ckpt").write_text("no checkpoint")
     assert "can't be read as a checkpoint" in refusal("analyze", *PHOTOS, "--ckpt_path", "broken.ckpt")
-
-
-def test_pictures_that_it_was_trained_on_are_refused(course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
-    main(["fit", *PHOTOS])
-    assert "another split" in refusal("analyze", *PHOTOS, "--data.split_seed", "1", "--parts", "confusion")

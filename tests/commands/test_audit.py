@@ -30,11 +30,8 @@ def test_audit_leaves_a_table_and_a_sheet(
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
-def test_nothing_to_audit(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as leaving:
-        main(["audit", "--dir", folder])
-    assert leaving.value.code == 1
-    assert capsys.readouterr().err.startswith("error: There ")
+def test_nothing_to_audit(folder: str, refusal: Callable[..., str]) -> None:
+    assert refusal("audit", "--dir", folder).startswith("error: There ")
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(

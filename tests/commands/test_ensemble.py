@@ -16,6 +16,7 @@ ENSEMBLE = [
     "--model.members", "[lightning_logs/catsdogs]",
 ]  # fmt: skip
 Photos = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
 
 
@@ -24,9 +25,8 @@ def fit(*flags: str) -> None:
     main([
         "fit", "--config", str(CONFIGS / "catsdogs.yaml"), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2",
         "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.lr", "0.001", "--data.batch_size", "8",
-        "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}",
-        "--data.eval_scale", "1.25", "--trainer.precision", "32-true",
-        "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
+        "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}", "--data.eval_scale", "1.25",
+        "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
         *flags,
     ])  # fmt: skip
 
@@ -37,7 +37,7 @@ def probabilities(name: str) -> dict[str, float]:
 
 
 def test_two_runs_of_two_sizes_and_layers(
-    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     """Validated: the figures of each are those of its run. Predicted: the mean of what each predicts alone."""
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
@@ -58,9 +58,8 @@ def test_two_runs_of_two_sizes_and_layers(
             "checkpoint": str(run / "checkpoints/best.ckpt"), "model_class": "CatsDogsCNN", "seed": own["seed"],
             "val/error": pytest.approx(own["best"]["val/error"]),
         }  # fmt: skip
-        assert any(
-            line.startswith(member["checkpoint"]) and f"val/error {member['val/error']:.4f}" in line for line in said
-        )
+        error = f"val/error {member['val/error']:.4f}"
+        assert any(line.startswith(member["checkpoint"]) and error in line for line in said)
     assert any(f"val/error {record['last']['val/error']:.4f}" in line for line in said if line.startswith("mean of 2"))
     assert not any("val_epoch" in line or "─" in line for line in said)  # Lightning's own table
     assert record.keys() == records[0].keys() | {"members"}
@@ -80,7 +79,7 @@ def test_two_runs_of_two_sizes_and_layers(
 
 
 @pytest.mark.usefixtures("few_drawn")
-def test_drawn_pictures_and_test(capsys: pytest.CaptureFixture[str]) -> None:
+def test_drawn_pictures_and_test(capsys: Capture) -> None:
     drawn = ["--data.source", "drawn"]
     fit(*drawn)
     ensemble = [*ENSEMBLE, *drawn, "--model.members", "[lightning_logs/catsdogs-drawn]"]
@@ -105,14 +104,12 @@ def test_drawn_pictures_and_test(capsys: pytest.CaptureFixture[str]) -> None:
         ("predict", ["--model.members", "best.ckpt"], "members"),
     ],
 )
-def test_what_is_refused(command: str, flags: list[str], words: str, course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_what_is_refused(command: str, flags: list[str], words: str, photos: Path, refusal: Refusal) -> None:
     assert words in refusal(command, *ENSEMBLE, *flags)
     assert not Path("lightning_logs").exists()
 
 
-def test_members_of_another_split(course_photos: Photos, refusal: Refusal) -> None:
-    course_photos()
+def test_members_of_another_split(photos: Path, refusal: Refusal) -> None:
     fit()
     said = refusal("validate", *ENSEMBLE, "--data.split_seed", "1")
     assert "version_0/checkpoints/best.ckpt: The checkpoint was trained with another split" in said

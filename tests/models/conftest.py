@@ -1,4 +1,4 @@
-"""Checkpoints of untrained networks, and the pictures that they are of."""
+"""Small networks and pictures, quick trainings, and checkpoints of untrained networks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,69 @@ import pytest
 import torch
 
 from lit_a1.data.module import PictureDataModule, PictureSet
-from lit_a1.models import Classifier
+from lit_a1.models import CatsDogsCNN, Classifier
 
+SMALL: dict[str, Any] = {"widths": (8, 16), "blocks": (1,), "lr": 0.05}
 TINY: dict[str, Any] = {"widths": (4, 8), "blocks": (1,), "views": "flip"}
+QUIET: dict[str, Any] = {
+    "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "accelerator": "cpu", "num_sanity_val_steps": 0,
+}  # fmt: skip
 Save = Callable[..., Path]
+
+
+class Pictures(PictureDataModule):
+    """A few random pictures of two classes that can be told apart."""
+
+    classes = ("Cat", "Dog")
+
+    def __init__(self, count: int = 48, val: int = 20, **options: Any) -> None:
+        super().__init__(**{"batch_size": 16, "eval_batch_size": 8, "size": 16} | options)
+        generator = torch.Generator().manual_seed(1)
+        for part, n in (("train", count), ("val", val), ("test", val), ("predict", val)):
+            labels = torch.arange(n) % 2
+            pictures = torch.randint(0, 128, (n, 16, 16, 3), generator=generator)
+            pictures[..., 0] += 100 * labels[:, None, None]
+            self.sets[part] = PictureSet(pictures.to(torch.uint8).numpy(), labels.numpy())
+
+
+def trainer(**options: Any) -> L.Trainer:
+    return L.Trainer(**QUIET | {"max_epochs": 2} | options)
+
+
+def fit(
+    model: Classifier, data: PictureDataModule | None = None, resume: Path | None = None, **options: Any
+) -> L.Trainer:
+    """Trains on `Pictures` or other ones, by a trainer with these options."""
+    runner = trainer(**options)
+    runner.fit(model, data or Pictures(), ckpt_path=resume, weights_only=True if resume else None)
+    return runner
+
+
+def checkpoint(path: Path, seed: int = 1) -> str:
+    """Trains for two epochs, after which the averaged weights differ from the others; returns the path."""
+    torch.manual_seed(seed)
+    fit(CatsDogsCNN(**SMALL, average_decay=0.5), check_val_every_n_epoch=2).save_checkpoint(path)
+    return str(path)
+
+
+def weights(model: Classifier) -> dict[str, torch.Tensor]:
+    """Copies of all that a step moves, the averaged weights with it."""
+    return {name: tensor.clone() for name, tensor in model.state_dict().items() if name.startswith(("net", "average"))}
+
+
+def check_equal(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), name
+
+
+class Losses(L.Callback):
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
 
 
 class FewPictures(PictureDataModule):

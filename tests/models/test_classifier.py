@@ -12,47 +12,13 @@ from torch import Tensor, nn
 
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import PictureSet
 from lit_a1.layers import Dropout, cross_entropy
 from lit_a1.models import classifier
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from lit_a1.optim import SGD, Schedule, parameter_groups
-
-SMALL: dict[str, Any] = {"widths": (8, 16), "blocks": (1,), "lr": 0.05}
-
-
-class Pictures(PictureDataModule):
-    """A few random pictures of two classes that can be told apart."""
-
-    classes = ("Cat", "Dog")
-
-    def __init__(self, count: int = 48, val: int = 20, **options: Any) -> None:
-        super().__init__(**{"batch_size": 16, "eval_batch_size": 8, "size": 16} | options)
-        generator = torch.Generator().manual_seed(1)
-        for part, n in (("train", count), ("val", val), ("test", val), ("predict", val)):
-            labels = torch.arange(n) % 2
-            pictures = torch.randint(0, 128, (n, 16, 16, 3), generator=generator)
-            pictures[..., 0] += 100 * labels[:, None, None]
-            self.sets[part] = PictureSet(pictures.to(torch.uint8).numpy(), labels.numpy())
-
-
-def trainer(**options: Any) -> L.Trainer:
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return L.Trainer(**quiet | {"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0} | options)
-
-
-class Losses(L.Callback):
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
-        self.losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
+from tests.models.conftest import SMALL, Losses, Pictures, check_equal, fit
 
 
 def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1) -> list[float]:
@@ -86,33 +52,30 @@ def test_a_plain_loop_gives_the_same_losses() -> None:
     model = CatsDogsCNN(**SMALL, schedule="linear", warmup=0.25, label_smoothing=0.1)
     net = copy.deepcopy(model.net)
     losses = Losses()
-    trainer(max_epochs=3, callbacks=[losses]).fit(model, data)
+    fit(model, data, max_epochs=3, callbacks=[losses])
     expected = plain_loop(net, data, epochs=3, lr=0.05)
     assert losses.losses == pytest.approx(expected, abs=1e-5)
     assert len(set(expected)) == len(expected) == 9
 
 
 def test_one_batch_can_be_overfitted() -> None:
-    model = CatsDogsCNN(
-        widths=(16, 32), blocks=(1,), lr=0.1, schedule="constant", warmup=0.0, average_decay=0.9, views="one"
-    )
+    options: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9, "views": "one"}
     data = Pictures(count=16, val=16)
     noise = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8).numpy()  # nothing but the pictures to go by
     for part in ("train", "val"):
         data.sets[part] = PictureSet(noise, data.sets[part].labels)
-    runner = trainer(max_epochs=60, check_val_every_n_epoch=60)
-    runner.fit(model, data)
-    assert runner.callback_metrics["train/error"] == 0
+    runner = fit(
+        CatsDogsCNN(widths=(16, 32), blocks=(1,), lr=0.1, **options), data, max_epochs=60, check_val_every_n_epoch=60
+    )
+    assert runner.callback_metrics["train/error"] == runner.callback_metrics["val/error"] == 0
     assert runner.callback_metrics["train/loss"] < 0.02
-    assert runner.callback_metrics["val/error"] == 0
 
 
 def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
     """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4)."""
     data = Pictures()
     model = CatsDogsCNN(**SMALL, views="one", average_decay=0)
-    runner = trainer()
-    runner.fit(model, data)
+    runner = fit(model, data)
     check_measured(runner, model.net, data, "val", 20)
     assert "train_eval/error" not in runner.callback_metrics
 
@@ -121,8 +84,7 @@ def test_training_pictures_are_measured_as_validation_is() -> None:
     """At the end of the epoch, all of them, by the averaged weights, neither augmented nor with dropout."""
     data = Pictures(count=37, measure_train=True, augment=Augment(flip="random", crop_scale=(0.2, 0.4)))
     model = CatsDogsCNN(**SMALL, views="one", dropout=0.5, average_decay=0.9)
-    runner = trainer()
-    runner.fit(model, data)
+    runner = fit(model, data)
     assert model.average is not None
     check_measured(runner, model.average.net, data, "val", 20)
     check_measured(runner, model.average.net, data, "train", 37, tag="train_eval")
@@ -143,9 +105,8 @@ def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str,
 
 
 def test_training_figures_are_means_over_the_epoch() -> None:
-    losses, runner = Losses(), None
-    runner = trainer(max_epochs=1, callbacks=[losses])
-    runner.fit(CatsDogsCNN(**SMALL), Pictures())
+    losses = Losses()
+    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[losses])
     assert runner.callback_metrics["train/loss"].item() == pytest.approx(sum(losses.losses) / 3, abs=1e-5)
 
 
@@ -164,15 +125,12 @@ class Spy(nn.Module):
 
 
 def test_only_training_pictures_are_augmented_and_only_training_drops() -> None:
-    data = Pictures(augment=Augment(flip="random", crop_scale=(0.2, 0.4), brightness=0.5))
-    spy = Spy()
-    model = Classifier(
-        spy, mean=(0, 0, 0), std=(1, 1, 1), views="one", average_decay=0, schedule="constant", warmup=0.0
-    )
-    trainer(max_epochs=1).fit(model, data)
-    clean = (
-        torch.cat([torch.from_numpy(data.sets[part].pictures) for part in ("train", "val")]).permute(0, 3, 1, 2) / 255
-    )
+    data, spy = Pictures(augment=Augment(flip="random", crop_scale=(0.2, 0.4), brightness=0.5)), Spy()
+    options: dict[str, Any] = {"views": "one", "average_decay": 0, "schedule": "constant", "warmup": 0.0}
+    model = Classifier(spy, mean=(0, 0, 0), std=(1, 1, 1), **options)
+    fit(model, data, max_epochs=1)
+    both = [torch.from_numpy(data.sets[part].pictures) for part in ("train", "val")]
+    clean = torch.cat(both).permute(0, 3, 1, 2) / 255
 
     def is_clean(pictures: Tensor) -> list[bool]:
         return [bool((picture - clean).abs().flatten(1).amax(1).min() < 1e-6) for picture in pictures]
@@ -182,8 +140,7 @@ def test_only_training_pictures_are_augmented_and_only_training_drops() -> None:
     for training, pictures in seen:
         assert not any(is_clean(pictures)) if training else all(is_clean(pictures))
     model.eval()
-    probabilities = [model(spy.seen[-1][1]) for _ in range(2)]
-    assert torch.equal(*probabilities), "dropout is on at test time"
+    assert torch.equal(*(model(spy.seen[-1][1]) for _ in range(2))), "dropout is on at test time"
 
 
 def test_a_prediction_is_the_mean_over_its_views() -> None:
@@ -202,16 +159,13 @@ def test_a_prediction_is_the_mean_over_its_views() -> None:
 
 
 def test_averaged_weights_are_what_is_validated() -> None:
-    model = CatsDogsCNN(**SMALL, average_decay=0.5)
-    data = Pictures()
-    runner = trainer(max_epochs=1)
-    runner.fit(model, data)
+    model, data = CatsDogsCNN(**SMALL, average_decay=0.5), Pictures()
+    runner = fit(model, data, max_epochs=1)
     assert model.average is not None
     val = data.sets["val"].__getitems__(range(20))
     with torch.no_grad():
-        views = [model.average.net(view) for view in (val.pictures / 255, val.pictures.flip(3) / 255)]
-    probabilities = (views[0].softmax(1) + views[1].softmax(1)) / 2
-    expected = F.nll_loss(probabilities.log(), val.targets).item()
+        views = [model.average.net(view).softmax(1) for view in (val.pictures / 255, val.pictures.flip(3) / 255)]
+    expected = F.nll_loss(((views[0] + views[1]) / 2).log(), val.targets).item()
     assert runner.callback_metrics["val/loss"].item() == pytest.approx(expected, abs=1e-5)
     raw, averaged = model.net.state_dict(), model.average.net.state_dict()
     assert raw.keys() == averaged.keys()
@@ -221,23 +175,21 @@ def test_averaged_weights_are_what_is_validated() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
-    def weights(seed: int) -> Tensor:
+    def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
         model = CatsDogsCNN(**SMALL, dropout=0.5)
-        trainer(max_epochs=1).fit(model, Pictures(augment=Augment(flip="random", crop_scale=(0.5, 1))))
+        fit(model, Pictures(augment=Augment(flip="random", crop_scale=(0.5, 1))), max_epochs=1)
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
+    assert torch.equal(trained(1), trained(1))
+    assert not torch.equal(trained(1), trained(2))
 
 
 def test_the_optimiser_is_the_projects_own_and_spares_norms_and_biases() -> None:
-    model = CatsDogsCNN(**SMALL, weight_decay=0.1)
-    optimizer = model.configure_optimizers()
+    optimizer = CatsDogsCNN(**SMALL, weight_decay=0.1).configure_optimizers()
     assert isinstance(optimizer, SGD)
     decayed, spared = optimizer.param_groups
-    assert decayed["weight_decay"] == 0.1
-    assert spared["weight_decay"] == 0
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0)
     assert {p.ndim for p in spared["params"]} == {1}
 
 
@@ -247,9 +199,7 @@ def test_momentum_is_the_first_beta_of_adam() -> None:
 
 
 def test_soft_targets_train_too() -> None:
-    model = CatsDogsCNN(**SMALL)
-    runner = trainer(max_epochs=1)
-    runner.fit(model, Pictures(augment=Augment(mixup=0.4, cutmix=1.0)))
+    runner = fit(CatsDogsCNN(**SMALL), Pictures(augment=Augment(mixup=0.4, cutmix=1.0)), max_epochs=1)
     assert 0 <= runner.callback_metrics["train/error"] <= 1
 
 
@@ -261,22 +211,20 @@ def test_gradients_are_clipped() -> None:
             gradients = [p.grad.flatten() for p in pl_module.net.parameters() if p.grad is not None]
             largest.append(float(torch.cat(gradients).norm()))
 
-    trainer(max_epochs=1, callbacks=[Watch()]).fit(CatsDogsCNN(**SMALL, clip_gradient=0.01), Pictures())
+    fit(CatsDogsCNN(**SMALL, clip_gradient=0.01), max_epochs=1, callbacks=[Watch()])
     assert len(largest) == 3
     assert max(largest) <= 0.01 + 1e-6
 
 
 def test_a_loss_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:
     """A network that diverges in the middle of an epoch has no loss, and not that of the batches before."""
-    model = CatsDogsCNN(**SMALL)
 
     class Spoil(L.Callback):
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int) -> None:
             if batch_idx == 1:
                 batch.pictures.fill_(float("nan"))
 
-    runner = trainer(max_epochs=1, callbacks=[Spoil()])
-    runner.fit(model, Pictures())
+    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[Spoil()])
     assert torch.isnan(runner.callback_metrics["train/loss"])
     assert 0 <= runner.callback_metrics["train/error"] <= 1
 
@@ -295,8 +243,7 @@ def test_a_large_batch_says_what_its_pictures_say(views: str, monkeypatch: pytes
 
 
 def test_logging_of_steps_can_be_turned_off() -> None:
-    runner = trainer(max_epochs=1, log_every_n_steps=0)
-    runner.fit(CatsDogsCNN(**SMALL), Pictures())
+    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, log_every_n_steps=0)
     assert "train/learning_rate" in runner.callback_metrics
 
 
@@ -308,22 +255,17 @@ def test_more_graphs_are_compiled_than_torch_would_without_being_told() -> None:
 def test_bf16_trains_close_to_float32() -> None:
     def last_loss(precision: Any) -> float:
         torch.manual_seed(0)
-        runner = trainer(precision=precision)
-        runner.fit(CatsDogsCNN(**SMALL), Pictures())
-        return runner.callback_metrics["val/loss"].item()
+        return fit(CatsDogsCNN(**SMALL), precision=precision).callback_metrics["val/loss"].item()
 
     assert last_loss("bf16-mixed") == pytest.approx(last_loss("32-true"), abs=0.05)
 
 
 def test_a_checkpoint_holds_plain_values_only(tmp_path: Any) -> None:
     model = CatsDogsCNN(**SMALL)
-    runner = trainer(max_epochs=1)
-    runner.fit(model, Pictures())
-    runner.save_checkpoint(tmp_path / "x.ckpt")
+    fit(model, max_epochs=1).save_checkpoint(tmp_path / "x.ckpt")
     loaded = CatsDogsCNN.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)
     assert loaded.hparams["lr"] == 0.05
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, loaded.state_dict()[name]), name
+    check_equal(model.state_dict(), loaded.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -350,17 +292,14 @@ def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any],
 
 def test_a_schedule_needs_an_end() -> None:
     with pytest.raises(MisconfigurationException, match="needs an end"):
-        trainer(max_epochs=-1).fit(CatsDogsCNN(**SMALL), Pictures())
+        fit(CatsDogsCNN(**SMALL), max_epochs=-1)
 
 
 def test_the_loss_that_is_validated_has_no_smoothing() -> None:
     """Otherwise runs with different smoothing could not be compared."""
-    data = Pictures()
-    model = CatsDogsCNN(**SMALL, label_smoothing=0.5, views="one", average_decay=0)
-    runner = trainer(max_epochs=1)
-    runner.fit(model, data)
+    data, model = Pictures(), CatsDogsCNN(**SMALL, label_smoothing=0.5, views="one", average_decay=0)
+    runner = fit(model, data, max_epochs=1)
     val = data.sets["val"].__getitems__(range(20))
-    batch = Batch(val.pictures.float() / 255, val.targets, val.indices)
     with torch.no_grad():
-        expected = cross_entropy(model.eval()(batch.pictures), batch.targets)
+        expected = cross_entropy(model.eval()(val.pictures.float() / 255), val.targets)
     assert runner.callback_metrics["val/loss"].item() == pytest.approx(expected.item(), abs=1e-5)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lit_a1.data.batch import Batch
-from lit_a1.models import CatsDogsCNN, DistilledCNN
-from tests.models.test_classifier import SMALL, Pictures, trainer
+from lit_a1.models import DistilledCNN
+from tests.models.conftest import SMALL, Pictures, checkpoint, fit
 from tests.models.test_loss_scale import scaled_float32
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,18 +44,15 @@ def train(folder: Path, devices: int) -> None:
     )
     options: dict[str, Any] = {"strategy": "ddp_fork"} if devices > 1 else {}
     callbacks = [Keep(folder), OneFails()]
-    runner = trainer(max_epochs=5, devices=devices, callbacks=callbacks, plugins=[scaled_float32()], **options)
-    runner.fit(model, Pictures(COUNT, batch_size=COUNT // devices))
+    options |= {"devices": devices, "callbacks": callbacks, "plugins": [scaled_float32()]}
+    fit(model, Pictures(COUNT, batch_size=COUNT // devices), max_epochs=5, **options)
     assert model.average is not None
     assert model.average.updates == 4
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(1)
-    runner = trainer(max_epochs=2)
-    runner.fit(CatsDogsCNN(**SMALL, average_decay=0.5), Pictures())
-    runner.save_checkpoint(tmp_path / "teacher.ckpt")
+    checkpoint(tmp_path / "teacher.ckpt")
     return tmp_path
 
 

@@ -15,24 +15,18 @@ from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.folders import CheckpointError
-from tests.models.test_classifier import SMALL, Pictures, trainer
+from tests.models.conftest import SMALL, Pictures, checkpoint, fit
 
 
 @pytest.fixture
 def teachers(tmp_path: Path) -> list[str]:
-    """Two checkpoints of short runs, with averaged weights that differ from those trained."""
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        runner = trainer(max_epochs=2, check_val_every_n_epoch=2)
-        runner.fit(CatsDogsCNN(**SMALL, average_decay=0.5), Pictures())
-        runner.save_checkpoint(tmp_path / f"{seed}.ckpt")
-    return [str(tmp_path / f"{seed}.ckpt") for seed in (1, 2)]
+    return [checkpoint(tmp_path / f"{seed}.ckpt", seed) for seed in (1, 2)]
 
 
 def fitted(teachers: list[str], data: Pictures | None = None, **options: Any) -> DistilledCNN:
     torch.manual_seed(3)
     student = DistilledCNN(teachers=teachers, **SMALL | options)
-    trainer(max_epochs=1).fit(student, data or Pictures())
+    fit(student, data, max_epochs=1)
     return student
 
 
@@ -77,15 +71,15 @@ def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[s
     generator = torch.Generator().manual_seed(5)
     part = data.sets["train"]
     data.sets["train"] = PictureSet(part.pictures, torch.randint(0, 2, (64,), generator=generator).numpy())
-    torch.manual_seed(3)
-    student = DistilledCNN(teachers=teachers, teacher_share=1.0, average_decay=0, views="one", **SMALL)
-    trainer(max_epochs=12, check_val_every_n_epoch=12).fit(student, data)
     val = data.sets["val"].__getitems__(range(20)).pictures / 255
-    gap = (student.eval()(val).exp() - said(teachers, val)).abs().mean()
-    torch.manual_seed(3)
-    untaught = DistilledCNN(teachers=teachers, teacher_share=0.0, average_decay=0, views="one", **SMALL)
-    trainer(max_epochs=12, check_val_every_n_epoch=12).fit(untaught, data)
-    assert gap < 0.5 * (untaught.eval()(val).exp() - said(teachers, val)).abs().mean()
+
+    def gap(share: float) -> Tensor:
+        torch.manual_seed(3)
+        student = DistilledCNN(teachers=teachers, teacher_share=share, average_decay=0, views="one", **SMALL)
+        fit(student, data, max_epochs=12, check_val_every_n_epoch=12)
+        return (student.eval()(val).exp() - said(teachers, val)).abs().mean()
+
+    assert gap(1.0) < 0.5 * gap(0.0)
 
 
 def test_without_a_share_it_is_the_plain_network(teachers: list[str]) -> None:
@@ -93,7 +87,7 @@ def test_without_a_share_it_is_the_plain_network(teachers: list[str]) -> None:
     student = fitted(teachers, data, teacher_share=0.0)
     torch.manual_seed(3)
     plain = CatsDogsCNN(**SMALL)
-    trainer(max_epochs=1).fit(plain, data)
+    fit(plain, data, max_epochs=1)
     assert student.state_dict().keys() == plain.state_dict().keys(), "teachers' weights are no part of the student"
     for name, tensor in plain.state_dict().items():
         torch.testing.assert_close(student.state_dict()[name], tensor)
@@ -102,9 +96,7 @@ def test_without_a_share_it_is_the_plain_network(teachers: list[str]) -> None:
 def test_a_checkpoint_needs_no_teachers_to_be_used_and_can_be_a_member(teachers: list[str], tmp_path: Path) -> None:
     torch.manual_seed(3)
     student = DistilledCNN(teachers=teachers, **SMALL)
-    runner = trainer(max_epochs=1)
-    runner.fit(student, Pictures())
-    runner.save_checkpoint(tmp_path / "student.ckpt")
+    fit(student, max_epochs=1).save_checkpoint(tmp_path / "student.ckpt")
     for teacher in teachers:
         Path(teacher).unlink()
     loaded = DistilledCNN.load_from_checkpoint(tmp_path / "student.ckpt", weights_only=True)
@@ -121,17 +113,11 @@ def test_teachers_stay_as_they_are(teachers: list[str], batch: Batch) -> None:
     torch.testing.assert_close(student.training_targets(batch), before, rtol=0, atol=0)
 
 
-def test_a_teacher_that_learnt_from_held_out_pictures_is_refused(teachers: list[str]) -> None:
+def test_teachers_that_are_refused(teachers: list[str]) -> None:
     with pytest.raises(DataError, match=r"1\.ckpt: The checkpoint was trained with another split"):
-        fitted(teachers, Pictures(val=10))
-
-
-def test_a_missing_teacher_is_named(teachers: list[str]) -> None:
+        fitted(teachers, Pictures(val=10))  # of which it has seen some
     with pytest.raises(CheckpointError, match="There is no finished training in nowhere"):
         fitted([*teachers, "nowhere"])
-
-
-def test_a_teacher_has_one_vote(teachers: list[str]) -> None:
     with pytest.raises(CheckpointError, match=r"1\.ckpt is named twice in teachers"):
         fitted([*teachers, teachers[0]])
 
@@ -146,17 +132,12 @@ def test_smoothing_is_that_of_the_whole_target(teachers: list[str], batch: Batch
 
 @pytest.mark.usefixtures("traced")
 def test_it_trains_compiled_and_in_half_precision(teachers: list[str]) -> None:
-    torch.manual_seed(3)
-    student = DistilledCNN(teachers=teachers, compile_net=True, **SMALL)
-    runner = trainer(max_epochs=1, precision="bf16-mixed")
-    runner.fit(student, Pictures())
-    torch.manual_seed(3)
-    plain = DistilledCNN(teachers=teachers, **SMALL)
-    other = trainer(max_epochs=1)
-    other.fit(plain, Pictures())
-    assert runner.callback_metrics["train/loss"].item() == pytest.approx(
-        other.callback_metrics["train/loss"].item(), abs=0.02
-    )
+    losses = []
+    for options, precision in (({"compile_net": True}, "bf16-mixed"), ({}, "32-true")):
+        torch.manual_seed(3)
+        runner = fit(DistilledCNN(teachers=teachers, **options, **SMALL), max_epochs=1, precision=precision)
+        losses.append(runner.callback_metrics["train/loss"].item())
+    assert losses[0] == pytest.approx(losses[1], abs=0.02)
 
 
 @pytest.mark.parametrize(

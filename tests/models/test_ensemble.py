@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -15,15 +14,11 @@ from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble
 from lit_a1.runs.folders import CheckpointError
-from tests.models.conftest import TINY, FewPictures, Save
+from tests.models.conftest import TINY, FewPictures, Save, trainer
 
 OTHER: dict[str, Any] = {
     "widths": (6, 8, 8), "blocks": (1, 2), "norm": "group", "stem_stride": 1, "average_decay": 0, "views": "shift",
     "channels_last": False, "compile_net": True,
-}  # fmt: skip
-QUIET: dict[str, Any] = {
-    "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
-    "accelerator": "cpu",
 }  # fmt: skip
 
 
@@ -68,22 +63,21 @@ def test_a_member_of_one_channel(save: Save) -> None:
 
 
 def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None:
-    cats = str(save(CatsDogsCNN(**TINY), "cats.ckpt"))
+    cats, dogs = (str(save(CatsDogsCNN(**TINY), f"{name}.ckpt")) for name in ("cats", "dogs"))
+    save(CatsDogsCNN(**TINY), "dogs.ckpt", classes=["Dog", "Cat"])
     with pytest.raises(ValueError, match="at least one checkpoint; got none"):
         Ensemble(members=[])
-    with pytest.raises(CheckpointError, match=r"There is no checkpoint nowhere.ckpt\. A member is a checkpoint, or"):
-        Ensemble(members=[cats, "nowhere.ckpt"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match=r"no best.ckpt in .*empty or in a run below"):
-        Ensemble(members=[str(tmp_path / "empty")])
-    with pytest.raises(CheckpointError, match="named twice"):
-        Ensemble(members=[cats, str(tmp_path / "empty" / ".." / "cats.ckpt")])
-    dogs = str(save(CatsDogsCNN(**TINY), "dogs.ckpt", classes=["Dog", "Cat"]))
-    with pytest.raises(CheckpointError, match=r"dogs.ckpt knows Dog and Cat; .*cats.ckpt knows Cat and Dog"):
-        Ensemble(members=[cats, dogs])
     (tmp_path / "torn.ckpt").write_bytes(Path(cats).read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"torn.ckpt can't be read as a checkpoint"):
-        Ensemble(members=[cats, str(tmp_path / "torn.ckpt")])
+    for other, words in (
+        ("nowhere.ckpt", r"There is no checkpoint nowhere.ckpt\. A member is a checkpoint, or"),
+        (str(tmp_path / "empty"), r"no best.ckpt in .*empty or in a run below"),
+        (str(tmp_path / "empty" / ".." / "cats.ckpt"), "named twice"),
+        (dogs, r"dogs.ckpt knows Dog and Cat; .*cats.ckpt knows Cat and Dog"),
+        (str(tmp_path / "torn.ckpt"), r"torn.ckpt can't be read as a checkpoint"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            Ensemble(members=[cats, other])
 
 
 # with a trainer
@@ -99,7 +93,7 @@ def test_validate_measures_the_mean_and_each_member(
     ensemble, data = Ensemble(members=list(map(str, paths))), FewPictures()
     data.sets["train"], data.measure_train = FewPictures(first=20).sets["val"], True  # no part of a member's figures
     callback = EnsembleRecord({"model.members": "two"}, tmp_path / "runs")
-    L.Trainer(**QUIET, callbacks=[callback]).validate(ensemble, data, verbose=False)
+    trainer(callbacks=[callback]).validate(ensemble, data, verbose=False)
 
     batch = data.sets["val"].__getitems__(range(20))
     each = [probabilities(model, batch.pictures / 255) for model in models]
@@ -109,11 +103,8 @@ def test_validate_measures_the_mean_and_each_member(
     assert len(set(errors)) > 1
     loss = -(sum(each) / 2)[range(20), batch.targets].log().mean()
     assert found["best"] == found["last"] == found["epochs"][0]
-    assert found["last"].keys() == {
-        "epoch",
-        "step",
-        *(f"{s}/{n}" for s in ("val", "train_eval") for n in ("loss", "error")),
-    }
+    tags = {f"{stage}/{name}" for stage in ("val", "train_eval") for name in ("loss", "error")}
+    assert found["last"].keys() == {"epoch", "step", *tags}
     assert (found["last"]["epoch"], found["last"]["step"]) == (3 + 7 - 1, 24)
     assert found["last"]["val/loss"] == pytest.approx(float(loss))
     assert found["last"]["val/error"] == pytest.approx(errors[2])
@@ -128,28 +119,27 @@ def test_validate_measures_the_mean_and_each_member(
 
 
 def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
-    trainer = L.Trainer(**QUIET)
     path = save(CatsDogsCNN(**TINY))
     ensemble = Ensemble(members=[str(path), str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
     with pytest.raises(DataError, match=r"best.ckpt: The checkpoint was trained with another split"):
-        trainer.validate(ensemble, FewPictures(first=1), verbose=False)
+        trainer().validate(ensemble, FewPictures(first=1), verbose=False)
     data = FewPictures()
     data.classes = ("Hen", "Fox")
-    for measure in (trainer.validate, trainer.test):
+    for measure in (trainer().validate, trainer().test):
         with pytest.raises(DataError, match="knows Cat and Dog; the data are Hen and Fox"):
             measure(ensemble, data, verbose=False)
     data = FewPictures(size=12)
     with pytest.raises(DataError, match=r"best.ckpt is evaluated on pictures of 16 .*must be 16, .*got 12"):
-        trainer.validate(ensemble, data, verbose=False)
+        trainer().validate(ensemble, data, verbose=False)
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
-    trainer.validate(ensemble, data, verbose=False)  # all at one size: the data module may do it
+    trainer().validate(ensemble, data, verbose=False)  # all at one size: the data module may do it
 
 
 def test_predict_takes_the_classes_of_the_members(save: Save) -> None:
     model = CatsDogsCNN(**TINY)
     ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), FewPictures()
     del data.sets["val"], data.sets["test"]
-    predictions = L.Trainer(**QUIET).predict(ensemble, data)
+    predictions = trainer().predict(ensemble, data)
     assert data.classes == ("Hen", "Fox")
     expected = probabilities(model, data.sets["predict"].__getitems__(range(20)).pictures / 255)
     torch.testing.assert_close(torch.cat([batch.probabilities for batch in predictions]), expected)
@@ -158,5 +148,5 @@ def test_predict_takes_the_classes_of_the_members(save: Save) -> None:
 def test_an_ensemble_is_not_trained(save: Save) -> None:
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY)))])
     with pytest.raises(MisconfigurationException, match="is not trained"):
-        L.Trainer(**QUIET, max_epochs=1).fit(ensemble, FewPictures())
+        trainer().fit(ensemble, FewPictures())
     assert not any(parameter.requires_grad for parameter in ensemble.parameters())

@@ -11,17 +11,12 @@ from lit_a1.data.errors import DataError
 from lit_a1.models import CatsDogsCNN, DistilledCNN, FineTunedCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.folders import CheckpointError
-from tests.models.test_classifier import SMALL, Pictures, trainer
+from tests.models.conftest import SMALL, Pictures, check_equal, checkpoint, fit, weights
 
 
 @pytest.fixture
 def first(tmp_path: Path) -> str:
-    """A checkpoint of a short run, with averaged weights that differ from those trained."""
-    torch.manual_seed(1)
-    runner = trainer(max_epochs=2, check_val_every_n_epoch=2)
-    runner.fit(CatsDogsCNN(**SMALL, average_decay=0.5), Pictures())
-    runner.save_checkpoint(tmp_path / "first.ckpt")
-    return str(tmp_path / "first.ckpt")
+    return checkpoint(tmp_path / "first.ckpt")
 
 
 def finished(experiment: str, number: int, weights: str) -> Path:
@@ -36,7 +31,7 @@ def finished(experiment: str, number: int, weights: str) -> Path:
 def fitted(start: str, data: Pictures | None = None, **options: Any) -> FineTunedCNN:
     torch.manual_seed(3)
     model = FineTunedCNN(start=start, **SMALL | options)
-    trainer(max_epochs=1).fit(model, data or Pictures())
+    fit(model, data, max_epochs=1)
     return model
 
 
@@ -45,14 +40,13 @@ def test_training_starts_from_the_averaged_weights_and_statistics(average: float
     class Stop(L.Callback):
         def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
             trainer.should_stop = True
-            expected = load_member(Path(first)).model.net.state_dict()
             for net in (pl_module.net, pl_module.evaluated_net()):
-                assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
+                check_equal(net.state_dict(), load_member(Path(first)).model.net.state_dict())
             seen.append(1)
 
     seen: list[int] = []
     model = FineTunedCNN(start=first, average_decay=average, **SMALL)
-    trainer(max_epochs=1, callbacks=[Stop()]).fit(model, Pictures())
+    fit(model, max_epochs=1, callbacks=[Stop()])
     assert seen == [1]
 
 
@@ -61,17 +55,13 @@ def test_another_standardisation_is_kept(first: str) -> None:
     assert model.net[0].mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
-def test_dropout_and_synchronised_norms_make_no_other_network(first: str) -> None:
-    model = fitted(first, lr=0.0, dropout=0.3, stochastic_depth=0.2, sync_norm=True)
-    expected = load_member(Path(first)).model.net
-    for ours, theirs in zip(model.net.parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-def test_a_distilled_network_can_start_so_too(first: str) -> None:
+@pytest.mark.parametrize("kind", [FineTunedCNN, DistilledCNN])
+def test_dropout_and_synchronised_norms_make_no_other_network(kind: type[FineTunedCNN], first: str) -> None:
     torch.manual_seed(3)
-    model = DistilledCNN(start=first, teachers=[first], **SMALL | {"lr": 0.0})
-    trainer(max_epochs=1).fit(model, Pictures())
+    others: dict[str, Any] = {"teachers": [first]} if kind is DistilledCNN else {}
+    others |= {"dropout": 0.3, "stochastic_depth": 0.2, "sync_norm": True}
+    model = kind(start=first, **SMALL | {"lr": 0.0}, **others)
+    fit(model, max_epochs=1)
     expected = load_member(Path(first)).model.net
     for ours, theirs in zip(model.net.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -81,9 +71,8 @@ def test_without_a_start_it_is_the_plain_network() -> None:
     model = fitted("")
     torch.manual_seed(3)
     plain = CatsDogsCNN(**SMALL)
-    trainer(max_epochs=1).fit(plain, Pictures())
-    for name, tensor in plain.state_dict().items():
-        assert torch.equal(model.state_dict()[name], tensor), name
+    fit(plain, max_epochs=1)
+    check_equal(model.state_dict(), plain.state_dict())
 
 
 @pytest.mark.parametrize("kind", [FineTunedCNN, DistilledCNN])
@@ -93,7 +82,6 @@ def test_a_run_that_is_resumed_does_not_start_again(
     """And goes on with the teachers that it began with, though there is a newer one by then."""
     monkeypatch.chdir(tmp_path)
     finished("runs", 0, first)
-    data = Pictures()
 
     def model() -> FineTunedCNN:
         torch.manual_seed(3)
@@ -105,20 +93,16 @@ def test_a_run_that_is_resumed_does_not_start_again(
             if trainer.current_epoch == 0:
                 trainer.save_checkpoint(tmp_path / "half.ckpt")
 
-    whole, resumed = model(), model()
-    trainer(max_epochs=2, callbacks=[Save()]).fit(whole, data)
+    data, whole, resumed = Pictures(), model(), model()
+    fit(whole, data, callbacks=[Save()])
     finished("runs", 1, first).write_bytes(b"damaged")
-    trainer(max_epochs=2).fit(resumed, data, ckpt_path=tmp_path / "half.ckpt")
-    for name, tensor in whole.state_dict().items():
-        if not name.startswith("metrics"):
-            assert torch.equal(resumed.state_dict()[name], tensor), name
+    fit(resumed, data, resume=tmp_path / "half.ckpt")
+    check_equal(weights(resumed), weights(whole))
 
 
 def test_a_checkpoint_is_used_without_the_one_it_started_from(first: str, tmp_path: Path) -> None:
     model = FineTunedCNN(start=first, **SMALL)
-    runner = trainer(max_epochs=1)
-    runner.fit(model, Pictures())
-    runner.save_checkpoint(tmp_path / "second.ckpt")
+    fit(model, max_epochs=1).save_checkpoint(tmp_path / "second.ckpt")
     Path(first).unlink()
     loaded = FineTunedCNN.load_from_checkpoint(tmp_path / "second.ckpt", weights_only=True)
     pictures = torch.rand(4, 3, 16, 16)
@@ -129,8 +113,7 @@ def test_a_checkpoint_is_used_without_the_one_it_started_from(first: str, tmp_pa
 
 
 def test_weights_of_another_network_are_no_start(tmp_path: Path) -> None:
-    runner = trainer(max_epochs=1)
-    runner.fit(CatsDogsCNN(widths=(8, 24), blocks=(1,)), Pictures())
+    runner = fit(CatsDogsCNN(widths=(8, 24), blocks=(1,)), max_epochs=1)
     runner.save_checkpoint(tmp_path / "other.ckpt")
     with pytest.raises(CheckpointError, match=r"can't start from .*other\.ckpt: it is of a network with other layers"):
         fitted(str(tmp_path / "other.ckpt"))
@@ -150,11 +133,8 @@ def test_what_training_cannot_begin_with_is_refused_before(first: str, tmp_path:
         grey.check_files(drawn=False)
 
 
-def test_weights_that_know_held_out_pictures_are_refused(first: str) -> None:
+def test_weights_that_are_missing_or_know_held_out_pictures(first: str) -> None:
     with pytest.raises(DataError, match=r"first\.ckpt: The checkpoint was trained with another split"):
         fitted(first, Pictures(val=10))
-
-
-def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(CheckpointError, match="There is no finished training in nowhere, which this one needs"):
         fitted("nowhere")

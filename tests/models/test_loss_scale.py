@@ -8,13 +8,14 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from torch import Tensor
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import NORMS
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
-from tests.models.test_classifier import SMALL, Losses, Pictures, plain_loop, trainer
+from tests.models import conftest
+from tests.models.conftest import SMALL, Losses, Pictures, check_equal, weights
+from tests.models.test_classifier import plain_loop
 
 SHARP = {"sam_radius": 0.3, "sam_from": 0.5}
 
@@ -36,23 +37,9 @@ def make(**options: Any) -> CatsDogsCNN:
     return CatsDogsCNN(**SMALL | options)
 
 
-def fit(model: Classifier, ckpt_path: Path | None = None, count: int = 48, **options: Any) -> L.Trainer:
+def fit(model: Classifier, resume: Path | None = None, count: int = 48, **options: Any) -> L.Trainer:
     torch.manual_seed(3)  # what the order of the pictures is drawn from
-    runner = trainer(**options)
-    runner.fit(model, Pictures(count), ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
-    return runner
-
-
-def weights(model: Classifier) -> dict[str, Tensor]:
-    """Copies of all that a step moves, the averaged weights with it."""
-    kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(("net", "average"))}
-    return copy.deepcopy(kept)
-
-
-def check_equal(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert actual.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(actual[name], tensor), name
+    return conftest.fit(model, Pictures(count), resume, **options)
 
 
 def taken(runner: L.Trainer) -> int:
@@ -75,9 +62,7 @@ class Overflow(L.Callback):
         if trainer.global_step == self.step:
             self._keep(trainer, pl_module)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         if trainer.global_step == self.step + 1:
             self._keep(trainer, pl_module)
 
@@ -92,15 +77,11 @@ class Overflow(L.Callback):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
-        {"clip_gradient": 0.05},
-        SHARP,
-        SHARP | {"clip_gradient": 0.05},
-        {"optimizer": "adamw", "lr": 0.01},
+        {}, {"clip_gradient": 0.05}, SHARP, SHARP | {"clip_gradient": 0.05}, {"optimizer": "adamw", "lr": 0.01},
         {"optimizer": "muon"},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_scaling_the_loss_changes_nothing(options: dict[str, Any]) -> None:
     """Gradients are scaled back before the norm is measured, clipped, and stepped with, in both passes of SAM."""
     plain, scaled = make(**options), make(**options)
@@ -132,7 +113,7 @@ def test_the_steps_after_one_that_overflows_are_those_of_a_plain_loop(step: int)
     data, model = Pictures(), make(schedule="linear", warmup=0.25, label_smoothing=0.1)
     net = copy.deepcopy(model.net)
     losses = Losses()
-    trainer(max_epochs=3, plugins=[scaled_float32()], callbacks=[losses, Overflow(step)]).fit(model, data)
+    conftest.fit(model, data, max_epochs=3, plugins=[scaled_float32()], callbacks=[losses, Overflow(step)])
     assert losses.losses == pytest.approx(plain_loop(net, data, epochs=3, lr=0.05, skipped=step), abs=1e-5)
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(model.net.state_dict()[name], tensor, msg=name)

@@ -16,12 +16,13 @@ from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.module import PictureSet
 from lit_a1.mlp.network import NN
 from lit_a1.models import MNISTCNN
+from tests.models.conftest import fit
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-QUIET: dict[str, Any] = {
-    "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
-    "accelerator": "cpu", "num_sanity_val_steps": 0,
-}  # fmt: skip
+SMALL = [
+    "--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--data.batch_size", "10",
+    "--model.widths", "[4,8]", "--model.blocks", "[1]",
+]  # fmt: skip
 
 
 def shipped(name: str) -> dict[str, Any]:
@@ -71,8 +72,7 @@ def test_one_batch_can_be_overfitted() -> None:
     L.seed_everything(0, verbose=False)
     constant: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9}
     model = MNISTCNN(widths=(8, 16, 32), blocks=(1, 1), stem_stride=2, lr=0.1, **constant)
-    runner = L.Trainer(**QUIET, max_epochs=60, check_val_every_n_epoch=60)
-    runner.fit(model, digits(20))
+    runner = fit(model, digits(20), max_epochs=60, check_val_every_n_epoch=60)
     assert runner.callback_metrics["train/error"] == 0
     assert runner.callback_metrics["train/loss"] < 0.02
     assert runner.callback_metrics["val/error"] == runner.callback_metrics["train_eval/error"] == 0
@@ -84,7 +84,7 @@ def test_a_seed_decides_a_run_to_the_bit(seeds: tuple[int, int]) -> None:
     for seed in seeds:
         L.seed_everything(seed, verbose=False)
         model = MNISTCNN(widths=(4, 8), blocks=(1,), dropout=0.2)
-        L.Trainer(**QUIET, max_epochs=2).fit(model, digits(40, measure_train=False))
+        fit(model, digits(40, measure_train=False))
         runs.append(torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()]))
     assert torch.equal(*runs) is (seeds[0] == seeds[1])
 
@@ -99,9 +99,7 @@ def few_digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: py
 def test_the_commands_leave_what_they_promise(
     capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
 ) -> None:  # fmt: skip
-    small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
-    small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.batch_size", "10"]
-    main(["fit", *small])
+    main(["fit", *SMALL, "--trainer.max_epochs", "2"])
     assert "python main.py test" in capsys.readouterr().out
     run = Path("lightning_logs/mnist/version_0")
     record, logged = json.loads((run / "record.json").read_text()), scalars(run)
@@ -110,24 +108,20 @@ def test_the_commands_leave_what_they_promise(
         assert [step for step, _ in logged[tag]] == [4, 9]
     assert record["pictures"] == {"train": 50, "val": 10}
 
-    main(["validate", *small, "--ckpt_path", "last"])
+    main(["validate", *SMALL, "--ckpt_path", "last"])
     figures = json.loads((run / "validate.json").read_text())
     assert figures["train_eval/error"] == pytest.approx(record["last"]["train_eval/error"])
-    main(["test", *small, "--ckpt_path", "last"])
+    main(["test", *SMALL, "--ckpt_path", "last"])
     assert json.loads((run / "test.json").read_text())["checkpoint"] == "last.ckpt"
-    main(["predict", *small])
+    main(["predict", *SMALL])
     assert Path("submission.csv").read_text().splitlines()[20].startswith("20,")
 
 
 @pytest.mark.usefixtures("few_digits")
 def test_a_run_goes_on_with_both_measurements() -> None:
-    small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--model.schedule", "constant"]
-    small += ["--model.warmup", "0", "--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.batch_size", "10"]
-    for folder, parts in (("whole", ["3"]), ("parts", ["2", "3"])):
-        to = ["--trainer.logger.init_args.save_dir", folder]
-        main(["fit", *small, *to, "--trainer.max_epochs", parts[0]])
-        for epochs in parts[1:]:
-            main(["fit", *small, *to, "--trainer.max_epochs", epochs, "--ckpt_path", "last"])
+    steady = ["fit", *SMALL, "--model.schedule", "constant", "--model.warmup", "0"]
+    for folder, epochs, others in (("whole", "3", []), ("parts", "2", []), ("parts", "3", ["--ckpt_path", "last"])):
+        main([*steady, "--trainer.logger.init_args.save_dir", folder, "--trainer.max_epochs", epochs, *others])
     whole, parts = (
         json.loads(Path(folder, "mnist/version_0/record.json").read_text())["epochs"] for folder in ("whole", "parts")
     )
@@ -139,9 +133,7 @@ def test_a_run_goes_on_with_both_measurements() -> None:
 @pytest.mark.usefixtures("few_digits")
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key.*")  # Lightning's, in the first epoch
 def test_epochs_without_validation_have_no_figures_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--data.batch_size", "10"]
-    small += ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.max_epochs", "4"]
-    main(["fit", *small, "--trainer.check_val_every_n_epoch", "2"])
+    main(["fit", *SMALL, "--trainer.max_epochs", "4", "--trainer.check_val_every_n_epoch", "2"])
     epochs = json.loads(Path("lightning_logs/mnist/version_0/record.json").read_text())["epochs"]
     assert [sum(tag.startswith(("val/", "train_eval/")) for tag in row) for row in epochs] == [0, 4, 0, 4]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]

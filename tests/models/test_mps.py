@@ -20,8 +20,7 @@ from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN, Ensemble
 from lit_a1.optim import OPTIMIZERS
 from lit_a1.runs.settings import build
 from lit_a1.training import parse
-from tests.models.conftest import TINY, FewPictures, Save
-from tests.models.test_classifier import Pictures, trainer
+from tests.models.conftest import TINY, FewPictures, Pictures, Save, trainer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPES = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem not in ("mlp", "catsdogs_ensemble")]

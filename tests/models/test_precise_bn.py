@@ -12,6 +12,7 @@ from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.data.resample import resize, to_float
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models.catsdogs import CatsDogsCNN
+from tests.models.conftest import SMALL, fit, trainer
 
 COUNT = 20
 
@@ -20,13 +21,8 @@ def pictures() -> PictureDataModule:
     """40 training and 16 validation pictures, which training sees darkened, and smaller."""
     L.seed_everything(0)  # the module draws from the seed that it is built under
     rng = np.random.default_rng(0)
-    data = PictureDataModule(
-        batch_size=8,
-        eval_batch_size=8,
-        size=12,
-        eval_scale=4 / 3,
-        augment=Augment(brightness=0.9, crop_scale=(0.3, 0.6)),
-    )
+    darkened: dict[str, Any] = {"eval_scale": 4 / 3, "augment": Augment(brightness=0.9, crop_scale=(0.3, 0.6))}
+    data = PictureDataModule(batch_size=8, eval_batch_size=8, size=12, **darkened)
     data.classes = ("Cat", "Dog")
     for part, count in (("train", 40), ("val", 16)):
         array = rng.integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
@@ -34,16 +30,10 @@ def pictures() -> PictureDataModule:
     return data
 
 
-def fit(data: PictureDataModule, **options: Any) -> CatsDogsCNN:
+def fitted(data: PictureDataModule, **options: Any) -> CatsDogsCNN:
     L.seed_everything(0)
-    model = CatsDogsCNN(**{"widths": (4, 8), "blocks": (1,), "lr": 0.05, "precise_bn": COUNT} | options)
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    L.Trainer(max_epochs=2, accelerator="cpu", num_sanity_val_steps=0, **quiet).fit(model, datamodule=data)
+    model = CatsDogsCNN(**SMALL | {"widths": (4, 8), "precise_bn": COUNT} | options)
+    fit(model, data)
     return model
 
 
@@ -65,7 +55,7 @@ def stem_statistics(model: CatsDogsCNN, data: PictureDataModule) -> tuple[torch.
 @pytest.mark.parametrize("average_decay", [0.9, 0.0])
 def test_statistics_are_those_of_plain_training_pictures(average_decay: float) -> None:
     data = pictures()
-    model = fit(data, average_decay=average_decay)
+    model = fitted(data, average_decay=average_decay)
     norm = model.evaluated_net()[1].stem[0][1]
     assert isinstance(norm, BatchNorm2d)
     for actual, expected in zip((norm.running_mean, norm.running_var), stem_statistics(model, data), strict=True):
@@ -75,23 +65,20 @@ def test_statistics_are_those_of_plain_training_pictures(average_decay: float) -
 
 def test_without_it_they_are_those_of_training() -> None:
     data = pictures()
-    model = fit(data, precise_bn=0)
-    assert not torch.allclose(
-        model.evaluated_net()[1].stem[0][1].running_mean, stem_statistics(model, data)[0], rtol=0.05
-    )
+    model = fitted(data, precise_bn=0)
+    mean = model.evaluated_net()[1].stem[0][1].running_mean
+    assert not torch.allclose(mean, stem_statistics(model, data)[0], rtol=0.05)
 
 
 def test_training_itself_does_not_depend_on_it() -> None:
-    with_it, without = fit(pictures()), fit(pictures(), precise_bn=0)
+    with_it, without = fitted(pictures()), fitted(pictures(), precise_bn=0)
     assert all(map(torch.equal, with_it.net.parameters(), without.net.parameters()))
 
 
 def test_validate_leaves_a_checkpoints_statistics_alone() -> None:
     data, model = pictures(), CatsDogsCNN(widths=(4, 8), blocks=(1,), precise_bn=COUNT)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).validate(
-        model, datamodule=data, verbose=False
-    )
+    trainer().validate(model, datamodule=data, verbose=False)
     changed = [name for name, buffer in model.named_buffers() if not torch.equal(buffer, before[name])]
     assert not [name for name in changed if "running" in name]
 

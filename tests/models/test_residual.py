@@ -1,5 +1,5 @@
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -69,9 +69,16 @@ def test_activations_and_gates_are_where_they_are_asked_for(activation: Activati
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
-def test_an_activation_that_does_not_exist() -> None:
-    with pytest.raises(ValueError, match="activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"):
-        ResidualNet((8, 16), (1,), activation="sin")
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("activation", "sin", "activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"),
+        ("transition", "average", "transition must be one of stride, max_pool; got 'average'"),
+    ],
+)
+def test_what_does_not_exist(option: str, value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ResidualNet((8, 16), (1,), **{option: value})
 
 
 @pytest.mark.parametrize("transition", get_args(Transition))
@@ -98,11 +105,6 @@ def test_the_classifier_hands_its_transition_to_the_network(transition: Transiti
     assert sum(isinstance(module, nn.MaxPool2d) for module in model.modules()) == count
 
 
-def test_a_transition_that_does_not_exist() -> None:
-    with pytest.raises(ValueError, match="transition must be one of stride, max_pool; got 'average'"):
-        ResidualNet((8, 16), (1,), transition="average")
-
-
 @pytest.mark.parametrize(("stride", "side"), [(1, 28), (2, 14)])
 def test_channels_and_the_stems_stride_are_as_asked(stride: int, side: int) -> None:
     net = ResidualNet((4, 8), (1,), 10, channels=1, stem_stride=stride)
@@ -114,10 +116,9 @@ def test_the_first_loss_is_log_2() -> None:
     assert torch.equal(CatsDogsCNN().net(torch.rand(2, 3, 64, 64)), torch.zeros(2, 2))
 
 
-def test_a_bias_is_learnt_only_without_a_norm() -> None:
-    assert NormedConvolution(3, 8, 3, norm="batch")[0].bias is None
-    assert NormedConvolution(3, 8, 3, norm="none")[0].bias is not None
-    assert NormedConvolution(3, 8, 3, norm="weight")[0].bias is not None
+@pytest.mark.parametrize(("norm", "learnt"), [("batch", False), ("none", True), ("weight", True)])
+def test_a_bias_is_learnt_only_without_a_norm(norm: Any, learnt: bool) -> None:
+    assert (NormedConvolution(3, 8, 3, norm=norm)[0].bias is not None) == learnt
 
 
 def test_the_last_block_is_dropped_most() -> None:

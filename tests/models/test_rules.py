@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -57,19 +59,14 @@ class Calls(nn.Module):
         self.convolution = nn.Conv2d(3, 8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.convolution(x)
-        match self.call:
-            case "batch_norm":
-                return F.batch_norm(x, None, None, training=True)
-            case "layer_norm":
-                return F.layer_norm(x, x.shape[1:])
-            case "group_norm":
-                return torch.group_norm(x, 2)
-            case "dropout":
-                return F.dropout(x, training=self.training)
-            case "instance_norm":
-                return F.instance_norm(x)
-        return F.relu(x)
+        calls: dict[str, Callable[[Tensor], Tensor]] = {
+            "batch_norm": lambda x: F.batch_norm(x, None, None, training=True),
+            "layer_norm": lambda x: F.layer_norm(x, x.shape[1:]),
+            "group_norm": lambda x: torch.group_norm(x, 2),
+            "dropout": lambda x: F.dropout(x, training=self.training),
+            "instance_norm": F.instance_norm,
+        }
+        return calls.get(self.call, F.relu)(self.convolution(x))
 
 
 @pytest.mark.parametrize("call", ["batch_norm", "layer_norm", "group_norm", "dropout", "instance_norm"])

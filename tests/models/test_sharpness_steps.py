@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lit_a1.layers import Dropout
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
-from tests.models.test_classifier import SMALL, Losses, Pictures, trainer
+from tests.models.conftest import SMALL, Losses, Pictures, fit
 
 
 def test_sharpness_aware_steps_are_those_of_a_plain_loop() -> None:
@@ -19,7 +19,7 @@ def test_sharpness_aware_steps_are_those_of_a_plain_loop() -> None:
     model = CatsDogsCNN(**SMALL, schedule="constant", warmup=0.0, sam_radius=0.3, sam_from=0.5, weight_decay=0.0)
     net = copy.deepcopy(model.net).train()
     losses = Losses()
-    trainer(max_epochs=2, callbacks=[losses]).fit(model, data)
+    fit(model, data, callbacks=[losses])
 
     sgd = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     expected: list[float] = []
@@ -58,7 +58,7 @@ def test_both_passes_of_a_sharpness_aware_step_drop_the_same_units() -> None:
                 seen.append(self.dropout(torch.ones_like(x)))
             return self.linear(x.mean((2, 3)))
 
-    trainer(max_epochs=1).fit(Classifier(Watch(), sam_radius=0.1, average_decay=0), Pictures())
+    fit(Classifier(Watch(), sam_radius=0.1, average_decay=0), max_epochs=1)
     passes = seen[1:]  # the first is of the course's rule
     assert len(passes) == 6
     assert all(torch.equal(first, second) for first, second in zip(passes[::2], passes[1::2], strict=True))
@@ -71,7 +71,7 @@ def test_the_gradient_uphill_is_taken_there_in_half_precision_too() -> None:
     def end(radius: float) -> Tensor:
         torch.manual_seed(0)
         model = CatsDogsCNN(**SMALL, sam_radius=radius, norm="none", average_decay=0)
-        trainer(max_epochs=1, precision="bf16-mixed").fit(model, Pictures())
+        fit(model, max_epochs=1, precision="bf16-mixed")
         return torch.cat([weight.detach().flatten() for weight in model.net.parameters()])
 
     plain = end(0.0)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.resample import resize
+from lit_a1.environment import PROGRAM
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import load_weights
 from lit_a1.models.architecture import layers_of
@@ -21,7 +22,6 @@ from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.checkpoints import read
 from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, Figures, best_of
 from lit_a1.runs.settings import UsageError
-from lit_a1.shipped import PROGRAM
 
 Weights = Literal["last", "best"]
 Answers = NDArray[np.int64]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from lit_a1.environment import PROGRAM
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup
 from lit_a1.runs.folders import clock
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 from lit_a1.studies.search.mlp_space import SETTINGS, space_of
 from lit_a1.studies.search.span import in_words
 from lit_a1.studies.search.trial import Trial, best_of, gain, importance, interval, noise, ranked, states

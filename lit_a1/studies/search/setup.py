@@ -10,10 +10,10 @@ from typing import Any
 from jsonargparse import Namespace
 
 from lit_a1.data.module import PictureDataModule
+from lit_a1.environment import PROGRAM
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
-from lit_a1.shipped import PROGRAM
 from lit_a1.studies.search.space import check_space, flags_of, own_values, read_space
 from lit_a1.studies.search.span import Space, Span
 from lit_a1.training import experiment_of, parse

@@ -1,11 +1,11 @@
-"""What a prediction is averaged over."""
+"""Standardised pictures, and the views that a prediction is averaged over."""
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lit_a1.models.views import Views, views_of
+from lit_a1.models.inputs import Standardize, Views, tta_views
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def pictures() -> Tensor:
 
 @pytest.mark.parametrize(("views", "count"), [("one", 1), ("flip", 2), ("shift", 10), ("scale", 4)])
 def test_the_pictures_come_first_and_their_mirror_images_last(views: Views, count: int, pictures: Tensor) -> None:
-    shown = views_of(pictures, views)
+    shown = tta_views(pictures, views)
     assert len(shown) == count
     assert torch.equal(shown[0], pictures)
     assert all(len(view) == 5 for view in shown)
@@ -27,14 +27,14 @@ def test_the_pictures_come_first_and_their_mirror_images_last(views: Views, coun
 def test_shifts_are_by_two_pixels_in_each_direction(pictures: Tensor) -> None:
     inner = slice(4, 12)
     expected = [pictures[..., 4 - dy : 12 - dy, 4 - dx : 12 - dx] for dy in (-2, 2) for dx in (-2, 2)]
-    for view, moved in zip(views_of(pictures, "shift")[1:5], expected, strict=True):
+    for view, moved in zip(tta_views(pictures, "shift")[1:5], expected, strict=True):
         assert torch.equal(view[..., inner, inner], moved)
 
 
 @pytest.mark.parametrize(("side", "smaller"), [(16, 14), (64, 56), (28, 24), (4, 4)])
 def test_the_smaller_size_is_seven_eighths(side: int, smaller: int) -> None:
     pictures = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(1))
-    shown = views_of(pictures, "scale")
+    shown = tta_views(pictures, "scale")
     assert [view.shape[-2:] for view in shown] == [(side, side), (smaller, smaller)] * 2
     expected = F.interpolate(pictures, size=smaller, mode="bilinear", antialias=True)
     torch.testing.assert_close(shown[1], expected, rtol=1e-4, atol=1e-4)
@@ -43,5 +43,11 @@ def test_the_smaller_size_is_seven_eighths(side: int, smaller: int) -> None:
 def test_the_pictures_are_left_as_they_are(pictures: Tensor) -> None:
     before = pictures.clone()
     for views in ("one", "flip", "shift", "scale"):
-        views_of(pictures, views)
+        tta_views(pictures, views)
     assert torch.equal(pictures, before)
+
+
+def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:
+    x = torch.tensor([0.2, 0.6]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    y = Standardize((0.2, 0.4), (0.5, 0.1))(x)
+    torch.testing.assert_close(y, torch.tensor([0.0, 2.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2))

@@ -1,0 +1,55 @@
+"""How pictures are shown to a network: standardised, and at evaluation in several views."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.data.resample import resize, shift
+
+Views = Literal["one", "flip", "shift", "scale"]
+VIEWS: tuple[str, ...] = get_args(Views)
+
+
+class Standardize(nn.Module):
+    """Maps pictures in [0,1] to zero mean and unit variance: y = (x - mean) / std, channel by channel.
+
+    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training pictures and travel in the checkpoint.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean and std need one value a channel, std above 0; got mean={mean}, std={std}")
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Standardises pictures (N,C,H,W)."""
+        return (pictures - self.mean) / self.std
+
+
+def tta_views(pictures: Tensor, views: Views) -> list[Tensor]:
+    """The views of pictures that a prediction is averaged over ("test-time augmentation").
+
+    Args:
+        pictures: (N,C,H,W).
+        views: `one` (as it is), `flip` (and its mirror image), `shift` (these two, and both shifted by two pixels in
+            each direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views).
+
+    Returns:
+        Batches (N,C,H',W'), the pictures themselves first.
+
+    Sources: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks" (shifts and
+    mirror images); Simonyan and Zisserman 2015, arXiv:1409.1556 (several sizes).
+    """
+    shown = [pictures]
+    if views == "shift":
+        shown += [shift(pictures, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
+    if views == "scale":
+        shown.append(resize(pictures, round(pictures.shape[-1] * 7 / 8)))
+    return shown if views == "one" else shown + [view.flip(3) for view in shown]
