@@ -1,8 +1,6 @@
 """What a command of the numpy network is set to: the network, its data, where the results go."""
 
 import json
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,21 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lit_a1.data.files import write_text
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
-from lit_a1.environment import commit, cpu, versions
+from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
-from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, new_version
+from lit_a1.runs.folders import DRAWN, CheckpointError, new_version
+from lit_a1.runs.records import StudyRecord
 
 TRAINED_WITH = (
-    "lr",
-    "lr_decay",
-    "batch_size",
-    "momentum",
-    "nesterov",
-    "weight_decay",
-    "dropout",
-    "input_dropout",
+    *("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout"),
     "seed",
 )
 
@@ -101,13 +92,12 @@ class Setup:
             DataError: as `load_mnist`.
         """
         found = self.mnist
-        to_pixels = self.network(dtype=dtype).pixels
-        train, valid, test = (Examples(to_pixels(part.pictures), part.labels) for part in found[:3])
+        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in found[:3])
         return Digits(train, valid, test, found.drawn, found.origin)
 
     def runs(self, drawn: bool) -> Path:
         """The folder of the experiment's runs; those on drawn digits have one of their own."""
-        return self.save_dir / (self.name + DRAWN * drawn)
+        return self.save_dir / (self.name + DRAWN if drawn else self.name)
 
 
 def describe(net: NN) -> str:
@@ -151,8 +141,8 @@ def run_state(path: Path) -> dict[str, Any]:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 
-class Study:
-    """The folder that a study leaves its results in, and the record of how they came about.
+class Study(StudyRecord):
+    """A study of the numpy network: its folder, its record, and in `words` what it is run with.
 
     Args:
         setup: of the command; the study's runs are `save_dir/name/version_N`.
@@ -162,36 +152,13 @@ class Study:
     """
 
     def __init__(self, setup: Setup, net: NN, digits: Digits, folder: Path | None = None) -> None:
-        self.folder = folder or new_version(setup.runs(digits.drawn))
         self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")
-        self._body = {
-            "setup": self.words,
-            "parameters": net.n_parameters,
-            "seed": setup.seed,
-            "model": dict(setup.model),
-        }
-        self._body |= {
-            "epochs": setup.epochs,
-            "data": digits.name,
-            "machine": cpu(),
-            "versions": versions(),
-            "commit": commit(),
-        }
-        self._started = time.perf_counter()
-
-    def record(self, **results: Any) -> None:
-        """Writes `record.json`: what was found, and what it was measured on; null for what is not a finite number."""
-        about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
-        text = json.dumps(_plain(self._body | about | results), indent=1)
-        write_text(self.folder / RECORD_FILE, text + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: named tuples as dictionaries, numbers that aren't finite as null."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        super().__init__(
+            folder or new_version(setup.runs(digits.drawn)),
+            setup=self.words,
+            parameters=net.n_parameters,
+            seed=setup.seed,
+            model=dict(setup.model),
+            epochs=setup.epochs,
+            data=digits.name,
+        )

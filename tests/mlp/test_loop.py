@@ -14,6 +14,7 @@ import yaml
 from lit_a1 import environment
 from lit_a1.cli import main
 from lit_a1.data.mnist import load_mnist
+from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -83,7 +84,9 @@ def test_the_training_set_is_measured_when_the_epoch_is_over() -> None:
     net = NN((16, 12), parameter_range=(1, 10**6))
     net.load(str(run / "checkpoints" / "last.npz"))
     train = load_mnist("real").train
-    assert (last["train_eval/loss"], last["train_eval/error"]) == net.test(net.pixels(train.pictures), train.labels)
+    assert (last["train_eval/loss"], last["train_eval/error"]) == net.test(
+        to_pixels(train.pictures, net.dtype), train.labels
+    )
 
 
 def test_the_runs_own_settings_make_the_same_run_again() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lit_a1.mlp import network
+from lit_a1.mlp import files, functions, network, settings
 from lit_a1.mlp.network import NN
 
 FUNCTIONS = {
@@ -173,12 +174,16 @@ def test_the_number_of_parameters_has_to_be_in_range_ends_included() -> None:
 
 
 def test_the_network_knows_numpy_alone() -> None:
-    names = []
-    for node in ast.walk(ast.parse(inspect.getsource(network))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names.append(f"{'.' * node.level}{node.module}")
-        elif isinstance(node, ast.Name):
-            assert node.id != "__import__"
-    assert sorted(names) == ["numpy", "numpy.typing"]
+    """And its neighbours, which know numpy alone."""
+    names = set()
+    for module in (network, files, functions, settings):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(f"{'.' * node.level}{node.module}")
+            elif isinstance(node, ast.Name):
+                assert node.id != "__import__"
+    neighbours = {f"lit_a1.mlp.{name}" for name in ("files", "functions", "settings")}
+    others = {name for name in names - neighbours if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert others == {"numpy", "numpy.typing"}

@@ -33,7 +33,7 @@ def test_the_network_is_what_the_settings_say_and_changes_win() -> None:
     assert (net.dims, net.n_hidden, net.seed, net.epochs, net.momentum) == ((784, 16, 8, 10), 2, 7, 3, 0.9)
     net = setup.network(hidden_dims=(9,), seed=8, epochs=1, momentum=0.0, dtype="float64")
     assert (net.dims, net.n_hidden, net.seed, net.epochs, net.momentum) == ((784, 9, 10), 1, 8, 1, 0.0)
-    assert net.dtype == np.float64
+    assert net.parameters.dtype == np.float64
     assert setup.network().momentum == 0.9
     assert setup.network().parameters.tobytes() == setup.network().parameters.tobytes()
 
