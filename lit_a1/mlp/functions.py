@@ -1,7 +1,6 @@
 """The functions that the numpy network is made of: nonlinearities, initial weights, decay of the learning rate."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,17 +74,6 @@ INITIALIZATIONS: dict[str, Callable[[tuple[int, ...], np.random.Generator], Arra
     "glorot": _glorot,
 }
 """Draws the weights of one layer, of shape (fan_in, fan_out)."""
-
-
-def layers_of(flat: Array, dims: tuple[int, ...]) -> tuple[list[Array], list[Array]]:
-    """Matrices (fan_in, fan_out) and vectors (fan_out,) of all layers, which share the memory of a flat array."""
-    matrices, vectors, start = [], [], 0
-    for fan_in, fan_out in pairwise(dims):
-        middle, end = start + fan_in * fan_out, start + (fan_in + 1) * fan_out
-        matrices.append(flat[start:middle].reshape(fan_in, fan_out))
-        vectors.append(flat[middle:end])
-        start = end
-    return matrices, vectors
 
 
 # loss and learning rate

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lit_a1.mlp.functions import DECAYS, NONLINEARITIES
+from lit_a1.mlp.functions import DECAYS, NONLINEARITIES, Array
 
 WORDS = {
     "mode": ("train", "test"),
@@ -107,3 +107,13 @@ class Settings:
     def architecture(self) -> str:
         """Units of all layers: 784-512-512-10."""
         return "-".join(map(str, self.dims))
+
+    def _views(self, flat: Array) -> tuple[list[Array], list[Array]]:
+        """Matrices (fan_in, fan_out) and vectors (fan_out,) that share the memory of a flat array."""
+        matrices, vectors, start = [], [], 0
+        for fan_in, fan_out in pairwise(self.dims):
+            middle, end = start + fan_in * fan_out, start + (fan_in + 1) * fan_out
+            matrices.append(flat[start:middle].reshape(fan_in, fan_out))
+            vectors.append(flat[middle:end])
+            start = end
+        return matrices, vectors

@@ -68,11 +68,7 @@ class Setup:
     name: str = "mlp"
 
     def network(self, **changes: Any) -> NN:
-        """The network, untrained; `changes` are keywords of `NN` that differ here.
-
-        Raises:
-            ValueError: as `NN`.
-        """
+        """The network, untrained; `changes` are keywords of `NN` that differ here. Raises as `NN`."""
         keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
@@ -86,11 +82,7 @@ class Setup:
         return load_mnist(self.source)
 
     def digits(self, dtype: str = "float32") -> Digits:
-        """The data.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """The same as the network sees them; raises as `mnist`."""
         found = self.mnist
         train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in found[:3])
         return Digits(train, valid, test, found.drawn, found.origin)
@@ -105,22 +97,14 @@ def describe(net: NN) -> str:
     momentum = "Nesterov momentum" if net.nesterov else "momentum"
     extras = {momentum: net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
     extras["dropout of pixels"] = net.input_dropout
-    parts = [
-        f"{net.architecture} ({net.n_parameters:,} parameters)",
-        net.nonlinearity.replace("_", " "),
-        f"learning rate {net.lr:g} ({net.lr_decay})",
-        f"mini-batches of {net.batch_size}",
-        *(f"{name} {value:g}" for name, value in extras.items() if value),
-        f"seed {net.seed}",
-    ]
-    return ", ".join(parts)
+    parts = [f"{net.architecture} ({net.n_parameters:,} parameters)", net.nonlinearity.replace("_", " ")]
+    parts += [f"learning rate {net.lr:g} ({net.lr_decay})", f"mini-batches of {net.batch_size}"]
+    parts += [f"{name} {value:g}" for name, value in extras.items() if value]
+    return ", ".join([*parts, f"seed {net.seed}"])
 
 
 def load_weights(net: NN, path: Path) -> bool:
-    """Reads a network's weights, and what they were trained with, for `describe`, where the file says that.
-
-    Returns:
-        Whether it does: files that `mlp fit` wrote do.
+    """Reads weights, and for `describe` what they were trained with, where the file says that; returns whether it does.
 
     Raises:
         CheckpointError: the file is damaged, or of another network.
@@ -153,12 +137,6 @@ class Study(StudyRecord):
 
     def __init__(self, setup: Setup, net: NN, digits: Digits, folder: Path | None = None) -> None:
         self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")
-        super().__init__(
-            folder or new_version(setup.runs(digits.drawn)),
-            setup=self.words,
-            parameters=net.n_parameters,
-            seed=setup.seed,
-            model=dict(setup.model),
-            epochs=setup.epochs,
-            data=digits.name,
-        )
+        about = {"setup": self.words, "parameters": net.n_parameters, "seed": setup.seed, "model": dict(setup.model)}
+        folder = folder or new_version(setup.runs(digits.drawn))
+        super().__init__(folder, **about, epochs=setup.epochs, data=digits.name)

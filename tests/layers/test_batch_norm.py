@@ -121,24 +121,13 @@ def test_sync_equals_one_process_on_the_joined_batch(tmp_path: Path) -> None:
     cotangent = torch.randn_like(x)
     torch.save({"state": norm.state_dict(), "x": x.split(sizes), "cotangent": cotangent.split(sizes)}, tmp_path / "in")
 
-    root = Path(lit_a1.__file__).parents[1]
-    worker = Path(__file__).with_name("sync_worker.py")
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                str(worker),
-                str(rank),
-                str(tmp_path / "store"),
-                str(tmp_path / "in"),
-                str(tmp_path / f"{rank}"),
-            ],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    def start(rank: int) -> subprocess.Popen[str]:
+        files = [str(tmp_path / name) for name in ("store", "in", f"{rank}")]
+        command = [sys.executable, str(Path(__file__).with_name("sync_worker.py")), str(rank), *files]
+        path = os.environ | {"PYTHONPATH": str(Path(lit_a1.__file__).parents[1])}
+        return subprocess.Popen(command, env=path, stderr=subprocess.PIPE, text=True)
+
+    processes = [start(rank) for rank in range(2)]
     x.requires_grad_()
     for _ in range(2):
         norm.zero_grad()
