@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_a1.data.errors import DataError
 from lit_a1.data.idx import read_idx
 from lit_a1.data.mnist import Mnist, Part
 from lit_a1.mlp import setup as module
@@ -93,17 +92,6 @@ def test_the_source_is_asked_for_and_drawn_digits_are_called_that(monkeypatch: p
     digits = Setup(SMALL, source="drawn").digits()
     assert asked == ["drawn"]
     assert (digits.drawn, digits.origin) == (True, "drawn digits")
-
-
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
-def test_a_truncated_file_is_refused_by_its_name(
-    mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv("LIT_A1_DATA", str(mnist_files(tmp_path, gz=False)))
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-5])
-    with pytest.raises(DataError, match=name) as caught:
-        Setup(SMALL).digits()
-    assert "\n" not in str(caught.value)
 
 
 # words and records
