@@ -49,10 +49,10 @@ def standardize(
 class _Standardize(torch.autograd.Function):
     """The derivative of `standardize`.
 
-    With x^ = (x - mean) / std and g = dL/dy, the gradients of gamma and beta are the sums of g x^ and g over all values
-    that share them, and::
+    With xhat = (x - mean) / sqrt(var + eps) and g = dL/dy, the gradients of gamma and beta are the sums of g xhat and g
+    over all values that share them, and::
 
-        dL/dx = (gamma g - E[gamma g] - x^ E[gamma g x^]) / std
+        dL/dx = (gamma g - E[gamma g] - xhat E[gamma g xhat]) / sqrt(var + eps)
     """
 
     @staticmethod

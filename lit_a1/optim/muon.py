@@ -95,10 +95,10 @@ class Muon(SGD):
     """Muon on weights, Adam on biases and norms.
 
     A weight, of the first and last layer too, is taken as a matrix (K,L): K outputs, L all else. With gradient g,
-    momentum u and decay d::
+    momentum m and decay d::
 
-        b <- u b + g                             (b = 0 at first)
-        s = g + u b (Nesterov) or b
+        b <- m b + g                             (b = 0 at first)
+        s = g + m b (Nesterov) or b
         p <- (1 - lr d) p - lr sqrt(max(1, K / L)) orthogonalize(s)
 
     All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every

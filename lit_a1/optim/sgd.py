@@ -12,18 +12,18 @@ from lit_a1.optim.base import GroupOptimizer, check_number, decay_weights
 class SGD(GroupOptimizer):
     """Stochastic gradient descent.
 
-    With parameters p, gradient g, momentum u and decay d::
+    With parameters p, gradient g, momentum m and decay d::
 
         g <- g + d p                             coupled decay,
         p <- (1 - lr d) p                        or decoupled decay (SGDW)
-        b <- u b + g                             momentum (b = 0 at first)
-        s = g + u b (Nesterov), b (momentum) or g (neither)
+        b <- m b + g                             momentum (b = 0 at first)
+        s = g + m b (Nesterov), b (momentum) or g (neither)
         p <- p - lr s
 
     This is torch's form, in which the rate multiplies the whole step; in Sutskever's it enters the buffer, so the two
-    differ while the rate changes. A constant gradient moves a parameter by lr g / (1 - u) a step, so a
-    rate that suits `momentum=0` is about ten times too high for `momentum=0.9`. As in torch's AdamW, decoupled decay
-    follows the learning rate, schedule included.
+    differ while the rate changes. A constant gradient moves a parameter by lr g / (1 - m) a step, so a rate that suits
+    `momentum=0` is about ten times too high for `momentum=0.9`. As in torch's AdamW, decoupled decay follows the
+    learning rate, schedule included.
 
     State of each parameter: `momentum_buffer`, of its shape.
 
