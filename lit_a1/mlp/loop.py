@@ -121,32 +121,32 @@ class Fit:
         with bar:
             while self.net.epoch < last:
                 bar.set_description_str(epoch_name(self.net.epoch, last))
-                figures = self._epoch()
-                self.record.epochs.append(figures)
-                _log(writer, figures)
+                metrics = self._epoch()
+                self.record.epochs.append(metrics)
+                _log(writer, metrics)
                 self._save()
                 left = clock(self.record.seconds_an_epoch * (last - self.net.epoch))
-                tqdm.write(epoch_line(figures, last, left), file=sys.stdout)
-                error = f"error {figures['val/error']:.2%}"
-                bar.set_postfix_str(f"loss {figures['train/loss']:.4f}  {error}  left {left}", refresh=False)
+                tqdm.write(epoch_line(metrics, last, left), file=sys.stdout)
+                error = f"error {metrics['val/error']:.2%}"
+                bar.set_postfix_str(f"loss {metrics['train/loss']:.4f}  {error}  left {left}", refresh=False)
                 bar.update()
 
     def _epoch(self) -> Figures:
         count = len(self.digits.train.labels)
         rate, started = self.net.learning_rate(-(-count // self.net.batch_size)), time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # told below in words
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
             measured = {"train": self.net.train(*self.digits.train)}
             seconds = time.perf_counter() - started
             measured |= {"train_eval": self.net.test(*self.digits.train), "val": self.net.test(*self.digits.valid)}
-        figures: Figures = {"epoch": self.net.epoch - 1, "step": self.net.step}
+        metrics: Figures = {"epoch": self.net.epoch - 1, "step": self.net.step}
         for stage, (loss, error) in measured.items():
-            figures |= {f"{stage}/loss": loss, f"{stage}/error": error}
-        if not np.isfinite([figures["train/loss"], figures["val/loss"]]).all():
+            metrics |= {f"{stage}/loss": loss, f"{stage}/error": error}
+        if not np.isfinite([metrics["train/loss"], metrics["val/loss"]]).all():
             raise UsageError(
                 f"The training diverged: the loss is not finite in epoch {self.net.epoch}. A smaller model.lr than "
                 f"{self.net.lr:g} may help."
             )
-        return figures | {"train/learning_rate": rate, "train/pictures_per_second": count / seconds}
+        return metrics | {"train/learning_rate": rate, "train/pictures_per_second": count / seconds}
 
     def _save(self) -> None:
         names = ["last.npz"]
@@ -158,23 +158,23 @@ class Fit:
                 self.net.save(str(unfinished), run=state)
 
 
-def _log(writer: SummaryWriter, figures: Figures) -> None:
-    for name, value in figures.items():
+def _log(writer: SummaryWriter, metrics: Figures) -> None:
+    for name, value in metrics.items():
         if name != "step":
-            writer.add_scalar(name, value, int(figures["step"]) - 1)
+            writer.add_scalar(name, value, int(metrics["step"]) - 1)
     writer.flush()  # before the weights are written, which a resumed run starts from
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
-    """Measures trained weights on validation and test pictures, and leaves the figures in their run's folder.
+    """Measures trained weights on validation and test pictures, and leaves the metrics in their run's folder.
 
     Raises:
         CheckpointError: the file is damaged, or of another network.
     """
     load_weights(net, path)
     print(f"Weights: {near(path)}: {describe(net)}; {digits.origin}")
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for part, examples in (("val", digits.valid), ("test", digits.test)):
-        figures[f"{part}/loss"], figures[f"{part}/error"] = net.test(*examples)
-    keep_figures("test", path, figures, net.step)
-    return figures
+        metrics[f"{part}/loss"], metrics[f"{part}/error"] = net.test(*examples)
+    keep_figures("test", path, metrics, net.step)
+    return metrics

@@ -49,7 +49,7 @@ class Digits(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """What the command line and the YAML say.
+    """The settings of a command, from its line and the YAML.
 
     Args:
         model: keywords of `NN`, but for the ones below.
