@@ -20,10 +20,8 @@ class Timing(NamedTuple):
     theirs_s: float
     ratio: float
     limit: float | None = None
-    notes: Sequence[str] = ()
-    """What else was measured, in words."""
-    runs: Sequence[dict[str, Any]] = ()
-    """Likewise in figures, run by run."""
+    notes: Sequence[str] = ()  # what else was measured
+    runs: Sequence[dict[str, Any]] = ()  # likewise, run by run
 
     def as_json(self) -> dict[str, Any]:
         """All of it, but for notes and runs where there are none; what is infinite is null, as JSON wants it."""
@@ -31,14 +29,7 @@ class Timing(NamedTuple):
 
 
 def timing_of(name: str, ours: Sequence[float], theirs: Sequence[float], limit: float | None) -> Timing:
-    """The medians of the seconds of pairs of runs.
-
-    Args:
-        name: what is timed.
-        ours: seconds, a value a pair.
-        theirs: likewise.
-        limit: what the ratio should stay below.
-    """
+    """The medians of the seconds of pairs of runs, a value a pair; the ratio should stay below `limit`."""
     return Timing(name, median(ours), median(theirs), median(a / b for a, b in zip(ours, theirs, strict=True)), limit)
 
 
@@ -51,8 +42,8 @@ def alternate(
     """
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in tqdm(range(pairs + 2), desc=name, unit="pair", disable=None, leave=False):
-        for side in (0, 1):
+        for run, times in zip((ours, theirs), seconds, strict=True):
             start = time.perf_counter()
-            (ours, theirs)[side]()
-            seconds[side].append(time.perf_counter() - start)
+            run()
+            times.append(time.perf_counter() - start)
     return timing_of(name, seconds[0][2:], seconds[1][2:], limit)

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
-from lit_a1.callbacks.record import epoch_figures
+from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.runs.folders import clock, epoch_line, epoch_name
 
 
@@ -71,7 +71,7 @@ class ProgressLines(ProgressBar):
         """Writes the epoch's line."""
         assert self._bar is not None
         self._bar.close()
-        figures = {"epoch": trainer.current_epoch} | epoch_figures(trainer)
+        figures = {"epoch": trainer.current_epoch} | epoch_metrics(trainer)
         self.print(epoch_line(figures, trainer.max_epochs or 0, self._left(trainer)))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:

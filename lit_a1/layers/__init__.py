@@ -5,17 +5,16 @@ from math import gcd
 from torch import nn
 
 from lit_a1.layers.batch_norm import BatchNorm2d, batch_norm, take_statistics
-from lit_a1.layers.dropout import ChannelDropout, Dropout, StochasticDepth, channel_dropout, dropout, stochastic_depth
+from lit_a1.layers.dropout import Dropout, StochasticDepth, dropout, stochastic_depth
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
 from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d, layer_norm
 from lit_a1.layers.loss import CrossEntropy, cross_entropy
 from lit_a1.layers.squeeze_excite import SqueezeExcite
-from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, initialize_from_data, weight_norm
+from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, weight_norm
 
 __all__ = [
     "NORMS",
     "BatchNorm2d",
-    "ChannelDropout",
     "CrossEntropy",
     "Dropout",
     "GroupNorm",
@@ -27,11 +26,9 @@ __all__ = [
     "WeightNormConv2d",
     "WeightNormLinear",
     "batch_norm",
-    "channel_dropout",
     "cross_entropy",
     "dropout",
     "group_norm",
-    "initialize_from_data",
     "layer_norm",
     "make_norm",
     "stochastic_depth",

@@ -24,16 +24,15 @@ def batch_norm(
     eps: float = 1e-5,
     sync: bool = False,
 ) -> Tensor:
-    r"""Normalise each channel over the batch and space (Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167).
+    """Normalise each channel over the batch and space (Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167).
 
-    In training, with $m = NHW$ values a channel,
+    In training, with m = N H W values a channel::
 
-    $$\mu = \frac1m \sum x, \quad \sigma^2 = \frac1m \sum (x-\mu)^2, \quad
-      y = \gamma \frac{x-\mu}{\sqrt{\sigma^2+\epsilon}} + \beta,$$
+        mean = sum(x) / m          var = sum((x - mean)^2) / m          y = gamma (x - mean) / sqrt(var + eps) + beta
 
-    and the running statistics move towards $\mu$ and the unbiased $\frac{m}{m-1}\sigma^2$ by the fraction `momentum`.
-    In evaluation they take the place of $\mu$ and $\sigma^2$. Statistics are taken in two passes (mean, then squared
-    deviations), in float32 for half-precision inputs: $E[x^2]-E[x]^2$ cancels where the mean is large.
+    and the running statistics move towards the mean and the unbiased var m / (m - 1) by the fraction `momentum`. In
+    evaluation they take the place of mean and var. Statistics are taken in two passes (mean, then squared deviations),
+    in float32 for half-precision inputs: E[x^2] - E[x]^2 cancels where the mean is large.
 
     Args:
         x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
@@ -71,7 +70,7 @@ def batch_norm(
 
 
 class BatchNorm2d(nn.Module):
-    r"""Batch normalisation of (N, C, H, W) activations: one mean and one variance a channel, shared by the batch.
+    """Batch normalisation of (N, C, H, W) activations: one mean and one variance a channel, shared by the batch.
 
     See `batch_norm` for the formula. Parameters and buffers bear the names that `torch.nn.BatchNorm2d` gives them, so
     state dicts are interchangeable. The other norms of this package take no statistics from other pictures, and so do
@@ -113,17 +112,8 @@ class BatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` of shape (N, C, H, W); in training also update the running statistics."""
-        y = batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-            self.sync,
-        )
+        statistics, affine = (self.running_mean, self.running_var), (self.weight, self.bias)
+        y = batch_norm(x, *statistics, *affine, self.training, self.momentum, self.eps, self.sync)
         if self.training:
             self.num_batches_tracked.add_(1)
         return y

@@ -1,6 +1,6 @@
-"""Dropout of activations, of feature maps and of residual branches.
+"""Dropout of activations and of residual branches.
 
-All three share one rule: whatever is dropped becomes 0, whatever is kept is divided by 1 - p, so that the expectation
+Both share one rule: whatever is dropped becomes 0, whatever is kept is divided by 1 - p, so that the expectation
 is unchanged and evaluation needs no correction ("inverted" dropout). They differ in what is dropped together.
 """
 
@@ -13,9 +13,11 @@ from lit_a1.layers.checks import check_probability
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    r"""Drop each value on its own (Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html).
+    """Drop each value on its own (Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html).
 
-    $$y_i = \frac{b_i x_i}{1-p}, \quad b_i \sim \mathrm{Bernoulli}(1-p).$$
+    With b_i ~ Bernoulli(1 - p)::
+
+        y_i = b_i x_i / (1 - p)
 
     Args:
         x: Activations of any shape.
@@ -29,27 +31,6 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         ValueError: `p` is outside [0, 1].
     """
     return _drop(x, p, training, like=x)
-
-
-def channel_dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """Drop whole feature maps, each of each picture on its own (Tompson et al., 2015, https://arxiv.org/abs/1411.4280).
-
-    Neighbouring pixels of a map say nearly the same, so dropping single ones, as `dropout` does, removes little.
-
-    Args:
-        x: Activations of shape (N, C, H, W).
-        p: Probability of dropping a map.
-        training: Whether to drop at all.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
-    Raises:
-        ValueError: `p` is outside [0, 1], or `x` does not have four dimensions.
-    """
-    if x.dim() != 4:
-        raise ValueError(f"Expected an input of shape (N, C, H, W), but it has shape {tuple(x.shape)}.")
-    return _drop(x, p, training, like=x[:, :, :1, :1])
 
 
 def stochastic_depth(x: Tensor, p: float, training: bool = True, mode: str = "row") -> Tensor:
@@ -92,14 +73,6 @@ class Dropout(nn.Module):
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""
         return f"p={self.p}"
-
-
-class ChannelDropout(Dropout):
-    """Drops each feature map of each picture with probability `p` in training; see `channel_dropout`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `x` of shape (N, C, H, W) with feature maps dropped in training."""
-        return channel_dropout(x, self.p, self.training)
 
 
 class StochasticDepth(Dropout):

@@ -14,12 +14,14 @@ from lit_a1.layers.standardize import per_channel, standardize
 def group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    r"""Normalise groups of channels in each picture (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
+    """Normalise groups of channels in each picture (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
 
-    $$y = \gamma_c \frac{x-\mu_{n,g}}{\sqrt{\sigma_{n,g}^2+\epsilon}} + \beta_c,$$
+    For picture n, group g and channel c::
 
-    with $\mu$ and the biased $\sigma^2$ taken over the C/G channels of a group and over space, in two passes and in
-    float32 for half-precision inputs. Scale and shift are per channel, not per group.
+        y = gamma_c (x - mean_ng) / sqrt(var_ng + eps) + beta_c
+
+    with mean and biased variance taken over the C/G channels of the group and over space, in two passes and in float32
+    for half-precision inputs. Scale and shift are per channel, not per group.
 
     Args:
         x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
@@ -42,7 +44,7 @@ def group_norm(
 
 
 class GroupNorm(nn.Module):
-    r"""Group normalisation of (N, C, H, W) activations: one mean and one variance a picture and group of channels.
+    """Group normalisation of (N, C, H, W) activations: one mean and one variance a picture and group of channels.
 
     See `group_norm` for the formula. It does the same in training and evaluation, for any batch size. One group makes
     it layer normalisation over (C, H, W), C groups make it `InstanceNorm2d`.

@@ -19,12 +19,14 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    r"""Normalise each sample over its last dimensions (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
+    """Normalise each sample over its last dimensions (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
 
-    $$y = \gamma \odot \frac{x-\mu}{\sqrt{\sigma^2+\epsilon}} + \beta,$$
+    For each sample::
 
-    with $\mu$ and the biased $\sigma^2$ taken over the dimensions of `normalized_shape`, in two passes and in float32
-    for half-precision inputs.
+        y = gamma * (x - mean) / sqrt(var + eps) + beta
+
+    with mean and biased variance taken over the dimensions of `normalized_shape`, in two passes and in float32 for
+    half-precision inputs.
 
     Args:
         x: Activations of shape (..., *normalized_shape).
@@ -48,7 +50,7 @@ def layer_norm(
 
 
 class LayerNorm(nn.Module):
-    r"""Layer normalisation over the last dimensions: every sample has its own mean and variance.
+    """Layer normalisation over the last dimensions: every sample has its own mean and variance.
 
     See `layer_norm` for the formula. It does the same in training and evaluation, for any batch size. Unlike in the
     other norms, `weight` and `bias` have one value an element, not one a channel.

@@ -11,22 +11,21 @@ _REDUCTIONS = ("mean", "sum", "none")
 
 
 def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
-    r"""Compare logits with targets by the negative log-likelihood of their softmax.
+    """Compare logits with targets by the negative log-likelihood of their softmax.
 
-    For the target distribution $q$ of a sample, smoothed by $\alpha$ towards the uniform one (Szegedy et al., 2016,
-    https://arxiv.org/abs/1512.00567),
+    For the target distribution q of a sample, smoothed by s towards the uniform one (Szegedy et al., 2016,
+    https://arxiv.org/abs/1512.00567)::
 
-    $$\ell = -\sum_k \big((1-\alpha) q_k + \tfrac{\alpha}{K}\big) \log p_k, \quad
-      \log p_k = z_k - \max z - \log \sum_j e^{z_j - \max z},$$
+        loss = -sum_k ((1 - s) q_k + s / K) log p_k          log p_k = z_k - max z - log sum_j exp(z_j - max z)
 
     where subtracting the maximum keeps every exponential in (0, 1], so that no logit overflows. The logits go in as the
     network leaves them: the softmax is in here.
 
     Args:
-        logits: Scores $z$ of shape (N, K), N and K positive.
-        target: Classes as int64 of shape (N,), where $q$ is one-hot, or distributions $q$ as floats of shape (N, K),
+        logits: Scores z of shape (N, K), N and K positive.
+        target: Classes as int64 of shape (N,), where q is one-hot, or distributions q as floats of shape (N, K),
             which are taken as they are (mixup and cutmix produce them).
-        label_smoothing: The fraction $\alpha$ in [0, 1].
+        label_smoothing: The fraction s in [0, 1].
         reduction: "mean" or "sum" over the batch, or "none" for one loss a sample.
 
     Returns:

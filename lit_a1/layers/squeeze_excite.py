@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class SqueezeExcite(nn.Module):
-    r"""Weights each feature map by a gate that sees all of them (Hu et al., 2018, https://arxiv.org/abs/1709.01507).
+    """Weights each feature map by a gate that sees all of them (Hu et al., 2018, https://arxiv.org/abs/1709.01507).
 
-    With $z_c$ the mean of map c over space,
+    With z_c the mean of map c over space::
 
-    $$s = \sigma(W_2\,\mathrm{relu}(W_1 z + b_1) + b_2), \quad y_c = s_c x_c.$$
+        s = sigmoid(W_2 relu(W_1 z + b_1) + b_2)          y_c = s_c x_c
 
     It costs next to no multiply-adds, as it works on one value a map.
 

@@ -20,37 +20,39 @@ def standardize(
     space: tuple[int, ...],
     average: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Bring sets of values to mean 0 and variance 1, then scale and shift them.
+    """Bring sets of values to mean 0 and variance 1, then scale and shift them.
 
-    $$y = \gamma \frac{x-\mu}{\sqrt{\sigma^2+\epsilon}} + \beta, \quad \mu = E[x], \quad \sigma^2 = E[(x-\mu)^2],$$
+    For each set::
 
-    where $E$ averages over a set. The norms differ in their sets alone: each is a slice of `x` along the dimensions
+        mean = E[x]          var = E[(x - mean)^2]          y = gamma (x - mean) / sqrt(var + eps) + beta
+
+    where E averages over a set. The norms differ in their sets alone: each is a slice of `x` along the dimensions
     `space`, or several that `average` joins. The statistics take two passes, in float32 for half-precision inputs:
-    $E[x^2]-E[x]^2$ would cancel where the mean is large.
+    E[x^2] - E[x]^2 would cancel where the mean is large.
 
     Args:
         x: Activations of any shape.
-        weight: The scale $\gamma$, constant along `space`, broadcast against `x`; None for 1.
-        bias: The shift $\beta$, of the same shape as `weight`; None for 0.
+        weight: The scale gamma, constant along `space`, broadcast against `x`; None for 1.
+        bias: The shift beta, of the same shape as `weight`; None for 0.
         eps: Added to the variance.
         space: Dimensions to average over first; they are kept, with size 1.
         average: Takes these means to the mean of each set, broadcast against `x`. It must be linear and self-adjoint,
             since the backward pass applies it to gradients.
 
     Returns:
-        $y$ in the shape and dtype of `x`; $\mu$ and $\sigma^2$ as `average` returns them, in float32
-        or float64. Gradients flow through $y$ only.
+        y in the shape and dtype of `x`; mean and var as `average` returns them, in float32 or float64. Gradients flow
+        through y only.
     """
     return _Standardize.apply(x, weight, bias, eps, space, average)
 
 
 class _Standardize(torch.autograd.Function):
-    r"""The derivative of `standardize`.
+    """The derivative of `standardize`.
 
-    With $\hat x = (x-\mu)/\sigma$ and $g = \partial L/\partial y$, the gradients of $\gamma$ and $\beta$ are the sums
-    of $g\hat x$ and $g$ over all values that share them, and
+    With xhat = (x - mean) / sqrt(var + eps) and g = dL/dy, the gradients of gamma and beta are the sums of g xhat and g
+    over all values that share them, and::
 
-    $$\frac{\partial L}{\partial x} = \frac1\sigma \Big(\gamma g - E[\gamma g] - \hat x \, E[\gamma g \hat x]\Big).$$
+        dL/dx = (gamma g - E[gamma g] - xhat E[gamma g xhat]) / sqrt(var + eps)
     """
 
     @staticmethod

@@ -13,10 +13,13 @@ from lit_a1.layers.checks import working_dtype
 
 
 def weight_norm(v: Tensor, g: Tensor) -> Tensor:
-    r"""Return $w = g\, v / \lVert v \rVert$ (Salimans & Kingma, 2016, https://arxiv.org/abs/1602.07868).
+    """Return weights of given directions and lengths (Salimans & Kingma, 2016, https://arxiv.org/abs/1602.07868).
 
-    The norm is Euclidean, over all but the first dimension: one for each output channel. It is taken in float32 for
-    half-precision weights.
+    For each output channel::
+
+        w = g v / |v|
+
+    The norm is Euclidean, over all but the first dimension, and taken in float32 for half-precision weights.
 
     Args:
         v: Directions, of shape (out, ...), none of them zero.
@@ -54,31 +57,6 @@ class _WeightNorm(nn.Module, ABC):
         self.weight_g.copy_(_norm(self.weight_v))
         if self.bias is not None:
             self.bias.uniform_(-bound, bound)
-
-    @torch.no_grad()
-    def initialize_from(self, x: Tensor) -> None:
-        r"""Set `weight_g` and `bias` so that each output channel has mean 0 and variance 1 on the batch `x`.
-
-        With $t = v \cdot x / \lVert v \rVert$ (section 3 of the paper): $g = 1/\sigma[t]$, $b = -\mu[t]/\sigma[t]$.
-        Without a bias the mean is left as it is.
-
-        Args:
-            x: Inputs of the shape that `forward` takes, with more than one output value a channel.
-
-        Raises:
-            ValueError: There is a single value a channel.
-        """
-        t = self._transform(x, weight_norm(self.weight_v, torch.ones_like(self.weight_g)), None)
-        t = t.to(working_dtype(t)).movedim(1, 0).flatten(1)
-        if t.shape[1] < 2:
-            raise ValueError(
-                f"Initialisation needs more than one value a channel, but the input has shape {tuple(x.shape)}."
-            )
-        var, mean = torch.var_mean(t, 1, correction=0)
-        inv_std = (var + 1e-8).rsqrt()
-        self.weight_g.copy_(inv_std.view_as(self.weight_g))
-        if self.bias is not None:
-            self.bias.copy_(-mean * inv_std)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to `x` with the weights that `weight_v` and `weight_g` make."""
@@ -159,26 +137,6 @@ class WeightNormLinear(_WeightNorm):
         """Name the arguments in the module's repr."""
         out_features, in_features = self.weight_v.shape
         return f"{in_features}, {out_features}, bias={self.bias is not None}"
-
-
-@torch.no_grad()
-def initialize_from_data(model: nn.Module, x: Tensor) -> None:
-    """Initialise every weight-normalised layer of `model` on the batch `x`, each on what the layers before it now give.
-
-    Args:
-        model: A network, best in the mode in which it will be trained.
-        x: A batch of its inputs.
-    """
-
-    def before(layer: _WeightNorm, inputs: tuple[Tensor, ...]) -> None:
-        layer.initialize_from(*inputs)
-
-    hooks = [layer.register_forward_pre_hook(before) for layer in model.modules() if isinstance(layer, _WeightNorm)]
-    try:
-        model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _norm(v: Tensor) -> Tensor:

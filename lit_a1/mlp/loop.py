@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.data.files import replacing, write_text
-from lit_a1.environment import PROGRAM, UNKNOWN, cpu, in_words, made_by, peak_memory_gb
+from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Digits, Examples, Setup, describe, load_weights, run_state
+from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
 from lit_a1.runs.folders import (
-    RECORD_FILE,
     CheckpointError,
     Figures,
     best_of,
@@ -29,14 +27,12 @@ from lit_a1.runs.folders import (
     log_hparams,
     near,
     new_version,
-    record_of,
-    say_best,
 )
+from lit_a1.runs.recorder import TrainingRecord, print_finished
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import typed
 
 SHOWN = 64  # pictures in TensorBoard
-PAIR = ("loss", "error")
 
 
 class Fit:
@@ -58,20 +54,17 @@ class Fit:
     def __init__(
         self, setup: Setup, settings: dict[str, Any], config: str, command: str, checkpoint: Path | None = None
     ) -> None:
-        self.setup, self.settings, self.config, self.command = setup, settings, config, command
-        self.net, self.digits = setup.network(), setup.digits()
-        self.epochs: list[Figures] = []
-        self.seconds_before = self.memory_before = 0.0
-        self.made_by: dict[str, list[str]] = {}
+        self.setup, self.config, self.command = setup, config, command
+        self.net, self.digits, self.record = setup.network(), setup.digits(), TrainingRecord(settings)
+        runs = setup.runs(self.digits.drawn)
         if checkpoint is None:
-            self.folder = new_version(setup.runs(self.digits.drawn))
+            self.folder = new_version(runs)
             (self.folder / "checkpoints").mkdir()
         else:
-            self._resume(checkpoint)
+            self._resume(checkpoint, runs)
             self.folder = checkpoint.parent.parent
 
-    def _resume(self, path: Path) -> None:
-        runs = self.setup.runs(self.digits.drawn)
+    def _resume(self, path: Path, runs: Path) -> None:
         if path.resolve().parent.parent.parent != runs.resolve():
             raise CheckpointError(
                 f"{path} is not in a run's folder, {runs}/version_N/checkpoints: a run goes on there."
@@ -79,138 +72,109 @@ class Fit:
         load_weights(self.net, path)
         if not (state := run_state(path)):
             raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
-        check_same_settings(state["settings"], self.settings, path)
+        check_same_settings(state["settings"], self.record.settings, path)
         check_not_over(self.net.epoch, self.setup.epochs, path)
-        wanted, started = (each["trainer.max_epochs"] for each in (self.settings, state["settings"]))
-        if wanted != started and self.net.lr_decay in ("linear", "cosine"):
+        started = state["settings"]["trainer.max_epochs"]
+        if self.setup.epochs != started and self.net.lr_decay in ("linear", "cosine"):
             raise CheckpointError(
-                f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to {wanted}."
+                f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to "
+                f"{self.setup.epochs}."
             )
-        self.epochs, self.seconds_before = state["epochs"], state["seconds"]
-        self.memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", UNKNOWN)
+        self.record.restore(state)
 
     def run(self) -> Path:
         """Trains to the end, and returns the run's folder."""
-        self._started, self.made_by = time.perf_counter(), made_by(cpu(), self.made_by)
+        self.record.start(cpu())
         write_text(self.folder / "config.yaml", self.config)
         print(f"{describe(self.net)}; {self.digits.origin}")
-        first = self.net.epoch
-        with SummaryWriter(self.folder, purge_step=self.net.step - 1 if first else None) as writer:
-            if first:  # the last epoch again: its end may not have reached the disk
-                self._log(writer, self.epochs[-1])
+        resumed = self.net.epoch > 0
+        with SummaryWriter(self.folder, purge_step=self.net.step - 1 if resumed else None) as writer:
+            if resumed:  # the last epoch again: its end may not have reached the disk
+                _log(writer, self.record.epochs[-1])
             else:
                 shown = self.digits.train.pictures[:SHOWN].reshape(-1, 28, 28, 1)
                 writer.add_images("first pictures", shown, 0, dataformats="NHWC")
             try:
-                self._train(writer, first)
+                self._train(writer)
             except KeyboardInterrupt:
-                if self.epochs:
-                    last = near(self.folder / "checkpoints" / "last.npz")
-                    print(f"\nStopped. Go on with: {PROGRAM} mlp fit {self.command} --ckpt_path {typed(last)}")
-                else:
-                    print("\nStopped before the first epoch had ended: nothing is kept.")
+                last = typed(near(self.folder / "checkpoints" / "last.npz"))
+                self.record.print_stopped(f"mlp fit {self.command} --ckpt_path {last}")
                 raise
-            record = self._record()
-            write_text(self.folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
-            log_hparams(writer, self.settings, record["best"], self.net.step)
-        self._say(record)
+            record = self.record.finish(
+                self.folder,
+                setup=describe(self.net),
+                seed=self.setup.seed,
+                pictures={"train": len(self.digits.train.labels), "val": len(self.digits.valid.labels)},
+                parameters=self.net.n_parameters,
+            )
+            log_hparams(writer, self.record.settings, record["best"], self.net.step)
+        best = self.folder / "checkpoints" / "best.npz"
+        print_finished(record, "Weights", best, [f"mlp test {self.command}"], self.setup.save_dir)
         return self.folder
 
-    def _train(self, writer: SummaryWriter, first: int) -> None:
+    def _train(self, writer: SummaryWriter) -> None:
         last = self.setup.epochs
         bar = tqdm(
-            total=last, initial=first, disable=not sys.stdout.isatty(), leave=False, file=sys.stdout,
+            total=last, initial=self.net.epoch, disable=not sys.stdout.isatty(), leave=False, file=sys.stdout,
             dynamic_ncols=True, bar_format="{desc} {bar} {n_fmt}/{total_fmt}{postfix}",
         )  # fmt: skip
         with bar:
             while self.net.epoch < last:
                 bar.set_description_str(epoch_name(self.net.epoch, last))
-                figures = self._epoch()
-                self.epochs.append(figures)
-                self._log(writer, figures)
+                metrics = self._epoch()
+                self.record.epochs.append(metrics)
+                _log(writer, metrics)
                 self._save()
-                each = (self._seconds() - self.seconds_before) / (self.net.epoch - first)
-                left = clock(each * (last - self.net.epoch))
-                tqdm.write(epoch_line(figures, last, left), file=sys.stdout)
-                error = f"error {figures['val/error']:.2%}"
-                bar.set_postfix_str(f"loss {figures['train/loss']:.4f}  {error}  left {left}", refresh=False)
+                left = clock(self.record.seconds_an_epoch * (last - self.net.epoch))
+                tqdm.write(epoch_line(metrics, last, left), file=sys.stdout)
+                error = f"error {metrics['val/error']:.2%}"
+                bar.set_postfix_str(f"loss {metrics['train/loss']:.4f}  {error}  left {left}", refresh=False)
                 bar.update()
 
     def _epoch(self) -> Figures:
-        steps = -(-len(self.digits.train.labels) // self.net.batch_size)
-        rate, started = self.net.learning_rate(steps), time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # told below in words
-            loss, error = self.net.train(*self.digits.train)
+        count = len(self.digits.train.labels)
+        rate, started = self.net.learning_rate(-(-count // self.net.batch_size)), time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
+            measured = {"train": self.net.train(*self.digits.train)}
             seconds = time.perf_counter() - started
-            train_eval, val = (self.net.test(*part) for part in (self.digits.train, self.digits.valid))
-        if not np.isfinite([loss, val[0]]).all():
+            measured |= {"train_eval": self.net.test(*self.digits.train), "val": self.net.test(*self.digits.valid)}
+        metrics: Figures = {"epoch": self.net.epoch - 1, "step": self.net.step}
+        for stage, (loss, error) in measured.items():
+            metrics |= {f"{stage}/loss": loss, f"{stage}/error": error}
+        if not np.isfinite([metrics["train/loss"], metrics["val/loss"]]).all():
             raise UsageError(
                 f"The training diverged: the loss is not finite in epoch {self.net.epoch}. A smaller model.lr than "
                 f"{self.net.lr:g} may help."
             )
-        stages = {"train": (loss, error), "train_eval": train_eval, "val": val}
-        measured = {f"{stage}/{name}": x for stage, pair in stages.items() for name, x in zip(PAIR, pair, strict=True)}
-        speed = len(self.digits.train.labels) / seconds
-        extras = {"train/learning_rate": rate, "train/pictures_per_second": speed}
-        return {"epoch": self.net.epoch - 1, "step": self.net.step} | measured | extras
-
-    @staticmethod
-    def _log(writer: SummaryWriter, figures: Figures) -> None:
-        for name, value in figures.items():
-            if name != "step":
-                writer.add_scalar(name, value, int(figures["step"]) - 1)
-        writer.flush()  # before the weights are written, which a resumed run starts from
+        return metrics | {"train/learning_rate": rate, "train/pictures_per_second": count / seconds}
 
     def _save(self) -> None:
-        state: dict[str, Any] = {"settings": self.settings, "epochs": self.epochs}
-        state |= {"seconds": self._seconds(), "peak_memory_gb": self._peak_memory_gb(), "made_by": self.made_by}
         names = ["last.npz"]
-        if best_of(self.epochs) is self.epochs[-1]:
+        if best_of(self.record.epochs) is self.record.epochs[-1]:
             names.insert(0, "best.npz")  # first: a run killed between the two repeats this epoch
+        state = np.array(json.dumps(self.record.state()))
         for name in names:
             with replacing(self.folder / "checkpoints" / name) as unfinished:
-                self.net.save(str(unfinished), run=np.array(json.dumps(state)))
+                self.net.save(str(unfinished), run=state)
 
-    def _seconds(self) -> float:
-        return self.seconds_before + time.perf_counter() - self._started
 
-    def _peak_memory_gb(self) -> float:
-        return max(self.memory_before, peak_memory_gb())
-
-    def _record(self) -> dict[str, Any]:
-        return record_of(
-            self.epochs,
-            setup=describe(self.net),
-            settings=self.settings,
-            seed=self.setup.seed,
-            pictures={"train": len(self.digits.train.labels), "val": len(self.digits.valid.labels)},
-            parameters=self.net.n_parameters,
-            seconds=round(self._seconds(), 1),
-            peak_memory_gb=round(self._peak_memory_gb(), 2),
-            **in_words(self.made_by),
-        )
-
-    def _say(self, record: dict[str, Any]) -> None:
-        console = Console(highlight=False, soft_wrap=True)
-        say_best(console, record)
-        path = near(self.folder / "checkpoints" / "best.npz")
-        console.print(f"Weights: {path}\n\nNext:")
-        console.print(f"  {PROGRAM} mlp test {self.command} --ckpt_path {typed(path)}")
-        console.print(f"  tensorboard --logdir {typed(self.setup.save_dir)}")
+def _log(writer: SummaryWriter, metrics: Figures) -> None:
+    for name, value in metrics.items():
+        if name != "step":
+            writer.add_scalar(name, value, int(metrics["step"]) - 1)
+    writer.flush()  # before the weights are written, which a resumed run starts from
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
-    """Measures trained weights on validation and test pictures, and leaves the figures in their run's folder.
+    """Measures trained weights on validation and test pictures, and leaves the metrics in their run's folder.
 
     Raises:
         CheckpointError: the file is damaged, or of another network.
     """
     load_weights(net, path)
     print(f"Weights: {near(path)}: {describe(net)}; {digits.origin}")
-    parts: dict[str, Examples] = {"val": digits.valid, "test": digits.test}
-    figures: dict[str, float] = {}
-    for part, examples in parts.items():
-        loss, error = net.test(*examples)
-        figures |= {f"{part}/loss": loss, f"{part}/error": error}
-    keep_figures("test", path, figures, net.step)
-    return figures
+    metrics: dict[str, float] = {}
+    for part, examples in (("val", digits.valid), ("test", digits.test)):
+        metrics[f"{part}/loss"], metrics[f"{part}/error"] = net.test(*examples)
+    keep_figures("test", path, metrics, net.step)
+    return metrics

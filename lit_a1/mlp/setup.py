@@ -1,8 +1,6 @@
 """What a command of the numpy network is set to: the network, its data, where the results go."""
 
 import json
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,21 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lit_a1.data.files import write_text
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
-from lit_a1.environment import commit, cpu, versions
+from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
-from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, new_version
+from lit_a1.runs.folders import DRAWN, CheckpointError, new_version
+from lit_a1.runs.recorder import StudyRecord
 
 TRAINED_WITH = (
-    "lr",
-    "lr_decay",
-    "batch_size",
-    "momentum",
-    "nesterov",
-    "weight_decay",
-    "dropout",
-    "input_dropout",
+    *("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout"),
     "seed",
 )
 
@@ -58,7 +49,7 @@ class Digits(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """What the command line and the YAML say.
+    """The settings of a command, from its line and the YAML.
 
     Args:
         model: keywords of `NN`, but for the ones below.
@@ -77,11 +68,7 @@ class Setup:
     name: str = "mlp"
 
     def network(self, **changes: Any) -> NN:
-        """The network, untrained; `changes` are keywords of `NN` that differ here.
-
-        Raises:
-            ValueError: as `NN`.
-        """
+        """The network, untrained; `changes` are keywords of `NN` that differ here. Raises as `NN`."""
         keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
@@ -95,19 +82,14 @@ class Setup:
         return load_mnist(self.source)
 
     def digits(self, dtype: str = "float32") -> Digits:
-        """The data.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """The same as the network sees them; raises as `mnist`."""
         found = self.mnist
-        to_pixels = self.network(dtype=dtype).pixels
-        train, valid, test = (Examples(to_pixels(part.pictures), part.labels) for part in found[:3])
+        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in found[:3])
         return Digits(train, valid, test, found.drawn, found.origin)
 
     def runs(self, drawn: bool) -> Path:
         """The folder of the experiment's runs; those on drawn digits have one of their own."""
-        return self.save_dir / (self.name + DRAWN * drawn)
+        return self.save_dir / (self.name + DRAWN if drawn else self.name)
 
 
 def describe(net: NN) -> str:
@@ -115,22 +97,14 @@ def describe(net: NN) -> str:
     momentum = "Nesterov momentum" if net.nesterov else "momentum"
     extras = {momentum: net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
     extras["dropout of pixels"] = net.input_dropout
-    parts = [
-        f"{net.architecture} ({net.n_parameters:,} parameters)",
-        net.nonlinearity.replace("_", " "),
-        f"learning rate {net.lr:g} ({net.lr_decay})",
-        f"mini-batches of {net.batch_size}",
-        *(f"{name} {value:g}" for name, value in extras.items() if value),
-        f"seed {net.seed}",
-    ]
-    return ", ".join(parts)
+    parts = [f"{net.architecture} ({net.n_parameters:,} parameters)", net.nonlinearity.replace("_", " ")]
+    parts += [f"learning rate {net.lr:g} ({net.lr_decay})", f"mini-batches of {net.batch_size}"]
+    parts += [f"{name} {value:g}" for name, value in extras.items() if value]
+    return ", ".join([*parts, f"seed {net.seed}"])
 
 
 def load_weights(net: NN, path: Path) -> bool:
-    """Reads a network's weights, and what they were trained with, for `describe`, where the file says that.
-
-    Returns:
-        Whether it does: files that `mlp fit` wrote do.
+    """Reads weights, and for `describe` what they were trained with, where the file says that; returns whether it does.
 
     Raises:
         CheckpointError: the file is damaged, or of another network.
@@ -151,8 +125,8 @@ def run_state(path: Path) -> dict[str, Any]:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 
-class Study:
-    """The folder that a study leaves its results in, and the record of how they came about.
+class Study(StudyRecord):
+    """A study of the numpy network: its folder, its record, and in `words` what it is run with.
 
     Args:
         setup: of the command; the study's runs are `save_dir/name/version_N`.
@@ -162,36 +136,7 @@ class Study:
     """
 
     def __init__(self, setup: Setup, net: NN, digits: Digits, folder: Path | None = None) -> None:
-        self.folder = folder or new_version(setup.runs(digits.drawn))
         self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")
-        self._body = {
-            "setup": self.words,
-            "parameters": net.n_parameters,
-            "seed": setup.seed,
-            "model": dict(setup.model),
-        }
-        self._body |= {
-            "epochs": setup.epochs,
-            "data": digits.name,
-            "machine": cpu(),
-            "versions": versions(),
-            "commit": commit(),
-        }
-        self._started = time.perf_counter()
-
-    def record(self, **results: Any) -> None:
-        """Writes `record.json`: what was found, and what it was measured on; null for what is not a finite number."""
-        about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
-        text = json.dumps(_plain(self._body | about | results), indent=1)
-        write_text(self.folder / RECORD_FILE, text + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: named tuples as dictionaries, numbers that aren't finite as null."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        about = {"setup": self.words, "parameters": net.n_parameters, "seed": setup.seed, "model": dict(setup.model)}
+        folder = folder or new_version(setup.runs(digits.drawn))
+        super().__init__(folder, **about, epochs=setup.epochs, data=digits.name)

@@ -49,27 +49,29 @@ def adam_step(
 
 
 class Adam(GroupOptimizer):
-    r"""Adam: steps scaled by running averages of the gradient and of its square.
+    """Adam: steps scaled by running averages of the gradient and of its square.
 
-    With gradient :math:`g`, rate :math:`\eta`, and :math:`t` = 1 at a parameter's first update, after weight decay:
+    With gradient g, and t = 1 at a parameter's first update, after weight decay::
 
-    .. math::
-        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \quad m_0 = 0 \\
-        v &\leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad v_0 = 0 \\
-        p &\leftarrow p - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+        m <- beta1 m + (1 - beta1) g          (m = 0 at first)
+        v <- beta2 v + (1 - beta2) g^2        (v = 0 at first)
+        p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    The divisions by :math:`1 - \beta^t` undo the pull of both averages towards their start at zero.
+    The divisions by 1 - beta^t undo the pull of both averages towards their start at zero.
 
-    Weight decay :math:`\lambda` is coupled, :math:`g \leftarrow g + \lambda p`, or decoupled,
-    :math:`p \leftarrow (1 - \eta \lambda) p`. Coupled decay is divided by :math:`\sqrt{v}` like any gradient, so the
-    weights with the largest gradients are decayed least; the decoupled one shrinks all alike.
+    Weight decay d is coupled or decoupled::
+
+        g <- g + d p          or          p <- (1 - lr d) p
+
+    Coupled decay is divided by sqrt(v) like any gradient, so the weights with the largest gradients are decayed least;
+    the decoupled one shrinks all alike.
 
     State of each parameter: `exp_avg` (m) and `exp_avg_sq` (v), of its shape, and `step` (t), an int.
 
     Args:
         params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
         lr: learning rate, in [0, inf).
-        betas: (:math:`\beta_1`, :math:`\beta_2`), each in [0, 1).
+        betas: (beta1, beta2), each in [0, 1).
         eps: added to the denominator, in [0, inf).
         weight_decay: in [0, inf).
         decoupled: shrink the parameters themselves instead of adding to the gradient.
@@ -109,12 +111,12 @@ class Adam(GroupOptimizer):
 
 
 class AdamW(Adam):
-    r"""Adam with decoupled weight decay, :math:`p \leftarrow (1 - \eta \lambda) p` before each step: see `Adam`.
+    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step: see `Adam`.
 
     Args:
         params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
         lr: learning rate, in [0, inf).
-        betas: (:math:`\beta_1`, :math:`\beta_2`), each in [0, 1).
+        betas: (beta1, beta2), each in [0, 1).
         eps: added to the denominator, in [0, inf).
         weight_decay: in [0, inf).
 

@@ -34,13 +34,12 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 
 class WeightAverage(nn.Module):
-    r"""A running average :math:`a` of a network's weights :math:`w`, which can stand in for the network.
+    """A running average a of a network's weights w, which can stand in for the network.
 
-    The update number t = 0, 1, ... is
+    The update number t = 0, 1, ... is::
 
-    .. math:: a \leftarrow d a + (1 - d) w, \qquad
-        d = \min\left(\text{decay}, \frac{1 + t}{10 + t}\right) \text{ for "ema" with warm-up}, \qquad
-        d = \frac{t}{1 + t} \text{ for "swa"}
+        a <- d a + (1 - d) w     d = decay, or min(decay, (1 + t) / (10 + t)) with warm-up, for "ema"
+                                 d = t / (1 + t) for "swa"
 
     An exponential average ("ema") looks back over about 1 / (1 - decay) updates; the warm-up (TensorFlow's
     `ExponentialMovingAverage` rule) lets it forget the random start sooner. "swa" weights all updates equally.

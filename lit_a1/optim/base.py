@@ -78,10 +78,10 @@ class GroupOptimizer(Optimizer, ABC):
 
 
 def decay_weights(group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
-    r"""Applies the weight decay of `group`, coupled or decoupled.
+    """Applies the weight decay d of `group`, coupled or decoupled.
 
-    Coupled (an L2 penalty): :math:`g \leftarrow g + \lambda p`, in new tensors, so that `.grad` keeps its meaning.
-    Decoupled (Loshchilov & Hutter 2019): :math:`p \leftarrow (1 - \eta \lambda) p`, in place.
+    Coupled (an L2 penalty): g <- g + d p, in new tensors, so that `.grad` keeps its meaning. Decoupled (Loshchilov &
+    Hutter 2019): p <- (1 - lr d) p, in place.
 
     Returns:
         The gradients to go on with.

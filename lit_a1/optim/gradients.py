@@ -14,7 +14,7 @@ def _gradients(params: Iterable[Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def gradient_norm(params: Iterable[Tensor]) -> Tensor:
-    r"""Computes the L2 norm of all gradients taken as one vector, :math:`\sqrt{\sum_p \lVert g_p \rVert^2}`.
+    """Computes the L2 norm of all gradients taken as one vector, sqrt(sum of all |g|^2).
 
     Args:
         params: parameters on one device; those without a gradient are skipped.
@@ -31,13 +31,13 @@ def gradient_norm(params: Iterable[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def clip_gradient_norm_(params: Iterable[Tensor], max_norm: float) -> Tensor:
-    r"""Scales all gradients in place by :math:`\min(1, c / (\lVert g \rVert + 10^{-6}))`, their direction kept.
+    """Scales all gradients in place by min(1, max_norm / (|g| + 1e-6)), their direction kept.
 
     A norm that is infinite or NaN makes the gradients NaN: look at what is returned where that may happen.
 
     Args:
         params: parameters on one device; those without a gradient are skipped.
-        max_norm: the bound c, in [0, inf).
+        max_norm: the bound, in [0, inf).
 
     Returns:
         The norm before clipping, as of `gradient_norm`.

@@ -21,17 +21,17 @@ EPS = 1e-7
 
 
 def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
-    r"""Pulls the singular values of matrices towards one, and leaves their singular vectors as they are.
+    """Pulls the singular values of matrices towards one, and leaves their singular vectors as they are.
 
-    Of each matrix M, with :math:`X_0 = M / \lVert M \rVert_F`, five times:
+    Of each matrix M, from X_0 = M / |M| (the Frobenius norm) on, five times::
 
-    .. math:: X \leftarrow a X + b (X X^\top) X + c (X X^\top)^2 X
+        X <- a X + b (X X^T) X + c (X X^T)^2 X
 
-    All of them multiply :math:`X_0` from the left by polynomials of :math:`X_0 X_0^\top`, which is as small as the
-    shorter side; so the products are taken there, and the long side is touched twice only: of a 3x3 convolution that
-    keeps its channels, whose matrix is nine times as long as wide, a third of the arithmetic. Squared singular values
-    need the digits of single precision. Matrices whose shorter sides are equal go through the iterations together; on
-    a GPU, which spends more time on starting small products than on taking them, all matrices do, zeros around them.
+    All of them multiply X_0 from the left by polynomials of X_0 X_0^T, which is as small as the shorter side; so the
+    products are taken there, and the long side is touched twice only: of a 3x3 convolution that keeps its channels,
+    whose matrix is nine times as long as wide, a third of the arithmetic. Squared singular values need the digits of
+    single precision. Matrices whose shorter sides are equal go through the iterations together; on a GPU, which spends
+    more time on starting small products than on taking them, all matrices do, zeros around them.
 
     Args:
         matrices: each (K,L), all float32 or all float64, on one device.
@@ -92,15 +92,14 @@ def _is_matrix(param: Tensor) -> bool:
 
 
 class Muon(SGD):
-    r"""Muon on weights, Adam on biases and norms.
+    """Muon on weights, Adam on biases and norms.
 
-    A weight, of the first and last layer too, is taken as a matrix (K,L): K outputs, L all else. With gradient
-    :math:`g`, rate :math:`\eta`, momentum :math:`\mu` and decay :math:`\lambda`:
+    A weight, of the first and last layer too, is taken as a matrix (K,L): K outputs, L all else. With gradient g,
+    momentum m and decay d::
 
-    .. math::
-        b &\leftarrow \mu b + g, \quad b_0 = 0 \\
-        u &= g + \mu b \text{ (Nesterov) or } b \\
-        p &\leftarrow (1 - \eta \lambda) p - \eta \sqrt{\max(1, K / L)} \, \mathrm{orthogonalize}(u)
+        b <- m b + g                             (b = 0 at first)
+        s = g + m b (Nesterov) or b
+        p <- (1 - lr d) p - lr sqrt(max(1, K / L)) orthogonalize(s)
 
     All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every
     step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: 0.02 to 0.04.

@@ -15,19 +15,17 @@ ONE_CYCLE_START = 1 / 25  # fast.ai's and torch's default
 
 @dataclass(frozen=True)
 class Schedule:
-    r"""The learning rate of each step, as a factor of the peak rate.
+    """The learning rate of each step, as a factor of the peak rate.
 
-    With step s = 0, 1, ..., T total steps, W warm-up steps, final factor f, and
-    :math:`\mathrm{cos}(a, b, u) = b + (a - b)(1 + \cos \pi u) / 2`, which goes smoothly from a (u = 0) to b (u = 1):
+    With step s = 0, 1, ..., T total steps, W warm-up steps and final factor f::
 
-    ============= =========================== ===============================================
-    name          s < W                       W <= s < T, with u = (s - W) / (T - W)
-    ============= =========================== ===============================================
-    `constant`    (s + 1) / W                 1
-    `linear`      (s + 1) / W                 1 + (f - 1) u
-    `cosine`      (s + 1) / W                 cos(1, f, u)
-    `one_cycle`   cos(1/25, 1, s / (W - 1))   cos(1, f, (s - W + 1) / (T - W))
-    ============= =========================== ===============================================
+        name          s < W                       W <= s < T, with u = (s - W) / (T - W)
+        constant      (s + 1) / W                 1
+        linear        (s + 1) / W                 1 + (f - 1) u
+        cosine        (s + 1) / W                 cos(1, f, u)
+        one_cycle     cos(1/25, 1, s / (W - 1))   cos(1, f, (s - W + 1) / (T - W))
+
+        cos(a, b, u) = b + (a - b) (1 + cos(pi u)) / 2, which goes smoothly from a (u = 0) to b (u = 1)
 
     The first step is never at rate zero, where it would be wasted. From step T on the factor is f, or 1 if `constant`.
     `one_cycle` is the two-phase form of fast.ai, equal to torch's OneCycleLR with its defaults: at step W - 1 it is 1,

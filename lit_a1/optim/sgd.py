@@ -10,21 +10,20 @@ from lit_a1.optim.base import GroupOptimizer, check_number, decay_weights
 
 
 class SGD(GroupOptimizer):
-    r"""Stochastic gradient descent.
+    """Stochastic gradient descent.
 
-    With parameters :math:`p`, gradient :math:`g`, rate :math:`\eta`, momentum :math:`\mu` and decay :math:`\lambda`:
+    With parameters p, gradient g, momentum m and decay d::
 
-    .. math::
-        g &\leftarrow g + \lambda p                     && \text{coupled decay} \\
-        p &\leftarrow (1 - \eta \lambda) p              && \text{or decoupled decay (SGDW)} \\
-        b &\leftarrow \mu b + g, \quad b_0 = 0          && \text{momentum} \\
-        u &= g + \mu b \text{ (Nesterov), } b \text{ (momentum) or } g \text{ (neither)} \\
-        p &\leftarrow p - \eta u
+        g <- g + d p                             coupled decay,
+        p <- (1 - lr d) p                        or decoupled decay (SGDW)
+        b <- m b + g                             momentum (b = 0 at first)
+        s = g + m b (Nesterov), b (momentum) or g (neither)
+        p <- p - lr s
 
     This is torch's form, in which the rate multiplies the whole step; in Sutskever's it enters the buffer, so the two
-    differ while the rate changes. A constant gradient moves a parameter by :math:`\eta g / (1 - \mu)` a step, so a
-    rate that suits `momentum=0` is about ten times too high for `momentum=0.9`. As in torch's AdamW, decoupled decay
-    follows the learning rate, schedule included.
+    differ while the rate changes. A constant gradient moves a parameter by lr g / (1 - m) a step, so a rate that suits
+    `momentum=0` is about ten times too high for `momentum=0.9`. As in torch's AdamW, decoupled decay follows the
+    learning rate, schedule included.
 
     State of each parameter: `momentum_buffer`, of its shape.
 
@@ -53,14 +52,8 @@ class SGD(GroupOptimizer):
         weight_decay: float = 0.0,
         decoupled: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "nesterov": nesterov,
-            "weight_decay": weight_decay,
-            "decoupled": decoupled,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
+        super().__init__(params, defaults | {"weight_decay": weight_decay, "decoupled": decoupled})
 
     def _check_group(self, group: dict[str, Any]) -> None:
         check_number("lr", group["lr"])

@@ -12,11 +12,11 @@ from lit_a1.optim.gradients import gradient_norm
 
 @contextmanager
 def climbed(net: nn.Module, radius: float) -> Iterator[None]:
-    r"""Moves the weights of `net` uphill along their gradient for as long as the context lasts.
+    """Moves the weights of `net` uphill along their gradient for as long as the context lasts.
 
-    The step is :math:`w \leftarrow w + \rho\, g / (\lVert g \rVert + 10^{-12})`, the norm being that of all gradients
-    taken as one vector: to first order the highest loss within the distance :math:`\rho`. A gradient taken there, with
-    which the optimiser then steps from the old weights, leads to minima that are flat as well as low:
+    The step is w <- w + radius g / (|g| + 1e-12), the norm being that of all gradients taken as one vector: to first
+    order the highest loss within the distance `radius`. A gradient taken there, with which the optimiser then steps
+    from the old weights, leads to minima that are flat as well as low::
 
         loss(net(x)).backward()              # gradients at w
         with climbed(net, radius):
@@ -29,7 +29,7 @@ def climbed(net: nn.Module, radius: float) -> Iterator[None]:
 
     Args:
         net: has gradients; parameters without one stay where they are.
-        radius: the distance rho, in [0, inf).
+        radius: the distance, in [0, inf).
 
     Raises:
         TypeError: `radius` is not a number.

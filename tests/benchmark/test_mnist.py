@@ -1,7 +1,7 @@
 """The race to 99 % on MNIST, on small files and with a clock that only training moves."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from lit_a1.benchmark import mnist as benchmark_mnist
 from lit_a1.benchmark.mnist import ExampleNet, Labelled, Run, compare, example_data, ours, theirs
 from lit_a1.benchmark.speed import BENCHMARKS
 from lit_a1.cli import main
+from lit_a1.data import mnist
+from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
 from lit_a1.models import Classifier
 
@@ -61,12 +63,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     monkeypatch.setattr(benchmark_mnist, "now", lambda: passed)
     return slow
-
-
-def score(monkeypatch: pytest.MonkeyPatch, *correct: int) -> None:
-    """Decides how many test pictures the example's network gets right after each epoch."""
-    scores: Iterator[int] = iter(correct)
-    monkeypatch.setattr(benchmark_mnist, "count_correct", lambda net, test: next(scores))
 
 
 def blank(count: int) -> Labelled:
@@ -135,18 +131,15 @@ def test_the_example_trains_as_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.equal(torch.cat(batches), first) == same
 
 
-def test_the_example_stops_at_the_first_epoch_that_reaches_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    score(monkeypatch, 97, 98, 99, 100)
+@pytest.mark.parametrize(("correct", "epochs"), [([97, 98, 99, 100], 3), ([98] * 15, 14)])
+def test_the_example_stops_where_it_reaches_the_target_or_after_14_epochs(
+    correct: list[int], epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_each = iter(correct)
+    monkeypatch.setattr(benchmark_mnist, "count_correct", lambda net, test: next(after_each))
     run = theirs(blank(3), blank(100), seed=0)
-    assert (run.epochs, run.correct, run.tested, run.pictures) == (3, 99, 100, 3)
-    assert run.reached
-
-
-def test_the_example_gives_up_after_14_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    score(monkeypatch, *[98] * 14)
-    run = theirs(blank(3), blank(100), seed=0)
-    assert run.epochs == 14
-    assert not run.reached
+    assert (run.epochs, run.correct, run.tested, run.pictures) == (epochs, correct[epochs - 1], 100, 3)
+    assert run.reached == (epochs < 14)
 
 
 def test_the_example_learns(recipe: dict[str, Any]) -> None:
@@ -179,16 +172,6 @@ def test_evaluation_of_ours_is_not_timed(recipe: dict[str, Any], clock: Callable
     assert (run.epochs, run.pictures, run.tested) == (2, 50, 20)
 
 
-def test_ours_is_the_shipped_yaml(mnist_files: Callable[..., Path], fitted: list[tuple[Any, Any]]) -> None:
-    settings = yaml.safe_load((CONFIGS / "mnist_fast.yaml").read_text())
-    mnist_files(Path("data"))
-    assert ours(0, fast_dev_run=True).pictures == 50
-    ((model, data),) = fitted
-    assert type(model).__name__ == settings["model"]["class_path"].rpartition(".")[2]
-    assert model.lr == settings["model"]["init_args"]["lr"]
-    assert data.batch_size == settings["data"]["init_args"]["batch_size"]
-
-
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     """Every network that Lightning fits from now on, and its data."""
@@ -213,6 +196,16 @@ def test_ours_is_what_the_yaml_says(recipe: dict[str, Any], fitted: list[tuple[A
     assert (model.lr, model.net[1].linear.in_features) == (0.031, 6)
     assert (data.batch_size, data.augment.shift, data.augment.crop_scale, data.size) == (10, 2, (0.9, 1), 20)
     assert data.source == "real"  # whatever the YAML says
+
+
+def test_ours_is_the_shipped_yaml(mnist_files: Callable[..., Path], fitted: list[tuple[Any, Any]]) -> None:
+    settings = yaml.safe_load((CONFIGS / "mnist_fast.yaml").read_text())
+    mnist_files(Path("data"))
+    assert ours(0, fast_dev_run=True).pictures == 50
+    ((model, data),) = fitted
+    assert type(model).__name__ == settings["model"]["class_path"].rpartition(".")[2]
+    assert model.lr == settings["model"]["init_args"]["lr"]
+    assert data.batch_size == settings["data"]["init_args"]["batch_size"]
 
 
 def test_ours_counts_what_the_trained_network_gets_right(recipe: dict[str, Any], fitted: list[tuple[Any, Any]]) -> None:
@@ -312,16 +305,14 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
         monkeypatch.setattr(benchmark_mnist, side, noted)
 
-    noting("ours"), noting("theirs")
+    for side in ("ours", "theirs"):
+        noting(side)
     main(["benchmark", "mnist", "--pairs", "2"])
     assert turns == [("ours", 0), ("theirs", 0), ("ours", 0), ("theirs", 0), ("ours", 1), ("theirs", 1)]
     assert "seed 1, theirs: " in capsys.readouterr().out
 
 
 def test_without_the_files_it_says_so(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lit_a1.data import mnist
-    from lit_a1.data.errors import DataError
-
     def refuse() -> None:
         raise DataError("The server cannot be reached.")
 

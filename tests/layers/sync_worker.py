@@ -20,15 +20,6 @@ for _ in range(2):
     (gradient,) = torch.autograd.grad(y, x, saved["cotangent"][rank], retain_graph=True)
     y.backward(saved["cotangent"][rank])
 evaluated = norm.eval()(x)
-torch.save(
-    {
-        "y": y.detach(),
-        "x": gradient,
-        "weight": norm.weight.grad,
-        "bias": norm.bias.grad,
-        "state": norm.state_dict(),
-        "evaluated": evaluated.detach(),
-    },
-    outputs,
-)
+found = {"y": y.detach(), "x": gradient, "weight": norm.weight.grad, "bias": norm.bias.grad}
+torch.save(found | {"state": norm.state_dict(), "evaluated": evaluated.detach()}, outputs)
 dist.destroy_process_group()

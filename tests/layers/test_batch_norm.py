@@ -37,51 +37,6 @@ def test_large_mean_in_half_precision() -> None:
     torch.testing.assert_close(norm.running_var.double(), x.double().var((0, 2, 3)), rtol=1e-4, atol=0)
 
 
-def test_running_variance_is_unbiased() -> None:
-    x = torch.randn(2, 1, 1, 2)
-    norm = BatchNorm2d(1, momentum=1.0)
-    norm(x)
-    torch.testing.assert_close(norm.running_var, x.var().view(1))  # the square sum over 3, not 4
-    assert not torch.isclose(norm.running_var, x.var(correction=0)).any()
-
-
-def test_running_statistics_move_by_the_momentum() -> None:
-    norm = BatchNorm2d(2, momentum=0.25)
-    x = torch.randn(8, 2, 3, 3) + 5
-    for _ in range(2):
-        norm(x)
-    var, mean = torch.var_mean(x, (0, 2, 3))
-    torch.testing.assert_close(norm.running_mean, (1 - 0.75**2) * mean)
-    torch.testing.assert_close(norm.running_var, 0.75**2 + (1 - 0.75**2) * var)
-    assert norm.num_batches_tracked.item() == 2
-
-
-def test_evaluation_uses_the_running_statistics() -> None:
-    norm = BatchNorm2d(2, eps=0.0).eval()
-    norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
-    norm.running_var.copy_(torch.tensor([4.0, 9.0]))
-    with torch.no_grad():
-        norm.weight.copy_(torch.tensor([2.0, 3.0]))
-        norm.bias.copy_(torch.tensor([0.0, 1.0]))
-    y = norm(torch.tensor([5.0, 5.0]).view(1, 2, 1, 1))
-    torch.testing.assert_close(y.flatten(), torch.tensor([4.0, 4.0]))
-
-
-def test_one_scale_and_shift_a_channel() -> None:
-    norm = BatchNorm2d(3)
-    assert norm.weight.shape == norm.bias.shape == (3,)
-    x = torch.randn(4, 3, 2, 2)
-    before = norm(x)
-    with torch.no_grad():
-        norm.weight[1], norm.bias[2] = 5.0, 7.0
-    after = norm(x)
-    torch.testing.assert_close(
-        after, before * torch.tensor([1.0, 5, 1]).view(3, 1, 1) + torch.tensor([0.0, 0, 7]).view(3, 1, 1)
-    )
-    norm(x).mul(torch.randn(x.shape)).sum().backward()
-    assert norm.weight.grad.unique().numel() == norm.bias.grad.unique().numel() == 3
-
-
 @pytest.mark.parametrize("shape", [(1, 3, 1, 1), (0, 3, 2, 2)])
 def test_too_few_values(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="Training needs more than one value a channel, but the input has shape"):
@@ -121,24 +76,13 @@ def test_sync_equals_one_process_on_the_joined_batch(tmp_path: Path) -> None:
     cotangent = torch.randn_like(x)
     torch.save({"state": norm.state_dict(), "x": x.split(sizes), "cotangent": cotangent.split(sizes)}, tmp_path / "in")
 
-    root = Path(lit_a1.__file__).parents[1]
-    worker = Path(__file__).with_name("sync_worker.py")
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                str(worker),
-                str(rank),
-                str(tmp_path / "store"),
-                str(tmp_path / "in"),
-                str(tmp_path / f"{rank}"),
-            ],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    def start(rank: int) -> subprocess.Popen[str]:
+        files = [str(tmp_path / name) for name in ("store", "in", f"{rank}")]
+        command = [sys.executable, str(Path(__file__).with_name("sync_worker.py")), str(rank), *files]
+        path = os.environ | {"PYTHONPATH": str(Path(lit_a1.__file__).parents[1])}
+        return subprocess.Popen(command, env=path, stderr=subprocess.PIPE, text=True)
+
+    processes = [start(rank) for rank in range(2)]
     x.requires_grad_()
     for _ in range(2):
         norm.zero_grad()

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_a1.layers import ChannelDropout, Dropout, StochasticDepth, dropout, stochastic_depth
+from lit_a1.layers import Dropout, StochasticDepth, dropout, stochastic_depth
 
 SHAPE = (200, 50, 2, 3)
+every_layer = pytest.mark.parametrize("layer", [Dropout, StochasticDepth])
 
 
 def check_rate(kept: Tensor, p: float) -> None:
@@ -34,15 +35,6 @@ def test_dropout_draws_each_value_on_its_own() -> None:
     assert abs(neighbours - 0.5) < 0.02
 
 
-def test_channel_dropout_drops_whole_maps_of_single_pictures() -> None:
-    y = ChannelDropout(0.3)(torch.ones(SHAPE))
-    kept = y[:, :, 0, 0] != 0
-    assert torch.equal(y, (kept[:, :, None, None] * torch.tensor(1 / 0.7)).expand(SHAPE))
-    check_rate(kept, 0.3)
-    assert 0 < kept[0].float().mean() < 1
-    assert 0 < kept[:, 0].float().mean() < 1
-
-
 def test_stochastic_depth_drops_whole_samples() -> None:
     x = torch.ones(2000, 3, 2)
     y = StochasticDepth(0.3)(x)
@@ -59,7 +51,7 @@ def test_stochastic_depth_can_drop_the_batch() -> None:
     torch.testing.assert_close(kept.max().item(), 1 / 0.7)
 
 
-@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+@every_layer
 def test_expectation_and_gradient(layer: type[Dropout]) -> None:
     x = torch.full(SHAPE, 2.0, requires_grad=True)
     y = layer(0.25)(x)
@@ -69,7 +61,7 @@ def test_expectation_and_gradient(layer: type[Dropout]) -> None:
     torch.testing.assert_close(gradient, cotangent * y.detach() / 2)  # the same mask and scale backwards
 
 
-@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+@every_layer
 def test_extreme_probabilities(layer: type[Dropout]) -> None:
     x = torch.randn(SHAPE, requires_grad=True)
     assert layer(0.0)(x) is x
@@ -78,14 +70,14 @@ def test_extreme_probabilities(layer: type[Dropout]) -> None:
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.zeros(SHAPE))
 
 
-@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+@every_layer
 def test_off_in_evaluation_and_without_draws(layer: type[Dropout]) -> None:
     x, state = torch.randn(SHAPE), torch.get_rng_state()
     assert layer(0.5).eval()(x) is x
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("layer", [Dropout, ChannelDropout, StochasticDepth])
+@every_layer
 def test_follows_the_global_seed(layer: type[Dropout]) -> None:
     x, draws = torch.ones(SHAPE), []
     for seed in (1, 1, 2):

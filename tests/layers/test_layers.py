@@ -2,223 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm as parametrize
-from torchvision.ops import SqueezeExcitation
 
 from lit_a1 import layers
+from tests.layers.cases import CASES, THEIR_NAMES, Case
 
 
-class ChannelsLastLayerNorm(nn.LayerNorm):
-    """The reference for `LayerNorm2d`: PyTorch's layer norm on (N, H, W, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", list(cases), ids=lambda case: case.name)
 
 
-class TorchvisionSqueezeExcite(nn.Module):
-    """The reference for `SqueezeExcite`: torchvision's, whose 1x1 convolutions take the weights of linear layers."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
-        self.block = (SqueezeExcitation(channels, hidden),)  # no submodule: its own weights are not used
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = {
-            f"{theirs}.{name}": value[..., None, None] if name == "weight" else value
-            for theirs, ours in (("fc1", self.squeeze), ("fc2", self.excite))
-            for name, value in ours.named_parameters()
-        }
-        return torch.func.functional_call(self.block[0], weights, (x,))
-
-
-@dataclass
-class Case:
-    """A layer, PyTorch's counterpart (none for the stochastic layers, whose draws differ), and what to expect."""
-
-    name: str
-    ours: Callable[[], nn.Module]
-    theirs: Callable[[], nn.Module] | None
-    shape: tuple[int, ...]
-    parameters: int
-    repr: str
-    out_shape: tuple[int, ...] | None = None
-    trains_differently: bool = False
-    stochastic: bool = False
-
-
-THEIR_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
-MAPS = (4, 6, 5, 3)
-CASES = [
-    Case(
-        "batch",
-        lambda: layers.BatchNorm2d(6),
-        lambda: nn.BatchNorm2d(6),
-        MAPS,
-        12,
-        "BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, sync=False)",
-        trains_differently=True,
-    ),
-    Case(
-        "batch-plain",
-        lambda: layers.BatchNorm2d(6, eps=1e-2, momentum=0.3, affine=False, sync=True),
-        lambda: nn.BatchNorm2d(6, eps=1e-2, momentum=0.3, affine=False),
-        MAPS,
-        0,
-        "BatchNorm2d(6, eps=0.01, momentum=0.3, affine=False, sync=True)",
-        trains_differently=True,
-    ),
-    Case(
-        "layer",
-        lambda: layers.LayerNorm(3),
-        lambda: nn.LayerNorm(3),
-        MAPS,
-        6,
-        "LayerNorm((3,), eps=1e-05, affine=True)",
-    ),
-    Case(
-        "layer-two-dimensions",
-        lambda: layers.LayerNorm((5, 3), eps=1e-2),
-        lambda: nn.LayerNorm((5, 3), eps=1e-2),
-        MAPS,
-        30,
-        "LayerNorm((5, 3), eps=0.01, affine=True)",
-    ),
-    Case(
-        "layer-plain",
-        lambda: layers.LayerNorm(7, affine=False),
-        lambda: nn.LayerNorm(7, elementwise_affine=False),
-        (4, 7),
-        0,
-        "LayerNorm((7,), eps=1e-05, affine=False)",
-    ),
-    Case(
-        "layer2d",
-        lambda: layers.LayerNorm2d(6),
-        lambda: ChannelsLastLayerNorm(6, eps=1e-6),
-        MAPS,
-        12,
-        "LayerNorm2d((6,), eps=1e-06, affine=True)",
-    ),
-    Case(
-        "layer2d-plain",
-        lambda: layers.LayerNorm2d(6, eps=1e-2, affine=False),
-        lambda: ChannelsLastLayerNorm(6, eps=1e-2, elementwise_affine=False),
-        MAPS,
-        0,
-        "LayerNorm2d((6,), eps=0.01, affine=False)",
-    ),
-    Case(
-        "group",
-        lambda: layers.GroupNorm(3, 6),
-        lambda: nn.GroupNorm(3, 6),
-        MAPS,
-        12,
-        "GroupNorm(3, 6, eps=1e-05, affine=True)",
-    ),
-    Case(
-        "group-plain",
-        lambda: layers.GroupNorm(1, 6, eps=1e-2, affine=False),
-        lambda: nn.GroupNorm(1, 6, eps=1e-2, affine=False),
-        MAPS,
-        0,
-        "GroupNorm(1, 6, eps=0.01, affine=False)",
-    ),
-    Case(
-        "instance",
-        lambda: layers.InstanceNorm2d(6),
-        lambda: nn.InstanceNorm2d(6, affine=True),
-        MAPS,
-        12,
-        "InstanceNorm2d(6, eps=1e-05, affine=True)",
-    ),
-    Case(
-        "instance-plain",
-        lambda: layers.InstanceNorm2d(6, eps=1e-2, affine=False),
-        lambda: nn.InstanceNorm2d(6, eps=1e-2),
-        MAPS,
-        0,
-        "InstanceNorm2d(6, eps=0.01, affine=False)",
-    ),
-    Case(
-        "weight-conv",
-        lambda: layers.WeightNormConv2d(6, 4, 3, padding=1),
-        lambda: parametrize(nn.Conv2d(6, 4, 3, padding=1)),
-        MAPS,
-        6 * 4 * 9 + 4 + 4,
-        "WeightNormConv2d(6, 4, kernel_size=3, stride=1, padding=1, dilation=1, groups=1, bias=True)",
-        out_shape=(4, 4, 5, 3),
-    ),
-    Case(
-        "weight-conv-options",
-        lambda: layers.WeightNormConv2d(6, 4, 2, stride=2, padding=1, dilation=2, groups=2, bias=False),
-        lambda: parametrize(nn.Conv2d(6, 4, 2, stride=2, padding=1, dilation=2, groups=2, bias=False)),
-        MAPS,
-        3 * 4 * 4 + 4,
-        "WeightNormConv2d(6, 4, kernel_size=2, stride=2, padding=1, dilation=2, groups=2, bias=False)",
-        out_shape=(4, 4, 3, 2),
-    ),
-    Case(
-        "weight-linear",
-        lambda: layers.WeightNormLinear(7, 3),
-        lambda: parametrize(nn.Linear(7, 3)),
-        (4, 7),
-        7 * 3 + 3 + 3,
-        "WeightNormLinear(7, 3, bias=True)",
-        out_shape=(4, 3),
-    ),
-    Case(
-        "squeeze-excite",
-        lambda: layers.SqueezeExcite(6, reduction=2),
-        lambda: TorchvisionSqueezeExcite(6, 8),
-        MAPS,
-        6 * 8 + 8 + 8 * 6 + 6,
-        "SqueezeExcite(\n  (squeeze): Linear(in_features=6, out_features=8, bias=True)\n"
-        "  (excite): Linear(in_features=8, out_features=6, bias=True)\n)",
-    ),
-    Case(
-        "dropout",
-        lambda: layers.Dropout(0.4),
-        None,
-        MAPS,
-        0,
-        "Dropout(p=0.4)",
-        trains_differently=True,
-        stochastic=True,
-    ),
-    Case(
-        "channel-dropout",
-        lambda: layers.ChannelDropout(0.4),
-        None,
-        MAPS,
-        0,
-        "ChannelDropout(p=0.4)",
-        trains_differently=True,
-        stochastic=True,
-    ),
-    Case(
-        "stochastic-depth",
-        lambda: layers.StochasticDepth(0.4, mode="batch"),
-        None,
-        MAPS,
-        0,
-        "StochasticDepth(p=0.4, mode='batch')",
-        trains_differently=True,
-        stochastic=True,
-    ),
-]
-every_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-deterministic = [case for case in CASES if not case.stochastic]
-every_deterministic_layer = pytest.mark.parametrize("case", deterministic, ids=lambda case: case.name)
-every_layer_of_maps = pytest.mark.parametrize(
-    "case", [case for case in CASES if case.shape == MAPS], ids=lambda case: case.name
-)
+every_layer = each(CASES)
+every_deterministic_layer = each(case for case in CASES if not case.stochastic)
+every_layer_of_maps = each(case for case in CASES if len(case.shape) == 4)
 
 
 def randomize(module: nn.Module) -> None:
@@ -278,7 +79,7 @@ def test_state_dict_round_trip(case: Case) -> None:
     torch.testing.assert_close(other.eval()(x), layer.eval()(x), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("case", [c for c in deterministic if "weight" not in c.name], ids=lambda case: case.name)
+@each(case for case in CASES if not case.stochastic and "weight" not in case.name)
 def test_state_dict_of_pytorch(case: Case) -> None:
     assert case.theirs is not None
     theirs, ours = case.theirs(), case.ours()
@@ -376,7 +177,7 @@ def test_input_is_left_alone(case: Case) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # PyTorch's own doing
-@pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[7], CASES[14]], ids=lambda case: case.name)
+@each(case for case in CASES if case.name in ("batch", "layer2d", "group", "squeeze-excite"))
 def test_compiles_into_one_graph(case: Case) -> None:
     layer, x = build(case), torch.randn(case.shape).to(memory_format=torch.channels_last)
     state = {name: value.clone() for name, value in layer.state_dict().items()}
@@ -390,9 +191,6 @@ def test_compiles_into_one_graph(case: Case) -> None:
         actual = forward_backward(compiled, x)
     torch.testing.assert_close(list(actual.values()), list(expected.values()))
     torch.testing.assert_close(list(layer.buffers()), expected_buffers)
-
-
-FOUR = r"Expected an input of shape \(N, (6|C), H, W\), but it has shape \(4, 6, 5\)\."
 
 
 @pytest.mark.parametrize(
@@ -413,7 +211,7 @@ FOUR = r"Expected an input of shape \(N, (6|C), H, W\), but it has shape \(4, 6,
         (lambda: layers.WeightNormConv2d(6, 4, 3, groups=4), "groups must divide 6 and 4 channels, but is 4"),
         (lambda: layers.WeightNormLinear(0, 4), "All sizes must be positive"),
         (lambda: layers.Dropout(-0.1), r"p must lie in \[0, 1\], but is -0.1"),
-        (lambda: layers.ChannelDropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
+        (lambda: layers.Dropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
         (lambda: layers.StochasticDepth(float("nan")), r"p must lie in \[0, 1\], but is nan"),
         (lambda: layers.StochasticDepth(0.5, mode="column"), "mode must be 'row' or 'batch', but is 'column'"),
         (lambda: layers.SqueezeExcite(8, 0), "channels and reduction must be positive, but are 8 and 0"),
@@ -427,22 +225,13 @@ def test_bad_arguments(make: Callable[[], nn.Module], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "layer",
-    [
-        layers.BatchNorm2d(6),
-        layers.LayerNorm2d(6),
-        layers.GroupNorm(3, 6),
-        layers.InstanceNorm2d(6),
-        layers.ChannelDropout(0.5),
-    ],
-    ids=lambda layer: type(layer).__name__,
+    "make", [layers.BatchNorm2d, layers.LayerNorm2d, partial(layers.GroupNorm, 3), layers.InstanceNorm2d]
 )
-def test_bad_inputs(layer: nn.Module) -> None:
-    with pytest.raises(ValueError, match=FOUR):
-        layer(torch.randn(4, 6, 5))
-    if not isinstance(layer, layers.ChannelDropout):
-        with pytest.raises(ValueError, match=r"shape \(N, 6, H, W\), but it has shape \(4, 5, 5, 5\)"):
-            layer(torch.randn(4, 5, 5, 5))
+def test_bad_inputs(make: Callable[[int], nn.Module]) -> None:
+    with pytest.raises(ValueError, match=r"Expected an input of shape \(N, 6, H, W\), but it has shape \(4, 6, 5\)\."):
+        make(6)(torch.randn(4, 6, 5))
+    with pytest.raises(ValueError, match=r"shape \(N, 6, H, W\), but it has shape \(4, 5, 5, 5\)"):
+        make(6)(torch.randn(4, 5, 5, 5))
 
 
 def test_squeeze_and_excitation_narrows_to_a_share_of_the_channels_but_not_below_8() -> None:
@@ -455,22 +244,12 @@ def test_bad_inputs_of_layer_norm() -> None:
         layers.LayerNorm((5, 3))(torch.randn(4, 3, 5))
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("none", nn.Identity),
-        ("weight", nn.Identity),
-        ("batch", layers.BatchNorm2d),
-        ("layer", layers.LayerNorm2d),
-        ("group", layers.GroupNorm),
-        ("instance", layers.InstanceNorm2d),
-    ],
-)
-def test_make_norm(name: str, expected: type[nn.Module]) -> None:
-    norm = layers.make_norm(name, 24)
-    assert type(norm) is expected
-    assert norm(torch.randn(2, 24, 3, 3)).shape == (2, 24, 3, 3)
-    assert name in layers.NORMS
+def test_make_norm() -> None:
+    kinds = (nn.Identity, layers.BatchNorm2d, layers.LayerNorm2d, layers.GroupNorm, layers.InstanceNorm2d, nn.Identity)
+    for name, kind in zip(layers.NORMS, kinds, strict=True):
+        norm = layers.make_norm(name, 24)
+        assert type(norm) is kind
+        assert norm(torch.randn(2, 24, 3, 3)).shape == (2, 24, 3, 3)
 
 
 def test_make_norm_groups_and_errors() -> None:

@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from lit_a1.layers import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d, group_norm, make_norm
+from lit_a1.layers import (
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerNorm2d,
+    WeightNormConv2d,
+    WeightNormLinear,
+    group_norm,
+    make_norm,
+    weight_norm,
+)
 
 NORMS = [LayerNorm2d(8), GroupNorm(4, 8), InstanceNorm2d(8), LayerNorm(16)]
 every_norm = pytest.mark.parametrize("norm", NORMS, ids=lambda norm: type(norm).__name__)
@@ -34,25 +44,6 @@ def test_samples_do_not_influence_each_other(norm: nn.Module) -> None:
     torch.testing.assert_close(norm(x)[:1], norm(x[:1]))
 
 
-def test_statistics_are_of_the_right_sets() -> None:
-    x = 3 * torch.randn(4, 8, 5, 6, dtype=torch.float64) + torch.randn(8, 1, 1, dtype=torch.float64)
-    for norm, dims, view in (
-        (LayerNorm2d(8), (1,), x.shape),
-        (InstanceNorm2d(8), (2, 3), x.shape),
-        (GroupNorm(4, 8), (2, 3, 4), (4, 4, 2, 5, 6)),
-        (LayerNorm((5, 6)), (2, 3), x.shape),
-    ):
-        var, mean = torch.var_mean(norm.double()(x).view(view), dims, correction=0)
-        torch.testing.assert_close(mean, torch.zeros_like(mean))
-        torch.testing.assert_close(var, torch.ones_like(var), rtol=0, atol=1e-4)
-
-
-def test_group_norm_between_its_limits() -> None:
-    x = torch.randn(3, 6, 4, 5)
-    torch.testing.assert_close(group_norm(x, 6), InstanceNorm2d(6)(x))
-    torch.testing.assert_close(group_norm(x, 1), LayerNorm((6, 4, 5))(x))
-
-
 def test_instance_norm_needs_space() -> None:
     with pytest.raises(ValueError, match=r"more than one value, but the input has shape \(2, 8, 1, 1\)"):
         InstanceNorm2d(8)(torch.randn(2, 8, 1, 1))
@@ -70,3 +61,32 @@ def test_second_derivatives_are_refused() -> None:
     (gradient,) = torch.autograd.grad(make_norm("group", 8)(x).pow(3).sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+# weight normalisation
+
+
+def test_length_and_direction() -> None:
+    v, g = torch.randn(5, 3, 2, 2), torch.rand(5, 1, 1, 1) + 0.5
+    w = weight_norm(v, g)
+    torch.testing.assert_close(w.flatten(1).norm(dim=1), g.flatten())
+    torch.testing.assert_close(weight_norm(7 * v, g), w)
+    torch.testing.assert_close(torch.cosine_similarity(w.flatten(1), v.flatten(1)), torch.ones(5))
+
+
+def test_gradient_of_v_is_orthogonal_to_v() -> None:
+    v, g = torch.randn(5, 12, requires_grad=True), torch.rand(5, 1) + 0.5
+    (gradient,) = torch.autograd.grad(weight_norm(v, g), v, torch.randn(5, 12))
+    torch.testing.assert_close((gradient * v).sum(1), torch.zeros(5), rtol=0, atol=1e-6)
+
+
+def test_a_fresh_layer_has_the_drawn_weights() -> None:
+    for layer, fan_in in ((WeightNormConv2d(3, 64, 3), 27), (WeightNormLinear(27, 64), 27)):
+        torch.testing.assert_close(weight_norm(layer.weight_v, layer.weight_g), layer.weight_v)
+        for parameter in (layer.weight_v, layer.bias):
+            assert 0.8 * fan_in**-0.5 < parameter.abs().max() <= fan_in**-0.5
+
+
+def test_wrong_shape_of_g() -> None:
+    with pytest.raises(ValueError, match=r"g must have the shape \(5, 1\) for v of shape \(5, 3\), but has \(5,\)"):
+        weight_norm(torch.randn(5, 3), torch.randn(5))

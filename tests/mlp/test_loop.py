@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from lit_a1 import environment
 from lit_a1.cli import main
 from lit_a1.data.mnist import load_mnist
+from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,6 +39,10 @@ def fit(*flags: str, epochs: int = 3) -> Path:
     return max(Path("lightning_logs/mlp").iterdir())
 
 
+def record_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "record.json").read_text())
+
+
 def weights(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files if name != "run"}
@@ -56,9 +62,14 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
         assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1, 3 * steps - 1], tag
     assert [rate for _, rate in logged["train/learning_rate"]] == pytest.approx([0.1, 0.2 / 3, 0.1 / 3])
 
-    record = json.loads((run / "record.json").read_text())
+    record = record_of(run)
     for tag in MEASURED:
         assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
+    net = NN((16, 12), parameter_range=(1, 10**6))
+    net.load(str(run / "checkpoints" / "last.npz"))
+    train, last = load_mnist("real").train, record["last"]  # measured when the epoch was over, nothing dropped
+    measured = net.test(to_pixels(train.pictures, net.dtype), train.labels)
+    assert (last["train_eval/loss"], last["train_eval/error"]) == measured
     assert record["best"] == min(record["epochs"], key=lambda row: row["val/error"])
     assert logged["best/error"][0][1] == pytest.approx(record["best"]["val/error"])
     assert record["parameters"] == 784 * 16 + 16 + 16 * 12 + 12 + 12 * 10 + 10
@@ -76,16 +87,6 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     assert "tensorboard --logdir lightning_logs" in said
 
 
-def test_the_training_set_is_measured_when_the_epoch_is_over() -> None:
-    """All of it, by the weights as they are then, and nothing dropped."""
-    run = fit()
-    last = json.loads((run / "record.json").read_text())["last"]
-    net = NN((16, 12), parameter_range=(1, 10**6))
-    net.load(str(run / "checkpoints" / "last.npz"))
-    train = load_mnist("real").train
-    assert (last["train_eval/loss"], last["train_eval/error"]) == net.test(net.pixels(train.pictures), train.labels)
-
-
 def test_the_runs_own_settings_make_the_same_run_again() -> None:
     first = fit()
     main(["mlp", "fit", "--config", str(first / "config.yaml")])
@@ -97,7 +98,7 @@ def test_test_measures_the_best_weights_and_logs_beside_the_run(
     capsys: pytest.CaptureFixture[str], scalars: Scalars
 ) -> None:
     run = fit()
-    best = json.loads((run / "record.json").read_text())["best"]
+    best = record_of(run)["best"]
     main(["mlp", "test", *SMALL])
     figures = json.loads((run / "test.json").read_text())
     assert figures["checkpoint"] == "best.npz"
@@ -112,7 +113,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch: pytest.Monkey
     errors = [0.5, 0.2, 0.4]
     monkeypatch.setattr(NN, "test", lambda net, *examples: (1.0, errors[net.epoch - 1]))
     run = fit()
-    assert json.loads((run / "record.json").read_text())["best"]["epoch"] == 1
+    assert record_of(run)["best"]["epoch"] == 1
     for name, epochs in (("best", 2), ("last", 3)):
         assert weights(run / f"checkpoints/{name}.npz")["done"][0] == epochs
 
@@ -154,7 +155,7 @@ def test_a_resumed_run_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:
     fit("--model.lr_decay", "constant", epochs=1)
     monkeypatch.setattr(environment, "commit", lambda: "b2")
     run = fit("--model.lr_decay", "constant", "--ckpt_path", "last", epochs=2)
-    record = json.loads((run / "record.json").read_text())
+    record = record_of(run)
     assert (record["commit"], record["machine"]) == ("a1+ and b2", environment.cpu())
 
 
@@ -216,7 +217,7 @@ def test_epochs_can_only_be_added_where_the_rate_does_not_fall_over_them(refusal
     assert "falls over trainer.max_epochs=1: it can't go on to 2" in refusal("mlp", *go_on)
     run = fit("--model.lr_decay", "constant", epochs=1)
     main(["mlp", *go_on, "--model.lr_decay", "constant"])
-    assert len(json.loads((run / "record.json").read_text())["epochs"]) == 2
+    assert len(record_of(run)["epochs"]) == 2
 
 
 def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:

@@ -1,5 +1,6 @@
 """What the numpy network reads and writes, and what it says to bad arguments, pictures, labels and files."""
 
+import functools
 import gc
 import io
 from collections.abc import Iterator
@@ -11,16 +12,14 @@ import numpy as np
 import pytest
 
 from lit_a1.mlp.network import NN
+from tests.mlp import networks
+from tests.mlp.networks import every_dtype
 
-
-def small(*hidden_dims: int, **changes: Any) -> NN:
-    settings = {"input_dim": 4, "n_classes": 3, "parameter_range": (1, 10**6), "seed": 3, "batch_size": 5}
-    return NN(hidden_dims, len(hidden_dims), **settings | changes)
+small = functools.partial(networks.small, input_dim=4, n_classes=3, batch_size=5, dtype="float32")
 
 
 def examples(rows: int = 12, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(1)
-    return rng.standard_normal((rows, 4)).astype(dtype), rng.integers(0, 3, rows)
+    return networks.examples(small(dtype=dtype), rows)
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def refused(*words: str) -> Iterator[None]:
 EVERYTHING = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "dropout": 0.3, "input_dropout": 0.1}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every_dtype
 @pytest.mark.parametrize("decay", ["constant", "linear", "cosine", "exponential"])
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(dtype: str, decay: str, tmp_path: Path) -> None:
     def network() -> NN:
@@ -130,7 +129,8 @@ DAMAGES = {
     "missing": "no file",
     **dict.fromkeys(["empty", "text", "cut", "head", "flipped bits", "lone array"], "is not a .npz file"),
     "no velocity": "velocity",
-    **dict.fromkeys(["NaN", "shape"], "damaged"),
+    "NaN": "weights that are not finite",
+    "shape": "w.npz is damaged",
 }
 
 
@@ -158,7 +158,7 @@ def write(path: Path, train: int = 30, test: int = 9, **changes: Any) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every_dtype
 def test_train_and_test_read_the_data_file(dtype: str, tmp_path: Path) -> None:
     x = np.random.default_rng(5).integers(0, 256, (30, 2, 2), np.uint8)
     path = write(tmp_path / "mnist.npz", x_train=x)
@@ -174,10 +174,7 @@ def test_train_and_test_read_the_data_file(dtype: str, tmp_path: Path) -> None:
     assert by_file.parameters.tobytes() == by_arrays.parameters.tobytes()
 
 
-@pytest.mark.parametrize(
-    ("count", "valid"),
-    [(70_000, 10_000), (11, 1), (5, 1)],
-)
+@pytest.mark.parametrize(("count", "valid"), [(70_000, 10_000), (11, 1), (5, 1)])
 def test_the_last_sixth_validates_but_never_more_than_ten_thousand(count: int, valid: int, tmp_path: Path) -> None:
     data = small(7, datapath=write(tmp_path / "mnist.npz", train=count)).data
     assert [len(data[part][1]) for part in ("train", "valid", "test")] == [count - valid, valid, 9]
@@ -279,12 +276,7 @@ OUTSIDE = {
         ({"initialization": "he"}, ["zero, normal, glorot", "'he'"]),
         ({"lr_decay": "step"}, ["constant, linear, cosine, exponential", "'step'"]),
         ({"dtype": "float16"}, ["float32, float64", "'float16'"]),
-        *(
-            ({name: value}, [name, f"got {value}"])
-            for names, values in OUTSIDE.items()
-            for name in names
-            for value in values
-        ),
+        *(({name: value}, [name, f"got {value}"]) for names in OUTSIDE for name in names for value in OUTSIDE[names]),
     ],
     ids=str,
 )

@@ -2,36 +2,15 @@
 
 import ast
 import inspect
-from typing import Any
+import sys
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from lit_a1.mlp import network
+from lit_a1.mlp import files, functions, network, settings
 from lit_a1.mlp.network import NN
-
-FUNCTIONS = {
-    "relu": F.relu,
-    "leaky_relu": F.leaky_relu,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "gelu": lambda z: F.gelu(z, approximate="tanh"),
-}
-every_nonlinearity = pytest.mark.parametrize("nonlinearity", FUNCTIONS)
-every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
-
-
-def small(*hidden_dims: int, **changes: Any) -> NN:
-    settings = {"input_dim": 5, "n_classes": 4, "parameter_range": (1, 10**6), "seed": 3, "dtype": "float64"}
-    return NN(hidden_dims, len(hidden_dims), **settings | changes)
-
-
-def examples(net: NN, rows: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((rows, net.dims[0])).astype(net.dtype), rng.integers(0, net.dims[-1], rows)
-
+from tests.mlp.networks import FUNCTIONS, every_dtype, every_nonlinearity, examples, small
 
 # numbers
 
@@ -173,12 +152,16 @@ def test_the_number_of_parameters_has_to_be_in_range_ends_included() -> None:
 
 
 def test_the_network_knows_numpy_alone() -> None:
-    names = []
-    for node in ast.walk(ast.parse(inspect.getsource(network))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names.append(f"{'.' * node.level}{node.module}")
-        elif isinstance(node, ast.Name):
-            assert node.id != "__import__"
-    assert sorted(names) == ["numpy", "numpy.typing"]
+    """And its neighbours, which know numpy alone."""
+    names = set()
+    for module in (network, files, functions, settings):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(f"{'.' * node.level}{node.module}")
+            elif isinstance(node, ast.Name):
+                assert node.id != "__import__"
+    neighbours = {f"lit_a1.mlp.{name}" for name in ("files", "functions", "settings")}
+    others = {name for name in names - neighbours if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert others == {"numpy", "numpy.typing"}

@@ -1,21 +1,12 @@
 """Small networks in float64, their groups, and a training loop that any optimiser can run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tensors this small gain nothing from threads, and lose seconds to them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class _Net(nn.Module):
@@ -88,27 +79,3 @@ def assert_same_training(net, groups, train) -> Callable[..., None]:
         assert any((a != b).any() for a, b in zip(nets[0].parameters(), net.parameters(), strict=True))
 
     return check
-
-
-@pytest.fixture
-def logistic() -> Callable[[Callable[[Any], torch.optim.Optimizer], int], float]:
-    """Trains a logistic regression on separable points, and returns the share of them that it labels wrongly."""
-
-    def run(build: Callable[[Any], torch.optim.Optimizer], steps: int) -> float:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(200, 5, generator=generator)
-        labels = (x @ torch.tensor([1.0, -2.0, 0.5, 0.0, 1.0]) > 0.3).float()
-        weight, bias = torch.zeros(5, requires_grad=True), torch.zeros((), requires_grad=True)
-        optimizer = build([weight, bias])
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            loss = nn.functional.binary_cross_entropy_with_logits(x @ weight + bias, labels)
-            loss.backward()
-            return loss
-
-        for _ in range(steps):
-            optimizer.step(closure)
-        return ((x @ weight + bias > 0) != labels.bool()).float().mean().item()
-
-    return run

@@ -1,3 +1,5 @@
+"""Optimisers by name, and the groups that they are given."""
+
 import pytest
 import torch
 from torch import nn
@@ -21,11 +23,8 @@ def test_names(name, kind, decoupled, net):
     assert set(group) == set(expected) | {"params"}
 
 
-def test_every_name_is_tested():
+def test_every_name_is_tested_and_others_are_refused(net):
     assert OPTIMIZERS == ("sgd", "sgdw", "adam", "adamw", "muon")
-
-
-def test_unknown_name(net):
     with pytest.raises(ValueError, match="optimizer must be one of sgd, sgdw, adam, adamw, muon, got 'lion'"):
         make_optimizer("lion", net.parameters(), 0.1)
 
@@ -50,14 +49,11 @@ def test_only_weights_are_decayed(name, net):
         assert torch.equal(param, old) is (param.ndim <= 1)
 
 
-def test_one_group_may_be_empty():
+def test_one_group_may_be_empty_but_not_both():
     net = nn.Linear(2, 2, bias=False)
     optimizer = make_optimizer("sgd", parameter_groups(net, 0.1), 0.1)
     net(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     assert len(optimizer.param_groups) == 2
-
-
-def test_frozen_network_is_refused():
     with pytest.raises(ValueError, match="Linear has no trainable parameter"):
         parameter_groups(nn.Linear(2, 2).requires_grad_(False), 0.1)

@@ -169,21 +169,6 @@ def test_the_size_of_a_gradient_does_not_matter():
     torch.testing.assert_close(*steps, rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"lr": -0.1}, "lr must be in"),
-        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
-        ({"weight_decay": -1e-4}, "weight_decay must be in"),
-        ({"params": [{"params": [torch.ones(1, 1)], "decoupled": False}]}, "the weight decay of Muon is decoupled"),
-        ({"momentum": 0.0}, "nesterov=True needs a momentum above 0"),
-    ],
-)
-def test_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Muon(**{"params": [torch.ones(1, 1, requires_grad=True)]} | arguments)
-
-
 def test_a_matrix_has_two_dimensions():
     with pytest.raises(ValueError, match="two dimensions, got 3"):
         orthogonalize([torch.ones(3, 2), torch.ones(2, 2, 2)])

@@ -9,46 +9,37 @@ import torch
 from lit_a1.optim import SCHEDULES, SGD, Schedule, set_learning_rate
 
 
-def sgd(lr=1.0):
-    return torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=lr)
+def one_cycle(optimizer, total, warmup, final):
+    options = {"pct_start": warmup / total, "cycle_momentum": False, "final_div_factor": 1 / (25 * final)}
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total, **options)
 
 
-def torch_rates(optimizer, scheduler, steps):
-    rates = []
+THEIRS = {
+    "cosine": lambda sgd, total, _, final: torch.optim.lr_scheduler.CosineAnnealingLR(sgd, total, final),
+    "linear": lambda sgd, total, _, final: torch.optim.lr_scheduler.LinearLR(sgd, 1.0, final, total),
+    "one_cycle": one_cycle,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "warmup", "final", "steps"),
+    [
+        *(("cosine", 50, 0, final, 51) for final in (0.0, 0.1)),
+        *(("linear", 50, 0, final, 55) for final in (0.0, 0.1)),
+        *(("one_cycle", *case) for case in [(50, 15, 0.004, 49), (50, 2, 0.5, 49), (40, 20, 1e-6, 39)]),
+    ],
+)
+def test_rates_are_torch_s(name, total, warmup, final, steps):
+    optimizer, schedule = (
+        torch.optim.SGD([torch.ones(1, requires_grad=True)], 1.0),
+        Schedule(name, total, warmup, final),
+    )
+    theirs, scheduler = [], THEIRS[name](optimizer, total, warmup, final)
     for _ in range(steps):
-        rates.append(optimizer.param_groups[0]["lr"])
+        theirs.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    return rates
-
-
-@pytest.mark.parametrize("final", [0.0, 0.1])
-def test_cosine_is_torch_s(final):
-    optimizer = sgd()
-    theirs = torch_rates(optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50, eta_min=final), 51)
-    schedule = Schedule("cosine", 50, final_factor=final)
-    assert [schedule(step) for step in range(51)] == pytest.approx(theirs, abs=1e-12)
-
-
-@pytest.mark.parametrize("final", [0.0, 0.1])
-def test_linear_is_torch_s(final):
-    optimizer = sgd()
-    theirs = torch_rates(
-        optimizer, torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, end_factor=final, total_iters=50), 55
-    )
-    schedule = Schedule("linear", 50, final_factor=final)
-    assert [schedule(step) for step in range(55)] == pytest.approx(theirs, abs=1e-12)
-
-
-@pytest.mark.parametrize(("total", "warmup", "final"), [(50, 15, 0.004), (50, 2, 0.5), (40, 20, 1e-6)])
-def test_one_cycle_is_torch_s(total, warmup, final):
-    optimizer = sgd()
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 1.0, total, pct_start=warmup / total, cycle_momentum=False, final_div_factor=1 / (25 * final)
-    )
-    theirs = [*torch_rates(optimizer, scheduler, total - 1), final]
-    schedule = Schedule("one_cycle", total, warmup, final)
-    assert [schedule(step) for step in range(total)] == pytest.approx(theirs, abs=1e-12)
+    assert [schedule(step) for step in range(steps)] == pytest.approx(theirs, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "linear"])
@@ -84,10 +75,11 @@ def test_shape(name, total, warmup):
     assert factors[total:] == [end] * 3
 
 
-def test_one_cycle_ends_at_the_final_factor():
-    schedule = Schedule("one_cycle", 40, 12, final_factor=0.01)
+@pytest.mark.parametrize(("total", "warmup", "final"), [(50, 15, 0.004), (50, 2, 0.5), (40, 20, 1e-6), (40, 12, 0.01)])
+def test_one_cycle_ends_at_the_final_factor(total, warmup, final):
+    schedule = Schedule("one_cycle", total, warmup, final)
     assert schedule(0) == pytest.approx(1 / 25)
-    assert schedule(39) == pytest.approx(0.01)
+    assert schedule(total - 1) == pytest.approx(final)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from lit_a1.callbacks import ProgressLines
-from lit_a1.callbacks.record import epoch_figures
+from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.rules import RuleError
 from lit_a1.runs.folders import CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
@@ -41,7 +41,7 @@ class Watch(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tells of the epoch."""
-        figures = epoch_figures(trainer)
+        figures = epoch_metrics(trainer)
         finite = all(isfinite(value) for name, value in figures.items() if name.endswith("/loss"))
         if finite and "val/error" not in figures:
             return

@@ -1,0 +1,83 @@
+"""What the numpy network reads and writes: `.npz` files of weights and of pictures, and the checks of pictures."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.mlp.functions import Array, Labels
+
+VALIDATION = 10_000  # the last pictures of the training file
+DATA = ("x_train", "y_train", "x_test", "y_test")
+
+
+def read_arrays(path: str, names: tuple[str, ...]) -> list[np.ndarray]:
+    """Arrays of a `.npz` file, by name."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # noqa: PTH123  (numpy alone)
+            return [arrays[name] for name in names]
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no file {path}") from error
+    except KeyError as error:
+        raise ValueError(f"{path} must hold {', '.join(names)}: {error.args[0]}") from error
+    except Exception as error:  # zipfile has errors of its own, and this module knows numpy alone
+        raise ValueError(f"{path} is not a .npz file of arrays: {error}") from error
+
+
+def write_arrays(path: str | None, arrays: dict[str, np.ndarray]) -> None:
+    """Writes a `.npz` file."""
+    if path is None:
+        raise ValueError("model_path must name a .npz file to save to; got None")
+    with open(path, "wb") as file:  # noqa: PTH123  (numpy alone)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes one of them for `allow_pickle`
+
+
+def _kind(dims: np.ndarray, nonlinearity: np.ndarray) -> str:
+    return f"{'-'.join(map(str, dims))} with {nonlinearity}"
+
+
+def read_network(path: str | None, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays that `NN.save` wrote, if they have the names, shapes and kinds of those in `like`."""
+    if path is None:
+        raise ValueError("model_path must name a .npz file that `save` wrote; got None")
+    found, wanted = _kind(*read_arrays(path, ("dims", "nonlinearity"))), _kind(like["dims"], like["nonlinearity"])
+    if found != wanted:
+        raise ValueError(f"{path} holds a network {found}; {wanted} was expected")
+    arrays = dict(zip(like, read_arrays(path, tuple(like)), strict=True))
+    for name, array in arrays.items():
+        if (array.shape, array.dtype.kind) != (like[name].shape, like[name].dtype.kind):
+            raise ValueError(f"{path} is damaged: its arrays have another shape or kind of numbers")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{path} holds weights that are not finite: its training had diverged")
+    return arrays
+
+
+def read_data(path: str | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pictures and labels of a file like `mnist.npz`: `train`, `valid` (the last of the training file) and `test`."""
+    if path is None:
+        raise ValueError(f"datapath must name a .npz file with {', '.join(DATA[:-1])} and {DATA[-1]}; got None")
+    x, y, x_test, y_test = read_arrays(path, DATA)
+    held_out = min(VALIDATION, max(1, len(x) // 6))
+    return {"train": (x[:-held_out], y[:-held_out]), "valid": (x[-held_out:], y[-held_out:]), "test": (x_test, y_test)}
+
+
+def to_pixels(pictures: NDArray[np.uint8], dtype: str) -> Array:
+    """Pictures (N, ...) uint8 as rows (N, pixels) from 0 to 1."""
+    if pictures.dtype != np.uint8:
+        raise ValueError(f"pictures must be uint8, from 0 to 255; got {pictures.dtype}")
+    return np.divide(pictures.reshape(len(pictures), int(np.prod(pictures.shape[1:]))), 255, dtype=dtype)
+
+
+def check_examples(pictures: Array, labels: Labels | None, dims: tuple[int, ...], dtype: str) -> tuple[Array, Labels]:
+    """Returns both, or refuses what a network of these layers can't be trained or tested with."""
+    if pictures.ndim != 2 or pictures.shape[1] != dims[0] or len(pictures) == 0:
+        raise ValueError(f"pictures must be rows of {dims[0]} pixels; got an array of shape {pictures.shape}")
+    if pictures.dtype != dtype:
+        raise ValueError(f"pictures must be {dtype}; got {pictures.dtype}")
+    if labels is None or labels.shape != pictures.shape[:1] or labels.dtype.kind not in "iu":
+        shape = "no labels" if labels is None else f"{labels.dtype} of shape {labels.shape}"
+        raise ValueError(f"labels must be {len(pictures)} integers, one a picture; got {shape}")
+    if labels.min() < 0 or labels.max() >= dims[-1]:
+        wrong = labels[(labels < 0) | (labels >= dims[-1])][0]
+        raise ValueError(f"labels must be from 0 to {dims[-1] - 1}; got {wrong}")
+    if not np.isfinite([pictures.min(), pictures.max()]).all():
+        raise ValueError("pictures must be finite numbers; got NaN or infinity")
+    return pictures, labels

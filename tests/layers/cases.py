@@ -1,0 +1,142 @@
+"""Every layer beside PyTorch's counterpart, for the harness of `test_layers.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm as parametrize
+from torchvision.ops import SqueezeExcitation
+
+from lit_a1 import layers
+
+
+class ChannelsLastLayerNorm(nn.LayerNorm):
+    """The reference for `LayerNorm2d`: PyTorch's layer norm on (N, H, W, C)."""
+
+    def __init__(self, channels: int, eps: float = 1e-6, affine: bool = True) -> None:
+        super().__init__(channels, eps, affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class TorchvisionSqueezeExcite(nn.Module):
+    """The reference for `SqueezeExcite`: torchvision's, whose 1x1 convolutions take the weights of linear layers."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+        self.block = (SqueezeExcitation(channels, hidden),)  # no submodule: its own weights are not used
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = {
+            f"{theirs}.{name}": value[..., None, None] if name == "weight" else value
+            for theirs, ours in (("fc1", self.squeeze), ("fc2", self.excite))
+            for name, value in ours.named_parameters()
+        }
+        return torch.func.functional_call(self.block[0], weights, (x,))
+
+
+@dataclass
+class Case:
+    """A layer, PyTorch's counterpart (none for the stochastic layers, whose draws differ), and what to expect."""
+
+    name: str
+    ours: Callable[[], nn.Module]
+    theirs: Callable[[], nn.Module] | None
+    parameters: int
+    repr: str
+    shape: tuple[int, ...] = (4, 6, 5, 3)
+    out_shape: tuple[int, ...] | None = None
+
+    @property
+    def stochastic(self) -> bool:
+        return self.theirs is None
+
+    @property
+    def trains_differently(self) -> bool:
+        return self.stochastic or "batch" in self.name
+
+
+THEIR_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+PLAIN = {"eps": 1e-2, "affine": False}
+CONV = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2, "bias": False}
+
+
+def norm(name: str, ours: type, theirs: type, parameters: int, shown: str, *arguments: Any, **theirs_too: Any) -> Case:
+    """A norm of both kinds with the same arguments, but for PyTorch's other name or default of one."""
+    options = PLAIN if name.endswith("-plain") else {}
+    return Case(
+        name,
+        lambda: ours(*arguments, **options),
+        lambda: theirs(*arguments, **options | theirs_too),
+        parameters,
+        f"{ours.__name__}({shown})",
+    )
+
+
+CASES = [
+    norm("batch", layers.BatchNorm2d, nn.BatchNorm2d, 12, "6, eps=1e-05, momentum=0.1, affine=True, sync=False", 6),
+    Case(
+        "batch-plain",
+        lambda: layers.BatchNorm2d(6, momentum=0.3, sync=True, **PLAIN),
+        lambda: nn.BatchNorm2d(6, momentum=0.3, **PLAIN),
+        0,
+        "BatchNorm2d(6, eps=0.01, momentum=0.3, affine=False, sync=True)",
+    ),
+    norm("layer", layers.LayerNorm, nn.LayerNorm, 6, "(3,), eps=1e-05, affine=True", 3),
+    norm("layer-two-dimensions", layers.LayerNorm, nn.LayerNorm, 30, "(5, 3), eps=0.01, affine=True", (5, 3), 1e-2),
+    Case(
+        "layer-plain",
+        lambda: layers.LayerNorm(7, affine=False),
+        lambda: nn.LayerNorm(7, elementwise_affine=False),
+        0,
+        "LayerNorm((7,), eps=1e-05, affine=False)",
+        (4, 7),
+    ),
+    norm("layer2d", layers.LayerNorm2d, ChannelsLastLayerNorm, 12, "(6,), eps=1e-06, affine=True", 6),
+    norm("layer2d-plain", layers.LayerNorm2d, ChannelsLastLayerNorm, 0, "(6,), eps=0.01, affine=False", 6),
+    norm("group", layers.GroupNorm, nn.GroupNorm, 12, "3, 6, eps=1e-05, affine=True", 3, 6),
+    norm("group-plain", layers.GroupNorm, nn.GroupNorm, 0, "1, 6, eps=0.01, affine=False", 1, 6),
+    norm("instance", layers.InstanceNorm2d, nn.InstanceNorm2d, 12, "6, eps=1e-05, affine=True", 6, affine=True),
+    norm("instance-plain", layers.InstanceNorm2d, nn.InstanceNorm2d, 0, "6, eps=0.01, affine=False", 6),
+    Case(
+        "weight-conv",
+        lambda: layers.WeightNormConv2d(6, 4, 3, padding=1),
+        lambda: parametrize(nn.Conv2d(6, 4, 3, padding=1)),
+        6 * 4 * 9 + 4 + 4,
+        "WeightNormConv2d(6, 4, kernel_size=3, stride=1, padding=1, dilation=1, groups=1, bias=True)",
+        out_shape=(4, 4, 5, 3),
+    ),
+    Case(
+        "weight-conv-options",
+        lambda: layers.WeightNormConv2d(6, 4, 2, **CONV),
+        lambda: parametrize(nn.Conv2d(6, 4, 2, **CONV)),
+        3 * 4 * 4 + 4,
+        "WeightNormConv2d(6, 4, kernel_size=2, stride=2, padding=1, dilation=2, groups=2, bias=False)",
+        out_shape=(4, 4, 3, 2),
+    ),
+    Case(
+        "weight-linear",
+        lambda: layers.WeightNormLinear(7, 3),
+        lambda: parametrize(nn.Linear(7, 3)),
+        7 * 3 + 3 + 3,
+        "WeightNormLinear(7, 3, bias=True)",
+        (4, 7),
+        (4, 3),
+    ),
+    Case(
+        "squeeze-excite",
+        lambda: layers.SqueezeExcite(6, reduction=2),
+        lambda: TorchvisionSqueezeExcite(6, 8),
+        6 * 8 + 8 + 8 * 6 + 6,
+        "SqueezeExcite(\n  (squeeze): Linear(in_features=6, out_features=8, bias=True)\n"
+        "  (excite): Linear(in_features=8, out_features=6, bias=True)\n)",
+    ),
+    Case("dropout", lambda: layers.Dropout(0.4), None, 0, "Dropout(p=0.4)"),
+    Case("depth", lambda: layers.StochasticDepth(0.4, "batch"), None, 0, "StochasticDepth(p=0.4, mode='batch')"),
+]

@@ -1,0 +1,258 @@
+"""All optimisers: against torch's, by their formulas, and what they share: bits, groups, state, refusals."""
+
+import io
+import math
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from lit_a1.optim import SGD, Adam, AdamW, Muon
+from lit_a1.optim.base import check_number
+
+BUILDERS = {
+    "sgd": lambda params: SGD(params, 0.05),
+    "nesterov": lambda params: SGD(params, 0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "sgdw": lambda params: SGD(params, 0.05, momentum=0.9, weight_decay=0.01, decoupled=True),
+    "adam": lambda params: Adam(params, 0.01, weight_decay=0.01),
+    "adamw": lambda params: AdamW(params, 0.01),
+    "muon": lambda params: Muon(params, 0.1, weight_decay=0.01),  # Adam, for all of one dimension, takes a tenth
+}
+MOMENTA = [(0.0, False), (0.9, False), (0.9, True), (0.5, True)]
+ADAM_STATES = ("exp_avg", "exp_avg_sq", "step")
+
+
+@pytest.fixture(params=BUILDERS)
+def build(request):
+    return BUILDERS[request.param]
+
+
+def assert_same(net, other, atol=0.0):
+    for a, b in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=atol)
+
+
+def ones(*shape):
+    return torch.ones(shape, requires_grad=True)
+
+
+# against torch's
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.03])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "arguments"),
+    [
+        *((SGD, torch.optim.SGD, {"momentum": momentum, "nesterov": nesterov}) for momentum, nesterov in MOMENTA),
+        *(
+            (ours, theirs, {"betas": betas, "eps": 1e-6})
+            for ours, theirs in ((Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW))
+            for betas in [(0.9, 0.999), (0.0, 0.5), (0.7, 0.9)]
+        ),
+    ],
+)
+def test_same_as_torch(ours, theirs, arguments, weight_decay, assert_same_training):
+    arguments = arguments | {"lr": 0.05, "weight_decay": weight_decay}
+    states = ADAM_STATES if "betas" in arguments else ("momentum_buffer",) if arguments["momentum"] else ()
+    assert_same_training(lambda p: ours(p, **arguments), lambda p: theirs(p, **arguments), *states)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW)])
+def test_same_defaults_as_torch(ours, theirs, assert_same_training):
+    assert_same_training(ours, theirs, *ADAM_STATES)
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), MOMENTA[:3])
+def test_decoupled_decay_follows_its_formula(momentum, nesterov, net, groups, train):
+    """Torch's SGD without decay, each parameter with a gradient shrunk by hand before the step."""
+    other = deepcopy(net)
+    train(net, SGD(groups(net), 0.05, momentum, nesterov, weight_decay=0.03, decoupled=True), 0, 12)
+    undecayed = [group | {"weight_decay": 0.0} for group in groups(other)]
+    reference = torch.optim.SGD(undecayed, lr=0.05, momentum=momentum, nesterov=nesterov)
+
+    def shrink(optimizer, *_):
+        for group, decay in zip(optimizer.param_groups, (0.03, 0.1), strict=True):
+            for param in group["params"]:
+                if param.grad is not None:
+                    param.data -= group["lr"] * decay * param.data
+
+    reference.register_step_pre_hook(shrink)
+    train(other, reference, 0, 12)
+    assert_same(net, other, atol=1e-12)
+
+
+# by hand
+
+
+def test_constant_gradient_is_amplified_by_momentum():
+    """The displacement of one step tends to lr g / (1 - momentum), as the docstring says."""
+    param = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimizer = SGD([param], lr=0.01, momentum=0.9)
+    for _ in range(300):
+        before = param.item()
+        param.grad = torch.ones_like(param)
+        optimizer.step()
+    assert before - param.item() == pytest.approx(0.01 / (1 - 0.9), rel=1e-9)
+
+
+def test_first_step_of_adam_is_the_rate_against_the_sign():
+    """Both corrections cancel the averages' start at zero: m / sqrt(v) is the sign of the gradient."""
+    param = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    param.grad = torch.tensor([1e-3, -5.0, 2.0, 1e4], dtype=torch.float64)
+    Adam([param], lr=0.1, eps=0.0).step()
+    torch.testing.assert_close(param.detach(), -0.1 * param.grad.sign(), rtol=1e-12, atol=0)
+
+
+# what all share
+
+
+def test_same_run_gives_same_bits(build, net, groups, train):
+    other = deepcopy(net)
+    for copy in (net, other):
+        train(copy, build(groups(copy)), 0, 8)
+    assert_same(net, other)
+
+
+@pytest.mark.parametrize("stop", [1, 5])  # after step 0, one parameter has no state yet
+def test_resumed_run_gives_same_bits(stop, build, net, groups, train):
+    other = deepcopy(net)
+    train(net, build(groups(net)), 0, 10)
+
+    first = build(groups(other))
+    train(other, first, 0, stop)
+    file = io.BytesIO()
+    torch.save({"net": other.state_dict(), "optimizer": first.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    for param in other.parameters():
+        param.data.zero_()
+    other.load_state_dict(saved["net"])
+    second = build(groups(other))
+    second.load_state_dict(saved["optimizer"])
+    train(other, second, stop, 10)
+    assert_same(net, other)
+
+
+def test_parameters_without_gradient_are_left_alone(build):
+    used, unused = ones(3), ones(3)
+    optimizer = build([used, unused])
+    used.grad = torch.ones(3)
+    optimizer.step()
+    assert (used != 1).all()
+    assert (unused == 1).all()
+    assert unused not in optimizer.state
+    used.grad = None
+    optimizer.step()  # no gradient at all
+
+
+def test_gradients_stay_as_they_are(build):
+    param = ones(3)
+    param.grad = torch.tensor([1.0, -2.0, 3.0])
+    optimizer = build([param])
+    for _ in range(2):
+        optimizer.step()
+    assert param.grad.tolist() == [1.0, -2.0, 3.0]
+
+
+def test_updates_in_place_and_keeps_the_memory_format(build):
+    param = torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    pointer = param.data_ptr()
+    param.grad = torch.ones_like(param)
+    optimizer = build([param])
+    optimizer.step()
+    assert param.data_ptr() == pointer
+    for value in optimizer.state[param].values():
+        assert not isinstance(value, torch.Tensor) or value.stride() == param.stride()
+
+
+def test_closure_runs_with_gradients_and_its_loss_is_returned(build):
+    param = torch.tensor([2.0], requires_grad=True)
+    optimizer = build([param])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (param**2).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure) == 4.0
+    assert param.item() < 2.0
+    assert optimizer.step() is None
+
+
+def test_step_hooks_are_called_once(build):
+    optimizer, calls = build([ones(1)]), []
+    optimizer.register_step_post_hook(lambda *_: calls.append("post"))
+    optimizer.register_step_pre_hook(lambda *_: calls.append("pre"))
+    optimizer.step()
+    assert calls == ["pre", "post"]
+
+
+def test_logistic_regression_converges(build):
+    """On separable points."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 5, generator=generator)
+    labels = (x @ torch.tensor([1.0, -2.0, 0.5, 0.0, 1.0]) > 0.3).float()
+    weight, bias = torch.zeros(5, requires_grad=True), torch.zeros((), requires_grad=True)
+    optimizer = build([weight, bias])
+    for _ in range(1500):
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(x @ weight + bias, labels).backward()
+        optimizer.step()
+    assert ((x @ weight + bias > 0) != labels.bool()).float().mean() <= 0.01
+
+
+# refusals
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW, Muon])
+def test_groups_are_checked_too(kind):
+    params = [ones(1), ones(1)]
+    with pytest.raises(ValueError, match=r"lr must be in \[0, inf\), got -2"):
+        kind([{"params": params[:1]}, {"params": params[1:], "lr": -2}], lr=0.1)
+    optimizer = kind(params[:1], lr=0.1)
+    with pytest.raises(ValueError, match="weight_decay must be"):
+        optimizer.add_param_group({"params": params[1:], "weight_decay": -1.0})
+    assert len(optimizer.param_groups) == 1
+
+
+MOMENTUM = [
+    ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+    ({"momentum": -0.1}, "momentum must be in"),
+    ({"momentum": 0.0, "nesterov": True}, "nesterov=True needs a momentum above 0"),
+]
+BETAS = [
+    ({"betas": (1.0, 0.9)}, r"betas\[0\] must be in \[0, 1\), got 1.0"),
+    ({"betas": (0.9, -0.1)}, r"betas\[1\] must be in"),
+    ({"betas": (0.9,)}, "betas must be two numbers"),
+    ({"eps": -1e-8}, "eps must be in"),
+]
+COUPLED = ({"params": [{"params": [torch.ones(1, 1)], "decoupled": False}]}, "the weight decay of Muon is decoupled")
+FOR_ALL = [({"lr": -0.1}, "lr must be in"), ({"lr": math.nan}, "lr must be in"), ({"weight_decay": -1}, "weight_decay")]
+BAD = {SGD: [*MOMENTUM, *FOR_ALL], Adam: [*BETAS, *FOR_ALL], AdamW: [*BETAS, *FOR_ALL]}
+BAD[Muon] = [*MOMENTUM, *FOR_ALL, COUPLED]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "message"), [(kind, *case) for kind in BAD for case in BAD[kind]])
+def test_bad_arguments(kind, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**{"params": [ones(1, 1)], "lr": 0.1} | arguments)
+
+
+def test_wrong_type():
+    with pytest.raises(TypeError, match=r"lr must be a number, got '0\.1'"):
+        SGD([ones(1)], lr="0.1")
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1.0, math.nan, math.inf])
+def test_check_number_refuses_what_is_out_of_range(value):
+    with pytest.raises(ValueError, match=rf"momentum must be in \[0, 1\), got {value}"):
+        check_number("momentum", value, below=1.0)
+    check_number("momentum", 0, below=1.0)  # the lower bound is in it
+
+
+@pytest.mark.parametrize("value", ["0.1", None, True, [0.1]])
+def test_check_number_refuses_what_is_no_number(value):
+    with pytest.raises(TypeError, match="lr must be a number, got"):
+        check_number("lr", value)
