@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.models.rules import RuleError
     from lit_a1.runs.folders import CheckpointError
     from lit_a1.runs.settings import UsageError
-    from lit_a1.studies.search.setup import Setup
+    from lit_a1.studies.search.cnn import objective
     from lit_a1.studies.search.study import run
     from lit_a1.training import quieten
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     quieten()
     keep_freed_memory()
     try:
-        run(Setup.of(others, options.space), options.trials, options.study)
+        run(objective(others, options.space), options.trials, options.study)
     except (UsageError, CheckpointError, RuleError, MisconfigurationException, OSError) as error:
         print(f"error: {concise(str(error))}", file=sys.stderr)
         raise SystemExit(1) from error
