@@ -42,9 +42,6 @@ def main(arguments: Sequence[str]) -> None:
         missing = missing if others else "a network, with --config configs/catsdogs_trial.yaml"
         print(f"error: name {missing} for example", file=sys.stderr)
         raise SystemExit(2)
-    if options.trials < 1:
-        print(f"error: trials must be 1 or above; got {options.trials}", file=sys.stderr)
-        raise SystemExit(2)
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
         print(f"error: {kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`", file=sys.stderr)
         raise SystemExit(2)

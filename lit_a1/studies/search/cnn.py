@@ -72,7 +72,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         words = ", ".join(f"{names[option]} {value}" for option, value in found.items())
         return {"settings": found, "words": words, "machine": machine()}
 
-    def run(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
+    def fit(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
         record = train([*arguments, *flags_of(found)], folder, report, quiet=quiet)
         return record["parameters"], record["pictures"]
 
@@ -94,7 +94,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         start=nearest(own, space, json.dumps),
         own=own,
         about=about,
-        train=run,
+        train=fit,
         command=lambda found: typed(*PROGRAM.split(), "fit", *arguments, *flags_of(found)),
         record=record,
         columns="trial state diverged val_accuracy_last val_accuracy_best epochs seconds parameters machine",

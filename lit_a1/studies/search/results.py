@@ -67,22 +67,15 @@ def importances(study: optuna.Study) -> dict[str, float] | None:
 def conclude(
     trials: Sequence[TrialRecord], objective: Objective, pictures: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
-    """What a search found, in words that follow from its numbers.
+    """What a search found, in Markdown, and its best trial for the record (empty where there is none).
 
-    Args:
-        trials: that are over.
-        objective: of the search.
-        pictures: that trials were measured on.
-        importances: of the hyper-parameters, as the function of this name makes them.
-
-    Returns:
-        The text, in Markdown, and the best trial for the record (empty where there is none).
+    `pictures` are those that trials were measured on, `importances` as the function of this name makes them.
     """
     complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
     best, others = complete[0] if complete else None, complete[1:]
     start = next((trial for trial in reversed(trials) if trial.start), None)
     p_values = {other.number: p_value(best, other, pictures, len(others)) for other in others if best is not None}
-    largest = sorted((importances or {}).items(), key=lambda item: -item[1])[:SHOWN]
+    largest = sorted((importances or {}).items(), key=lambda item: -item[1])
     found: dict[str, Any] = {}
     if best is not None:
         found = {"trial": best.number, "val/error": best.error, "epoch": best.epoch, "setup": best.words}
@@ -94,26 +87,24 @@ def conclude(
         pictures=pictures,
         complete=complete,
         stopped=[trial for trial in trials if trial.state == "pruned"],
-        failed=sum(trial.state == "failed" for trial in trials),
         best=best,
         interval=wilson(best.error, pictures) if best else None,
         shown=complete[:SHOWN],
         start=start,
         exact=start is None or start.settings == (start.own or objective.own),
         p_values=p_values,
-        importances=None if importances is None else {objective.names.get(name, name): w for name, w in largest},
+        importances=None if importances is None else largest[:SHOWN],
         command=found.get("command"),
-        searched={objective.names.get(name, name): in_full(values) for name, values in objective.space.items()},
+        searched={name: in_full(values) for name, values in objective.space.items()},
     )
     return text, found
 
 
 def p_value(best: TrialRecord, other: TrialRecord, pictures: int, comparisons: int) -> float:
-    """How probable so large a difference of two trials is where their networks are equally good.
+    """Fisher's exact test of the errors of two trials, times the number of trials that the best was picked from.
 
-    Fisher's exact test of their errors, as if each had been measured on pictures of its own (on the same ones they
-    differ less by chance: the test errs on the side of noise), times the number of trials that the best was picked from
-    (Bonferroni).
+    It takes each as measured on pictures of its own; on the same ones they differ less by chance, so that the test errs
+    on the side of noise.
     """
     from scipy.stats import fisher_exact
 

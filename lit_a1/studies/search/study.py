@@ -96,7 +96,7 @@ class Study:
     def __init__(self, objective: Objective, folder: Path) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.objective, self.folder = objective, folder
-        self.sampler_is_set, self.quiet = False, False
+        self.quiet = False  # before this process's first trial
         (folder / LOCKS).mkdir(exist_ok=True)
         path, lock = folder / JOURNAL, self.lock("journal")
         with lock:
@@ -130,7 +130,10 @@ class Study:
         done = self.count(*OVER)
         with tqdm(total=trials, initial=done, desc="search", unit="trial", leave=False, disable=None) as bar:
             while (trial := self.take(trials)) is not None:
-                self.train(trial, bar.set_postfix_str)
+                try:
+                    self.train(trial, bar.set_postfix_str)
+                finally:
+                    self.running.release()
                 with self.lock("write"):
                     records = self.records()
                 tqdm.write(next(record.line() for record in records if record.number == trial.number), file=sys.stdout)
@@ -164,9 +167,8 @@ class Study:
         seed = self.objective.seed + len(self.optuna.trials)
         if not self.objective.one_process:  # what is sampled doesn't depend on where the study was stopped
             (seed,) = np.random.SeedSequence((self.objective.seed, len(self.optuna.trials))).generate_state(1)
-        elif self.sampler_is_set:
+        elif self.quiet:  # it is set
             return
-        self.sampler_is_set = True
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
             self.optuna.sampler = optuna.samplers.TPESampler(multivariate=True, seed=int(seed), constant_liar=True)
@@ -188,7 +190,11 @@ class Study:
             quiet, self.quiet = self.quiet, True
             parameters, pictures = objective.train(settings, folder, report, quiet)
             trial.set_user_attr("parameters", parameters)
-            self._check_pictures(pictures)
+            begun = self.optuna.user_attrs.get("pictures", pictures)
+            if pictures != begun:
+                words = f"was begun with {begun} pictures; there are {pictures} here."
+                raise DataError(f"the study in {self.folder} {words}")
+            self.optuna.set_user_attr("pictures", pictures)
         except BaseException as error:
             refused = isinstance(error, UsageError) and not trial.user_attrs.get("start")
             if not refused:  # the first one's settings can't be used at all; of others some can
@@ -196,19 +202,10 @@ class Study:
                 raise
             trial.set_user_attr("refused", f"{error}")
             bad = True
-        finally:
-            self.running.release()
         if bad:
             self.optuna.tell(trial, state=TrialState.PRUNED)
         else:
             self.optuna.tell(trial, self._record(self.optuna.trials[trial.number]).error)
-
-    def _check_pictures(self, pictures: dict[str, int]) -> None:
-        """Refuses another number of pictures than those that the study was begun with."""
-        begun = self.optuna.user_attrs.get("pictures", pictures)
-        if pictures != begun:
-            raise DataError(f"the study in {self.folder} was begun with {begun} pictures; there are {pictures} here.")
-        self.optuna.set_user_attr("pictures", pictures)
 
     def _record(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:
         names = TrialRecord.__dataclass_fields__.keys() & trial.user_attrs.keys()
