@@ -41,9 +41,6 @@ def main(arguments: Sequence[str]) -> None:
         missing = missing if others else "a network, with --config configs/catsdogs_trial.yaml"
         print(f"error: name {missing} for example", file=sys.stderr)
         raise SystemExit(2)
-    if options.trials < 1:
-        print(f"error: trials must be 1 or above; got {options.trials}", file=sys.stderr)
-        raise SystemExit(2)
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
         print(f"error: {kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`", file=sys.stderr)
         raise SystemExit(2)
@@ -53,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.models.rules import RuleError
     from lit_a1.runs.folders import CheckpointError
     from lit_a1.runs.settings import UsageError
-    from lit_a1.studies.search.setup import Setup
+    from lit_a1.studies.search.cnn import objective
     from lit_a1.studies.search.study import run
     from lit_a1.training import quieten
 
@@ -61,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     quieten()
     keep_freed_memory()
     try:
-        run(Setup.of(others, options.space), options.trials, options.study)
+        run(objective(others, options.space), options.trials, options.study)
     except (UsageError, CheckpointError, RuleError, MisconfigurationException, OSError) as error:
         print(f"error: {concise(str(error))}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -1,1 +1,1 @@
-"""Hyper-parameter search, for the CNNs and for the numpy network."""
+"""Hyper-parameter search, of the CNNs and of the numpy network."""

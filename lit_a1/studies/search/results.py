@@ -1,106 +1,112 @@
-"""What a search found: its trials as a table and in words."""
+"""What a search found: its trials as a table, a figure and words."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from lit_a1.runs.folders import clock
-from lit_a1.runs.wording import counted, table
-from lit_a1.studies.search.setup import Setup, in_full, short
-from lit_a1.studies.search.span import Space
-from lit_a1.studies.search.trial import Trial, best_of, gain, importance, interval, noise, ranked, states
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.importance import PedAnovaImportanceEvaluator
 
-HEADER = (
-    *("trial", "state", "diverged", "val_accuracy_last", "val_accuracy_best", "epochs", "seconds", "parameters"),
-    "machine",
-)
+from lit_a1.data.files import write_csv, write_text
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.folders import near
+from lit_a1.runs.templates import render
+from lit_a1.runs.wording import counted
+from lit_a1.studies.search.figure import draw
+from lit_a1.studies.search.objective import Objective, TrialRecord
+from lit_a1.studies.search.space import in_full
+
+TRIALS, FIGURE, SUMMARY = "trials.csv", "search.png", "summary.md"
+SHOWN = 5  # trials in the table of the best, and hyper-parameters in the list of what matters
+ENOUGH = 12  # complete trials to weigh the hyper-parameters by
+TOP = 0.25  # share of them that is set against all
 
 
-@dataclass(frozen=True)
-class Tried(Trial):
-    """A trial of a CNN."""
+def write_trials(trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
+    """Writes `trials.csv`."""
+    columns, rows = objective.columns.split(), []
+    for trial in trials:
+        cells = trial.cells()
+        settings = [str(trial.settings.get(name, "")) for name in objective.names]
+        rows.append([*(cells[column] for column in columns), *settings])
+    write_csv(folder / TRIALS, [*columns, *objective.names.values()], rows)
 
-    steps: Sequence[int] = ()
-    """The epochs, from 1 on, after which it was measured."""
-    machine: str = ""
-    own: Mapping[str, Any] | None = None
-    """Of the first one: what the command was set to."""
-    refused: str = ""
-    """Why its settings can't be used together; empty if they can."""
 
-    @property
-    def error(self) -> float:
-        """The last one, which no validation chose; infinite where there is none, or the loss is not finite."""
-        return self.errors[-1] if self.errors and not self.diverged else math.inf
+def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
+    """Writes what was found so far, and prints it: other processes may still be at it."""
+    pictures = (objective.pictures or study.user_attrs.get("pictures", {})).get("val", 0)
+    text, best = conclude(trials, objective, pictures, importances(study))
+    write_text(folder / SUMMARY, text)
+    if pictures and any(trial.epoch for trial in trials):
+        title = f"{objective.words}: {counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, "
+        title += f"measured on {counted(pictures, 'picture')}."
+        title += f" The best: {best['setup']}." if best else ""
+        draw(folder / FIGURE, trials, objective, pictures, title)
+    counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
+    objective.record(folder, trials, {"trials": counts, "best": best})
+    print(f"\n{text}\nEvery trial: {near(folder / TRIALS)}, {near(folder / FIGURE)}")
 
-    @property
-    def epochs(self) -> int:
-        """How many it was trained for, as far as it was measured."""
-        return self.steps[-1] if self.steps else 0
 
-    def found(self) -> str:
-        """Its accuracy for the terminal, or why it has none."""
-        return self.refused or super().found()
+def importances(study: optuna.Study) -> dict[str, float] | None:
+    """How much each hyper-parameter sets the best complete trials apart, adding up to 1.
 
-    def row(self, space: Space) -> list[str]:
-        """The trial in `trials.csv`."""
-        measured = [f"{1 - error:.5f}" for error in (self.errors[-1], min(self.errors))] if self.measured else ["", ""]
-        about = [str(self.epochs), f"{self.seconds:.1f}", str(self.parameters), self.machine]
-        values = [str(self.settings.get(name, "")) for name in space]
-        return [str(self.number), self.state, "yes" if self.diverged else "no", *measured, *about, *values]
-
-    @property
-    def measured(self) -> bool:
-        """Whether it has an error."""
-        return math.isfinite(self.error)
+    Empty where none does, None where the trials are too few to say.
+    """
+    if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < ENOUGH:
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental", ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Target and region quantiles")  # most errors are equal: all weights are 0
+        found = PedAnovaImportanceEvaluator(target_quantile=TOP).evaluate(study)
+    total = sum(found.values())
+    return {name: weight / total for name, weight in found.items()} if total else {}
 
 
 def conclude(
-    tried: Sequence[Tried], setup: Setup, pictures: int, importances: Mapping[str, float] | None
+    trials: Sequence[TrialRecord], objective: Objective, pictures: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
-    """What a search found, in words that follow from its numbers.
+    """What a search found, in Markdown, and its best trial for the record (empty where there is none).
 
-    Args:
-        tried: its trials.
-        setup: of the search.
-        pictures: that trials were measured on.
-        importances: as `importance` takes them.
-
-    Returns:
-        The text, in Markdown, and the best trial for the record (empty where there is none).
+    `pictures` are those that trials were measured on, `importances` as the function of this name makes them.
     """
-    best = best_of(tried)
-    parts = [
-        "# Hyper-parameter search",
-        f"{setup.words}, {counted(pictures, 'picture')} to choose by; the test pictures were not used. Trials: "
-        f"{len(tried)}, of up to {counted(setup.epochs, 'epoch')} each.",
-        states(tried, setup.epochs),
-        *(f"Trial {trial.number} ({trial.words}) was refused: {trial.refused}." for trial in tried if trial.refused),
-    ]
-    if best is None:
-        parts.append("No trial ran to its end: there is no best one.")
-        return "\n\n".join(parts) + "\n", {}
-    start = next((trial for trial in reversed(tried) if trial.start), None)
-    same = start is None or start.settings == start.own
-    command = setup.command_of(best.settings)
-    parts += [
-        f"The best is trial {best.number}: validation accuracy {1 - best.error:.2%} after its last epoch "
-        f"({interval(best.error, pictures)}): {best.words}.",
-        gain(tried, best, pictures, "the command's own settings" + ("" if same else ", as far as the space has them")),
-        noise(tried, best, pictures),
-        _table(tried),
-        importance(tried, importances and {short(name): share for name, share in importances.items()}),
-        f"To train the best one:\n\n    {command}",
-        "Searched: " + "; ".join(f"{short(name)} {in_full(span)}" for name, span in setup.space.items()) + ".",
-    ]
-    found = {"trial": best.number, "val/error": best.error, "settings": dict(best.settings), "command": command}
-    return "\n\n".join(part for part in parts if part) + "\n", found
+    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
+    best, others = complete[0] if complete else None, complete[1:]
+    start = next((trial for trial in reversed(trials) if trial.start), None)
+    p_values = {other.number: p_value(best, other, pictures, len(others)) for other in others if best is not None}
+    largest = sorted((importances or {}).items(), key=lambda item: -item[1])
+    found: dict[str, Any] = {}
+    if best is not None:
+        found = {"trial": best.number, "val/error": best.error, "epoch": best.epoch, "setup": best.words}
+        found |= {"settings": dict(best.settings), "command": objective.command(best.settings)}
+    text = render(
+        "studies/search/summary.md.j2",
+        trials=trials,
+        objective=objective,
+        pictures=pictures,
+        complete=complete,
+        stopped=[trial for trial in trials if trial.state == "pruned"],
+        best=best,
+        interval=wilson(best.error, pictures) if best else None,
+        shown=complete[:SHOWN],
+        start=start,
+        exact=start is None or start.settings == (start.own or objective.own),
+        p_values=p_values,
+        importances=None if importances is None else largest[:SHOWN],
+        command=found.get("command"),
+        searched={name: in_full(values) for name, values in objective.space.items()},
+    )
+    return text, found
 
 
-def _table(tried: Sequence[Tried]) -> str:
-    rows = [["settings", "trial", "accuracy", "parameters", "time"]]
-    for trial in ranked(tried):
-        figures = [f"{1 - trial.error:.2%}", f"{trial.parameters:,}", clock(trial.seconds)]
-        rows.append([trial.words, str(trial.number), *figures])
-    return table(rows)
+def p_value(best: TrialRecord, other: TrialRecord, pictures: int, comparisons: int) -> float:
+    """Fisher's exact test of the errors of two trials, times the number of trials that the best was picked from.
+
+    It takes each as measured on pictures of its own; on the same ones they differ less by chance, so that the test errs
+    on the side of noise.
+    """
+    from scipy.stats import fisher_exact
+
+    wrong = [round(trial.error * pictures) for trial in (best, other)]
+    return min(1.0, comparisons * float(fisher_exact([[count, pictures - count] for count in wrong]).pvalue))

@@ -1,253 +1,222 @@
-"""The study of a search, which processes on one machine or many can share: a folder with a journal."""
+"""A study, which can be stopped and gone on with, and shared by processes: Optuna's trials in a folder's journal."""
 
 import json
+import math
+import os
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 from tqdm import tqdm
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import write_csv, write_text
-from lit_a1.environment import commit, machine, versions
-from lit_a1.runs.folders import RECORD_FILE, near, new_version
+from lit_a1.runs.folders import near, new_version
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import counted, typed
-from lit_a1.studies.search.figure import Panel, draw
-from lit_a1.studies.search.journal import (
-    OVER,
-    STATES,
-    check_study,
-    count,
-    importances,
-    is_bad,
-    lacks_start,
-    open_study,
-    sampler,
-)
-from lit_a1.studies.search.results import HEADER, Tried, conclude
-from lit_a1.studies.search.setup import Setup, in_words, short
-from lit_a1.studies.search.space import draw as draw_values
-from lit_a1.studies.search.space import flags_of, start_of
-from lit_a1.studies.search.span import Span
-from lit_a1.studies.search.training import train
-from lit_a1.studies.search.trial import count_states
+from lit_a1.studies.search.objective import Objective, TrialRecord
+from lit_a1.studies.search.results import write_results, write_trials
 
-TRIALS, FIGURE, SUMMARY = "trials.csv", "search.png", "summary.md"
-LOCKS = ".locks"  # one for the moment in which a trial is taken, and one for as long as each process runs
+JOURNAL = "study.journal"
+LOCKS = ".locks"  # of the journal, of taking a trial and writing results, and of each trial for as long as it runs
+BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
+OVER = (TrialState.COMPLETE, TrialState.PRUNED)
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+"""Of trials that are over, in words."""
 
 
-def run(setup: Setup, trials: int, study: Path | None = None) -> Path:
+def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
     """Searches, or goes on searching, and writes what was found; only validation pictures decide.
 
-    TPE (Bergstra et al., 2011) proposes the settings, after a first trial of the command's own. Each trial is a `fit`
-    with its own folder and curves. It is stopped early when its loss is not finite, or when even its best validation
-    error is above the median of those that the complete trials had after the same epoch.
+    TPE (Bergstra et al., 2011, Algorithms for hyper-parameter optimization) proposes the settings, after a first trial
+    of the command's own. A trial is stopped early when its loss is not finite, or when even its best validation error
+    is above the median of those that the complete trials had after the same epoch.
 
     Args:
-        setup: of the search.
+        objective: what is searched.
         trials: complete and stopped ones in the end, those of other processes and earlier runs included.
-        study: the folder of a study to go on with, or to take part in; a new one by default.
+        folder: of a study to go on with, or to take part in; a new one by default.
 
     Returns:
-        The study's folder, with its journal, a folder for each trial, `trials.csv` (written anew after every trial),
-        `search.png`, `summary.md` and `record.json`.
+        The study's folder, with its journal, `trials.csv` (written anew after every trial), `search.png`,
+        `summary.md` and `record.json`.
 
     Raises:
-        DataError: there are no pictures.
-        UsageError: there is no such study, it has other settings, or those of a trial are refused.
+        DataError: there are no pictures, or not those that the study was begun with.
+        UsageError: there is no such study, it has other settings, or those of its first trial are refused.
     """
-    check_study(study)
-    folder = study or new_version(setup.runs)
-    print(f"{setup.words}: {counted(trials, 'trial')} of up to {counted(setup.epochs, 'epoch')} in {near(folder)}")
-    with _worker(folder) as worker:
-        search = open_study(folder, "cnn", setup.shared, setup.epochs, alone=False)
+    if trials < 1:
+        raise UsageError(f"trials must be 1 or above; got {trials}")
+    if folder is not None and not (folder / JOURNAL).is_file():
+        raise UsageError(f"study must be the folder of an earlier search; {folder} has no {JOURNAL}")
+    folder = folder or new_version(objective.runs)
+    length = counted(objective.epochs, "epoch")
+    print(f"{objective.words}: {counted(trials, 'trial')} of up to {length} in {near(folder)}")
+    with _alone(folder) if objective.one_process else nullcontext():
+        study = Study(objective, folder)
         try:
-            _search(search, setup, trials, folder, worker)
+            study.search(trials)
         except BaseException:
             print(f"\nStopped. Go on with the same command and --study {typed(near(folder))}")
             raise
-        with FileLock(folder / LOCKS / "write"):
-            _conclude(search, setup, folder)
+        with study.lock("write"):
+            write_results(study.optuna, study.records(), objective, folder)
     return folder
 
 
-# processes
-
-
 @contextmanager
-def _worker(folder: Path) -> Iterator[str]:
-    """The name of this process, whose lock tells the others, on other machines too, that it still runs."""
-    name = uuid.uuid4().hex
-    lock = FileLock(folder / LOCKS / name)
-    (folder / LOCKS).mkdir(exist_ok=True)
+def _alone(folder: Path) -> Iterator[None]:
     try:
-        with lock:
-            yield name
-    finally:
-        _remove(Path(lock.lock_file))
+        with FileLock(folder / ".search.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UsageError(f"another search is running in {folder}: wait for its end, or start a new study") from error
 
 
-def _runs(folder: Path, worker: str) -> bool:
-    """Whether a process still runs: of one that was killed the system has freed the lock."""
-    path = folder / LOCKS / worker
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            pass
-    except Timeout:
-        return True
-    _remove(path)
-    return False
+class Study:
+    """Optuna's study in a folder, as one process works at it.
 
+    Args:
+        objective: what is searched.
+        folder: that holds the journal, whole or as a killed process left it; an empty one for a new study.
 
-def _remove(lock: Path) -> None:
-    with suppress(PermissionError):  # Windows keeps it while another process looks at it, which removes it later
-        lock.unlink(missing_ok=True)
-
-
-# trials
-
-
-def _search(search: optuna.Study, setup: Setup, trials: int, folder: Path, worker: str) -> None:
-    """Runs trials until there are enough, and shows and keeps each."""
-    with tqdm(total=trials, initial=count(search), desc="search", unit="trial", leave=False, disable=None) as bar:
-        quiet = False
-        while (trial := _take(search, setup, trials, folder, worker)) is not None:
-            _train(search, trial, setup, folder, partial(_show, bar, trial.number, setup.epochs), quiet=quiet)
-            quiet = True
-            with FileLock(folder / LOCKS / "write"):
-                tried = tried_of(search, setup, folder)
-            tqdm.write(next(one.line() for one in tried if one.number == trial.number), file=sys.stdout)
-            bar.update(count(search) - bar.n)
-
-
-def _show(bar: tqdm, number: int, epochs: int, epoch: int, error: float) -> None:
-    bar.set_postfix_str(f"trial {number}: epoch {epoch}/{epochs}, error {error:.2%}")
-
-
-def _take(search: optuna.Study, setup: Setup, trials: int, folder: Path, worker: str) -> optuna.Trial | None:
-    """The next trial, with its values drawn; None where there are enough, those of running processes included.
-
-    One process at a time: no two draw by the same seed, and none takes a trial that is one too many.
+    Raises:
+        UsageError: the journal is damaged, or the study was begun with something else in common.
     """
-    with FileLock(folder / LOCKS / "take"):
-        for running in search.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if not _runs(folder, str(running.user_attrs.get("worker"))):
-                search.tell(running.number, state=TrialState.FAIL)
-        if count(search, (*OVER, TrialState.RUNNING)) >= trials:
-            return None
-        if lacks_start(search):
-            about = {"start": True, "own": setup.own}
-            search.enqueue_trial(start_of(setup.own, setup.space), user_attrs=about)
-        # by the number of trials, so that a study that goes on draws what one that was not stopped does
-        (seed,) = np.random.SeedSequence((setup.seed, len(search.trials))).generate_state(1)
-        search.sampler = sampler(int(seed), constant_liar=True)
-        trial = search.ask()
-        trial.set_user_attr("worker", worker)
-        settings = draw_values(trial, setup.space)
-        trial.set_user_attr("settings", settings)
-        trial.set_user_attr("words", in_words(settings))
-        return trial
 
+    def __init__(self, objective: Objective, folder: Path) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.objective, self.folder = objective, folder
+        self.quiet = False  # before this process's first trial
+        (folder / LOCKS).mkdir(exist_ok=True)
+        path, lock = folder / JOURNAL, self.lock("journal")
+        with lock:
+            if path.exists() and not (lines := path.read_bytes()).endswith(b"\n"):
+                os.truncate(path, lines.rfind(b"\n") + 1)  # a line half written would spoil the next one
+        try:
+            storage = JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]  # optuna's own lock
+            self.optuna = optuna.create_study(  # outlives a process that was killed
+                storage=storage, study_name=objective.study_name, direction="minimize", load_if_exists=True
+            )
+        except (ValueError, KeyError) as error:
+            raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
+        self.optuna.pruner = optuna.pruners.MedianPruner(BEFORE_PRUNING, n_warmup_steps=max(1, objective.epochs // 3))
+        shared = json.loads(json.dumps(objective.shared))
+        begun = self.optuna.user_attrs.get("shared", shared)
+        for key in sorted(begun.keys() | shared.keys()):
+            if begun.get(key) != shared.get(key):
+                raise UsageError(f"the study in {folder} was begun with {key} {begun.get(key)}; got {shared.get(key)}")
+        self.optuna.set_user_attr("shared", shared)
 
-def _train(
-    search: optuna.Study,
-    trial: optuna.Trial,
-    setup: Setup,
-    folder: Path,
-    show: Callable[[int, float], None],
-    *,
-    quiet: bool,
-) -> None:
-    """Trains a trial's network, and notes what came of it."""
-    started, bad = time.perf_counter(), False
+    def lock(self, name: str, timeout: float = -1) -> FileLock:
+        """A lock that processes share, on other machines too; the system frees that of a process that was killed."""
+        return FileLock(self.folder / LOCKS / name, timeout)
 
-    def tell(epoch: int, error: float) -> bool:
-        nonlocal bad
-        show(epoch, error)
-        trial.set_user_attr("seconds", time.perf_counter() - started)
-        bad = is_bad(trial, error, epoch, setup.epochs)
-        return bad
+    def count(self, *states: TrialState) -> int:
+        """How many trials are in one of the states."""
+        return len(self.optuna.get_trials(deepcopy=False, states=states))
 
-    trial.set_user_attr("machine", machine())
-    arguments = [*setup.arguments, *flags_of(trial.user_attrs["settings"])]
-    try:
-        record = train(arguments, folder / f"trial_{trial.number}", tell, quiet=quiet)
-        trial.set_user_attr("parameters", record["parameters"])
-        _check_pictures(search, record["pictures"], folder)
-    except UsageError as error:
-        if not trial.user_attrs.get("start"):  # the first one can't be used at all; of others some can
-            trial.set_user_attr("refused", f"{error}")
-            search.tell(trial, state=TrialState.PRUNED)
+    def search(self, trials: int) -> None:
+        """Runs trials until there are enough, and shows and keeps each."""
+        done = self.count(*OVER)
+        with tqdm(total=trials, initial=done, desc="search", unit="trial", leave=False, disable=None) as bar:
+            while (trial := self.take(trials)) is not None:
+                try:
+                    self.train(trial, bar.set_postfix_str)
+                finally:
+                    self.running.release()
+                with self.lock("write"):
+                    records = self.records()
+                tqdm.write(next(record.line() for record in records if record.number == trial.number), file=sys.stdout)
+                bar.update(self.count(*OVER) - bar.n)
+
+    def take(self, trials: int) -> optuna.Trial | None:
+        """The next trial, its settings sampled; None where there are enough, those of running processes included.
+
+        One process at a time: no two sample by the same seed, and none takes a trial that is one too many.
+        """
+        with self.lock("take"):
+            for running in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                with suppress(Timeout), self.lock(f"trial_{running.number}", timeout=0):
+                    self.optuna.tell(running.number, state=TrialState.FAIL)  # its process was killed
+            if self.count(*OVER, TrialState.RUNNING) >= trials:
+                return None
+            starts = [trial for trial in self.optuna.trials if "start" in trial.user_attrs]
+            if all(trial.state == TrialState.FAIL for trial in starts):  # none yet, or their processes ended
+                about = {"start": True, "own": self.objective.own}
+                self.optuna.enqueue_trial(dict(self.objective.start), user_attrs=about)
+            self._set_sampler()
+            trial = self.optuna.ask(dict(self.objective.sampled))
+            for key, value in self.objective.about(trial.params).items():
+                trial.set_user_attr(key, value)
+            self.running = self.lock(f"trial_{trial.number}")
+            self.running.acquire()
+            return trial
+
+    def _set_sampler(self) -> None:
+        """Seeds the sampler by the number of trials: a study that goes on would sample the first ones again."""
+        seed = self.objective.seed + len(self.optuna.trials)
+        if not self.objective.one_process:  # what is sampled doesn't depend on where the study was stopped
+            (seed,) = np.random.SeedSequence((self.objective.seed, len(self.optuna.trials))).generate_state(1)
+        elif self.quiet:  # it is set
             return
-        search.tell(trial, state=TrialState.FAIL)
-        raise
-    except BaseException:
-        search.tell(trial, state=TrialState.FAIL)
-        raise
-    if bad:
-        search.tell(trial, state=TrialState.PRUNED)
-    else:
-        search.tell(trial, search.trials[trial.number].intermediate_values[setup.epochs])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
+            self.optuna.sampler = optuna.samplers.TPESampler(multivariate=True, seed=int(seed), constant_liar=True)
 
+    def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
+        """Trains a trial's network, and notes what came of it; `show` takes what it is at."""
+        objective, started, bad = self.objective, time.perf_counter(), False
 
-def _check_pictures(search: optuna.Study, pictures: dict[str, int], folder: Path) -> None:
-    """Refuses another number of pictures than those that the study was begun with."""
-    begun = search.user_attrs.get("pictures", pictures)
-    if pictures != begun:
-        raise DataError(f"the study in {folder} was begun with {begun} pictures; there are {pictures} here.")
-    search.set_user_attr("pictures", pictures)
+        def report(epoch: int, error: float) -> bool:
+            nonlocal bad
+            show(f"trial {trial.number}: epoch {epoch}/{objective.epochs}, error {error:.2%}")
+            trial.set_user_attr("seconds", time.perf_counter() - started)
+            trial.report(error, epoch)
+            bad = math.isnan(error) or (epoch < objective.epochs and trial.should_prune())
+            return bad
 
+        try:
+            folder, settings = self.folder / f"trial_{trial.number}", trial.user_attrs["settings"]
+            quiet, self.quiet = self.quiet, True
+            parameters, pictures = objective.train(settings, folder, report, quiet)
+            trial.set_user_attr("parameters", parameters)
+            begun = self.optuna.user_attrs.get("pictures", pictures)
+            if pictures != begun:
+                words = f"was begun with {begun} pictures; there are {pictures} here."
+                raise DataError(f"the study in {self.folder} {words}")
+            self.optuna.set_user_attr("pictures", pictures)
+        except BaseException as error:
+            refused = isinstance(error, UsageError) and not trial.user_attrs.get("start")
+            if not refused:  # the first one's settings can't be used at all; of others some can
+                self.optuna.tell(trial, state=TrialState.FAIL)
+                raise
+            trial.set_user_attr("refused", f"{error}")
+            bad = True
+        if bad:
+            self.optuna.tell(trial, state=TrialState.PRUNED)
+        else:
+            self.optuna.tell(trial, self._record(self.optuna.trials[trial.number]).error)
 
-# results
+    def _record(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:
+        names = TrialRecord.__dataclass_fields__.keys() & trial.user_attrs.keys()
+        about: dict[str, Any] = {name: trial.user_attrs[name] for name in names}
+        state = "refused" if "refused" in about else STATES.get(trial.state, "running")
+        errors, by_best = trial.intermediate_values, self.objective.best_epoch_counts
+        return TrialRecord(trial.number, state, errors, by_best, trial.params, **about)
 
-
-def tried_of(search: optuna.Study, setup: Setup, folder: Path) -> list[Tried]:
-    """The trials that are over, which it writes to `trials.csv`."""
-    tried = []
-    for trial in search.get_trials(deepcopy=False, states=tuple(STATES)):
-        about: dict[str, Any] = {"settings": {}, "words": "", "parameters": 0, "seconds": 0.0, "start": False}
-        named = (*about, "machine", "own", "refused")
-        about |= {name: value for name, value in trial.user_attrs.items() if name in named}
-        steps = sorted(trial.intermediate_values)
-        errors = [trial.intermediate_values[step] for step in steps]
-        state = "refused" if "refused" in about else STATES[trial.state]
-        tried.append(Tried(trial.number, state, errors=errors, steps=steps, **about))
-    header = [*HEADER, *map(short, setup.space)]
-    write_csv(folder / TRIALS, header, [trial.row(setup.space) for trial in tried])
-    return tried
-
-
-def panel_of(name: str, values: Span | Sequence[Any]) -> Panel:
-    """How the figure shows an option."""
-    if isinstance(values, Span):
-        return Panel(short(name), values, lambda trial: trial.settings[name])
-    return Panel(short(name), list(map(str, values)), lambda trial: str(trial.settings[name]))
-
-
-def _conclude(search: optuna.Study, setup: Setup, folder: Path) -> None:
-    """Writes what was found so far: other processes may still be at it."""
-    tried, pictures = tried_of(search, setup, folder), search.user_attrs.get("pictures", {}).get("val", 0)
-    text, best = conclude(tried, setup, pictures, importances(search))
-    write_text(folder / SUMMARY, text)
-    if pictures and any(trial.measured for trial in tried):
-        title = f"{setup.words}: {counted(len(tried), 'trial')} of up to {counted(setup.epochs, 'epoch')}, measured on "
-        title += f"{counted(pictures, 'picture')}."
-        panels = [panel_of(name, values) for name, values in setup.space.items()]
-        draw(folder / FIGURE, tried, panels, pictures, title)
-    record = {"search": setup.shared, "trials": count_states(tried), "best": best, "commit": commit()}
-    record |= {"machines": sorted({trial.machine for trial in tried}), "versions": versions()}
-    record |= {"finished": time.strftime("%Y-%m-%d %H:%M")}
-    write_text(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
-    print(f"\n{text}\nEvery trial: {near(folder / TRIALS)}, {near(folder / FIGURE)}")
+    def records(self) -> list[TrialRecord]:
+        """The trials that are over, which it writes to `trials.csv`."""
+        trials = self.optuna.get_trials(deepcopy=False, states=tuple(STATES))
+        records = [self._record(trial) for trial in trials]
+        write_trials(records, self.objective, self.folder)
+        return records

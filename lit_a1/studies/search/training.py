@@ -1,11 +1,11 @@
-"""A trial: a `fit` in the folder of its study, without checkpoints, that is stopped early where it is bad."""
+"""A trial of a CNN: a `fit` in its study's folder, without checkpoints, that is stopped early where it is bad."""
 
 import contextlib
 import io
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -22,30 +22,24 @@ from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.rules import RuleError
 from lit_a1.runs.folders import CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
-from lit_a1.studies.search.space import sentence
+from lit_a1.studies.search.objective import Report
 from lit_a1.training import TrainingCLI
 
-Tell = Callable[[int, float], bool]
 
+class PruningCallback(Callback):
+    """Reports each epoch that was measured, and ends the training where the answer is that it is bad."""
 
-class Watch(Callback):
-    """Tells of each epoch that was measured, and ends the training where the answer is that it is bad.
-
-    Args:
-        tell: takes the number of an epoch, from 1 on, and its validation error, NaN where a loss is not finite.
-    """
-
-    def __init__(self, tell: Tell) -> None:
-        self.tell = tell
+    def __init__(self, report: Report) -> None:
+        self.report = report
         self.interrupted = False
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tells of the epoch."""
-        figures = epoch_metrics(trainer)
-        finite = all(isfinite(value) for name, value in figures.items() if name.endswith("/loss"))
-        if finite and "val/error" not in figures:
+        """Reports the epoch."""
+        metrics = epoch_metrics(trainer)
+        finite = all(isfinite(value) for name, value in metrics.items() if name.endswith("/loss"))
+        if finite and "val/error" not in metrics:
             return
-        if self.tell(trainer.current_epoch + 1, figures["val/error"] if finite else nan):
+        if self.report(trainer.current_epoch + 1, metrics["val/error"] if finite else nan):
             trainer.should_stop = True
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
@@ -54,16 +48,10 @@ class Watch(Callback):
 
 
 class TrialCLI(TrainingCLI):
-    """`fit` of a trial.
+    """`fit` of a trial, in a folder of its own."""
 
-    Args:
-        arguments: of `fit`.
-        folder: of the trial's run.
-        watch: what follows it.
-    """
-
-    def __init__(self, arguments: Sequence[str], folder: Path, watch: Watch) -> None:
-        self.folder, self.watch = folder, watch
+    def __init__(self, arguments: Sequence[str], folder: Path, pruning: PruningCallback) -> None:
+        self.folder, self.pruning = folder, pruning
         super().__init__(["fit", *arguments])
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -77,40 +65,36 @@ class TrialCLI(TrainingCLI):
         return trainer
 
     def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
-        """The run's folder is one in that of the study."""
         options |= {"name": "", "version": self.folder.name, "default_hp_metric": False}
         return TensorBoardLogger(self.folder.parent, **options)
 
     def _callbacks(self) -> list[Callback]:
         left_out = (ModelCheckpoint, ProgressLines)
-        return [*(callback for callback in super()._callbacks() if not isinstance(callback, left_out)), self.watch]
+        return [*(callback for callback in super()._callbacks() if not isinstance(callback, left_out)), self.pruning]
 
 
-def train(arguments: Sequence[str], folder: Path, tell: Tell, *, quiet: bool) -> dict[str, Any]:
-    """Trains a network, without its own progress and last words.
+def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
+    """Trains a network, without its own progress and last words, and returns its record, as `RunRecord` writes it.
 
     Args:
         arguments: of `fit`.
         folder: of the run; what a process left there that had the same trial is written over.
-        tell: as `Watch` has it.
+        report: is called after each epoch that was measured.
         quiet: says nothing else either: an earlier trial said which data were found and what this machine can't do.
-
-    Returns:
-        its record, as `RunRecord` writes it.
 
     Raises:
         KeyboardInterrupt: the user ended it.
         SystemExit: a signal did.
         UsageError: the settings are refused.
     """
-    watch, refusal, ours = Watch(tell), io.StringIO(), logging.getLogger("lit_a1")
-    ours.setLevel(logging.WARNING if quiet else logging.INFO)
+    pruning, refusal = PruningCallback(report), io.StringIO()
+    logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
     torch.compiler.reset()  # forgets the networks of earlier trials
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(refusal):
-            TrialCLI(arguments, folder, watch)
+            TrialCLI(arguments, folder, pruning)
     except SystemExit as leaving:
-        if watch.interrupted:
+        if pruning.interrupted:
             raise KeyboardInterrupt from leaving
         if isinstance(leaving, SIGTERMException):
             raise SystemExit(128 + signal.SIGTERM) from leaving  # its own status is 0
@@ -123,3 +107,8 @@ def train(arguments: Sequence[str], folder: Path, tell: Tell, *, quiet: bool) ->
     if not quiet:
         sys.stderr.write(refusal.getvalue())  # warnings
     return read_record(folder)
+
+
+def sentence(refusal: io.StringIO) -> str:
+    """What `Parser` wrote to standard error when it left."""
+    return refusal.getvalue().strip().rpartition("error: ")[2]

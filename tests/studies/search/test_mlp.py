@@ -1,36 +1,33 @@
-import csv
+"""The search of the numpy network: what a sample means, and whole searches of small networks."""
+
 import json
-import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from filelock import FileLock
 
+from lit_a1.commands.mlp import parse, setup_of
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Setup
-from lit_a1.studies.search import journal
-from lit_a1.studies.search import mlp as search
-from lit_a1.studies.search.mlp import run
-from lit_a1.studies.search.mlp_space import SPACE
-from lit_a1.studies.search.span import Span
+from lit_a1.mlp.setup import Setup, describe
+from lit_a1.studies.search import mlp
+from lit_a1.studies.search.mlp import objective, settings_of, widths
+from lit_a1.studies.search.space import Range, in_full, read_space
+from lit_a1.studies.search.study import Study, run
+from tests.studies.search.toy import cells, rows
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODEL = {"parameter_range": [5000, 12_000], "hidden_dims": [10], "lr": 0.2}
-
-
-@pytest.fixture(autouse=True)
-def without_figure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures take seconds: one test draws its own."""
-    if request.function is not test_a_search_leaves_everything_behind:
-        monkeypatch.setattr(search, "draw", lambda *_: None)
+RANGE = (500_000, 1_000_000)
 
 
 @pytest.fixture
@@ -39,31 +36,115 @@ def setup(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.
     return Setup(MODEL, epochs=2, save_dir=tmp_path / "logs", name="mlp-search")
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+# what a sample means
 
 
-def timeless(folder: Path) -> list[dict[str, str]]:
-    return [row | {"seconds": ""} for row in rows(folder)]
+def size(hidden: list[int], ends: tuple[int, int] = (784, 10)) -> int:
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise([ends[0], *hidden, ends[1]]))
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, error: Callable[[int, int], float]) -> None:
-    """Lets trial n end its epoch e with the validation error `error(n, e)`; trains nothing."""
-    trials: list[NN] = []
-
-    def train(net: NN, *_: Any) -> tuple[float, float]:
-        if not net.epoch:
-            trials.append(net)
-        net.epoch += 1
-        return 1.0, 0.5
-
-    monkeypatch.setattr(NN, "train", train)
-    monkeypatch.setattr(NN, "test", lambda net, *_: (1.0, error(len(trials) - 1, net.epoch)))
+def test_widths_are_always_in_the_allowed_range() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        layers, taper = int(rng.integers(1, 4)), rng.uniform(0.4, 1)
+        wanted = rng.choice([*RANGE, rng.uniform(*RANGE)])
+        hidden = widths(layers, taper, wanted, (784, 10), RANGE)
+        assert len(hidden) == layers
+        assert RANGE[0] <= size(hidden) <= RANGE[1]
+        assert abs(size(hidden) - wanted) < 4000  # a unit more in every layer is some thousand parameters
 
 
+@pytest.mark.parametrize(("layers", "taper"), [(1, 1.0), (2, 0.5), (3, 0.7)])
+def test_widths_come_nearest_to_the_wanted_size(layers: int, taper: float) -> None:
+    def units(first: int) -> list[int]:
+        return [max(1, round(first * taper**k)) for k in range(layers)]
+
+    for wanted in range(100, 3000, 37):
+        best = min((units(first) for first in range(1, 200)), key=lambda hidden: abs(size(hidden, (20, 3)) - wanted))
+        assert size(widths(layers, taper, wanted, (20, 3), (1, 10**6)), (20, 3)) == size(best, (20, 3))
+
+
+def test_widths_give_known_networks_back() -> None:
+    assert widths(2, 1.0, 669_706, (784, 10), RANGE) == [512, 512]
+    assert widths(2, 0.5, size([800, 400]), (784, 10), RANGE) == [800, 400]
+    with pytest.raises(ValueError, match="parameter_range must leave room for 2 hidden layers"):
+        widths(2, 1.0, 669_800, (784, 10), (669_707, 669_900))
+
+
+def test_every_sample_is_a_network(setup: Setup) -> None:
+    searched, rng = objective(setup), np.random.default_rng(0)
+    for _ in range(50):
+        sampled = {
+            name: values.nearest(rng.choice([values.low, values.high, rng.uniform(values.low, values.high)]))
+            if isinstance(values, Range)
+            else str(rng.choice(values))
+            for name, values in searched.space.items()
+        }
+        settings = searched.about(sampled)["settings"]  # refuses what is not allowed
+        assert settings["batch_size"] in (32, 64, 128, 256, 512)
+        assert settings["momentum"] == 0 or 0.5 <= settings["momentum"] <= 0.95
+        assert settings["weight_decay"] == 0 or 1e-6 <= settings["weight_decay"] <= 1e-3
+        assert settings["momentum"] > 0 or not settings["nesterov"]
+
+
+def test_small_samples_mean_none(setup: Setup) -> None:
+    searched = objective(setup)
+    for momentum, decay, meant in ((0.49, 9e-7, (0, False, 0)), (0.5, 1.2345e-6, (0.5, True, 1.23e-6))):
+        sampled = {**searched.start, "nesterov": "yes", "momentum": momentum, "weight_decay": decay}
+        settings = settings_of(sampled, searched.space, (784, 10))
+        assert (settings["momentum"], settings["nesterov"], settings["weight_decay"]) == meant
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"hidden_dims": [700, 500], "momentum": 0.9, "nesterov": True, "dropout": 0.3, "lr_decay": "linear"},
+        {"hidden_dims": [640], "lr": 0.0123, "weight_decay": 1e-4, "batch_size": 32, "nonlinearity": "gelu"},
+    ],
+)
+def test_the_first_trial_is_the_commands_own_network(setup: Setup, model: dict[str, Any]) -> None:
+    searched = objective(replace(setup, model=model))
+    assert searched.about(searched.start)["settings"] == searched.own
+
+
+def test_the_first_trial_is_the_nearest_where_the_commands_own_is_outside(setup: Setup) -> None:
+    far = {"hidden_dims": [300] * 6, "lr": 7.0, "dropout": 0.9, "batch_size": 100, "momentum": 0.3}
+    searched = objective(replace(setup, model=far))
+    settings = searched.about(searched.start)["settings"]
+    assert len(settings["hidden_dims"]) == 3
+    assert [settings[name] for name in ("lr", "dropout", "batch_size", "momentum")] == [1.0, 0.5, 128, 0.0]
+
+
+def test_ranges_in_words(setup: Setup) -> None:
+    space = objective(replace(setup, model={})).space
+    assert [in_full(space[name]) for name in ("parameters", "momentum", "lr")] == [
+        "500,000 to 1,000,000", "0, or 0.5 to 0.95, in steps of 0.01", "0.005 to 1 (logarithmic)"
+    ]  # fmt: skip
+
+
+def test_the_command_trains_the_same_network(setup: Setup) -> None:
+    setup = replace(setup, model={**MODEL, "initialization": "normal"}, seed=3, source="drawn")
+    setup.__dict__["mnist"] = replace(setup, source="auto").mnist
+    searched = objective(setup)
+    changes = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 1.5e-6, "layers": 3.0, "nesterov": "yes", "dropout": 0.25}
+    settings = searched.about({**searched.start, **changes})["settings"]
+    typed = searched.command(settings)
+    assert typed.startswith("python main.py mlp fit --model.hidden_dims '[")
+    config = parse(shlex.split(typed)[3:])
+    found, wanted = setup_of(config, "fit").network(), setup.network(**settings)
+    assert config.data.source == "drawn"
+    assert describe(found) == describe(wanted)
+    assert (found.nesterov, found.epochs) == (True, 2)
+    np.testing.assert_array_equal(found.parameters, wanted.parameters)
+
+
+# searches
+
+
+@pytest.mark.usefixtures("with_figure")
 def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run(setup, trials=3)
+    folder = run(objective(setup), 3)
     assert folder == setup.save_dir / "mlp-search" / "version_0"
     left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json"}
     assert left <= {path.name for path in folder.iterdir()}
@@ -77,12 +158,15 @@ def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureF
     assert (str(record["best"]["trial"]), str(record["best"]["epoch"])) == (best["trial"], best["best_epoch"])
     shown = capsys.readouterr().out
     assert sum(line.startswith("trial ") for line in shown.splitlines()) == 3
-    assert (folder / "summary.md").read_text() in shown
+    summary = (folder / "summary.md").read_text()
+    assert summary in shown
+    assert "on the digits of mnist/, 250 pictures to learn from" in summary
+    assert str(setup.mnist.origin) not in summary  # it is passed on: it does not tell where the digits lie
 
 
-def test_a_trials_figures_are_those_of_its_network(setup: Setup) -> None:
-    folder = run(setup, trials=2)
-    trial = search._open(setup, setup.network(), folder).trials[1]
+def test_a_trials_metrics_are_those_of_its_network(setup: Setup) -> None:
+    folder = run(objective(setup), 2)
+    trial = Study(objective(setup), folder).optuna.trials[1]
     net, digits = setup.network(**trial.user_attrs["settings"]), setup.digits()
     errors = []
     for _ in range(setup.epochs):
@@ -95,41 +179,32 @@ def test_a_trials_figures_are_those_of_its_network(setup: Setup) -> None:
     assert (row["architecture"], int(row["parameters"])) == (net.architecture, net.n_parameters)
 
 
-def test_the_test_pictures_decide_nothing(setup: Setup) -> None:
-    folder = run(setup, trials=2)
-    spoilt = replace(setup)
-    test = setup.mnist.test
+def test_the_seed_repeats_a_search_and_the_test_pictures_decide_nothing(setup: Setup) -> None:
+    spoilt, test = replace(setup), setup.mnist.test
     spoilt.__dict__["mnist"] = setup.mnist._replace(test=test._replace(pictures=255 - test.pictures))
-    assert timeless(run(spoilt, trials=2)) == timeless(folder)
-
-
-def test_the_seed_repeats_a_search(setup: Setup) -> None:
-    first, again, other = run(setup, trials=2), run(setup, trials=2), run(replace(setup, seed=1), trials=2)
+    first, again, other = (run(objective(each), 2) for each in (setup, spoilt, replace(setup, seed=1)))
     assert first != again
-    assert timeless(first) == timeless(again)
-    assert timeless(first)[1] != timeless(other)[1]
+    assert rows(first) == rows(again)
+    assert rows(first)[1] != rows(other)[1]
 
 
-def test_a_study_goes_on(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=2)
-    before = rows(folder)
-    assert run(setup, trials=4, study=folder) == folder
-    after = rows(folder)
-    assert after[:2] == before
-    assert len({row["lr"] for row in after}) == 4  # not the first draws again
-    assert run(setup, trials=4, study=folder) == folder  # nothing is left to do
-    assert rows(folder) == after
-    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+def searched_with(monkeypatch: pytest.MonkeyPatch, **ranges: Range) -> None:
+    monkeypatch.setattr(mlp, "read_space", lambda path: read_space(path) | ranges)
 
 
-def test_a_killed_study_goes_on(setup: Setup, tmp_path: Path) -> None:
+def test_a_network_that_diverges_is_stopped(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched_with(monkeypatch, lr=Range(1e30, 1e35))
+    assert cells(run(objective(setup), 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
+
+
+def test_a_killed_study_goes_on(setup: Setup) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
 from lit_a1.mlp.network import NN
-from lit_a1.studies.search.mlp import run
 from lit_a1.mlp.setup import Setup
+from lit_a1.studies.search.mlp import objective
+from lit_a1.studies.search.study import run
 train, epochs = NN.train, []
 def dying(net, *data):
     epochs.append(net)
@@ -137,7 +212,7 @@ def dying(net, *data):
         os.kill(os.getpid(), signal.SIGKILL)
     return train(net, *data)
 NN.train = dying
-run(Setup({MODEL}, epochs=2, save_dir=Path({str(setup.save_dir)!r}), name="mlp-search"), trials=4)
+run(objective(Setup({MODEL}, epochs=2, save_dir=Path({str(setup.save_dir)!r}), name="mlp-search")), trials=4)
 """
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == -signal.SIGKILL
@@ -146,79 +221,27 @@ run(Setup({MODEL}, epochs=2, save_dir=Path({str(setup.save_dir)!r}), name="mlp-s
     journal = folder / "study.journal"
     with journal.open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"half a li')  # as a kill in the middle of a write leaves it
-    Path(f"{journal}.lock").touch()
+    Path(f"{journal}.lock").touch()  # as one of optuna's own locks
     started = time.perf_counter()
-    run(setup, trials=4, study=folder)
+    run(objective(setup), 4, folder)
     assert time.perf_counter() - started < 25  # optuna takes a lock that nobody holds after 30
-    after = rows(folder)
-    assert [row["state"] for row in after] == ["complete", "failed", "complete", "complete", "complete"]
-    assert after[:1] == before
-    assert (after[1]["epochs"], float(after[1]["seconds"]) < 60) == ("1", True)
+    assert [row["state"] for row in rows(folder)] == ["complete", "failed", "complete", "complete", "complete"]
+    assert rows(folder)[:1] == before
+    assert rows(folder)[1]["epochs"] == "1"
     assert "ended with their process: 1" in (folder / "summary.md").read_text()
 
 
-def test_the_own_network_is_tried_again_if_it_was_interrupted(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(net: NN, *_: Any) -> tuple[float, float]:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patch.setattr(NN, "train", interrupted)
-        run(setup, trials=1)
-    folder = setup.save_dir / "mlp-search" / "version_0"
-    assert f"--study {folder}" in capsys.readouterr().out
-    run(setup, trials=1, study=folder)
-    assert [(row["state"], row["architecture"]) for row in rows(folder)] == [
-        ("failed", "784-10-10"),
-        ("complete", "784-10-10"),
-    ]
-
-
-def test_bad_trials_are_stopped_early(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < journal.BEFORE_PRUNING or epoch == 6 else 0.3)
-    folder = run(replace(setup, epochs=6), trials=7)
-    stopped = rows(folder)[journal.BEFORE_PRUNING :]
-    assert [(row["state"], row["epochs"], row["diverged"]) for row in stopped] == [("pruned", "2", "no")] * 2
-    assert "saved 8 of 42 epochs" in (folder / "summary.md").read_text()
-
-
-def test_a_trial_is_not_stopped_after_its_last_epoch(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < journal.BEFORE_PRUNING and epoch == 3 else 0.2)
-    row = rows(run(replace(setup, epochs=3), trials=journal.BEFORE_PRUNING + 1))[-1]
-    assert (row["state"], row["val_accuracy_best"]) == ("complete", "0.80000")
-
-
-def test_the_best_epoch_counts(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: [[0.3, 0.1, 0.3], [0.3, 0.2, 0.2]][trial][epoch - 1])
-    folder = run(replace(setup, epochs=3), trials=2)
-    figures = ("val_accuracy_best", "best_epoch", "val_accuracy_last")
-    assert [[row[name] for name in figures] for row in rows(folder)] == [
-        ["0.90000", "2", "0.70000"],
-        ["0.80000", "2", "0.80000"],
-    ]
-    assert search._open(replace(setup, epochs=3), setup.network(), folder).best_value == 0.1
-
-
-def test_a_diverged_trial_is_stopped_and_no_error(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SPACE, "lr", Span(1e30, 1e35))  # type: ignore[arg-type]
-    folder = run(setup, trials=2)
-    assert [(row["state"], row["diverged"], row["epochs"]) for row in rows(folder)] == [("pruned", "yes", "1")] * 2
-    assert "No trial ran to its end" in (folder / "summary.md").read_text()
-    assert not (folder / "search.png").exists()
-
-
-def test_importances_need_enough_complete_trials(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.1 + 0.001 * trial)
-    monkeypatch.setattr(journal, "BEFORE_PRUNING", 100)
-    folder = run(setup, trials=journal.ENOUGH - 1)
-    assert "too few" in (folder / "summary.md").read_text()
-    run(setup, trials=journal.ENOUGH, study=folder)
-    assert "PED-ANOVA" in (folder / "summary.md").read_text()
-    importances = journal.importances(search._open(setup, setup.network(), folder))
-    assert importances is not None
-    assert set(importances) == {"parameters", *SPACE}
-    assert math.isclose(sum(importances.values()), 1)
+def test_a_study_of_an_earlier_version_goes_on(setup: Setup) -> None:
+    """Without what trials did not note then: `own`, the number of pictures."""
+    folder = run(objective(setup), 2)
+    journal = folder / "study.journal"
+    lines = [line.replace('"own":', '"x":') for line in journal.read_text().splitlines() if '"pictures"' not in line]
+    journal.write_text("\n".join(lines) + "\n")
+    before = rows(folder)
+    for trials in (2, 3):
+        run(objective(setup), trials, folder)
+        assert rows(folder)[:2] == before
+        assert "50 pictures to choose by" in (folder / "summary.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -227,63 +250,33 @@ def test_importances_need_enough_complete_trials(setup: Setup, monkeypatch: pyte
         ({"epochs": 3}, "begun with epochs 2; got 3"),
         ({"seed": 1}, "begun with seed 0; got 1"),
         ({"model": MODEL | {"initialization": "zero"}}, "begun with initialization None; got zero"),
+        ({"labels": np.zeros(50, np.int64)}, r"begun with data 250 [+] 50 pictures"),
+        ({"ranges": {"dropout": Range(0, 0.8, step=0.01)}}, r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"),
+        ({"model": MODEL | {"lr": 0.5}}, ""),  # what is searched may differ
     ],
 )
 def test_a_study_goes_on_with_the_same_settings_only(
     setup: Setup, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
 ) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=1)
+    monkeypatch.setattr(NN, "train", lambda net, *_: (1.0, 0.5))
+    monkeypatch.setattr(NN, "test", lambda net, *_: (1.0, 0.5))
+    folder = run(objective(setup), 1)
+    if ranges := changes.get("ranges"):
+        searched_with(monkeypatch, **ranges)
+    other = replace(setup, **{key: value for key, value in changes.items() if key in ("epochs", "seed", "model")})
+    valid = setup.mnist.valid._replace(labels=changes.get("labels", setup.mnist.valid.labels))
+    other.__dict__["mnist"] = setup.mnist._replace(valid=valid)
+    searched = objective(other)
+    if not words:
+        run(searched, 2, folder)
+        assert len(rows(folder)) == 2
+        return
     with pytest.raises(ValueError, match=words):
-        run(replace(setup, **changes), trials=2, study=folder)
-    run(setup, trials=1, study=folder)
+        run(searched, 2, folder)
     assert len(rows(folder)) == 1
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
 
-def test_a_study_goes_on_with_the_same_pictures_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=1)
-    other, valid = replace(setup), setup.mnist.valid
-    other.__dict__["mnist"] = setup.mnist._replace(valid=valid._replace(labels=valid.labels[::-1]))
-    with pytest.raises(ValueError, match=r"begun with data 250 [+] 50 pictures"):
-        run(other, trials=2, study=folder)
-
-
-def test_what_is_searched_may_differ(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=1)
-    run(replace(setup, model=MODEL | {"lr": 0.5}), trials=2, study=folder)
-    assert len(rows(folder)) == 2
-
-
-def test_bad_arguments_are_refused(setup: Setup, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="trials must be 1 or above; got 0"):
-        run(setup, trials=0)
-    with pytest.raises(ValueError, match=r"study must be the folder of an earlier search; .* has no study.journal"):
-        run(setup, study=tmp_path)
-    assert not setup.save_dir.exists()
-
-
-def test_a_damaged_journal_is_refused(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=1)
-    journal = folder / "study.journal"
-    journal.write_bytes(b"#" + journal.read_bytes())
-    with pytest.raises(ValueError, match="must be the journal of a search; it is damaged"):
-        run(setup, trials=2, study=folder)
-
-
-def test_other_ranges_are_refused(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=1)
-    monkeypatch.setitem(SPACE, "dropout", Span(0, 0.8, step=0.01))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"):
-        run(setup, trials=2, study=folder)
-
-
-def test_two_searches_in_one_study_are_refused(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.5)
-    folder = run(setup, trials=1)
-    with FileLock(folder / ".search.lock"), pytest.raises(ValueError, match="another search is running in"):
-        run(setup, trials=2, study=folder)
+def test_a_study_is_one_processs_and_the_best_epoch_counts(setup: Setup) -> None:
+    searched = objective(setup)
+    assert (searched.one_process, searched.best_epoch_counts) == (True, True)

@@ -1,110 +1,170 @@
-"""Trials in words and as rows."""
+"""Trials in words, as rows and in the figure."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from lit_a1.runs.wording import typed
 from lit_a1.studies.search.figure import draw
-from lit_a1.studies.search.results import HEADER, Tried, conclude
-from lit_a1.studies.search.setup import Setup
-from lit_a1.studies.search.study import panel_of
+from lit_a1.studies.search.objective import TrialRecord
+from lit_a1.studies.search.results import conclude, p_value
+from lit_a1.studies.search.space import Range, distributions
+from tests.studies.search.toy import OWN, toy
 
-CONFIG = str(Path(__file__).resolve().parents[3] / "configs" / "catsdogs_trial.yaml")
-OWN = {"model.lr": 0.15, "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0]}
-
-
-@pytest.fixture
-def setup(tmp_path: Path) -> Setup:
-    space = tmp_path / "space.yaml"
-    space.write_text(
-        "model.lr: {low: 0.02, high: 0.6, log: true}\nmodel.norm: [batch, group]\n"
-        "data.augment.crop_scale: [[0.2, 1.0], [0.4, 1.0]]\n"
-    )
-    return Setup.of(["--config", CONFIG, "--data.source", "drawn"], space)
+PICTURES = 10_000
+MLP = toy(study_name="mlp", best_epoch_counts=True, epochs=4)
+CNN = toy(epochs=8)
 
 
-def trial(number: int, errors: list[float], state: str = "complete", **about: Any) -> Tried:
-    own = {"start": True, "own": OWN} if number == 0 else {"start": False}
-    steps = [2 * (place + 1) for place in range(len(errors))]
-    words = f"trial {number}'s"
-    about = {"settings": OWN, "seconds": 60.0 * len(errors), "machine": "a machine"} | own | about
-    return Tried(number, state, words=words, parameters=1000, errors=errors, steps=steps, **about)
+def trial(number: int, errors: list[float], state: str = "complete", every: int = 1, **about: Any) -> TrialRecord:
+    """One that is measured every few epochs; where these are 2, its last epoch counts."""
+    usual = {"settings": OWN, "sampled": OWN, "words": f"network {number}", "parameters": 8028, "start": number == 0}
+    usual |= {"own": OWN if number == 0 else None, "seconds": 60.0 * len(errors), "machine": "a machine"}
+    by_epoch = {every * (place + 1): error for place, error in enumerate(errors)}
+    return TrialRecord(number, state, by_epoch, every == 1, **usual | about)
 
 
-def text_of(setup: Setup, *tried: Tried, importances: dict[str, float] | None = None) -> str:
-    return conclude(tried, setup, 2000, importances)[0]
+def text_of(*trials: TrialRecord, importances: dict[str, float] | None = None) -> str:
+    """Of the numpy network if these are its trials."""
+    return conclude(trials, MLP if trials[0].best_epoch_counts else CNN, PICTURES, importances)[0]
 
 
-def test_a_trial_as_a_row(setup: Setup) -> None:
-    names = [*HEADER, *setup.space]
-    row = dict(zip(names, trial(3, [0.3, 0.1, 0.2]).row(setup.space), strict=True))
-    assert [row[name] for name in ("val_accuracy_last", "val_accuracy_best", "epochs")] == ["0.80000", "0.90000", "6"]
-    assert (row["model.norm"], row["data.augment.crop_scale"], row["machine"]) == ("batch", "[0.4, 1.0]", "a machine")
-    diverged = dict(zip(names, trial(4, [0.3, math.nan], "pruned").row(setup.space), strict=True))
-    assert [diverged[name] for name in ("diverged", "val_accuracy_last", "epochs")] == ["yes", "", "4"]
-    killed = Tried(5, "failed", {}, "", 0, [], 0.0, start=False).row(setup.space)
-    assert (killed[0], killed[1], killed[-1]) == ("5", "failed", "")
+def test_a_trial_as_a_row() -> None:
+    about = {"trial": "3", "state": "complete", "diverged": "no", "seconds": "180.0", "parameters": "8028"}
+    accuracies = {"val_accuracy_best": "0.90000", "best_epoch": "2", "val_accuracy_last": "0.80000", "epochs": "3"}
+    row = trial(3, [0.3, 0.1, 0.2], architecture="784-10-10").cells()
+    assert row == about | accuracies | {"architecture": "784-10-10", "machine": "a machine"}
+    assert trial(3, [0.3, 0.1, 0.2], every=2).cells() == row | {"best_epoch": "4", "epochs": "6", "architecture": ""}
 
 
-def test_words(setup: Setup) -> None:
+@pytest.mark.parametrize(
+    ("tried", "diverged", "epochs", "best", "last"),
+    [
+        (TrialRecord(1, "failed", {}, True), "no", "0", "", ""),
+        (trial(2, [math.nan], "pruned"), "yes", "1", "", ""),
+        (trial(4, [0.3, math.nan], "pruned"), "yes", "2", "0.70000", ""),
+        (trial(4, [0.3, math.nan], "pruned", every=2), "yes", "4", "", ""),
+    ],
+)
+def test_what_was_not_measured_has_empty_cells(
+    tried: TrialRecord, diverged: str, epochs: str, best: str, last: str
+) -> None:
+    row = tried.cells()
+    assert (row["diverged"], row["epochs"]) == (diverged, epochs)
+    assert (row["val_accuracy_best"], row["val_accuracy_last"]) == (best, last)
+    assert bool(row["best_epoch"]) == bool(best)
+    assert tried.line().startswith(f"trial  {tried.number}  ")
+
+
+def test_a_clear_gain_of_the_numpy_network() -> None:
     text = text_of(
-        setup, trial(0, [0.2, 0.16]), trial(1, [0.1, 0.12], settings=OWN | {"model.norm": "group"}),
-        trial(2, [0.4], "pruned"), trial(3, [], "refused", refused="norm must be another one"),
-    )  # fmt: skip
-    assert "on CatsDogsDataModule (DRAWN pictures), seed 0, 2,000 pictures to choose by; the test pictures were" in text
-    assert "Run to the end: 2; stopped early: 1. Stopping early saved 6 of 24 epochs (25%)." in text
-    assert "Trial 3 (trial 3's) was refused: norm must be another one." in text
-    assert "The best is trial 1: validation accuracy 88.00% after its last epoch (240 of 2,000 wrong; 95%" in text
-    assert "Trial 0, the command's own settings, reached 84.00%: the best makes 80 errors fewer." in text
-    assert "do not overlap: that is a gain" in text
-    assert "| trial 1's | 1 | 88.00% | 1,000 | 2:00 |" in text
+        trial(0, [0.3, 0.1, 0.08, 0.06]),
+        trial(1, [0.3, 0.1, 0.02, 0.03]),
+        trial(2, [0.8], "pruned"),
+        trial(3, [0.5, math.nan], "pruned"),
+        trial(4, [0.5], "failed"),
+    )
+    assert text.startswith(
+        "# Hyper-parameter search\n\ntoy: a network on pictures, seed 0, 10,000 pictures to choose by; the test "
+        "pictures were not used. Trials: 5, of up to 4 epochs each.\n\nRun to the end: 2; stopped early: 2 (1 because "
+        "the loss was no longer finite); ended with their process: 1. Stopping early saved 5 of 16 epochs (31%). A "
+        "validation accuracy of 97% or more was reached by 1 of 5.\n\nThe best is trial 1: validation accuracy 98.00% "
+        "in epoch 3 of 4 (200 of 10,000 wrong; 95% interval 97.71% to 98.26%, Wilson): network 1.\n\nTrial 0, the "
+        "command's own network, reached 94.00%: the best makes 400 errors fewer. That is a gain (p below 0.0001; "
+        "Fisher's exact test, corrected for 1 comparison).\n\nThe second best, trial 0, makes 400 errors more. 10,000 "
+        "pictures tell all others from the best (p below 0.05; Fisher's exact test, corrected for 1 comparison). The "
+        "best of 5 was partly lucky on these pictures: expect a little less of it on others.\n\n"
+        "| network | trial | accuracy | last epoch | parameters | time |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |\n| network 1 | 1 | 98.00% | 97.00% | 8,028 | 4:00 |\n"
+    )
     assert "2 complete trials are too few" in text
-    command = f"python main.py fit --config {typed(CONFIG)} --data.source drawn --model.lr 0.15 --model.norm group"
-    assert f"    {command} --data.augment.crop_scale '[0.4, 1.0]'\n" in text
+
+
+def test_a_clear_gain_of_a_cnn() -> None:
+    text = text_of(
+        trial(0, [0.2, 0.16], every=2), trial(1, [0.1, 0.12], every=2), trial(2, [0.4], "pruned", every=2),
+        trial(3, [], "refused", every=2, refused="norm must be another one"),
+    )  # fmt: skip
+    assert "Run to the end: 2; stopped early: 1. Stopping early saved 6 of 24 epochs (25%).\n\n" in text
+    assert "Trial 3 (network 3) was refused: norm must be another one.\n\nThe best is trial 1: " in text
+    assert "validation accuracy 88.00% after its last epoch (1200 of 10,000 wrong; 95%" in text
+    assert "Trial 0, the command's own settings, reached 84.00%: the best makes 400 errors fewer. That is a" in text
+    assert "| settings | trial |" in text
     assert text.endswith(
-        "Searched: lr 0.02 to 0.6 (logarithmic); norm batch, group; augment.crop_scale [0.2, 1.0], [0.4, 1.0].\n"
+        "To train the best one:\n\n    python main.py fit --model.lr 0.15\n\n"
+        "Searched: lr 0.02 to 0.6 (logarithmic); kind of norm batch, group, none.\n"
     )
 
 
-def test_a_difference_inside_the_noise_is_called_that(setup: Setup) -> None:
-    text = text_of(setup, trial(0, [0.16]), trial(1, [0.15]))
-    assert "overlap: the gain may be noise" in text
-    assert "2,000 pictures don't tell these apart" in text
+def test_a_difference_inside_the_noise_is_called_that() -> None:
+    text = text_of(trial(0, [0.0205]), trial(1, [0.02]), trial(2, [0.1]))
+    assert "The gain may be noise (p = 1; " in text
+    assert "The second best, trial 0, makes 5 errors more. 10,000 pictures don't tell 1 of the 2 other complete" in text
 
 
-def test_the_last_epoch_counts_and_not_the_best(setup: Setup) -> None:
-    assert "The best is trial 0" in text_of(setup, trial(0, [0.3, 0.2]), trial(1, [0.1, 0.21]))
+def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() -> None:
+    best, other = trial(1, [0.02]), trial(2, [0.0245])
+    assert p_value(best, other, PICTURES, 1) == pytest.approx(0.0348, abs=1e-4)  # scipy.stats.fisher_exact
+    assert p_value(best, other, PICTURES, 2) == pytest.approx(0.0696, abs=1e-4)
+    assert p_value(best, best, PICTURES, 7) == p_value(trial(1, [0.0]), trial(2, [0.0]), PICTURES, 1) == 1
 
 
-def test_whose_settings_the_first_are(setup: Setup) -> None:
-    text = text_of(setup, trial(0, [0.2], settings=OWN | {"model.lr": 0.02}), trial(1, [0.1]))
-    assert "Trial 0, the command's own settings, as far as the space has them, reached 80.00%" in text
-    assert "It is the command's own settings: the search has gained nothing." in text_of(setup, trial(0, [0.2]))
+def test_where_the_search_found_nothing_better() -> None:
+    text = text_of(trial(0, [0.02]), trial(1, [0.1]))
+    assert "It is the command's own network: the search has gained nothing." in text
+    assert "tell all others from the best" in text
+    assert "The second best" not in text_of(trial(0, [0.02]))
 
 
-def test_without_a_complete_trial(setup: Setup) -> None:
-    text, best = conclude([trial(0, [math.nan], "pruned")], setup, 2000, None)
+def test_the_last_epoch_of_a_cnn_counts_and_not_the_best() -> None:
+    assert "The best is trial 0" in text_of(trial(0, [0.3, 0.2], every=2), trial(1, [0.1, 0.21], every=2))
+
+
+def test_whose_settings_the_first_are() -> None:
+    near = {"settings": OWN | {"lr": 0.02}}
+    text = text_of(trial(0, [0.2], every=2, **near), trial(1, [0.1], every=2))
+    assert "Trial 0, the command's own settings, as nearly as the ranges allow, reached 80.00%" in text
+    assert "It is the command's own network, as nearly as the ranges allow" in text_of(trial(0, [0.02], **near))
+    earlier = {"start": True, "own": None}  # versions that did not note it: what the command is set to now
+    assert "It is the command's own settings: the search" in text_of(trial(1, [0.2], every=2, **earlier))
+    text = text_of(trial(0, [0.9], "pruned"), trial(1, [0.1]))
+    assert "Trial 0, the command's own network, did not run to its end." in text
+
+
+def test_without_a_complete_trial() -> None:
+    text, best = conclude([trial(0, [math.nan], "pruned")], MLP, PICTURES, {})
     assert "stopped early: 1 (1 because the loss was no longer finite)" in text
     assert "No trial ran to its end" in text
     assert best == {}
 
 
-def test_weights_are_told_by_their_short_names(setup: Setup) -> None:
-    weights = {"model.lr": 0.7, "data.augment.crop_scale": 0.3}
-    assert "lr 70%, augment.crop_scale 30%" in text_of(setup, trial(0, [0.2]), importances=weights)
+def test_importances_are_listed_by_their_short_names() -> None:
+    text = text_of(trial(0, [0.02]), importances={"dropout": 0.1, "norm": 0.6, "layers": 0.3})
+    assert "kind of norm 60%, layers 30%, dropout 10%. From so few" in text
+    assert "a hint" in text
+    assert "No hyper-parameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
 
 
-def test_the_figure_has_a_panel_for_each_option(setup: Setup, tmp_path: Path) -> None:
-    tried = [trial(0, [0.2]), trial(1, [0.1]), trial(2, [0.4], "pruned"), trial(3, [math.nan], "pruned")]
-    killed = replace(tried[0], number=4, state="failed", errors=[0.3], start=False)
-    space = {**setup.space, "model.x": [None, 1], "model.y": [True, False]}
-    settings = OWN | {"model.x": None, "model.y": True}
-    shown = [replace(one, settings=settings) for one in (*tried, killed)]
-    draw(tmp_path / "x.png", shown, [panel_of(*item) for item in space.items()], 2000, "Any " * 80)
-    with Image.open(tmp_path / "x.png") as picture:
-        assert picture.width == 2200
+def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None:
+    space = {
+        "lr": Range(0.02, 0.6, log=True), "norm": ["batch", "group"], "x": [None, 1], "y": Range(16, 64, whole=True),
+        "decay": Range(1e-7, 1e-3, log=True, none_below=1e-6), "momentum": Range(0.4, 0.95, step=0.01, none_below=0.5),
+    }  # fmt: skip
+    objective = toy(space=space)
+    sampled = {"lr": 0.02, "norm": "batch", "x": "None", "y": 20, "decay": 1e-7, "momentum": 0.9}
+    trials = [
+        trial(0, [0.05]),
+        trial(1, [0.0]),  # no error at all, on a logarithmic axis
+        trial(2, [0.9], "pruned"),
+        trial(3, [math.nan], "pruned"),
+        trial(4, [0.3], "failed"),
+    ]
+    trials = [TrialRecord(**vars(one) | {"sampled": sampled, "settings": {}}) for one in trials]
+    nothing = TrialRecord(5, "failed", {}, True)
+    assert set(distributions(space)) == set(sampled)
+    for name, shown in (("all", [*trials, nothing]), ("one", trials[2:3])):
+        draw(tmp_path / f"{name}.png", shown, objective, PICTURES, "Any " * 80)
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.size == pytest.approx((2200, 1093), abs=2)

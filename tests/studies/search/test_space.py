@@ -1,5 +1,7 @@
-"""A YAML of ranges and choices: read, refused, drawn from, and turned into flags."""
+"""A YAML of ranges and choices: read, refused, and sampled from."""
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +9,7 @@ import optuna
 import pytest
 
 from lit_a1.runs.settings import UsageError
-from lit_a1.studies.search.space import check_space, draw, flags_of, own_values, read_space, start_of
-from lit_a1.studies.search.span import Span
-from lit_a1.training import parse
-
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-TRIAL = ["fit", "--config", str(CONFIGS / "catsdogs_trial.yaml")]
-SPACE = {
-    "model.lr": Span(0.02, 0.6, log=True),
-    "model.weight_decay": Span(0.0, 0.004, none_below=0.001),
-    "model.momentum": Span(0.8, 0.95, step=0.05),
-    "data.batch_size": Span(16, 64, step=16, whole=True),
-    "model.norm": ["group", "none"],
-    "data.augment.crop_scale": [[0.2, 1.0], [0.4, 1.0]],
-}
+from lit_a1.studies.search.space import Range, distributions, in_full, nearest, read_space
 
 
 def read(tmp_path: Path, text: str) -> Any:
@@ -36,8 +25,14 @@ def test_ranges_and_choices_are_read(tmp_path: Path) -> None:
         "model.momentum: {low: 0.8, high: 0.95, step: 0.05}\ndata.batch_size: {low: 16, high: 64, step: 16}\n"
         "model.norm: [group, none]\ndata.augment.crop_scale: [[0.2, 1.0], [0.4, 1.0]]\n",
     )
-    assert found == SPACE
-    assert list(found) == list(SPACE)
+    assert list(found.items()) == [
+        ("model.lr", Range(0.02, 0.6, log=True)),
+        ("model.weight_decay", Range(0.0, 0.004, none_below=0.001)),
+        ("model.momentum", Range(0.8, 0.95, step=0.05)),
+        ("data.batch_size", Range(16, 64, step=16, whole=True)),
+        ("model.norm", ["group", "none"]),
+        ("data.augment.crop_scale", [[0.2, 1.0], [0.4, 1.0]]),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,15 +53,9 @@ def test_ranges_and_choices_are_read(tmp_path: Path) -> None:
         ("model.lr: {low: 0.0, high: 0.1, log: true}", "with log from above 0; got 0.0 to 0.1"),
         ("model.lr: {low: 0.1, high: 0.2, log: true, step: 0.1}", "step of model.lr"),
         ("model.lr: {low: 0.1, high: 0.2, step: 0.0}", "step of model.lr .* must be above 0"),
-        (
-            "data.batch_size: {low: 16, high: 60, step: 16}",
-            "low to high in whole steps; got 2.75 of them",
-        ),
+        ("data.batch_size: {low: 16, high: 60, step: 16}", "low to high in whole steps; got 2.75 of them"),
         ("model.lr: {low: 0.1, high: .inf}", "must go up from low to high"),
-        (
-            "model.lr: {low: 0.0, high: 0.1, none_below: 0.1}",
-            "none_below of .* must lie between 0 and high",
-        ),
+        ("model.lr: {low: 0.0, high: 0.1, none_below: 0.1}", "none_below of .* must lie between 0 and high"),
         ("data.size_schedule: [{0: 32}, {0: 48}]", "must have numbers, words or lists to choose from"),
     ],
 )
@@ -75,98 +64,62 @@ def test_what_is_no_space_is_refused(tmp_path: Path, text: str, words: str) -> N
         read(tmp_path, text)
 
 
-def test_the_shipped_spaces_hold_what_their_recipes_are_set_to() -> None:
-    for name, recipe in (("catsdogs", "catsdogs_trial"), ("mnist", "mnist_fast")):
-        space = read_space(CONFIGS / "spaces" / f"{name}.yaml")
-        settings = parse(["fit", "--config", str(CONFIGS / f"{recipe}.yaml")])
-        own = own_values(settings, space)
-        check_space(settings, space, own)
-        for option, value in own.items():
-            span = space[option]
-            assert span.nearest(value) == pytest.approx(value) if isinstance(span, Span) else value in span, option
-
-
-def test_a_commands_own_values() -> None:
-    own = own_values(parse([*TRIAL, "--model.lr", "0.05"]), SPACE)
-    assert own == {
-        "model.lr": 0.05, "model.weight_decay": 5e-4, "model.momentum": 0.9, "data.batch_size": 64,
-        "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0],
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("values", "sampled", "meaning"),
+    [
+        (Range(0.005, 1.0, log=True), 0.0123456, 0.0123),
+        (Range(1e-5, 1e-2, log=True), 1.23456e-5, 1.23e-5),
+        (Range(0.02345, 1.0, log=True), 0.02345, 0.02345),  # 0.0234 is below
+        (Range(0.9, 0.9999), 0.99876, 0.9988),  # three digits of what the range spans
+        (Range(0.9, 0.9999), 0.99989, 0.9999),
+        (Range(0.8, 0.95, step=0.05), 0.8 + 3 * 0.05, 0.95),
+        (Range(0.0, 0.5, step=0.0005), 0.1005, 0.1005),
+        (Range(0.0, 0.5, none_below=0.1), 0.0989, 0.0),
+        (Range(1, 4096, whole=True), 1234.0, 1234),
+        (Range(-1.0, 1.0), -0.25, -0.25),
+    ],
+)
+def test_what_a_sampled_number_stands_for(values: Range, sampled: float, meaning: float) -> None:
+    assert values.meaning(sampled) == meaning
+    assert isinstance(values.meaning(sampled), int) == values.whole
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    "values",
     [
-        ("model.speed", "CatsDogsCNN has no such option"),
-        ("data.augment.blur", "CatsDogsDataModule has no such option"),
-        ("model.lr.peak", "has no such option"),
-        ("data.augment", "stands for several options"),
-        ("lr", "must be an option of the model or of the data"),
-        ("model", "must be an option of the model or of the data"),
-        ("trainer.max_epochs", "must be an option of the model or of the data"),
-        ("data.split_seed", "changes which pictures are measured"),
+        Range(0.8, 0.95, step=0.05), Range(8, 16, whole=True), Range(0.1, 1, log=True),
+        Range(16, 64, step=16, whole=True),
     ],
-)
-def test_options_that_can_not_be_searched(name: str, words: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} can't be searched: .*{words}"):
-        own_values(parse(TRIAL), {name: [1, 2]})
+)  # fmt: skip
+def test_the_nearest_number_can_be_sampled(values: Range) -> None:
+    for value in (values.low - 1, values.low, (values.low + values.high) / 2.03, values.high, values.high + 1):
+        found = values.nearest(value)
+        assert values.low <= found <= values.high
+        steps = (found - values.low) / (values.step or (1 if values.whole else math.inf))
+        assert steps == pytest.approx(round(steps))
+    assert Range(0.8, 0.95, step=0.05).nearest(0.87) == pytest.approx(0.85)
 
 
-@pytest.mark.parametrize(
-    ("name", "values", "words"),
-    [
-        ("model.norm", ["batch", "bacth"], "model.norm can't be bacth beside .*: .*'group'"),
-        (
-            "model.label_smoothing",
-            Span(0.0, 1.5),
-            "label_smoothing can't be 1.5 beside .*: label_smoothing must lie",
-        ),
-        ("data.augment.crop_scale", [[0.4, 1.0], [0.0, 1.0]], "data.augment.crop_scale can't be"),
-        ("model.momentum", Span(0.0, 0.9), "model.momentum can't be 0.0 beside the command's other settings: nesterov"),
-        ("model.lr", ["1e-3", "1e-2"], "model.lr must have numbers, 0.001 or 1.0e-3 for example; got '1e-3'"),
-        ("model.dropout", Span(0, 1, whole=True), "model.dropout is no whole number: write its ends as 0.0 and 1.0"),
-    ],
-)
-def test_values_that_are_refused_are_told_before_the_first_trial(name: str, values: Any, words: str) -> None:
-    settings = parse(TRIAL)
-    own = own_values(settings, {name: values})
-    with pytest.raises(UsageError, match=words):
-        check_space(settings, {name: values}, own)
-
-
-def test_draws_are_inside_and_set_by_flags() -> None:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [draw(study.ask(), SPACE) for _ in range(40)]
-    assert all(0.02 <= values["model.lr"] <= 0.6 for values in drawn)
-    assert {values["data.batch_size"] for values in drawn} == {16, 32, 48, 64}
-    assert {values["model.norm"] for values in drawn} == {"group", "none"}
-    decays = {values["model.weight_decay"] for values in drawn}
-    assert min(decays) == 0.0
-    assert min(decays - {0.0}) >= 0.001
-    for values in drawn[:3]:
-        assert own_values(parse([*TRIAL, *flags_of(values)]), SPACE) == values
+def test_all_that_tells_ranges_apart() -> None:
+    ranges = [
+        Range(1, 2), Range(1, 2, whole=True), Range(1, 2, log=True), Range(1, 2, step=0.5), Range(1, 2, step=0.25),
+        Range(0, 2), Range(0, 2, none_below=1), Range(0, 3),
+    ]  # fmt: skip
+    assert len({in_full(values) for values in ranges}) == len(ranges)
 
 
 @pytest.mark.parametrize(
     ("own", "values", "first"),
     [
         (0.0, [0, 0.1], 0), ([0.4, 1.0], [[0.2, 1], [0.4, 1]], [0.4, 1]), (0.05, [0.5, 0.06], 0.06),
-        ("batch", ["none", "group"], "none"), (0.95, Span(0.8, 0.95, step=0.05), 0.95),
-        (12.5, Span(8, 16, whole=True), 12), (100, Span(16, 64, step=16, whole=True), 64),
+        ("batch", ["none", "group"], "none"), (0.95, Range(0.8, 0.95, step=0.05), 0.95),
+        (12.5, Range(8, 16, whole=True), 12), (100, Range(16, 64, step=16, whole=True), 64),
+        (0.05, Range(0.02, 0.6, log=True), 0.05), (0.002, Range(0.0, 0.004, none_below=0.001), 0.002),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("error")
 def test_what_the_first_trial_makes_of_ones_own_value(own: Any, values: Any, first: Any) -> None:
-    study = optuna.create_study()
-    study.enqueue_trial(start_of({"model.option": own}, {"model.option": values}))
-    assert draw(study.ask(), {"model.option": values}) == {"model.option": first}
-
-
-def test_the_first_trial_is_the_nearest_draw() -> None:
-    study = optuna.create_study()
-    own = {
-        "model.lr": 0.05, "model.weight_decay": 0.002, "model.momentum": 0.9, "data.batch_size": 100,
-        "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0],
-    }  # fmt: skip
-    study.enqueue_trial(start_of(own, SPACE))
-    assert draw(study.ask(), SPACE) == own | {"data.batch_size": 64, "model.norm": "group"}
+    study, space = optuna.create_study(), {"model.option": values}
+    study.enqueue_trial(nearest({"model.option": own}, space, json.dumps))
+    sampled = study.ask(distributions(space, json.dumps)).params["model.option"]
+    assert (values.meaning(sampled) if isinstance(values, Range) else json.loads(sampled)) == first

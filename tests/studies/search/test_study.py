@@ -1,259 +1,234 @@
 """A study: repeated, gone on with, shared by processes, cut off."""
 
-import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+from filelock import FileLock
 
 from lit_a1.data.errors import DataError
 from lit_a1.runs.settings import UsageError
-from lit_a1.studies.search import journal, study
-from lit_a1.studies.search.setup import Setup
-from lit_a1.studies.search.study import _runs, _take, _worker, run
+from lit_a1.studies.search import results, study
+from lit_a1.studies.search.objective import Objective
+from lit_a1.studies.search.results import ENOUGH, importances
+from lit_a1.studies.search.space import Range
+from lit_a1.studies.search.study import BEFORE_PRUNING, Study, run
+from tests.studies.search.toy import OWN, cells, rows, toy
 
-CONFIG = str(Path(__file__).resolve().parents[3] / "configs" / "catsdogs_trial.yaml")
-ARGUMENTS = ["--config", CONFIG, "--data.source", "drawn", "--trainer.max_epochs", "6"]
-Error = Callable[[int, int], float]
-
-
-@pytest.fixture(autouse=True)
-def without_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "draw", lambda *_: None)
+FOLDER = Path("logs/toy-search/version_0")
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Setup:
-    return setup_of(tmp_path)
+def begun() -> Path:
+    """A study with one trial."""
+    return run(toy(), 1)
 
 
-def setup_of(tmp_path: Path, *flags: str, lr: str = "{low: 0.02, high: 0.6, log: true}") -> Setup:
-    space = tmp_path / "space.yaml"
-    space.write_text(f"model.lr: {lr}\nmodel.norm: [batch, group, none]\n")
-    return Setup.of([*ARGUMENTS, *flags], space)
+def interrupted(*_: Any) -> Any:
+    raise KeyboardInterrupt
 
 
-def scripted(
-    monkeypatch: pytest.MonkeyPatch, error: Error = lambda trial, epoch: 0.5, every: int = 1, pictures: int = 2000
-) -> list[Any]:
-    """Lets trial n end its epoch e with the error `error(n, e)`, measured every few epochs; trains nothing."""
-    trained: list[tuple[int, Sequence[str]]] = []
+def test_a_study_leaves_everything_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    trained: list[tuple[Any, str, bool]] = []
+    objective = toy(lambda trial, epoch: [0.3, 0.1, 0.2][trial])
 
-    def train(arguments: Sequence[str], folder: Path, tell: Callable[[int, float], bool], *, quiet: bool) -> Any:
-        number = int(folder.name.removeprefix("trial_"))
-        trained.append((number, arguments))
-        assert quiet == (len(trained) > 1)
-        any(tell(epoch, error(number, epoch)) for epoch in range(every, 7, every))
-        return {"parameters": 1000 + number, "pictures": {"val": pictures}}
+    def train(settings: Any, folder: Path, report: Any, quiet: bool) -> tuple[int, dict[str, int]]:
+        trained.append((settings, folder.name, quiet))
+        return objective.train(settings, folder, report, quiet)
 
-    monkeypatch.setattr(study, "train", train)
-    return trained
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open(newline="") as file:
-        return [row | {"seconds": ""} for row in csv.DictReader(file)]
-
-
-def test_the_first_trial_is_the_commands_own(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = scripted(monkeypatch)
-    folder = run(setup, 2)
-    assert folder == Path("lightning_logs/catsdogs_trial-search-drawn/version_0")
-    assert trained[0] == (0, [*ARGUMENTS, "--model.lr", "0.15", "--model.norm", "batch"])
-    first = rows(folder)[0]
-    assert (first["lr"], first["norm"], first["parameters"]) == ("0.15", "batch", "1000")
-
-
-def test_the_last_epoch_counts(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: [[0.3, 0.1, 0.3], [0.3, 0.2, 0.25]][trial][epoch // 2 - 1], every=2)
-    folder = run(setup, 2)
-    figures = ("val_accuracy_last", "val_accuracy_best", "epochs")
-    assert [tuple(row[name] for name in figures) for row in rows(folder)] == [
-        ("0.70000", "0.90000", "6"),
-        ("0.75000", "0.80000", "6"),
-    ]
+    folder = run(replace(objective, train=train), 3)
+    assert folder == FOLDER
+    assert {path.name for path in folder.iterdir()} == {
+        ".locks", "study.journal", "trials.csv", "summary.md", "record.json"
+    }  # fmt: skip
+    assert trained[0] == (OWN, "trial_0", False)  # the command's own
+    assert [(name, quiet) for _, name, quiet in trained[1:]] == [("trial_1", True), ("trial_2", True)]
+    assert cells(folder, "trial", "lr", "kind of norm", "parameters")[0] == ("0", "0.15", "batch", "1000")
     record = json.loads((folder / "record.json").read_text())
-    assert (record["best"]["trial"], record["best"]["val/error"]) == (1, 0.25)
-    assert record["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
+    assert record["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
+    assert (record["best"]["trial"], record["best"]["val/error"]) == (1, 0.1)
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"toy: a network on pictures, seed 0: 3 trials of up to 6 epochs in {FOLDER}\n")
+    assert sum(line.startswith("trial ") for line in shown.splitlines()) == 3
+    assert (folder / "summary.md").read_text() in shown
 
 
-def test_the_seed_repeats_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for flags in ([], [], ["--seed_everything", "1"]):
-        scripted(monkeypatch, lambda trial, epoch: 0.3 - 0.01 * trial)
-        found.append(rows(run(setup_of(tmp_path, *flags), 14)))
-    assert found[0] == found[1]
-    assert found[0][0] == found[2][0]
-    assert not {row["lr"] for row in found[0][1:]} & {row["lr"] for row in found[2][1:]}
-
-
-def test_a_study_that_goes_on_draws_what_one_that_was_not_stopped_does(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.3 - 0.01 * trial)
-    whole = rows(run(setup, 14))
-    scripted(monkeypatch, lambda trial, epoch: 0.3 - 0.01 * trial)
-    folder = run(setup, 3)
-    scripted(monkeypatch, lambda trial, epoch: 0.3 - 0.01 * trial)
-    assert run(setup, 14, study=folder) == folder
-    assert rows(folder) == whole
-    run(setup, 14, study=folder)  # nothing is left to do
-    assert rows(folder) == whole
-
-
-def test_bad_trials_are_stopped_early(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: 0.1 if trial < journal.BEFORE_PRUNING else 0.3)
-    folder = run(setup, journal.BEFORE_PRUNING + 1)
-    stopped = rows(folder)[-1]
-    assert (stopped["state"], stopped["epochs"], stopped["diverged"]) == ("pruned", "2", "no")
-    assert "saved 4 of 36 epochs" in (folder / "summary.md").read_text()
-
-
-def test_a_diverged_trial_is_stopped_at_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, lambda trial, epoch: math.nan if trial == 1 else 0.3)
-    folder = run(setup, 2)
-    diverged = rows(folder)[1]
-    assert (diverged["state"], diverged["epochs"], diverged["diverged"]) == ("pruned", "1", "yes")
-    assert diverged["val_accuracy_last"] == ""
-
-
-def test_a_trial_that_fails_is_tried_again_and_kept(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(study, "train", interrupted)
-    with suppress(KeyboardInterrupt):
-        run(setup, 2)
-    folder = Path("lightning_logs/catsdogs_trial-search-drawn/version_0")
-    scripted(monkeypatch)
-    run(setup, 2, study=folder)
-    assert [(row["state"], row["lr"]) for row in rows(folder)][:2] == [("failed", "0.15"), ("complete", "0.15")]
-    assert len(rows(folder)) == 3
-
-
-@pytest.fixture
-def begun(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Path:
-    scripted(monkeypatch)
-    return run(setup, 1)
-
-
-@pytest.fixture
-def two(setup: Setup, begun: Path) -> Iterator[list[tuple[optuna.Study, str]]]:
-    """Two processes at one study."""
-    with _worker(begun) as one, _worker(begun) as other:
-        yield [
-            (journal.open_study(begun, "cnn", setup.shared, setup.epochs, alone=False), name) for name in (one, other)
-        ]
-
-
-def test_processes_share_a_study(setup: Setup, begun: Path, two: list[tuple[optuna.Study, str]]) -> None:
-    (one, mine), (other, yours) = two
-    trials = [
-        _take(one, setup, 4, begun, mine),
-        _take(other, setup, 4, begun, yours),
-        _take(one, setup, 4, begun, mine),
+@pytest.mark.parametrize(("by_best", "best"), [(True, (0, 0.1, 4)), (False, (1, 0.25, 6))])
+def test_the_best_or_the_last_epoch_counts(by_best: bool, best: tuple[int, float, int]) -> None:
+    errors = [[0.3, 0.1, 0.3], [0.3, 0.2, 0.25]]
+    objective = toy(lambda trial, epoch: errors[trial][epoch // 2 - 1], every=2, best_epoch_counts=by_best)
+    folder = run(objective, 2)
+    assert cells(folder, "val_accuracy_last", "val_accuracy_best", "best_epoch", "epochs") == [
+        ("0.70000", "0.90000", "4", "6"),
+        ("0.75000", "0.80000", "4", "6"),
     ]
+    found = json.loads((folder / "record.json").read_text())["best"]
+    assert (found["trial"], found["val/error"], found["epoch"]) == best
+    assert Study(objective, folder).optuna.best_value == best[1]
+
+
+def falling(**changes: Any) -> Objective:
+    return toy(lambda trial, epoch: 0.3 - 0.01 * trial, **changes)
+
+
+@pytest.mark.parametrize("one_process", [True, False])
+def test_the_seed_repeats_a_search(one_process: bool) -> None:
+    first, again, other = (rows(run(falling(one_process=one_process, seed=seed), 14)) for seed in (0, 0, 1))
+    assert first == again
+    assert first[0] == other[0]
+    assert not {row["lr"] for row in first[1:]} & {row["lr"] for row in other[1:]}
+
+
+def test_a_study_that_goes_on_samples_what_one_that_was_not_stopped_does() -> None:
+    whole = rows(run(falling(), 14))
+    folder = run(falling(), 3)
+    assert run(falling(), 14, folder) == folder
+    assert rows(folder) == whole
+    run(falling(), 14, folder)  # nothing is left to do
+    assert rows(folder) == whole
+
+
+def test_a_study_of_one_process_goes_on() -> None:
+    folder = run(falling(one_process=True), 2)
+    before = rows(folder)
+    assert run(falling(one_process=True), 4, folder) == folder
+    after = rows(folder)
+    assert after[:2] == before
+    assert len({row["lr"] for row in after}) == 4  # not the first samples again
+    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+
+
+def test_bad_trials_are_stopped_early() -> None:
+    folder = run(toy(lambda trial, epoch: 0.1 if trial < BEFORE_PRUNING or epoch == 6 else 0.3), 7)
+    assert cells(folder, "state", "epochs", "diverged")[BEFORE_PRUNING:] == [("pruned", "2", "no")] * 2
+    assert "saved 8 of 42 epochs" in (folder / "summary.md").read_text()
+
+
+def test_a_trial_is_not_stopped_after_its_last_epoch() -> None:
+    objective = toy(lambda trial, epoch: 0.1 if trial < BEFORE_PRUNING and epoch == 3 else 0.2, epochs=3)
+    folder = run(objective, BEFORE_PRUNING + 1)
+    assert cells(folder, "state", "val_accuracy_best")[-1] == ("complete", "0.80000")
+
+
+def test_a_diverged_trial_is_stopped_at_once_and_has_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "draw", lambda *_: pytest.fail("there is nothing to draw"))
+    folder = run(toy(lambda trial, epoch: math.nan), 2)
+    found = cells(folder, "state", "epochs", "diverged", "val_accuracy_last")
+    assert found == [("pruned", "1", "yes", "")] * 2
+    assert "No trial ran to its end" in (folder / "summary.md").read_text()
+
+
+def test_the_own_settings_are_tried_again_if_that_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(toy(), train=interrupted), 2)
+    assert f"Stopped. Go on with the same command and --study {FOLDER}" in capsys.readouterr().out
+    run(toy(), 2, FOLDER)
+    assert cells(FOLDER, "state", "lr")[:2] == [("failed", "0.15"), ("complete", "0.15")]
+    assert len(rows(FOLDER)) == 3
+    assert "ended with their process: 1" in (FOLDER / "summary.md").read_text()
+
+
+def test_importances_need_enough_complete_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "BEFORE_PRUNING", 100)
+    objective = toy(lambda trial, epoch: 0.1 + 0.001 * trial)
+    folder = run(objective, ENOUGH - 1)
+    assert "too few" in (folder / "summary.md").read_text()
+    run(objective, ENOUGH, folder)
+    assert "PED-ANOVA" in (folder / "summary.md").read_text()
+    found = importances(Study(objective, folder).optuna)
+    assert found is not None
+    assert set(found) == {"lr", "norm"}
+    assert math.isclose(sum(found.values()), 1)
+
+
+# processes
+
+
+def test_processes_share_a_study(begun: Path) -> None:
+    one, other, third, fourth = (Study(toy(), begun) for _ in range(4))
+    trials = [process.take(4) for process in (one, other, third)]
     assert [trial.number for trial in trials if trial is not None] == [1, 2, 3]
-    assert len({trial.params["model.lr"] for trial in trials if trial is not None}) == 3
-    assert _take(other, setup, 4, begun, yours) is None  # what the others are at counts too
-    assert _take(other, setup, 5, begun, yours) is not None
+    assert len({trial.params["lr"] for trial in trials if trial is not None}) == 3
+    assert fourth.take(4) is None  # what the others are at counts too
+    assert fourth.take(5) is not None
 
 
-def test_the_trial_of_a_process_that_was_killed_is_given_up(
-    setup: Setup, begun: Path, two: list[tuple[optuna.Study, str]]
-) -> None:
-    (one, _), (other, yours) = two
-    lost = _take(one, setup, 3, begun, "a process that is gone")
-    kept = _take(other, setup, 3, begun, yours)
-    assert lost is not None
-    assert kept is not None
-    assert _take(other, setup, 3, begun, yours) is not None
-    states = [trial.state.name for trial in one.trials]
-    assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
+def test_the_trial_of_a_process_that_was_killed_is_given_up(begun: Path) -> None:
+    one, other, third = (Study(toy(), begun) for _ in range(3))
+    assert one.take(3) is not None
+    assert other.take(3) is not None
+    one.running.release()  # as the system does
+    assert third.take(3) is not None
+    assert [trial.state.name for trial in one.optuna.trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
 
 
-def test_a_process_runs_as_long_as_its_lock_is_held(begun: Path) -> None:
-    with _worker(begun) as name:
-        assert _runs(begun, name)
-    assert not _runs(begun, name)
-    (begun / ".locks" / "killed").touch()  # the system frees a lock, and leaves its file
-    assert not _runs(begun, "killed")
-    assert not (begun / ".locks" / "killed").exists()
+def test_two_searches_in_one_study_are_refused_where_it_is_one_processs(begun: Path) -> None:
+    with FileLock(begun / ".search.lock"):
+        run(toy(), 2, begun)
+        with pytest.raises(UsageError, match="another search is running in"):
+            run(toy(one_process=True), 3, begun)
 
 
-def test_a_lock_that_windows_keeps_for_a_moment(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, missing_ok: bool = False) -> None:
-        raise PermissionError
-
-    with monkeypatch.context() as patch, _worker(begun) as name:
-        patch.setattr(Path, "unlink", refuse)
-    assert (begun / ".locks" / name).exists()
-    assert not _runs(begun, name)
-    assert not (begun / ".locks" / name).exists()
-
-
-def test_a_line_that_was_half_written_is_left_out(setup: Setup, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_was_half_written_is_left_out(begun: Path) -> None:
     with (begun / "study.journal").open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"half a li')
-    scripted(monkeypatch)
-    run(setup, 2, study=begun)
-    assert [row["state"] for row in rows(begun)] == ["complete", "complete"]
+    run(toy(), 2, begun)
+    assert cells(begun, "state") == [("complete",)] * 2
+
+
+# refusals
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("objective", "trials", "error", "words"),
     [
-        (["--trainer.max_epochs", "3"], "begun with trainer.max_epochs 6; got 3"),
-        (["--seed_everything", "1"], "begun with seed 0; got 1"),
-        (["--model.dropout", "0.1"], "begun with model.dropout 0.0; got 0.1"),
-        (["--trainer.limit_train_batches", "9"], "begun with trainer.limit_train_batches None; got 9"),
+        (toy(epochs=3), 2, UsageError, "begun with epochs 6; got 3"),
+        (toy(seed=1), 2, UsageError, "begun with seed 0; got 1"),
+        (
+            toy(space={"lr": Range(0.1, 1.0, step=0.1)}), 2, UsageError,
+            r"begun with the range of lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1, in steps of 0.1",
+        ),
+        (toy(pictures=1999), 2, DataError, r"was begun with \{'val': 2000\} pictures; there are \{'val': 1999\} here"),
+        (toy(), 0, UsageError, "trials must be 1 or above; got 0"),
     ],
-)
-def test_a_study_goes_on_with_the_same_settings_only(tmp_path: Path, begun: Path, flags: list[str], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        run(setup_of(tmp_path, *flags), 2, study=begun)
+)  # fmt: skip
+def test_a_study_does_not_go_on_with_something_else(
+    begun: Path, objective: Objective, trials: int, error: type[Exception], words: str
+) -> None:
+    before = rows(begun)
+    with pytest.raises(error, match=words):
+        run(objective, trials, begun)
+    run(toy(), 1, begun)
+    assert rows(begun)[:1] == before
+    assert [path.name for path in begun.parent.iterdir()] == ["version_0"]
 
 
-def test_a_study_goes_on_with_the_same_ranges_only(tmp_path: Path, begun: Path) -> None:
-    with pytest.raises(UsageError, match=r"begun with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"):
-        run(setup_of(tmp_path, lr="{low: 0.1, high: 1.0}"), 2, study=begun)
-
-
-def test_machines_and_what_is_searched_may_differ(tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch)
-    run(setup_of(tmp_path, "--trainer.precision", "32-true", "--model.lr", "0.1"), 2, study=begun)
-    assert len(rows(begun)) == 2
-    assert "the command's own settings: the search" in (begun / "summary.md").read_text()  # those of its beginning
-
-
-def test_a_step_is_part_of_a_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch)
-    folder = run(setup_of(tmp_path, lr="{low: 0.1, high: 0.2, step: 0.1}"), 1)
-    with pytest.raises(UsageError, match=r"got 0\.1 to 0\.2, in steps of 0\.05"):
-        run(setup_of(tmp_path, lr="{low: 0.1, high: 0.2, step: 0.05}"), 2, study=folder)
-
-
-def test_a_study_goes_on_with_as_many_pictures_only(setup: Setup, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, pictures=1999)
-    with pytest.raises(DataError, match=r"was begun with \{'val': 2000\} pictures; there are \{'val': 1999\} here"):
-        run(setup, 2, study=begun)
-
-
-def test_a_first_trial_that_is_refused_ends_the_search(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any, **__: Any) -> None:
-        raise UsageError("norm must be another one")
-
-    monkeypatch.setattr(study, "train", refused)
-    with pytest.raises(UsageError, match="norm must be another one"):
-        run(setup, 2)
-
-
-def test_a_folder_without_a_study_is_refused(setup: Setup, tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"study must be the folder of an earlier search; .* has no study.journal"):
-        run(setup, 2, study=tmp_path)
-    assert not Path("lightning_logs").exists()
+        run(toy(), 2, tmp_path)
+    assert not Path("logs").exists()
+
+
+def test_a_damaged_journal_is_refused(begun: Path) -> None:
+    journal = begun / "study.journal"
+    journal.write_bytes(b"#" + journal.read_bytes())
+    with pytest.raises(UsageError, match="must be the journal of a search; it is damaged"):
+        run(toy(), 2, begun)
+
+
+def test_settings_that_are_refused_end_the_search_if_they_are_the_first() -> None:
+    def refused(settings: Any, folder: Path, *_: Any) -> Any:
+        if folder.name != "trial_0" or everywhere:
+            raise UsageError("norm must be another one")
+        return toy().train(settings, folder, *_)
+
+    everywhere = True
+    with pytest.raises(UsageError, match="norm must be another one"):
+        run(replace(toy(), train=refused), 2)
+    everywhere = False
+    folder = run(replace(toy(), train=refused), 3)
+    assert cells(folder, "state") == [("complete",), ("refused",), ("refused",)]
+    assert "was refused: norm must be another one." in (folder / "summary.md").read_text()

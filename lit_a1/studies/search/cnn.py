@@ -1,0 +1,185 @@
+"""The search of a CNN: which options may be searched, and what all its trials share."""
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from lit_a1.data.files import write_text
+from lit_a1.data.module import PictureDataModule
+from lit_a1.environment import PROGRAM, commit, machine, versions
+from lit_a1.models import Classifier
+from lit_a1.runs.folders import DRAWN, RECORD_FILE
+from lit_a1.runs.settings import UsageError, build, recipe_of
+from lit_a1.runs.wording import typed
+from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
+from lit_a1.studies.search.space import Range, Space, distributions, in_full, nearest, read_space
+from lit_a1.studies.search.training import sentence, train
+from lit_a1.training import experiment_of, parse
+
+KINDS: dict[str, type] = {"model": Classifier, "data": PictureDataModule}
+OTHER_PICTURES = ("data.source", "data.n_valid", "data.split_seed", "data.decode_size")
+"""Options whose trials would be measured on other pictures, and could not be compared."""
+OF_THE_MACHINE = (
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
+    *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
+    *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
+)
+"""Settings in which processes that share a study may differ."""
+USUAL = {
+    **{"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None, "callbacks": None},
+    **{"fast_dev_run": False, "overfit_batches": 0.0, "limit_val_batches": None},
+}
+"""Options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer pictures."""
+
+
+def objective(arguments: Sequence[str], path: Path) -> Objective:
+    """The search of a CNN's options.
+
+    Args:
+        arguments: of `fit`, which all trials share.
+        path: of the YAML that says what is searched.
+
+    Raises:
+        DataError: there are no pictures.
+        SystemExit: an argument is refused.
+        UsageError: the space is, or a setting that a search can't have.
+    """
+    settings = parse(["fit", *arguments])
+    _check(settings)
+    space = read_space(path)
+    own = own_values(settings, space)
+    check_space(settings, space, own)
+    data = build(PictureDataModule, deepcopy(settings.data))  # jsonargparse would put objects into these
+    data.locate("fit")
+    logs, name = experiment_of(settings, drawn=False)
+    kinds = [str(settings[part].class_path).rpartition(".")[2] for part in KINDS]
+    names = {option: option.partition(".")[2] for option in space}  # `lr`, `augment.crop_scale`
+    recipe = {key: value for key, value in recipe_of(settings).items() if key not in space}
+    shared: dict[str, Any] = {key: value for key, value in recipe.items() if not key.startswith(OF_THE_MACHINE)}
+    shared |= {"seed": int(settings.seed_everything), "drawn pictures": data.drawn}
+    shared |= {f"the range of {option}": in_full(values) for option, values in space.items()}
+
+    def about(sampled: Settings) -> dict[str, Any]:
+        found = settings_of(sampled, space)
+        words = ", ".join(f"{names[option]} {value}" for option, value in found.items())
+        return {"settings": found, "words": words, "machine": machine()}
+
+    def fit(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
+        record = train([*arguments, *flags_of(found)], folder, report, quiet=quiet)
+        return record["parameters"], record["pictures"]
+
+    def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
+        content = {"search": shared, **results, "commit": commit(), "versions": versions()}
+        content["machines"] = sorted({trial.machine for trial in trials})
+        content["finished"] = time.strftime("%Y-%m-%d %H:%M")
+        write_text(folder / RECORD_FILE, json.dumps(content, indent=1) + "\n")
+
+    return Objective(
+        study_name="cnn",
+        words=f"{name}: {' on '.join(kinds)}{' (DRAWN pictures)' if data.drawn else ''}, seed {shared['seed']}",
+        runs=logs / f"{name}-search{DRAWN if data.drawn else ''}",
+        seed=shared["seed"],
+        epochs=int(settings.trainer.max_epochs),
+        shared=shared,
+        space=space,
+        sampled=distributions(space, json.dumps),
+        start=nearest(own, space, json.dumps),
+        own=own,
+        about=about,
+        train=fit,
+        command=lambda found: typed(*PROGRAM.split(), "fit", *arguments, *flags_of(found)),
+        record=record,
+        columns="trial state diverged val_accuracy_last val_accuracy_best epochs seconds parameters machine",
+        names=names,
+    )
+
+
+def _check(settings: Namespace) -> None:
+    """Refuses what would end a trial elsewhere than the others, or keep it from being measured."""
+    if (settings.trainer.max_epochs or 0) < 1:
+        raise UsageError(f"trainer.max_epochs must be 1 or above in a search; got {settings.trainer.max_epochs}")
+    if settings.trainer.logger is False:
+        raise UsageError("trainer.logger must not be false in a search: a trial's figures are read from its run")
+    for name, usual in USUAL.items():
+        if (value := settings.trainer.get(name)) not in (None, usual):
+            raise UsageError(f"trainer.{name} must be left out in a search; got {value}")
+    if isinstance(settings.seed_everything, bool):
+        raise UsageError(f"seed_everything must be a number in a search; got {settings.seed_everything}")
+    if settings.get("ckpt_path"):
+        raise UsageError("--ckpt_path goes on with one run; a search goes on with --study")
+
+
+def _key(settings: Namespace, name: str) -> str:
+    """Where an option stands in the settings: `model.lr` is `model.init_args.lr`."""
+    part, _, option = name.partition(".")
+    if part not in KINDS or not option or name.startswith(OTHER_PICTURES):
+        raise UsageError(
+            f"{name} can't be searched: it must be an option of the model or of the data, model.lr for example, and "
+            f"none that changes which pictures are measured ({', '.join(OTHER_PICTURES)})"
+        )
+    key = f"{part}.init_args.{option}"
+    if key not in settings:
+        kind = str(settings[part].class_path).rpartition(".")[2]
+        raise UsageError(f"{name} can't be searched: {kind} has no such option, or it is not set in the command")
+    if isinstance(settings[key], Namespace | dict):
+        raise UsageError(f"{name} can't be searched: it stands for several options, of which one must be named")
+    return key
+
+
+def own_values(settings: Namespace, space: Space) -> dict[str, Any]:
+    """What a command is set to, of all that is searched.
+
+    Raises:
+        UsageError: there is no such option, or it can't be searched.
+    """
+    own = {name: settings[_key(settings, name)] for name in space}
+    return json.loads(json.dumps(own))  # lists, as a YAML has them, where the parser has tuples
+
+
+def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> None:
+    """Builds the network and its data with each of the values to choose from, and at both ends of each range.
+
+    Raises:
+        UsageError: a value is refused where all others are the command's; in other company, only its trial tells.
+    """
+    for name, choices in space.items():
+        span = choices if isinstance(choices, Range) else None
+        values: Any = [span.meaning(span.low), span.meaning(span.high)] if span else choices
+        number = isinstance(own[name], int | float) and not isinstance(own[name], bool)
+        if number and (strings := [value for value in values if isinstance(value, str)]):
+            raise UsageError(f"{name} must have numbers, 0.001 or 1.0e-3 for example; got {strings[0]!r}")
+        if isinstance(own[name], float) and span and span.whole:
+            raise UsageError(f"{name} is no whole number: write its ends as {span.low:.1f} and {span.high:.1f}")
+        for value in values:
+            changed, refusal, part = deepcopy(settings), io.StringIO(), name.partition(".")[0]
+            changed[_key(settings, name)] = value
+            try:
+                with contextlib.redirect_stderr(refusal):
+                    build(KINDS[part], changed[part])
+            except (ValueError, TypeError, SystemExit) as error:
+                words = sentence(refusal) if isinstance(error, SystemExit) else error
+                raise UsageError(f"{name} can't be {value} beside the command's other settings: {words}") from error
+
+
+def settings_of(sampled: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """What was sampled from the space, by the names of options."""
+    return {
+        name: values.meaning(sampled[name]) if isinstance(values, Range) else json.loads(sampled[name])
+        for name, values in space.items()
+    }
+
+
+def flags_of(settings: Mapping[str, Any]) -> list[str]:
+    """The flags of `fit` that set these values."""
+    return [
+        word
+        for name, value in settings.items()
+        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+    ]

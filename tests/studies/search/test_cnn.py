@@ -1,0 +1,168 @@
+"""The search of a CNN: what can be searched, and what a study of it goes on with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import typed
+from lit_a1.studies.search import cnn
+from lit_a1.studies.search.cnn import check_space, flags_of, objective, own_values, settings_of
+from lit_a1.studies.search.objective import Objective
+from lit_a1.studies.search.space import Range, distributions, read_space
+from lit_a1.studies.search.study import run
+from lit_a1.training import parse
+from tests.studies.search.toy import cells, rows
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+CONFIG = str(CONFIGS / "catsdogs_trial.yaml")
+TRIAL = ["fit", "--config", CONFIG]
+ARGUMENTS = ["--config", CONFIG, "--data.source", "drawn", "--trainer.max_epochs", "6"]
+SPACE = {
+    "model.lr": Range(0.02, 0.6, log=True),
+    "model.weight_decay": Range(0.0, 0.004, none_below=0.001),
+    "model.momentum": Range(0.8, 0.95, step=0.05),
+    "data.batch_size": Range(16, 64, step=16, whole=True),
+    "model.norm": ["group", "none"],
+    "data.augment.crop_scale": [[0.2, 1.0], [0.4, 1.0]],
+}
+
+
+@pytest.fixture(scope="module")
+def settings() -> Any:
+    return parse(TRIAL)
+
+
+def searched(tmp_path: Path, *flags: str, lr: str = "{low: 0.02, high: 0.6, log: true}") -> Objective:
+    space = tmp_path / "space.yaml"
+    space.write_text(f"model.lr: {lr}\nmodel.norm: [batch, group]\ndata.augment.crop_scale: [[0.2, 1.0], [0.4, 1.0]]\n")
+    return objective([*ARGUMENTS, *flags], space)
+
+
+def test_the_shipped_spaces_hold_what_their_recipes_are_set_to() -> None:
+    for name, recipe in (("catsdogs", "catsdogs_trial"), ("mnist", "mnist_fast")):
+        space = read_space(CONFIGS / "spaces" / f"{name}.yaml")
+        settings = parse(["fit", "--config", str(CONFIGS / f"{recipe}.yaml")])
+        own = own_values(settings, space)
+        check_space(settings, space, own)
+        for option, value in own.items():
+            values = space[option]
+            found = values.nearest(value) == pytest.approx(value) if isinstance(values, Range) else value in values
+            assert found, option
+
+
+def test_a_commands_own_values() -> None:
+    own = own_values(parse([*TRIAL, "--model.lr", "0.05"]), SPACE)
+    assert own == {
+        "model.lr": 0.05, "model.weight_decay": 5e-4, "model.momentum": 0.9, "data.batch_size": 64,
+        "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model.speed", "CatsDogsCNN has no such option"),
+        ("data.augment.blur", "CatsDogsDataModule has no such option"),
+        ("model.lr.peak", "has no such option"),
+        ("data.augment", "stands for several options"),
+        ("lr", "must be an option of the model or of the data"),
+        ("model", "must be an option of the model or of the data"),
+        ("trainer.max_epochs", "must be an option of the model or of the data"),
+        ("data.split_seed", "changes which pictures are measured"),
+    ],
+)
+def test_options_that_can_not_be_searched(settings: Any, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} can't be searched: .*{words}"):
+        own_values(settings, {name: [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("model.norm", ["batch", "bacth"], "model.norm can't be bacth beside .*: .*'group'"),
+        ("model.label_smoothing", Range(0.0, 1.5), "label_smoothing can't be 1.5 beside .*: label_smoothing must lie"),
+        ("data.augment.crop_scale", [[0.4, 1.0], [0.0, 1.0]], "data.augment.crop_scale can't be"),
+        ("model.momentum", Range(0.0, 0.9), "momentum can't be 0.0 beside the command's other settings: nesterov"),
+        ("model.lr", ["1e-3", "1e-2"], "model.lr must have numbers, 0.001 or 1.0e-3 for example; got '1e-3'"),
+        ("model.dropout", Range(0, 1, whole=True), "model.dropout is no whole number: write its ends as 0.0 and 1.0"),
+    ],
+)
+def test_values_that_are_refused_are_told_before_the_first_trial(
+    settings: Any, name: str, values: Any, words: str
+) -> None:
+    own = own_values(settings, {name: values})
+    with pytest.raises(UsageError, match=words):
+        check_space(settings, {name: values}, own)
+
+
+def test_samples_are_inside_and_set_by_flags() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    sampled = [settings_of(study.ask(distributions(SPACE, cnn.json.dumps)).params, SPACE) for _ in range(40)]
+    assert all(0.02 <= values["model.lr"] <= 0.6 for values in sampled)
+    assert {values["data.batch_size"] for values in sampled} == {16, 32, 48, 64}
+    assert {values["model.norm"] for values in sampled} == {"group", "none"}
+    decays = {values["model.weight_decay"] for values in sampled}
+    assert min(decays) == 0.0
+    assert min(decays - {0.0}) >= 0.001
+    for values in sampled[:3]:
+        assert own_values(parse([*TRIAL, *flags_of(values)]), SPACE) == values
+
+
+# studies
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Has trials end with an error at once: the arguments of each."""
+    found: list[Sequence[str]] = []
+
+    def train(arguments: Sequence[str], folder: Path, report: Any, *, quiet: bool) -> Any:
+        found.append(arguments)
+        report(6, 0.5)
+        return {"parameters": 1000, "pictures": {"val": 2000}}
+
+    monkeypatch.setattr(cnn, "train", train)
+    return found
+
+
+def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, trained: list[Sequence[str]]) -> None:
+    folder = run(searched(tmp_path), 2)
+    assert folder == Path("lightning_logs/catsdogs_trial-search-drawn/version_0")
+    own = ["--model.lr", "0.15", "--model.norm", "batch", "--data.augment.crop_scale", "[0.4, 1.0]"]
+    assert trained[0] == [*ARGUMENTS, *own]
+    assert cells(folder, "lr", "norm", "augment.crop_scale", "parameters")[0] == ("0.15", "batch", "[0.4, 1.0]", "1000")
+    assert rows(folder)[0]["machine"]
+    text = (folder / "summary.md").read_text()
+    assert "on CatsDogsDataModule (DRAWN pictures), seed 0, 2,000 pictures to choose by; the test pictures were" in text
+    assert f"    {typed('python', 'main.py', 'fit', *trained[0])}\n" in text
+    assert "Searched: lr 0.02 to 0.6 (logarithmic); norm batch, group; augment.crop_scale [0.2, 1.0], [0.4" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "lr", "words"),
+    [
+        (["--trainer.max_epochs", "3"], "", "begun with trainer.max_epochs 6; got 3"),
+        (["--seed_everything", "1"], "", "begun with seed 0; got 1"),
+        (["--model.dropout", "0.1"], "", "begun with model.dropout 0.0; got 0.1"),
+        (["--trainer.limit_train_batches", "9"], "", "begun with trainer.limit_train_batches None; got 9"),
+        ([], "{low: 0.1, high: 1.0}", r"begun with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"),
+        ([], "{low: 0.1, high: 0.2, step: 0.05}", r"got 0\.1 to 0\.2, in steps of 0\.05"),
+        (["--trainer.precision", "32-true", "--model.lr", "0.1"], "", ""),  # machines and what is searched may differ
+    ],
+)
+def test_a_study_goes_on_with_the_same_settings_only(
+    tmp_path: Path, trained: list[Sequence[str]], flags: list[str], lr: str, words: str
+) -> None:
+    folder = run(searched(tmp_path), 1)
+    other = searched(tmp_path, *flags, **{"lr": lr} if lr else {})
+    if words:
+        with pytest.raises(UsageError, match=words):
+            run(other, 2, folder)
+    else:
+        run(other, 2, folder)
+        assert len(rows(folder)) == 2
+        assert "the command's own settings: the search" in (folder / "summary.md").read_text()  # those of its beginning

@@ -1,0 +1,48 @@
+"""A search that trains nothing: what it finds is scripted."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
+from lit_a1.studies.search.space import Range, distributions, in_full, nearest
+
+Error = Callable[[int, int], float]
+OWN = {"lr": 0.15, "norm": "batch"}
+
+
+def toy(error: Error = lambda trial, epoch: 0.5, every: int = 1, pictures: int = 2000, **changes: Any) -> Objective:
+    """Trial n ends its epoch e with the error `error(n, e)`, measured every few epochs."""
+    space = {"lr": Range(0.02, 0.6, log=True), "norm": ["batch", "group", "none"]} | changes.pop("space", {})
+
+    def train(settings: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
+        number = int(folder.name.removeprefix("trial_"))
+        epochs = range(every, usual["epochs"] + 1, every)
+        any(report(epoch, error(number, epoch)) for epoch in epochs)
+        return 1000 + number, {"val": pictures}
+
+    def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
+        (folder / "record.json").write_text(json.dumps(results))
+
+    usual: dict[str, Any] = {
+        "study_name": "toy", "words": "toy: a network on pictures, seed 0", "runs": Path("logs/toy-search"), "seed": 0,
+        "epochs": 6, "space": space, "own": OWN, "names": {"lr": "lr", "norm": "kind of norm"},
+        "columns": "trial state diverged val_accuracy_last val_accuracy_best best_epoch epochs seconds parameters",
+        "about": lambda sampled: {"settings": sampled, "words": f"lr {sampled['lr']}", "machine": "a machine"},
+        "command": lambda settings: f"python main.py fit --model.lr {settings['lr']}", "train": train, "record": record,
+    } | changes  # fmt: skip
+    usual["shared"] = {"epochs": usual["epochs"], "seed": usual["seed"], "the range of lr": in_full(space["lr"])}
+    return Objective(sampled=distributions(space), start=nearest(dict.fromkeys(space, 0) | OWN, space), **usual)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The trials, but for the time that they took."""
+    with (folder / "trials.csv").open(newline="") as file:
+        return [row | {"seconds": ""} for row in csv.DictReader(file)]
+
+
+def cells(folder: Path, *names: str) -> list[tuple[str, ...]]:
+    """Some cells of each trial."""
+    return [tuple(row[name] for name in names) for row in rows(folder)]
