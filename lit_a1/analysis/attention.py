@@ -34,10 +34,8 @@ class Occlusion:
     """What covering does to n pictures: `drops` (n,p,p), the log-odds before minus those after."""
 
     drops: Floats
-    side: int
-    """Of the covering square in pixels."""
-    starts: Rows
-    """(p,), its first rows (and columns)."""
+    side: int  # of the covering square in pixels
+    starts: Rows  # (p,), its first rows (and columns)
 
     def _covers(self, size: int) -> NDArray[np.bool_]:
         pixels = np.arange(size) - self.starts[:, None]
@@ -69,12 +67,10 @@ def contrast(logits: Floats, labels: Rows) -> Pair:
 
 
 def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats]:
-    """Maps M_k = sum_c w_kc f_c of features f and the last layer's weights w (Zhou et al. 2016), and the logits.
+    """Maps M_k = sum_c w_kc f_c (n,K,h,w) of features f and the last layer's weights w, and the logits (n,K).
 
-    The mean of M_k over positions plus the bias b_k is the logit of class k. They are of the picture as it is.
-
-    Returns:
-        Maps (n,K,h,w) and logits (n,K) of n pictures.
+    The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016). They are of the picture
+    as it is.
     """
     last, linear = hidden_layers(network.net)[-1:], network.net.linear
     batches = [features for _, (features,) in feature_maps(network, rows, last)]
@@ -100,13 +96,7 @@ def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occl
     """Covers pictures with a square of the training pictures' mean colour, one place after the other.
 
     Source: Zeiler & Fergus 2014, section 4.2; here it is the log-odds of the contrast that are compared, not the
-    probability.
-
-    Args:
-        network: the network and its pictures.
-        rows: n of these.
-        pair: the classes, n of either.
-        parts: the square moves by its side over this.
+    probability. The square moves by its side over `parts`.
     """
     side = network.size // COVERED
     starts = np.unique([*range(0, network.size - side + 1, max(1, side // parts)), network.size - side])

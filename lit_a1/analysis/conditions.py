@@ -45,21 +45,17 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     trends = {name: found for name, values in quantities.items() if (found := trend(values, wrong))}
     corrected = holm([found["p"] for found in trends.values()])
     for (name, found), p in zip(trends.items(), corrected, strict=True):
-        found |= {"name": NAMES[name], "p_holm": p, "clear": p < ALPHA}
+        found |= {"name": NAMES[name], "p_holm": p}
         result.number(**{f"{name}_{key}": found[key] for key in ("chance", "p", "p_holm")})
     varied = [name for name, values in quantities.items() if np.ptp(values) > 0 and len(values) > 2]
     pairs = {(a, b): stats.spearmanr(quantities[a], quantities[b]).statistic for a, b in combinations(varied, 2)}
     pair = max(pairs, key=lambda names: abs(pairs[names]), default=())
     if pair:
         result.number(largest_correlation=pairs[pair])
-    result.describe(
-        count=len(wrong),
-        wrong=int(wrong.sum()),
-        trends=list(trends.values()),
-        more=[found["name"] for found in trends.values() if found["clear"] and found["chance"] > 0.5],
-        less=[found["name"] for found in trends.values() if found["clear"] and found["chance"] <= 0.5],
-        pair=[NAMES[name] for name in pair],
-    )
+    clear = {found["name"]: found["chance"] for found in trends.values() if found["p_holm"] < ALPHA}
+    facts = {"more": [name for name, chance in clear.items() if chance > 0.5], "pair": [NAMES[name] for name in pair]}
+    facts |= {"less": [name for name, chance in clear.items() if chance <= 0.5], "trends": list(trends.values())}
+    result.describe(count=len(wrong), wrong=int(wrong.sum()), **facts)
 
 
 def measure(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
@@ -116,8 +112,7 @@ def otsu(levels: NDArray[np.int64]) -> NDArray[np.int64]:
 def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
     """Cuts N pictures at the quantiles of a quantity into about equally many; equal values stay together.
 
-    Returns:
-        A row a bin: smallest, largest and median value (`low`, `high`, `middle`), `pictures` and `mistakes`.
+    A row a bin: smallest, largest and median value (`low`, `high`, `middle`), `pictures` and `mistakes`.
     """
     count = max(1, min(BINS, len(values) // LEAST))
     place = np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")

@@ -54,14 +54,8 @@ def equal_errors(wrong: Counts, pictures: Counts) -> float | None:
     """Probability of errors at least as unequal as these, if every class were equally hard.
 
     Fisher's exact test for two classes; its extension to more (Freeman & Halton 1951, Biometrika 38) on tables that
-    are drawn with a fixed seed.
-
-    Args:
-        wrong: (K,) mistakes in each class.
-        pictures: (K,) of each class; those without any are left out.
-
-    Returns:
-        None where fewer than two classes have pictures.
+    are drawn with a fixed seed. Of mistakes (K,) in each class and its pictures (K,), those without any are left out;
+    None where fewer than two are left.
     """
     held = pictures > 0
     table = np.stack([wrong[held], (pictures - wrong)[held]], 1)

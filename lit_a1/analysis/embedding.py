@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
@@ -45,10 +44,8 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
     """Projects features (N,F) on their first two principal components, by singular value decomposition.
 
     Each component points the way in which its largest weight is positive. Where there is no second component, or the
-    features do not vary, its coordinates and share are 0.
-
-    Returns:
-        Points (N,2), and the share (2,) of the variance that either direction has.
+    features do not vary, its coordinates and share are 0. Returned are points (N,2), and the share (2,) of the variance
+    that either direction has.
     """
     centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     _, lengths, components = np.linalg.svd(centred, full_matrices=False)
@@ -66,10 +63,7 @@ def nearest_predictions(features: NDArray[np.float32], labels: NDArray[np.int64]
     Of classes with equally many neighbours, the one whose neighbours' cosines sum to most. A picture without any
     active feature is at cosine 0 from all.
 
-    Args:
-        features: (N,F).
-        labels: (N,).
-        k: neighbours; all other pictures where there are fewer.
+    Of features (N,F) and labels (N,); where there are fewer other pictures, all of them count.
     """
     k = min(k, len(labels) - 1)
     directions = F.normalize(torch.from_numpy(features))
@@ -88,10 +82,7 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
     """Writes what TensorBoard's projector opens: features, properties and thumbnails, in the result's folder.
 
     `projector_config.pbtxt` names the others. An event file marks the folder as a run, without which TensorBoard would
-    not look into it.
-
-    Returns:
-        How many pictures: as many as thumbnails fit on the largest sheet.
+    not look into it. Returned is how many pictures there are: as many as thumbnails fit on the largest sheet.
     """
     count = min(len(network.labels), (SPRITE // THUMBNAIL) ** 2)
     if (written := result.folder / "00000" / TAG).is_dir():  # by an analysis before this one
@@ -106,19 +97,12 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
         "index": map(str, network.indices),
     }
     rows = list(zip(*properties.values(), strict=True))[:count]
+    starts = range(0, count, AT_ONCE)
+    thumbnails = torch.cat([network.prepared(slice(at, min(at + AT_ONCE, count)), THUMBNAIL) for at in starts])
     rounded = np.round(network.features[:count].astype(np.float64), DIGITS)
     with SummaryWriter(result.folder, filename_suffix=PROJECTOR) as writer:
-        writer.add_embedding(rounded, rows, _thumbnails(network.pictures[:count]), 0, TAG, list(properties))
+        writer.add_embedding(rounded, rows, thumbnails.expand(-1, 3, -1, -1), 0, TAG, list(properties))
     return count
-
-
-def _thumbnails(pictures: NDArray[np.uint8]) -> Tensor:
-    parts = []
-    for start in range(0, len(pictures), AT_ONCE):
-        some = torch.from_numpy(pictures[start : start + AT_ONCE]).permute(0, 3, 1, 2) / 255
-        small = F.interpolate(some, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True, align_corners=False)
-        parts.append(small.expand(-1, 3, -1, -1))
-    return torch.cat(parts)
 
 
 def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, shares: Floats) -> None:

@@ -28,14 +28,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     for layer, each in zip(layers, found, strict=True):
         key = layer.name.lower().replace(", ", "_").replace(" ", "_")
         result.number(**{f"zero_share_{key}": each["zero_share"], f"receptive_field_{key}": layer.field.size})
-    result.describe(
-        layers=found,
-        size=network.size,
-        count=len(rows),
-        wide=[each["depth"].lower() for each in found if each["receptive_field"] > network.size],
-        silent=[each for each in found if each["silent_channels"]],
-        pictures=[_draw(result, network, row, kind, layers) for row, kind in shown_pictures(network)],
-    )
+    drawn = [_draw(result, network, row, kind, layers) for row, kind in shown_pictures(network)]
+    result.describe(layers=found, size=network.size, count=len(rows), pictures=drawn)
 
 
 def shown_pictures(network: TrainedNetwork) -> list[tuple[int, str]]:

@@ -70,12 +70,7 @@ class HiddenLayer:
 
 
 def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]:
-    """The stem and the end of each stage, from the picture on.
-
-    Args:
-        net: the network.
-        blocks: whether each residual block is a layer of its own, if there are no more than `FEW` in all.
-    """
+    """The stem and the end of each stage, from the picture on; and each residual block, if there are `FEW` at most."""
     field = field_after(ReceptiveField(), net.stem)
     found = [HiddenLayer("Stem", net.stem, field)]
     every = blocks and sum(isinstance(module, ResidualBlock) for module in net.modules()) <= FEW
@@ -94,11 +89,7 @@ def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]
 def feature_maps(
     network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
 ) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
-    """Feature maps of pictures as they are (one view), batch by batch.
-
-    Yields:
-        The rows of the batch, and the maps (n,C,H,W) of each layer.
-    """
+    """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its pictures as they are."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         with torch.inference_mode(), ExitStack() as stack:

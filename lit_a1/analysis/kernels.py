@@ -93,15 +93,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if channels > 1:
         result.number(colour_share=np.average(found.colour_share, weights=found.norm**2))
         result.number(colour_share_random=random.colour_share.mean(), mostly_colour=(found.colour_share > 0.5).sum())
-    result.describe(
-        size=size,
-        channels=channels,
-        median_norm=found.norm.median(),
-        classes=classes.to_dict("records"),
-        unusual=classes[(classes.expected < classes.low) | (classes.expected > classes.high)].to_dict("records"),
-        most=MOST,
-        coloured=found.colour_share.any(),
-    )
+    unusual = classes[(classes.expected < classes.low) | (classes.expected > classes.high)].to_dict("records")
+    facts = {"classes": classes.to_dict("records"), "unusual": unusual, "coloured": found.colour_share.any()}
+    result.describe(size=size, channels=channels, median_norm=found.norm.median(), most=MOST, **facts)
 
 
 def _draw_kernels(result: AnalysisResult, weights: Floats, found: pd.DataFrame) -> None:

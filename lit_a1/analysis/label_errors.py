@@ -21,33 +21,18 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     examined = (of_class >= LEAST).sum() >= 2
     rows, share = suspected_labels(labels, network.log_probabilities) if examined else (np.empty(0, np.int64), 0.0)
     label_probability = network.probabilities[rows, labels[rows]]
-    result.table(
-        "label_errors",
-        {
-            "rank": range(1, len(rows) + 1),
-            "index": network.indices[rows],
-            "label": network.names(labels[rows]),
-            "answer": network.names(network.predictions[rows]),
-            "probability_of_label": label_probability,
-        },
-    )
+    columns = {"rank": range(1, len(rows) + 1), "index": network.indices[rows], "label": network.names(labels[rows])}
+    columns |= {"answer": network.names(network.predictions[rows]), "probability_of_label": label_probability}
+    result.table("label_errors", columns)
     if not examined:
         result.describe(examined=False, least=LEAST)
         return
     shown = rows[: LINES * width]
     mixed = len(shown) > 0 and contact_sheet(result, "label_errors", network, in_lines(shown, width))
     result.number(suspects=len(rows), suspected_share=len(rows) / count, estimated_label_errors=share)
-    result.describe(
-        examined=True,
-        least=LEAST,
-        few=network.names(np.flatnonzero(of_class < LEAST)),
-        count=count,
-        wrong=int((~network.correct).sum()),
-        mistaken=int((~network.correct[rows]).sum()),
-        likeliest=label_probability.max(initial=0),
-        shown=len(shown),
-        mixed=mixed,
-    )
+    facts = {"few": network.names(np.flatnonzero(of_class < LEAST)), "likeliest": label_probability.max(initial=0)}
+    facts |= {"wrong": int((~network.correct).sum()), "mistaken": int((~network.correct[rows]).sum())}
+    result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)
 
 
 def suspected_labels(

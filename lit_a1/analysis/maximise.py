@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
@@ -42,10 +43,7 @@ class Paint:
     coarse shapes in the colours of the data as readily as single pixels (Olah et al. 2017, "Feature Visualization",
     "Preconditioning and Parameterization"). A sigmoid keeps the pixels in [0,1].
 
-    Args:
-        count: n.
-        pictures: (N,C,H,W) in [0,1] that the colours' mean and covariance are taken from.
-        generator: draws the noise to begin with.
+    The mean and covariance of the colours are those of `pictures` (N,C,H,W) in [0,1].
     """
 
     def __init__(self, count: int, pictures: Tensor, generator: torch.Generator) -> None:
@@ -84,14 +82,8 @@ def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = 
     gradient of its score, brought to length 1, less that of the total variation (Mahendran & Vedaldi 2015,
     "Understanding deep image representations by inverting them").
 
-    Args:
-        paint: n pictures to begin with; it is changed.
-        score: what to raise.
-        generator: draws the shifts.
-        steps: how many.
-
-    Returns:
-        Pictures (n,C,H,W) in [0,1], and their scores (n,) unshifted.
+    `paint` is changed; `generator` draws the shifts. Returned are pictures (n,C,H,W) in [0,1] and their scores (n,),
+    unshifted.
     """
     reach = max(1, round(JITTER * paint.size))
     length = RATE * (paint.parameters[0].numel() ** 0.5)
@@ -163,8 +155,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     means, logits = real_answers(network, rows, layers)
     colours = network.prepared(rows[:: max(1, len(rows) // COLOURED)])
 
+    # makes a picture for each of `units`, columns of what the real pictures excite (n,units)
     def excite(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[Excited]:
-        """Makes a picture for each of `units`, which are columns of what the real pictures excite (n,units)."""
         generator = torch.Generator().manual_seed(0)
         pictures, reached = ascend(Paint(len(units), colours, generator), score, generator)
         shown, values, found = pictures.permute(0, 2, 3, 1).numpy(), reached.double().numpy(), []
@@ -188,24 +180,23 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     _draw_channels(result, "maximise_channels", stages)
     _draw_channels(result, "maximise_best", stages, network)
     units = [*classes, *(unit for stage in stages for unit in stage)]
-    result.table(
-        "maximise",
-        [{"layer": unit.layer, "unit": unit.unit, "name": unit.name, "reached": unit.reached.max(),
-          "best_real": unit.values[0], "best_real_picture": network.indices[unit.best[0]]} for unit in units],
-    )  # fmt: skip
+    table = pd.DataFrame(units, columns=["layer", "unit", "name"])
+    table["reached"], table["best_real"] = [unit.reached.max() for unit in units], [unit.values[0] for unit in units]
+    table["best_real_picture"] = network.indices[[unit.best[0] for unit in units]]
+    result.table("maximise", table)
     result.number(**{f"reached_{unit.name}": unit.reached.max() for unit in classes})
     result.number(**{f"best_real_{unit.name}": unit.values[0] for unit in classes})
-    ratios = {layer.name: [unit.reached[0] / unit.values[0] for unit in stage if unit.values[0] > 0]
-              for layer, stage in zip(layers, stages, strict=True)}  # fmt: skip
-    facts = [{"name": name, "median": np.median(each), "low": min(each), "high": max(each)}
-             for name, each in ratios.items() if each]  # fmt: skip
-    result.number(**{f"ratio_{fact['name'].lower().replace(' ', '_')}": fact["median"] for fact in facts})
+    facts = []
+    for layer, stage in zip(layers, stages, strict=True):
+        if ratios := [unit.reached[0] / unit.values[0] for unit in stage if unit.values[0] > 0]:
+            facts.append({"name": layer.name, "median": np.median(ratios), "low": min(ratios), "high": max(ratios)})
+            result.number(**{f"ratio_{layer.name.lower().replace(' ', '_')}": np.median(ratios)})
     result.describe(
         steps=STEPS,
         two=two,
         starts=starts,
         searched=len(rows),
-        classes=[{"name": unit.name, "reached": unit.reached.max(), "best": unit.values[0]} for unit in classes],
+        classes=classes,
         stages=facts,
         channels=sum(map(len, stages)),
         unmoved=sum(unit.reached[0] <= unit.values[0] for stage in stages for unit in stage),

@@ -27,16 +27,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if len(surest := wrong[: LINES * width]):
         contact_sheet(result, "mistakes_surest", network, in_lines(surest, width))
     close_mixed = contact_sheet(result, "mistakes_close", network, in_lines(close, width))
-    result.table(
-        "mistakes",
-        {
-            "index": network.indices[wrong],
-            "truth": network.names(network.labels[wrong]),
-            "answer": network.names(network.predictions[wrong]),
-            "probability": confidence[wrong],
-            "margin": margins[wrong],
-        },
-    )
+    columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
+    columns |= {"answer": network.names(network.predictions[wrong])}
+    result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
     result.number(mistakes=len(wrong), pictures=len(network.labels), closest_margin=np.abs(margins).min())
     if len(wrong):
         result.number(surest_mistake=confidence[wrong].max(), median_mistake=np.median(confidence[wrong]))
@@ -51,13 +44,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         lines = [list(line) for line in zip_longest(*(map(int, rows) for rows in typical))]
     if lines:
         contact_sheet(result, "mistakes_typical", network, lines)
-    result.describe(
-        surest=len(surest),
-        close=len(close),
-        close_mixed=close_mixed,
-        close_wrong=int((~network.correct[close]).sum()),
-        close_low=confidence[close].min(),
-        close_high=confidence[close].max(),
-        classes=len(network.classes),
-        not_typical=[name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)],
-    )
+    facts = {"close_low": confidence[close].min(), "close_high": confidence[close].max(), "close_mixed": close_mixed}
+    facts |= {"not_typical": [name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)]}
+    facts |= {"close": len(close), "close_wrong": int((~network.correct[close]).sum())}
+    result.describe(surest=len(surest), classes=len(network.classes), **facts)

@@ -61,18 +61,15 @@ class TrainedNetwork:
         """The names of classes that are given by number."""
         return [self.classes[k] for k in classes]
 
-    def prepared(self, rows: Sequence[int] | NDArray[np.int64] | slice) -> Tensor:
-        """Validation pictures (n,C,size,size) float32 in [0,1], as the network is evaluated on them."""
-        return self._prepare(self.pictures[rows])
-
-    def _prepare(self, pictures: NDArray[np.uint8]) -> Tensor:
-        return resize(to_float(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)), self.size)
+    def prepared(self, rows: Sequence[int] | NDArray[np.int64] | slice, size: int | None = None) -> Tensor:
+        """Validation pictures (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
+        return _prepared(self.pictures[rows], size or self.size)
 
     def predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log-probabilities (n,K) of pictures (n,H,W,C), as `log_probabilities`."""
         with torch.inference_mode():
             batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
-            return torch.cat([self.model(self._prepare(batch)) for batch in batches]).numpy()
+            return torch.cat([self.model(_prepared(batch, self.size)) for batch in batches]).numpy()
 
     @cached_property
     def _outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -121,6 +118,10 @@ class TrainedNetwork:
         return self.log_probabilities[rows, self.labels] - others.max(1)
 
 
+def _prepared(pictures: NDArray[np.uint8], size: int) -> Tensor:
+    return resize(to_float(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)), size)
+
+
 @contextmanager
 def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
     """Gives a list that what comes out of `module` (or goes in, the first argument) is added to at each call."""
@@ -137,27 +138,20 @@ def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor
 
 
 def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwork:
-    """Reads a checkpoint, and the pictures that its training held out.
-
-    Args:
-        name: of the experiment.
-        path: of the checkpoint.
-        data: not set up yet.
+    """Reads the checkpoint of an experiment, and the pictures that its training held out from data not set up yet.
 
     Raises:
         CheckpointError: the file is damaged, of an unknown class or of a network that is no `ResidualNet`.
         DataError: there are no pictures, or other ones than it was validated on.
     """
     member = load_member(path)
-    net = member.model.net[1]
-    if not isinstance(net, ResidualNet):
+    if not isinstance(net := member.model.net[1], ResidualNet):
         raise CheckpointError(f"{path} holds a {type(net).__name__}; a ResidualNet was expected.")
     data.locate("validate")
     data.prepare_data()
     data.setup("validate")
     data.load_state_dict(member.data)
-    held_out = data.sets["val"]
-    rows = held_out.index
+    held_out, rows = data.sets["val"], data.sets["val"].index
     test = _test_set(data)
     labelled = test is not None and bool((test.labels >= 0).all())
     return TrainedNetwork(

@@ -43,10 +43,9 @@ def closest_calls(network: TrainedNetwork, count: int) -> Rows:
 
 
 def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
-    """Up to `count` pictures of a class that are predicted correctly and whose features are the most like its mean.
+    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine.
 
-    Likeness is the cosine to the mean feature of all the class's pictures; a picture without any active feature comes
-    last.
+    The mean is of all the class's pictures; a picture without any active feature comes last.
     """
     of_class = network.labels == class_
     if not of_class.any():
