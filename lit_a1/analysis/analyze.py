@@ -28,14 +28,9 @@ def analysis(name: str) -> ModuleType:
 
 
 def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
-    """Runs analyses and leaves figures, tables, numbers and words in a folder, and in TensorBoard's event file there.
+    """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, in TensorBoard's file too.
 
     Results that another call left there stay, unless they are made anew or are of another network or checkpoint.
-
-    Args:
-        network: the network and its pictures.
-        folder: usually `analysis` in the folder of the run.
-        wanted: names of `PARTS`.
     """
     code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
     folder.mkdir(parents=True, exist_ok=True)

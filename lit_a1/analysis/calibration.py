@@ -18,7 +18,6 @@ TITLE = "Are its probabilities true?"
 LEAST = 4  # pictures to fit a temperature on one half and measure it on the other
 BINS = 15  # as Guo et al. 2017
 DRAWS = 1000  # of labels
-AT_ONCE = 100  # draws
 TEMPERATURES = 0.05, 20.0  # that are searched
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -27,8 +26,7 @@ Rows = NDArray[np.int64]
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature."""
     stated, labels = network.log_probabilities.astype(np.float64), network.labels
-    everything = reliability(stated, labels)
-    lines = {"all pictures, as it is": everything}
+    lines = {"all pictures, as it is": reliability(stated, labels)}
     chance = _compare_with_chance(result, stated, labels)
     fitted, shown = halves(labels)
     if len(labels) >= LEAST:
@@ -73,9 +71,8 @@ def _bin_of(probability: Floats) -> Rows:
 def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
     """The bins of a reliability diagram that have pictures, by log-probabilities (N,K) and labels (N,).
 
-    Returns:
-        A row a bin: the answers' probability is in (`low`, `high`] and `probability` on average; `pictures` is their
-        number, and `right` the share that is.
+    A row a bin: the answers' probability is in (`low`, `high`] and `probability` on average; `pictures` is their
+    number, and `right` the share that is.
     """
     probability, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
     groups = pd.DataFrame({"probability": probability, "right": right}).groupby(_bin_of(probability))
@@ -93,27 +90,21 @@ def calibration_error(bins: pd.DataFrame) -> float:
 
 
 def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
-    """What perfectly calibrated answers show: each of N is right with its probability, `DRAWS` times over.
+    """What perfectly calibrated answers show, of which each of N is right with its probability.
 
-    Returns:
-        The expected calibration error and the share of right answers of each draw, (DRAWS,).
+    Returned are the expected calibration error and the share of right answers of each of `DRAWS` draws.
     """
     rng = np.random.default_rng(seed)
     in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
-    errors, shares = [], []
-    for _ in range(0, DRAWS, AT_ONCE):
-        right = rng.random((AT_ONCE, len(probability))) < probability
-        errors.append(np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability))
-        shares.append(right.mean(1))
-    return np.concatenate(errors), np.concatenate(shares)
+    right = rng.random((DRAWS, len(probability))) < probability
+    return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
 
 
 def score(log_probabilities: Floats, labels: Rows) -> dict[str, float]:
     """Scores log-probabilities (N,K) against labels (N,).
 
-    Returns:
-        `nll`, the mean negative log-likelihood of the true class in nats; `brier`, the mean over pictures of the
-        squared distance to the truth, summed over classes, 0 to 2 (Brier 1950); `ece`, the expected calibration error.
+    `nll` is the mean negative log-likelihood of the true class in nats; `brier` the mean over pictures of the squared
+    distance to the truth, summed over classes, 0 to 2 (Brier 1950); `ece` the expected calibration error.
     """
     truth = np.eye(log_probabilities.shape[1])[labels]
     brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()

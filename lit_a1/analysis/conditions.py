@@ -127,10 +127,8 @@ def trend(values: Floats, wrong: Flags) -> dict[str, Any] | None:
     The test is Mann & Whitney's (1947); its U over the number of pairs is the area under the ROC curve. The interval
     is that of DeLong et al. (1988, Biometrics 44), cut to [0,1].
 
-    Returns:
-        The `chance` that a wrong picture has more of it than a correct one, ties counting half, 0.5 where it does not
-        matter; its 95 % interval from `low` to `high`, NaN where either kind has fewer than two pictures; the two-sided
-        `p` of the test.
+    `chance` is that a wrong picture has more of it than a correct one, ties counting half, 0.5 where it does not
+    matter; `low` to `high` is its 95 % interval, NaN where either kind has fewer than two pictures; `p` is two-sided.
     """
     bad, good = values[wrong], values[~wrong]
     if not len(bad) or not len(good):

@@ -39,15 +39,13 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
     off_diagonal = matrix - np.diag(matrix.diagonal())
     most = int(off_diagonal.max())
-    result.describe(
-        alpha=ALPHA,
-        tables=TABLES,
-        held=rates[held].sort_values("error", kind="stable").to_dict("records"),
-        missing=network.names(np.flatnonzero(pictures == 0)),
-        never=network.names(np.flatnonzero((pictures > 0) & (matrix.sum(0) == 0))),
-        most=most,
-        confused=[f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most],
-    )
+    never = network.names(np.flatnonzero(held & (matrix.sum(0) == 0)))
+    facts = {"missing": network.names(np.flatnonzero(~held)), "never": never, "most": most}
+    facts |= {"held": rates[held].sort_values("error", kind="stable").to_dict("records")}
+    facts |= {
+        "confused": [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most]
+    }
+    result.describe(alpha=ALPHA, tables=TABLES, **facts)
 
 
 def equal_errors(wrong: Counts, pictures: Counts) -> float | None:

@@ -25,10 +25,8 @@ def stem_weights(net: ResidualNet) -> Floats:
     """Weights (O,C,k,k) of the first convolution as it applies them: of a weight norm, length times direction."""
     convolution = net.stem[0][0]  # type: ignore[index]
     if isinstance(convolution, WeightNormConv2d):
-        weights = weight_norm(convolution.weight_v, convolution.weight_g)
-    else:
-        weights = convolution.weight
-    return weights.detach().double().numpy()
+        return weight_norm(convolution.weight_v, convolution.weight_g).detach().double().numpy()
+    return convolution.weight.detach().double().numpy()
 
 
 def patterns(size: int) -> list[list[Floats]]:
@@ -54,9 +52,8 @@ def measure(weights: Floats) -> pd.DataFrame:
     Orientation is measured on each input channel by itself: squared projections onto the `patterns` are summed over the
     channels and divided by the sum of the squared weights. A kernel of zeros has shares of 0.
 
-    Returns:
-        A row a kernel: its `channel`; its Euclidean `norm`; `colour_share` of the squared weights that the mean over
-        the input channels leaves over, 0 for grey pictures; its `class`, and the share of each of `CLASSES`.
+    A row a kernel: its `channel`; its Euclidean `norm`; `colour_share` of the squared weights that the mean over the
+    input channels leaves over, 0 for grey pictures; its `class`, and the share of each of `CLASSES`.
     """
     flat = weights.reshape(*weights.shape[:2], -1)
     energy = (flat**2).sum((1, 2))

@@ -191,17 +191,12 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         if ratios := [unit.reached[0] / unit.values[0] for unit in stage if unit.values[0] > 0]:
             facts.append({"name": layer.name, "median": np.median(ratios), "low": min(ratios), "high": max(ratios)})
             result.number(**{f"ratio_{layer.name.lower().replace(' ', '_')}": np.median(ratios)})
-    result.describe(
-        steps=STEPS,
-        two=two,
-        starts=starts,
-        searched=len(rows),
-        classes=classes,
-        stages=facts,
-        channels=sum(map(len, stages)),
-        unmoved=sum(unit.reached[0] <= unit.values[0] for stage in stages for unit in stage),
-        best=len(stages[0][0].best),
+    unmoved, channels = (
+        sum(unit.reached[0] <= unit.values[0] for unit in units[len(classes) :]),
+        len(units) - len(classes),
     )
+    counts = {"steps": STEPS, "starts": starts, "searched": len(rows), "best": len(stages[0][0].best)}
+    result.describe(two=two, classes=classes, stages=facts, channels=channels, unmoved=unmoved, **counts)
 
 
 def real_answers(
@@ -242,12 +237,11 @@ def _draw_channels(
             line[0].set_ylabel(stage[0].layer, fontsize=9)
             for panel, unit in zip(line, stage, strict=False):
                 if real is None:
-                    title = f"{number(unit.reached[0])} ({number(unit.values[0])})"
-                    picture = unit.pictures[0]
+                    made, best = number(unit.reached[0]), number(unit.values[0])
+                    _show(panel, unit.pictures[0], f"{unit.unit}: {made} ({best})", fontsize=8)
                 else:
-                    title = f"{number(unit.values.min())} to {number(unit.values.max())}"
-                    picture = two_by_two(real.prepared(unit.best))
-                _show(panel, picture, f"{unit.unit}: {title}", fontsize=8)
+                    least, most = number(unit.values.min()), number(unit.values.max())
+                    _show(panel, two_by_two(real.prepared(unit.best)), f"{unit.unit}: {least} to {most}", fontsize=8)
 
 
 def two_by_two(pictures: Tensor) -> NDArray[np.float32]:

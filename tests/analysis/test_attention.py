@@ -11,7 +11,6 @@ from lit_a1.analysis.result import AnalysisResult
 from tests.analysis.networks import FOLDER, Kind, analyzed, logits_of, network_of, rows_of
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_the_mean_of_a_class_activation_map_and_the_bias_are_the_logit(kind: Kind) -> None:
     network, rows = network_of(kind), np.array([5, 0, 17])
     maps, logits = attention.class_activation_maps(network, rows)
@@ -48,7 +47,6 @@ def test_squares_by_hand() -> None:
     np.testing.assert_allclose(squares.means(maps)[0], [[2, 3], [5, 6]])
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_covering_is_what_the_network_makes_of_covered_pictures(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "BATCH", 5)
     network, rows = network_of(kind), np.array([3, 8])
@@ -100,7 +98,6 @@ def test_another_picture_of_the_class() -> None:
     assert another_of_the_class(np.array([0, 1, 0, 2, 1, 0])).tolist() == [2, 4, 5, -1, 1, 0]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_tables_and_words(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "COMPARED", 8)
     network = network_of(kind)

@@ -139,7 +139,6 @@ def test_table_holds_the_diagram() -> None:
     assert not result.figures[0].shows_pictures
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 @pytest.mark.parametrize(("right", "side"), [(True, "below 1"), (False, "above 1")])
 def test_all_alike(kind: Kind, right: bool, side: str) -> None:
     network = where_right(network_of(kind, 12), np.full(12, right), np.linspace(0.6, 0.9, 12))

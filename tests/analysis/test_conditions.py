@@ -112,7 +112,6 @@ def test_bins_are_of_equal_counts_and_keep_equal_values_together() -> None:
     assert tied[["low", "high", "pictures"]].to_numpy().tolist() == [[0, 0, 45], [1, 1, 15]]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_a_quantity_that_mistakes_go_with_is_found(kind: Kind) -> None:
     network = network_of(kind, 90)
     wrong = np.random.default_rng(0).permutation(90) < 30
@@ -139,7 +138,6 @@ def test_mistakes_at_random_go_with_nothing() -> None:
     assert "None of the quantities differs between wrong and right pictures by more than noise." in result.words
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 @pytest.mark.parametrize("right", [True, False])
 def test_all_alike(kind: Kind, right: bool) -> None:
     result = analyzed(conditions, where_right(network_of(kind, 12), np.full(12, right)))

@@ -70,8 +70,6 @@ def test_most_frequent_confusion_is_named() -> None:
     assert "The most frequent confusion is 2 taken for 0: 3 pictures." in text
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-@pytest.mark.parametrize("shift", [0, 1])  # all right, all wrong
 def test_extremes(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
     result = analyzed(confusion, answering(network, (network.labels + shift) % len(network.classes)))

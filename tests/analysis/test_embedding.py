@@ -16,7 +16,6 @@ from lit_a1.analysis.embedding import nearest_predictions, principal_plane
 from tests.analysis.networks import FOLDER, Kind, analyzed, answering, network_of, predicting
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_projector_opens_what_was_written(kind: Kind) -> None:
     network = network_of(kind, 30)
     network.pictures[8] = 201
@@ -114,8 +113,6 @@ def test_neighbours_are_compared_with_the_network() -> None:
     assert not result.figures[0].shows_pictures
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-@pytest.mark.parametrize("shift", [0, 1])  # all right, all wrong
 def test_extremes(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
     answers = (network.labels + shift) % len(network.classes)

@@ -35,7 +35,6 @@ def test_sparsity_is_that_of_the_network(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_allclose(last["mean_activation"], network.features.mean(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_two_right_pictures_and_a_wrong_one_of_other_classes(kind: Kind) -> None:
     network = network_of(kind)
     rows, kinds = zip(*shown_pictures(network), strict=True)
@@ -46,7 +45,6 @@ def test_two_right_pictures_and_a_wrong_one_of_other_classes(kind: Kind) -> None
     assert [kind for _, kind in shown_pictures(perfect)] == ["right_1", "right_2"]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_tables_figures_and_words(kind: Kind) -> None:
     network = network_of(kind)
     result, rows = analyzed(feature_maps, network), rows_of("feature_maps")

@@ -69,7 +69,6 @@ def test_weights_are_those_that_are_applied(norm: Any) -> None:
     np.testing.assert_allclose(stem_weights(net), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_tables_and_words(kind: Kind) -> None:
     network = network_of(kind)
     weights = stem_weights(network.net)

@@ -52,7 +52,6 @@ def test_agrees_with_the_papers_equations(classes: int) -> None:
     assert np.all(np.diff(probabilities[rows, labels[rows]]) >= 0)
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_suspects_are_listed(kind: Kind) -> None:
     network = network_of(kind, 100)
     labels, probabilities, flipped = made(len(network.classes), 100, 0.05)
@@ -70,8 +69,6 @@ def test_suspects_are_listed(kind: Kind) -> None:
     assert "nothing is said of the training set's labels" in result.words[0]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-@pytest.mark.parametrize("shift", [0, 1])
 def test_all_right_and_all_wrong(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
     result = analyzed(label_errors, answering(network, (network.labels + shift) % len(network.classes)))

@@ -108,7 +108,6 @@ def test_the_penalty_smooths(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) 
     assert total_variation(ascend(Paint(1, pictures, seeded()), score, seeded(), steps=20)[0]) < 0.7 * rough
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_scores_are_what_the_network_says(kind: Kind) -> None:
     network = network_of(kind)
     pictures = network.prepared([3, 4, 5])
@@ -147,7 +146,6 @@ def test_what_real_pictures_excite() -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_tables_figures_and_words(kind: Kind) -> None:
     network = network_of(kind)
     result, rows = analyzed(maximise, network), rows_of("maximise")

@@ -17,7 +17,6 @@ def with_truth(network: TrainedNetwork, share: Any) -> TrainedNetwork:
     return predicting(network, probabilities)
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_all_mistakes_are_listed_the_most_confident_first(kind: Kind) -> None:
     share = np.full(30, 0.8)
     share[[3, 7, 12]] = 0.4, 0.1, 0.2
@@ -38,7 +37,6 @@ def test_all_mistakes_are_listed_the_most_confident_first(kind: Kind) -> None:
     assert "80.0 % in the median and of 90.0 % at most" in result.words[0]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_no_mistakes(kind: Kind) -> None:
     result = analyzed(mistakes, with_truth(network_of(kind, 12), 0.7))
     assert rows_of("mistakes") == []
@@ -46,7 +44,6 @@ def test_no_mistakes(kind: Kind) -> None:
     assert any("no mistake to show" in text for text in result.words)
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_nothing_but_mistakes(kind: Kind) -> None:
     result = analyzed(mistakes, with_truth(network_of(kind, 12), 0.2))
     assert len(rows_of("mistakes")) == 12

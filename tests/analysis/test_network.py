@@ -12,7 +12,6 @@ from lit_a1.models import classifier
 from tests.analysis.networks import Kind, answering, logits_of, network_of
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 def test_predicts_what_its_model_predicts(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(kind, 12)
     monkeypatch.setattr(classifier, "CACHED", 5 * network.size**2)  # the model takes five pictures at a time
