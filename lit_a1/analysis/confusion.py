@@ -42,10 +42,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     never = network.names(np.flatnonzero(held & (matrix.sum(0) == 0)))
     facts = {"missing": network.names(np.flatnonzero(~held)), "never": never, "most": most}
     facts |= {"held": rates[held].sort_values("error", kind="stable").to_dict("records")}
-    facts |= {
-        "confused": [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most]
-    }
-    result.describe(alpha=ALPHA, tables=TABLES, **facts)
+    confused = [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most]
+    result.describe(alpha=ALPHA, tables=TABLES, confused=confused, **facts)
 
 
 def equal_errors(wrong: Counts, pictures: Counts) -> float | None:

@@ -191,12 +191,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         if ratios := [unit.reached[0] / unit.values[0] for unit in stage if unit.values[0] > 0]:
             facts.append({"name": layer.name, "median": np.median(ratios), "low": min(ratios), "high": max(ratios)})
             result.number(**{f"ratio_{layer.name.lower().replace(' ', '_')}": np.median(ratios)})
-    unmoved, channels = (
-        sum(unit.reached[0] <= unit.values[0] for unit in units[len(classes) :]),
-        len(units) - len(classes),
-    )
     counts = {"steps": STEPS, "starts": starts, "searched": len(rows), "best": len(stages[0][0].best)}
-    result.describe(two=two, classes=classes, stages=facts, channels=channels, unmoved=unmoved, **counts)
+    counts |= {"unmoved": sum(unit.reached[0] <= unit.values[0] for stage in stages for unit in stage)}
+    result.describe(two=two, classes=classes, stages=facts, channels=len(units) - len(classes), **counts)
 
 
 def real_answers(

@@ -1,6 +1,7 @@
 """Networks to analyse, and what analyses make of them."""
 
 import csv
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -81,6 +82,8 @@ def analyzed(question: ModuleType, network: TrainedNetwork) -> AnalysisResult:
     result = AnalysisResult(FOLDER, question.__name__.rpartition(".")[2], question.TITLE, "a run")
     question.analyze(network, result)
     assert all((FOLDER / drawn.file).is_file() and drawn.caption for drawn in result.figures)
+    for text in [*result.words, *(drawn.caption for drawn in result.figures)]:  # as a template's tags may leave them
+        assert text.startswith("|") or not re.search(r"\s[,.;:)]|\(\s|\s\s|[,;)][a-z]", text), text
     return result
 
 
