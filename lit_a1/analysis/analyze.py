@@ -11,61 +11,57 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.analysis import PARTS
-from lit_a1.analysis.part import INDEX, Part, read_part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis.embedding import PROJECTOR
+from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, versions
 from lit_a1.runs.folders import near
 
-PROJECTOR = ".projector"
-"""Ends the name of the event file that an embedding leaves."""
-
 
 def analysis(name: str) -> ModuleType:
-    """The module of a part: it has a `TITLE` and `analyze(subject, part)`, which draws, counts and tells."""
+    """The module of an analysis: it has a `TITLE` and `analyze(network, result)`, which measures, draws and describes.
+
+    What it says, and the captions of its figures, are in `NAME.md.j2`.
+    """
     return import_module(f"lit_a1.analysis.{name}")
 
 
-def run(subject: Subject, folder: Path, wanted: Sequence[str]) -> None:
-    """Runs analyses and leaves figures, tables, numbers and words in a folder, and in TensorBoard's event file there.
+def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
+    """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, in TensorBoard's file too.
 
-    Parts that another call left there stay, unless they are made anew or are of another network or checkpoint.
-
-    Args:
-        subject: the network and its pictures.
-        folder: usually `analysis` in the folder of the run.
-        wanted: names of `PARTS`.
+    Results that another call left there stay, unless they are made anew or are of another network or checkpoint.
     """
-    code, source = commit(), str(subject.origin)
+    code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
     folder.mkdir(parents=True, exist_ok=True)
-    for name in PARTS:
-        if (path := folder / f"{name}.json").is_file() and ((old := read_part(path)) is None or old.source != source):
+    for path in files.values():
+        if path.is_file() and ((old := read_result(path)) is None or old.source != network.source):
             path.unlink()
     for name in tqdm(wanted, desc="analyses", unit="part", disable=None, leave=False):
         started, module = time.perf_counter(), analysis(name)
-        part = Part(folder, name, module.TITLE, source, code)
-        module.analyze(subject, part)
-        part.seconds = round(time.perf_counter() - started, 1)
-        part.write()
-    parts = [found for name in PARTS if (found := read_part(folder / f"{name}.json")) is not None]
+        made = AnalysisResult(folder, name, module.TITLE, network.source, code)
+        module.analyze(network, made)
+        made.seconds = round(time.perf_counter() - started, 1)
+        made.write()
+    results = [result for path in files.values() if (result := read_result(path)) is not None]
     for stale in folder.glob("events.out.tfevents.*"):
         if not stale.name.endswith(PROJECTOR):  # the embedding's own, which it replaces itself
             stale.unlink()
     with SummaryWriter(folder) as writer:
-        for part in parts:
-            part.log(writer)
-    about = {
-        "experiment": subject.name,
-        "source": source,
-        "parts": [part.name for part in parts],
-        "pictures": len(subject.labels),
-        "drawn": subject.drawn,
-        "val/error": subject.error,
+        for result in results:
+            result.log(writer)
+    index = {
+        "experiment": network.name,
+        "source": network.source,
+        "parts": [result.name for result in results],
+        "pictures": len(network.labels),
+        "drawn": network.drawn,
+        "val/error": network.error,
         "machine": machine(),
         "versions": versions(),
-        "commits": sorted({part.commit for part in parts}),
-        "seconds": round(sum(part.seconds for part in parts), 1),
+        "commits": sorted({result.commit for result in results}),
+        "seconds": round(sum(result.seconds for result in results), 1),
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
-    write_text(folder / INDEX, json.dumps(about, indent=1) + "\n")
+    write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
     print(f"Figures, tables and words: {near(folder)}")

@@ -1,116 +1,89 @@
 """Where the network looks: class activation maps, and what happens when a part of the picture is covered."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
-from lit_a1.analysis.attention_figure import draw
-from lit_a1.analysis.attention_measures import (
-    another_of_the_class,
-    central_share,
-    mean_with_interval,
-    rank_correlations,
-)
-from lit_a1.analysis.choose import surest_right, surest_wrong
-from lit_a1.analysis.depths import depths, feature_maps, sample
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import BATCH, Subject
-from lit_a1.runs.wording import counted, number, percent
+from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
+from lit_a1.analysis.intervals import mean_with_interval
+from lit_a1.analysis.network import BATCH, TrainedNetwork
+from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
+from lit_a1.analysis.result import AnalysisResult
 
 TITLE = "Where the network looks"
 SHOWN = 6  # pictures
 COMPARED = 50  # pictures on which both maps are compared
 COVERED = 4  # the square's side is the picture's over this
 FINE, COARSE = 4, 2  # the square moves by its side over this: for the pictures shown, and those compared
+OPACITY = 0.7  # of a map over its picture
+PALE = 0.45  # what black is lifted to in the picture beneath a map, so that the map's colours show
 Floats = NDArray[np.float64]
-
-
-class Contrast(NamedTuple):
-    """Two classes that the maps of N pictures weigh against each other: what speaks for the first is positive.
-
-    Of two classes it is the second against the first (dog against cat) for every picture; of more, a picture's true
-    class against the other one that the network finds the likeliest.
-    """
-
-    towards: NDArray[np.int64]
-    """(N,)."""
-    against: NDArray[np.int64]
+Rows = NDArray[np.int64]
+Pair = tuple[Rows, Rows]
+"""Two classes of each of N pictures, (N,) each, that maps weigh against each other: for the first is positive."""
 
 
 @dataclass(frozen=True)
-class Squares:
+class Occlusion:
     """What covering does to n pictures: `drops` (n,p,p), the log-odds before minus those after."""
 
     drops: Floats
-    side: int
-    """Of the square in pixels."""
-    starts: NDArray[np.int64]
-    """(p,), its first rows (and columns)."""
+    side: int  # of the covering square in pixels
+    starts: Rows  # (p,), its first rows (and columns)
+
+    def _covers(self, size: int) -> NDArray[np.bool_]:
+        pixels = np.arange(size) - self.starts[:, None]
+        return (pixels >= 0) & (pixels < self.side)
 
     def means(self, maps: Floats) -> Floats:
         """Of maps (n,S,S), the means (n,p,p) over each square."""
-        size = maps.shape[-1]
-        within = np.zeros((len(self.starts), size))
-        for row, start in zip(within, self.starts, strict=True):
-            row[start : start + self.side] = 1 / self.side
+        within = self._covers(maps.shape[-1]) / self.side
         return within @ maps @ within.T
 
     def per_pixel(self, size: int) -> Floats:
         """Maps (n,S,S): of each pixel, the mean over the squares that cover it."""
-        covers = np.zeros((size, len(self.starts)))
-        for column, start in zip(covers.T, self.starts, strict=True):
-            column[start : start + self.side] = 1
-        covers /= covers.sum(1, keepdims=True)
-        return covers @ self.drops @ covers.T
+        covers = self._covers(size).T
+        shares = covers / covers.sum(1, keepdims=True)
+        return shares @ self.drops @ shares.T
 
 
-# the two maps
+def contrast(logits: Floats, labels: Rows) -> Pair:
+    """Which classes to weigh against each other, by logits (N,K) and true classes (N,).
 
-
-def contrast(logits: Floats, labels: NDArray[np.int64]) -> Contrast:
-    """Which classes to weigh against each other, by logits (N,K) and true classes (N,)."""
+    Of two classes the second against the first (dog against cat) for every picture; of more, a picture's true class
+    against the other one that the network finds the likeliest.
+    """
     if logits.shape[1] == 2:
-        return Contrast(np.ones_like(labels), np.zeros_like(labels))
+        return np.ones_like(labels), np.zeros_like(labels)
     others = logits.copy()
     others[np.arange(len(labels)), labels] = -np.inf
-    return Contrast(labels, others.argmax(1))
+    return labels, others.argmax(1)
 
 
-def class_activation_maps(subject: Subject, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Maps M_k = sum_c w_kc f_c of features f and the last layer's weights w (Zhou et al. 2016), and the logits.
+def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats]:
+    """Maps M_k = sum_c w_kc f_c (n,K,h,w) of features f and the last layer's weights w, and the logits (n,K).
 
-    The mean of M_k over positions plus the bias b_k is the logit of class k. They are of the picture as it is.
-
-    Args:
-        subject: the network and its pictures.
-        rows: n of these.
-
-    Returns:
-        Maps (n,K,h,w) and logits (n,K).
+    The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016). They are of the picture
+    as it is.
     """
-    last, linear = depths(subject.net)[-1:], subject.net.linear
-    maps = [
-        torch.einsum("kc,nchw->nkhw", linear.weight, features).double().numpy()
-        for _, (features,) in feature_maps(subject, rows, last)
-    ]
-    found = np.concatenate(maps)
-    return found, found.mean((2, 3)) + linear.bias.double().numpy()
+    last, linear = hidden_layers(network.net)[-1:], network.net.linear
+    batches = [features for _, (features,) in feature_maps(network, rows, last)]
+    maps = torch.einsum("kc,nchw->nkhw", linear.weight, torch.cat(batches)).double().numpy()
+    return maps, maps.mean((2, 3)) + linear.bias.double().numpy()
 
 
-def evidence(subject: Subject, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Contrast]:
-    """Class activation maps of a contrast: maps (n,h,w), the log-odds (n,) that they add up to, and the contrast."""
-    maps, logits = class_activation_maps(subject, rows)
-    pair, each = contrast(logits, subject.labels[rows]), np.arange(len(rows))
-    return (
-        maps[each, pair.towards] - maps[each, pair.against],
-        logits[each, pair.towards] - logits[each, pair.against],
-        pair,
-    )
+def evidence(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats, Pair]:
+    """Class activation maps of a contrast: maps (n,h,w), the log-odds (n,) that they add up to, and the two classes."""
+    maps, logits = class_activation_maps(network, rows)
+    towards, against = pair = contrast(logits, network.labels[rows])
+    each = np.arange(len(rows))
+    return maps[each, towards] - maps[each, against], logits[each, towards] - logits[each, against], pair
 
 
 def enlarged(maps: Floats, size: int) -> Floats:
@@ -119,120 +92,141 @@ def enlarged(maps: Floats, size: int) -> Floats:
     return large[:, 0].numpy()
 
 
-def occlude(subject: Subject, rows: NDArray[np.int64], pair: Contrast, parts: int) -> Squares:
+def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occlusion:
     """Covers pictures with a square of the training pictures' mean colour, one place after the other.
 
     Source: Zeiler & Fergus 2014, section 4.2; here it is the log-odds of the contrast that are compared, not the
-    probability.
-
-    Args:
-        subject: the network and its pictures.
-        rows: n of these.
-        pair: the classes, n of either.
-        parts: the square moves by its side over this.
+    probability. The square moves by its side over `parts`.
     """
-    size = subject.size
-    side = size // COVERED
-    starts = np.unique([*range(0, size - side + 1, max(1, side // parts)), size - side])
+    side = network.size // COVERED
+    starts = np.unique([*range(0, network.size - side + 1, max(1, side // parts)), network.size - side])
     places = [(y, x) for y in starts for x in starts]
-    towards, against = (torch.from_numpy(classes)[:, None] for classes in pair)
     drops = np.empty((len(rows), len(places)))
 
-    def odds(pictures: Tensor, k: int) -> Tensor:
-        logits = subject.net(pictures)
-        return (logits[:, towards[k]] - logits[:, against[k]])[:, 0].double()
+    def log_odds(pictures: Tensor, k: int) -> Tensor:
+        logits = network.net(pictures).double()
+        return logits[:, pair[0][k]] - logits[:, pair[1][k]]
 
     with torch.inference_mode():
-        for k, picture in enumerate(subject.standardize(subject.prepared(rows))):
-            before = odds(picture[None], k)
+        for k, picture in enumerate(network.standardize(network.prepared(rows))):
+            before = log_odds(picture[None], k)
             for first in range(0, len(places), BATCH):
                 some = places[first : first + BATCH]
                 covered = picture.repeat(len(some), 1, 1, 1)
                 for each, (y, x) in zip(covered, some, strict=True):
                     each[:, y : y + side, x : x + side] = 0  # standardised, the mean is 0
-                drops[k, first : first + BATCH] = (before - odds(covered, k)).numpy()
-    return Squares(drops.reshape(len(rows), len(starts), len(starts)), side, starts)
+                drops[k, first : first + BATCH] = (before - log_odds(covered, k)).numpy()
+    return Occlusion(drops.reshape(len(rows), len(starts), len(starts)), side, starts)
 
 
-# the analysis
+def central_share(maps: Floats) -> Floats:
+    """Share (n,) of the positive part of maps (n,S,S) within the central half of rows and columns, a quarter of all.
+
+    It is NaN where nothing is positive. A uniform map has `central_share(np.ones((1, S, S)))`.
+    """
+    size, mass = maps.shape[-1], np.maximum(maps, 0)
+    quarter = size // 4
+    inner = mass[:, quarter : size - quarter, quarter : size - quarter].sum((1, 2))
+    whole = mass.sum((1, 2))
+    return np.divide(inner, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
-def chosen(subject: Subject) -> NDArray[np.int64]:
-    """Rows that are shown: the surest right pictures of each class in turn (4 in all), then the surest wrong ones."""
-    wrong = surest_wrong(subject, SHOWN // 3)
-    ranks = [surest_right(subject, class_, SHOWN) for class_ in range(len(subject.classes))]
-    right = [rows[k] for k in range(SHOWN) for rows in ranks if k < len(rows)][: SHOWN - len(wrong)]
-    order = sorted(right, key=lambda row: int(subject.labels[row]))
+def rank_correlations(one: Floats, other: Floats) -> Floats:
+    """Spearman's rank correlation (n,) of maps (n,...) with others; NaN where one is constant."""
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(one, other, strict=True)]
+    return np.array([stats.spearmanr(a, b).statistic if np.ptp(a) > 0 < np.ptp(b) else np.nan for a, b in pairs])
+
+
+def another_of_the_class(labels: Rows) -> Rows:
+    """For each of N pictures the next one of its class, after the last the first; -1 where there is no other."""
+    found = np.full(len(labels), -1)
+    for class_ in np.unique(labels):
+        rows = np.flatnonzero(labels == class_)
+        if len(rows) > 1:
+            found[rows] = np.roll(rows, -1)
+    return found
+
+
+def shown_pictures(network: TrainedNetwork) -> Rows:
+    """The most confident correct pictures of each class in turn (4 in all), then the most confident wrong ones."""
+    wrong = most_confident_wrong(network, SHOWN // 3)
+    ranks = [most_confident_correct(network, class_, SHOWN) for class_ in range(len(network.classes))]
+    correct = [rows[k] for k in range(SHOWN) for rows in ranks if k < len(rows)][: SHOWN - len(wrong)]
+    order = sorted(correct, key=lambda row: int(network.labels[row]))
     return np.array([*order, *wrong], np.int64)
 
 
-def analyze(subject: Subject, part: Part) -> None:
-    """Draws both maps of a few pictures, and says how well they agree and where the evidence lies."""
-    rows = chosen(subject)
-    maps, odds, pair = evidence(subject, rows)
-    squares = occlude(subject, rows, pair, FINE)
-    draw(part, subject, rows, odds, pair, enlarged(maps, subject.size), squares.per_pixel(subject.size), squares.side)
-    part.table(
-        "attention",
-        ["picture", "class", "answer", "towards", "against", "log_odds", "largest_drop", "smallest_drop"],
-        [
-            [int(subject.indices[row]), *(subject.classes[k] for k in
-             (subject.labels[row], subject.answers[row], towards, against)), float(odd), drops.max(), drops.min()]
-            for row, odd, towards, against, drops in zip(rows, odds, *pair, squares.drops, strict=True)
-        ],
-    )  # fmt: skip
-    _agreement(subject, part)
-    _places(subject, part)
+def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
+    """Draws both maps of a few pictures, and measures how well they agree and where the evidence lies."""
+    rows = shown_pictures(network)
+    maps, odds, pair = evidence(network, rows)
+    occlusion = occlude(network, rows, pair, FINE)
+    activation, drops = enlarged(maps, network.size), occlusion.per_pixel(network.size)
+    _draw(result, network, rows, odds, pair, {"activation map": activation, "occlusion": drops})
+    columns: dict[str, Any] = {"picture": network.indices[rows], "class": network.names(network.labels[rows])}
+    columns |= {"answer": network.names(network.predictions[rows])}
+    columns |= {"towards": network.names(pair[0]), "against": network.names(pair[1]), "log_odds": odds}
+    most, least = occlusion.drops.max((1, 2)), occlusion.drops.min((1, 2))
+    result.table("attention", {**columns, "largest_drop": most, "smallest_drop": least})
+    facts = _compare_maps(network, result)
+    facts |= {"two": len(network.classes) == 2, "classes": network.classes, "size": network.size}
+    wrong = int((~network.correct[rows]).sum())
+    result.describe(shown=len(rows), wrong=wrong, side=occlusion.side, **measure_centre(network, result), **facts)
 
 
-def _agreement(subject: Subject, part: Part) -> None:
-    rows = sample(subject, COMPARED)
-    maps, _, pair = evidence(subject, rows)
-    squares = occlude(subject, rows, pair, COARSE)
-    covered = squares.means(enlarged(maps, subject.size))
-    own = rank_correlations(covered, squares.drops)
+def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:
+    rows = sample(network, COMPARED)
+    maps, _, pair = evidence(network, rows)
+    occlusion = occlude(network, rows, pair, COARSE)
+    covered = occlusion.means(enlarged(maps, network.size))
+    own = rank_correlations(covered, occlusion.drops)
     # of two classes, maps of a class have the same sign; of more, each is for the true class
-    other = another_of_the_class(subject.labels[rows])
-    strange = rank_correlations(covered[other[other >= 0]], squares.drops[other >= 0])
-    part.table(
-        "agreement",
-        ["picture", "class", "rank_correlation"],
-        [[int(subject.indices[row]), subject.classes[subject.labels[row]], value]
-         for row, value in zip(rows, own, strict=True)],
-    )  # fmt: skip
-    (mean, half, count), (control, control_half, controls) = mean_with_interval(own), mean_with_interval(strange)
-    part.number(agreement=mean, agreement_half_interval=half, agreement_pictures=count, agreement_control=control)
-    text = (
-        f"Over the {squares.drops[0].size} places of the square, the drop of the log-odds and the mean of the class "
-        f"activation map under the square have a rank correlation (Spearman) of {number(mean)} ± {number(half)}, a "
-        f"mean over {counted(count, 'picture')} with its 95 % interval."
-    )
-    if controls > 1:
-        apart = mean - half > max(0, control + control_half)
-        text += (
-            f" With the map of another picture of the same class it is {number(control)} ± {number(control_half)} "
-            f"({counted(controls, 'picture')}): "
-        )
-        text += (
-            "the maps agree about the single picture, and not only in what all pictures of a class share."
-            if apart
-            else "that is no clear difference, so that the agreement may be of what all pictures of a class share."
-        )
-    part.say(text)
+    other = another_of_the_class(network.labels[rows])
+    control = mean_with_interval(rank_correlations(covered[other[other >= 0]], occlusion.drops[other >= 0]))
+    names = network.names(network.labels[rows])
+    result.table("agreement", {"picture": network.indices[rows], "class": names, "rank_correlation": own})
+    mean, half, count = mean_with_interval(own)
+    result.number(agreement=mean, agreement_half_interval=half, agreement_pictures=count)
+    result.number(agreement_control=control[0])
+    return {"places": occlusion.drops[0].size, "control": control}
 
 
-def _places(subject: Subject, part: Part) -> None:
-    maps, odds, _ = evidence(subject, sample(subject))
-    shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], subject.size))  # for the answer
-    even = float(central_share(np.ones((1, subject.size, subject.size)))[0])
+def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:
+    """Measures how much of the evidence for the answers lies in the middle, and returns what the words say besides."""
+    maps, odds, _ = evidence(network, sample(network))
+    shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], network.size))  # for the answer
     mean, half, count = mean_with_interval(shares)
-    part.number(central_share=mean, central_share_half_interval=half, central_share_uniform=even)
-    which = "more than" if mean - half > even else "less than" if mean + half < even else "not clearly other than"
-    field = depths(subject.net)[-1].field.size
-    part.say(
-        f"Of the positive part of the class activation map for the answer, {percent(mean)} ± {percent(half)} lie "
-        f"within the central half of height and width (mean over {counted(count, 'picture')}, 95 % interval), {which} "
-        f"the {percent(even)} of a uniform map. The map has {maps.shape[1]}x{maps.shape[2]} places, each with a "
-        f"receptive field of {field} pixels in a picture of {subject.size}x{subject.size}, so that it tells places "
-        f"only roughly."
-    )
+    uniform = central_share(np.ones((1, network.size, network.size)))[0]
+    result.number(central_share=mean, central_share_half_interval=half, central_share_uniform=uniform)
+    field = hidden_layers(network.net)[-1].field.size
+    return {"central_count": count, "shape": maps.shape[1:], "field": field}
+
+
+def _draw(
+    result: AnalysisResult, network: TrainedNetwork, rows: Rows, odds: Floats, pair: Pair, maps: dict[str, Floats]
+) -> None:
+    """Draws n pictures, a column each, and beneath them maps (n,S,S) over the picture in pale grey."""
+    layout: dict[str, Any] = {"height": 3.9, "nrows": 1 + len(maps), "ncols": len(rows)}
+    with result.figure("attention", shows_pictures=True, **layout) as (figure, panels):
+        pictures = network.prepared(rows).permute(0, 2, 3, 1).numpy()
+        for k, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+            label, prediction, towards, against = network.names(
+                [network.labels[row], network.predictions[row], pair[0][k], pair[1][k]]
+            )
+            classes = "" if len(network.classes) == 2 else f"\n{towards} against {against}"
+            title = f"is {label}\nanswer {prediction}{classes}\nlog-odds {odds[k]:+.1f}"
+            panels[0, k].set_title(title, fontsize=8, pad=3)
+            panels[0, k].imshow(picture, cmap="gray", vmin=0, vmax=1)
+            for panel in panels[1:, k]:
+                panel.imshow(PALE + (1 - PALE) * picture.mean(2), cmap="gray", vmin=0, vmax=1)
+        for line, each in zip(panels[1:], maps.values(), strict=True):
+            reach = float(np.abs(each).max()) or 1.0
+            for panel, values in zip(line, each, strict=True):
+                image = panel.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, alpha=OPACITY)
+            bar = figure.colorbar(image, ax=list(line), aspect=12, shrink=0.85, pad=0.01)
+            bar.ax.tick_params(labelsize=8)
+            bar.set_label("Log-odds", size=8)
+        for panel, name in zip(panels[:, 0], ("picture", *maps), strict=True):
+            panel.set_ylabel(name, fontsize=8)
+        for panel in panels.flat:
+            without_axes(panel)

@@ -1,174 +1,164 @@
 """Whether the probabilities that the network states are true, and what a temperature mends."""
 
-import numpy as np
-from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from typing import Any
 
-from lit_a1.analysis import calibration_measures as measures
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.rates import rated
-from lit_a1.analysis.subject import Subject
-from lit_a1.runs.confidence import wilson
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_intervals
+from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.significance import ALPHA
-from lit_a1.runs.wording import counted, number, percent, table
 
 TITLE = "Are its probabilities true?"
 LEAST = 4  # pictures to fit a temperature on one half and measure it on the other
+BINS = 15  # as Guo et al. 2017
+DRAWS = 1000  # of labels
+TEMPERATURES = 0.05, 20.0  # that are searched
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
-def analyze(subject: Subject, part: Part) -> None:
-    """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature.
+def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
+    """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature."""
+    stated, labels = network.log_probabilities.astype(np.float64), network.labels
+    lines = {"all pictures, as it is": reliability(stated, labels)}
+    chance = _compare_with_chance(result, stated, labels)
+    fitted, shown = halves(labels)
+    if len(labels) >= LEAST:
+        temperature = fit_temperature(stated[fitted], labels[fitted])
+        before, after = stated[shown], with_temperature(stated[shown], temperature)
+        lines |= {"other half, as it is": reliability(before, labels[shown])}
+        lines |= {"other half, with the temperature": reliability(after, labels[shown])}
+        change, half, _ = mean_with_interval(likelihoods(after, labels[shown]) - likelihoods(before, labels[shown]))
+        result.number(temperature=temperature)
+        result.number(nll_change=change, nll_change_low=change - half, nll_change_high=change + half)
+        for name, log_probabilities in (("before", before), ("after", after)):
+            scores = score(log_probabilities, labels[shown])
+            result.number(**{f"{measure}_{name}": value for measure, value in scores.items()})
+    _draw(result, list(lines.values()), len(network.classes))
+    table = pd.concat(lines, names=["pictures of"]).reset_index(level=0)
+    table["right_low"], table["right_high"] = wilson_intervals(table.right, table.pictures)
+    result.table("calibration", table)
+    facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES, **chance}
+    facts |= {"smoothing": network.model.loss.label_smoothing, "classes": len(network.classes)}
+    result.describe(count=len(labels), fitted=len(fitted), shown=len(shown), **facts)
 
-    Args:
-        subject: the network and its pictures.
-        part: to leave figures, tables, numbers and words in.
+
+def _compare_with_chance(result: AnalysisResult, stated: Floats, labels: Rows) -> dict[str, Any]:
+    probability = np.exp(stated.max(1))
+    scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
+    ece, right = by_chance(probability)
+    two_sided = 2 * min(_p_value(right >= accuracy), _p_value(right <= accuracy))
+    result.number(ece=scores["ece"], ece_by_chance=ece.mean(), ece_p=_p_value(ece >= scores["ece"]))
+    result.number(nll=scores["nll"], brier=scores["brier"], accuracy=accuracy)
+    result.number(mean_probability=probability.mean(), mean_probability_p=min(1.0, two_sided))
+    return {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
+
+
+def _p_value(as_extreme: NDArray[np.bool_]) -> float:
+    return float((1 + as_extreme.sum()) / (1 + len(as_extreme)))  # what was measured counts as one of the draws
+
+
+def _bin_of(probability: Floats) -> Rows:
+    return np.clip(np.ceil(probability * BINS).astype(np.int64) - 1, 0, BINS - 1)
+
+
+def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
+    """The bins of a reliability diagram that have pictures, by log-probabilities (N,K) and labels (N,).
+
+    A row a bin: the answers' probability is in (`low`, `high`] and `probability` on average; `pictures` is their
+    number, and `right` the share that is.
     """
-    stated = subject.log_probabilities.astype(np.float64)
-    fitted, shown = measures.halves(subject.labels)
-    enough = len(subject.labels) >= LEAST
-    temperature = measures.fit_temperature(stated[fitted], subject.labels[fitted]) if enough else None
-    everything = np.arange(len(subject.labels))
-    lines = [("all pictures, as it is", _bins(subject, stated, everything))]
-    if temperature is not None:
-        after = measures.scaled(stated, temperature)
-        lines += [("other half, as it is", _bins(subject, stated, shown))]
-        lines += [("other half, with the temperature", _bins(subject, after, shown))]
-    _draw(part, lines, len(subject.classes))
-    rows = [[name, *each, *wilson(each.right, each.pictures)] for name, bins in lines for each in bins]
-    part.table("calibration", ["pictures of", *measures.Bin._fields, "right_low", "right_high"], rows)
-    _describe(subject, part, stated)
-    if temperature is None:
-        part.say(f"There are too few pictures to fit a temperature: {LEAST} at least are needed.")
-    else:
-        _describe_temperature(subject, part, stated, temperature)
+    probability, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
+    groups = pd.DataFrame({"probability": probability, "right": right}).groupby(_bin_of(probability))
+    means = {name: groups[name].mean() for name in ("probability", "right")}
+    bins = pd.DataFrame({"pictures": groups.size(), **means})
+    return pd.DataFrame({"low": bins.index / BINS, "high": (bins.index + 1) / BINS}, bins.index).join(bins)
 
 
-def _bins(subject: Subject, log_probabilities: measures.Floats, rows: NDArray[np.int64]) -> list[measures.Bin]:
-    return measures.reliability(np.exp(log_probabilities[rows].max(1)), subject.right[rows])
+def calibration_error(bins: pd.DataFrame) -> float:
+    """Expected calibration error: sum over bins of |bin| / N |share right - mean probability|.
+
+    Source: Guo et al. 2017 ("On calibration of modern neural networks", arXiv:1706.04599), equation 3.
+    """
+    return float(np.average((bins.right - bins.probability).abs(), weights=bins.pictures))
 
 
-# words
+def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
+    """What perfectly calibrated answers show, of which each of N is right with its probability.
+
+    Returned are the expected calibration error and the share of right answers of each of `DRAWS` draws.
+    """
+    rng = np.random.default_rng(seed)
+    in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
+    right = rng.random((DRAWS, len(probability))) < probability
+    return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
 
 
-def _describe(subject: Subject, part: Part, stated: measures.Floats) -> None:
-    sure, count = np.exp(stated.max(1)), len(subject.labels)
-    right, mean = float(subject.right.mean()), float(sure.mean())
-    found = measures.score(stated, subject.labels)
-    chance = measures.by_chance(sure)
-    p_ece = _rank(chance.ece >= found.ece)
-    p_mean = min(1.0, 2 * min(_rank(chance.right >= right), _rank(chance.right <= right)))
-    usual = float(chance.ece.mean())
-    part.number(ece=found.ece, ece_by_chance=usual, ece_p=p_ece, nll=found.nll, brier=found.brier)
-    part.number(accuracy=right, mean_probability=mean, mean_probability_p=p_mean)
-    between = np.quantile(chance.right, (0.025, 0.975))
-    verdict = "no more than noise"
-    if p_mean < ALPHA:
-        verdict = f"{'under' if right > mean else 'over'}confident on average, beyond noise"
-    part.say(
-        f"It gives its answers a probability of {percent(mean)} on average; of {counted(count, 'picture')} it "
-        f"gets {rated(right, count)} right. Were each of its probabilities true, between {percent(between[0])} and "
-        f"{percent(between[1])} would be right in 95 % of {measures.DRAWS:,} sets of labels drawn from them "
-        f"(p = {number(p_mean)}): {verdict}."
-    )
-    verdict = "more than noise" if p_ece < ALPHA else "no more than noise"
-    part.say(
-        f"The expected calibration error, in {measures.BINS} bins of equal width, is {percent(found.ece)}. Perfectly "
-        f"calibrated answers would show {percent(usual)} on average on as many pictures, by chance alone, and at "
-        f"most {percent(float(np.quantile(chance.ece, 0.95)))} in 95 % of the draws (p = {number(p_ece)}): {verdict}."
-    )
-    part.say(
-        f"Its negative log-likelihood is {number(found.nll)} nats, its Brier score {number(found.brier)} (summed over "
-        f"the classes: 0 is perfect, 2 the worst). {_smoothing(subject)}"
-    )
+def score(log_probabilities: Floats, labels: Rows) -> dict[str, float]:
+    """Scores log-probabilities (N,K) against labels (N,).
+
+    `nll` is the mean negative log-likelihood of the true class in nats; `brier` the mean over pictures of the squared
+    distance to the truth, summed over classes, 0 to 2 (Brier 1950); `ece` the expected calibration error.
+    """
+    truth = np.eye(log_probabilities.shape[1])[labels]
+    brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
+    nll = likelihoods(log_probabilities, labels).mean()
+    return {"nll": float(nll), "brier": float(brier), "ece": calibration_error(reliability(log_probabilities, labels))}
 
 
-def _rank(as_extreme: NDArray[np.bool_]) -> float:
-    """Probability of what was measured, from draws: itself counts as one of them."""
-    return float((1 + as_extreme.sum()) / (1 + len(as_extreme)))
+def likelihoods(log_probabilities: Floats, labels: Rows) -> Floats:
+    """Negative log-likelihood (N,) of the true class, nats."""
+    return -log_probabilities[np.arange(len(labels)), labels]
 
 
-def _smoothing(subject: Subject) -> str:
-    share = subject.model.loss.label_smoothing
-    if not share:
-        return "It was trained without label smoothing."
-    target = 1 - share + share / len(subject.classes)
-    return f"It was trained with label smoothing {number(share)}, which leaves {percent(target)} to a picture's label."
+def with_temperature(log_probabilities: Floats, temperature: float) -> Floats:
+    """Log-probabilities (N,K) divided by a temperature and normalised again (Guo et al. 2017, equation 9)."""
+    return log_softmax(log_probabilities / temperature, axis=1)
 
 
-def _describe_temperature(subject: Subject, part: Part, stated: measures.Floats, temperature: float) -> None:
-    fitted, shown = measures.halves(subject.labels)
-    labels, before = subject.labels[shown], stated[shown]
-    after = measures.scaled(before, temperature)
-    change = measures.likelihoods(after, labels) - measures.likelihoods(before, labels)
-    low, high = measures.mean_interval(change)
-    scores = {"as it is": measures.score(before, labels), "with the temperature": measures.score(after, labels)}
-    part.number(temperature=temperature, nll_change=change.mean(), nll_change_low=low, nll_change_high=high)
-    for name, each in zip(("before", "after"), scores.values(), strict=True):
-        part.number(**{f"{measure}_{name}": value for measure, value in each._asdict().items()})
-    kind = "below 1, which makes its answers surer" if temperature < 1 else "above 1, which makes them less sure"
-    edge = ""
-    if temperature in (measures.COLDEST, measures.HOTTEST):
-        edge = ", at the edge of what was searched"
-    part.say(
-        f"The temperature that makes the log-likelihood of {counted(len(fitted), 'picture')} largest is "
-        f"{number(temperature)} ({kind}{edge}). It divides the log-probabilities that the network is validated "
-        f"with, averaged over its views, and never changes an answer. On the other {counted(len(shown), 'picture')}:"
-    )
-    rows = [["", "NLL (nats)", "ECE", "Brier score"]]
-    rows += [[name, number(each.nll), percent(each.ece), number(each.brier)] for name, each in scores.items()]
-    part.say(table(rows))
-    effect = "better" if change.mean() < 0 else "worse"
-    verdict = f"{effect} beyond noise" if low > 0 or high < 0 else "no change beyond noise"
-    part.say(
-        f"The negative log-likelihood changes by {number(float(change.mean()))} nats (95 % interval {number(low)} to "
-        f"{number(high)}, paired bootstrap over these pictures, for this temperature): {verdict}."
-    )
+def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
+    """The temperature at which the negative log-likelihood is least, from `TEMPERATURES`, either end included."""
+
+    def loss(temperature: float) -> float:
+        return float(likelihoods(with_temperature(log_probabilities, temperature), labels).mean())
+
+    bounds = np.log(TEMPERATURES)
+    found = minimize_scalar(lambda log: loss(np.exp(log)), bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return min((*TEMPERATURES, float(np.exp(found.x))), key=loss)  # the search stops short of a flat end
 
 
-# figure
+def halves(labels: Rows, seed: int = 0) -> tuple[Rows, Rows]:
+    """Divides pictures at random into two halves of ascending rows, with as many of each class in either (but one)."""
+    rng = np.random.default_rng(seed)
+    order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
+    return np.sort(order[::2]), np.sort(order[1::2])
 
 
-def _draw(part: Part, lines: list[tuple[str, list[measures.Bin]]], classes: int) -> None:
-    caption = (
-        "Reliability diagram. Above: the share of right answers against the probability that the network gives them, "
-        f"in {measures.BINS} bins of equal width, with 95 % intervals (Wilson); true probabilities lie on the dashed "
-        "line, and above it the network is less sure than it is right. Below: pictures in each bin, on a logarithmic "
-        "scale."
-    )
-    if len(lines) > 1:
-        caption += " Left: all pictures. Right: the half that the temperature was not fitted on, without and with it."
+def _draw(result: AnalysisResult, lines: list[pd.DataFrame], classes: int) -> None:
     columns = 2 if len(lines) > 1 else 1
-    layout = {"nrows": 2, "ncols": columns, "sharex": True, "sharey": "row", "squeeze": False}
-    width, grid = (6.4 if columns == 2 else 3.6), {"height_ratios": [2.4, 1]}
-    kept = part.figure(
-        "calibration", caption, shows_pictures=False, width=width, height=4.8, gridspec_kw=grid, **layout
-    )
-    with kept as (_, panels):
-        for place, (name, bins) in enumerate(lines):
-            column, look = min(place, 1), int(place == 2)
-            _draw_bins(panels[0, column], bins, look, name.split(", ")[1])
-            edges = [each.low for each in bins]
-            counts = [each.pictures for each in bins]
+    layout: dict[str, Any] = {"nrows": 2, "ncols": columns, "sharex": True, "sharey": "row", "height_ratios": [2.4, 1]}
+    with result.figure("calibration", width=6.4 if columns == 2 else 3.6, height=4.8, **layout) as (_, panels):
+        for place, bins in enumerate(lines):
+            (above, below), look = panels[:, min(place, 1)], int(place == 2)
+            errors = error_bars(bins.right, bins.pictures)
+            label = "with the temperature" if look else "as it is"
+            style = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 5, "elinewidth": 1.2}
+            above.errorbar(bins.probability, bins.right, errors, linestyle="none", label=label, **style)
             style = {"facecolor": "none", "edgecolor": COLOURS[look], "linewidth": 1.4}
-            panels[1, column].bar(edges, counts, width=1 / measures.BINS, align="edge", **style)
-        all_of_them = lines[0][1]
-        under = sum(each.pictures * (each.right - each.probability) for each in all_of_them) > 0
-        corner = "lower right" if under else "upper left"  # where fewer points are
-        for column in range(columns):
-            panels[0, column].plot([0, 1], [0, 1], "--", color="black", lw=1)
-            panels[0, column].legend(loc=corner, fontsize=9)
-            panels[0, column].set_title(("All pictures", "The other half")[column], fontsize=10)
-            panels[1, column].set(xlabel="Probability of the answer", yscale="log")
-            panels[1, column].set_ylim(bottom=0.7)
-        first = int(measures.BINS / classes) / measures.BINS  # no answer is below 1 / classes
+            below.bar(bins.low, bins.pictures, width=1 / BINS, align="edge", **style)
+        under = np.dot(lines[0].pictures, lines[0].right - lines[0].probability) > 0
+        for (above, below), title in zip(panels.T, ("All pictures", "The other half"), strict=False):
+            above.plot([0, 1], [0, 1], "--", color="black", lw=1)
+            above.legend(loc="lower right" if under else "upper left", fontsize=9)  # where fewer points are
+            above.set_title(title, fontsize=10)
+            below.set(xlabel="Probability of the answer", yscale="log")
+            below.set_ylim(bottom=0.7)
+        first = int(BINS / classes) / BINS  # no answer is below 1 / classes
         panels[0, 0].set(ylabel="Share right", ylim=(-0.03, 1.03), xlim=(first, 1.02))
         panels[1, 0].set_ylabel("Pictures")
-
-
-def _draw_bins(axes: Axes, bins: list[measures.Bin], look: int, label: str) -> None:
-    colour = COLOURS[look]
-    for each in bins:
-        axes.plot([each.probability] * 2, wilson(each.right, each.pictures), color=colour, lw=1.2)
-    points = ([each.probability for each in bins], [each.right for each in bins])
-    axes.plot(*points, MARKERS[look], color=colour, label=label, markersize=5)

@@ -1,52 +1,32 @@
 """The kernels of the first convolution, which are the only ones that look at pixels."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import pandas as pd
 from numpy.typing import NDArray
 
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis.intervals import error_bars, wilson_intervals
+from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.result import AnalysisResult
 from lit_a1.layers import WeightNormConv2d, weight_norm
 from lit_a1.models.residual import ResidualNet
-from lit_a1.runs.confidence import wilson
 from lit_a1.runs.plotting import COLOURS, MARKERS
-from lit_a1.runs.wording import counted, listed, number, percent
+from lit_a1.runs.wording import number
 
 TITLE = "The kernels of the first convolution"
 ACROSS = 8  # kernels in a row of the figure
 CLASSES = ("flat", "horizontal", "vertical", "diagonal", "centre-surround")
+SHARES = [f"share_{name.replace('-', '_')}" for name in CLASSES]
 DRAWS = 20_000  # random kernels that the classes are compared with
 MOST = 64  # kernels that are drawn
 Floats = NDArray[np.float64]
-
-
-class Measures(NamedTuple):
-    """Of each kernel."""
-
-    norms: Floats
-    """(O,) square root of the sum of the squared weights."""
-    colour: Floats
-    """(O,) share of the squared weights that the mean over the input channels leaves over; 0 for grey pictures."""
-    shares: Floats
-    """(O,5) share of the squared weights along the patterns of each of `CLASSES`."""
-
-    @property
-    def classes(self) -> NDArray[np.int64]:
-        """(O,) which of `CLASSES` has the largest share."""
-        return self.shares.argmax(1)
 
 
 def stem_weights(net: ResidualNet) -> Floats:
     """Weights (O,C,k,k) of the first convolution as it applies them: of a weight norm, length times direction."""
     convolution = net.stem[0][0]  # type: ignore[index]
     if isinstance(convolution, WeightNormConv2d):
-        weights = weight_norm(convolution.weight_v, convolution.weight_g)
-    else:
-        weights = convolution.weight
-    return weights.detach().double().numpy()
+        return weight_norm(convolution.weight_v, convolution.weight_g).detach().double().numpy()
+    return convolution.weight.detach().double().numpy()
 
 
 def patterns(size: int) -> list[list[Floats]]:
@@ -62,156 +42,93 @@ def patterns(size: int) -> list[list[Floats]]:
         columns = np.stack([np.ones(size**2), *(each.ravel() for each in raw)], 1)
         return np.linalg.qr(columns)[0].T
 
-    flat = basis()
     horizontal, vertical, down, up, round_ = (basis(along, along**2)[1:] for along in (y, x, x + y, x - y, x**2 + y**2))
-    return [[flat], [horizontal], [vertical], [down, up], [round_]]
+    return [[basis()], [horizontal], [vertical], [down, up], [round_]]
 
 
-def measure(weights: Floats) -> Measures:
+def measure(weights: Floats) -> pd.DataFrame:
     """Norm, colour and orientation of kernels (O,C,k,k).
 
     Orientation is measured on each input channel by itself: squared projections onto the `patterns` are summed over the
     channels and divided by the sum of the squared weights. A kernel of zeros has shares of 0.
+
+    A row a kernel: its `channel`; its Euclidean `norm`; `colour_share` of the squared weights that the mean over the
+    input channels leaves over, 0 for grey pictures; its `class`, and the share of each of `CLASSES`.
     """
     flat = weights.reshape(*weights.shape[:2], -1)
     energy = (flat**2).sum((1, 2))
     some = np.maximum(energy, np.finfo(float).tiny)
     colour = ((flat - flat.mean(1, keepdims=True)) ** 2).sum((1, 2)) / some
-    shares = [
+    shares = np.stack([
         np.max([((flat @ basis.T) ** 2).sum((1, 2)) for basis in sets], 0) / some
         for sets in patterns(weights.shape[-1])
-    ]
-    return Measures(np.sqrt(energy), colour, np.stack(shares, 1))
+    ])  # fmt: skip
+    columns = {"channel": range(len(flat)), "norm": np.sqrt(energy), "colour_share": colour}
+    columns |= {"class": np.take(CLASSES, shares.argmax(0))}
+    return pd.DataFrame(columns | dict(zip(SHARES, shares, strict=True)))
 
 
-def analyze(subject: Subject, part: Part) -> None:
-    """Draws the kernels, largest norm first, and says how much colour and which orientations they respond to."""
-    weights = stem_weights(subject.net)
-    found = measure(weights)
-    order = np.argsort(-found.norms, kind="stable")
+def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
+    """Draws the kernels, largest norm first, and measures how much colour and which orientations they respond to."""
+    weights = stem_weights(network.net)
     count, channels, size, _ = weights.shape
+    found = measure(weights).sort_values("norm", ascending=False, kind="stable")
     random = measure(np.random.default_rng(0).standard_normal((DRAWS, *weights.shape[1:])))
-    expected = np.bincount(random.classes, minlength=len(CLASSES)) / DRAWS
-    counts = np.bincount(found.classes, minlength=len(CLASSES))
-    scale = float(np.abs(weights).max())
-
-    _draw_kernels(part, weights[order][:MOST], order, found.norms, scale)
-    _draw_measures(part, found, counts, expected)
-    part.table(
-        "kernels",
-        ["channel", "norm", "colour_share", "class", *(f"share_{name.replace('-', '_')}" for name in CLASSES)],
-        [[int(k), found.norms[k], found.colour[k], CLASSES[found.classes[k]], *found.shares[k]] for k in order],
-    )
-    places = [f"c{c}_y{y}_x{x}" for c in range(channels) for y in range(size) for x in range(size)]
-    part.table("kernel_weights", ["channel", *places], [[int(k), *weights[k].ravel()] for k in order])
-    part.number(kernels=count, largest_weight=scale, largest_norm=found.norms.max(), smallest_norm=found.norms.min())
-    part.number(**{f"share_{name.replace('-', '_')}": counts[k] / count for k, name in enumerate(CLASSES)})
-    part.say(
-        f"The first convolution has {counted(count, 'kernel')} of {size}x{size} pixels and "
-        f"{counted(channels, 'channel')}. They are shown as learnt, on standardised pictures, before the norm that "
-        f"follows rescales what they put out. Their Euclidean norms go from {number(found.norms.min())} to "
-        f"{number(found.norms.max())}, with a median of {number(float(np.median(found.norms)))}."
-    )
+    counts, expected = ([(each["class"] == name).sum() for name in CLASSES] for each in (found, random))
+    classes = pd.DataFrame({"name": CLASSES, "count": counts, "expected": np.array(expected) / DRAWS})
+    classes["share"] = classes["count"] / count
+    classes["low"], classes["high"] = wilson_intervals(classes.share, count)
+    _draw_kernels(result, weights, found)
+    _draw_measures(result, found, classes)
+    result.table("kernels", found)
+    places = [f"c{c}_y{y}_x{x}" for c, y, x in np.ndindex(weights.shape[1:])]
+    listed = pd.DataFrame(weights.reshape(count, -1), columns=places).loc[found.channel]
+    result.table("kernel_weights", listed.rename_axis("channel").reset_index())
+    result.number(kernels=count, largest_weight=np.abs(weights).max())
+    result.number(largest_norm=found.norm.max(), smallest_norm=found.norm.min())
+    result.number(**dict(zip(SHARES, classes.share.tolist(), strict=True)))
     if channels > 1:
-        part.say(_of_colour(part, weights, found, random))
-    part.say(_of_orientation(counts, expected))
+        result.number(colour_share=np.average(found.colour_share, weights=found.norm**2))
+        result.number(colour_share_random=random.colour_share.mean(), mostly_colour=(found.colour_share > 0.5).sum())
+    unusual = classes[(classes.expected < classes.low) | (classes.expected > classes.high)].to_dict("records")
+    facts = {"classes": classes.to_dict("records"), "unusual": unusual, "coloured": found.colour_share.any()}
+    result.describe(size=size, channels=channels, median_norm=found.norm.median(), most=MOST, **facts)
 
 
-def _of_colour(part: Part, weights: Floats, found: Measures, random: Measures) -> str:
-    energy = found.norms**2
-    share = float((found.colour * energy).sum() / energy.sum())
-    most = int((found.colour > 0.5).sum())
-    part.number(colour_share=share, colour_share_random=random.colour.mean(), mostly_colour=most)
-    low, high = wilson(most / len(energy), len(energy))
-    return (
-        f"A kernel is split into the mean over its {weights.shape[1]} channels, which responds to brightness, and what "
-        f"is left, which responds to colour. Colour holds {percent(share)} of the squared weights of all kernels "
-        f"(random weights: {percent(float(random.colour.mean()))}), and more than half of them in {most} of "
-        f"{len(energy)} kernels ({percent(most / len(energy))}, 95 % interval {percent(low)} to {percent(high)})."
-    )
-
-
-def _of_orientation(counts: NDArray[np.int64], expected: Floats) -> str:
-    count, differ, said = int(counts.sum()), [], []
-    for name, found, chance in zip(CLASSES, counts, expected, strict=True):
-        low, high = wilson(found / count, count)
-        said.append(f"{name} {found} ({percent(chance)} of random ones)")
-        if not low <= chance <= high:
-            differ.append(f"{name} ones are {'more' if found / count > chance else 'less'} frequent")
-    return (
-        f"By the pattern that holds most of its squared weights, each kernel falls into one class: {listed(said)}. "
-        + (
-            f"Outside the 95 % interval (Wilson, n = {count}) of what random weights would give, {listed(differ)}."
-            if differ
-            else f"No class differs from what random weights would give by more than its 95 % interval (n = {count})."
-        )
-    )
-
-
-# figures
-
-
-def _draw_kernels(part: Part, weights: Floats, order: NDArray[np.int64], norms: Floats, scale: float) -> None:
-    rows, colour = -(-len(weights) // ACROSS), weights.shape[1] == 3
-    rest = f" The first {MOST} of {len(norms)} are shown." if len(norms) > MOST else ""
-    look = (
-        f"Red, green and blue are the weights of the three channels: mid-grey is 0, full colour +{number(scale)} and "
-        f"none -{number(scale)}, the same for all kernels."
-        if colour
-        else f"White is 0; the colour bar, the same for all kernels, ends at ±{number(scale)}."
-    )
-    caption = (
-        "Kernels of the first convolution, the largest norm first. Above each stands the number of its channel and its "
-        f"norm. {look} Look for edges of one orientation, spots and opposed colours; a plain square averages.{rest}"
-    )
-    with part.figure(
-        "kernels", caption, shows_pictures=False, height=0.3 + 0.95 * rows, nrows=rows, ncols=ACROSS, squeeze=False
-    ) as (drawing, panels):
-        for panel, place in zip(panels.flat, range(rows * ACROSS), strict=True):
+def _draw_kernels(result: AnalysisResult, weights: Floats, found: pd.DataFrame) -> None:
+    shown, scale = found[:MOST], np.abs(weights).max()
+    rows = -(-len(shown) // ACROSS)
+    with result.figure("kernels", height=0.3 + 0.95 * rows, nrows=rows, ncols=ACROSS) as (figure, panels):
+        for panel in panels.flat:
             panel.axis("off")
-            if place < len(weights):
-                _draw_kernel(panel, drawing if place == 0 else None, weights[place], scale, panels)
-                panel.set_title(f"{order[place]}: {number(norms[order[place]])}", fontsize=8, pad=3)
+        for panel, channel, norm in zip(panels.flat, shown.channel, shown.norm, strict=False):
+            panel.set_title(f"{channel}: {number(norm)}", fontsize=8, pad=3)
+            kernel = weights[channel]
+            if len(kernel) == 3:
+                panel.imshow(0.5 + kernel.transpose(1, 2, 0) / (2 * scale or 1), interpolation="nearest")
+            else:
+                image = panel.imshow(kernel.mean(0), cmap="PuOr_r", vmin=-scale, vmax=scale, interpolation="nearest")
+        if weights.shape[1] != 3:
+            figure.colorbar(image, ax=panels, label="Weight", shrink=0.8, aspect=30)
 
 
-def _draw_kernel(panel: Axes, drawing: Figure | None, kernel: Floats, scale: float, panels: Any) -> None:
-    """Draws a kernel (C,k,k); where `drawing` is given, with the colour bar for all `panels`."""
-    if len(kernel) == 3:
-        panel.imshow(0.5 + kernel.transpose(1, 2, 0) / (2 * scale or 1), interpolation="nearest")
-        return
-    shown = panel.imshow(kernel.mean(0), cmap="PuOr_r", vmin=-scale, vmax=scale, interpolation="nearest")
-    if drawing is not None:
-        drawing.colorbar(shown, ax=panels, label="Weight", shrink=0.8, aspect=30)
-
-
-def _draw_measures(part: Part, found: Measures, counts: NDArray[np.int64], expected: Floats) -> None:
-    colour = bool(found.colour.any())
-    caption = "Number of kernels by the pattern that holds most of their squared weights, with 95 % intervals (Wilson)."
-    caption += " The bar beside each is what random weights would give on average."
-    if colour:
-        caption += " Right: norm against the share of colour, a point a kernel; 0 responds to brightness alone."
-    count = int(counts.sum())
-    with part.figure("kernel_classes", caption, shows_pictures=False, height=3.2, ncols=1 + colour, squeeze=False) as (
-        drawing,
-        panels,
-    ):
-        bars, places = panels[0, 0], np.arange(len(CLASSES))
-        low, high = np.array([wilson(each / count, count) for each in counts]).T * count
-        bars.barh(places - 0.2, counts, 0.4, color=COLOURS[0], label="learnt")
-        bars.barh(places + 0.2, expected * count, 0.4, color="#bbbbbb", label="random")
-        reach = np.maximum([counts - low, high - counts], 0)
-        bars.errorbar(counts, places - 0.2, xerr=reach, fmt="none", ecolor="black", lw=1, capsize=2)
+def _draw_measures(result: AnalysisResult, found: pd.DataFrame, classes: pd.DataFrame) -> None:
+    coloured, count = bool(found.colour_share.any()), len(found)
+    with result.figure("kernel_classes", height=3.2, ncols=1 + coloured) as (figure, panels):
+        bars, places = panels[0, 0], classes.index
+        errors = {"xerr": count * error_bars(classes.share, count), "capsize": 2, "error_kw": {"lw": 1}}
+        bars.barh(places - 0.2, classes["count"], 0.4, color=COLOURS[0], label="learnt", **errors)
+        bars.barh(places + 0.2, classes.expected * count, 0.4, color="#bbbbbb", label="random")
         bars.set_yticks(places, CLASSES)
         bars.invert_yaxis()
         bars.grid(visible=False, axis="y")
         bars.set_xlabel("Kernels")
         bars.legend(fontsize=8)
-        if colour:
-            for k, name in enumerate(CLASSES):
-                here = found.classes == k
-                panels[0, 1].plot(100 * found.colour[here], found.norms[here], MARKERS[k], color=COLOURS[k], label=name)
-            panels[0, 1].set_xlim(-3, 103)
-            panels[0, 1].set_ylim(bottom=0)
-            panels[0, 1].set_xlabel("Colour (% of squared weights)")
-            panels[0, 1].set_ylabel("Norm")
-            drawing.legend(*panels[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
+        if coloured:
+            points = panels[0, 1]
+            for name, colour, marker in zip(CLASSES, COLOURS, MARKERS, strict=False):
+                here = found[found["class"] == name]
+                points.plot(100 * here.colour_share, here.norm, marker, color=colour, label=name)
+            points.set(xlim=(-3, 103), xlabel="Colour (% of squared weights)", ylabel="Norm")
+            points.set_ylim(bottom=0)
+            figure.legend(*points.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)

@@ -1,19 +1,23 @@
 """What excites a unit: pictures made so that a class or a channel answers to them as strongly as can be."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.utils import make_grid
 
-from lit_a1.analysis.ascent import STEPS, Paint, Score, ascend
-from lit_a1.analysis.depths import Depth, depths, feature_maps, sample
-from lit_a1.analysis.maximise_figure import Made, draw_best, draw_channels, draw_classes
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
+from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.pictures import sample, without_axes
+from lit_a1.analysis.result import AnalysisResult
 from lit_a1.models.residual import ResidualBlock
-from lit_a1.runs.wording import counted, number
+from lit_a1.runs.wording import number
 
 TITLE = "What excites a unit"
 CHANNELS = 5  # of each stage
@@ -21,28 +25,98 @@ BEST = 4  # validation pictures of each channel
 SEARCHED = 2000  # validation pictures, at most, among which these are looked for
 COLOURED = 200  # of them, from which the colours of the data are taken
 STARTS = 6  # made pictures of the classes, at least; each begins with noise of its own
+ACROSS = 5  # classes in a row, where each has one picture
+STEPS = 128
+RATE = 2.0  # way that gradient ascent goes in all, as the root mean square over the parameters
+JITTER = 1 / 12  # pictures shift by at most this share of their side in a step
+VARIATION = 0.1  # weight of the total variation's direction, beside 1 of the score's
+NOISE = 0.05  # standard deviation of the parameters to begin with
 Floats = NDArray[np.float64]
+Score = Callable[[Tensor], Tensor]
+"""Maps pictures (n,C,H,W) in [0,1] to values (n,), each a function of its own picture alone."""
 
 
-def class_score(subject: Subject, classes: Sequence[int]) -> Score:
+class Paint:
+    """n pictures, as the parameters that gradient ascent moves: Fourier coefficients of decorrelated colours.
+
+    Each frequency is scaled by its inverse, as in photographs, and colours by their covariance, so that a step changes
+    coarse shapes in the colours of the data as readily as single pixels (Olah et al. 2017, "Feature Visualization",
+    "Preconditioning and Parameterization"). A sigmoid keeps the pixels in [0,1].
+
+    The mean and covariance of the colours are those of `pictures` (N,C,H,W) in [0,1].
+    """
+
+    def __init__(self, count: int, pictures: Tensor, generator: torch.Generator) -> None:
+        _, channels, self.size, _ = pictures.shape
+        pixels = pictures.permute(1, 0, 2, 3).flatten(1)
+        self.mean = torch.logit(pixels.mean(1).clamp(0.02, 0.98))[:, None, None]
+        values, vectors = torch.linalg.eigh(torch.cov(pixels).view(channels, channels))
+        self.colours = vectors * (values.clamp_min(0) / values.max()).sqrt()
+        y, x = torch.fft.fftfreq(self.size), torch.fft.rfftfreq(self.size)
+        frequency = (y[:, None] ** 2 + x**2).sqrt()
+        self.scale = self.size / frequency.clamp_min(1 / self.size)
+        shape = (count, channels, *self.scale.shape, 2)
+        self.parameters = (NOISE * torch.randn(shape, generator=generator)).requires_grad_()
+
+    def picture(self) -> Tensor:
+        """The pictures (n,C,H,W)."""
+        plain = torch.fft.irfft2(torch.view_as_complex(self.parameters) * self.scale, s=(self.size, self.size))
+        return torch.sigmoid(self.mean + torch.einsum("cd,ndhw->nchw", self.colours, plain))
+
+    def direction(self, scores: Tensor) -> Tensor:
+        """The gradient of n scores by the parameters, that of each picture at length 1; zeros stay."""
+        (gradient,) = torch.autograd.grad(scores.sum(), self.parameters)
+        lengths = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
+        return gradient / lengths.view(-1, *[1] * (gradient.dim() - 1))
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Mean absolute difference (n,) of neighbouring pixels, along rows and columns."""
+    return (pictures.diff(dim=2).abs().mean((1, 2, 3)) + pictures.diff(dim=3).abs().mean((1, 2, 3))) / 2
+
+
+def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = STEPS) -> tuple[Tensor, Tensor]:
+    """Makes pictures that `score` is large for, by normalised gradient ascent, and returns them with their scores.
+
+    Each step shifts the pictures at random, the border going round, and moves each picture's parameters along the
+    gradient of its score, brought to length 1, less that of the total variation (Mahendran & Vedaldi 2015,
+    "Understanding deep image representations by inverting them").
+
+    `paint` is changed; `generator` draws the shifts. Returned are pictures (n,C,H,W) in [0,1] and their scores (n,),
+    unshifted.
+    """
+    reach = max(1, round(JITTER * paint.size))
+    length = RATE * (paint.parameters[0].numel() ** 0.5)
+    for step in range(steps):
+        shifts = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
+        upwards = paint.direction(score(paint.picture().roll(shifts, (2, 3))))
+        rougher = paint.direction(total_variation(paint.picture()))
+        with torch.no_grad():
+            paint.parameters += length / steps * (1 - step / steps) * (upwards - VARIATION * rougher)
+    with torch.inference_mode():
+        pictures = paint.picture()
+        return pictures, score(pictures)
+
+
+def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
     """What n pictures are made to raise, each for its class: its logit, of two classes less that of the other one."""
     rows = torch.arange(len(classes))
 
     def score(pictures: Tensor) -> Tensor:
-        logits = subject.net(subject.standardize(pictures))
+        logits = network.net(network.standardize(pictures))
         own = logits[rows, list(classes)]
         return own if logits.shape[1] > 2 else 2 * own - logits.sum(1)
 
     return score
 
 
-def channel_score(subject: Subject, stage: int, channels: Sequence[int]) -> Score:
+def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) -> Score:
     """Likewise for channels of a stage (from 0), each the mean over positions after the stage's last activation.
 
     Where a channel is silent it has no gradient; that of its mean ahead of the activation stands in, until it answers.
     """
-    net = subject.net
-    until = nn.Sequential(subject.standardize, net.stem, *list(net.stages)[: stage + 1])
+    net = network.net
+    until = nn.Sequential(network.standardize, net.stem, *list(net.stages)[: stage + 1])
     block = net.stages[stage][-1]  # type: ignore[index]
     assert isinstance(block, ResidualBlock)
     rows = torch.arange(len(channels))
@@ -61,107 +135,120 @@ def channel_score(subject: Subject, stage: int, channels: Sequence[int]) -> Scor
     return score
 
 
-def analyze(subject: Subject, part: Part) -> None:
-    """Makes and draws the pictures, and says how far they exceed what validation pictures excite."""
-    rows = sample(subject, SEARCHED)
-    stages = depths(subject.net, blocks=False)[1:]
-    means, logits = real_answers(subject, rows, stages)
-    colours = subject.prepared(rows[:: max(1, len(rows) // COLOURED)])
+@dataclass(frozen=True)
+class Excited:
+    """What excites one unit, a class or a channel."""
 
-    classes = range(len(subject.classes))
-    each = max(1, STARTS // len(classes))
-    odds = 2 * logits - logits.sum(1, keepdims=True) if len(classes) == 2 else logits
-    repeated = [k for k in classes for _ in range(each)]
-    made = _make("Classes", repeated, subject.classes, class_score(subject, repeated), colours, odds, rows)
-    of_channels = []
-    for k, (place, values) in enumerate(zip(stages, means, strict=True)):
-        channels = [int(c) for c in np.argsort(-values.std(0), kind="stable")[:CHANNELS]]
-        score = channel_score(subject, k, channels)
-        names = [f"channel {c}" for c in range(values.shape[1])]
-        of_channels.append(_make(place.name, channels, names, score, colours, values, rows))
-
-    draw_classes(part, made, two=len(classes) == 2)
-    draw_channels(part, of_channels, len(rows))
-    draw_best(part, subject, of_channels, len(rows))
-    units = [*made, *(unit for line in of_channels for unit in line)]
-    part.table(
-        "maximise",
-        ["layer", "unit", "name", "reached", "best_real", "best_real_picture"],
-        [[unit.layer, unit.unit, unit.name, unit.reached.max(), unit.values[0], int(subject.indices[unit.best[0]])]
-         for unit in units],
-    )  # fmt: skip
-    _say(part, made, of_channels, len(rows), each)
+    layer: str  # `Classes`, `Stage 1`
+    unit: int
+    name: str  # `Dog`, `channel 7`
+    pictures: NDArray[np.float32]  # (n,H,W,C) in [0,1], made
+    reached: Floats  # (n,) what the unit answers to them
+    best: NDArray[np.int64]  # the validation pictures that it answers to most, the most first
+    values: Floats  # what it answers to those
 
 
-def real_answers(subject: Subject, rows: NDArray[np.int64], stages: Sequence[Depth]) -> tuple[list[Floats], Floats]:
+def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
+    """Makes and draws the pictures, and measures how far they exceed what validation pictures excite."""
+    rows, two = sample(network, SEARCHED), len(network.classes) == 2
+    layers = hidden_layers(network.net, blocks=False)[1:]
+    means, logits = real_answers(network, rows, layers)
+    colours = network.prepared(rows[:: max(1, len(rows) // COLOURED)])
+
+    # makes a picture for each of `units`, columns of what the real pictures excite (n,units)
+    def excite(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[Excited]:
+        generator = torch.Generator().manual_seed(0)
+        pictures, reached = ascend(Paint(len(units), colours, generator), score, generator)
+        shown, values, found = pictures.permute(0, 2, 3, 1).numpy(), reached.double().numpy(), []
+        for unit in dict.fromkeys(units):
+            own = np.flatnonzero(np.array(units) == unit)
+            best = np.argsort(-real[:, unit], kind="stable")[:BEST]
+            found.append(Excited(layer, unit, names[unit], shown[own], values[own], rows[best], real[best, unit]))
+        return found
+
+    starts = max(1, STARTS // len(network.classes))
+    repeated = [class_ for class_ in range(len(network.classes)) for _ in range(starts)]
+    odds = 2 * logits - logits.sum(1, keepdims=True) if two else logits
+    classes = excite("Classes", repeated, network.classes, class_score(network, repeated), odds)
+    stages = []
+    for k, (layer, values) in enumerate(zip(layers, means, strict=True)):
+        channels = np.argsort(-values.std(0), kind="stable")[:CHANNELS].tolist()
+        names = [f"channel {channel}" for channel in range(values.shape[1])]
+        stages.append(excite(layer.name, channels, names, channel_score(network, k, channels), values))
+
+    _draw_classes(result, classes)
+    _draw_channels(result, "maximise_channels", stages)
+    _draw_channels(result, "maximise_best", stages, network)
+    units = [*classes, *(unit for stage in stages for unit in stage)]
+    table = pd.DataFrame(units, columns=["layer", "unit", "name"])
+    table["reached"], table["best_real"] = [unit.reached.max() for unit in units], [unit.values[0] for unit in units]
+    table["best_real_picture"] = network.indices[[unit.best[0] for unit in units]]
+    result.table("maximise", table)
+    result.number(**{f"reached_{unit.name}": unit.reached.max() for unit in classes})
+    result.number(**{f"best_real_{unit.name}": unit.values[0] for unit in classes})
+    facts = []
+    for layer, stage in zip(layers, stages, strict=True):
+        if ratios := [unit.reached[0] / unit.values[0] for unit in stage if unit.values[0] > 0]:
+            facts.append({"name": layer.name, "median": np.median(ratios), "low": min(ratios), "high": max(ratios)})
+            result.number(**{f"ratio_{layer.name.lower().replace(' ', '_')}": np.median(ratios)})
+    counts = {"steps": STEPS, "starts": starts, "searched": len(rows), "best": len(stages[0][0].best)}
+    counts |= {"unmoved": sum(unit.reached[0] <= unit.values[0] for stage in stages for unit in stage)}
+    result.describe(two=two, classes=classes, stages=facts, channels=len(units) - len(classes), **counts)
+
+
+def real_answers(
+    network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
+) -> tuple[list[Floats], Floats]:
     """What n validation pictures excite: mean over positions of each stage's channels (n,C), and the logits (n,K)."""
-    batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(subject, rows, stages)]
-    means = [torch.cat([batch[k] for batch in batches]).numpy() for k in range(len(stages))]
-    linear = subject.net.linear
+    batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(network, rows, layers)]
+    means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
+    linear = network.net.linear
     return means, means[-1] @ linear.weight.double().numpy().T + linear.bias.double().numpy()
 
 
-def _make(
-    layer: str,
-    units: Sequence[int],
-    names: Sequence[str],
-    score: Score,
-    colours: Tensor,
-    real: Floats,
-    rows: NDArray[np.int64],
-) -> list[Made]:
-    """Makes a picture for each of `units`, which stand side by side where one is named several times.
-
-    Args:
-        layer: its name.
-        units: columns of `real`.
-        names: of all units of the layer.
-        score: of a picture for each of `units`.
-        colours: pictures whose colours the made ones begin with.
-        real: (n,units) what the pictures `rows` excite.
-        rows: of the subject.
-    """
-    generator = torch.Generator().manual_seed(0)
-    pictures, reached = ascend(Paint(len(units), colours, generator), score, generator)
-    shown = pictures.permute(0, 2, 3, 1).numpy()
-    values, found = reached.double().numpy(), []
-    for k in dict.fromkeys(units):
-        own = np.flatnonzero(np.array(units) == k)
-        best = np.argsort(-real[:, k], kind="stable")[:BEST]
-        found.append(Made(layer, k, names[k], shown[own], values[own], rows[best], real[best, k]))
-    return found
+def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
+    """Draws the pictures made for each class: a row a class where there are several of each, else one after another."""
+    starts = len(classes[0].pictures)
+    across = starts if starts > 1 else min(ACROSS, len(classes))
+    rows = -(-len(classes) * starts // across)
+    layout: dict[str, Any] = {"height": 0.2 + rows * (6.4 / across + 0.1), "nrows": rows, "ncols": across}
+    with result.figure("maximise_classes", **layout) as (_, panels):
+        cells = [(unit, k) for unit in classes for k in range(starts)]
+        for panel in panels.flat[len(cells) :]:
+            panel.set_visible(False)
+        for panel, (unit, k) in zip(panels.flat, cells, strict=False):
+            _show(panel, unit.pictures[k], f"{unit.name}: {unit.reached[k]:+.1f}", fontsize=9)
 
 
-def _say(part: Part, classes: list[Made], stages: list[list[Made]], searched: int, starts: int) -> None:
-    two = len(classes) == 2
-    what = "the log-odds of a class against the other one" if two else "the logit of a class"
-    reached = "; ".join(
-        f"{each.name}: {number(each.reached.max())} against {number(each.values[0])}" for each in classes
-    )
-    part.number(**{f"reached_{each.name}": each.reached.max() for each in classes})
-    part.number(**{f"best_real_{each.name}": each.values[0] for each in classes})
-    part.say(
-        f"Pictures were made from noise by {STEPS} steps of normalised gradient ascent on {what}, "
-        f"{counted(starts, 'start')} for each class, seed 0. What the best made one reaches, against the most that one "
-        f"of {counted(searched, 'validation picture')} reaches: {reached}."
-    )
-    said = []
-    for line in stages:
-        ratios = np.array([unit.reached[0] / unit.values[0] for unit in line if unit.values[0] > 0])
-        name = line[0].layer
-        if len(ratios):
-            part.number(**{f"ratio_{name.lower().replace(' ', '_')}": float(np.median(ratios))})
-            said.append(f"{name.lower()} {number(float(np.median(ratios)))} ({number(ratios.min())} to "
-                        f"{number(ratios.max())})")  # fmt: skip
-    unmoved = sum(unit.reached[0] <= unit.values[0] for line in stages for unit in line)
-    total = sum(len(line) for line in stages)
-    part.say(
-        "A channel's answer is the mean over positions after the activation. Made for a channel, a picture reaches "
-        f"this many times the most that a validation picture does (median and range over the channels shown): "
-        f"{'; '.join(said)}. "
-        + (
-            f"In {unmoved} of {counted(total, 'channel')} the made picture reaches no more than the best of these."
-            if unmoved
-            else f"In all {counted(total, 'channel')} the made picture reaches more than any of these."
-        )
-    )
+def _draw_channels(
+    result: AnalysisResult, name: str, stages: list[list[Excited]], real: TrainedNetwork | None = None
+) -> None:
+    """Draws the picture made for each channel, a row a stage; of a network given, the best of its real pictures."""
+    across = max(map(len, stages))
+    height = 0.1 + len(stages) * (6.0 / across + 0.25)
+    layout: dict[str, Any] = {"height": height, "nrows": len(stages), "ncols": across}
+    with result.figure(name, shows_pictures=real is not None, **layout) as (_, panels):
+        for panel in panels.flat:
+            without_axes(panel)
+        for line, stage in zip(panels, stages, strict=True):
+            line[0].set_ylabel(stage[0].layer, fontsize=9)
+            for panel, unit in zip(line, stage, strict=False):
+                if real is None:
+                    made, best = number(unit.reached[0]), number(unit.values[0])
+                    _show(panel, unit.pictures[0], f"{unit.unit}: {made} ({best})", fontsize=8)
+                else:
+                    least, most = number(unit.values.min()), number(unit.values.max())
+                    _show(panel, two_by_two(real.prepared(unit.best)), f"{unit.unit}: {least} to {most}", fontsize=8)
+
+
+def two_by_two(pictures: Tensor) -> NDArray[np.float32]:
+    """Pictures (n,C,S,S) as one (H,W,3), two in a row, white between them and where there is none."""
+    return make_grid(pictures, nrow=2, padding=2, pad_value=1)[:, 2:-2, 2:-2].permute(1, 2, 0).numpy()
+
+
+def _show(panel: Axes, picture: NDArray[np.float32], title: str, fontsize: int) -> None:
+    """Draws a picture (H,W,C) in [0,1], in a thin frame: it may be as white as the page."""
+    without_axes(panel)
+    panel.spines[:].set(visible=True, color="#999999", linewidth=0.5)
+    panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    panel.set_title(title, fontsize=fontsize, pad=3)

@@ -4,105 +4,47 @@ from itertools import zip_longest
 
 import numpy as np
 
-from lit_a1.analysis.choose import nearest_even, surest_wrong, typical
-from lit_a1.analysis.contact_sheet import across, contact_sheet, in_lines
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
-from lit_a1.runs.wording import counted, listed
+from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.pictures import (
+    closest_calls,
+    contact_sheet,
+    in_lines,
+    most_confident_wrong,
+    most_typical,
+    per_line,
+)
+from lit_a1.analysis.result import AnalysisResult
 
 TITLE = "Mistakes, close calls and typical pictures"
 LINES = 4  # of pictures on a sheet
 DIGITS = 5  # of the most typical digits of each class
-HEADER = ("index", "truth", "answer", "probability", "margin")
 
 
-def analyze(subject: Subject, part: Part) -> None:
-    """Draws contact sheets of the surest mistakes, the closest calls and typical pictures; lists all mistakes.
-
-    Args:
-        subject: the network and its pictures.
-        part: to leave figures, tables, numbers and words in.
-    """
-    count, width = LINES * across(subject), across(subject)
-    wrong = surest_wrong(subject, len(subject.labels))
-    surest, close = wrong[:count], nearest_even(subject, count)
-    if len(surest):
-        caption = (
-            f"The {counted(len(surest), 'mistake')} that the network is surest of, of {len(wrong):,} in all, the "
-            "surest first: the largest difference of log-probability between its answer and the truth."
-        )
-        contact_sheet(part, "mistakes_surest", caption, subject, in_lines(surest, width))
-    caption = (
-        f"The {counted(len(close), 'picture')} that it is least decided about, right or wrong, the closest call "
-        "first: the smallest difference of log-probability between the truth and the likeliest other class."
-    )
-    contact_sheet(part, "mistakes_close", caption, subject, in_lines(close, width))
-    part.table("mistakes", HEADER, _table(subject, wrong))
-    _describe(subject, part, wrong, close)
-    _draw_typical(subject, part)
-
-
-def _table(subject: Subject, rows: np.ndarray) -> list[list[object]]:
-    """Of each picture what `HEADER` names: its number, truth, answer, the answer's probability, the margin in nats."""
-    answers, margins = subject.answers, subject.margins()
-    return [
-        [
-            subject.indices[row],
-            subject.classes[subject.labels[row]],
-            subject.classes[answers[row]],
-            subject.probabilities[row, answers[row]],
-            margins[row],
-        ]
-        for row in rows
-    ]
-
-
-def _draw_typical(subject: Subject, part: Part) -> None:
-    """A block of lines for each class of photos, a column for each digit."""
-    width = across(subject)
-    if subject.is_photos:
-        count = width * (LINES // 2)
-        found = [typical(subject, k, count) for k in range(len(subject.classes))]
-        lines = [line for rows in found for line in in_lines(rows, width)]
-    else:
-        found = [typical(subject, k, DIGITS) for k in range(len(subject.classes))]
-        lines = [list(line) for line in zip_longest(*(map(int, rows) for rows in found))]
-    if not lines:
-        part.say("No picture of any class is told right, so none is shown as typical of its class.")
-        return
-    caption = (
-        "Pictures that are told right and are the most typical of their class, the most typical first: those whose "
-        "features ahead of the last layer point most nearly the way of the class's mean (cosine)."
-    )
-    contact_sheet(part, "mistakes_typical", caption, subject, lines)
-    if lacking := [name for name, rows in zip(subject.classes, found, strict=True) if not len(rows)]:
-        part.say(f"No picture of {listed(lacking)} is told right, so none is shown as typical.")
-
-
-def _describe(subject: Subject, part: Part, wrong: np.ndarray, close: np.ndarray) -> None:
-    sure = subject.probabilities.max(1)
-    margins = subject.margins()
-    part.number(mistakes=len(wrong), pictures=len(subject.labels), closest_margin=np.abs(margins).min())
+def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
+    """Draws contact sheets of the surest mistakes, the closest calls and typical pictures; lists all mistakes."""
+    width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
+    wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, LINES * width)
+    if len(surest := wrong[: LINES * width]):
+        contact_sheet(result, "mistakes_surest", network, in_lines(surest, width))
+    close_mixed = contact_sheet(result, "mistakes_close", network, in_lines(close, width))
+    columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
+    columns |= {"answer": network.names(network.predictions[wrong])}
+    result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
+    result.number(mistakes=len(wrong), pictures=len(network.labels), closest_margin=np.abs(margins).min())
     if len(wrong):
-        middle = float(np.median(sure[wrong]))
-        part.number(surest_mistake=sure[wrong].max(), median_mistake=middle)
-        text = (
-            f"It gets {len(wrong):,} of {counted(len(subject.labels), 'picture')} wrong. Its wrong answers have a "
-            f"probability of {_share(middle)} in the median and of {_share(float(sure[wrong].max()))} at most"
-        )
-        if subject.right.any():
-            middle = float(np.median(sure[subject.right]))
-            part.number(median_right=middle)
-            text += f"; its right ones of {_share(middle)} in the median"
-        part.say(text + ".")
+        result.number(surest_mistake=confidence[wrong].max(), median_mistake=np.median(confidence[wrong]))
+    if len(wrong) and network.correct.any():
+        result.number(median_right=np.median(confidence[network.correct]))
+    # photos: some lines for each class; digits: a column for each class
+    count = width * (LINES // 2) if network.is_photos else DIGITS
+    typical = [most_typical(network, class_, count) for class_ in range(len(network.classes))]
+    if network.is_photos:
+        lines = [line for rows in typical for line in in_lines(rows, width)]
     else:
-        part.say(f"It gets all of the {counted(len(subject.labels), 'picture')} right, so there is no mistake to show.")
-    bad, near = int((~subject.right[close]).sum()), sure[close]
-    part.say(
-        f"Of the {counted(len(close), 'closest call')} {bad} {'is' if bad == 1 else 'are'} wrong; the probability of "
-        f"their answers goes from {_share(float(near.min()))} to {_share(float(near.max()))}."
-    )
-
-
-def _share(probability: float) -> str:
-    return f"{100 * probability:.1f} %"
+        lines = [list(line) for line in zip_longest(*(map(int, rows) for rows in typical))]
+    if lines:
+        contact_sheet(result, "mistakes_typical", network, lines)
+    facts = {"close_low": confidence[close].min(), "close_high": confidence[close].max(), "close_mixed": close_mixed}
+    facts |= {"not_typical": [name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)]}
+    facts |= {"close": len(close), "close_wrong": int((~network.correct[close]).sum())}
+    result.describe(surest=len(surest), classes=len(network.classes), **facts)

@@ -1,127 +1,171 @@
-import csv
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
+from scipy.stats import binom
 
 from lit_a1.analysis import calibration
-from lit_a1.analysis.calibration_measures import fit_temperature, halves
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis.calibration import fit_temperature, halves, likelihoods, with_temperature
+from lit_a1.analysis.network import TrainedNetwork
+from tests.analysis.networks import Kind, analyzed, network_of, rows_of, where_right
 
 
-def stating(subject: Subject, probability: np.ndarray, right: np.ndarray) -> Subject:
-    """Gives the answers these probabilities; right ones are the truth."""
-    classes, rows = len(subject.classes), np.arange(len(subject.labels))
-    answers = np.where(right, subject.labels, (subject.labels + 1) % classes)
-    probabilities = np.repeat((1 - probability)[:, None] / (classes - 1), classes, 1)
-    probabilities[rows, answers] = probability
-    subject.__dict__["_answers"] = (np.log(probabilities).astype(np.float32), np.zeros((len(rows), 4), np.float32))
-    return subject
-
-
-def analysed(subject: Subject, folder: Path) -> Part:
-    part = Part(folder, "calibration", calibration.TITLE, "a run")
-    calibration.analyze(subject, part)
-    return part
-
-
-def made(subject_of: Callable[..., Subject], true: float, stated: float, count: int = 1500) -> Subject:
+def made(true: float, stated: float, count: int = 1500) -> TrainedNetwork:
+    """A network that states a probability for each answer, of which another share is right."""
     right = np.random.default_rng(0).permutation(count) < true * count
-    some, number = subject_of("photos", 2), np.arange(count)
-    subject = replace(some, pictures=some.pictures[number % 2], labels=number % 2, indices=number)
-    return stating(subject, np.full(count, stated), right)
+    some, number = network_of("photos", 2), np.arange(count)
+    network = replace(some, pictures=some.pictures[number % 2], labels=number % 2, indices=number)
+    return where_right(network, right, stated)
+
+
+def two_classes(probability: list[float], right: list[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities and labels: the first class is always the answer."""
+    return np.log(np.stack([probability, 1 - np.array(probability)], 1)), 1 - np.array(right, int)
+
+
+def test_calibration_error_by_hand() -> None:
+    answers = two_classes([0.62, 0.64, 0.95, 0.97, 0.5], [True, False, True, True, False])
+    # bins (9/15,10/15], (14/15,1] and (7/15,8/15]: |0.5 - 0.63|, |1 - 0.96| and |0 - 0.5|
+    expected = 2 / 5 * 0.13 + 2 / 5 * 0.04 + 1 / 5 * 0.5
+    bins = calibration.reliability(*answers)
+    assert calibration.calibration_error(bins) == pytest.approx(expected)
+    assert bins.pictures.tolist() == [1, 2, 2]
+    assert bins.iloc[1].tolist() == pytest.approx([9 / 15, 10 / 15, 2, 0.63, 0.5])
+
+
+def test_bins_are_closed_above() -> None:
+    assert calibration._bin_of(np.array([0.2, 0.2001, 1.0, 1e-9, 0.0])).tolist() == [2, 3, 14, 0, 0]
+
+
+def test_chance_is_that_of_the_binomial_distribution() -> None:
+    n, p = 40, 0.8
+    ece, right = calibration.by_chance(np.full(n, p))
+    hits = np.arange(n + 1)
+    expected = (np.abs(hits / n - p) * binom(n, p).pmf(hits)).sum()  # of one bin
+    assert ece.mean() == pytest.approx(expected, rel=0.08)
+    assert right.mean() == pytest.approx(p, abs=0.01)
+    assert right.std() == pytest.approx(np.sqrt(p * (1 - p) / n), rel=0.1)
+
+
+def test_chance_over_many_bins_is_the_calibration_error() -> None:
+    probability = np.random.default_rng(3).uniform(0.5, 1, 60)
+    right = np.random.default_rng(0).random((100, 60))[:20] < probability  # as they are drawn
+    bins = [calibration.reliability(*two_classes(probability.tolist(), each.tolist())) for each in right]
+    expected = [calibration.calibration_error(each) for each in bins]
+    assert calibration.by_chance(probability)[0][:20] == pytest.approx(expected)
+
+
+def test_scores_by_hand() -> None:
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    found = calibration.score(np.log(probabilities), np.array([0, 1]))
+    assert found["nll"] == pytest.approx(-(np.log(0.7) + np.log(0.3)) / 2)
+    assert found["brier"] == pytest.approx((0.09 + 0.04 + 0.01 + 0.09 + 0.49 + 0.16) / 2)
+    assert found["ece"] == pytest.approx((0.3 + 0.4) / 2)
+
+
+def test_temperature_undoes_itself() -> None:
+    logits = np.random.default_rng(0).normal(size=(5, 4))
+    plain = log_softmax(logits, axis=1)
+    assert with_temperature(log_softmax(logits / 3, axis=1), 1 / 3) == pytest.approx(plain)
+    assert np.exp(with_temperature(plain, 2.5)).sum(1) == pytest.approx(np.ones(5))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_fitted_temperature_is_the_best_of_a_grid(temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    true = log_softmax(2 * rng.normal(size=(4000, 3)), axis=1)
+    labels = np.array([rng.choice(3, p=np.exp(each)) for each in true])
+    stated = with_temperature(true, 1 / temperature)
+    grid = np.geomspace(0.2, 5, 400)
+    losses = [likelihoods(with_temperature(stated, each), labels).mean() for each in grid]
+    found = fit_temperature(stated, labels)
+    assert found == pytest.approx(grid[np.argmin(losses)], rel=0.01)
+    assert found == pytest.approx(temperature, rel=0.1)
+
+
+def test_halves_are_stratified_and_apart() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [20, 11, 4]))
+    first, second = halves(labels)
+    assert sorted([*first, *second]) == list(range(35))
+    assert all(abs((labels[first] == k).sum() - (labels[second] == k).sum()) <= 1 for k in range(3))
+    assert first.tolist() != halves(labels, seed=1)[0].tolist()
+    assert first.tolist() == halves(labels)[0].tolist()
 
 
 @pytest.mark.parametrize(
-    ("true", "stated", "said", "temperature"),
+    ("true", "stated", "verdict", "temperature"),
     # that odds of `stated` become odds of `true`, to within the split's luck
     [(0.95, 0.8, "underconfident on average, beyond noise", np.log(4) / np.log(19)),
      (0.7, 0.9, "overconfident on average, beyond noise", np.log(9) / np.log(7 / 3)),
      (0.85, 0.86, "no more than noise", None)],
 )  # fmt: skip
-def test_words_say_what_was_measured(
-    subject_of: Callable[..., Subject], tmp_path: Path, true: float, stated: float, said: str, temperature: float | None
-) -> None:
-    part = analysed(made(subject_of, true, stated), tmp_path)
-    assert said in part.words[0]
-    assert part.numbers["accuracy"] == pytest.approx(true)
-    assert part.numbers["mean_probability"] == pytest.approx(stated)
-    assert part.numbers["ece"] == pytest.approx(abs(true - stated), abs=1e-6)
-    more = "more than noise" if temperature else "no more than noise"
-    assert part.words[1].endswith(f": {more}.")
+def test_words_follow_what_was_measured(true: float, stated: float, verdict: str, temperature: float | None) -> None:
+    result = analyzed(calibration, made(true, stated))
+    numbers: dict = result.numbers
+    assert verdict in result.words[0]
+    assert numbers["accuracy"] == pytest.approx(true)
+    assert numbers["mean_probability"] == pytest.approx(stated)
+    assert numbers["ece"] == pytest.approx(abs(true - stated), abs=1e-6)
+    assert result.words[1].endswith(f": {'more than noise' if temperature else 'no more than noise'}.")
     if temperature:
-        assert part.numbers["temperature"] == pytest.approx(temperature, rel=0.2)
-        assert part.numbers["nll_change"] < 0
-        assert part.numbers["nll_change"] == pytest.approx(part.numbers["nll_after"] - part.numbers["nll_before"])
-        assert part.numbers["ece_after"] < part.numbers["ece_before"]
-        assert part.words[-1].endswith("better beyond noise.")
-    held = part.numbers["nll_change_low"] <= 0 <= part.numbers["nll_change_high"]
-    assert ("no change beyond noise" in part.words[-1]) == held
+        assert numbers["temperature"] == pytest.approx(temperature, rel=0.2)
+        assert numbers["nll_change"] < 0
+        assert numbers["nll_change"] == pytest.approx(numbers["nll_after"] - numbers["nll_before"])
+        assert numbers["ece_after"] < numbers["ece_before"]
+        assert result.words[-1].endswith("better beyond noise.")
+    held = numbers["nll_change_low"] <= 0 <= numbers["nll_change_high"]
+    assert ("no change beyond noise" in result.words[-1]) == held
 
 
-def test_temperature_is_fitted_on_one_half_and_shown_on_the_other(
-    subject_of: Callable[..., Subject], tmp_path: Path
-) -> None:
-    subject = made(subject_of, 0.8, 0.9, 60)
-    part = analysed(subject, tmp_path)
-    stated = subject.log_probabilities.astype(np.float64)
-    fitted, shown = halves(subject.labels)
-    temperatures = [fit_temperature(stated[rows], subject.labels[rows]) for rows in (fitted, shown)]
+def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
+    network = made(0.8, 0.9, 60)
+    numbers = analyzed(calibration, network).numbers
+    stated = network.log_probabilities.astype(np.float64)
+    fitted, shown = halves(network.labels)
+    temperatures = [fit_temperature(stated[rows], network.labels[rows]) for rows in (fitted, shown)]
     assert abs(temperatures[0] - temperatures[1]) > 0.1
-    assert part.numbers["temperature"] == pytest.approx(temperatures[0])
-    before = -stated[shown, subject.labels[shown]].mean()
-    assert part.numbers["nll_before"] == pytest.approx(before)
+    assert numbers["temperature"] == pytest.approx(temperatures[0])
+    assert numbers["nll_before"] == pytest.approx(-stated[shown, network.labels[shown]].mean())
 
 
-def test_table_holds_the_diagram(subject_of: Callable[..., Subject], tmp_path: Path) -> None:
-    part = analysed(made(subject_of, 0.75, 0.9, 80), tmp_path)
-    with (tmp_path / "calibration.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["pictures of"] for row in rows] == [
-        "all pictures, as it is", "other half, as it is", "other half, with the temperature",
-    ]  # fmt: skip
+def test_table_holds_the_diagram() -> None:
+    result, rows = analyzed(calibration, made(0.75, 0.9, 80)), rows_of("calibration")
+    which = ["all pictures, as it is", "other half, as it is", "other half, with the temperature"]
+    assert [row["pictures of"] for row in rows] == which
     assert [int(row["pictures"]) for row in rows] == [80, 40, 40]
     assert float(rows[0]["probability"]) == pytest.approx(0.9)
     assert float(rows[0]["right"]) == pytest.approx(0.75)
-    assert (tmp_path / part.figures[0].file).is_file()
-    assert not part.figures[0].shows_pictures
+    assert not result.figures[0].shows_pictures
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 @pytest.mark.parametrize(("right", "side"), [(True, "below 1"), (False, "above 1")])
-def test_all_alike(subject_of: Callable[..., Subject], tmp_path: Path, kind: str, right: bool, side: str) -> None:
-    probability = np.linspace(0.6, 0.9, 12)
-    part = analysed(stating(subject_of(kind, 12), probability, np.full(12, right)), tmp_path)
-    [fitted] = [text for text in part.words if text.startswith("The temperature that")]
+def test_all_alike(kind: Kind, right: bool, side: str) -> None:
+    network = where_right(network_of(kind, 12), np.full(12, right), np.linspace(0.6, 0.9, 12))
+    result = analyzed(calibration, network)
+    [fitted] = [text for text in result.words if text.startswith("The temperature that")]
     assert side in fitted
     assert "at the edge of what was searched" in fitted
-    assert part.numbers["accuracy"] == right
+    assert result.numbers["accuracy"] == right
 
 
-def test_own_answers_of_a_network(subject_of: Callable[..., Subject], tmp_path: Path) -> None:
-    subject = subject_of("digits", 30)
-    part = analysed(subject, tmp_path)
-    expected = -subject.log_probabilities[np.arange(30), subject.labels].mean()
-    assert part.numbers["nll"] == pytest.approx(float(expected), rel=1e-5)
+def test_own_predictions_of_a_network() -> None:
+    network = network_of("digits", 30)
+    expected = -network.log_probabilities[np.arange(30), network.labels].mean()
+    assert analyzed(calibration, network).numbers["nll"] == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_too_few_to_fit_a_temperature(subject_of: Callable[..., Subject], tmp_path: Path) -> None:
-    part = analysed(stating(subject_of("photos", 3), np.full(3, 0.8), np.array([True, True, False])), tmp_path)
-    assert "temperature" not in part.numbers
-    assert "too few pictures" in part.words[-1]
+def test_too_few_to_fit_a_temperature() -> None:
+    result = analyzed(calibration, where_right(network_of("photos", 3), [True, True, False], 0.8))
+    assert "temperature" not in result.numbers
+    assert "too few pictures" in result.words[-1]
 
 
 @pytest.mark.parametrize(
-    ("smoothing", "said"),
+    ("smoothing", "words"),
     [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1, which leaves 95.00 % to")],
 )
-def test_label_smoothing_is_told(
-    subject_of: Callable[..., Subject], tmp_path: Path, smoothing: float, said: str
-) -> None:
-    subject = subject_of("photos", 12)
-    subject.model.loss.label_smoothing = smoothing
-    part = analysed(replace(subject), tmp_path)
-    assert said in part.words[2]
+def test_label_smoothing_is_mentioned(smoothing: float, words: str) -> None:
+    network = network_of("photos", 12)
+    network.model.loss.label_smoothing = smoothing
+    assert words in analyzed(calibration, network).words[2]

@@ -1,29 +1,69 @@
-import csv
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from lit_a1.analysis import conditions
-from lit_a1.analysis.conditions import equal_bins, trend
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis.conditions import LEVELS, equal_bins, foreground_share, measure, otsu, trend
 from lit_a1.runs.confidence import wilson
+from tests.analysis.networks import Kind, analyzed, network_of, rows_of, where_right
 
 
-def telling(subject: Subject, right: np.ndarray) -> Subject:
-    classes, rows = len(subject.classes), np.arange(len(subject.labels))
-    probabilities = np.full((len(rows), classes), 0.1 / (classes - 1), np.float32)
-    probabilities[rows, np.where(right, subject.labels, (subject.labels + 1) % classes)] = 0.9
-    subject.__dict__["_answers"] = (np.log(probabilities), np.zeros((len(rows), 4), np.float32))
-    return subject
+def test_brightness_and_contrast_of_a_colour() -> None:
+    pictures = np.zeros((2, 4, 4, 3), np.uint8)
+    pictures[0] = (255, 0, 0)
+    pictures[1, :2] = 255  # half white
+    found = measure(pictures)
+    assert found["brightness"] == pytest.approx([0.299, 0.5])
+    assert found["contrast"] == pytest.approx([0, 0.5], abs=1e-9)
 
 
-def analysed(subject: Subject, folder: Path) -> Part:
-    part = Part(folder, "conditions", conditions.TITLE, "a run")
-    conditions.analyze(subject, part)
-    return part
+def test_sharpness_is_that_of_the_laplacian() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 7, 6, 1)).astype(np.uint8)
+    grey = pictures[..., 0] / 255
+    expected = [
+        np.var([
+            grey[n, y - 1, x] + grey[n, y + 1, x] + grey[n, y, x - 1] + grey[n, y, x + 1] - 4 * grey[n, y, x]
+            for y in range(1, 6) for x in range(1, 5)
+        ])
+        for n in range(3)
+    ]  # fmt: skip
+    assert measure(pictures)["sharpness"] == pytest.approx(expected)
+
+
+def test_a_ramp_is_not_sharp_and_a_step_is() -> None:
+    ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))[None, ..., None]
+    step = np.where(np.arange(16) < 8, 0, 150).astype(np.uint8) * np.ones((1, 16, 1), np.uint8)
+    sharp = [measure(each)["sharpness"][0] for each in (ramp, step[..., None])]
+    assert sharp[0] == pytest.approx(0, abs=1e-12)
+    assert sharp[1] > 0.01
+
+
+@pytest.mark.parametrize("background", [(0.0, 0.0, 0.0), (0.9, 0.1, 0.4)])
+def test_foreground_is_what_differs_from_the_border(background: tuple[float, ...]) -> None:
+    picture = np.tile(np.array(background), (1, 10, 10, 1))
+    picture[0, 2:6, 3:8] = (0.2, 0.9, 0.2)  # 20 of 100 pixels
+    picture[0, 8, 8] += 0.02  # a trace of noise stays background
+    assert foreground_share(picture) == pytest.approx([0.2])
+
+
+def test_a_picture_of_one_colour_has_no_foreground() -> None:
+    assert foreground_share(np.full((2, 5, 5, 1), 0.3)).tolist() == [0, 0]
+
+
+def test_more_pictures_than_are_measured_at_once() -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (501, 5, 5, 3)).astype(np.uint8)
+    alone = measure(pictures[500:])
+    assert [values[-1] for values in measure(pictures).values()] == pytest.approx([each[0] for each in alone.values()])
+
+
+def test_otsu_by_its_definition() -> None:
+    rng = np.random.default_rng(2)
+    levels = np.clip(np.concatenate([rng.normal(15, 4, 60), rng.normal(45, 6, 40)]), 0, LEVELS - 1).astype(np.int64)
+    between = []
+    for k in range(LEVELS):
+        low, high = levels[levels <= k], levels[levels > k]
+        share = len(low) / 100
+        between.append(share * (1 - share) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else 0)
+    assert otsu(levels[None]).tolist() == [int(np.argmax(between))]
 
 
 def test_trend_is_the_share_of_pairs() -> None:
@@ -32,11 +72,11 @@ def test_trend_is_the_share_of_pairs() -> None:
     pairs = [(a > b) + (a == b) / 2 for a in values[wrong] for b in values[~wrong]]
     found = trend(values, wrong)
     assert found is not None
-    assert found.chance == pytest.approx(np.mean(pairs))
+    assert found["chance"] == pytest.approx(np.mean(pairs))
     # the variance of DeLong et al., written out: of each picture's mean over the other kind's
     grid = np.reshape(pairs, (wrong.sum(), -1))
     variance = grid.mean(1).var(ddof=1) / len(grid) + grid.mean(0).var(ddof=1) / grid.shape[1]
-    assert found.low == pytest.approx(found.chance - 1.96 * np.sqrt(variance))
+    assert found["low"] == pytest.approx(found["chance"] - 1.96 * np.sqrt(variance))
 
 
 def test_trend_interval_holds_the_truth() -> None:
@@ -46,75 +86,69 @@ def test_trend_interval_holds_the_truth() -> None:
         wrong = np.arange(120) < 40
         found = trend(rng.normal(size=120) + wrong, wrong)
         assert found is not None
-        assert found.low is not None
-        assert found.high is not None
-        held.append(found.low <= 0.7602 <= found.high)
+        held.append(found["low"] <= 0.7602 <= found["high"])
     assert 0.9 < np.mean(held) < 0.99
 
 
 def test_trend_of_what_does_not_vary() -> None:
-    wrong = np.array([True, False, True])
-    assert trend(np.ones(3), wrong) == (0.5, None, None, 1.0)
+    unknown = {"low": np.nan, "high": np.nan}
+    assert trend(np.ones(3), np.array([True, False, True])) == pytest.approx(
+        {"chance": 0.5, "p": 1.0, **unknown}, nan_ok=True
+    )
     assert trend(np.arange(3.0), np.ones(3, bool)) is None
     assert trend(np.arange(3.0), np.zeros(3, bool)) is None
     lone = trend(np.arange(3.0), np.array([False, False, True]))
     assert lone is not None
-    assert lone[:3] == (1.0, None, None)
+    assert {**lone, "p": 0} == pytest.approx({"chance": 1.0, "p": 0, **unknown}, nan_ok=True)
 
 
 def test_bins_are_of_equal_counts_and_keep_equal_values_together() -> None:
     values = np.random.default_rng(0).permutation(60).astype(float)
     bins = equal_bins(values, values >= 55)
-    assert [each.pictures for each in bins] == [10] * 6
-    assert [each.mistakes for each in bins] == [0, 0, 0, 0, 0, 5]
-    assert [(each.low, each.high, each.middle) for each in bins][:2] == [(0, 9, 4.5), (10, 19, 14.5)]
+    assert bins.pictures.tolist() == [10] * 6
+    assert bins.mistakes.tolist() == [0, 0, 0, 0, 0, 5]
+    assert bins[["low", "high", "middle"]][:2].to_numpy().tolist() == [[0, 9, 4.5], [10, 19, 14.5]]
     tied = equal_bins(np.repeat([0.0, 1.0], [45, 15]), np.zeros(60, bool))
-    assert [(each.low, each.high, each.pictures) for each in tied] == [(0, 0, 45), (1, 1, 15)]
+    assert tied[["low", "high", "pictures"]].to_numpy().tolist() == [[0, 0, 45], [1, 1, 15]]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-def test_a_quantity_that_mistakes_go_with_is_found(
-    subject_of: Callable[..., Subject], tmp_path: Path, kind: str
-) -> None:
-    subject = subject_of(kind, 90)
-    rng = np.random.default_rng(0)
-    wrong = rng.permutation(90) < 30
-    subject.pictures[wrong] = subject.pictures[wrong] // 8 * 3  # darker, and with less of everything else that scales
-    part = analysed(telling(subject, ~wrong), tmp_path)
-    assert part.numbers["brightness_chance"] < 0.2
-    assert part.numbers["brightness_p_holm"] < 0.001
-    [verdict] = [text for text in part.words if text.startswith("Beyond noise")]
+def test_a_quantity_that_mistakes_go_with_is_found(kind: Kind) -> None:
+    network = network_of(kind, 90)
+    wrong = np.random.default_rng(0).permutation(90) < 30
+    network.pictures[wrong] = network.pictures[wrong] // 8 * 3  # darker, and with less of everything else that scales
+    result = analyzed(conditions, where_right(network, ~wrong))
+    assert result.numbers["brightness_chance"] < 0.2
+    assert result.numbers["brightness_p_holm"] < 0.001
+    [verdict] = [text for text in result.words if text.startswith("Beyond noise")]
     assert verdict.split("less ")[1].startswith("brightness, contrast")
-    with (tmp_path / "conditions.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of("conditions")
     assert [row["right"] for row in rows] == [str(int(each)) for each in ~wrong]
     weights = [0.299, 0.587, 0.114] if kind == "photos" else [1.0]
-    assert float(rows[0]["brightness"]) == pytest.approx((subject.pictures[0] / 255 @ weights).mean(), abs=1e-5)
-    with (tmp_path / "conditions_bins.csv").open() as file:
-        bins = [row for row in csv.DictReader(file) if row["quantity"] == "brightness"]
+    assert float(rows[0]["brightness"]) == pytest.approx((network.pictures[0] / 255 @ weights).mean(), abs=1e-5)
+    bins = [row for row in rows_of("conditions_bins") if row["quantity"] == "brightness"]
     assert sum(int(row["pictures"]) for row in bins) == 90
     assert sum(int(row["mistakes"]) for row in bins) == 30
     share = int(bins[0]["mistakes"]) / int(bins[0]["pictures"])
     assert float(bins[0]["error_low"]) == pytest.approx(wilson(share, int(bins[0]["pictures"]))[0], abs=1e-5)
 
 
-def test_mistakes_at_random_go_with_nothing(subject_of: Callable[..., Subject], tmp_path: Path) -> None:
-    part = analysed(telling(subject_of("photos", 60), np.random.default_rng(5).permutation(60) < 45), tmp_path)
-    assert "None of the quantities differs between wrong and right pictures by more than noise." in part.words
+def test_mistakes_at_random_go_with_nothing() -> None:
+    right = np.random.default_rng(5).permutation(60) < 45
+    result = analyzed(conditions, where_right(network_of("photos", 60), right))
+    assert "None of the quantities differs between wrong and right pictures by more than noise." in result.words
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
 @pytest.mark.parametrize("right", [True, False])
-def test_all_alike(subject_of: Callable[..., Subject], tmp_path: Path, kind: str, right: bool) -> None:
-    part = analysed(telling(subject_of(kind, 12), np.full(12, right)), tmp_path)
-    assert f"told {'right' if right else 'wrong'}: there is nothing to compare" in part.words[0]
-    assert not any("Beyond" in text for text in part.words)
-    assert any("proxy" in text for text in part.words)
+def test_all_alike(kind: Kind, right: bool) -> None:
+    result = analyzed(conditions, where_right(network_of(kind, 12), np.full(12, right)))
+    assert f"told {'right' if right else 'wrong'}: there is nothing to compare" in result.words[0]
+    assert not any("Beyond" in text for text in result.words)
+    assert any("proxy" in text for text in result.words)
 
 
-def test_pictures_of_one_colour(subject_of: Callable[..., Subject], tmp_path: Path) -> None:
-    subject = subject_of("photos", 12)
-    subject.pictures[:] = 7
-    part = analysed(telling(subject, np.arange(12) < 9), tmp_path)
-    assert part.numbers["sharpness_p_holm"] == 1
-    assert "largest_correlation" not in part.numbers
+def test_pictures_of_one_colour() -> None:
+    network = network_of("photos", 12)
+    network.pictures[:] = 7
+    result = analyzed(conditions, where_right(network, np.arange(12) < 9))
+    assert result.numbers["sharpness_p_holm"] == 1
+    assert "largest_correlation" not in result.numbers

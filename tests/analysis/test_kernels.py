@@ -1,6 +1,3 @@
-import csv
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +5,10 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 
-from lit_a1.analysis.kernels import CLASSES, analyze, measure, stem_weights
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis import kernels
+from lit_a1.analysis.kernels import CLASSES, SHARES, measure, stem_weights
 from lit_a1.models.residual import ResidualNet
+from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
 KERNELS: dict[str, Any] = {
     "flat": [[1, 1, 1], [1, 1, 1], [1, 1, 1]],
@@ -22,48 +19,40 @@ KERNELS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def part(tmp_path: Path) -> Part:
-    return Part(tmp_path, "kernels", "Kernels", "a run")
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_classes_of_known_kernels(name: str, channels: int) -> None:
     kernel = np.array(KERNELS[name], float)
     weights = np.stack([[kernel] * channels, [-kernel] * channels])  # the sign makes no difference
     found = measure(weights)
-    assert [CLASSES[k] for k in found.classes] == [name, name]
-    np.testing.assert_allclose(found.norms, np.sqrt(channels * (kernel**2).sum()))
-    np.testing.assert_allclose(found.colour, 0, atol=1e-12)
-    assert found.shares.max() <= 1 + 1e-12
+    assert found["class"].tolist() == [name, name]
+    np.testing.assert_allclose(found.norm, np.sqrt(channels * (kernel**2).sum()))
+    np.testing.assert_allclose(found.colour_share, 0, atol=1e-12)
+    assert found[SHARES].max(axis=None) <= 1 + 1e-12
 
 
 def test_shares_by_hand() -> None:
+    def shares(kernel: np.ndarray) -> np.ndarray:
+        return measure(kernel).loc[0, SHARES].to_numpy(float)
+
     step = np.array([[[[1, 1, 1], [0, 0, 0], [-1, -1, -1]]]], float)
-    np.testing.assert_allclose(measure(step).shares[0, [0, 1, 2, 4]], [0, 1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(shares(step)[[0, 1, 2, 4]], [0, 1, 0, 0], atol=1e-12)
     # y, of squared length 6, on (x + y), of squared length 12: their product is 6, so that 36 / (6 * 12) is left
-    np.testing.assert_allclose(measure(step).shares[0, 3], 0.5)
+    np.testing.assert_allclose(shares(step)[3], 0.5)
     spot = np.zeros((1, 1, 3, 3))
     spot[0, 0, 1, 1] = 1
-    np.testing.assert_allclose(measure(spot).shares[0, [0, 4]], [1 / 9, 8 / 9])
-    turned = measure(np.rot90(step, axes=(2, 3)))
-    np.testing.assert_allclose(turned.shares[0], measure(step).shares[0, [0, 2, 1, 3, 4]], atol=1e-12)
+    np.testing.assert_allclose(shares(spot)[[0, 4]], [1 / 9, 8 / 9])
+    np.testing.assert_allclose(shares(np.rot90(step, axes=(2, 3))), shares(step)[[0, 2, 1, 3, 4]], atol=1e-12)
 
 
 def test_colour_by_hand() -> None:
     kernel = np.array(KERNELS["diagonal"], float)
     weights = np.array([[kernel, -kernel, 0 * kernel], [kernel, kernel, kernel], [kernel, 0 * kernel, 0 * kernel]])
     found = measure(weights)
-    np.testing.assert_allclose(found.colour, [1, 0, 2 / 3], atol=1e-12)
-    assert set(found.classes) == {CLASSES.index("diagonal")}  # measured on each channel, so that they do not cancel
+    np.testing.assert_allclose(found.colour_share, [1, 0, 2 / 3], atol=1e-12)
+    assert set(found["class"]) == {"diagonal"}  # measured on each channel, so that they do not cancel
     silent = measure(np.zeros((1, 3, 3, 3)))
-    assert silent.norms.tolist() == silent.colour.tolist() == [0]
+    assert silent.norm.tolist() == silent.colour_share.tolist() == [0]
 
 
 @pytest.mark.parametrize("norm", ["batch", "weight", "none"])
@@ -80,50 +69,44 @@ def test_weights_are_those_that_are_applied(norm: Any) -> None:
     np.testing.assert_allclose(stem_weights(net), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-def test_tables_and_words(subject_of: Callable[..., Subject], part: Part, kind: str) -> None:
-    subject = subject_of(kind)
-    weights = stem_weights(subject.net)
-    analyze(subject, part)
-    rows = rows_of(part.folder / "kernels.csv")
+def test_tables_and_words(kind: Kind) -> None:
+    network = network_of(kind)
+    weights = stem_weights(network.net)
+    result, rows = analyzed(kernels, network), rows_of("kernels")
     norms = [float(row["norm"]) for row in rows]
     assert norms == sorted(norms, reverse=True)
     assert sorted(int(row["channel"]) for row in rows) == [0, 1, 2, 3]
-    kept = {int(row["channel"]): row for row in rows_of(part.folder / "kernel_weights.csv")}
-    np.testing.assert_allclose(
-        [[float(value) for value in list(kept[k].values())[1:]] for k in range(4)], weights.reshape(4, -1), rtol=1e-5
-    )
-    assert [drawn.file for drawn in part.figures] == ["kernels.png", "kernel_classes.png"]
-    assert not any(drawn.shows_pictures for drawn in part.figures)
-    assert any("responds to colour" in words for words in part.words) == (kind == "photos")
-    assert part.numbers["largest_weight"] == np.abs(weights).max()
-    assert sum(part.numbers[f"share_{name.replace('-', '_')}"] for name in CLASSES) == 1  # type: ignore[misc]
+    kept = {
+        int(row["channel"]): [float(value) for value in list(row.values())[1:]] for row in rows_of("kernel_weights")
+    }
+    np.testing.assert_allclose([kept[k] for k in range(4)], weights.reshape(4, -1), rtol=1e-5)
+    assert [drawn.file for drawn in result.figures] == ["kernels.png", "kernel_classes.png"]
+    assert not any(drawn.shows_pictures for drawn in result.figures)
+    assert any("responds to colour" in words for words in result.words) == (kind == "photos")
+    assert result.numbers["largest_weight"] == np.abs(weights).max()
+    assert sum(result.numbers[name] for name in SHARES) == 1  # type: ignore[misc]
 
 
-def test_zero_is_mid_grey_and_all_kernels_have_one_scale(
-    subject_of: Callable[..., Subject], part: Part, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    subject, drawn = subject_of("photos"), []
+def test_zero_is_mid_grey_and_all_kernels_have_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, drawn = network_of("photos"), []
     usual = Axes.imshow
     monkeypatch.setattr(Axes, "imshow", lambda self, *a, **k: (drawn.append(a[0]), usual(self, *a, **k))[1])
-    weight = subject.net.stem[0][0].weight
+    weight = network.net.stem[0][0].weight
     weight.zero_()
     weight[2, 0, 1, 1], weight[1, 2, 0, 2] = -0.4, 0.2  # row, column; red and blue
-    analyze(subject, part)
+    analyzed(kernels, network)
     assert [picture.shape for picture in drawn] == [(3, 3, 3)] * 4
     assert drawn[0][1, 1].tolist() == [0, 0.5, 0.5]
     assert drawn[1][0, 2].tolist() == [0.5, 0.5, 0.75]
     assert (drawn[2] == 0.5).all()
 
 
-def test_words_tell_what_chance_would_not_give(subject_of: Callable[..., Subject], part: Part) -> None:
-    subject = subject_of("photos")
-    subject.net.stem[0][0].weight.fill_(0.3)
-    analyze(subject, part)
-    assert "Outside the 95 % interval (Wilson, n = 4)" in part.words[-1]
-    assert "flat ones are more frequent" in part.words[-1]
+def test_words_name_what_chance_would_not_give() -> None:
+    network = network_of("photos")
+    network.net.stem[0][0].weight.fill_(0.3)
+    words = analyzed(kernels, network).words[-1]
+    assert "Outside the 95 % interval (Wilson, n = 4)" in words
+    assert "flat ones are more frequent" in words
     for k, name in enumerate(("horizontal", "vertical", "diagonal", "centre-surround")):
-        subject.net.stem[0][0].weight[k] = torch.tensor(KERNELS[name], dtype=torch.float32)
-    another = Part(part.folder, "kernels", "Kernels", "a run")
-    analyze(subject, another)
-    assert "No class differs" in another.words[-1]
+        network.net.stem[0][0].weight[k] = torch.tensor(KERNELS[name], dtype=torch.float32)
+    assert "No class differs" in analyzed(kernels, network).words[-1]

@@ -1,14 +1,9 @@
-import csv
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from lit_a1.analysis import label_errors
-from lit_a1.analysis.label_errors import doubt
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject
+from lit_a1.analysis.label_errors import suspected_labels
+from tests.analysis.networks import Kind, analyzed, answering, network_of, predicting, rows_of
 
 
 def by_the_paper(labels: np.ndarray, probabilities: np.ndarray) -> tuple[set[int], float]:
@@ -17,9 +12,9 @@ def by_the_paper(labels: np.ndarray, probabilities: np.ndarray) -> tuple[set[int
     thresholds = [probabilities[labels == j, j].mean() for j in range(classes)]
     counts = np.zeros((classes, classes))
     for label, each in zip(labels, probabilities, strict=True):
-        sure = [j for j in range(classes) if each[j] >= thresholds[j]]
-        if sure:
-            counts[label, max(sure, key=lambda j: each[j])] += 1
+        confident = [j for j in range(classes) if each[j] >= thresholds[j]]
+        if confident:
+            counts[label, max(confident, key=lambda j: each[j])] += 1
     joint = counts / counts.sum(1, keepdims=True) * np.bincount(labels, minlength=classes)[:, None] / len(labels)
     found: set[int] = set()
     for i in range(classes):
@@ -48,69 +43,47 @@ def made(classes: int, count: int, share: float, seed: int = 0) -> tuple[np.ndar
 @pytest.mark.parametrize("classes", [2, 5])
 def test_agrees_with_the_papers_equations(classes: int) -> None:
     labels, probabilities, flipped = made(classes, 2000, 0.06)
-    found = doubt(labels, np.log(probabilities).astype(np.float32))
-    assert found is not None
-    suspects, share = by_the_paper(labels, probabilities)
+    rows, share = suspected_labels(labels, np.log(probabilities).astype(np.float32))
+    suspects, expected = by_the_paper(labels, probabilities)
     # with more than one other class, cleanlab rounds a row's counts so that they keep their sum
-    assert len(set(found.rows.tolist()) ^ suspects) <= classes - 2
-    assert found.share == pytest.approx(share, abs=0.005)  # counts are whole numbers
+    assert len(set(rows.tolist()) ^ suspects) <= classes - 2
+    assert share == pytest.approx(expected, abs=0.005)  # counts are whole numbers
     assert len(suspects & flipped) > 0.8 * len(flipped)  # what was made wrong is found
-    label_probability = probabilities[found.rows, labels[found.rows]]
-    assert np.all(np.diff(label_probability) >= 0)
+    assert np.all(np.diff(probabilities[rows, labels[rows]]) >= 0)
 
 
-def answering(subject: Subject, probabilities: np.ndarray) -> Subject:
-    subject.__dict__["_answers"] = (
-        np.log(probabilities).astype(np.float32), np.zeros((len(probabilities), 4), np.float32)
-    )  # fmt: skip
-    return subject
-
-
-def analysed(subject: Subject, folder: Path) -> tuple[Part, list[dict[str, str]]]:
-    part = Part(folder, "label_errors", label_errors.TITLE, "a run")
-    label_errors.analyze(subject, part)
-    with (folder / "label_errors.csv").open() as file:
-        return part, list(csv.DictReader(file))
-
-
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-def test_suspects_are_listed(subject_of: Callable[..., Subject], tmp_path: Path, kind: str) -> None:
-    subject = subject_of(kind, 100)
-    labels, probabilities, flipped = made(len(subject.classes), 100, 0.05)
-    subject.labels[:] = labels
-    part, rows = analysed(answering(subject, probabilities), tmp_path)
+def test_suspects_are_listed(kind: Kind) -> None:
+    network = network_of(kind, 100)
+    labels, probabilities, flipped = made(len(network.classes), 100, 0.05)
+    network.labels[:] = labels
+    result, rows = analyzed(label_errors, predicting(network, probabilities)), rows_of("label_errors")
     suspects = {int(row["index"]) - 1000 for row in rows}
     assert len(suspects & flipped) >= 3
-    assert suspects <= set(np.flatnonzero(~subject.right).tolist())
-    assert part.numbers["suspects"] == len(rows)
+    assert suspects <= set(np.flatnonzero(~network.correct).tolist())
+    assert result.numbers["suspects"] == len(rows)
     first = int(rows[0]["index"]) - 1000
-    assert rows[0]["label"] == subject.classes[labels[first]]
+    assert rows[0]["label"] == network.classes[labels[first]]
     assert float(rows[0]["probability_of_label"]) == pytest.approx(probabilities[first, labels[first]], rel=1e-4)
-    assert [drawn.shows_pictures for drawn in part.figures] == [True]
-    assert any("look the same" in text for text in part.words)
-    assert "nothing is said of the training set's labels" in part.words[0]
+    assert [drawn.shows_pictures for drawn in result.figures] == [True]
+    assert any("look the same" in text for text in result.words)
+    assert "nothing is said of the training set's labels" in result.words[0]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-@pytest.mark.parametrize("shift", [0, 1])
-def test_all_right_and_all_wrong(subject_of: Callable[..., Subject], tmp_path: Path, kind: str, shift: int) -> None:
-    subject = subject_of(kind, 12)
-    classes = len(subject.classes)
-    probabilities = np.full((12, classes), 0.1 / (classes - 1))
-    probabilities[np.arange(12), (subject.labels + shift) % classes] = 0.9
-    part, rows = analysed(answering(subject, probabilities), tmp_path)
-    assert len(rows) == part.numbers["suspects"] <= 12 * shift
+def test_all_right_and_all_wrong(kind: Kind, shift: int) -> None:
+    network = network_of(kind, 12)
+    result = analyzed(label_errors, answering(network, (network.labels + shift) % len(network.classes)))
+    assert len(rows_of("label_errors")) == result.numbers["suspects"] <= 12 * shift
     if not shift:
-        assert part.figures == []
-        assert any("suspects no label; the estimated share of wrong ones is 0.00 %" in text for text in part.words)
+        assert result.figures == []
+        assert any("suspects no label; the estimated share of wrong ones is 0.00 %" in text for text in result.words)
     if kind == "digits":  # two of 0 and 1, one of each other
-        assert "Labels of 2, 3, 4, 5, 6, 7, 8 and 9 were left out, with fewer than 2 pictures." in part.words
+        assert "Labels of 2, 3, 4, 5, 6, 7, 8 and 9 were left out, with fewer than 2 pictures." in result.words
 
 
-def test_one_class_has_nothing_to_compare(subject_of: Callable[..., Subject], tmp_path: Path) -> None:
-    subject = subject_of("photos", 12)
-    subject.labels[:] = 1
-    part, rows = analysed(answering(subject, np.full((12, 2), 0.5)), tmp_path)
-    assert rows == []
-    assert part.figures == []
-    assert "two classes at least" in part.words[0]
+def test_one_class_has_nothing_to_compare() -> None:
+    network = network_of("photos", 12)
+    network.labels[:] = 1
+    result = analyzed(label_errors, predicting(network, np.full((12, 2), 0.5)))
+    assert rows_of("label_errors") == []
+    assert result.figures == []
+    assert "two classes at least" in result.words[0]

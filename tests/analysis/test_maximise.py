@@ -1,112 +1,190 @@
-import csv
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from lit_a1.analysis import ascent, maximise, maximise_figure
-from lit_a1.analysis.depths import depths
-from lit_a1.analysis.maximise import analyze, channel_score, class_score, real_answers
-from lit_a1.analysis.part import Part
-from lit_a1.analysis.subject import Subject, captured
+from lit_a1.analysis import maximise
+from lit_a1.analysis.hidden_layers import hidden_layers
+from lit_a1.analysis.maximise import Paint, ascend, channel_score, class_score, real_answers, total_variation
+from lit_a1.analysis.network import captured
+from tests.analysis.networks import Kind, analyzed, network_of, rows_of
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Part:
-    return Part(tmp_path, "maximise", "What excites a unit", "a run")
+def pictures() -> Tensor:
+    """Reddish noise, whose colours go together: green is half of red, blue is as good as constant."""
+    red = 0.6 + 0.2 * (torch.rand(30, 1, 16, 16, generator=seeded()) - 0.5)
+    return torch.cat([red, red / 2, 0.1 + 0.001 * torch.rand(30, 1, 16, 16, generator=seeded(1))], 1)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ascent.ascend, "__defaults__", (12,))
+    monkeypatch.setattr(ascend, "__defaults__", (12,))
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-def test_scores_are_what_the_network_says(subject_of: Callable[..., Subject], kind: str) -> None:
-    subject = subject_of(kind)
-    pictures = subject.prepared([3, 4, 5])
-    with captured(subject.net.stages[0]) as seen:
-        logits = subject.net(subject.standardize(pictures))
-    found = class_score(subject, [1, 0, 1])(pictures)
+def test_gradients_are_brought_to_length_one(pictures: Tensor) -> None:
+    paint = Paint(3, pictures[:, :1], seeded())
+    weights = torch.tensor([3.0, 0, -7]).view(3, 1, 1, 1, 1)
+    found = paint.direction((weights * paint.parameters).sum((1, 2, 3, 4)))
+    torch.testing.assert_close(found.flatten(1).norm(dim=1), torch.tensor([1.0, 0, 1]))
+    assert found[0].min() > 0 > found[2].max()
+
+
+def test_total_variation_by_hand() -> None:
+    stripes = torch.zeros(2, 1, 4, 4)
+    stripes[1, :, :, ::2] = 1
+    # along rows each of 12 differences is 1, down the columns there is none
+    torch.testing.assert_close(total_variation(stripes), torch.tensor([0.0, 0.5]))
+
+
+def test_pictures_begin_in_the_colours_of_the_data(pictures: Tensor) -> None:
+    start = Paint(50, pictures, seeded()).picture().detach()
+    assert start.shape == (50, 3, 16, 16)
+    torch.testing.assert_close(start.mean((0, 2, 3)), pictures.mean((0, 2, 3)), atol=0.03, rtol=0)
+    logits = torch.logit(start)
+    logits = logits - torch.logit(pictures.mean((0, 2, 3)))[:, None, None]
+    spread = logits.std((0, 2, 3))
+    assert spread[1] / spread[0] == pytest.approx(0.5, rel=0.05)
+    assert spread[2] < 0.02 * spread[0]
+    # coarse shapes are stronger than fine ones
+    spectrum = torch.fft.rfft2(logits[:, 0]).abs().square().mean(0)
+    assert spectrum[0, 1] > 10 * spectrum[8, 8]
+
+
+def test_ascent_reaches_what_is_asked_for(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maximise, "JITTER", 0)
+    monkeypatch.setattr(maximise, "VARIATION", 0)
+    signs = torch.ones(2, 1, 1, 1)
+    signs[1] = -1  # the second is made as dark as can be
+
+    def brightness(shown: Tensor) -> Tensor:
+        assert shown.min() >= 0
+        assert shown.max() <= 1
+        return (signs * shown).mean((1, 2, 3))
+
+    paint = Paint(2, pictures[:, :1], seeded())
+    before = brightness(paint.picture()).detach()
+    found, reached = ascend(paint, brightness, seeded(), steps=30)
+    assert reached[0] > before[0] + 0.2
+    assert reached[1] > before[1] + 0.2
+    torch.testing.assert_close(reached, brightness(found))
+
+
+def test_it_is_repeatable_and_each_start_is_another(pictures: Tensor) -> None:
+    def score(shown: Tensor) -> Tensor:
+        return shown[:, :, 4:8, 4:8].mean((1, 2, 3)) - shown.mean((1, 2, 3))
+
+    one, other, third = (
+        ascend(Paint(2, pictures, generator), score, generator, steps=5)[0]
+        for generator in (seeded(3), seeded(3), seeded(4))
+    )
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert (one - third).abs().max() > 0.01
+    assert (one[0] - one[1]).abs().max() > 0.01
+
+
+def test_shifts_go_round_and_stay_small(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    shifts: list[tuple[int, ...]] = []
+    usual = Tensor.roll
+    monkeypatch.setattr(Tensor, "roll", lambda self, by, dims: (shifts.append(tuple(by)), usual(self, by, dims))[1])
+    ascend(Paint(1, pictures, seeded()), lambda shown: shown.mean((1, 2, 3)), seeded(), steps=60)
+    assert {abs(by) for pair in shifts for by in pair} == {0, 1}  # a twelfth of 16 pixels, at least one
+
+
+def test_the_penalty_smooths(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    chequers = (torch.arange(16) + torch.arange(16)[:, None]) % 2 * 2.0 - 1
+
+    def score(shown: Tensor) -> Tensor:
+        return (shown * chequers).mean((1, 2, 3))
+
+    rough = total_variation(ascend(Paint(1, pictures, seeded()), score, seeded(), steps=20)[0])
+    monkeypatch.setattr(maximise, "VARIATION", 0.9)
+    assert total_variation(ascend(Paint(1, pictures, seeded()), score, seeded(), steps=20)[0]) < 0.7 * rough
+
+
+def test_scores_are_what_the_network_says(kind: Kind) -> None:
+    network = network_of(kind)
+    pictures = network.prepared([3, 4, 5])
+    with captured(network.net.stages[0]) as seen:
+        logits = network.net(network.standardize(pictures))
+    found = class_score(network, [1, 0, 1])(pictures)
     expected = logits[[0, 1, 2], [1, 0, 1]] - (logits[[0, 1, 2], [0, 1, 0]] if kind == "photos" else 0)
     torch.testing.assert_close(found, expected)
-    found = channel_score(subject, 0, [6, 2, 7])(pictures)
+    found = channel_score(network, 0, [6, 2, 7])(pictures)
     torch.testing.assert_close(found, seen[0][[0, 1, 2], [6, 2, 7]].mean((1, 2)))
 
 
-def test_a_silent_channel_has_a_gradient_all_the_same(subject_of: Callable[..., Subject]) -> None:
-    subject = subject_of("photos")
-    subject.net.stages[1][-1].residual[2][1].bias[3] = -50
-    pictures = subject.prepared([0, 1]).requires_grad_()
-    values = channel_score(subject, 1, [3, 4])(pictures)
+def test_a_silent_channel_has_a_gradient_all_the_same() -> None:
+    network = network_of("photos")
+    network.net.stages[1][-1].residual[2][1].bias[3] = -50
+    pictures = network.prepared([0, 1]).requires_grad_()
+    values = channel_score(network, 1, [3, 4])(pictures)
     assert values[0] == 0
     (gradient,) = torch.autograd.grad(values.sum(), pictures)
     assert gradient[0].abs().max() > 0
     # where a channel answers its gradient is its own: that of a small step
     step = 1e-2 * gradient[1] / gradient[1].norm()
     with torch.no_grad():
-        rise = channel_score(subject, 1, [3, 4])(torch.stack([pictures[0], pictures[1] + step]))[1] - values[1]
+        rise = channel_score(network, 1, [3, 4])(torch.stack([pictures[0], pictures[1] + step]))[1] - values[1]
     assert rise == pytest.approx(float((step * gradient[1]).sum()), rel=0.1)
 
 
-def test_what_real_pictures_excite(subject_of: Callable[..., Subject]) -> None:
-    subject, rows = subject_of("digits"), np.array([4, 9, 2])
-    means, logits = real_answers(subject, rows, depths(subject.net, blocks=False)[1:])
-    with torch.inference_mode(), captured(subject.net.stages[0]) as seen:
-        expected = subject.net(subject.standardize(subject.prepared(rows)))
+def test_what_real_pictures_excite() -> None:
+    network, rows = network_of("digits"), np.array([4, 9, 2])
+    means, logits = real_answers(network, rows, hidden_layers(network.net, blocks=False)[1:])
+    with torch.inference_mode(), captured(network.net.stages[0]) as seen:
+        expected = network.net(network.standardize(network.prepared(rows)))
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(means[0], seen[0].mean((2, 3)), rtol=1e-4, atol=1e-6)
     assert [each.shape for each in means] == [(3, 8), (3, 8)]
 
 
-@pytest.mark.parametrize("kind", ["photos", "digits"])
-def test_tables_figures_and_words(subject_of: Callable[..., Subject], part: Part, kind: str) -> None:
-    subject = subject_of(kind)
-    analyze(subject, part)
-    with (part.folder / "maximise.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["layer"] for row in rows] == ["Classes"] * len(subject.classes) + ["Stage 1"] * 5 + ["Stage 2"] * 5
-    shown = {drawn.file: drawn.shows_pictures for drawn in part.figures}
+@pytest.mark.usefixtures("few_steps")
+def test_tables_figures_and_words(kind: Kind) -> None:
+    network = network_of(kind)
+    result, rows = analyzed(maximise, network), rows_of("maximise")
+    assert [row["layer"] for row in rows] == ["Classes"] * len(network.classes) + ["Stage 1"] * 5 + ["Stage 2"] * 5
+    shown = {drawn.file: drawn.shows_pictures for drawn in result.figures}
     assert shown == {"maximise_classes.png": False, "maximise_channels.png": False, "maximise_best.png": True}
     for channel in (row for row in rows if row["layer"] == "Stage 2"):
-        answers = subject.features[:, int(channel["unit"])]
+        answers = network.features[:, int(channel["unit"])]
         assert float(channel["best_real"]) == pytest.approx(answers.max(), rel=1e-4)
-        assert int(channel["best_real_picture"]) == subject.indices[answers.argmax()]
-    varied = np.argsort(-subject.features.std(0))[:5]
+        assert int(channel["best_real_picture"]) == network.indices[answers.argmax()]
+    varied = np.argsort(-network.features.std(0))[:5]
     assert [int(row["unit"]) for row in rows[-5:]] == varied.tolist()
     beaten = sum(float(row["reached"]) > float(row["best_real"]) for row in rows if row["layer"] != "Classes")
     assert beaten >= 8  # of 10: pictures made to excite do so
-    said = "In all 10 channels" if beaten == 10 else f"In {10 - beaten} of 10 channels"
-    assert said in part.words[1]
-    assert ("log-odds of a class against the other" in part.words[0]) == (kind == "photos")
-    assert f"{subject.classes[1]}: " in part.words[0]
+    sentence = "In all 10 channels" if beaten == 10 else f"In {10 - beaten} of 10 channels"
+    assert sentence in result.words[1]
+    assert ("log-odds of a class against the other" in result.words[0]) == (kind == "photos")
+    assert f"{network.classes[1]}: " in result.words[0]
 
 
-def test_there_are_several_starts_where_classes_are_few(
-    subject_of: Callable[..., Subject], part: Part, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("few_steps")
+def test_there_are_several_starts_where_classes_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(maximise, "draw_classes", lambda _, made, two: drawn.append((made, two)))
-    for name in ("draw_channels", "draw_best"):
-        monkeypatch.setattr(maximise, name, lambda *_: None)
-    analyze(subject_of("photos"), part)
-    ((made, two),) = drawn
-    assert two
-    assert [(unit.name, unit.pictures.shape) for unit in made] == [("Cat", (3, 32, 32, 3)), ("Dog", (3, 32, 32, 3))]
-    assert part.numbers["reached_Dog"] == made[1].reached.max()
-    subject = subject_of("photos")
-    for unit in made:  # each was made for its own class
-        score = class_score(subject, [unit.unit] * 3)
+    monkeypatch.setattr(maximise, "_draw_classes", lambda _, classes: drawn.append(classes))
+    monkeypatch.setattr(maximise, "_draw_channels", lambda *_: None)
+    result = analyzed(maximise, network_of("photos"))
+    (classes,) = drawn
+    assert [(unit.name, unit.pictures.shape) for unit in classes] == [("Cat", (3, 32, 32, 3)), ("Dog", (3, 32, 32, 3))]
+    assert result.numbers["reached_Dog"] == classes[1].reached.max()
+    network = network_of("photos")
+    for unit in classes:  # each was made for its own class
+        score = class_score(network, [unit.unit] * 3)
         found = score(torch.from_numpy(unit.pictures).permute(0, 3, 1, 2))
         np.testing.assert_allclose(found, unit.reached, rtol=1e-3, atol=1e-4)
         assert unit.reached.min() > 0
 
 
 def test_real_pictures_stand_two_by_two() -> None:
-    sheet = maximise_figure._montage(np.stack([np.full((2, 2, 1), k / 10, np.float32) for k in range(3)]))
-    assert sheet.shape == (6, 6, 1)
-    np.testing.assert_allclose([sheet[0, 0, 0], sheet[0, 4, 0], sheet[4, 1, 0], sheet[5, 5, 0]], [0, 0.1, 0.2, 1])
+    sheet = maximise.two_by_two(torch.stack([torch.full((1, 2, 2), k / 10) for k in range(3)]))
+    assert sheet.shape == (6, 6, 3)
+    np.testing.assert_allclose(sheet[[0, 0, 4, 5], [0, 4, 1, 5], 0], [0, 0.1, 0.2, 1])
     assert (sheet[2:4] == 1).all()

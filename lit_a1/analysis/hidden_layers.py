@@ -1,0 +1,98 @@
+"""The hidden layers of a residual network that are looked at: where they are, what they see, and what they put out."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lit_a1.analysis.network import BATCH, TrainedNetwork, captured
+from lit_a1.layers import WeightNormConv2d
+from lit_a1.models.residual import ResidualBlock, ResidualNet
+
+FEW = 6  # residual blocks up to which each is a layer of its own here
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Which pixels a unit sees: the one at place i of a row sees `size` of them, from `start + i * stride` on.
+
+    Places outside the picture are padding. Norms over positions and squeeze-and-excitation, which see the whole
+    picture, are not counted.
+    """
+
+    size: int = 1  # height and width in pixels
+    stride: int = 1  # pixels from one unit's field to the next one's
+    start: int = 0
+
+    def after(self, kernel_size: int, stride: int, padding: int) -> "ReceptiveField":
+        """The field of a unit of the layer that follows."""
+        size = self.size + (kernel_size - 1) * self.stride
+        return ReceptiveField(size, self.stride * stride, self.start - padding * self.stride)
+
+    def at(self, place: int) -> tuple[int, int]:
+        """First pixel that the unit at a place sees, and the one after the last."""
+        first = self.start + place * self.stride
+        return first, first + self.size
+
+
+def field_after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
+    """The field of a unit that comes out of `module`, by kernel sizes, strides and paddings.
+
+    Of a residual block's two ways it is the wider one's, through the convolutions. A layer that is no convolution,
+    pooling, residual block or sequence of such is taken to work on each place alone.
+    """
+    match module:
+        case ResidualBlock():
+            return field_after(field, module.residual)
+        case WeightNormConv2d():
+            return field.after(module.weight_v.shape[-1], module.stride, module.padding)
+        case nn.Conv2d() | nn.MaxPool2d() | nn.AvgPool2d():
+            sizes: tuple[Any, ...] = (module.kernel_size, module.stride, module.padding)
+            return field.after(*(size[0] if isinstance(size, tuple) else size for size in sizes))
+        case nn.Sequential():
+            for part in module:
+                field = field_after(field, part)
+    return field
+
+
+@dataclass(frozen=True)
+class HiddenLayer:
+    """A place in the network whose feature maps are looked at: the output of `module`, after its activation."""
+
+    name: str  # `Stem`, `Stage 1`, `Stage 1, block 1`
+    module: nn.Module
+    field: ReceptiveField
+
+
+def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]:
+    """The stem and the end of each stage, from the picture on; and each residual block, if there are `FEW` at most."""
+    field = field_after(ReceptiveField(), net.stem)
+    found = [HiddenLayer("Stem", net.stem, field)]
+    every = blocks and sum(isinstance(module, ResidualBlock) for module in net.modules()) <= FEW
+    for number, stage in enumerate(net.stages, 1):
+        assert isinstance(stage, nn.Sequential)
+        residual = [module for module in stage if isinstance(module, ResidualBlock)]
+        for module in stage:
+            field = field_after(field, module)
+            if module is residual[-1] and not (every and len(residual) > 1):
+                found.append(HiddenLayer(f"Stage {number}", module, field))
+            elif every and module in residual:
+                found.append(HiddenLayer(f"Stage {number}, block {residual.index(module) + 1}", module, field))
+    return found
+
+
+def feature_maps(
+    network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
+) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
+    """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its pictures as they are."""
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        with torch.inference_mode(), ExitStack() as stack:
+            seen = [stack.enter_context(captured(layer.module)) for layer in layers]
+            network.net(network.standardize(network.prepared(batch)))
+        yield batch, [maps for (maps,) in seen]

@@ -1,0 +1,29 @@
+"""95 % intervals: of shares of pictures (Wilson), and of means over pictures (Student's t)."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.significance import CONFIDENCE
+
+Floats = NDArray[np.float64]
+wilson_intervals = np.vectorize(wilson, otypes=[float, float])
+"""`lit_a1.runs.confidence.wilson` of arrays: both ends, as two arrays."""
+
+
+def error_bars(shares: Floats, counts: NDArray[np.int64] | int) -> Floats:
+    """How far Wilson's intervals reach (2,N) below and above shares (N,), as `Axes.errorbar` takes it."""
+    low, high = wilson_intervals(shares, counts)
+    return np.maximum([shares - low, high - shares], 0)
+
+
+def mean_with_interval(values: Floats) -> tuple[float, float, int]:
+    """Mean, half the width of its 95 % interval (NaN for fewer than two), and of how many; NaNs are left out."""
+    known = values[np.isfinite(values)]
+    if len(known) < 2:
+        return float(known.mean()) if len(known) else math.nan, math.nan, len(known)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(known) - 1) * stats.sem(known)
+    return float(known.mean()), float(half), len(known)

@@ -1,0 +1,192 @@
+"""The trained network under analysis: a CNN, the pictures that its training held out, and its predictions."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lit_a1.data.augment import resize, to_float
+from lit_a1.data.errors import DataError
+from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.models.classifier import Classifier
+from lit_a1.models.members import Member, load_member
+from lit_a1.models.residual import ResidualNet
+from lit_a1.runs.folders import PRETRAINED, CheckpointError, near, version_of
+
+BATCH = 250  # pictures that the network sees at once
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network with N validation pictures of K classes, which its training held out."""
+
+    name: str  # of the experiment, `catsdogs`
+    model: Classifier  # in evaluation mode, on the CPU, not compiled, with the weights that it is validated with
+    size: int  # height and width in pixels that it is evaluated at
+    classes: tuple[str, ...]
+    pictures: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
+    labels: NDArray[np.int64]  # (N,)
+    indices: NDArray[np.int64]  # (N,), the pictures' numbers in their data set
+    source: str  # run, checkpoint, epochs that it was trained for, seed, commit and machine
+    drawn: bool  # whether the pictures are a stand-in that this project drew
+    test_pictures: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any
+    test_labels: NDArray[np.int64] | None = None  # (M,), where they are known
+
+    @property
+    def net(self) -> ResidualNet:
+        """The network alone, which maps standardised pictures to logits."""
+        net = self.model.net[1]  # 0 standardises
+        assert isinstance(net, ResidualNet)
+        return net
+
+    @property
+    def standardize(self) -> nn.Module:
+        """Maps pictures in [0,1] to what `net` takes."""
+        return self.model.net[0]
+
+    @property
+    def is_photos(self) -> bool:
+        """Whether the pictures are cats and dogs, in colour, and not digits."""
+        return self.pictures.shape[-1] == 3
+
+    def names(self, classes: Iterable[int]) -> list[str]:
+        """The names of classes that are given by number."""
+        return [self.classes[k] for k in classes]
+
+    def prepared(self, rows: Sequence[int] | NDArray[np.int64] | slice, size: int | None = None) -> Tensor:
+        """Validation pictures (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
+        return _prepared(self.pictures[rows], size or self.size)
+
+    def predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Log-probabilities (n,K) of pictures (n,H,W,C), as `log_probabilities`."""
+        with torch.inference_mode():
+            batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+            return torch.cat([self.model(_prepared(batch, self.size)) for batch in batches]).numpy()
+
+    @cached_property
+    def _outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        predictions, features = [], []
+        for start in range(0, len(self.labels), BATCH):
+            with captured(self.net.linear, inputs=True) as seen:
+                predictions.append(self.predict(self.pictures[start : start + BATCH]))
+            features.append(torch.cat(seen)[: len(predictions[-1])])  # of the first view, the pictures as they are
+        return np.concatenate(predictions), torch.cat(features).numpy()
+
+    @property
+    def log_probabilities(self) -> NDArray[np.float32]:
+        """(N,K), averaged over the network's views as it is validated, natural logarithm."""
+        return self._outputs[0]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(N,K)."""
+        return np.exp(self.log_probabilities)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """(N,F), what the last layer sees of each picture (unmirrored): the mean over positions."""
+        return self._outputs[1]
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """(N,) the likeliest class of each picture."""
+        return self.log_probabilities.argmax(1)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,) whether the prediction is the label."""
+        return self.predictions == self.labels
+
+    @property
+    def error(self) -> float:
+        """Share of the pictures that are predicted wrongly."""
+        return float(1 - self.correct.mean())
+
+    def margins(self) -> NDArray[np.float32]:
+        """(N,) log-probability of the true class minus the largest other one: below 0 where it is wrong."""
+        others = self.log_probabilities.copy()
+        rows = np.arange(len(others))
+        others[rows, self.labels] = -np.inf
+        return self.log_probabilities[rows, self.labels] - others.max(1)
+
+
+def _prepared(pictures: NDArray[np.uint8], size: int) -> Tensor:
+    return resize(to_float(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)), size)
+
+
+@contextmanager
+def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
+    """Gives a list that what comes out of `module` (or goes in, the first argument) is added to at each call."""
+    seen: list[Tensor] = []
+
+    def note(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> None:
+        seen.append((arguments[0] if inputs else result).clone())  # an activation may work in place
+
+    handle = module.register_forward_hook(note)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwork:
+    """Reads the checkpoint of an experiment, and the pictures that its training held out from data not set up yet.
+
+    Raises:
+        CheckpointError: the file is damaged, of an unknown class or of a network that is no `ResidualNet`.
+        DataError: there are no pictures, or other ones than it was validated on.
+    """
+    member = load_member(path)
+    if not isinstance(net := member.model.net[1], ResidualNet):
+        raise CheckpointError(f"{path} holds a {type(net).__name__}; a ResidualNet was expected.")
+    data.locate("validate")
+    data.prepare_data()
+    data.setup("validate")
+    data.load_state_dict(member.data)
+    held_out, rows = data.sets["val"], data.sets["val"].index
+    test = _test_set(data)
+    labelled = test is not None and bool((test.labels >= 0).all())
+    return TrainedNetwork(
+        name,
+        member.model.eval().requires_grad_(False),
+        size=int(member.data["size"]),
+        classes=tuple(map(str, data.classes)),
+        pictures=np.asarray(held_out.pictures)[rows],
+        labels=np.asarray(held_out.labels)[rows].astype(np.int64),
+        indices=np.asarray(rows),
+        source=_source(member),
+        drawn=data.drawn,
+        test_pictures=None if test is None else np.asarray(test.pictures),
+        test_labels=np.asarray(test.labels).astype(np.int64) if test is not None and labelled else None,
+    )
+
+
+def _test_set(data: PictureDataModule) -> PictureSet | None:
+    for stage in ("test", "predict"):
+        try:
+            data.locate(stage)
+        except DataError:  # none of the kind are there
+            continue
+        data.setup(stage)
+        return data.sets[stage]
+    return None
+
+
+def _source(member: Member) -> str:
+    training: dict[str, Any] = member.training
+    run = near(member.path.parent.parent) if version_of(member.path) is not None else near(member.path)
+    described = member.path.with_suffix(".json")
+    if not training and member.path.parent == PRETRAINED and described.is_file():
+        training = json.loads(described.read_text(encoding="utf-8"))
+        run = near(member.path)
+    texts = [f"{run}, {member.path.name} (epoch {member.epoch})", f"seed {training.get('seed', member.seed)}"]
+    texts += [f"commit {training.get('commit') or 'unknown'}", training.get("machine") or "machine unknown"]
+    return "; ".join(texts)

@@ -1,0 +1,108 @@
+"""Pictures that analyses show: chosen, always the same ones, and drawn, with their predictions under them.
+
+Pictures are given as rows of a network's validation pictures. In each choice the clearest case comes first; of equal
+cases the earlier row.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.result import AnalysisResult
+from lit_a1.runs.plotting import COLOURS
+
+Rows = NDArray[np.int64]
+SAMPLE = 500  # pictures that means are taken over
+WIDTH = 6.4  # inches of a contact sheet
+FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under a picture
+SHARE = 0.92  # of a place's width that its picture has
+
+
+def sample(network: TrainedNetwork, count: int = SAMPLE) -> Rows:
+    """At most `count` pictures, evenly spread."""
+    pictures = len(network.labels)
+    return np.unique(np.linspace(0, pictures - 1, min(count, pictures)).round().astype(np.int64))
+
+
+def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Rows:
+    """Up to `count` pictures of a class that are predicted correctly, the largest margin first."""
+    return _smallest(-network.margins(), network.correct & (network.labels == class_), count)
+
+
+def most_confident_wrong(network: TrainedNetwork, count: int) -> Rows:
+    """Up to `count` pictures of any class that are predicted wrongly, the largest margin for the wrong class first."""
+    return _smallest(network.margins(), ~network.correct, count)
+
+
+def closest_calls(network: TrainedNetwork, count: int) -> Rows:
+    """Up to `count` pictures, correct or not, with the smallest margins between the two likeliest classes."""
+    return _smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
+
+
+def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
+    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine.
+
+    The mean is of all the class's pictures; a picture without any active feature comes last.
+    """
+    of_class = network.labels == class_
+    if not of_class.any():
+        return np.empty(0, np.int64)
+    mean = network.features[of_class].mean(0)
+    lengths = np.linalg.norm(network.features, axis=1) * np.linalg.norm(mean)
+    cosines = np.divide(network.features @ mean, lengths, out=np.full_like(lengths, -1), where=lengths > 0)
+    return _smallest(-cosines, network.correct & of_class, count)
+
+
+def _smallest(values: NDArray[np.float32], among: NDArray[np.bool_], count: int) -> Rows:
+    rows = np.flatnonzero(among)
+    return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
+
+
+def without_axes(panel: Axes) -> None:
+    """Takes ticks, grid and frame away; labels stay."""
+    panel.set(xticks=[], yticks=[])
+    panel.grid(visible=False)
+    panel.spines[:].set_visible(False)
+
+
+def per_line(network: TrainedNetwork) -> int:
+    """How many pictures stand side by side on a contact sheet: photos are shown larger than digits."""
+    return 6 if network.is_photos else 10
+
+
+def in_lines(rows: Sequence[int] | Rows, width: int) -> list[list[int]]:
+    """Breaks a sequence of rows into lines of `width`; the last may be shorter."""
+    return [list(map(int, rows[start : start + width])) for start in range(0, len(rows), width)]
+
+
+def contact_sheet(
+    result: AnalysisResult, name: str, network: TrainedNetwork, lines: Iterable[Sequence[int | None]]
+) -> bool:
+    """Draws lines of pictures (None: an empty place) as they lie on disk, with number, label and prediction under each.
+
+    Returns:
+        Whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
+    """
+    columns = per_line(network)
+    place = WIDTH / columns  # inches
+    height = SHARE + (LINES * LINE + 0.1) / place  # of a place, in its width
+    cells = [(x, y, row) for y, line in enumerate(lines) for x, row in enumerate(line) if row is not None]
+    count = 1 + max(y for _, y, _ in cells)
+    with result.figure(name, shows_pictures=True, width=WIDTH, height=place * height * count) as (_, axes):
+        for x, y, row in cells:
+            left, top = x + (1 - SHARE) / 2, y * height
+            extent = (left, left + SHARE, top + SHARE, top)
+            axes.imshow(network.pictures[row], cmap="gray", extent=extent, interpolation="nearest", vmin=0, vmax=255)
+            label, answer = network.names([network.labels[row], network.predictions[row]])
+            percent = 100 * network.probabilities[row].max()
+            texts = str(network.indices[row]), f"is {label}", f"{answer}: {percent:.3g} %"
+            colours = "black", "black", COLOURS[0] if network.correct[row] else COLOURS[1]
+            for k, (text, colour) in enumerate(zip(texts, colours, strict=True)):
+                look = {"color": colour, "weight": "normal" if k else "bold", "fontsize": FONT}
+                axes.text(x + 0.5, top + SHARE + (0.03 + k * LINE) / place, text, ha="center", va="top", **look)
+        axes.set(xlim=(0, columns), ylim=(height * count, 0), aspect="equal")
+        axes.set_axis_off()
+    return len({bool(network.correct[row]) for _, _, row in cells}) == 2

@@ -1,0 +1,123 @@
+"""The result of an analysis, as it is left on disk: figures, tables, numbers and the words about them."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from lit_a1.data.files import write_text
+from lit_a1.runs.confidence import wilson
+from lit_a1.runs.plotting import figure
+from lit_a1.runs.templates import render
+
+INDEX = "analysis.json"
+"""What the results in a folder are about: the network, how long the analyses took, on what machine."""
+CAPTION = re.compile(r"!\[(.*)\]\(([\w.]+)\)")  # of a figure, in a template
+Number = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class ResultFigure:
+    """A figure of a result."""
+
+    file: str  # its name in the folder
+    caption: str  # what is drawn and how to read it, in a sentence or two of Markdown
+    shows_pictures: bool  # of the data set, which are not ours to pass on
+
+
+@dataclass
+class AnalysisResult:
+    """What one analysis found. `NAME.json` holds all of it but the tables' rows."""
+
+    folder: Path
+    name: str
+    title: str
+    source: str  # which run, seed, commit and machine it is about
+    commit: str = ""  # of the code that made the analysis
+    seconds: float = 0.0  # that it took
+    words: list[str] = field(default_factory=list)  # paragraphs of Markdown, with the numbers in them
+    numbers: dict[str, Number] = field(default_factory=dict)
+    figures: list[ResultFigure] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)  # names of the CSVs in the folder
+
+    @contextmanager
+    def figure(self, name: str, *, shows_pictures: bool = False, **layout: Any) -> Iterator[tuple[Figure, Any]]:
+        """Gives a figure and its axes, as `lit_a1.runs.plotting.figure` does, and keeps it as `NAME.png`.
+
+        Axes are an array of two dimensions where rows or columns are asked for. The caption is in the template (see
+        `describe`).
+        """
+        layout |= {"squeeze": not {"nrows", "ncols"} & layout.keys()}
+        with figure(self.folder / f"{name}.png", **layout) as drawing_and_axes:
+            yield drawing_and_axes
+        self.figures.append(ResultFigure(f"{name}.png", "", shows_pictures))
+
+    def table(self, name: str, rows: Any) -> None:
+        """Keeps what `pandas.DataFrame` takes as `NAME.csv`; floats to six digits, None and NaN as empty cells."""
+        from pandas import DataFrame  # not before it is needed: half a second
+
+        text = DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_text(self.folder / f"{name}.csv", text)
+        self.tables.append(f"{name}.csv")
+
+    def number(self, **values: Number | np.generic) -> None:
+        """Keeps numbers by name."""
+        for name, value in values.items():
+            self.numbers[name] = value.item() if isinstance(value, np.generic) else value
+
+    def describe(self, **values: Any) -> None:
+        """Fills in the analysis's template, `NAME.md.j2` beside its code, with the result's numbers and other values.
+
+        Its paragraphs are the words, those like `![...](name.png)` captions of the figures that were drawn.
+        """
+        text = render(f"analysis/{self.name}.md.j2", wilson=wilson, **self.numbers | values)
+        captions: dict[str, str] = {}
+        for paragraph in filter(None, text.strip().split("\n\n")):
+            if found := CAPTION.fullmatch(paragraph):
+                captions[found[2]] = found[1].strip()
+            else:
+                self.words.append(paragraph)
+        self.figures = [replace(drawn, caption=captions[drawn.file]) for drawn in self.figures]
+
+    def write(self) -> None:
+        """Writes `NAME.json`; numbers that are not finite as null, since JSON knows no others."""
+        content = asdict(self)
+        del content["folder"]
+        for name, value in self.numbers.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                content["numbers"][name] = None
+        write_text(self.folder / f"{self.name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def log(self, writer: SummaryWriter) -> None:
+        """Adds figures, numbers and words to TensorBoard."""
+        for drawn in self.figures:
+            with Image.open(self.folder / drawn.file) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            writer.add_image(f"{self.name}/{Path(drawn.file).stem}", pixels, 0, dataformats="HWC")
+        for name, value in self.numbers.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                writer.add_scalar(f"{self.name}/{name}", value, 0)
+        writer.add_text(self.name, "\n\n".join([f"**{self.title}**", *self.words, f"*{self.source}*"]), 0)
+
+
+def read_result(path: Path) -> AnalysisResult | None:
+    """A result from its `NAME.json`; None where that is missing, damaged or something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        figures = [ResultFigure(**each) for each in content.pop("figures")]
+        result = AnalysisResult(path.parent, **content, figures=figures)
+        texts = [result.name, result.title, result.source, result.commit, *result.words, *result.tables]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not JSON, or not of this shape
+        return None
+    texts += [text for each in figures for text in (each.file, each.caption)]
+    fits = all(isinstance(text, str) for text in texts) and isinstance(result.numbers, dict)
+    return result if fits and isinstance(result.seconds, int | float) else None
