@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
         raise UsageError(f"{kind[0]} is of the numpy network; analyze looks inside CNNs")
     from lit_a1.analysis import analyze  # after `--help`, which needs no torch
-    from lit_a1.analysis.subject import load_subject
+    from lit_a1.analysis.network import load_network
     from lit_a1.data.module import PictureDataModule
     from lit_a1.training import experiment_of, parse, quieten
 
@@ -60,4 +60,4 @@ def main(arguments: Sequence[str]) -> None:
     print(f"Checkpoint: {path}")
     in_run = path.parent.parent / "analysis" if version_of(path) is not None else None
     beside_runs = logs / name / f"analysis-{'pretrained' if path.parent == PRETRAINED else path.stem}"
-    analyze.run(load_subject(name, path, data), options.out or in_run or beside_runs, options.parts)
+    analyze.run(load_network(name, path, data), options.out or in_run or beside_runs, options.parts)

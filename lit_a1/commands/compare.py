@@ -1,19 +1,18 @@
 """`python main.py compare`: MLP and CNNs against each other, from recorded runs and their weights."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.commands.mlp import SOURCE
 from lit_a1.data.mnist import Wanted
 from lit_a1.environment import PROGRAM, show_messages
-from lit_a1.runs.folders import KEYWORDS, CheckpointError
-from lit_a1.runs.settings import Parser, UsageError, concise
+from lit_a1.mlp.options import SOURCE
+from lit_a1.runs.folders import KEYWORDS
+from lit_a1.runs.settings import Parser
 
 EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
 
 
-def parser_of() -> Parser:
+def build_parser() -> Parser:
     """The command's options."""
     parser = Parser(prog=f"{PROGRAM} compare", description="Compare MLP and CNNs on MNIST, from recorded runs.")
     parser.add_argument("--experiments", nargs="+", type=str, default=EXPERIMENTS, help="folders of runs to compare")
@@ -32,15 +31,13 @@ def main(arguments: Sequence[str]) -> None:
     """Compares experiments.
 
     Raises:
-        SystemExit: with a sentence, where something was wrong with the input.
+        SystemExit: an option was refused.
         DataError: as `load_mnist`.
+        UsageError: fewer than two experiments have runs.
+        CheckpointError: a checkpoint can't be used.
     """
-    options = parser_of().parse_args(list(arguments))
+    options = build_parser().parse_args(list(arguments))
     show_messages()
     from lit_a1.studies.comparison.study import run  # after `--help`, which needs no torch
 
-    try:
-        run(list(options.experiments), options.logs, options.weights, options.source, options.name)
-    except (CheckpointError, UsageError, OSError) as error:
-        print(f"error: {concise(str(error))}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(list(options.experiments), options.logs, options.weights, options.source, options.name)

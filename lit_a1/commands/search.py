@@ -1,15 +1,14 @@
 """`python main.py search`: tries hyper-parameters of a CNN."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.environment import PROGRAM, show_messages
-from lit_a1.runs.settings import concise, kind_of_config
+from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
+from lit_a1.runs.settings import UsageError, kind_of_config
 
 
-def parser_of() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command's own options; all others are those of `fit`."""
     parser = argparse.ArgumentParser(
         f"{PROGRAM} search",
@@ -32,33 +31,22 @@ def main(arguments: Sequence[str]) -> None:
     """Searches.
 
     Raises:
-        SystemExit: with a sentence, where something was wrong with the input.
+        SystemExit: an option was refused.
+        UsageError: the network or what is tried is missing, or can't be searched.
         DataError: there are no pictures.
     """
-    options, others = parser_of().parse_known_args(list(arguments))
-    if not others or options.space is None:
-        missing = "what is tried, with --space configs/spaces/catsdogs.yaml"
-        missing = missing if others else "a network, with --config configs/catsdogs_trial.yaml"
-        print(f"error: name {missing} for example", file=sys.stderr)
-        raise SystemExit(2)
+    options, others = build_parser().parse_known_args(list(arguments))
+    if not others:
+        raise UsageError("name a network, with --config configs/catsdogs_trial.yaml for example")
+    if options.space is None:
+        raise UsageError("name what is tried, with --space configs/spaces/catsdogs.yaml for example")
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-        print(f"error: {kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`", file=sys.stderr)
-        raise SystemExit(2)
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException  # after `--help`, which needs no torch
-
-    from lit_a1.environment import keep_freed_memory
-    from lit_a1.models.rules import RuleError
-    from lit_a1.runs.folders import CheckpointError
-    from lit_a1.runs.settings import UsageError
-    from lit_a1.studies.search.cnn import objective
+        raise UsageError(f"{kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`")
+    from lit_a1.studies.search.cnn import objective  # after `--help`, which needs no torch
     from lit_a1.studies.search.study import run
     from lit_a1.training import quieten
 
     show_messages()
     quieten()
     keep_freed_memory()
-    try:
-        run(objective(others, options.space), options.trials, options.study)
-    except (UsageError, CheckpointError, RuleError, MisconfigurationException, OSError) as error:
-        print(f"error: {concise(str(error))}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(objective(others, options.space), options.trials, options.study)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from lit_a1.analysis import PARTS
-from lit_a1.analysis.part import INDEX, Part, read_part
+from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import REPOSITORY
 from lit_a1.runs.folders import DRAWN, near, run_folders
 from lit_a1.runs.records import RECORD_FILE, Figures, read_json
@@ -63,7 +63,7 @@ class Looked:
 
     folder: Path
     index: dict[str, Any]
-    parts: dict[str, Part]
+    parts: dict[str, AnalysisResult]
     unreadable: list[str]
     """Names of the parts that can't be read."""
 
@@ -214,7 +214,7 @@ def looked(folder: Path) -> Looked | None:
     Args:
         folder: that `analyze` wrote in.
     """
-    parts = {name: read_part(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    parts = {name: read_result(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
     if not parts:
         return None
     index = read_json(folder / INDEX)
