@@ -34,7 +34,7 @@ from lit_a1.models import Classifier  # noqa: E402
 from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
-from lit_a1.runs.folders import CheckpointError  # noqa: E402
+from lit_a1.runs.records import CheckpointError  # noqa: E402
 from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
 from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
 

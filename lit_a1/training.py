@@ -18,7 +18,8 @@ from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
-from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, CheckpointError, keep_figures, new_version, resolve, version_of
+from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, resolve
+from lit_a1.runs.records import CheckpointError, keep_figures, version_of
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lit_a1 import cli
 from lit_a1.data.errors import DataError
 from lit_a1.models.rules import RuleError
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import UsageError
 from lit_a1.startup import VersionError
 

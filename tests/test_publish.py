@@ -19,7 +19,8 @@ from PIL import Image
 
 from lit_a1.cli import main
 from lit_a1.runs.checkpoints import read
-from lit_a1.runs.folders import CheckpointError, resolve
+from lit_a1.runs.folders import resolve
+from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import recipe_of
 from lit_a1.training import parse
 

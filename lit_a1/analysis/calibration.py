@@ -12,7 +12,7 @@ from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_int
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
-from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.statistics import ALPHA
 
 TITLE = "Are its probabilities true?"
 LEAST = 4  # pictures to fit a temperature on one half and measure it on the other

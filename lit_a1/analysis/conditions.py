@@ -13,8 +13,7 @@ from lit_a1.analysis.intervals import error_bars, wilson_intervals
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
-from lit_a1.runs.confidence import Z
-from lit_a1.runs.significance import ALPHA, holm
+from lit_a1.runs.statistics import ALPHA, Z, holm
 
 TITLE = "What makes pictures hard"
 BINS, LEAST = 6, 5  # bins at most; pictures that a bin should have

@@ -10,8 +10,7 @@ from lit_a1.analysis.intervals import error_bars, wilson_intervals
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
-from lit_a1.runs.confidence import wilson
-from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Which classes are confused"
 TABLES = 9999  # drawn for the test of more than two classes

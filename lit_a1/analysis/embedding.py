@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
-from lit_a1.runs.significance import ALPHA, mcnemar
+from lit_a1.runs.statistics import ALPHA, mcnemar
 
 TITLE = "What the last layer sees"
 NEIGHBOURS = 10

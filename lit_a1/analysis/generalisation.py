@@ -6,9 +6,8 @@ from scipy import stats
 
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
-from lit_a1.runs.confidence import wilson
 from lit_a1.runs.plotting import COLOURS
-from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Validation against test"
 BINS = 20

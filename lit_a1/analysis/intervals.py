@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lit_a1.runs.confidence import wilson
-from lit_a1.runs.significance import CONFIDENCE
+from lit_a1.runs.statistics import CONFIDENCE, wilson
 
 Floats = NDArray[np.float64]
 wilson_intervals = np.vectorize(wilson, otypes=[float, float])

@@ -19,7 +19,8 @@ from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
-from lit_a1.runs.folders import PRETRAINED, CheckpointError, near, version_of
+from lit_a1.runs.folders import PRETRAINED, near
+from lit_a1.runs.records import CheckpointError, version_of
 
 BATCH = 250  # pictures that the network sees at once
 

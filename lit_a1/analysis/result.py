@@ -15,8 +15,8 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import write_text
-from lit_a1.runs.confidence import wilson
 from lit_a1.runs.plotting import figure
+from lit_a1.runs.statistics import wilson
 from lit_a1.runs.templates import render
 
 INDEX = "analysis.json"

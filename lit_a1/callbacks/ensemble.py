@@ -11,7 +11,8 @@ from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import commit, machine, peak_memory_gb
 from lit_a1.models.ensemble import MEMBER, Ensemble
-from lit_a1.runs.folders import RECORD_FILE, near, new_version, record_of
+from lit_a1.runs.folders import near, new_version
+from lit_a1.runs.records import RECORD_FILE, record_of
 from lit_a1.runs.wording import counted, listed
 
 

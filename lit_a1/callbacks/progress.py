@@ -11,7 +11,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lit_a1.callbacks.record import epoch_metrics
-from lit_a1.runs.folders import clock, epoch_line, epoch_name
+from lit_a1.runs.records import epoch_line, epoch_name
+from lit_a1.runs.wording import clock
 
 
 class ProgressLines(ProgressBar):

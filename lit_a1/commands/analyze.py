@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM, show_messages
-from lit_a1.runs.folders import PRETRAINED, CheckpointError, resolve, version_of
+from lit_a1.runs.folders import PRETRAINED, resolve
+from lit_a1.runs.records import CheckpointError, version_of
 from lit_a1.runs.settings import UsageError, build, kind_of_config
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_a1.environment import PROGRAM, show_messages
-from lit_a1.runs.folders import clock
+from lit_a1.runs.wording import clock
 
 if TYPE_CHECKING:
     from lit_a1.report.gather import Gathered

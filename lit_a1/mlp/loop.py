@@ -14,23 +14,11 @@ from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.folders import (
-    CheckpointError,
-    Figures,
-    best_of,
-    check_not_over,
-    check_same_settings,
-    clock,
-    epoch_line,
-    epoch_name,
-    keep_figures,
-    log_hparams,
-    near,
-    new_version,
-)
+from lit_a1.runs.folders import check_not_over, check_same_settings, near, new_version
 from lit_a1.runs.recorder import TrainingRecord, print_finished
+from lit_a1.runs.records import CheckpointError, Figures, best_of, epoch_line, epoch_name, keep_figures, log_hparams
 from lit_a1.runs.settings import UsageError
-from lit_a1.runs.wording import typed
+from lit_a1.runs.wording import clock, typed
 
 SHOWN = 64  # pictures in TensorBoard
 

@@ -12,8 +12,9 @@ import numpy as np
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
-from lit_a1.runs.folders import DRAWN, CheckpointError, new_version
+from lit_a1.runs.folders import DRAWN, new_version
 from lit_a1.runs.recorder import StudyRecord
+from lit_a1.runs.records import CheckpointError
 
 TRAINED_WITH = (
     *("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout"),

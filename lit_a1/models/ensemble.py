@@ -15,7 +15,7 @@ from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import load_member, member_files, refuse_twice
 from lit_a1.models.metrics import Mean
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.wording import listed
 
 NOT_TRAINED = (

@@ -11,7 +11,8 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.checkpoints import describe
-from lit_a1.runs.folders import CheckpointError, trained_weights
+from lit_a1.runs.folders import trained_weights
+from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.wording import counted
 
 

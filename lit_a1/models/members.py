@@ -8,7 +8,8 @@ from typing import Any
 
 from lit_a1.models.classifier import Classifier
 from lit_a1.runs.checkpoints import check_fits, read
-from lit_a1.runs.folders import PRETRAINED, RECORD_FILE, CheckpointError, pretrained, read_record, version_of
+from lit_a1.runs.folders import PRETRAINED, pretrained
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record, version_of
 from lit_a1.runs.wording import listed
 
 DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a checkpoint

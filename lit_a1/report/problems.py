@@ -9,11 +9,13 @@ from lit_a1.report.gather import Gathered, looked, shown
 from lit_a1.report.outputs import analysis, split_markdown, study
 from lit_a1.report.photos import audited
 from lit_a1.report.plan import PHOTOS, Commands
+from lit_a1.report.recipes import fingerprint, parse_changes, shipped
 from lit_a1.report.results import ensemble, errors_of, experiment, gap, last_error, layers, results, status
-from lit_a1.report.rows import RUNS, fingerprint, identity, read_rows, row_of, shipped
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, Row, compare, parse_changes, settings_of, short
+from lit_a1.report.rows import row_of
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
 from lit_a1.report.tried import FURTHER, NOT_DONE, page
 from lit_a1.runs.folders import near
+from lit_a1.runs.records import RUNS, Row, identity, read_rows
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.comparison.runs import Run
 

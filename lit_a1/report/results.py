@@ -14,13 +14,13 @@ from lit_a1.environment import REPOSITORY
 from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, Gathered, shown, source_of, sources
 from lit_a1.report.plan import Commands, weights_of
-from lit_a1.report.rows import changes, is_shipped, read_rows, shipped, test_figures
+from lit_a1.report.recipes import changes, is_shipped, shipped
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
-from lit_a1.runs.confidence import wilson
-from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, near
+from lit_a1.runs.folders import DRAWN, near
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_rows, test_figures
 from lit_a1.runs.settings import UsageError
-from lit_a1.runs.significance import ALPHA
+from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.wording import percent
 from lit_a1.studies.comparison.runs import Run
 from lit_a1.studies.comparison.tables import probability, spread

@@ -2,17 +2,9 @@
 
 from pathlib import Path
 
-from lit_a1.report.recipes import changes as changes
-from lit_a1.report.recipes import fingerprint as fingerprint
-from lit_a1.report.recipes import is_shipped as is_shipped
-from lit_a1.report.recipes import shipped as shipped
-from lit_a1.report.recipes import sources as sources
+from lit_a1.report.recipes import changes, fingerprint, shipped
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import COLUMNS, Row, val_error
-from lit_a1.runs.records import RUNS as RUNS
-from lit_a1.runs.records import identity as identity
-from lit_a1.runs.records import read_rows as read_rows
-from lit_a1.runs.records import test_figures as test_figures
+from lit_a1.runs.records import COLUMNS, Row, test_figures, val_error
 from lit_a1.studies.curves import read
 
 

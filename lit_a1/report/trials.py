@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import scipy
 
-from lit_a1.report.recipes import MACHINE, option_of
-from lit_a1.report.recipes import parse_changes as parse_changes
-from lit_a1.runs.records import Row as Row
+from lit_a1.report.recipes import MACHINE, option_of, parse_changes
+from lit_a1.runs.records import Row
 from lit_a1.runs.statistics import ALPHA, holm
 
 TRIAL = "catsdogs_trial"

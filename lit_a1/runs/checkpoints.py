@@ -10,7 +10,8 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from lit_a1.data.files import replacing
-from lit_a1.runs.folders import CheckpointError, check_not_over, check_same_settings
+from lit_a1.runs.folders import check_not_over, check_same_settings
+from lit_a1.runs.records import CheckpointError
 
 
 class WholeCheckpoints(TorchCheckpointIO):

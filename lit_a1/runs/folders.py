@@ -5,19 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lit_a1.runs.records import RECORD_FILE as RECORD_FILE
-from lit_a1.runs.records import CheckpointError as CheckpointError
-from lit_a1.runs.records import Figures as Figures
-from lit_a1.runs.records import best_of as best_of
-from lit_a1.runs.records import epoch_line as epoch_line
-from lit_a1.runs.records import epoch_name as epoch_name
-from lit_a1.runs.records import keep_figures as keep_figures
-from lit_a1.runs.records import log_hparams as log_hparams
-from lit_a1.runs.records import read_record as read_record
-from lit_a1.runs.records import record_of as record_of
-from lit_a1.runs.records import say_best as say_best
-from lit_a1.runs.records import version_of as version_of
-from lit_a1.runs.wording import clock as clock
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, version_of
 from lit_a1.runs.wording import listed
 
 KEYWORDS = ("best", "last")

@@ -3,7 +3,7 @@ import pytest
 
 from lit_a1.analysis import conditions
 from lit_a1.analysis.conditions import LEVELS, equal_bins, foreground_share, measure, otsu, trend
-from lit_a1.runs.confidence import wilson
+from lit_a1.runs.statistics import wilson
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of, where_right
 
 

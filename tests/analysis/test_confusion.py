@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from lit_a1.analysis import confusion
-from lit_a1.runs.confidence import wilson
+from lit_a1.runs.statistics import wilson
 from tests.analysis.networks import FOLDER, Kind, analyzed, answering, network_of, rows_of
 
 

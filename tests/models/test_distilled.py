@@ -14,7 +14,7 @@ from lit_a1.data.module import PictureSet
 from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.members import load_member
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from tests.models.conftest import SMALL, Pictures, checkpoint, fit
 
 

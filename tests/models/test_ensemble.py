@@ -13,7 +13,7 @@ from lit_a1.callbacks import EnsembleRecord
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from tests.models.conftest import TINY, FewPictures, Save, trainer
 
 OTHER: dict[str, Any] = {

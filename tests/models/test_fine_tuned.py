@@ -10,7 +10,7 @@ import torch
 from lit_a1.data.errors import DataError
 from lit_a1.models import CatsDogsCNN, DistilledCNN, FineTunedCNN
 from lit_a1.models.members import load_member
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from tests.models.conftest import SMALL, Pictures, check_equal, checkpoint, fit, weights
 
 

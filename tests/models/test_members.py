@@ -11,7 +11,7 @@ import torch
 from lit_a1.models import CatsDogsCNN, Ensemble, members
 from lit_a1.models.members import load_member, member_files
 from lit_a1.runs import folders as runs
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from tests.models.conftest import TINY, Save
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lit_a1.report.gather import RECORDED, Gathered, gather, looked, scalars, source_of
-from lit_a1.runs.folders import RECORD_FILE
+from lit_a1.runs.records import RECORD_FILE
 
 Add = Callable[..., Path]
 LOGS = Path("lightning_logs")

@@ -11,7 +11,7 @@ import torch
 from lit_a1.analysis import PARTS
 from lit_a1.commands import mlp
 from lit_a1.commands.analyze import build_parser as analyze_parser
-from lit_a1.commands.compare import parser_of as compare_parser
+from lit_a1.commands.compare import build_parser as compare_parser
 from lit_a1.report import plan
 from lit_a1.report.gather import Gathered
 from lit_a1.report.plan import Step, missing, quick, run, tell

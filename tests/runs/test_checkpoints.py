@@ -6,7 +6,7 @@ from torch import nn
 
 from lit_a1.layers import InstanceNorm2d, LayerNorm2d
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 
 
 def test_damaged_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from lit_a1.runs.folders import CheckpointError, clock, new_version, resolve, trained_weights, version_of
+from lit_a1.runs.folders import new_version, resolve, trained_weights
+from lit_a1.runs.records import CheckpointError, version_of
+from lit_a1.runs.wording import clock
 
 
 def put(folder: Path, version: int, name: str) -> Path:

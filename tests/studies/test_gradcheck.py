@@ -11,7 +11,7 @@ import pytest
 
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.mlp.setup import Setup
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backpropagated, compare, examine
 from lit_a1.studies.gradcheck.study import explain, run
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lit_a1.data.augment import to_float
 from lit_a1.data.mnist import Part
-from lit_a1.runs.folders import CheckpointError
-from lit_a1.runs.significance import McNemar, difference_interval, mcnemar
+from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.statistics import McNemar, difference_interval, mcnemar
 from lit_a1.studies.comparison.changes import changes
 from lit_a1.studies.comparison.runs import Experiment, Run
 

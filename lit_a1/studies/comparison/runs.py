@@ -20,7 +20,8 @@ from lit_a1.mlp.setup import load_weights
 from lit_a1.models.architecture import layers_of
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.checkpoints import read
-from lit_a1.runs.folders import DRAWN, RECORD_FILE, CheckpointError, Figures, best_of
+from lit_a1.runs.folders import DRAWN
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, Figures, best_of
 from lit_a1.runs.settings import UsageError
 
 Weights = Literal["last", "best"]

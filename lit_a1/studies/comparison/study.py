@@ -14,7 +14,8 @@ from tqdm import tqdm
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.data.mnist import Part, Wanted, draw_mnist, locate_mnist, read_mnist
 from lit_a1.environment import commit, cpu, versions
-from lit_a1.runs.folders import DRAWN, RECORD_FILE, near, new_version
+from lit_a1.runs.folders import DRAWN, near, new_version
+from lit_a1.runs.records import RECORD_FILE
 from lit_a1.studies.comparison.changes import SHIFTS, changes, lost
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
 from lit_a1.studies.comparison.measures import (

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from statistics import mean, median, stdev
 
-from lit_a1.runs.confidence import wilson
-from lit_a1.runs.significance import mean_interval
+from lit_a1.runs.statistics import mean_interval, wilson
 from lit_a1.runs.wording import number, percent, table
 from lit_a1.studies.comparison.changes import KINDS
 from lit_a1.studies.comparison.measures import (

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from statistics import mean, median
 
-from lit_a1.runs.folders import clock
-from lit_a1.runs.significance import ALPHA, difference_interval
-from lit_a1.runs.wording import counted, listed, number, percent
+from lit_a1.runs.statistics import ALPHA, difference_interval
+from lit_a1.runs.wording import clock, counted, listed, number, percent
 from lit_a1.studies.comparison.measures import (
     Disagreements,
     Measured,

@@ -11,9 +11,11 @@ from tqdm import tqdm
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import NN, Array
 from lit_a1.mlp.setup import Examples, Setup, Study, load_weights
-from lit_a1.runs.folders import clock, epoch_line, near
+from lit_a1.runs.folders import near
 from lit_a1.runs.plotting import COLOURS, figure
+from lit_a1.runs.records import epoch_line
 from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import clock
 from lit_a1.studies.gradcheck.differences import (
     KINKED,
     MARGIN,

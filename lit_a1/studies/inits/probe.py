@@ -7,7 +7,7 @@ import numpy as np
 
 from lit_a1.mlp.network import NN, NONLINEARITIES, ROWS, Array
 from lit_a1.mlp.setup import Examples
-from lit_a1.runs.folders import Figures
+from lit_a1.runs.records import Figures
 
 FLAT = 0.01  # |f'| up to which a unit passes next to no gradient; leaky ReLU's flat side has just this
 SURE = 0.99  # probability

@@ -14,8 +14,10 @@ from tqdm import tqdm
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
-from lit_a1.runs.folders import Figures, clock, epoch_line, near
+from lit_a1.runs.folders import near
 from lit_a1.runs.plotting import COLOURS, MARKERS, figure
+from lit_a1.runs.records import Figures, epoch_line
+from lit_a1.runs.wording import clock
 from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike
 from lit_a1.studies.inits.words import NAMES, compare
 

@@ -15,7 +15,8 @@ from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.models import Classifier
-from lit_a1.runs.folders import DRAWN, RECORD_FILE
+from lit_a1.runs.folders import DRAWN
+from lit_a1.runs.records import RECORD_FILE
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord

@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from lit_a1.runs.confidence import wilson
 from lit_a1.runs.plotting import COLOURS, figure, visible
+from lit_a1.runs.statistics import wilson
 from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range
 

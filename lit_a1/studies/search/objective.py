@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lit_a1.runs.folders import clock
+from lit_a1.runs.wording import clock
 from lit_a1.studies.search.space import Space
 
 Settings = Mapping[str, Any]

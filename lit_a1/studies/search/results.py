@@ -10,8 +10,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from lit_a1.data.files import write_csv, write_text
-from lit_a1.runs.confidence import wilson
 from lit_a1.runs.folders import near
+from lit_a1.runs.statistics import wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted
 from lit_a1.studies.search.figure import draw

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from lit_a1.callbacks import ProgressLines
 from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.rules import RuleError
-from lit_a1.runs.folders import CheckpointError, read_record
+from lit_a1.runs.records import CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.search.objective import Report
 from lit_a1.training import TrainingCLI

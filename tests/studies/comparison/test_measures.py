@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lit_a1.data.mnist import Part
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.comparison.changes import changes, lost, noisy, shifted, turned
 from lit_a1.studies.comparison.measures import (
     Measured,

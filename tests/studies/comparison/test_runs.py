@@ -8,7 +8,7 @@ import torch
 
 from lit_a1.data.resample import resize
 from lit_a1.models.mnist import MNISTCNN
-from lit_a1.runs.folders import CheckpointError
+from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.comparison.runs import find_experiments
 

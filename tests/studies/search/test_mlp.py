@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_a1.commands.mlp import parse, setup_of
 from lit_a1.mlp.network import NN
+from lit_a1.mlp.options import parse, setup_of
 from lit_a1.mlp.setup import Setup, describe
 from lit_a1.studies.search import mlp
 from lit_a1.studies.search.mlp import objective, settings_of, widths
