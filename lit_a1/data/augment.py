@@ -14,22 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_a1.data.mix import Fill, cutout, mix
-from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, shift, to_float, whole
-
-__all__ = [
-    "Augment",
-    "alternating_flip_mask",
-    "colour",
-    "cutout",
-    "flip",
-    "mix",
-    "random_boxes",
-    "resample",
-    "resize",
-    "rotate",
-    "shift",
-    "to_float",
-]
+from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole
 
 Flip = Literal["none", "random", "alternating"]
 

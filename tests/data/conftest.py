@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.data.pictures import Pictures
+from lit_a1.data.cache import Pictures
 
 Encode = Callable[..., bytes]
 

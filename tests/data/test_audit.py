@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lit_a1.data.audit import PROBLEMS, Finding, audit, save_sheet, save_table
-from lit_a1.data.sheet import Section, Tile, contact_sheet
+from lit_a1.data.contact_sheet import WIDTH, Section, Tile, contact_sheet
 from lit_a1.data.sources import Source, find_test, find_train
 
 
@@ -106,7 +106,7 @@ def test_table(result, tmp_path):
 def test_sheet(result, tmp_path):
     save_sheet(result, tmp_path / "deep" / "audit.png")
     with Image.open(tmp_path / "deep" / "audit.png") as image:
-        assert image.width == 1240
+        assert image.width == WIDTH
         assert image.height > 13 * 140  # a heading and a row for each problem
         assert len(image.getcolors(1 << 24) or []) > 1000
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lit_a1.data.digits import draw_digits
+from lit_a1.data.sources.digits import draw_digits
 
 
 def test_shapes_and_labels():

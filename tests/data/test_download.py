@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from lit_a1.data import download
-from lit_a1.data.download import ATTEMPTS, BLOCK, fetch
 from lit_a1.data.errors import DataError
+from lit_a1.data.sources import download
+from lit_a1.data.sources.download import ATTEMPTS, BLOCK, fetch
 
 BODY = np.random.default_rng(0).bytes(3 * BLOCK + 1234)
 SHA = hashlib.sha256(BODY).hexdigest()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lit_a1.data.drawn import draw_cats_and_dogs
+from lit_a1.data.sources.drawn import draw_cats_and_dogs
 
 
 def test_shapes_and_labels():

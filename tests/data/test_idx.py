@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.idx import read_idx
+from lit_a1.data.sources.mnist import read_idx
 
 PICTURES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lit_a1.data import mnist
-from lit_a1.data import mnist_files as files
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
-from lit_a1.data.mnist_files import PUBLISHED
+from lit_a1.data.sources import mnist as files
+from lit_a1.data.sources.mnist import PUBLISHED
 
 DATA = Path("data")
 LANDED = DATA / "mnist"

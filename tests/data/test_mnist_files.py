@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from lit_a1.data import mnist
-from lit_a1.data import mnist_files as files
-from lit_a1.data.download import fetch
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import Mnist, load_mnist
-from lit_a1.data.mnist_files import PUBLISHED, Published
+from lit_a1.data.sources import mnist as files
+from lit_a1.data.sources.download import fetch
+from lit_a1.data.sources.mnist import PUBLISHED, Published
 
 DATA = Path("data")
 LANDED = DATA / "mnist"

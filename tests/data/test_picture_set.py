@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.data.picture_set import PictureSet, SharedArray
+from lit_a1.data.batch import PictureSet, SharedArray
 
 FEW = 4000  # bytes
 

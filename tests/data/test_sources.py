@@ -5,17 +5,7 @@ from pathlib import Path
 import pytest
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.sources import (
-    TEST_NAMES,
-    TRAIN_NAMES,
-    Source,
-    data_root,
-    find_test,
-    find_train,
-    list_folder,
-    natural_key,
-    places,
-)
+from lit_a1.data.sources.layouts import Source, data_root, find_test, find_train, natural_key
 
 JUNK = {
     "__MACOSX/trainset/Cat/._1.Cat.jpg": b"x",
@@ -33,6 +23,10 @@ PETS_BESIDE = {"readme[1].txt": b"x", "MSR-LA - 3467.docx": b"x", "PetImages/Cat
 
 def labels(source: Source) -> list[int | None]:
     return [picture.label for picture in source.pictures]
+
+
+def unlabelled(path: Path) -> Source:
+    return Source(path, labelled=False)
 
 
 def names(source: Source) -> list[str]:
@@ -55,7 +49,6 @@ def test_the_course_layout(make_zip, make_folder, tmp_path, zipped, wrapped):
     assert names(source) == COURSE_NAMES
     assert labels(source) == [0, 0, 0, 1, 1, 1]
     assert [source.read(picture) for picture in source.pictures] == [b"1", b"2", b"10"] * 2
-    assert source.others == []
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -98,7 +91,6 @@ def test_microsoft_layout(make_zip, make_folder, tmp_path, zipped):
     assert source is not None
     assert source.classes == ("Cat", "Dog")
     assert names(source) == [f"{kind}/{number}.jpg" for kind in ("Cat", "Dog") for number in (0, 5, 11)]
-    assert source.others == (["MSR-LA - 3467.docx", "readme[1].txt"] if zipped else [])
     assert find_test(tmp_path) is None
 
 
@@ -124,7 +116,6 @@ def test_any_folder_of_classes_in_alphabetical_order_regardless_of_case(make_fol
     assert source.classes == ("aster", "Rose", "Tulip")
     assert names(source) == ["aster/1.png", "Rose/1.gif", "Tulip/deep/er/1.jpg"]
     assert labels(source) == [0, 1, 2]
-    assert source.others == ["Rose/n.txt"]
 
 
 def test_a_root_that_is_itself_a_folder_of_classes(make_folder, tmp_path):
@@ -140,13 +131,6 @@ def test_other_folders_below_the_root_are_not_taken_for_classes(make_folder, tmp
     assert find_train(tmp_path) is None
     assert find_train(tmp_path / "missing") is None
     assert find_test(tmp_path) is None
-
-
-def test_the_places_looked_at_can_be_told(tmp_path):
-    looked = places(tmp_path, TRAIN_NAMES)
-    assert tmp_path / "catsdogs" / "trainset.zip" in looked
-    assert tmp_path / "catsdogs" / "PetImages" in looked
-    assert tmp_path / "test1.zip" in places(tmp_path, TEST_NAMES)
 
 
 def test_the_same_names_and_order_from_zip_and_folder(make_zip, make_folder):
@@ -221,27 +205,26 @@ def test_a_file_that_vanished(make_folder):
 
 def test_a_folder_of_photos_is_listed_in_natural_order_with_the_rest_apart(make_folder):
     files = {"b/10.JPG": b"x", "b/9.jpeg": b"x", "a.png": b"x", "notes.txt": b"x", "b/Thumbs.db": b"x", ".a.jpg": b"x"}
-    source = list_folder(make_folder("photos", files))
+    source = unlabelled(make_folder("photos", files))
     assert names(source) == ["a.png", "b/9.jpeg", "b/10.JPG"]
-    assert source.others == ["notes.txt"]
 
 
 def test_a_folder_without_photos_is_refused(make_folder):
     with pytest.raises(DataError, match="There is no picture in"):
-        list_folder(make_folder("photos", {"notes.txt": b"x"}))
+        _ = unlabelled(make_folder("photos", {"notes.txt": b"x"})).pictures
 
 
 def test_links_that_go_round_end(make_folder):
     folder = make_folder("photos", {"a/1.jpg": b"x"})
     (folder / "a" / "loop").symlink_to(folder, target_is_directory=True)
-    assert names(list_folder(folder)) == ["a/1.jpg"]
+    assert names(unlabelled(folder)) == ["a/1.jpg"]
 
 
 def test_linked_folders_are_followed(make_folder, tmp_path):
     elsewhere = make_folder("elsewhere", {"1.jpg": b"x"})
     folder = make_folder("photos", {"2.jpg": b"x"})
     (folder / "link").symlink_to(elsewhere, target_is_directory=True)
-    assert names(list_folder(folder)) == ["2.jpg", "link/1.jpg"]
+    assert names(unlabelled(folder)) == ["2.jpg", "link/1.jpg"]
 
 
 @pytest.mark.parametrize("zipped", [True, False])

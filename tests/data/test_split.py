@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lit_a1.data.cache import groups_of_copies
 from lit_a1.data.errors import DataError
-from lit_a1.data.pictures import copies
 from lit_a1.data.split import CONFLICT, IN_TEST, load_split, read_split_csv, split, write_split_csv
 
 
@@ -134,8 +134,8 @@ def test_three_classes(pictures_of):
 
 def test_groups_are_numbered_by_appearance():
     hashes = np.array(["z", "b", "a", "b", "q", "a", "b"])
-    assert copies(hashes).tolist() == [0, 1, 2, 1, 0, 2, 1]
-    assert copies(np.array([], dtype=str)).tolist() == []
+    assert groups_of_copies(hashes).tolist() == [0, 1, 2, 1, 0, 2, 1]
+    assert groups_of_copies(np.array([], dtype=str)).tolist() == []
 
 
 # the CSV
