@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -104,12 +105,22 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
     identity = _json_hash([str(source.path.resolve()), source.labelled])
     folder = (cache_root() if root is None else root) / f"{source.path.stem}-{size}-{identity[:8]}"
-    try:
-        found: Pictures | None = _open(folder, wanted, broken)
-    except _UnusableError:
-        found = None  # built below, when the error no longer holds the file open: Windows would not rename its folder
-    if found is None:
-        found = _open_or_build(folder, source, wanted, broken)
+    found = _open(folder, wanted, broken)
+    if isinstance(found, str):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.parent / f".{folder.name}.lock"):
+                found = _open(folder, wanted, broken)  # another run may have built it just now
+                if isinstance(found, str):
+                    if folder.exists():
+                        log.warning("The cache %s is built again: %s.", folder, found)
+                    _build(folder, source, wanted, broken)
+                    found = _open(folder, wanted, broken)
+        except OSError as error:
+            raise DataError(
+                f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
+            ) from error
+    assert isinstance(found, Pictures), found
     _warn_of(found.skipped, source, broken)
     return found
 
@@ -126,16 +137,17 @@ def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) 
 
 
 def in_threads(function: Callable[[Picture], T], pictures: list[Picture], title: str) -> Iterator[T]:
-    """`function` of each picture, in order, computed by a pool of threads under a progress bar."""
-    with ThreadPoolExecutor() as pool, tqdm(total=len(pictures), desc=title, unit="pictures", disable=None) as bar:
+    """`function` of each picture, in order, computed by a pool of threads under a progress bar.
+
+    Pillow's warnings about single files are hidden meanwhile; in the threads themselves that would not be safe.
+    """
+    bar = tqdm(total=len(pictures), desc=title, unit="pictures", disable=None)
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool, bar:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         for start in range(0, len(pictures), CHUNK):  # a bounded number waits in memory
             for result in pool.map(function, pictures[start : start + CHUNK]):
                 bar.update()
                 yield result
-
-
-class _UnusableError(Exception):
-    """Why a cache must be built again, in a few words."""
 
 
 def _checked(source: Source, size: int, broken: Broken | None) -> Broken:
@@ -175,24 +187,6 @@ def _decoded(
         raise DataError(f"No picture {which}in {source.path} can be read: {_listed(skipped, '; ')}.")
 
 
-def _open_or_build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> Pictures:
-    """Opens what another run may just have built, or else builds it; one run at a time gets here."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
-            try:
-                return _open(folder, wanted, broken)
-            except _UnusableError as reason:
-                if folder.exists():
-                    log.warning("The cache %s is built again: %s.", folder, str(reason))
-            _build(folder, source, wanted, broken)
-            return _open(folder, wanted, broken)
-    except OSError as error:
-        raise DataError(
-            f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
-        ) from error
-
-
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
     """Decodes everything into a temporary folder, and renames that to `folder`."""
     for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed: this one holds the lock
@@ -225,26 +219,27 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         move(new, folder)
 
 
-def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
+def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures | str:
+    """The set that a cache holds; or why it must be built again, in a few words."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         pictures = np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False)
         sha256 = _file_hash(folder / "pictures.npy")
     except FileNotFoundError as error:
-        raise _UnusableError(f"{Path(error.filename).name} is missing") from error
+        return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, EOFError) as error:
-        raise _UnusableError(f"it is damaged ({error})") from error
+        return f"it is damaged ({error})"
     if not isinstance(metadata, dict) or metadata.pop("metadata_sha256", None) != _json_hash(metadata):
-        raise _UnusableError("metadata.json was altered")
+        return "metadata.json was altered"
     if {key: metadata.get(key) for key in wanted} != wanted or metadata["broken"] not in (None, broken):
-        raise _UnusableError("its source or the way of decoding has changed")
-    shape = (len(metadata["names"]), wanted["size"], wanted["size"], 3)
-    if pictures.shape != shape or pictures.dtype != np.uint8:
-        raise _UnusableError("pictures.npy has another shape than metadata.json says")
+        return "its source or the way of decoding has changed"
+    names, classes, labels = tuple(metadata["names"]), tuple(metadata["classes"]), metadata["labels"]
+    if pictures.shape != (len(names), wanted["size"], wanted["size"], 3) or pictures.dtype != np.uint8:
+        return "pictures.npy has another shape than metadata.json says"
     if sha256 != metadata["pictures_sha256"]:
-        raise _UnusableError("pictures.npy was altered (its SHA-256 differs)")
-    labels = None if metadata["labels"] is None else np.array(metadata["labels"], dtype=np.int64)
-    return Pictures(pictures, labels, tuple(metadata["names"]), tuple(metadata["classes"]), metadata["skipped"])
+        return "pictures.npy was altered (its SHA-256 differs)"
+    labels = None if labels is None else np.array(labels, dtype=np.int64)
+    return Pictures(pictures, labels, names, classes, metadata["skipped"])
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> int:

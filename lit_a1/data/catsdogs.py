@@ -120,11 +120,7 @@ class CatsDogsDataModule(PictureDataModule):
     # loading
 
     def prepare_data(self) -> None:
-        """Finds and decodes the pictures; Lightning calls it on the first device only, so that they are decoded once.
-
-        Raises:
-            DataError: as `locate`, or the pictures can't be read.
-        """
+        """Finds and decodes the pictures; Lightning calls it on the first device only, so that it is done once."""
         stage = str(self.trainer.state.fn.value) if self.trainer is not None and self.trainer.state.fn else "fit"
         self.locate(stage)
         if stage in ("fit", "validate") and not self.drawn:

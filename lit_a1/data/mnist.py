@@ -66,11 +66,7 @@ def load_mnist(source: Wanted = "auto") -> Mnist:
 
 
 def locate_mnist(source: Wanted) -> Files | None:
-    """Where the four files are, after fetching them if need be; None for drawn digits, as `load_mnist` decides.
-
-    Raises:
-        DataError, ValueError: as `load_mnist`.
-    """
+    """Where the four files are, after fetching them if need be; None for drawn digits. Raises as `load_mnist`."""
     check_source(source)
     if source == "drawn":
         return None

@@ -48,11 +48,7 @@ class MNISTDataModule(PictureDataModule):
         self._mnist: Mnist | None = None
 
     def locate(self, stage: str) -> None:
-        """Finds the four files, which every stage needs, or fetches them; else it says so and turns to drawn digits.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """Finds the four files, which every stage needs, or fetches them, as `load_mnist`."""
         if not self.drawn and self._files is None:
             self._files = locate_mnist(self.source)
             self.drawn = self._files is None
@@ -62,11 +58,7 @@ class MNISTDataModule(PictureDataModule):
         self.locate("fit")
 
     def setup(self, stage: str) -> None:
-        """Opens what a stage needs: `fit`, `validate`, `test` or `predict`.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """Opens what a stage needs: `fit`, `validate`, `test` or `predict`."""
         self.locate(stage)
         if self._mnist is None:
             self._mnist = draw_mnist() if self._files is None else read_mnist(self._files)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 Colour = tuple[int, ...]
+Points = Sequence[Sequence[float]] | NDArray[np.float64]
 FURS = ((226, 144, 62), (150, 150, 155), (66, 62, 64), (240, 232, 220), (176, 126, 84), (112, 78, 54), (216, 190, 150))
 CAT_EYES = ((170, 205, 70), (235, 190, 50), (95, 175, 215), (90, 180, 110))
 PINK, TONGUE, BLACK, WHITE = (232, 150, 155), (228, 95, 110), (28, 24, 26), (250, 248, 244)
@@ -45,7 +46,8 @@ def _draw(dog: bool, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     pen = _Pen(image, rng)
     fur = _vary(_shade(FURS[rng.integers(len(FURS))], rng.uniform(0.75, 1.15)), 9, rng)
     (_dog if dog else _cat)(pen, fur, rng)
-    _occlude(pen, rng)
+    if rng.random() < 1 / 3:  # something in front of it
+        _blot(image, rng, [-0.1, -0.1, 0.1, 0.1], [0.9, 0.9, 0.3, 0.3])
     if rng.random() < 0.5:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2.5) * size / 64))
     pixels = np.asarray(image.reduce(2), dtype=np.float32)
@@ -58,25 +60,32 @@ class _Pen:
 
     def __init__(self, image: Image.Image, rng: np.random.Generator) -> None:
         self.draw = ImageDraw.Draw(image)
-        self.side = image.width
+        side = image.width
         angle, mirror = np.deg2rad(rng.normal(0, 18)), rng.choice([-1, 1])
-        self.unit = self.side * rng.uniform(0.2, 0.34)
+        self.unit = side * rng.uniform(0.2, 0.34)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         self.matrix = turn * self.unit * np.array([[mirror * rng.uniform(0.9, 1.1)], [1.0]])
-        self.centre = self.side * (0.5 + rng.uniform(-0.18, 0.18, 2))
+        self.centre = side * (0.5 + rng.uniform(-0.18, 0.18, 2))
 
-    def polygon(self, points: Sequence[Sequence[float]] | NDArray[np.float64], fill: Colour) -> None:
-        xy = np.asarray(points) @ self.matrix + self.centre
-        self.draw.polygon(xy.ravel().tolist(), fill=fill)
+    def polygon(self, points: Points, fill: Colour, both: bool = False) -> None:
+        """A polygon; `both` draws its mirror image too, as all that follow."""
+        for places in self._places(points, both):
+            self.draw.polygon(places, fill=fill)
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour, lean: float = 0.0) -> None:
+    def line(self, points: Points, fill: Colour, width: float, both: bool = False) -> None:
+        for places in self._places(points, both):
+            self.draw.line(places, fill=fill, width=max(1, round(width * self.unit)), joint="curve")
+
+    def ellipse(
+        self, x: float, y: float, rx: float, ry: float, fill: Colour, lean: float = 0.0, both: bool = False
+    ) -> None:
         """An ellipse around (x,y); `lean` turns it clockwise, in radians."""
         cos, sin = np.cos(lean), np.sin(lean)
-        self.polygon(_CIRCLE * [rx, ry] @ [[cos, sin], [-sin, cos]] + [x, y], fill)
+        self.polygon(_CIRCLE * [rx, ry] @ [[cos, sin], [-sin, cos]] + [x, y], fill, both)
 
-    def line(self, points: Sequence[Sequence[float]], fill: Colour, width: float) -> None:
-        xy = np.asarray(points) @ self.matrix + self.centre
-        self.draw.line(xy.ravel().tolist(), fill=fill, width=max(1, round(width * self.unit)), joint="curve")
+    def _places(self, points: Points, both: bool) -> list[list[float]]:
+        sides = (-1, 1) if both else (1,)
+        return [(np.multiply(points, [side, 1]) @ self.matrix + self.centre).ravel().tolist() for side in sides]
 
 
 def _cat(pen: _Pen, fur: Colour, rng: np.random.Generator) -> None:
@@ -86,33 +95,28 @@ def _cat(pen: _Pen, fur: Colour, rng: np.random.Generator) -> None:
     pen.ellipse(0, 1.9, 0.85, 1.2, fur)
     pen.ellipse(0, 1.7, 0.45, 0.8, light)
     height, spread = rng.uniform(1.35, 1.75), rng.uniform(0.7, 0.95)
-    for side in (-1, 1):
-        pen.polygon([(side * 0.98, -0.25), (side * spread, -height), (side * 0.1, -0.75)], fur)
-        pen.polygon([(side * 0.82, -0.5), (side * spread * 0.95, -height + 0.25), (side * 0.32, -0.75)], PINK)
+    pen.polygon([(0.98, -0.25), (spread, -height), (0.1, -0.75)], fur, both=True)
+    pen.polygon([(0.82, -0.5), (spread * 0.95, -height + 0.25), (0.32, -0.75)], PINK, both=True)
     pen.ellipse(0, 0, 1.1, 0.92, fur)
     if rng.random() < 0.6:  # a tabby
         for x in (-0.25, 0, 0.25):
             pen.line([(x, -0.88), (x * 0.7, -0.5)], dark, 0.09)
-        for side in (-1, 1):
-            pen.line([(side * 1.02, 0.05), (side * 0.72, 0.12)], dark, 0.09)
-    pen.ellipse(-0.2, 0.42, 0.3, 0.24, light)
-    pen.ellipse(0.2, 0.42, 0.3, 0.24, light)
+        pen.line([(1.02, 0.05), (0.72, 0.12)], dark, 0.09, both=True)
+    pen.ellipse(0.2, 0.42, 0.3, 0.24, light, both=True)
     eye, pupil = CAT_EYES[rng.integers(len(CAT_EYES))], rng.uniform(0.05, 0.13)
-    asleep = rng.random() < 0.08
-    for side in (-1, 1):
-        if asleep:
-            pen.line([(side * 0.68, -0.1), (side * 0.45, 0.0), (side * 0.22, -0.1)], BLACK, 0.07)
-            continue
-        pen.ellipse(side * 0.45, -0.08, 0.31, 0.23, BLACK, lean=-side * 0.25)
-        pen.ellipse(side * 0.45, -0.08, 0.26, 0.19, eye, lean=-side * 0.25)
-        pen.ellipse(side * 0.45, -0.08, pupil, 0.19, BLACK)
-        pen.ellipse(side * 0.45 + 0.07, -0.15, 0.05, 0.05, WHITE)
+    if rng.random() < 0.08:  # asleep
+        pen.line([(0.68, -0.1), (0.45, 0.0), (0.22, -0.1)], BLACK, 0.07, both=True)
+    else:
+        pen.ellipse(0.45, -0.08, 0.31, 0.23, BLACK, lean=-0.25, both=True)
+        pen.ellipse(0.45, -0.08, 0.26, 0.19, eye, lean=-0.25, both=True)
+        pen.ellipse(0.45, -0.08, pupil, 0.19, BLACK, both=True)
+        for x in (-0.38, 0.52):  # the light, from one side
+            pen.ellipse(x, -0.15, 0.05, 0.05, WHITE)
     pen.polygon([(-0.13, 0.22), (0.13, 0.22), (0, 0.37)], PINK)
     pen.line([(-0.28, 0.5), (-0.12, 0.56), (0, 0.38), (0.12, 0.56), (0.28, 0.5)], BLACK, 0.05)
     whisker = WHITE if sum(fur) < 400 else dark
-    for side in (-1, 1):
-        for slope in (-0.16, 0.0, 0.16):
-            pen.line([(side * 0.38, 0.42 + slope / 3), (side * 1.35, 0.42 + slope * 1.6)], whisker, 0.035)
+    for slope in (-0.16, 0.0, 0.16):
+        pen.line([(0.38, 0.42 + slope / 3), (1.35, 0.42 + slope * 1.6)], whisker, 0.035, both=True)
 
 
 def _dog(pen: _Pen, fur: Colour, rng: np.random.Generator) -> None:
@@ -128,19 +132,17 @@ def _dog(pen: _Pen, fur: Colour, rng: np.random.Generator) -> None:
         pen.ellipse(0.38, -0.2, 0.36, 0.42, dark)
     length, swing = rng.uniform(0.62, 0.85), rng.uniform(-0.1, 0.3)
     ear = dark if rng.random() < 0.7 else fur
-    for side in (-1, 1):
-        pen.ellipse(side * 0.98, 0.02, 0.34, length, _shade(ear, 0.8), lean=-side * swing)
-        pen.ellipse(side * 0.98, 0.02, 0.28, length - 0.06, ear, lean=-side * swing)
-    asleep = rng.random() < 0.08
-    for side in (-1, 1):
-        if asleep:
-            pen.line([(side * 0.55, -0.2), (side * 0.38, -0.12), (side * 0.22, -0.2)], BLACK, 0.07)
-            continue
-        pen.ellipse(side * 0.38, -0.22, 0.2, 0.21, WHITE)
-        pen.ellipse(side * 0.37, -0.2, 0.155, 0.165, (70, 42, 26))
-        pen.ellipse(side * 0.37, -0.2, 0.1, 0.11, BLACK)
-        pen.ellipse(side * 0.37 + 0.06, -0.27, 0.05, 0.05, WHITE)
-        pen.line([(side * 0.58, -0.52), (side * 0.3, -0.58)], dark, 0.08)
+    pen.ellipse(0.98, 0.02, 0.34, length, _shade(ear, 0.8), lean=-swing, both=True)
+    pen.ellipse(0.98, 0.02, 0.28, length - 0.06, ear, lean=-swing, both=True)
+    if rng.random() < 0.08:  # asleep
+        pen.line([(0.55, -0.2), (0.38, -0.12), (0.22, -0.2)], BLACK, 0.07, both=True)
+    else:
+        pen.ellipse(0.38, -0.22, 0.2, 0.21, WHITE, both=True)
+        pen.ellipse(0.37, -0.2, 0.155, 0.165, (70, 42, 26), both=True)
+        pen.ellipse(0.37, -0.2, 0.1, 0.11, BLACK, both=True)
+        for x in (-0.31, 0.43):
+            pen.ellipse(x, -0.27, 0.05, 0.05, WHITE)
+        pen.line([(0.58, -0.52), (0.3, -0.58)], dark, 0.08, both=True)
     if rng.random() < 0.6:
         reach = rng.uniform(0.8, 1.3)
         pen.ellipse(0, reach, 0.2, 0.3, TONGUE)
@@ -155,23 +157,20 @@ def _background(rng: np.random.Generator, side: int) -> Image.Image:
     """Two colours that run into each other, some blots, and sometimes a floor."""
     corners = rng.integers(30, 236, (2, 2, 3), dtype=np.uint8)
     image = Image.fromarray(corners).resize((side, side), Image.Resampling.BILINEAR)
-    draw = ImageDraw.Draw(image)
     if rng.random() < 0.5:
-        draw.rectangle((0, side * rng.uniform(0.55, 0.85), side, side), fill=_random_colour(rng))
+        floor = (0, side * rng.uniform(0.55, 0.85), side, side)
+        ImageDraw.Draw(image).rectangle(floor, fill=_random_colour(rng))
     for _ in range(rng.integers(0, 7)):
-        x, y, width, height = side * rng.uniform([-0.2, -0.2, 0.08, 0.08], [1, 1, 0.4, 0.4])
-        shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
-        shape((x, y, x + width, y + height), fill=_random_colour(rng))
+        _blot(image, rng, [-0.2, -0.2, 0.08, 0.08], [1, 1, 0.4, 0.4])
     return image.filter(ImageFilter.BoxBlur(side * rng.uniform(0, 0.03)))
 
 
-def _occlude(pen: _Pen, rng: np.random.Generator) -> None:
-    """Something in front of the animal, one time in three."""
-    if rng.random() < 1 / 3:
-        side = pen.side
-        x, y, width, height = side * rng.uniform([-0.1, -0.1, 0.1, 0.1], [0.9, 0.9, 0.3, 0.3])
-        shape = pen.draw.ellipse if rng.random() < 0.5 else pen.draw.rectangle
-        shape((x, y, x + width, y + height), fill=_random_colour(rng))
+def _blot(image: Image.Image, rng: np.random.Generator, low: list[float], high: list[float]) -> None:
+    """An ellipse or a rectangle; its left, top, width and height lie between two limits, as shares of the picture."""
+    x, y, width, height = image.width * rng.uniform(low, high)
+    draw = ImageDraw.Draw(image)
+    shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
+    shape((x, y, x + width, y + height), fill=_random_colour(rng))
 
 
 def _random_colour(rng: np.random.Generator) -> Colour:
