@@ -1,3 +1,3 @@
-"""The former name of `lit_a1.data.sources.digits`."""
+"""The former name of `lit_a1.data.sources.drawn`."""
 
-from lit_a1.data.sources.digits import SIDE as SIDE
+from lit_a1.data.sources.drawn import SIDE as SIDE

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.sources.digits import SIDE, draw_digits
+from lit_a1.data.sources.drawn import SIDE, draw_digits
 from lit_a1.data.sources.layouts import data_root
 from lit_a1.data.sources.mnist import DOWNLOADS, PUBLISHED, Files, fetch_mnist, find_mnist, read_idx
 

@@ -7,7 +7,7 @@ import numpy as np
 from lit_a1.data.batch import PictureSet
 from lit_a1.data.mnist import Files, Mnist, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
 from lit_a1.data.module import PictureDataModule
-from lit_a1.data.sources.digits import SIDE
+from lit_a1.data.sources.drawn import SIDE
 
 OF_COLOURS = ("brightness", "contrast", "saturation", "grayscale")
 

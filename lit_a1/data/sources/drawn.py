@@ -1,16 +1,20 @@
-"""Cats and dogs drawn from a seed: they stand in for the photos on a machine that has none."""
+"""Cats and dogs, and digits, drawn from a seed: they stand in for photos and MNIST on a machine that has none."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Colour = tuple[int, ...]
 Points = Sequence[Sequence[float]] | NDArray[np.float64]
 FURS = ((226, 144, 62), (150, 150, 155), (66, 62, 64), (240, 232, 220), (176, 126, 84), (112, 78, 54), (216, 190, 150))
 CAT_EYES = ((170, 205, 70), (235, 190, 50), (95, 175, 215), (90, 180, 110))
 PINK, TONGUE, BLACK, WHITE = (232, 150, 155), (228, 95, 110), (28, 24, 26), (250, 248, 244)
+SIDE = 28  # pixels: height and width of a digit's picture
+BOX = 20  # pixels: the longer side of a digit is at most this, as in MNIST
+PAGE = 96  # pixels: side of the page that a digit is typed on, before it is distorted
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
@@ -32,16 +36,40 @@ def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> tuple[NDArray[np.ui
     Raises:
         ValueError: `n` or `seed` is negative, or `size` is below 8.
     """
-    if n < 0 or seed < 0 or size < 8:
-        raise ValueError(f"n and seed must be 0 or above, and size 8 or above; got {n}, {seed} and {size}")
-    labels = np.arange(n, dtype=np.int64) % 2
-    pictures = np.empty((n, size, size, 3), dtype=np.uint8)
-    for index, label in enumerate(labels):
-        pictures[index] = _draw(bool(label), np.random.default_rng([seed, index]), size)
+    if size < 8:
+        raise ValueError(f"size must be 8 or above; got {size}")
+    return _draw_in_turn(n, seed, 2, (size, size, 3), lambda label, rng: _draw_animal(bool(label), rng, size))
+
+
+def draw_digits(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draws the ten digits in turn, likewise: pictures (n,28,28) uint8, and labels (n,) int64.
+
+    White on black, at most 20 pixels high and wide, with their centre of mass in the centre, as in MNIST. They are
+    typed; turn, slant, perspective, proportions, size and weight differ from picture to picture.
+    """
+    return _draw_in_turn(n, seed, 10, (SIDE, SIDE), _draw_digit)
+
+
+def _draw_in_turn(
+    n: int,
+    seed: int,
+    classes: int,
+    shape: tuple[int, ...],
+    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if n < 0 or seed < 0:
+        raise ValueError(f"n and seed must be 0 or above; got {n} and {seed}")
+    labels = np.arange(n, dtype=np.int64) % classes
+    pictures = np.empty((n, *shape), dtype=np.uint8)
+    for index, label in enumerate(labels.tolist()):
+        pictures[index] = draw(label, np.random.default_rng([seed, index]))
     return pictures, labels
 
 
-def _draw(dog: bool, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+# animals
+
+
+def _draw_animal(dog: bool, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     image = _background(rng, 2 * size)  # drawn at twice the size, for smooth edges
     pen = _Pen(image, rng)
     fur = _vary(_shade(FURS[rng.integers(len(FURS))], rng.uniform(0.75, 1.15)), 9, rng)
@@ -183,3 +211,33 @@ def _vary(colour: Colour, by: int, rng: np.random.Generator) -> Colour:
 
 def _shade(colour: Colour, factor: float) -> Colour:
     return tuple(min(255, round(channel * factor)) for channel in colour)
+
+
+# digits
+
+
+def _draw_digit(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    angle, slant = rng.normal(0, 0.15), rng.normal(0.15, 0.25)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) + rng.uniform(-0.2, 0.2, (4, 2))
+    corners = (0.8 * corners @ turn @ [[1, 0], [slant, 1]] + 1) * PAGE / 2
+    typed = _typed(label, int(rng.integers(3)))
+    distorted = typed.transform(typed.size, Image.Transform.QUAD, corners.ravel().tolist(), Image.Resampling.BILINEAR)
+    digit = distorted.crop(distorted.getbbox())
+    shape = np.array(digit.size) * [rng.uniform(0.7, 1.1), 1]
+    width, height = (shape * rng.uniform(0.92, 1) * BOX / shape.max()).round().astype(int).clip(2).tolist()
+    ink = np.asarray(digit.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
+    centre = [(ink.sum(1 - axis) @ np.arange(len(ink.sum(1 - axis)))) / ink.sum() for axis in (0, 1)]
+    top, left = ((SIDE - 1) / 2 - np.array(centre)).round().astype(int).tolist()
+    picture = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    picture[top : top + height, left : left + width] = 255 * ink / ink.max()
+    return picture
+
+
+@functools.cache
+def _typed(label: int, weight: int) -> Image.Image:
+    page = Image.new("L", (PAGE, PAGE))
+    font = ImageFont.load_default(PAGE * 0.7)
+    place = (PAGE / 2, PAGE / 2)
+    ImageDraw.Draw(page).text(place, str(label), 255, font, anchor="mm", stroke_width=weight)
+    return page

