@@ -8,27 +8,29 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Colour = tuple[int, ...]
+Drawn = tuple[NDArray[np.uint8], NDArray[np.int64]]  # pictures and labels
+Draw = Callable[[int, np.random.Generator], NDArray[np.uint8]]
 Points = Sequence[Sequence[float]] | NDArray[np.float64]
 FURS = ((226, 144, 62), (150, 150, 155), (66, 62, 64), (240, 232, 220), (176, 126, 84), (112, 78, 54), (216, 190, 150))
 CAT_EYES = ((170, 205, 70), (235, 190, 50), (95, 175, 215), (90, 180, 110))
 PINK, TONGUE, BLACK, WHITE = (232, 150, 155), (228, 95, 110), (28, 24, 26), (250, 248, 244)
 SIDE = 28  # pixels: height and width of a digit's picture
 BOX = 20  # pixels: the longer side of a digit is at most this, as in MNIST
-PAGE = 96  # pixels: side of the page that a digit is typed on, before it is distorted
+PAGE = 64  # pixels: side of the page that a digit is typed on, before it is distorted
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
-def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> Drawn:
     """Draws cats (0) and dogs (1) in turn: a seed gives the same pictures, however many are asked for.
 
     Colours, backgrounds, poses, noise, blur and occlusion come from the same distributions for both, so that only
     the shapes tell them apart: ears, pupils, snout, whiskers, tongue.
 
     Args:
-        n: Number of pictures.
-        seed: Of the drawing, 0 or above.
-        size: Height and width, in pixels.
+        n: number of pictures.
+        seed: of the drawing, 0 or above.
+        size: height and width, in pixels.
 
     Returns:
         Pictures (n, size, size, 3) uint8, RGB, and labels (n,) int64.
@@ -41,7 +43,7 @@ def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> tuple[NDArray[np.ui
     return _draw_in_turn(n, seed, 2, (size, size, 3), lambda label, rng: _draw_animal(bool(label), rng, size))
 
 
-def draw_digits(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def draw_digits(n: int, seed: int) -> Drawn:
     """Draws the ten digits in turn, likewise: pictures (n,28,28) uint8, and labels (n,) int64.
 
     White on black, at most 20 pixels high and wide, with their centre of mass in the centre, as in MNIST. They are
@@ -50,13 +52,7 @@ def draw_digits(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     return _draw_in_turn(n, seed, 10, (SIDE, SIDE), _draw_digit)
 
 
-def _draw_in_turn(
-    n: int,
-    seed: int,
-    classes: int,
-    shape: tuple[int, ...],
-    draw: Callable[[int, np.random.Generator], NDArray[np.uint8]],
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _draw_in_turn(n: int, seed: int, classes: int, shape: tuple[int, ...], draw: Draw) -> Drawn:
     if n < 0 or seed < 0:
         raise ValueError(f"n and seed must be 0 or above; got {n} and {seed}")
     labels = np.arange(n, dtype=np.int64) % classes
@@ -227,8 +223,8 @@ def _draw_digit(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     shape = np.array(digit.size) * [rng.uniform(0.7, 1.1), 1]
     width, height = (shape * rng.uniform(0.92, 1) * BOX / shape.max()).round().astype(int).clip(2).tolist()
     ink = np.asarray(digit.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
-    centre = [(ink.sum(1 - axis) @ np.arange(len(ink.sum(1 - axis)))) / ink.sum() for axis in (0, 1)]
-    top, left = ((SIDE - 1) / 2 - np.array(centre)).round().astype(int).tolist()
+    centre = [(ink * place).sum() / ink.sum() for place in np.indices(ink.shape)]
+    top, left = (round((SIDE - 1) / 2 - place) for place in centre)
     picture = np.zeros((SIDE, SIDE), dtype=np.uint8)
     picture[top : top + height, left : left + width] = 255 * ink / ink.max()
     return picture
