@@ -113,7 +113,7 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
     order = list(PROBLEMS)
     findings.sort(key=lambda finding: order.index(finding.problem))  # stable
 
-    summary = Counter(f"pictures: {each.part}{each.label and ' ' + each.label}" for each in examined)
+    summary = Counter(f"pictures: {each.part} {each.label}".strip() for each in examined)
     summary["groups of copies"] = len(groups)
     summary["groups of copies in train and test"] = sum(len({e.part for e in group}) == 2 for group in groups.values())
     summary["groups of copies with conflicting labels"] = len(
