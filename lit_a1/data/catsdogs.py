@@ -173,23 +173,23 @@ class CatsDogsDataModule(PictureDataModule):
         self.sets["test"] = PictureSet(photos.pictures, photos.labels)
 
     def _set_up_predict(self) -> None:
-        if self.predict_dir is None and self._test is None:
+        if self.predict_dir is not None:
+            photos = decode_all(Source(self.predict_dir, labelled=False), self.decode_size, broken="skip")
+            self.predict_names = list(photos.names)
+        elif self._test is not None:
+            photos = load(self._test, self.decode_size, broken="blank")
+            self.predict_names = [Path(name).stem for name in photos.names]
+            if self._test.path.stem == "testset":
+                self.predict_count = COURSE_TEST_PICTURES
+            elif all(name.isdecimal() for name in self.predict_names):
+                self.predict_count = len(photos)
+            else:
+                self.predict_names = list(photos.names)
+        else:
             self.sets["predict"] = self._draw(DRAWN_TEST, seed=2)
             self.predict_names = [str(number) for number in range(1, DRAWN_TEST + 1)]
             return
-        if self.predict_dir is not None:
-            photos = decode_all(Source(self.predict_dir, labelled=False), self.decode_size, broken="skip")
-        else:
-            assert self._test is not None
-            photos = load(self._test, self.decode_size, broken="blank")
         self.sets["predict"] = PictureSet(photos.pictures, None)
-        self.predict_names = list(photos.names)
-        if self.predict_dir is None and self._test is not None:
-            numbers = [Path(name).stem for name in photos.names]
-            if self._test.path.stem == "testset":
-                self.predict_names, self.predict_count = numbers, COURSE_TEST_PICTURES
-            elif all(number.isdecimal() for number in numbers):
-                self.predict_names, self.predict_count = numbers, len(numbers)
 
     def _draw(self, count: int, seed: int) -> PictureSet:
         return PictureSet(*draw_cats_and_dogs(count, seed, self.decode_size))
