@@ -1,21 +1,18 @@
 """What is wrong with a data set: unreadable, copied, contradictory, blank and odd pictures."""
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from lit_a1.data.cache import in_threads
+from lit_a1.data.cache import groups_of_copies, in_threads, pixel_hash
+from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
 from lit_a1.data.decode import SUFFIXES_OF, Header, decode, read_header
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import write_text
-from lit_a1.data.pictures import copies, pixel_hash
-from lit_a1.data.sheet import Section, Tile, contact_sheet
-from lit_a1.data.sources import Picture, Source
+from lit_a1.data.files import write_csv
+from lit_a1.data.sources.layouts import Picture, Source
 
 PROBLEMS = {
     "unreadable": "The file cannot be decoded",
@@ -66,15 +63,23 @@ class Audit:
     """Where the parts `train` and `test` were read from."""
 
 
+_UNREAD = Header("", "", 0, 0)
+
+
 @dataclass(frozen=True)
 class _Examined:
+    """A file as it was read: with an error, or with all the rest."""
+
+    name: str
     part: str
-    picture: Picture
     label: str
-    header: Header | None = None
+    error: str = ""
+    header: Header = _UNREAD
     pixels: str = ""
     deviation: float = 0.0
-    error: str = ""
+
+    def finding(self, problem: str, detail: str, group: int = 0) -> Finding:
+        return Finding(problem, group, self.name, self.part, self.label, detail)
 
 
 def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
@@ -85,30 +90,30 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
     copies, the first that applies.
 
     Args:
-        train: The labelled pictures.
-        test: The test pictures, where there are any.
-        size: Height and width to decode to, in pixels.
+        train: the labelled pictures.
+        test: the test pictures, where there are any.
+        size: height and width to decode to, in pixels.
 
     Raises:
-        DataError: A source can't be listed.
+        DataError: a source can't be listed.
     """
     sources = {"train": train} if test is None else {"train": train, "test": test}
     examined = [each for part, source in sources.items() for each in _examine(part, source, size)]
     readable = [each for each in examined if not each.error]
     groups: dict[int, list[_Examined]] = {}
-    for number, each in zip(copies(np.array([each.pixels for each in readable])).tolist(), readable, strict=True):
+    for number, each in zip(groups_of_copies(np.array([e.pixels for e in readable])).tolist(), readable, strict=True):
         groups.setdefault(number, []).append(each)
     groups.pop(0, None)
 
-    findings = [_finding("unreadable", each, each.error) for each in examined if each.error]
+    findings = [each.finding("unreadable", each.error) for each in examined if each.error]
     for number in sorted(groups):
-        findings += _copies(number, groups[number])
-    for each in readable:
-        findings += [_finding(problem, each, detail) for problem, detail in _oddities(each, size)]
+        problem, detail = _copies(groups[number])
+        findings += [each.finding(problem, detail, number) for each in groups[number]]
+    findings += [each.finding(*oddity) for each in readable for oddity in _oddities(each, size)]
     order = list(PROBLEMS)
     findings.sort(key=lambda finding: order.index(finding.problem))  # stable
 
-    summary = Counter(f"pictures: {each.part}{each.label and ' ' + each.label}" for each in examined)
+    summary = Counter(f"pictures: {each.part} {each.label}".strip() for each in examined)
     summary["groups of copies"] = len(groups)
     summary["groups of copies in train and test"] = sum(len({e.part for e in group}) == 2 for group in groups.values())
     summary["groups of copies with conflicting labels"] = len(
@@ -120,12 +125,8 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
 
 def save_table(result: Audit, path: Path) -> None:
     """Writes the findings as CSV: problem, group, name, part, label, detail."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["problem", "group", "name", "part", "label", "detail"])
-    for f in result.findings:
-        writer.writerow([f.problem, f.group or "", f.name, f.part, f.label, f.detail])
-    write_text(path, text.getvalue())
+    rows = [[str(value or "") for value in astuple(finding)] for finding in result.findings]
+    write_csv(path, [field.name for field in fields(Finding)], rows)
 
 
 def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
@@ -133,25 +134,22 @@ def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
     pictures = {(part, p.name): p for part, source in result.sources.items() for p in source.pictures}
 
     def tile(finding: Finding) -> Tile:
-        source, picture = result.sources[finding.part], pictures[finding.part, finding.name]
+        source, name = result.sources[finding.part], PurePosixPath(finding.name).name
         try:
-            pixels = decode(source.read(picture), size)
+            pixels = decode(source.read(pictures[finding.part, finding.name]), size)
         except DataError:
-            pixels = None
-        where = f"{finding.part} {finding.label}".strip()
-        return Tile(pixels, PurePosixPath(finding.name).name, finding.detail if pixels is None else where)
+            return Tile(None, name, finding.detail)
+        return Tile(pixels, name, f"{finding.part} {finding.label}".strip())
 
     sections = []
     for problem, meaning in PROBLEMS.items():
         found = [finding for finding in result.findings if finding.problem == problem]
-        if not found:
-            continue
-        shown = found[:MAX_TILES]
         groups: dict[int, list[Tile]] = {}
-        for index, finding in enumerate(shown):
+        for index, finding in enumerate(found[:MAX_TILES]):
             groups.setdefault(finding.group or -index, []).append(tile(finding))
-        more = f"; the first {len(shown)} are shown" if len(shown) < len(found) else ""
-        sections.append(Section(f"{problem}: {len(found)}", f"{meaning}{more}.", list(groups.values())))
+        more = f"; the first {MAX_TILES} are shown" if len(found) > MAX_TILES else ""
+        if found:
+            sections.append(Section(f"{problem}: {len(found)}", f"{meaning}{more}.", list(groups.values())))
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet("Audit of " + " and ".join(str(s.path) for s in result.sources.values()), sections).save(path)
 
@@ -163,51 +161,44 @@ def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
             data = source.read(picture)
             header, pixels = read_header(data), decode(data, size)
         except DataError as error:
-            return _Examined(part, picture, label, error=str(error))
+            return _Examined(picture.name, part, label, str(error))
         channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # in rows: several times faster
         deviation = float(channels.std(axis=1, dtype=np.float32).max())
-        return _Examined(part, picture, label, header, pixel_hash(pixels), deviation)
+        return _Examined(picture.name, part, label, "", header, pixel_hash(pixels), deviation)
 
     return in_threads(examine, source.pictures, f"Auditing {source.path.name}")
 
 
-def _copies(number: int, group: list[_Examined]) -> list[Finding]:
-    labels = {each.label for each in group if each.label}
+def _copies(group: list[_Examined]) -> tuple[str, str]:
+    """The problem that a group of copies is listed under, and its detail."""
     parts = [each.part for each in group]
-    if len(labels) > 1:
-        problem = "conflicting labels"
-    elif len(set(parts)) > 1:
-        problem = "copies in train and test"
-    else:
-        problem = f"copies in {parts[0]}"
+    in_both = len(set(parts)) > 1
     detail = f"{len(group)} copies"
-    if len(set(parts)) > 1:
+    if in_both:
         detail += f", {parts.count('train')} in train and {parts.count('test')} in test"
-    return [_finding(problem, each, detail, number) for each in group]
+    if len({each.label for each in group if each.label}) > 1:
+        return "conflicting labels", detail
+    return ("copies in train and test" if in_both else f"copies in {parts[0]}"), detail
 
 
-def _oddities(each: _Examined, size: int) -> Iterable[tuple[str, str]]:
+def _oddities(each: _Examined, size: int) -> Iterator[tuple[str, str]]:
     """Problems, and their details, that a picture has by itself."""
     header = each.header
-    assert header is not None
     shape = f"{header.width} x {header.height}"
+    shorter, longer = sorted((header.width, header.height))
     if each.deviation < NEAR_CONSTANT:
         yield "near-constant", f"standard deviation {each.deviation:.1f} of 255"
     if header.mode in ("1", "L", "LA") or header.mode.startswith(("I", "F")):
         yield "greyscale", f"mode {header.mode}"
     elif header.mode != "RGB":
         yield "mode", f"mode {header.mode}"
-    if PurePosixPath(each.picture.name).suffix.lower() not in SUFFIXES_OF.get(header.format, ()):
+    if PurePosixPath(each.name).suffix.lower() not in SUFFIXES_OF.get(header.format, ()):
         yield "format", header.format
     if header.orientation != 1:
         yield "rotated", f"EXIF orientation {header.orientation}"
-    if min(header.width, header.height) < size:
+    if shorter < size:
         yield "small", shape
-    if max(header.width, header.height) > ELONGATED * min(header.width, header.height):
+    if longer > ELONGATED * shorter:
         yield "elongated", shape
-    if header.width * header.height > ENORMOUS:
+    if shorter * longer > ENORMOUS:
         yield "enormous", shape
-
-
-def _finding(problem: str, each: _Examined, detail: str, group: int = 0) -> Finding:
-    return Finding(problem, group, each.picture.name, each.part, each.label, detail)

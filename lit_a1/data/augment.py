@@ -14,25 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_a1.data.mix import Fill, cutout, mix
-from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, shift, to_float, whole
-
-__all__ = [
-    "Augment",
-    "alternating_flip_mask",
-    "colour",
-    "cutout",
-    "flip",
-    "mix",
-    "random_boxes",
-    "resample",
-    "resize",
-    "rotate",
-    "shift",
-    "to_float",
-]
+from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole
 
 Flip = Literal["none", "random", "alternating"]
 
+NUMBERS = {  # options from 0 on, and their greatest value
+    "brightness contrast saturation grayscale cutout cutout_probability mix_probability": 1,
+    "rotation": 180,
+    "shift mixup cutmix mix_until": math.inf,
+}
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: what Pillow and torchvision call grey
 
 
@@ -142,21 +132,11 @@ class Augment:
     mix_until: int = 0
 
     def __post_init__(self) -> None:
-        choices = {"flip": get_args(Flip), "shift_padding": get_args(Padding), "cutout_fill": get_args(Fill)}
-        for name, allowed in choices.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
-        shares = (
-            "brightness",
-            "contrast",
-            "saturation",
-            "grayscale",
-            "cutout",
-            "cutout_probability",
-            "mix_probability",
-        )
-        for names, most in ((shares, 1), (("rotation",), 180), (("shift", "mixup", "cutmix", "mix_until"), math.inf)):
-            for name in names:
+        for name, allowed in (("flip", Flip), ("shift_padding", Padding), ("cutout_fill", Fill)):
+            if (value := getattr(self, name)) not in get_args(allowed):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
+        for names, most in NUMBERS.items():
+            for name in names.split():
                 value = getattr(self, name)
                 if not 0 <= value <= most or value == math.inf:
                     limits = "finite and at least 0" if most == math.inf else f"between 0 and {most}"
@@ -213,25 +193,12 @@ class Augment:
             result = self._place(to_float(pictures), index, size, epoch, generator)
             result = self._recolour(result, generator)
             if self.cutout > 0:
-                result = cutout(
-                    result,
-                    self.cutout,
-                    generator,
-                    ratio=self.cutout_ratio,
-                    fill=self.cutout_fill,
-                    probability=self.cutout_probability,
-                )
+                ratio, fill, probability = self.cutout_ratio, self.cutout_fill, self.cutout_probability
+                result = cutout(result, self.cutout, generator, ratio=ratio, fill=fill, probability=probability)
             if not self.is_mixing or 0 < self.mix_until <= epoch:
                 return result, labels
-            return mix(
-                result,
-                labels,
-                num_classes=num_classes,
-                generator=generator,
-                mixup=self.mixup,
-                cutmix=self.cutmix,
-                probability=self.mix_probability,
-            )
+            mixing = {"mixup": self.mixup, "cutmix": self.cutmix, "probability": self.mix_probability}
+            return mix(result, labels, num_classes=num_classes, generator=generator, **mixing)
 
     def _place(self, pictures: Tensor, index: Tensor, size: int, epoch: int, generator: torch.Generator) -> Tensor:
         """Flip, crop, shift and rotation: (N, C, H, W) -> (N, C, size, size)."""

@@ -1,8 +1,13 @@
-"""What travels from the data modules to the models."""
+"""Batches of pictures, and the sets that they are cut from, which worker processes share."""
 
-from typing import NamedTuple
+import mmap
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 
 class Batch(NamedTuple):
@@ -17,3 +22,74 @@ class Batch(NamedTuple):
     pictures: Tensor
     targets: Tensor
     indices: Tensor
+
+
+class SharedArray:
+    """An array that is pickled as the place where its values lie, for processes that are spawned and not forked.
+
+    That place is the file of a memory map, which is opened again, or else shared memory, which the values are copied to
+    the first time.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self._copy: Tensor | None = None
+
+    def __getstate__(self) -> Tensor | tuple[Any, ...]:
+        values = self.values
+        if isinstance(values, np.memmap) and isinstance(values.base, mmap.mmap):  # a whole map, not a part of one
+            return values.filename, values.dtype, "r", values.offset, values.shape
+        if self._copy is None:
+            self._copy = torch.from_numpy(np.array(values)).share_memory_()
+        return self._copy
+
+    def __setstate__(self, place: Tensor | tuple[Any, ...]) -> None:
+        self._copy = place if isinstance(place, Tensor) else None
+        self.values = place.numpy() if isinstance(place, Tensor) else np.memmap(*place)
+
+
+class PictureSet(Dataset[Batch]):
+    """Pictures cut from one array by index, a whole batch at a time.
+
+    Args:
+        pictures: (M,H,W,C) uint8, memory-mapped or not.
+        labels: (M,) int64, or None where there are none (targets are then -1).
+        index: which of the M pictures belong to this set; all by default.
+
+    Attributes:
+        held: the device holds the pictures, so that a batch is cut there, and here has none.
+    """
+
+    held = False
+
+    def __init__(self, pictures: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
+        self.pictures = pictures
+        self.labels = np.full(len(pictures), -1) if labels is None else labels
+        self.index = np.arange(len(pictures)) if index is None else index
+        self._shared: dict[str, SharedArray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker gets that is spawned, as on Windows and on a Mac: no copies of the arrays."""
+        if not self._shared:
+            self._shared = {name: SharedArray(getattr(self, name)) for name in ("pictures", "labels", "index")}
+        return {"held": self.held, "_shared": self._shared}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {name: array.values for name, array in state["_shared"].items()}
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> Batch:
+        return self.__getitems__([item])
+
+    def __getitems__(self, items: Sequence[int]) -> Batch:
+        """The batch of these positions: pictures (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
+        index = self.index[np.asarray(items)]
+        pictures = torch.from_numpy(self.pictures[index[:0] if self.held else index]).permute(0, 3, 1, 2)
+        return Batch(pictures, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
+
+
+def as_it_is(batch: Any) -> Any:
+    """The collate function: `__getitems__` has made the batch already."""
+    return batch

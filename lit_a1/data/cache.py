@@ -1,4 +1,4 @@
-"""Pictures decoded once into a memory-mapped uint8 array on disk, beside a JSON file that says what they are."""
+"""Decoded sets of pictures: memory-mapped uint8 arrays on disk, each beside a JSON file that says what it holds."""
 
 import hashlib
 import json
@@ -6,8 +6,11 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
@@ -19,17 +22,59 @@ from tqdm import tqdm
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
-from lit_a1.data.pictures import Pictures
-from lit_a1.data.sources import Picture, Source
+from lit_a1.data.sources.layouts import Picture, Source
 
 FORMAT = 1  # raise it when what is stored changes, decoding included: older caches are then rebuilt
 BLANK = 128  # grey level of the picture that stands for an unreadable one
-CHUNK = 1024  # pictures decoded between two writes
+CHUNK = 1024  # pictures that are decoded at a time
 NAMED = 10  # unreadable files that a warning names
 
 log = logging.getLogger(__name__)
 Broken = Literal["skip", "blank", "raise"]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A decoded set of N pictures."""
+
+    pictures: NDArray[np.uint8]
+    """(N,H,W,3), RGB; a read-only memory map where it comes from the cache."""
+    labels: NDArray[np.int64] | None
+    """(N,), indices into `classes`; None where the set has no labels."""
+    names: tuple[str, ...]
+    """N names, as `Picture.name`."""
+    classes: tuple[str, ...]
+    """Names of the classes; empty where the set has no labels."""
+    skipped: dict[str, str]
+    """Why, by name, a file could not be read. It is not among `names` if left out, and grey if kept as a blank."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def hashes(self) -> NDArray[np.str_]:
+        """(N,) `pixel_hash` of each picture."""
+        return np.array([pixel_hash(picture) for picture in self.pictures])
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) numbers of the groups of exact copies, as `groups_of_copies`."""
+        return groups_of_copies(self.hashes)
+
+
+def pixel_hash(picture: NDArray[np.uint8]) -> str:
+    """SHA-256 of the pixels, hexadecimal: equal for two pictures of one size that are the same to the pixel."""
+    return hashlib.sha256(picture.tobytes()).hexdigest()
+
+
+def groups_of_copies(hashes: NDArray[np.str_]) -> NDArray[np.int64]:
+    """(N,) numbers of the groups of equal hashes, 1, 2, ... in order of appearance; 0 for a hash without an equal."""
+    _, first, inverse, count = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
+    numbers = np.zeros(len(first), dtype=np.int64)
+    shared = np.flatnonzero(count > 1)
+    numbers[shared[np.argsort(first[shared])]] = np.arange(1, len(shared) + 1)
+    return numbers[inverse]
 
 
 def cache_root() -> Path:
@@ -45,77 +90,64 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     behind. Of several runs at once, one builds it under a lock, and the others wait and read.
 
     Args:
-        source: Where the pictures are.
-        size: Height and width to decode to, in pixels.
-        broken: What becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
+        source: where the pictures are.
+        size: height and width to decode to, in pixels.
+        broken: what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
             its place, both with a warning that names it; `raise` refuses the set. By default `skip` where the
             source has labels, and `raise` where it has none, since an answer is owed for each test picture.
-        root: The folder of all caches, `cache_root()` by default.
+        root: the folder of all caches, `cache_root()` by default.
 
     Raises:
-        DataError: As `Source` and `broken` say, no picture of a class is readable, or the cache can't be written.
+        DataError: as `Source` and `broken` say, no picture of a class is readable, or the cache can't be written.
         ValueError: `size` is below 1, or `broken` is none of the above.
     """
     broken = _checked(source, size, broken)
-    root = cache_root() if root is None else root
     wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
-    identity = json.dumps([str(source.path.resolve()), source.labelled])
-    folder = root / f"{source.path.stem}-{size}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
-    try:
-        found: Pictures | None = _open(folder, wanted, broken)
-    except _UnusableError:
-        found = None  # built below, when the error no longer holds the file open: Windows would not rename its folder
-    if found is None:
-        found = _open_or_build(folder, source, wanted, broken)
-    _report(found.skipped, source, broken)
+    identity = _json_hash([str(source.path.resolve()), source.labelled])
+    folder = (cache_root() if root is None else root) / f"{source.path.stem}-{size}-{identity[:8]}"
+    found = _open(folder, wanted, broken)
+    if isinstance(found, str):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.parent / f".{folder.name}.lock"):
+                found = _open(folder, wanted, broken)  # another run may have built it just now
+                if isinstance(found, str):
+                    if folder.exists():
+                        log.warning("The cache %s is built again: %s.", folder, found)
+                    _build(folder, source, wanted, broken)
+                    found = _open(folder, wanted, broken)
+        except OSError as error:
+            raise DataError(
+                f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
+            ) from error
+    assert isinstance(found, Pictures), found
+    _warn_of(found.skipped, source, broken)
     return found
 
 
-def _open_or_build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> Pictures:
-    """Opens what another run may just have built, or else builds it; one run at a time gets here."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
-            try:
-                return _open(folder, wanted, broken)
-            except _UnusableError as reason:
-                if folder.exists():
-                    log.warning("The cache %s is built again: %s.", folder, str(reason))
-            _build(folder, source, wanted, broken)
-            return _open(folder, wanted, broken)
-    except OSError as error:
-        raise DataError(
-            f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
-        ) from error
-
-
 def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) -> Pictures:
-    """The same in memory, without a cache: for a folder of photos to be labelled once.
-
-    Raises:
-        DataError: As `Source` and `broken` say, or no picture of a class is readable.
-        ValueError: As `load`.
-    """
+    """The same in memory, without a cache: for a folder of photos to be labelled once."""
     broken = _checked(source, size, broken)
     kept: list[Picture] = []
     skipped: dict[str, str] = {}
     rows = list(_decoded(source, size, broken, kept, skipped))
-    _report(skipped, source, broken, named=len(skipped))
+    _warn_of(skipped, source, broken, named=len(skipped))
     labels = np.array([picture.label for picture in kept], dtype=np.int64) if source.labelled else None
     return Pictures(np.stack(rows), labels, tuple(picture.name for picture in kept), source.classes, skipped)
 
 
 def in_threads(function: Callable[[Picture], T], pictures: list[Picture], title: str) -> Iterator[T]:
-    """`function` of each picture, in order, computed by a pool of threads under a progress bar."""
-    with ThreadPoolExecutor() as pool, tqdm(total=len(pictures), desc=title, unit="pictures", disable=None) as bar:
+    """`function` of each picture, in order, computed by a pool of threads under a progress bar.
+
+    Pillow's warnings about single files are hidden meanwhile; in the threads themselves that would not be safe.
+    """
+    bar = tqdm(total=len(pictures), desc=title, unit="pictures", disable=None)
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool, bar:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         for start in range(0, len(pictures), CHUNK):  # a bounded number waits in memory
             for result in pool.map(function, pictures[start : start + CHUNK]):
                 bar.update()
                 yield result
-
-
-class _UnusableError(Exception):
-    """Why a cache must be built again, in a few words."""
 
 
 def _checked(source: Source, size: int, broken: Broken | None) -> Broken:
@@ -187,26 +219,26 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         move(new, folder)
 
 
-def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures:
+def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures | str:
+    """The set that a cache holds; or why it must be built again, in a few words."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         pictures = np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False)
         sha256 = _file_hash(folder / "pictures.npy")
     except FileNotFoundError as error:
-        raise _UnusableError(f"{Path(error.filename).name} is missing") from error
+        return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, EOFError) as error:
-        raise _UnusableError(f"it is damaged ({error})") from error
+        return f"it is damaged ({error})"
     if not isinstance(metadata, dict) or metadata.pop("metadata_sha256", None) != _json_hash(metadata):
-        raise _UnusableError("metadata.json was altered")
+        return "metadata.json was altered"
     if {key: metadata.get(key) for key in wanted} != wanted or metadata["broken"] not in (None, broken):
-        raise _UnusableError("its source or the way of decoding has changed")
-    shape = (len(metadata["names"]), wanted["size"], wanted["size"], 3)
-    if pictures.shape != shape or pictures.dtype != np.uint8:
-        raise _UnusableError("pictures.npy has another shape than metadata.json says")
+        return "its source or the way of decoding has changed"
+    names, classes, labels = tuple(metadata["names"]), tuple(metadata["classes"]), metadata["labels"]
+    if pictures.shape != (len(names), wanted["size"], wanted["size"], 3) or pictures.dtype != np.uint8:
+        return "pictures.npy has another shape than metadata.json says"
     if sha256 != metadata["pictures_sha256"]:
-        raise _UnusableError("pictures.npy was altered (its SHA-256 differs)")
-    labels = None if metadata["labels"] is None else np.array(metadata["labels"], dtype=np.int64)
-    names, classes = tuple(metadata["names"]), tuple(metadata["classes"])
+        return "pictures.npy was altered (its SHA-256 differs)"
+    labels = None if labels is None else np.array(labels, dtype=np.int64)
     return Pictures(pictures, labels, names, classes, metadata["skipped"])
 
 
@@ -222,7 +254,7 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _json_hash(body: dict[str, Any]) -> str:
+def _json_hash(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
@@ -231,7 +263,7 @@ def _listed(skipped: dict[str, str], separator: str, named: int = NAMED) -> str:
     return separator.join([*lines, f"and {len(skipped) - named} more"] if len(skipped) > named else lines)
 
 
-def _report(skipped: dict[str, str], source: Source, broken: Broken, named: int = NAMED) -> None:
+def _warn_of(skipped: dict[str, str], source: Source, broken: Broken, named: int = NAMED) -> None:
     if skipped:
         fate = "left out" if broken == "skip" else "replaced by grey ones"
         log.warning("Unreadable pictures of %s, %s:\n  %s", source.path, fate, _listed(skipped, "\n  ", named))

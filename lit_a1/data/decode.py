@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -90,11 +88,11 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 @contextlib.contextmanager
 def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """The opened picture; whatever Pillow raises on it becomes a DecodeError, and its warnings stay inside."""
+    """The opened picture; whatever Pillow raises on it becomes a DecodeError."""
     if not data:
         raise DecodeError("it is empty")
     try:
-        with _without_warnings, Image.open(io.BytesIO(data), formats=tuple(SUFFIXES_OF)) as image:
+        with Image.open(io.BytesIO(data), formats=tuple(SUFFIXES_OF)) as image:
             if image.width * image.height > max_pixels:
                 raise DecodeError(
                     f"it declares {image.width} x {image.height} pixels, more than the {max_pixels:,} allowed"
@@ -131,29 +129,3 @@ def _scaled_to_bytes(image: Image.Image) -> Image.Image:
     else:
         top = next((top for top in (1.0, 255.0, 65535.0) if values.max() <= top), float(values.max()))
     return Image.fromarray((values.clip(0, top) * (255 / top) + 0.5).astype(np.uint8))
-
-
-class _WithoutWarnings:
-    """Hides Pillow's warnings while any thread is inside: `warnings.catch_warnings` alone is not safe in threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._saved = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._saved = warnings.catch_warnings()
-                self._saved.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._saved.__exit__(None, None, None)
-
-
-_without_warnings = _WithoutWarnings()

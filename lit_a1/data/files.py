@@ -43,17 +43,15 @@ def move(source: Path, target: Path) -> None:
     Raises:
         PermissionError: it is refused for longer.
     """
-    waits = iter(WAITS)
-    while True:
+    for wait in (*WAITS, None):
         try:
             source.replace(target)
+            return
         except PermissionError as error:
-            if (wait := next(waits, None)) is None:
+            if wait is None:
                 reason = "it can't be replaced: another program has it open, or its folder is write-protected"
                 raise PermissionError(error.errno, reason, str(target)) from error
             time.sleep(wait)
-        else:
-            return
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a CSV whole or not at all."""
+    """Writes a CSV, whole."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -7,11 +7,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_a1.data.digits import SIDE, draw_digits
 from lit_a1.data.errors import DataError
-from lit_a1.data.idx import read_idx
-from lit_a1.data.mnist_files import DOWNLOADS, PUBLISHED, Files, fetch_mnist, find_mnist
-from lit_a1.data.sources import data_root
+from lit_a1.data.sources.drawn import SIDE, draw_digits
+from lit_a1.data.sources.layouts import data_root
+from lit_a1.data.sources.mnist import DOWNLOADS, PUBLISHED, Files, fetch_mnist, find_mnist, read_idx
 
 Wanted = Literal["auto", "real", "drawn"]
 
@@ -22,8 +21,8 @@ NO_MNIST = "NO MNIST: THIS RUN USES DRAWN DIGITS. Its figures say nothing about 
 log = logging.getLogger(__name__)
 
 
-class Part(NamedTuple):
-    """N labelled pictures."""
+class LabelledSplit(NamedTuple):
+    """N labelled pictures: those to train on, to validate on, or to test on."""
 
     pictures: NDArray[np.uint8]
     """(N,28,28), white on black."""
@@ -31,12 +30,15 @@ class Part(NamedTuple):
     """(N,), the digits 0 to 9."""
 
 
-class Mnist(NamedTuple):
-    """A set of digits in three parts."""
+Part = LabelledSplit  # its former name
 
-    train: Part
-    valid: Part
-    test: Part
+
+class Mnist(NamedTuple):
+    """A set of digits in three splits."""
+
+    train: LabelledSplit
+    valid: LabelledSplit
+    test: LabelledSplit
     drawn: bool
     """Whether the digits are a stand-in, drawn by this project."""
     origin: str
@@ -64,33 +66,25 @@ def load_mnist(source: Wanted = "auto") -> Mnist:
 
 
 def locate_mnist(source: Wanted) -> Files | None:
-    """Where the four files are, after fetching them if need be; None for drawn digits, as `load_mnist` decides.
-
-    Raises:
-        DataError, ValueError: as `load_mnist`.
-    """
+    """Where the four files are, after fetching them if need be; None for drawn digits. Raises as `load_mnist`."""
     check_source(source)
     if source == "drawn":
         return None
     if (files := find_mnist()) is not None:
         return files
-    looked = f"No MNIST below {data_root().resolve()}: looked for {', '.join(PUBLISHED)}, .gz or not"
-    log.info("%s. Fetching it (11 MB) to %s.", looked, DOWNLOADS)
+    missing = f"No MNIST below {data_root().resolve()}: looked for {', '.join(PUBLISHED)}, .gz or not"
+    log.info("%s. Fetching it (11 MB) to %s.", missing, DOWNLOADS)
     try:
         return fetch_mnist()
     except DataError as error:
         if source == "real":
-            raise DataError(f"{looked}; and it cannot be fetched: {error}") from error
+            raise DataError(f"{missing}; and it cannot be fetched: {error}") from error
         log.warning("%s", error)
         return None
 
 
 def check_source(source: str) -> None:
-    """Refuses what is not a source.
-
-    Raises:
-        ValueError: it is not one.
-    """
+    """Raises a ValueError for what is not a source."""
     if source not in get_args(Wanted):
         raise ValueError(f"source must be auto, real or drawn; got {source!r}")
 
@@ -101,46 +95,40 @@ def read_mnist(files: Files) -> Mnist:
     Raises:
         DataError: a file can't be read, or is not what its name says.
     """
-    whole, test = _read_part(files, "train"), _read_part(files, "t10k")
-    if len(whole.labels) < 2:
+    (pictures, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
+    if len(labels) < 2:
         raise DataError(f"{files['train-labels-idx1-ubyte']} must have a picture to train on and one to validate on.")
-    cut = len(whole.labels) - min(MOST_VALID, max(1, len(whole.labels) // 6))
-    train, valid = (Part(whole.pictures[part], whole.labels[part]) for part in (slice(cut), slice(cut, None)))
-    origin = str(files["train-images-idx3-ubyte"].parent)
-    log.info(
-        "%s: %d pictures for training, %d for validation, %d for the test.",
-        origin,
-        len(train.labels),
-        len(valid.labels),
-        len(test.labels),
-    )
+    cut = len(labels) - min(MOST_VALID, max(1, len(labels) // 6))
+    train, valid = LabelledSplit(pictures[:cut], labels[:cut]), LabelledSplit(pictures[cut:], labels[cut:])
+    origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
+    log.info("%s: %d pictures for training, %d for validation, %d for the test.", origin, *counts)
     return Mnist(train, valid, test, drawn=False, origin=origin)
 
 
 def draw_mnist() -> Mnist:
-    """Draws the stand-in: three parts, each from a seed of its own."""
+    """Draws the stand-in: three splits, each from a seed of its own."""
     log.warning("%s\n%s\n%s", "=" * 100, NO_MNIST, "=" * 100)
     counts = (DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST)
     log.info("Drawn digits: %d for training, %d for validation, %d for the test.", *counts)
-    train, valid, test = (Part(*draw_digits(count, seed)) for seed, count in enumerate(counts))
+    train, valid, test = (LabelledSplit(*draw_digits(count, seed)) for seed, count in enumerate(counts))
     return Mnist(train, valid, test, drawn=True, origin="drawn digits")
 
 
-def _read_part(files: Files, part: str) -> Part:
-    pictures_path, labels_path = files[f"{part}-images-idx3-ubyte"], files[f"{part}-labels-idx1-ubyte"]
-    pictures, labels = read_idx(pictures_path), read_idx(labels_path)
-    _check_shape(pictures_path, "pictures", pictures, ("N", SIDE, SIDE))
-    _check_shape(labels_path, "labels", labels, ("N",))
+def _read_pair(files: Files, name: str) -> LabelledSplit:
+    pictures_path, labels_path = files[f"{name}-images-idx3-ubyte"], files[f"{name}-labels-idx1-ubyte"]
+    pictures = _read_shaped(pictures_path, "pictures", f"(N, {SIDE}, {SIDE})", (SIDE, SIDE))
+    labels = _read_shaped(labels_path, "labels", "(N,)", ())
     if len(pictures) != len(labels):
         raise DataError(
             f"{pictures_path} has {len(pictures):,} pictures, but {labels_path} has {len(labels):,} labels."
         )
     if labels.max() > 9:
         raise DataError(f"{labels_path} has the label {labels.max()}; labels are 0 to 9.")
-    return Part(pictures, labels.astype(np.int64))
+    return LabelledSplit(pictures, labels.astype(np.int64))
 
 
-def _check_shape(path: Path, kind: str, array: NDArray[np.uint8], wanted: tuple[str | int, ...]) -> None:
-    if array.ndim != len(wanted) or array.shape[1:] != wanted[1:]:
-        expected = f"({', '.join(map(str, wanted))}{',' if len(wanted) == 1 else ''})"
+def _read_shaped(path: Path, kind: str, expected: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    array = read_idx(path)
+    if array.shape[1:] != shape:
         raise DataError(f"{path} must hold {kind} of the shape {expected}; its shape is {array.shape}.")
+    return array

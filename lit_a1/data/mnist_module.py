@@ -1,17 +1,15 @@
 """MNIST as batches for the LightningModules: the arrays and the split that the numpy network learns from."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from lit_a1.data.augment import Augment
-from lit_a1.data.digits import SIDE
-from lit_a1.data.mnist import Mnist, Part, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
-from lit_a1.data.mnist_files import Files
+from lit_a1.data.batch import PictureSet
+from lit_a1.data.mnist import Files, Mnist, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
 from lit_a1.data.module import PictureDataModule
-from lit_a1.data.picture_set import PictureSet
+from lit_a1.data.sources.drawn import SIDE
 
-IN_COLOUR = ("brightness", "contrast", "saturation", "grayscale")
+OF_COLOURS = ("brightness", "contrast", "saturation", "grayscale")
 
 
 class MNISTDataModule(PictureDataModule):
@@ -23,13 +21,9 @@ class MNISTDataModule(PictureDataModule):
     Args:
         source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`, as
             `load_mnist`.
-        batch_size: as `PictureDataModule`, like all that follow.
-        eval_batch_size: pictures a batch outside training.
         size: height and width of the pictures that the network sees, in pixels.
-        size_schedule: other sizes for training, as `{first epoch: size}`.
-        augment: what is done to training pictures; colours can't be changed.
-        workers: processes that cut batches.
         measure_train: validates on the training pictures as well, without augmentation.
+        **options: of `PictureDataModule`; `augment` can't change colours.
 
     Raises:
         ValueError: a value out of its range.
@@ -38,60 +32,37 @@ class MNISTDataModule(PictureDataModule):
     next_commands = ("validate", "test")
 
     def __init__(
-        self,
-        *,
-        source: Wanted = "auto",
-        batch_size: int = 64,
-        eval_batch_size: int = 250,
-        size: int = SIDE,
-        size_schedule: Mapping[int, int] | None = None,
-        augment: Augment | None = None,
-        workers: int = 0,
-        measure_train: bool = True,
+        self, *, source: Wanted = "auto", size: int = SIDE, measure_train: bool = True, **options: Any
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
+        super().__init__(size=size, measure_train=measure_train, **options)
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
-        for name in IN_COLOUR:
+        for name in OF_COLOURS:
             if (value := getattr(self.augment, name)) > 0:
                 raise ValueError(f"augment.{name} must be 0, since MNIST's pictures are grey; got {value}")
         self.source: Wanted = source
         self.classes = tuple(str(digit) for digit in range(10))
         self.drawn = source == "drawn"
-        self.predict_names: list[str] = []
-        self.predict_count: int | None = None
         self._files: Files | None = None
         self._mnist: Mnist | None = None
 
     def locate(self, stage: str) -> None:
-        """Finds the four files, which every stage needs, or fetches them; else it says so and turns to drawn digits.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """Finds the four files, which every stage needs, or fetches them, as `load_mnist`."""
         if not self.drawn and self._files is None:
             self._files = locate_mnist(self.source)
             self.drawn = self._files is None
 
     def prepare_data(self) -> None:
-        """Finds or fetches the files; Lightning calls it on the first device only, so that they are fetched once.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """Lightning calls it on the first device only, so that the files are fetched once."""
         self.locate("fit")
 
     def setup(self, stage: str) -> None:
-        """Opens what a stage needs: `fit`, `validate`, `test` or `predict`.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """Opens what a stage needs: `fit`, `validate`, `test` or `predict`."""
         self.locate(stage)
         if self._mnist is None:
             self._mnist = draw_mnist() if self._files is None else read_mnist(self._files)
-        train, valid, test = (_set_of(part) for part in self._mnist[:3])
+        train, valid, test = (PictureSet(part.pictures[..., np.newaxis], part.labels) for part in self._mnist[:3])
         if stage in ("fit", "validate"):
             self.sets |= {"train": train, "val": valid}
         elif stage == "test":
@@ -100,7 +71,3 @@ class MNISTDataModule(PictureDataModule):
             self.sets["predict"] = PictureSet(test.pictures, None)
             self.predict_count = len(test)
             self.predict_names = [str(number) for number in range(1, len(test) + 1)]
-
-
-def _set_of(part: Part) -> PictureSet:
-    return PictureSet(part.pictures[..., np.newaxis], part.labels)

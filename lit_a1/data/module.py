@@ -11,12 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lit_a1.data.augment import Augment, resize, to_float
-from lit_a1.data.batch import Batch
+from lit_a1.data.batch import Batch, PictureSet, as_it_is
 from lit_a1.data.errors import DataError
-from lit_a1.data.picture_set import PictureSet, as_it_is
 
-STAGE_PARTS = {"test": "test", "predict": "predict"}
-"""The pictures of Lightning's stages; all others validate."""
+SET_OF_STAGE = {"test": "test", "predict": "predict"}  # Lightning's other stages validate
 
 
 class EpochShuffle(Sampler[int]):
@@ -39,7 +37,9 @@ class EpochShuffle(Sampler[int]):
 class PictureDataModule(L.LightningDataModule):
     """Loads batches of uint8 pictures; augments those of training and resizes all others, on the device.
 
-    A subclass fills `self.sets` with `PictureSet`s under `train`, `val`, `test` and `predict` in `setup`.
+    A subclass fills `self.sets` with `PictureSet`s under `train`, `val`, `test` and `predict` in `setup`, and
+    `self.predict_names` with the names of the last; where each of them must be answered, `self.predict_count` says how
+    many that are.
 
     Args:
         batch_size: pictures a training step.
@@ -86,13 +86,13 @@ class PictureDataModule(L.LightningDataModule):
         if any(epoch < 0 or pixels < 1 for epoch, pixels in schedule.items()):
             raise ValueError(f"size_schedule maps epochs, from 0 on, to sizes in pixels; got {schedule}")
         self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size
-        self.size_schedule = schedule
-        self.augment = augment or Augment()
-        self.measure_train = measure_train
-        self.workers = workers
+        self.size_schedule, self.augment = schedule, augment or Augment()
+        self.workers, self.measure_train = workers, measure_train
         self.eval_scale, self.keep_on_device = eval_scale, keep_on_device
         self._held: dict[str, tuple[np.ndarray, Tensor]] = {}
         self.sets: dict[str, PictureSet] = {}
+        self.predict_names: list[str] = []
+        self.predict_count: int | None = None
         self.run_seed = torch.initial_seed()
         self._checkpoint_size: int | None = None
 
@@ -106,10 +106,11 @@ class PictureDataModule(L.LightningDataModule):
 
     # loaders
 
-    def _loader(self, part: str, **options: Any) -> DataLoader[Batch]:
-        self.sets[part].held = self.keep_on_device
+    def _loader(self, name: str, batch_size: int, **options: Any) -> DataLoader[Batch]:
+        self.sets[name].held = self.keep_on_device
         return DataLoader(
-            self.sets[part],
+            self.sets[name],
+            batch_size=batch_size,
             collate_fn=as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -120,25 +121,21 @@ class PictureDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, in batches that are all full (unless there are fewer pictures than a batch holds)."""
         count = len(self.sets["train"])
-        return self._loader(
-            "train",
-            batch_size=self.batch_size,
-            sampler=EpochShuffle(count, self.run_seed),
-            drop_last=count >= self.batch_size,
-        )
+        shuffle = EpochShuffle(count, self.run_seed)
+        return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Every validation picture, in order; then every training picture, if these are to be measured too."""
-        parts = ("val", "train") if self.measure_train else ("val",)
-        return [self._loader(part, batch_size=self.eval_batch_size) for part in parts]
+        names = ("val", "train") if self.measure_train else ("val",)
+        return [self._loader(name, self.eval_batch_size) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test picture, in order."""
-        return self._loader("test", batch_size=self.eval_batch_size)
+        return self._loader("test", self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Every picture to label, in order."""
-        return self._loader("predict", batch_size=self.eval_batch_size)
+        return self._loader("predict", self.eval_batch_size)
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
         """Batches (N,C,H,W) of the same `count` training pictures each time, drawn once, as evaluation sees them.
@@ -179,14 +176,14 @@ class PictureDataModule(L.LightningDataModule):
         """Cuts a batch (N,C,H,W) of the bytes that the device holds; they are copied there when first asked for."""
         assert self.trainer is not None
         stage = self.trainer.state.stage
-        part = STAGE_PARTS.get(str(stage and stage.value), "val")
+        name = SET_OF_STAGE.get(str(stage and stage.value), "val")
         if self.trainer.training or dataloader_idx:
-            part = "train"
-        array = self.sets[part].pictures
+            name = "train"
+        array = self.sets[name].pictures
         held = next((there for source, there in self._held.values() if source is array), None)
         if held is None or held.device != indices.device:
             held = torch.from_numpy(np.array(array)).to(indices.device)
-        self._held[part] = (array, held)
+        self._held[name] = (array, held)
         return held[indices].permute(0, 3, 1, 2)
 
     def _eval_size(self) -> int:

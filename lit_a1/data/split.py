@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_a1.data.cache import Pictures
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import write_text
-from lit_a1.data.pictures import Pictures
+from lit_a1.data.files import write_csv
 
 COLUMNS = ["name", "label", "part", "group", "reason"]
 CONFLICT = "its copies carry different labels"
@@ -46,10 +46,10 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
     pictures without a copy may it fall short, by less than its largest group.
 
     Args:
-        pictures: The labelled set.
-        n_valid: Number of validation pictures; 0 trains on everything.
-        seed: Chooses one of the possible splits.
-        test: The test set; pictures that it has too are then neither trained nor validated on.
+        pictures: the labelled set.
+        n_valid: number of validation pictures; 0 trains on everything.
+        seed: chooses one of the possible splits.
+        test: the test set; pictures that it has too are then neither trained nor validated on.
 
     Raises:
         ValueError: `pictures` has no labels.
@@ -89,7 +89,7 @@ def load_split(folder: Path, pictures: Pictures, n_valid: int, seed: int, *, tes
     split of earlier ones; otherwise it is written anew, with a warning.
 
     Raises:
-        ValueError, DataError: As `split`. DataError also where the file can't be written.
+        ValueError, DataError: as `split`. DataError also where the file can't be written.
     """
     new = split(pictures, n_valid, seed, test=test)
     path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
@@ -109,19 +109,15 @@ def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
     """Writes one line a picture: name, class, part (train, valid, left_out), group of copies (if any), reason.
 
     Raises:
-        DataError: The file can't be written.
+        DataError: the file can't be written.
     """
-    labels = _labels(pictures)
-    valid = set(parts.valid.tolist())
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for index, group in enumerate(pictures.groups.tolist()):
-        part = "left_out" if index in parts.left_out else "valid" if index in valid else "train"
-        label = pictures.classes[labels[index]]
-        writer.writerow([pictures.names[index], label, part, group or "", parts.left_out.get(index, "")])
+    part_of = dict.fromkeys(parts.valid.tolist(), "valid") | dict.fromkeys(parts.left_out, "left_out")
+    rows = [
+        [name, label, part_of.get(index, "train"), group, parts.left_out.get(index, "")]
+        for index, (name, label, group) in enumerate(_descriptions(pictures))
+    ]
     try:
-        write_text(path, text.getvalue())
+        write_csv(path, COLUMNS, rows)
     except OSError as error:
         raise DataError(f"The split {path} cannot be written: {error.strerror}.") from error
 
@@ -130,24 +126,24 @@ def read_split_csv(path: Path, pictures: Pictures) -> Split:
     """Reads what `write_split_csv` wrote, and checks it against the pictures it is for.
 
     Raises:
-        DataError: The file can't be read, does not list these pictures with these labels and copies, or divides a
+        DataError: the file can't be read, does not list these pictures with these labels and copies, or divides a
             group of copies.
     """
-    labels = _labels(pictures)
+    expected = _descriptions(pictures)
     try:
-        rows = list(csv.reader(io.StringIO(os.fsdecode(path.read_bytes()), newline="")))
+        lines = list(csv.reader(io.StringIO(os.fsdecode(path.read_bytes()), newline="")))
     except (OSError, csv.Error) as error:
         raise DataError(f"The split {path} cannot be read: {error}.") from error
-    groups = pictures.groups.tolist()
-    listed = [[name, pictures.classes[labels[i]], str(groups[i] or "")] for i, name in enumerate(pictures.names)]
-    if rows[:1] != [COLUMNS] or [[*row[:2], *row[3:4]] for row in rows[1:]] != listed:
+    rows = lines[1:]
+    if lines[:1] != [COLUMNS] or [[*row[:2], *row[3:4]] for row in rows] != expected:
         raise DataError(f"The split {path} is not of these pictures.")
-    parts = np.array([row[2] for row in rows[1:]])
+    parts = np.array([row[2] for row in rows])
     if not np.isin(parts, ["train", "valid", "left_out"]).all():
         raise DataError(f"The split {path} has a part that is not train, valid or left_out.")
+    groups = pictures.groups.tolist()
     if len({(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if group}) != max(groups):
         raise DataError(f"The split {path} divides copies of the same picture.")
-    left_out = {int(index): "".join(rows[index + 1][4:]) for index in np.flatnonzero(parts == "left_out")}
+    left_out = {int(index): "".join(rows[index][4:]) for index in np.flatnonzero(parts == "left_out")}
     return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), left_out)
 
 
@@ -157,22 +153,28 @@ def _labels(pictures: Pictures) -> NDArray[np.int64]:
     return pictures.labels
 
 
+def _descriptions(pictures: Pictures) -> list[list[str]]:
+    """Name, class and group of copies (if any) of each picture, as the CSV has them."""
+    labels = [pictures.classes[label] for label in _labels(pictures)]
+    groups = [str(group or "") for group in pictures.groups.tolist()]
+    return [list(row) for row in zip(pictures.names, labels, groups, strict=True)]
+
+
 def _left_out(pictures: Pictures, labels: NDArray[np.int64], test: Pictures | None) -> dict[int, str]:
     """Index and reason of what neither part may have, in ascending order."""
-    groups = pictures.groups
-    lowest = np.full(groups.max(initial=0) + 1, np.iinfo(np.int64).max)
-    highest = np.full_like(lowest, -1)
-    np.minimum.at(lowest, groups, labels)
-    np.maximum.at(highest, groups, labels)
-    conflicting = (groups > 0) & (lowest != highest)[groups]
-    in_test = np.zeros_like(conflicting) if test is None else np.isin(pictures.hashes, test.hashes)
-    reasons = {
-        int(index): CONFLICT if conflicting[index] else IN_TEST for index in np.flatnonzero(conflicting | in_test)
-    }
+    labels_of: dict[int, set[int]] = {}
+    for group, label in zip(pictures.groups.tolist(), labels.tolist(), strict=True):
+        labels_of.setdefault(group, set()).add(label)
+    in_test = np.zeros(len(pictures), dtype=bool) if test is None else np.isin(pictures.hashes, test.hashes)
+    reasons = {}
+    for index, group in enumerate(pictures.groups.tolist()):
+        if group and len(labels_of[group]) > 1:
+            reasons[index] = CONFLICT
+        elif in_test[index]:
+            reasons[index] = IN_TEST
     log.info(
         "Left out of training and validation: %d pictures with conflicting labels, %d that the test set has too.",
-        conflicting.sum(),
-        (in_test & ~conflicting).sum(),
+        *(list(reasons.values()).count(reason) for reason in (CONFLICT, IN_TEST)),
     )
     return reasons
 

@@ -1,15 +1,19 @@
-"""Small files that the tests of the data make for themselves."""
+"""Small files that the tests of the data make for themselves, and a server on this machine that has some."""
 
+import http.server
 import io
+import re
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.data.pictures import Pictures
+from lit_a1.data.cache import Pictures
 
 Encode = Callable[..., bytes]
 
@@ -32,31 +36,24 @@ def encode() -> Encode:
 
 
 @pytest.fixture
-def make_zip(tmp_path: Path) -> Callable[[str, dict[str, bytes]], Path]:
+def make_files(tmp_path: Path) -> Callable[[str, dict[str, bytes]], Path]:
+    """make_files("x.zip", files) makes a zip file of them, make_files("x", files) a folder."""
+
     def make(name: str, files: dict[str, bytes]) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(path, "w") as archive:
-            for entry, data in files.items():
-                archive.writestr(entry, data)
-        return path
-
-    return make
-
-
-@pytest.fixture
-def make_folder(tmp_path: Path) -> Callable[[str, dict[str, bytes]], Path]:
-    def make(name: str, files: dict[str, bytes]) -> Path:
-        folder = tmp_path / name
-        folder.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                for entry, data in files.items():
+                    archive.writestr(entry, data)
+            return path
         for entry, data in files.items():
-            path = folder / entry
+            (path / entry).parent.mkdir(parents=True, exist_ok=True)
             if entry.endswith("/"):
-                path.mkdir(parents=True)
+                (path / entry).mkdir()
             else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-        return folder
+                (path / entry).write_bytes(data)
+        return path
 
     return make
 
@@ -67,14 +64,72 @@ def pictures_of() -> Callable[..., Pictures]:
 
     def make(contents: list[int], labels: list[int] | None = None, names: list[str] | None = None) -> Pictures:
         kinds = np.random.default_rng(0).integers(0, 256, (max(contents) + 1, 4, 4, 3), dtype=np.uint8)
-        if names is None:
-            names = [f"{index}.jpg" for index in range(len(contents))]
-        return Pictures(
-            kinds[contents],
-            None if labels is None else np.array(labels, dtype=np.int64),
-            tuple(names),
-            () if labels is None else ("Cat", "Dog", "Fox")[: max(labels) + 1],
-            {},
-        )
+        names = names or [f"{index}.jpg" for index in range(len(contents))]
+        classes = () if labels is None else ("Cat", "Dog", "Fox")[: max(labels) + 1]
+        of = None if labels is None else np.array(labels, dtype=np.int64)
+        return Pictures(kinds[contents], of, tuple(names), classes, {})
 
     return make
+
+
+@dataclass
+class Server:
+    """What a server on this machine has, how it behaves, and what it was asked for."""
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    ranges: bool = True
+    """Whether it honours Range headers."""
+    breaks: int = 0
+    """How many of the next answers break off after `sends` bytes."""
+    sends: int = 0
+    status: int = 200
+    errors: int = 0
+    """How many of the next answers are `status`."""
+    length: bool = True
+    """Whether it says how long its answers are."""
+    shift: int = 0
+    """Resumes so many bytes away from where it was asked to."""
+    asked: list[str] = field(default_factory=list)
+    wanted: list[str | None] = field(default_factory=list)
+    """The Range header of each request."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted, name = self.headers["Range"], self.path[1:]
+            state.asked.append(name)
+            state.wanted.append(wanted)
+            if state.errors or name not in state.files:
+                state.errors -= bool(state.errors)
+                self.send_error(404 if name not in state.files else state.status)
+                return
+            body = state.files[name]
+            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and state.ranges else 0
+            if start and start >= len(body):
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start + state.shift}-{len(body) - 1}/{len(body)}")
+            if state.length:
+                self.send_header("Content-Length", str(len(body) - start))
+            self.end_headers()
+            end = start + state.sends if state.breaks else None
+            state.breaks -= bool(state.breaks)
+            self.wfile.write(body[start:end])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        state.url = f"http://127.0.0.1:{running.server_port}/"
+        yield state
+        running.shutdown()
+        thread.join()

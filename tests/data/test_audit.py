@@ -6,65 +6,63 @@ import pytest
 from PIL import Image
 
 from lit_a1.data.audit import PROBLEMS, Finding, audit, save_sheet, save_table
-from lit_a1.data.sheet import Section, Tile, contact_sheet
+from lit_a1.data.cache import load
+from lit_a1.data.contact_sheet import WIDTH, Section, Tile, contact_sheet
 from lit_a1.data.sources import Source, find_test, find_train
+from lit_a1.data.split import split
 
 
 @pytest.fixture
-def result(encode, make_folder):
+def result(encode, make_files):
     exif = Image.Exif()
     exif[0x0112] = 6
     grey = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     blank = np.full((64, 64, 3), 255, dtype=np.uint8)
-    train = make_folder(
-        "train",
-        {
-            "Cat/1.jpg": encode(1),
-            "Cat/2.jpg": encode(2),
-            "Cat/3.jpg": encode(2),
-            "Cat/4.jpg": encode(1)[:400],
-            "Cat/5.jpg": encode(blank, quality=50),
-            "Cat/6.jpg": encode(grey),
-            "Cat/7.jpg": encode(Image.new("CMYK", (64, 64), (0, 9, 200, 9))),
-            "Cat/8.jpg": encode(8, size=(64, 300)),
-            "Dog/1.jpg": encode(3),
-            "Dog/2.jpg": encode(4, "PNG"),
-            "Dog/3.jpg": encode(5, exif=exif),
-            "Dog/4.jpg": encode(6, size=(30, 40)),
-            "Dog/5.jpg": encode(blank, quality=90, comment=b"other bytes, same pixels"),
-            "Dog/6.jpg": encode(7, size=(6000, 5000)),
-        },
-    )
-    test = make_folder("test", {"1.jpg": encode(3), "2.jpg": encode(9), "10.jpg": encode(9), "11.jpg": b"text"})
-    return audit(Source(train, labelled=True), Source(test, labelled=False))
+    cats = {
+        1: encode(1),
+        2: encode(2),
+        3: encode(2),
+        4: encode(1)[:400],
+        5: encode(blank, quality=50),
+        6: encode(grey),
+        7: encode(Image.new("CMYK", (64, 64), (0, 9, 200, 9))),
+        8: encode(8, size=(64, 300)),
+    }
+    dogs = {
+        1: encode(3),
+        2: encode(4, "PNG"),
+        3: encode(5, exif=exif),
+        4: encode(6, size=(30, 40)),
+        5: encode(blank, quality=90, comment=b"other bytes, same pixels"),
+        6: encode(7, size=(6000, 5000)),
+    }
+    train = {f"{kind}/{n}.jpg": data for kind, of in (("Cat", cats), ("Dog", dogs)) for n, data in of.items()}
+    test = {"1.jpg": encode(3), "2.jpg": encode(9), "10.jpg": encode(9), "11.jpg": b"text"}
+    return audit(Source(make_files("train", train), labelled=True), Source(make_files("test", test), labelled=False))
 
 
 def test_every_problem_is_found_and_nothing_else(result):
-    found = Counter((f.problem, f.part, f.name) for f in result.findings)
+    found = Counter((f.problem, f.part, f.name.removesuffix(".jpg")) for f in result.findings)
     assert set(found.values()) == {1}
-    assert set(found) == {
-        ("unreadable", "train", "Cat/4.jpg"),
-        ("unreadable", "test", "11.jpg"),
-        ("conflicting labels", "train", "Cat/5.jpg"),
-        ("conflicting labels", "train", "Dog/5.jpg"),
-        ("copies in train and test", "train", "Dog/1.jpg"),
-        ("copies in train and test", "test", "1.jpg"),
-        ("copies in train", "train", "Cat/2.jpg"),
-        ("copies in train", "train", "Cat/3.jpg"),
-        ("copies in test", "test", "2.jpg"),
-        ("copies in test", "test", "10.jpg"),
-        ("near-constant", "train", "Cat/5.jpg"),
-        ("near-constant", "train", "Dog/5.jpg"),
-        ("near-constant", "train", "Cat/7.jpg"),
-        ("greyscale", "train", "Cat/6.jpg"),
-        ("mode", "train", "Cat/7.jpg"),
-        ("format", "train", "Dog/2.jpg"),
-        ("rotated", "train", "Dog/3.jpg"),
-        ("small", "train", "Dog/4.jpg"),
-        ("elongated", "train", "Cat/8.jpg"),
-        ("enormous", "train", "Dog/6.jpg"),
+    named: dict[str, str] = {}
+    for problem, part, name in found:
+        named[problem] = f"{named.get(problem, '')} {part}:{name}".strip()
+    assert named == {
+        "unreadable": "train:Cat/4 test:11",
+        "conflicting labels": "train:Cat/5 train:Dog/5",
+        "copies in train and test": "train:Dog/1 test:1",
+        "copies in train": "train:Cat/2 train:Cat/3",
+        "copies in test": "test:2 test:10",
+        "near-constant": "train:Cat/5 train:Cat/7 train:Dog/5",
+        "greyscale": "train:Cat/6",
+        "mode": "train:Cat/7",
+        "format": "train:Dog/2",
+        "rotated": "train:Dog/3",
+        "small": "train:Dog/4",
+        "elongated": "train:Cat/8",
+        "enormous": "train:Dog/6",
     }
-    assert {f.problem for f in result.findings} == set(PROBLEMS)
+    assert set(named) == set(PROBLEMS)
 
 
 def test_findings_are_in_order_and_say_what_is_wrong(result):
@@ -85,14 +83,18 @@ def test_findings_are_in_order_and_say_what_is_wrong(result):
 
 
 def test_summary(result):
-    assert result.summary["pictures: train Cat"] == 8
-    assert result.summary["pictures: train Dog"] == 6
-    assert result.summary["pictures: test"] == 4
-    assert result.summary["groups of copies"] == 4
-    assert result.summary["groups of copies in train and test"] == 1
-    assert result.summary["groups of copies with conflicting labels"] == 1
-    assert result.summary["unreadable: train"] == result.summary["unreadable: test"] == 1
-    assert result.summary["near-constant: train"] == 3
+    counts = {
+        "pictures: train Cat": 8,
+        "pictures: train Dog": 6,
+        "pictures: test": 4,
+        "groups of copies": 4,
+        "groups of copies in train and test": 1,
+        "groups of copies with conflicting labels": 1,
+        "unreadable: train": 1,
+        "unreadable: test": 1,
+        "near-constant: train": 3,
+    }
+    assert {name: result.summary[name] for name in counts} == counts
 
 
 def test_table(result, tmp_path):
@@ -106,13 +108,13 @@ def test_table(result, tmp_path):
 def test_sheet(result, tmp_path):
     save_sheet(result, tmp_path / "deep" / "audit.png")
     with Image.open(tmp_path / "deep" / "audit.png") as image:
-        assert image.width == 1240
+        assert image.width == WIDTH
         assert image.height > 13 * 140  # a heading and a row for each problem
         assert len(image.getcolors(1 << 24) or []) > 1000
 
 
-def test_a_set_without_a_fault(encode, make_folder, tmp_path):
-    result = audit(Source(make_folder("t", {"Cat/1.jpg": encode(1), "Dog/1.jpg": encode(2)}), labelled=True))
+def test_a_set_without_a_fault(encode, make_files, tmp_path):
+    result = audit(Source(make_files("t", {"Cat/1.jpg": encode(1), "Dog/1.jpg": encode(2)}), labelled=True))
     assert result.findings == []
     assert result.summary["groups of copies"] == 0
     save_table(result, tmp_path / "audit.csv")
@@ -173,9 +175,6 @@ def test_the_facts_about_the_photos_of_the_course(real_data):
 
 
 def test_the_photos_of_the_course_are_split_as_promised(real_data, decoded_photos):
-    from lit_a1.data.cache import load
-    from lit_a1.data.split import split
-
     train, test = find_train(real_data), find_test(real_data)
     assert train is not None
     assert test is not None

@@ -22,10 +22,28 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catsdogs, "fetch", refuse)
 
 
+@pytest.fixture
+def photo(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a picture in a folder, and returns the folder."""
+
+    def make(path: str) -> Path:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (80, 80)).save(file)
+        return file.parent
+
+    return make
+
+
+def ready(stage: str, **options: object) -> CatsDogsDataModule:
+    data = CatsDogsDataModule(**{"n_valid": 10} | options)
+    data.setup(stage)
+    return data
+
+
 def test_the_courses_zips_are_found_split_and_served(course_photos: Photos) -> None:
     course_photos(per_class=20)
-    data = CatsDogsDataModule(n_valid=10)
-    data.setup("fit")
+    data = ready("fit")
     train, val = data.sets["train"], data.sets["val"]
     assert not data.drawn
     assert data.classes == ("Cat", "Dog")
@@ -39,8 +57,7 @@ def test_the_courses_zips_are_found_split_and_served(course_photos: Photos) -> N
 
 def test_test_pictures_keep_their_numbers(course_photos: Photos) -> None:
     course_photos(per_class=4, test=12)
-    data = CatsDogsDataModule(n_valid=2)
-    data.setup("predict")
+    data = ready("predict")
     assert data.predict_names == [str(number) for number in range(1, 13)]
     assert data.predict_count == 4999
     blue = data.sets["predict"].pictures[:, :32].reshape(12, -1, 3).mean(1)
@@ -54,62 +71,44 @@ def test_a_folder_to_label(course_photos: Photos, tmp_path: Path, caplog: pytest
     Image.new("L", (90, 30)).save(folder / "cat.png")
     for number in range(20):
         (folder / f"rex{number}.jpg").write_bytes(b"not a photo")
-    data = CatsDogsDataModule(predict_dir=str(folder))
-    with caplog.at_level(logging.WARNING):
-        data.setup("predict")
+    data = ready("predict", predict_dir=str(folder))
     assert data.predict_names == ["cat.png"]
     assert data.predict_count is None
     assert all(f"rex{number}.jpg" in caplog.text for number in range(20))  # each file, not the first few
 
 
-def test_the_unlabelled_test_set_is_not_tested_on(course_photos: Photos) -> None:
-    course_photos(per_class=4)
-    with pytest.raises(DataError, match="have no labels"):
-        CatsDogsDataModule().setup("test")
-
-
 def test_after_training_there_are_no_other_test_pictures_than_before(course_photos: Photos) -> None:
     """A data module that has found the photos for one stage must not draw cats and dogs for another."""
     root = course_photos(per_class=20)
-    data = CatsDogsDataModule(n_valid=10)
-    data.setup("validate")
-    with pytest.raises(DataError, match="have no labels"):
-        data.setup("test")
+    data = ready("validate")
+    for module in (data, CatsDogsDataModule()):
+        with pytest.raises(DataError, match="have no labels"):
+            module.setup("test")
     data.setup("predict")
     assert len(data.sets["predict"]) == 12
     (root / "catsdogs" / "testset.zip").unlink()
-    data = CatsDogsDataModule(n_valid=10)
-    data.setup("validate")
+    data = ready("validate")
     with pytest.raises(DataError, match="no test pictures"):
         data.setup("predict")
 
 
-def test_a_labelled_folder_can_be_tested_on(course_photos: Photos, tmp_path: Path) -> None:
+def test_a_labelled_folder_can_be_tested_on(course_photos: Photos, photo: Callable[[str], Path]) -> None:
     course_photos(per_class=4)
-    for name in ("cats", "dogs"):
-        (tmp_path / "mine" / name).mkdir(parents=True)
-        Image.new("RGB", (80, 80)).save(tmp_path / "mine" / name / "1.png")
-    data = CatsDogsDataModule(test_dir=str(tmp_path / "mine"))
-    data.setup("test")
-    assert data.sets["test"].labels.tolist() == [0, 1]
+    folders = [photo(f"mine/{name}/1.png") for name in ("cats", "dogs")]
+    assert ready("test", test_dir=str(folders[0].parent)).sets["test"].labels.tolist() == [0, 1]
 
 
 @pytest.mark.usefixtures("no_network")
 def test_without_photos_or_network_it_says_so_and_draws(caplog: pytest.LogCaptureFixture) -> None:
-    data = CatsDogsDataModule()
     with caplog.at_level(logging.INFO):
-        data.setup("fit")
+        data = ready("fit")
     assert data.drawn
     for words in ("trainset.zip", "kagglecatsanddogs_5340.zip", "cannot be reached", "DRAWN CATS AND DOGS"):
         assert words in caplog.text
     assert len(data.sets["train"]) == 3000
     assert np.bincount(data.sets["val"].labels).tolist() == [250, 250]
-
-
-@pytest.mark.usefixtures("no_network")
-def test_real_never_draws() -> None:
     with pytest.raises(DataError, match=r"trainset\.zip.*cannot be fetched"):
-        CatsDogsDataModule(source="real").setup("fit")
+        ready("fit", source="real")
 
 
 def test_drawn_never_looks_and_says_so(
@@ -117,16 +116,19 @@ def test_drawn_never_looks_and_says_so(
 ) -> None:
     course_photos(per_class=4)
     monkeypatch.setattr(catsdogs, "find_train", None)
-    data = CatsDogsDataModule(source="drawn")
-    data.setup("test")
-    assert len(data.sets["test"]) == 500
+    assert len(ready("test", source="drawn").sets["test"]) == 500
     assert "THIS RUN USES DRAWN CATS AND DOGS" in caplog.text
 
 
-def test_photos_that_are_named_are_not_called_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    Image.new("RGB", (80, 80)).save(tmp_path / "1.png")
-    data = CatsDogsDataModule(source="drawn", predict_dir=str(tmp_path))
-    data.setup("predict")
+@pytest.mark.usefixtures("no_network")
+def test_a_folder_of_ones_own_needs_no_other_photos(
+    photo: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = str(photo("rex.png"))
+    data = ready("predict", predict_dir=folder)
+    assert not data.drawn
+    assert data.predict_names == ["rex.png"]
+    data = ready("predict", predict_dir=folder, source="drawn")
     assert len(data.sets["predict"]) == 1
     assert "DRAWN" not in caplog.text
 
@@ -134,18 +136,9 @@ def test_photos_that_are_named_are_not_called_drawn(tmp_path: Path, caplog: pyte
 def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIT_A1_DATA", "nowhere")
     with pytest.raises(DataError, match="nowhere"):
-        CatsDogsDataModule().setup("fit")
+        ready("fit")
     with pytest.raises(DataError, match="no-such-folder"):
-        CatsDogsDataModule(source="drawn", predict_dir="no-such-folder").setup("predict")
-
-
-@pytest.mark.usefixtures("no_network")
-def test_a_folder_of_ones_own_needs_no_other_photos(tmp_path: Path) -> None:
-    Image.new("RGB", (80, 80)).save(tmp_path / "rex.png")
-    data = CatsDogsDataModule(predict_dir=str(tmp_path))
-    data.setup("predict")
-    assert not data.drawn
-    assert data.predict_names == ["rex.png"]
+        ready("predict", source="drawn", predict_dir="no-such-folder")
 
 
 def test_numbers_are_ids_only_where_all_names_are_numbers(course_photos: Photos) -> None:
@@ -155,12 +148,10 @@ def test_numbers_are_ids_only_where_all_names_are_numbers(course_photos: Photos)
     folder.mkdir()
     for name in ("1", "2", "10"):
         Image.new("RGB", (64, 64)).save(folder / f"{name}.png")
-    data = CatsDogsDataModule()
-    data.setup("predict")
+    data = ready("predict")
     assert (data.predict_names, data.predict_count) == (["1", "2", "10"], 3)
     Image.new("RGB", (64, 64)).save(folder / "rex.png")
-    data = CatsDogsDataModule()
-    data.setup("predict")
+    data = ready("predict")
     assert (data.predict_names, data.predict_count) == (["1.png", "2.png", "10.png", "rex.png"], None)
 
 
@@ -170,10 +161,7 @@ def test_an_unreadable_test_picture_is_answered_all_the_same(
     root = course_photos(per_class=4, test=3)
     with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "a") as archive:
         archive.writestr("testset/test/4.jpg", b"torn")
-    data = CatsDogsDataModule()
-    with caplog.at_level(logging.WARNING):
-        data.setup("predict")
-    assert data.predict_names == ["1", "2", "3", "4"]
+    assert ready("predict").predict_names == ["1", "2", "3", "4"]
     assert "4.jpg" in caplog.text
 
 
@@ -185,8 +173,7 @@ def test_other_sources_are_refused() -> None:
 def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:
     monkeypatch.setenv("LIT_A1_DATA", str(real_data))
     monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
-    data = CatsDogsDataModule()
-    data.setup("fit")
+    data = ready("fit", n_valid=2000)
     data.setup("predict")
     train, val = data.sets["train"], data.sets["val"]
     assert len(val) == 2000

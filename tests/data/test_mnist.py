@@ -1,20 +1,19 @@
 import gzip
 import hashlib
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lit_a1.data import mnist
-from lit_a1.data import mnist_files as files
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
-from lit_a1.data.mnist_files import PUBLISHED
+from lit_a1.data.sources.mnist import PUBLISHED, find_mnist, read_idx
 
 DATA = Path("data")
 LANDED = DATA / "mnist"
-NAMES = list(PUBLISHED)
-UNREACHABLE = "http://127.0.0.1:9/"
 
 
 @pytest.mark.parametrize("gz", [True, False])
@@ -49,12 +48,6 @@ def test_the_last_sixth_validates_but_never_more_than_ten_thousand(write_idx, co
     assert np.concatenate(order).tolist() == list(range(count))
 
 
-def test_one_picture_is_too_few(mnist_files):
-    mnist_files(DATA, train=1)
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have a picture to train on and one to"):
-        load_mnist()
-
-
 def test_downloads_are_found_whatever_the_environment_names(mnist_files, tmp_path, monkeypatch):
     mnist_files(LANDED)
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
@@ -76,40 +69,26 @@ def test_an_incomplete_set_is_refused(mnist_files, source):
         load_mnist(source)
 
 
-def test_swapped_files_are_refused(mnist_files):
+@pytest.mark.parametrize(
+    ("name", "array", "words"),
+    [
+        ("train-labels-idx1", np.zeros((60, 28, 28)), r"must hold labels of the shape \(N,\); its shape is \(60, 28,"),
+        ("train-images-idx3", np.zeros(60), r"must hold pictures of the shape \(N, 28, 28\); its shape is \(60,\)"),
+        ("train-images-idx3", np.zeros((60, 32, 32)), r"of the shape \(N, 28, 28\); its shape is \(60, 32, 32\)"),
+        ("train-labels-idx1", np.zeros(59), "has 60 pictures, but data/train-labels-idx1-ubyte.gz has 59 labels"),
+        ("t10k-labels-idx1", np.arange(20), "has the label 19; labels are 0 to 9"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(mnist_files, write_idx, name, array, words):
     mnist_files(DATA)
-    pictures, labels = (DATA / f"t10k-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1"))
-    bytes_of_labels = labels.read_bytes()
-    pictures.replace(labels)
-    words = r"t10k-labels-idx1-ubyte.gz must hold labels of the shape \(N,\); its shape is \(20, 28, 28\)"
-    pictures.write_bytes(gzip.compress(b"\0\0\x08\3" + bytes([0, 0, 0, 20, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(15680)))
-    with pytest.raises(DataError, match=words):
-        load_mnist()
-    pictures.write_bytes(bytes_of_labels)
-    words = r"t10k-images-idx3-ubyte.gz must hold pictures of the shape \(N, 28, 28\); its shape is \(20,\)"
-    with pytest.raises(DataError, match=words):
-        load_mnist()
-
-
-def test_pictures_of_another_size_are_refused(mnist_files, write_idx):
-    mnist_files(DATA)
-    write_idx(DATA / "train-images-idx3-ubyte.gz", np.zeros((60, 32, 32)))
-    with pytest.raises(DataError, match=r"pictures of the shape \(N, 28, 28\); its shape is \(60, 32, 32\)"):
-        load_mnist()
-
-
-def test_pictures_and_labels_of_different_number_are_refused(mnist_files, write_idx):
-    mnist_files(DATA)
-    write_idx(DATA / "train-labels-idx1-ubyte.gz", np.zeros(59))
-    words = r"train-images-idx3-ubyte.gz has 60 pictures, but data/train-labels-idx1-ubyte.gz has 59 labels"
+    write_idx(DATA / f"{name}-ubyte.gz", array)
     with pytest.raises(DataError, match=words):
         load_mnist()
 
 
-def test_labels_that_are_no_digits_are_refused(mnist_files, write_idx):
-    mnist_files(DATA)
-    write_idx(DATA / "t10k-labels-idx1-ubyte.gz", np.arange(20))
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz has the label 19; labels are 0 to 9"):
+def test_one_picture_is_too_few(mnist_files):
+    mnist_files(DATA, train=1)
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have a picture to train on and one to"):
         load_mnist()
 
 
@@ -135,9 +114,78 @@ def test_mnist_itself():
         *(5923, 6742, 5958, 6131, 5842),
         *(5421, 5918, 6265, 5851, 5949),
     ]
-    for name, path in files.find_mnist().items():
+    for name, path in find_mnist().items():
         data = path.read_bytes()
         if path.suffix == ".gz":
             assert (len(data), hashlib.sha256(data).hexdigest()) == PUBLISHED[name][:2]
             data = gzip.decompress(data)
         assert hashlib.sha256(data).hexdigest() == PUBLISHED[name].unpacked_sha256
+
+
+# the format
+
+PICTURES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+
+
+@pytest.mark.parametrize("array", [PICTURES, np.array([7, 0, 255], dtype=np.uint8)])
+@pytest.mark.parametrize("name", ["set", "set.gz"])
+def test_values_and_shape_whatever_the_name_says_of_packing(write_idx, tmp_path, array, name):
+    path = write_idx(tmp_path / name, array)
+    for other in (path.name, "set" if path.suffix else "set.gz"):
+        path = path.rename(tmp_path / other)
+        found = read_idx(path)
+        assert found.dtype == np.uint8
+        assert found.flags.writeable
+        np.testing.assert_array_equal(found, array)
+
+
+def test_the_format_to_the_byte(tmp_path):
+    data = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 1, 1]) + bytes(2 * 257)
+    (tmp_path / "set").write_bytes(data)
+    assert read_idx(tmp_path / "set").shape == (2, 257)
+
+
+NOT_IDX = r"set is not an IDX file: it .*\.$"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        *((start, NOT_IDX) for start in (b"", b"\0\0\x08", b"\x89PNG\r\n\x1a\n", b"\0\0\x01\x03", b"\0\x01\x08\x01")),
+        (b"\0\0\x08\0", NOT_IDX),
+        (struct.pack(">HBBI4x", 0, 9, 1, 1), "set holds int8 values; uint8 is what is read here"),
+        (struct.pack(">HBBI4x", 0, 0x0D, 1, 1), "set holds float32 values; uint8 is what is read here"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is cut short"),  # sizes beyond all memory
+    ],
+)
+def test_other_files_are_refused(tmp_path, data, words):
+    (tmp_path / "set").write_bytes(data)
+    with pytest.raises(DataError, match=words):
+        read_idx(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "damage", "words"),
+    [
+        ("set", PICTURES, lambda data: data[:-1], r"cut short: its sizes \(3, 4, 5\) make 60 values, and it holds 59"),
+        ("set", PICTURES, lambda data: data[:10], "is cut short: it ends within the sizes of its 3 dimensions"),
+        ("set", PICTURES, lambda data: data + b"more", r"is longer than it says: its sizes \(3, 4, 5\).* 64"),
+        ("set.gz", PICTURES, lambda data: data[:-9], r"set\.gz cannot be unpacked, it is damaged or cut short"),
+        ("set.gz", PICTURES, lambda data: data[:40] + b"?" + data[41:], r"set\.gz cannot be unpacked, it is damaged"),
+        ("set.gz", PICTURES, lambda data: data + b"x", r"set\.gz cannot be unpacked, it is damaged or cut short"),
+        ("set", np.empty((0, 28, 28)), lambda data: data, r"holds nothing: its sizes are \(0, 28, 28\)"),
+    ],
+)
+def test_a_damaged_file(
+    write_idx, tmp_path, name: str, array: np.ndarray, damage: Callable[[bytes], bytes], words: str
+):
+    path = write_idx(tmp_path / name, array)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=words):
+        read_idx(path)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("nowhere", "No such file"), (".", "")])
+def test_a_file_that_cannot_be_read(tmp_path, name, reason):
+    with pytest.raises(DataError, match=f"cannot be read: {reason}"):
+        read_idx(tmp_path / name)

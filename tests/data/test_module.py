@@ -15,24 +15,6 @@ def pictures(count: int = 10) -> PictureSet:
     return PictureSet(array.astype(np.uint8), np.arange(count) % 2)
 
 
-def test_a_batch_is_cut_by_index_and_lies_channels_last() -> None:
-    whole = pictures()
-    part = PictureSet(whole.pictures, whole.labels, np.array([7, 2, 5]))
-    batch = part.__getitems__([2, 0])
-    assert batch.indices.tolist() == [5, 7]
-    assert batch.targets.tolist() == [1, 1]
-    assert batch.pictures.shape == (2, 3, 4, 6)
-    assert batch.pictures.dtype == torch.uint8
-    assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
-    np.testing.assert_array_equal(batch.pictures[0].permute(1, 2, 0).numpy(), whole.pictures[5])
-    assert len(part) == 3
-    assert part[1].indices.tolist() == [2]
-
-
-def test_pictures_without_labels_have_target_minus_one() -> None:
-    assert PictureSet(pictures().pictures, None).__getitems__([0, 1]).targets.tolist() == [-1, -1]
-
-
 def test_each_epoch_has_its_own_order_of_all_pictures() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         shuffle = EpochShuffle(20, seed)
@@ -54,19 +36,15 @@ def test_loaders_fetch_whole_batches() -> None:
     data = module()
     assert [len(batch.indices) for batch in data.train_dataloader()] == [4, 4]
     assert len(set(torch.cat([batch.indices for batch in data.train_dataloader()]).tolist())) == 8
-    for loader in (*data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+    val_loaders = data.val_dataloader()
+    assert len(val_loaders) == 1
+    for loader in (*val_loaders, data.test_dataloader(), data.predict_dataloader()):
         assert torch.cat([batch.indices for batch in loader]).tolist() == list(range(10))
-    fewer = module(batch_size=16)
-    assert [len(batch.indices) for batch in fewer.train_dataloader()] == [10]
-
-
-def test_training_pictures_are_measured_where_that_is_asked_for() -> None:
-    data = module()
-    data.sets["train"] = PictureSet(np.zeros((7, 8, 8, 3), np.uint8), np.zeros(7, np.int64))
-    assert [len(loader.dataset) for loader in data.val_dataloader()] == [10]
-    data.measure_train = True
+    data.sets["train"], data.measure_train = pictures(7), True
     assert [len(loader.dataset) for loader in data.val_dataloader()] == [10, 7]
     assert torch.cat([batch.indices for batch in data.val_dataloader()[1]]).tolist() == list(range(7))
+    fewer = module(batch_size=16)
+    assert [len(batch.indices) for batch in fewer.train_dataloader()] == [10]
 
 
 def test_workers_give_the_same_batches() -> None:

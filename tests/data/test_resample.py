@@ -8,17 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from lit_a1.data.resample import flip, random_boxes, resample, resize, rotate, shift, to_float
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def photos(count: int = 16, size: int = 32, width: int | None = None, channels: int = 3, seed: int = 0) -> Tensor:
-    """Smooth-ish random pictures, uint8, in the layout they have on disk."""
-    shape = (count, size, width or size, channels)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(seed)).permute(0, 3, 1, 2)
-
+from tests.data.helpers import generator, photos
 
 # to_float, resize, shift, flip, rotate
 

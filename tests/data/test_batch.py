@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.data.picture_set import PictureSet, SharedArray
+from lit_a1.data.batch import PictureSet, SharedArray
 
 FEW = 4000  # bytes
 
@@ -26,11 +26,26 @@ def sent(value: Any) -> tuple[Any, int]:
 
 
 def pictures(count: int, path: Path | None = None) -> np.ndarray:
-    array = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    array = np.random.default_rng(0).integers(0, 256, (count, 4, 6, 3), dtype=np.uint8)
     if path is None:
         return array
     np.save(path, array)
     return np.load(path, mmap_mode="r")
+
+
+def test_a_batch_is_cut_by_index_and_lies_channels_last() -> None:
+    array = pictures(10)
+    part = PictureSet(array, np.arange(10) % 2, np.array([7, 2, 5]))
+    batch = part.__getitems__([2, 0])
+    assert batch.indices.tolist() == [5, 7]
+    assert batch.targets.tolist() == [1, 1]
+    assert batch.pictures.shape == (2, 3, 4, 6)
+    assert batch.pictures.dtype == torch.uint8
+    assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_array_equal(batch.pictures[0].permute(1, 2, 0).numpy(), array[5])
+    assert len(part) == 3
+    assert part[1].indices.tolist() == [2]
+    assert PictureSet(array, None).__getitems__([0, 1]).targets.tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("mapped", [True, False], ids=["memory-mapped", "in memory"])

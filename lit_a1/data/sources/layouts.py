@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lit_a1.data.decode import SUFFIXES
 from lit_a1.data.errors import DataError
-from lit_a1.data.stores import FolderStore, ZipStore
+from lit_a1.data.sources.files import FolderFiles, ZipFiles
 
 TRAIN_NAMES = ("trainset", "train", "PetImages", "kagglecatsanddogs_5340")
 TEST_NAMES = ("testset", "test1", "test")
@@ -32,7 +32,7 @@ class Source:
     """The pictures of a folder or a zip file, listed when they are first asked for.
 
     Args:
-        path: A folder, or a zip file.
+        path: a folder, or a zip file.
         labelled: True for a training set: one sub-folder a class, or Kaggle's `cat.0.jpg`, `dog.0.jpg` ... in one
             folder. Classes are in alphabetical order, upper or lower case alike, so Cat is 0 and Dog is 1.
             False for test pictures and any folder of photos: every picture, at any depth.
@@ -47,10 +47,6 @@ class Source:
         self.labelled = labelled
         if not self.path.exists():
             raise DataError(f"There is no folder or zip file {self.path}.")
-        self._store = FolderStore(self.path) if self.path.is_dir() else ZipStore(self.path)
-
-    def __repr__(self) -> str:
-        return f"Source({str(self.path)!r}, labelled={self.labelled})"
 
     @property
     def pictures(self) -> list[Picture]:
@@ -62,31 +58,29 @@ class Source:
         """Names of the classes, in the order of their labels; empty where unlabelled."""
         return self._listing[1]
 
-    @cached_property
-    def others(self) -> list[str]:
-        """The source's files that are not among `pictures`, hidden ones left aside."""
-        taken = {picture.entry for picture in self.pictures}
-        return sorted((file for file in self._store.files if file not in taken), key=natural_key)
-
     def read(self, picture: Picture) -> bytes:
         """The bytes of a picture's file; threads may call it side by side.
 
         Raises:
-            DataError: It can't be read: why, in a few words that follow the file's name.
+            DataError: it can't be read: why, in a few words that follow the file's name.
         """
-        return self._store.read(picture.entry)
+        return self._files.read(picture.entry)
 
     def fingerprint(self) -> dict[str, str | int]:
         """Changes when the files do: a zip's path, size and time, or a hash of a folder's listing."""
-        return {"path": str(self.path.resolve()), **self._store.fingerprint()}
+        return {"path": str(self.path.resolve()), **self._files.fingerprint()}
+
+    @cached_property
+    def _files(self) -> FolderFiles | ZipFiles:
+        return FolderFiles(self.path) if self.path.is_dir() else ZipFiles(self.path)
 
     @cached_property
     def _listing(self) -> tuple[list[Picture], tuple[str, ...]]:
-        files = sorted((file for file in self._store.files if _is_picture(file)), key=natural_key)
+        files = sorted(filter(_is_picture, self._files.files), key=natural_key)
         if not files:
             raise DataError(f"There is no picture in {self.path} (looked for {', '.join(sorted(SUFFIXES))}).")
         if self.labelled:
-            return _labelled(self.path, files, self._store.folders)
+            return _by_class(self.path, files, self._files.folders)
         wrapper = re.compile(f"(({'|'.join(TEST_NAMES)})/)*", re.IGNORECASE)
         top = min((match[0] for file in files if (match := wrapper.match(file))), key=len)
         return [Picture(file.removeprefix(top), None, file) for file in files], ()
@@ -104,36 +98,17 @@ def data_root() -> Path:
     return root
 
 
-def places(root: Path, names: tuple[str, ...]) -> list[Path]:
-    """Where a set of one of `names` is looked for, first the most likely: `root/catsdogs/trainset.zip` and so on."""
-    return [root / below / (name + suffix) for below in BELOW_ROOT for name in names for suffix in (".zip", "")]
-
-
 def find_train(root: Path) -> Source | None:
-    """The training set below `root`: the first of `places(root, TRAIN_NAMES)`, or folders of classes in `root`."""
-    for path in places(root, TRAIN_NAMES):
-        if path.exists():
-            return Source(path, labelled=True)
-    for below in BELOW_ROOT:
-        if _holds_classes(root / below):
-            return Source(root / below, labelled=True)
-    return None
+    """The training set below `root`: `catsdogs/trainset.zip` and the like, or folders of classes in `root`."""
+    if (path := _first_of(root, TRAIN_NAMES)) is None:
+        path = next((root / below for below in BELOW_ROOT if _holds_classes(root / below)), None)
+    return None if path is None else Source(path, labelled=True)
 
 
 def find_test(root: Path) -> Source | None:
-    """The test set below `root`: the first of `places(root, TEST_NAMES)`."""
-    return next((Source(path, labelled=False) for path in places(root, TEST_NAMES) if path.exists()), None)
-
-
-def list_folder(path: Path | str) -> Source:
-    """Every picture of a folder (or zip file) and of its sub-folders, in natural order; `others` has the rest.
-
-    Raises:
-        DataError: There is no such folder, or no picture in it.
-    """
-    source = Source(path, labelled=False)
-    _ = source.pictures  # lists it now, so that an empty folder is refused here
-    return source
+    """The test set below `root`: `catsdogs/testset.zip` and the like."""
+    path = _first_of(root, TEST_NAMES)
+    return None if path is None else Source(path, labelled=False)
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -141,35 +116,43 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name.lower())], name
 
 
+def _first_of(root: Path, names: tuple[str, ...]) -> Path | None:
+    paths = (root / below / (name + suffix) for below in BELOW_ROOT for name in names for suffix in (".zip", ""))
+    return next(filter(Path.exists, paths), None)
+
+
 def _is_picture(file: str) -> bool:
     return os.path.splitext(file)[1].lower() in SUFFIXES  # noqa: PTH122 (20,000 Path objects take 0.1 s)
 
 
-def _labelled(path: Path, files: list[str], folders: list[str]) -> tuple[list[Picture], tuple[str, ...]]:
+def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[Picture], tuple[str, ...]]:
     """The pictures of a training set, class after class, and the names of the classes."""
     top = _top_folder(files, folders)
     rest = {file: file.removeprefix(top) for file in files if file.startswith(top)}
-    if any(_KAGGLE.fullmatch(name) for name in rest.values()):
-        class_of = {file: name[:3].lower() for file, name in rest.items() if _KAGGLE.fullmatch(name)}
+    class_of = {file: name[:3].lower() for file, name in rest.items() if _KAGGLE.fullmatch(name)}
+    if class_of:
         found = set(class_of.values())
     else:
         class_of = {file: name.partition("/")[0] for file, name in rest.items() if "/" in name}
         found = {folder.removeprefix(top).partition("/")[0] for folder in folders if folder.startswith(top)}
         found -= {""} | _NOT_CLASSES
-    keys = sorted(found, key=lambda key: (key.lower(), key))
-    if len(keys) < 2:
+    names = sorted(found, key=lambda name: (name.lower(), name))
+    if len(names) < 2:
         raise DataError(
             "A training set needs two or more classes, one sub-folder each, such as Cat and Dog; "
-            f"{path} has {'only ' + keys[0] if keys else 'none'}."
+            f"{path} has {'only ' + names[0] if names else 'none'}."
         )
     pictures = []
-    for label, key in enumerate(keys):
-        of_class = [Picture(rest[file], label, file) for file in rest if class_of.get(file) == key]
+    for label, name in enumerate(names):
+        of_class = [Picture(rest[file], label, file) for file in rest if class_of.get(file) == name]
         if not of_class:
-            raise DataError(f"The class {key} of {path} has no picture.")
+            raise DataError(f"The class {name} of {path} has no picture.")
         pictures += of_class
-    cats_and_dogs = [key.lower().removesuffix("s") for key in keys] == ["cat", "dog"]
-    return pictures, ("Cat", "Dog") if cats_and_dogs else tuple(keys)
+    return pictures, ("Cat", "Dog") if _are_cats_and_dogs(names) else tuple(names)
+
+
+def _are_cats_and_dogs(names: list[str]) -> bool:
+    return sorted(name.lower().removesuffix("s") for name in names) == ["cat", "dog"]
 
 
 def _top_folder(files: list[str], folders: list[str]) -> str:
@@ -192,7 +175,7 @@ def _holds_classes(folder: Path) -> bool:
         return False
     inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     classes = [entry for entry in inside if entry.name.lower() not in {"cache", "mnist"}]
-    if {entry.name.lower().removesuffix("s") for entry in classes} == {"cat", "dog"}:
+    if _are_cats_and_dogs([entry.name for entry in classes]):
         return True
     return (
         len(classes) >= 2

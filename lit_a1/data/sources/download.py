@@ -9,7 +9,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,11 +17,6 @@ from tqdm import tqdm
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
 
-MICROSOFT_URL = (
-    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
-)
-MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
-MICROSOFT_SIZE = 824_887_076
 ATTEMPTS = 5  # transfers in a row that brought less than a block
 BLOCK = 1 << 18  # bytes
 
@@ -30,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None = None, timeout: float = 10.0) -> Path:
-    """Downloads `url` to `path`, unless it is there already.
+    """Downloads `url` to `path`, unless it is there already; returns `path`.
 
     The bytes go to `path` + `.part`, which a later call goes on from where the server allows it, and which is renamed
     once it has the right size and checksum. A server that does not answer is given up at once, so that a machine
@@ -38,40 +32,46 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
     runs at once, one downloads under a lock, and the others wait for it.
 
     Args:
-        url: An http or https address.
-        path: Where the file goes; folders are made as needed.
-        sha256: Checksum that the whole file must have, in hexadecimal.
-        size: Length that the whole file must have, in bytes.
-        timeout: Seconds to wait for an answer, and between two pieces of it.
-
-    Returns:
-        `path`.
+        url: an http or https address.
+        path: where the file goes; folders are made as needed.
+        sha256: checksum that the whole file must have, in hexadecimal.
+        size: length that the whole file must have, in bytes.
+        timeout: seconds to wait for an answer, and between two pieces of it.
 
     Raises:
-        DataError: The server can't be reached, refuses, breaks off again and again or sends something else than
+        DataError: the server can't be reached, refuses, breaks off again and again or sends something else than
             what is expected, or the disk can't be written.
         ValueError: `url` is neither http nor https.
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"url must start with http:// or https://, got {url!r}")
+
+    def is_there() -> bool:
+        return path.exists() and size in (None, path.stat().st_size)
+
     part = path.with_name(path.name + ".part")
     try:
-        if not _is_there(path, size):
+        if not is_there():
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f".{path.name}.lock")):
-                if not _is_there(path, size):
-                    move(_whole(url, part, sha256, size, timeout), path)
+                if not is_there():
+                    _complete(part, url, sha256, size, timeout)
+                    move(part, path)
     except OSError as error:
         raise DataError(f"{part} cannot be written: {error.strerror}.") from error
     return path
 
 
-def _is_there(path: Path, size: int | None) -> bool:
-    return path.exists() and size in (None, path.stat().st_size)
+class _BrokenOffError(Exception):
+    """A transfer that is worth taking up again."""
 
 
-def _whole(url: str, part: Path, sha256: str | None, size: int | None, timeout: float) -> Path:
-    """Transfers until `part` is whole and verified, and returns it."""
+class _UnreachableError(_BrokenOffError):
+    """No answer at all: worth another try only where there were answers before."""
+
+
+def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeout: float) -> None:
+    """Transfers until `part` is whole and verified."""
     answered = restarted = False
     failures = 0
     while True:
@@ -90,7 +90,7 @@ def _whole(url: str, part: Path, sha256: str | None, size: int | None, timeout: 
             time.sleep(0.1 * 2**failures)
             continue
         if (wrong := _wrong(part, sha256, size)) is None:
-            return part
+            return
         part.unlink()
         if before == 0 or restarted:
             raise DataError(f"{url} is not the file expected: {wrong}.")
@@ -98,24 +98,14 @@ def _whole(url: str, part: Path, sha256: str | None, size: int | None, timeout: 
         restarted = True
 
 
-class _BrokenOffError(Exception):
-    """A transfer that is worth taking up again."""
-
-
-class _UnreachableError(_BrokenOffError):
-    """No answer at all: worth another try only where there were answers before."""
-
-
 def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
     """Appends to `part` what it lacks, or writes it from the start where the server does not resume."""
     have = _length(part)
     if have and have == size:
         return
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "lit_a1"} | ({"Range": f"bytes={have}-"} if have else {})
-    )
+    headers = {"User-Agent": "lit_a1"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        response = _ask(request, timeout)
+        response = _answer(urllib.request.Request(url, headers=headers), timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if have and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -137,18 +127,17 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
             raise _BrokenOffError("it resumed at another place than asked")
         if size is not None and total not in (0, size):
             raise DataError(f"{url} is not the file expected: it has {total:,} bytes, not {size:,}.")
-        bar = tqdm(
-            desc=f"Fetching {part.stem}", total=total or size, initial=have, unit="B", unit_scale=True, disable=None
-        )
+        title = f"Fetching {part.stem}"
+        bar = tqdm(desc=title, total=total or size, initial=have, unit="B", unit_scale=True, disable=None)
         with bar, part.open("ab" if have else "wb") as file:
-            for block in _blocks(response):
+            while block := _block(response):
                 file.write(block)
                 bar.update(len(block))
     if _length(part) < total:
         raise _BrokenOffError(f"after {_length(part):,} of {total:,} bytes")
 
 
-def _ask(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+def _answer(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
     """Opens the request, in a thread of its own: looking up a name and trying many addresses know no time-out."""
     answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
 
@@ -168,15 +157,11 @@ def _ask(request: urllib.request.Request, timeout: float) -> http.client.HTTPRes
     return answer
 
 
-def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while True:
-        try:
-            block = response.read1(BLOCK)
-        except (OSError, http.client.HTTPException) as error:
-            raise _BrokenOffError(str(error) or type(error).__name__) from error
-        if not block:
-            return
-        yield block
+def _block(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read1(BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenOffError(str(error) or type(error).__name__) from error
 
 
 def _length(path: Path) -> int:

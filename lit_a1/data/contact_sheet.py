@@ -1,0 +1,86 @@
+"""A contact sheet: small pictures with captions, in groups, under headings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+COLUMNS = 11
+CELL, GAP, MARGIN = 96, 6, 20  # pixels: a picture's height and width, the space around it, and that around the sheet
+STEP, ROW = CELL + 2 * GAP, CELL + 32 + 3 * GAP  # from a picture to the next one, to the right and down
+TITLE, HEADING = 32, 64  # their heights
+WIDTH = 2 * MARGIN + COLUMNS * STEP
+BOXES = ((238, 238, 234), (218, 226, 234))  # behind one group and the next
+PAPER, INK, FAINT, LOST = (255, 255, 255), (30, 30, 34), (110, 110, 116), (200, 190, 188)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture, (H,W,3) uint8 or None if it can't be read, and two lines of text."""
+
+    pixels: NDArray[np.uint8] | None
+    name: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a line that explains it, and groups of tiles that belong together."""
+
+    title: str
+    meaning: str
+    groups: list[list[Tile]]
+
+
+def contact_sheet(title: str, sections: list[Section]) -> Image.Image:
+    """Draws the sections below each other, on a sheet as high as they need; without any, it says so."""
+    heights = [HEADING + ROW * -(-sum(map(len, section.groups)) // COLUMNS) for section in sections]
+    sheet = Image.new("RGB", (WIDTH, 2 * MARGIN + TITLE + sum(heights)), PAPER)
+    _text(sheet, MARGIN, MARGIN, title, 20, INK)
+    y = MARGIN + TITLE
+    if not sections:
+        _text(sheet, MARGIN, y, "Nothing was found.", 14, FAINT)
+    for section, height in zip(sections, heights, strict=True):
+        _text(sheet, MARGIN, y + HEADING - 48, section.title, 17, INK)
+        _text(sheet, MARGIN, y + HEADING - 24, section.meaning, 13, FAINT)
+        tiles = [(tile, BOXES[number % 2]) for number, group in enumerate(section.groups) for tile in group]
+        for place, (tile, box) in enumerate(tiles):
+            row, column = divmod(place, COLUMNS)
+            _tile(sheet, MARGIN + column * STEP, y + HEADING + row * ROW, tile, box)
+        y += height
+    return sheet
+
+
+def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: tuple[int, int, int]) -> None:
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((x, y, x + STEP - 1, y + ROW - GAP - 1), fill=box)
+    left, top, right, bottom = x + GAP, y + GAP, x + GAP + CELL - 1, y + GAP + CELL - 1
+    if tile.pixels is None:
+        draw.rectangle((left, top, right, bottom), fill=LOST)
+        draw.line((left, top, right, bottom), fill=PAPER, width=2)
+        draw.line((left, bottom, right, top), fill=PAPER, width=2)
+    else:
+        sheet.paste(Image.fromarray(tile.pixels).resize((CELL, CELL), Image.Resampling.BICUBIC), (left, top))
+        draw.rectangle((left, top, right, bottom), outline=LOST)
+    _text(sheet, left, bottom + 2, tile.name, 11, INK, CELL)
+    _text(sheet, left, bottom + 16, tile.note, 11, FAINT, CELL)
+
+
+def _text(
+    sheet: Image.Image,
+    x: int,
+    y: int,
+    text: str,
+    size: int,
+    colour: tuple[int, int, int],
+    width: int = WIDTH - 2 * MARGIN,
+) -> None:
+    """Writes one line, cut to `width`."""
+    font = ImageFont.load_default(size)
+    text = text.encode(errors="replace").decode()  # a file's name may hold what no font has
+    if font.getlength(text) > width:
+        while text and font.getlength(text + "...") > width:
+            text = text[:-1]
+        text += "..."
+    ImageDraw.Draw(sheet).text((x, y), text, fill=colour, font=font)

@@ -1,0 +1,111 @@
+"""A folder's or a zip file's files: their paths, all with forward slashes, and the bytes of each."""
+
+import hashlib
+import os
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+from lit_a1.data.errors import DataError
+
+MAX_BYTES = 1 << 28  # no picture's file is larger than 256 MiB
+_HIDDEN = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+
+
+class FolderFiles:
+    """The files below a folder; links are followed, hidden files are left aside.
+
+    Attributes:
+        files: paths below the folder.
+        folders: those of the sub-folders at every depth, each ending in a slash.
+
+    Raises:
+        DataError: a folder can't be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files: list[str] = []
+        self.folders: list[str] = []
+        seen: set[str] = set()  # a link to a folder above would go round for ever
+        for folder, subfolders, names in os.walk(path, followlinks=True, onerror=_refuse):
+            if (real := os.path.realpath(folder)) in seen:
+                subfolders.clear()
+                continue
+            seen.add(real)
+            below = Path(folder).relative_to(path).as_posix()
+            prefix = "" if below == "." else f"{below}/"
+            subfolders[:] = [name for name in subfolders if not _HIDDEN.search(name)]
+            self.folders += [f"{prefix}{name}/" for name in subfolders]
+            self.files += [prefix + name for name in names if not _HIDDEN.search(name)]
+
+    def read(self, file: str) -> bytes:
+        """The bytes of one of `files`; a DataError says in a few words why it can't be read."""
+        path = self.path / file
+        try:
+            _check_size(path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"it cannot be read ({error.strerror})") from error
+
+    def fingerprint(self) -> dict[str, str | int]:
+        """A hash of every file's path, size and time of change."""
+        listing = hashlib.sha256()
+        for file in sorted(self.files):
+            stat = (self.path / file).stat()
+            listing.update(os.fsencode(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
+        return {"listing": listing.hexdigest()}
+
+
+class ZipFiles:
+    """The files of a zip file, opened once and read in place; threads may share it, forked processes may not.
+
+    Attributes and `read` are those of `FolderFiles`.
+
+    Raises:
+        DataError: it is no zip file, can't be read, or has an entry that points outside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{path} is not a zip file, or is damaged or cut short ({error}).") from error
+        except OSError as error:
+            raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        folders: set[str] = set()
+        for entry in self._archive.infolist():
+            name = entry.filename.replace("\\", "/")
+            if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
+                raise DataError(f"{path} is refused: its entry {entry.filename!r} points outside the archive.")
+            folders |= {name[: slash.end()] for slash in re.finditer("/", name)}
+            if not name.endswith("/") and not _HIDDEN.search(name):
+                self._entries[name] = entry
+        self.files = list(self._entries)
+        self.folders = [folder for folder in folders if not _HIDDEN.search(folder)]
+
+    def read(self, file: str) -> bytes:
+        """As `FolderFiles.read`."""
+        entry = self._entries[file]
+        _check_size(entry.file_size)
+        try:
+            return self._archive.read(entry)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            raise DataError(f"it cannot be read from the zip file ({error})") from error
+
+    def fingerprint(self) -> dict[str, str | int]:
+        """The archive's size in bytes and its time of change."""
+        stat = self.path.stat()
+        return {"bytes": stat.st_size, "changed_ns": stat.st_mtime_ns}
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise DataError(f"it is larger than {MAX_BYTES >> 20} MiB")
