@@ -13,9 +13,10 @@ from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs.folders import CheckpointError
 from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backpropagated, compare, examine
-from lit_a1.studies.gradcheck.study import explain, run
+from lit_a1.studies.gradcheck.study import run, write
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
+ABOUT = {"setup": "a network", "origin": "trained here", "picture": "a picture"}
 SMOOTH = ("tanh", "sigmoid", "gelu")
 
 
@@ -39,7 +40,7 @@ def checked(net: NN, x: Array, y: Labels) -> tuple[Differences, Differences]:
 
 def words(net: NN, x: Array, y: Labels, black: int = 0) -> str:
     first, nonzero = checked(net, x, y)
-    return "\n".join(explain(first, nonzero, examine(net, x, y, nonzero), net.nonlinearity, black))
+    return write(first, nonzero, examine(net, x, y, nonzero), net.nonlinearity, black, **ABOUT)
 
 
 def made(values: Array, crossed: Array | None = None, analytic: float = 1e-2) -> Differences:
@@ -200,7 +201,7 @@ def test_words_change_with_the_numbers() -> None:
     net, (x, y) = network("relu"), sample()
 
     def said(found: Differences) -> str:
-        return "\n".join(explain(made(np.zeros(12), analytic=0), found, examine(net, x, y, found), "relu", 10))
+        return write(made(np.zeros(12), analytic=0), found, examine(net, x, y, found), "relu", 10, **ABOUT)
 
     truncation, roundoff = 1e-3 / STEPS**2.0, 2e-16 * STEPS
     usual = said(made(truncation + roundoff))

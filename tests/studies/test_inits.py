@@ -12,9 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_a1.mlp.network import INITIALIZATIONS, NN, NONLINEARITIES, ROWS
 from lit_a1.mlp.setup import Digits, Examples, Setup
+from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
 from lit_a1.studies.inits.study import run
-from lit_a1.studies.inits.words import compare
 
 FREE = (1, 10**6)
 SMALL = {"hidden_dims": (12, 8), "parameter_range": FREE, "batch_size": 20}
@@ -128,7 +128,7 @@ def test_any_nonlinearity_and_depth(nonlinearity: str, hidden_dims: tuple[int, .
         net, start = (network(hidden_dims=hidden_dims, nonlinearity=nonlinearity, initialization=name) for _ in "ab")
         with np.errstate(invalid="ignore"):
             trials.append(trained(name, net, start, part))
-    text = compare(trials, net, digits_like(part), "words")
+    text = write(trials, net, digits_like(part), "words")
     assert "nan" not in text
     assert text.count("(logits)") == 3
     zero = text[text.index("## Zero") : text.index("## Standard")]
@@ -238,7 +238,7 @@ def trial(name: str, losses: list[float], errors: list[float], **changes: Any) -
 
 
 def words_of(*trials: Trial, **changes: Any) -> str:
-    return compare(trials, network(**changes), digits_like(examples(400)), "the words")
+    return write(trials, network(**changes), digits_like(examples(400)), "the words")
 
 
 def test_the_words_change_with_the_numbers() -> None:

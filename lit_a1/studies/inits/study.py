@@ -16,8 +16,8 @@ from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
 from lit_a1.runs.folders import Figures, clock, epoch_line, near
 from lit_a1.runs.plotting import COLOURS, MARKERS, figure
+from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike
-from lit_a1.studies.inits.words import NAMES, compare
 
 MEASURED = ("train/loss", "train/error", "val/loss", "val/error")
 LINES = ("--", ":", "-")
@@ -41,7 +41,7 @@ def run(setup: Setup) -> Path:
     progress = _Progress(setup.epochs)
     with progress.bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a run that diverges is a result
         trials = [_trial(setup, digits, name, study.folder / name, progress) for name in INITIALIZATIONS]
-    text = compare(trials, net, digits, study.words)
+    text = write(trials, net, digits, study.words)
     columns = ("epoch", "step", *MEASURED)
     rows = [[trial.name, *(f"{row[name]:.9g}" for name in columns)] for trial in trials for row in trial.epochs]
     write_csv(study.folder / "losses.csv", ["initialization", *(name.replace("/", "_") for name in columns)], rows)
@@ -56,18 +56,17 @@ class _Progress:
     """A bar over the epochs of all trials, and a line for each epoch."""
 
     def __init__(self, epochs: int) -> None:
-        self._epochs, self._started = epochs, time.perf_counter()
-        self.bar = tqdm(total=epochs * len(INITIALIZATIONS), unit="epoch", disable=None, leave=False)
-        self._left = epochs * len(INITIALIZATIONS)
+        self._epochs, self._total, self._done = epochs, epochs * len(INITIALIZATIONS), 0
+        self._started = time.perf_counter()
+        self.bar = tqdm(total=self._total, unit="epoch", disable=None, leave=False)
 
-    def say(self, name: str, row: Figures) -> None:
+    def show(self, name: str, row: Figures) -> None:
         if row["epoch"] == 0:
             line = f"before training  train loss {row['train/loss']:.4f} error {row['train/error']:6.2%}"
         else:
             self.bar.update()
-            self._left -= 1
-            done = self._epochs * len(INITIALIZATIONS) - self._left
-            left = (time.perf_counter() - self._started) / done * self._left
+            self._done += 1
+            left = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
             line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(left))
         tqdm.write(f"{name:6}  {line}", file=sys.stdout)
 
@@ -81,7 +80,7 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
                 net.train(*digits.train)
             measured = dict(zip(MEASURED, (*net.test(*digits.train), *net.test(*digits.valid)), strict=True))
             epochs.append({"epoch": epoch, "step": net.step} | measured)
-            progress.say(name, epochs[-1])
+            progress.show(name, epochs[-1])
             if epoch > 0:  # as the CNNs log it: epochs and steps counted from 0
                 for tag, value in (measured | {"epoch": epoch - 1}).items():
                     writer.add_scalar(tag, value, net.step - 1)
@@ -105,9 +104,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
     with figure(path, width=9.0, height=4.3, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
-            label = NAMES[trial.name] + (
-                "" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)"
-            )
+            label = trial.label + ("" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)")
             losses = np.array([row["train/loss"] for row in trial.epochs])
             losses[~np.isfinite(losses)] = np.nan
             left.plot(np.maximum(losses, np.finfo(np.float32).eps), label=label, **look)
