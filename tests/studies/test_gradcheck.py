@@ -1,6 +1,5 @@
 """Central differences beside backpropagation: what they show, and what is said of it."""
 
-import csv
 import json
 import re
 from collections.abc import Callable
@@ -249,11 +248,12 @@ def setup(tmp_path: Path, write_idx: Callable[..., Path], monkeypatch: pytest.Mo
     return Setup(model, epochs=2, save_dir=tmp_path / "logs", name="gradcheck")
 
 
-def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_leaves_numbers_figure_and_words(
+    setup: Setup, csv_rows: Callable[[Path], list[dict[str, str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = run(setup)
     assert {path.name for path in folder.iterdir()} == FILES
-    with (folder / "differences.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(folder / "differences.csv")
     assert len(rows) == 2 * 10 * 12
     assert [int(row["N"]) for row in rows[:12]] == STEPS.tolist()
     first = [row for row in rows if row["weights"] == "first"]

@@ -1,4 +1,3 @@
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +16,12 @@ from lit_a1.studies.comparison.networks import load_network
 from lit_a1.studies.comparison.runs import Run, find_experiments
 
 Add = Callable[..., Path]
+Read = Callable[[Path], list[dict[str, str]]]
 FIGURES = ("curves", "robustness", "disagreements")
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_leaves_words_tables_and_figures(
-    add_run: Add, digits: tuple[Part, Part], capsys: pytest.CaptureFixture[str]
+    add_run: Add, digits: tuple[Part, Part], capsys: pytest.CaptureFixture[str], csv_rows: Read
 ) -> None:
     logs = add_run("mlp", 0).parents[1]
     for seed in (0, 1):
@@ -50,11 +45,11 @@ def test_leaves_words_tables_and_figures(
     assert {"machine", "versions", "commit", "seconds", "finished", "left_out"} <= record.keys()
     kept = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".md", ".json", ".csv"))
     assert str(logs.parent) not in kept
-    check_tables(folder, logs, digits[1])
+    check_tables(folder, logs, digits[1], csv_rows)
     check_figures(folder)
 
 
-def check_tables(folder: Path, logs: Path, test: Part) -> None:
+def check_tables(folder: Path, logs: Path, test: Part, rows: Read) -> None:
     """The files hold what the networks answer and what the records say."""
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
