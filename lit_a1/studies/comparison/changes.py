@@ -25,7 +25,7 @@ class Change(NamedTuple):
     """One way in which all test pictures are changed."""
 
     kind: str
-    """`shift`, `rotation` or `noise`."""
+    """`none`, `shift`, `rotation` or `noise`."""
     level: float
     """In pixels, degrees, or shares of white."""
     direction: str
@@ -54,7 +54,8 @@ def noisy(pictures: Tensor, std: float) -> Tensor:
 
 
 def changes() -> Iterator[Change]:
-    """All changes: 16 shifts, rotations to both sides, and noise."""
+    """None at first, then 16 shifts, rotations to both sides, and noise."""
+    yield Change("none", 0, "", Tensor.clone)
     for pixels in SHIFTS:
         for name, (dy, dx) in DIRECTIONS.items():
             yield Change("shift", pixels, name, partial(shifted, dy=dy * pixels, dx=dx * pixels))

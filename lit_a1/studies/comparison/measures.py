@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from lit_a1.data.augment import to_float
 from lit_a1.data.mnist import Part
@@ -58,16 +59,13 @@ class Measured:
         return {key: errors.to_numpy() for key, errors in means.groupby(level=[0, 1, 2])}
 
 
-def measure(
-    experiments: Mapping[str, Sequence[Run]], valid: Part, test: Part, progress: Callable[[], object]
-) -> Measured:
+def measure(experiments: Mapping[str, Sequence[Run]], valid: Part, test: Part) -> Measured:
     """Lets every run's network answer the test pictures, as they are and changed.
 
     Args:
         experiments: whose runs are measured.
         valid: the validation pictures, which show whether these are the digits that a run was trained on.
         test: the test pictures.
-        progress: called after each pass over pictures, `passes(experiments)` times.
 
     Raises:
         CheckpointError: a checkpoint can't be used, or its validation error is not the recorded one.
@@ -77,24 +75,14 @@ def measure(
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
-        progress()
-    answers = []
-    for network in networks:
-        answers.append(network.answers(pictures))
-        progress()
-    errors = []
-    for change in changes():
+    answers, errors = None, []
+    for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
         changed = change.apply(pictures)
-        for k, network in enumerate(networks):
-            error = (network.answers(changed) != test.labels).mean()
-            errors.append((k, change.kind, change.level, change.direction, error))
-            progress()
-    return tabulate(experiments, networks, np.stack(answers), test.labels, errors)
-
-
-def passes(experiments: Mapping[str, Sequence[Run]]) -> int:
-    """How often `measure` calls `progress`."""
-    return sum(map(len, experiments.values())) * (2 + sum(1 for _ in changes()))
+        found = np.stack([network.answers(changed) for network in networks])
+        answers = found if answers is None else answers  # the first change is none
+        errors += [(k, *change[:3], error) for k, error in enumerate((found != test.labels).mean(axis=1))]
+    assert answers is not None
+    return tabulate(experiments, networks, answers, test.labels, errors)
 
 
 def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int64]) -> None:
@@ -122,7 +110,7 @@ def tabulate(
         networks: theirs, in this order.
         answers: (runs, N).
         digits: (N,), what the test pictures are.
-        errors: on changed test pictures: number of the run, kind of change, level, direction and error.
+        errors: on the test pictures: number of the run, kind of change (one is `none`), level, direction and error.
     """
     named = zip(experiments.items(), labels_of(experiments), strict=True)
     heads: list[dict[str, Any]] = [
@@ -141,8 +129,7 @@ def tabulate(
         for head in heads
         for epoch, row in enumerate(head["run"].epochs, 1)
     )
-    whole = [(k, "none", 0, "", error) for k, error in enumerate(runs.test_error)]
-    changed = pd.DataFrame([*whole, *errors], columns=["k", "change", "level", "direction", "error"])
+    changed = pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"])
     changed = changed.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
     return Measured(runs, curves, changed, answers, digits)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from lit_a1.data.files import write_text
 from lit_a1.data.mnist import Part, Wanted, draw_mnist, locate_mnist, read_mnist
@@ -19,7 +18,7 @@ from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
 from lit_a1.studies.comparison.conclusions import conclude
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
-from lit_a1.studies.comparison.measures import GOALS, Measured, measure, passes
+from lit_a1.studies.comparison.measures import GOALS, Measured, measure
 from lit_a1.studies.comparison.runs import Weights, find_experiments
 from lit_a1.studies.comparison.tables import interval, probability, spread
 
@@ -59,8 +58,7 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
     for reason in left_out:
         print(f"Left out: {reason}")
     digits = draw_mnist() if files is None else read_mnist(files)
-    with tqdm(total=passes(experiments), desc="test pictures", unit="pass", disable=None, leave=False) as bar:
-        measured = measure(experiments, digits.valid, digits.test, bar.update)
+    measured = measure(experiments, digits.valid, digits.test)
     folder = new_version(logs / (name + DRAWN if digits.drawn else name))
     origin = "drawn digits (NOT MNIST)" if digits.drawn else f"the digits of {Path(digits.origin).resolve().name}/"
     pictures = f"{len(digits.test.labels):,} test pictures, {origin}"

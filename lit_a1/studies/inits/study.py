@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -15,7 +15,7 @@ from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
 from lit_a1.runs.folders import Figures, clock, epoch_line, near
-from lit_a1.runs.plotting import COLOURS, MARKERS, figure
+from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis
 from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike
 
@@ -105,7 +105,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
             label = trial.label + ("" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)")
-            losses = np.array([row["train/loss"] for row in trial.epochs])
+            losses = np.array(trial.losses)
             losses[~np.isfinite(losses)] = np.nan
             left.plot(np.maximum(losses, np.finfo(np.float32).eps), label=label, **look)
             right.plot([max(row["val/error"], 0.5 / validated) for row in trial.epochs[: trial.diverged]], **look)
@@ -118,9 +118,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
             axes.set_xlabel("epochs done (0: before training)")
         left.set_title("Mean loss over the training set", fontsize=10)
         right.set_title("Error on the validation set", fontsize=10)
+        percent_axis(right)
         right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # there are ticks even where all errors are alike
-        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        right.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-        right.yaxis.set_minor_formatter(NullFormatter())
         drawing.legend(loc="outside lower center", ncols=len(trials), handlelength=4)
         drawing.suptitle(textwrap.fill(words, 150), fontsize=8)

@@ -12,7 +12,7 @@ from lit_a1.runs.folders import CheckpointError
 from lit_a1.studies.comparison.changes import changes, ink_lost, noisy, rotated, shifted
 from lit_a1.studies.comparison.conclusions import Disagreements, compare_pair, disagreements, like_for_like
 from lit_a1.studies.comparison.figures import caption, curve, heading
-from lit_a1.studies.comparison.measures import Measured, epochs_to, labels_of, measure, passes, tabulate
+from lit_a1.studies.comparison.measures import Measured, epochs_to, labels_of, measure, tabulate
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
@@ -74,7 +74,8 @@ def test_noise_has_its_strength_stays_in_range_and_is_the_same_each_time() -> No
 def test_every_change_does_what_it_says() -> None:
     pictures = torch.rand(2, 1, 28, 28)
     found = {(each.kind, each.level, each.direction): each.apply(pictures) for each in changes()}
-    assert len(found) == 16 + 6 + 4
+    assert len(found) == 1 + 16 + 6 + 4
+    assert torch.equal(found["none", 0, ""], pictures)
     assert torch.equal(found["shift", 3, "left"], shifted(pictures, 0, -3))
     assert torch.equal(found["shift", 4, "down"], shifted(pictures, 4, 0))
     assert torch.equal(found["rotation", 30, "clockwise"], rotated(pictures, -30))
@@ -96,9 +97,8 @@ def test_errors_are_those_of_the_networks_on_the_pictures(add_run: Add, digits: 
     for seed in (0, 1):
         add_run("mnist", seed)
     experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    calls: list[int] = []
-    measured = measure(experiments, *digits, lambda: calls.append(1))
-    assert len(calls) == passes(experiments) == 3 * 28
+    measured = measure(experiments, *digits)
+    assert len(measured.changed) == 3 * 27
     test = torch.from_numpy(digits[1].pictures)[:, None] / 255
     network, rows, errors = load_network(experiments["mnist"][1]), measured.rows("CNN"), measured.errors_by_level()
     np.testing.assert_array_equal(measured.answers[2], network.answers(test))
@@ -125,7 +125,7 @@ def test_runs_of_other_digits_are_refused(add_run: Add, digits: tuple[Part, Part
     )
     for part in (other, Part(valid.pictures[:-1], valid.labels[:-1])):
         with pytest.raises(CheckpointError, match="it was validated on other digits"):
-            measure(experiments, part, test, lambda: None)
+            measure(experiments, part, test)
 
 
 def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: tuple[Part, Part]) -> None:
@@ -134,7 +134,7 @@ def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digit
         text = (path / "record.json").read_text()
         (path / "record.json").write_text(text.replace("100.0}]", '100.0}, {"epoch": 1, "val/error": 1.0}]'))
     experiments, _ = find_experiments(["mlp", "mnist"], paths[0].parents[1], "best", drawn=False)
-    measure(experiments, *digits, lambda: None)
+    measure(experiments, *digits)
 
 
 # what follows

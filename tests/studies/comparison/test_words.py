@@ -52,6 +52,7 @@ def experiment(
         for change, levels in KINDS.items()
         for level in levels
     }
+    errors["none", 0] = [count / PICTURES for count in wrong]
     return Experiment(name, runs, wrong, costs, errors)
 
 
