@@ -1,6 +1,5 @@
 """Runs as small as can be: real checkpoints of untrained networks, records with figures that were made up."""
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,17 +37,6 @@ def save_mlp(path: Path, seed: int, epoch: int, **changes: Any) -> Callable[[tor
     net.epoch = epoch + 1
     net.save(str(path))
     return lambda x: net.forward(x.reshape(len(x), -1).numpy()).argmax(axis=1)
-
-
-@pytest.fixture
-def csv_rows() -> Callable[[Path], list[dict[str, str]]]:
-    """Reads a CSV with a header."""
-
-    def read(path: Path) -> list[dict[str, str]]:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    return read
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -15,7 +16,7 @@ from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, u
 from lit_a1.studies.inits.study import run
 
 Study = Callable[..., Path]
-Read = Callable[[Path], list[dict[str, str]]]
+MEASURED = ["train_loss", "train_error", "val_loss", "val_error"]
 FREE = (1, 10**6)
 SMALL = {"hidden_dims": (12, 8), "parameter_range": FREE, "batch_size": 20}
 
@@ -51,14 +52,13 @@ def digits_like(part: Examples) -> Digits:
 
 
 def test_leaves_ten_measured_losses_a_set_up_the_figure_and_the_words(
-    study: Study, csv_rows: Read, capsys: pytest.CaptureFixture[str]
+    study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = study(epochs=10)
-    rows = csv_rows(folder / "losses.csv")
-    assert [(row["initialization"], int(row["epoch"])) for row in rows] == [
-        (name, epoch) for name in INITIALIZATIONS for epoch in range(11)
-    ]
-    assert {"train_loss", "train_error", "val_loss", "val_error", "step"} <= rows[0].keys()
+    rows = pd.read_csv(folder / "losses.csv")
+    expected = [(name, epoch) for name in INITIALIZATIONS for epoch in range(11)]
+    assert list(zip(rows.initialization, rows.epoch, strict=True)) == expected
+    assert {*MEASURED, "step"} <= set(rows)
     with Image.open(folder / "losses.png") as picture:
         assert picture.width > 1000
     text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
@@ -73,7 +73,7 @@ def test_leaves_ten_measured_losses_a_set_up_the_figure_and_the_words(
 
 
 def test_losses_are_those_at_the_end_of_the_epoch_over_the_whole_training_set_in_tensorboard_too(
-    study: Study, csv_rows: Read, scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
+    study: Study, scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
 ) -> None:
     folder = study(epochs=2, dropout=0.5)
     setup = Setup(SMALL | {"dropout": 0.5}, epochs=2, source="real")
@@ -82,30 +82,27 @@ def test_losses_are_those_at_the_end_of_the_epoch_over_the_whole_training_set_in
     for _ in range(2):
         net.train(*digits.train)
         expected.append(net.test(*digits.train) + net.test(*digits.valid))
-    rows = csv_rows(folder / "losses.csv")
-    for row, values in zip(rows[-3:], expected, strict=True):
-        found = [float(row[name]) for name in ("train_loss", "train_error", "val_loss", "val_error")]
-        assert found == pytest.approx(values, rel=1e-6)
+    rows = pd.read_csv(folder / "losses.csv")
+    np.testing.assert_allclose(rows[rows.initialization == "glorot"][MEASURED], expected, rtol=1e-6)
     for name in INITIALIZATIONS:  # under the tags of the CNNs
         shown = scalars(folder / name)
         assert shown.keys() == {"train/loss", "train/error", "val/loss", "val/error", "epoch"}
-        trained = [row for row in rows if row["initialization"] == name and row["epoch"] != "0"]
-        assert [step for step, _ in shown["train/loss"]] == [int(row["step"]) - 1 for row in trained]
-        losses = [loss for _, loss in shown["train/loss"]]
-        assert losses == pytest.approx([float(row["train_loss"]) for row in trained])
+        trained = rows[(rows.initialization == name) & (rows.epoch > 0)]
+        assert [step for step, _ in shown["train/loss"]] == (trained.step - 1).tolist()
+        assert [loss for _, loss in shown["train/loss"]] == pytest.approx(trained.train_loss.tolist())
         assert [epoch for _, epoch in shown["epoch"]] == [0, 1]
 
 
-def test_a_diverged_run_is_a_result(study: Study, csv_rows: Read) -> None:
+def test_a_diverged_run_is_a_result(study: Study) -> None:
     folder = study(epochs=2, lr=1e4, nonlinearity="leaky_relu", initialization="zero")  # the last is not used
     text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
     assert "Standard normal diverged: its loss is not finite from epoch 1 on." in text
     assert "nan" not in text
     assert "before training, and after it the weights are not finite." in text
     assert record["trials"]["normal"]["epochs"][-1]["train/loss"] is None
-    losses = {(row["initialization"], row["epoch"]): row["train_loss"] for row in csv_rows(folder / "losses.csv")}
-    assert math.isnan(float(losses["normal", "2"]))
-    assert math.isfinite(float(losses["normal", "0"]))
+    losses = pd.read_csv(folder / "losses.csv").set_index(["initialization", "epoch"]).train_loss
+    assert math.isnan(losses["normal", 2])
+    assert math.isfinite(losses["normal", 0])
     with Image.open(folder / "losses.png") as picture:
         picture.load()
 

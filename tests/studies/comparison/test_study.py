@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -16,12 +17,12 @@ from lit_a1.studies.comparison.networks import load_network
 from lit_a1.studies.comparison.runs import Run, find_experiments
 
 Add = Callable[..., Path]
-Read = Callable[[Path], list[dict[str, str]]]
 FIGURES = ("curves", "robustness", "disagreements")
+TABLES = ("results", "curves", "robustness", "predictions")
 
 
 def test_leaves_words_tables_and_figures(
-    add_run: Add, digits: tuple[Part, Part], capsys: pytest.CaptureFixture[str], csv_rows: Read
+    add_run: Add, digits: tuple[Part, Part], capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs = add_run("mlp", 0).parents[1]
     for seed in (0, 1):
@@ -31,8 +32,7 @@ def test_leaves_words_tables_and_figures(
     main(["compare", "--logs", str(logs)])
     folder = logs / "mnist-compare" / "version_0"
     names = {path.name for path in folder.iterdir() if not path.name.startswith("events")}
-    tables = ("results", "curves", "robustness", "predictions")
-    assert names == {"comparison.md", "record.json"} | {f"{n}.png" for n in FIGURES} | {f"{n}.csv" for n in tables}
+    assert names == {"comparison.md", "record.json"} | {f"{n}.png" for n in FIGURES} | {f"{n}.csv" for n in TABLES}
     text, said = (folder / "comparison.md").read_text(), capsys.readouterr().out
     assert text in said
     assert str(folder) in said
@@ -45,43 +45,39 @@ def test_leaves_words_tables_and_figures(
     assert {"machine", "versions", "commit", "seconds", "finished", "left_out"} <= record.keys()
     kept = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".md", ".json", ".csv"))
     assert str(logs.parent) not in kept
-    check_tables(folder, logs, digits[1], csv_rows)
+    check_tables(folder, logs, digits[1])
     check_figures(folder)
 
 
-def check_tables(folder: Path, logs: Path, test: Part, rows: Read) -> None:
+def check_tables(folder: Path, logs: Path, test: Part) -> None:
     """The files hold what the networks answer and what the records say."""
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     pictures = torch.from_numpy(test.pictures)[:, None] / 255
-    predictions = rows(folder / "predictions.csv")
-    assert [int(row["index"]) for row in predictions] == list(range(60))
-    assert [int(row["label"]) for row in predictions] == test.labels.tolist()
-    results, changed = rows(folder / "results.csv"), rows(folder / "robustness.csv")
-    curves = rows(folder / "curves.csv")
+    results, curves, changed, predictions = (
+        pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in TABLES
+    )
+    assert predictions["index"].tolist() == list(range(60))
+    assert predictions.label.tolist() == test.labels.tolist()
     assert len(results) == 5
     assert len(changed) == 5 * 27
-    for (name, run, network), row in zip(runs, results, strict=True):
-        answers = network.answers(pictures)
-        assert [int(line[f"{name}-{run.seed}"]) for line in predictions] == answers.tolist()
-        assert (row["experiment"], int(row["seed"]), row["version"]) == (name, run.seed, run.name)
-        assert float(row["test_error"]) == pytest.approx(np.mean(answers != test.labels), rel=1e-5)
-        assert float(row["val_error"]) == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
-        assert (row["epochs_to_98"], row["epochs_to_99"], row["epochs"]) == ("2", "2", "3")
-        assert (row["seconds_an_epoch"], row["training_seconds_an_epoch"]) == ("10", "2")
-        assert (int(row["parameters"]), int(row["multiply_adds"])) == (network.parameters, network.multiply_adds)
-        errors = {
-            (line["change"], line["level"], line["direction"]): float(line["error"])
-            for line in changed
-            if (line["experiment"], line["seed"]) == (name, str(run.seed))
-        }
-        assert errors["none", "0", ""] == float(row["test_error"])
-        moved = network.answers(shifted(pictures, 0, -3))
-        assert errors["shift", "3", "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
-        lines = [line for line in curves if line["experiment"] == name and line["seed"] == row["seed"]]
+    for (name, run, network), row in zip(runs, results.itertuples(), strict=True):
+        answers, moved = network.answers(pictures), network.answers(shifted(pictures, 0, -3))
+        assert predictions[f"{name}-{run.seed}"].tolist() == answers.tolist()
+        assert (row.experiment, row.seed, row.version) == (name, run.seed, run.name)
+        assert row.test_error == pytest.approx(np.mean(answers != test.labels), rel=1e-5)
+        assert row.val_error == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
+        assert (row.epochs_to_98, row.epochs_to_99, row.epochs) == (2, 2, 3)
+        assert (row.seconds_an_epoch, row.training_seconds_an_epoch) == (10, 2)
+        assert (row.parameters, row.multiply_adds) == (network.parameters, network.multiply_adds)
+        own = changed[(changed.experiment == name) & (changed.seed == run.seed)]
+        errors = own.set_index(["change", "level", "direction"]).error
+        assert errors["none", 0, ""] == row.test_error
+        assert errors["shift", 3, "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
+        lines = curves[(curves.experiment == name) & (curves.seed == run.seed)]
         for part in ("val", "train_eval"):
-            shown = [float(line[f"{part}_error"]) for line in lines]
-            assert shown == pytest.approx([epoch[f"{part}/error"] for epoch in run.epochs], rel=1e-5)
+            expected = [epoch[f"{part}/error"] for epoch in run.epochs]
+            assert lines[f"{part}_error"].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def check_figures(folder: Path) -> None:
