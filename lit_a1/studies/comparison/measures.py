@@ -75,14 +75,16 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: Part, test: Part) -
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
-    answers, errors = None, []
+    answers = {}
     for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
         changed = change.apply(pictures)
-        found = np.stack([network.answers(changed) for network in networks])
-        answers = found if answers is None else answers  # the first change is none
-        errors += [(k, *change[:3], error) for k, error in enumerate((found != test.labels).mean(axis=1))]
-    assert answers is not None
-    return tabulate(experiments, networks, answers, test.labels, errors)
+        answers[change.kind, change.level, change.direction] = np.stack([net.answers(changed) for net in networks])
+    errors = [
+        (k, *change, error)
+        for change, found in answers.items()
+        for k, error in enumerate((found != test.labels).mean(axis=1))
+    ]
+    return tabulate(experiments, networks, answers["none", 0, ""], test.labels, errors)
 
 
 def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int64]) -> None:
