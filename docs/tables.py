@@ -25,12 +25,12 @@ from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_s
 from lit_a1.report.rows import row_of  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
 from lit_a1.report.tried import page  # noqa: E402
+from lit_a1.runs.finished import Run  # noqa: E402
 from lit_a1.runs.folders import DRAWN, PRETRAINED, near  # noqa: E402
 from lit_a1.runs.records import COLUMNS, RUNS, Row, identity, read_rows  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
 from lit_a1.runs.statistics import wilson  # noqa: E402
 from lit_a1.runs.wording import duration, listed  # noqa: E402
-from lit_a1.studies.comparison.runs import Run  # noqa: E402
 from lit_a1.studies.curves import is_training, keep_curves, read  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"

@@ -11,10 +11,10 @@ import yaml
 from lit_a1.analysis import PARTS
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import REPOSITORY
+from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, near, run_folders
 from lit_a1.runs.records import RECORD_FILE, Figures, read_json
 from lit_a1.runs.settings import UsageError
-from lit_a1.studies.comparison.runs import Run
 from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"

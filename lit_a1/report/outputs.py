@@ -6,8 +6,8 @@ from typing import Any
 
 from lit_a1.analysis import PARTS
 from lit_a1.report.gather import Study, looked
+from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import near
-from lit_a1.studies.comparison.runs import Run
 
 ELSEWHERE = "generalisation"
 """The part of an analysis that has a section of its own."""

@@ -19,10 +19,10 @@ from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, Gathered, looked
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
+from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED, near
 from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_figures
 from lit_a1.runs.wording import clock, counted, duration, typed
-from lit_a1.studies.comparison.runs import Run
 
 QUICK = "quick"
 """Folder below that of all runs, for those of reduced size."""

@@ -14,10 +14,10 @@ from lit_a1.report.results import ensemble, errors_of, experiment, gap, last_err
 from lit_a1.report.rows import row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
 from lit_a1.report.tried import FURTHER, NOT_DONE, page
+from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import near
 from lit_a1.runs.records import RUNS, Row, identity, read_rows
 from lit_a1.runs.settings import UsageError
-from lit_a1.studies.comparison.runs import Run
 
 GOAL = 0.03  # the validation error that the assignment asks for
 PARAMETERS = (500_000, 1_000_000)  # likewise

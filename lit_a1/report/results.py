@@ -17,13 +17,12 @@ from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.recipes import changes, is_shipped, shipped
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
+from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, near
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_rows, test_figures
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, wilson
-from lit_a1.runs.wording import percent
-from lit_a1.studies.comparison.runs import Run
-from lit_a1.studies.comparison.tables import probability, spread
+from lit_a1.runs.wording import percent, probability, spread
 from lit_a1.studies.curves import draw
 
 THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # training leaves parts of a network out

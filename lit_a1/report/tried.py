@@ -11,8 +11,7 @@ from lit_a1.report.trials import CONFIGS, ENSEMBLE, LENGTH, THEMES, TITLES, Comp
 from lit_a1.runs.records import Row
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import counted, duration, percent, table
-from lit_a1.studies.comparison.tables import probability, spread
+from lit_a1.runs.wording import counted, duration, percent, probability, spread, table
 
 FURTHER = "What would help further and was not done"
 NOT_DONE = tuple(line.removeprefix("- ") for line in render("report/not_done.md.j2").splitlines())

@@ -7,7 +7,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lit_a1.runs.wording import clock, counted, duration, listed, number, percent, table
+from lit_a1.runs.wording import (
+    clock,
+    counted,
+    duration,
+    interval,
+    listed,
+    number,
+    percent,
+    probability,
+    spread,
+    table,
+)
 
 PACKAGE = Path(__file__).resolve().parents[1]
 KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")
@@ -18,7 +29,7 @@ KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")
 def _environment() -> Environment:
     env = Environment(loader=FileSystemLoader(PACKAGE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= {words.__name__: words for words in (number, percent, listed, clock, duration, counted)}
-    env.globals |= {"table": table, "isfinite": math.isfinite}
+    env.globals |= {words.__name__: words for words in (table, interval, spread, probability, math.isfinite)}
     return env
 
 
@@ -29,7 +40,7 @@ def render(template: str, **values: Any) -> str:
     empty paragraph is left out. Headings, tables, lists and code stay as they are.
 
     Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`), `duration`
-    (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`). `table(rows)` makes a table.
+    (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`). `table(rows)` makes a table; `interval`, `spread` and `probability` write errors and p values.
 
     Args:
         template: its path in the package, `studies/inits/comparison.md.j2`.

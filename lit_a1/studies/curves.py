@@ -10,12 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lit_a1.data.files import write_csv
+from lit_a1.runs.finished import Run
 from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
-from lit_a1.studies.comparison.runs import Run
-from lit_a1.studies.comparison.tables import spread
+from lit_a1.runs.wording import spread
 
 PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training pictures, measured as validation"}
 STYLES = {"train": "--", "val": "-", "train_eval": ":"}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_a1.data.idx import read_idx
 from lit_a1.data.mnist import Mnist, Part
+from lit_a1.data.sources.mnist import read_idx
 from lit_a1.mlp import setup as module
 from lit_a1.mlp.setup import Digits, Setup, Study, describe
 

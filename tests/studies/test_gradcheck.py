@@ -1,21 +1,22 @@
 """Central differences beside backpropagation: what they show, and what is said of it."""
 
-import csv
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backpropagated, compare, examine
-from lit_a1.studies.gradcheck.study import explain, run
+from lit_a1.studies.gradcheck.study import run, write
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
+ABOUT = {"setup": "a network", "origin": "trained here", "picture": "a picture"}
 SMOOTH = ("tanh", "sigmoid", "gelu")
 
 
@@ -39,7 +40,7 @@ def checked(net: NN, x: Array, y: Labels) -> tuple[Differences, Differences]:
 
 def words(net: NN, x: Array, y: Labels, black: int = 0) -> str:
     first, nonzero = checked(net, x, y)
-    return "\n".join(explain(first, nonzero, examine(net, x, y, nonzero), net.nonlinearity, black))
+    return write(first, nonzero, examine(net, x, y, nonzero), net.nonlinearity, black, **ABOUT)
 
 
 def made(values: Array, crossed: Array | None = None, analytic: float = 1e-2) -> Differences:
@@ -200,7 +201,7 @@ def test_words_change_with_the_numbers() -> None:
     net, (x, y) = network("relu"), sample()
 
     def said(found: Differences) -> str:
-        return "\n".join(explain(made(np.zeros(12), analytic=0), found, examine(net, x, y, found), "relu", 10))
+        return write(made(np.zeros(12), analytic=0), found, examine(net, x, y, found), "relu", 10, **ABOUT)
 
     truncation, roundoff = 1e-3 / STEPS**2.0, 2e-16 * STEPS
     usual = said(made(truncation + roundoff))
@@ -251,19 +252,18 @@ def setup(tmp_path: Path, write_idx: Callable[..., Path], monkeypatch: pytest.Mo
 def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
     folder = run(setup)
     assert {path.name for path in folder.iterdir()} == FILES
-    with (folder / "differences.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    exact = dict.fromkeys(("epsilon", "analytic", "numeric", "absolute_difference"), float)
+    rows = pd.read_csv(folder / "differences.csv", converters=exact)
+    first, nonzero = rows[rows.weights == "first"], rows[rows.weights == "nonzero"]
     assert len(rows) == 2 * 10 * 12
-    assert [int(row["N"]) for row in rows[:12]] == STEPS.tolist()
-    first = [row for row in rows if row["weights"] == "first"]
-    assert {(int(row["index"]), int(row["row"]), int(row["column"])) for row in first} == {(i, 0, i) for i in range(10)}
-    assert {float(row["absolute_difference"]) for row in first} == {0.0}
-    for row in rows[120:]:
-        assert float(row["analytic"]) != 0
-        assert float(row["epsilon"]) == 1 / int(row["N"])
-        assert int(row["index"]) == 784 * int(row["row"]) + int(row["column"])
-        assert row["kink_crossed"] == "0"
-        assert float(row["absolute_difference"]) == abs(float(row["numeric"]) - float(row["analytic"]))
+    assert rows.N[:12].tolist() == STEPS.tolist()
+    assert set(zip(first["index"], first.row, first.column, strict=True)) == {(i, 0, i) for i in range(10)}
+    assert not first.absolute_difference.any()
+    assert nonzero.analytic.all()
+    assert (nonzero.epsilon == 1 / nonzero.N).all()
+    assert (nonzero["index"] == 784 * nonzero.row + nonzero.column).all()
+    assert not nonzero.kink_crossed.any()
+    assert (nonzero.absolute_difference == (nonzero.numeric - nonzero.analytic).abs()).all()
     text, record = (folder / "conclusion.md").read_text(), json.loads((folder / "record.json").read_text())
     out = capsys.readouterr().out
     assert text in out
@@ -274,7 +274,7 @@ def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: pytest.Captur
     assert record["setup"] in text
     assert record["slope"] == pytest.approx(-2, abs=0.1)
     assert f"the slope is {record['slope']:.2f}" in text
-    assert record["largest_nonzero"][0] == max(float(row["absolute_difference"]) for row in rows[120::12])
+    assert record["largest_nonzero"][0] == nonzero[nonzero.N == 1].absolute_difference.max()
 
 
 def test_run_takes_weights(setup: Setup, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,3 @@
-import csv
 import json
 import math
 from collections.abc import Callable
@@ -6,22 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.mlp.network import INITIALIZATIONS, NN, NONLINEARITIES, ROWS
 from lit_a1.mlp.setup import Digits, Examples, Setup
+from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
 from lit_a1.studies.inits.study import run
-from lit_a1.studies.inits.words import compare
 
+Study = Callable[..., Path]
+MEASURED = ["train_loss", "train_error", "val_loss", "val_error"]
 FREE = (1, 10**6)
 SMALL = {"hidden_dims": (12, 8), "parameter_range": FREE, "batch_size": 20}
 
 
 @pytest.fixture
-def study(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def study(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Runs the study on small files; returns its folder."""
     mnist_files(tmp_path / "mnist", train=300, test=20)
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
@@ -51,15 +52,13 @@ def digits_like(part: Examples) -> Digits:
 
 
 def test_leaves_ten_measured_losses_a_set_up_the_figure_and_the_words(
-    study: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = study(epochs=10)
-    with (folder / "losses.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["initialization"], int(row["epoch"])) for row in rows] == [
-        (name, epoch) for name in INITIALIZATIONS for epoch in range(11)
-    ]
-    assert {"train_loss", "train_error", "val_loss", "val_error", "step"} <= rows[0].keys()
+    rows = pd.read_csv(folder / "losses.csv")
+    expected = [(name, epoch) for name in INITIALIZATIONS for epoch in range(11)]
+    assert list(zip(rows.initialization, rows.epoch, strict=True)) == expected
+    assert {*MEASURED, "step"} <= set(rows)
     with Image.open(folder / "losses.png") as picture:
         assert picture.width > 1000
     text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
@@ -67,14 +66,14 @@ def test_leaves_ten_measured_losses_a_set_up_the_figure_and_the_words(
     assert words in text
     assert record["setup"] == words
     assert list(record["trials"]) == list(INITIALIZATIONS)
-    said = capsys.readouterr().out
-    assert text in said
-    assert f"{folder}" in said
-    assert said.count("epoch 10/10") == 3
+    printed = capsys.readouterr().out
+    assert text in printed
+    assert f"{folder}" in printed
+    assert printed.count("epoch 10/10") == 3
 
 
-def test_the_losses_are_those_at_the_end_of_the_epoch_over_the_whole_training_set(
-    study: Callable[..., Path], tmp_path: Path
+def test_losses_are_those_at_the_end_of_the_epoch_over_the_whole_training_set_in_tensorboard_too(
+    study: Study, scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
 ) -> None:
     folder = study(epochs=2, dropout=0.5)
     setup = Setup(SMALL | {"dropout": 0.5}, epochs=2, source="real")
@@ -83,38 +82,27 @@ def test_the_losses_are_those_at_the_end_of_the_epoch_over_the_whole_training_se
     for _ in range(2):
         net.train(*digits.train)
         expected.append(net.test(*digits.train) + net.test(*digits.valid))
-    with (folder / "losses.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["initialization"] == "glorot"]
-    for row, values in zip(rows, expected, strict=True):
-        found = [float(row[name]) for name in ("train_loss", "train_error", "val_loss", "val_error")]
-        assert found == pytest.approx(values, rel=1e-6)
+    rows = pd.read_csv(folder / "losses.csv")
+    np.testing.assert_allclose(rows[rows.initialization == "glorot"][MEASURED], expected, rtol=1e-6)
+    for name in INITIALIZATIONS:  # under the tags of the CNNs
+        shown = scalars(folder / name)
+        assert shown.keys() == {"train/loss", "train/error", "val/loss", "val/error", "epoch"}
+        trained = rows[(rows.initialization == name) & (rows.epoch > 0)]
+        assert [step for step, _ in shown["train/loss"]] == (trained.step - 1).tolist()
+        assert [loss for _, loss in shown["train/loss"]] == pytest.approx(trained.train_loss.tolist())
+        assert [epoch for _, epoch in shown["epoch"]] == [0, 1]
 
 
-def test_tensorboard_shows_the_same_curves_under_the_tags_of_the_cnns(study: Callable[..., Path]) -> None:
-    folder = study(epochs=2)
-    with (folder / "losses.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    for name in INITIALIZATIONS:
-        events = EventAccumulator(str(folder / name)).Reload()
-        assert set(events.Tags()["scalars"]) == {"train/loss", "train/error", "val/loss", "val/error", "epoch"}
-        losses = events.Scalars("train/loss")
-        trained = [row for row in rows if row["initialization"] == name and row["epoch"] != "0"]
-        assert [event.step for event in losses] == [int(row["step"]) - 1 for row in trained]
-        assert [event.value for event in losses] == pytest.approx([float(row["train_loss"]) for row in trained])
-        assert [event.value for event in events.Scalars("epoch")] == [0, 1]
-
-
-def test_a_diverged_run_is_a_result(study: Callable[..., Path]) -> None:
+def test_a_diverged_run_is_a_result(study: Study) -> None:
     folder = study(epochs=2, lr=1e4, nonlinearity="leaky_relu", initialization="zero")  # the last is not used
     text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
     assert "Standard normal diverged: its loss is not finite from epoch 1 on." in text
     assert "nan" not in text
     assert "before training, and after it the weights are not finite." in text
     assert record["trials"]["normal"]["epochs"][-1]["train/loss"] is None
-    with (folder / "losses.csv").open() as file:
-        losses = {(row["initialization"], row["epoch"]): float(row["train_loss"]) for row in csv.DictReader(file)}
-    assert math.isnan(losses["normal", "2"])
-    assert math.isfinite(losses["normal", "0"])
+    losses = pd.read_csv(folder / "losses.csv").set_index(["initialization", "epoch"]).train_loss
+    assert math.isnan(losses["normal", 2])
+    assert math.isfinite(losses["normal", 0])
     with Image.open(folder / "losses.png") as picture:
         picture.load()
 
@@ -128,7 +116,7 @@ def test_any_nonlinearity_and_depth(nonlinearity: str, hidden_dims: tuple[int, .
         net, start = (network(hidden_dims=hidden_dims, nonlinearity=nonlinearity, initialization=name) for _ in "ab")
         with np.errstate(invalid="ignore"):
             trials.append(trained(name, net, start, part))
-    text = compare(trials, net, digits_like(part), "words")
+    text = write(trials, net, digits_like(part), "words")
     assert "nan" not in text
     assert text.count("(logits)") == 3
     zero = text[text.index("## Zero") : text.index("## Standard")]
@@ -238,7 +226,7 @@ def trial(name: str, losses: list[float], errors: list[float], **changes: Any) -
 
 
 def words_of(*trials: Trial, **changes: Any) -> str:
-    return compare(trials, network(**changes), digits_like(examples(400)), "the words")
+    return write(trials, network(**changes), digits_like(examples(400)), "the words")
 
 
 def test_the_words_change_with_the_numbers() -> None:
@@ -281,7 +269,7 @@ def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None
     assert "smallest with Glorot, 0; zero has 0.2000; standard normal" in words_of(*close, perfect)
 
 
-def test_bad_settings_are_refused(study: Callable[..., Path], tmp_path: Path) -> None:
+def test_bad_settings_are_refused(study: Study, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"epochs must be in \[1, inf\); got 0"):
         study(epochs=0)
     with pytest.raises(ValueError, match="parameter_range allows"):

@@ -1,4 +1,4 @@
-"""How test pictures are changed for a comparison: shifted, turned, noisy."""
+"""How test pictures are changed for a comparison: shifted, rotated, noisy."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +16,7 @@ SHIFTS = (1, 2, 3, 4)  # pixels
 ROTATIONS = (15, 30, 45)  # degrees
 NOISES = (0.05, 0.1, 0.2, 0.3)  # standard deviations, as shares of white
 KINDS = {"shift": SHIFTS, "rotation": ROTATIONS, "noise": NOISES}
+UNITS = {"shift": " px", "rotation": "°", "noise": " std"}
 DIRECTIONS = {"down": (1, 0), "up": (-1, 0), "right": (0, 1), "left": (0, -1)}
 NOISE_SEED = 6135
 
@@ -24,7 +25,7 @@ class Change(NamedTuple):
     """One way in which all test pictures are changed."""
 
     kind: str
-    """`shift`, `rotation` or `noise`."""
+    """`none`, `shift`, `rotation` or `noise`."""
     level: float
     """In pixels, degrees, or shares of white."""
     direction: str
@@ -36,8 +37,8 @@ def shifted(pictures: Tensor, dy: int, dx: int) -> Tensor:
     return F.pad(pictures, (dx, -dx, dy, -dy))
 
 
-def turned(pictures: Tensor, degrees: float) -> Tensor:
-    """Turns pictures (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
+def rotated(pictures: Tensor, degrees: float) -> Tensor:
+    """Rotates pictures (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
     return rotate(pictures, degrees, InterpolationMode.BILINEAR)
 
 
@@ -53,18 +54,19 @@ def noisy(pictures: Tensor, std: float) -> Tensor:
 
 
 def changes() -> Iterator[Change]:
-    """All changes: 16 shifts, turns to both sides, and noise."""
+    """None at first, then 16 shifts, rotations to both sides, and noise."""
+    yield Change("none", 0, "", Tensor.clone)
     for pixels in SHIFTS:
         for name, (dy, dx) in DIRECTIONS.items():
             yield Change("shift", pixels, name, partial(shifted, dy=dy * pixels, dx=dx * pixels))
     for degrees in ROTATIONS:
         for name, sign in (("counter-clockwise", 1), ("clockwise", -1)):
-            yield Change("rotation", degrees, name, partial(turned, degrees=sign * degrees))
+            yield Change("rotation", degrees, name, partial(rotated, degrees=sign * degrees))
     for std in NOISES:
         yield Change("noise", std, "", partial(noisy, std=std))
 
 
-def lost(pictures: NDArray[np.uint8], pixels: int) -> float:
+def ink_lost(pictures: NDArray[np.uint8], pixels: int) -> float:
     """The share of all white that a shift moves out of the pictures (N,28,28), the mean over the four directions."""
     values = torch.from_numpy(pictures)[:, None].float()
     kept = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lit_a1.data.digits import SIDE
-from lit_a1.data.mnist import Part
+from lit_a1.data.sources.drawn import SIDE
 from lit_a1.runs.plotting import COLOURS, Line, figure, headline, percent_axis, visible
 from lit_a1.studies.comparison.changes import KINDS
-from lit_a1.studies.comparison.measures import Disagreements, Measured, mistake
+from lit_a1.studies.comparison.conclusions import Disagreements, disagreements, like_for_like
+from lit_a1.studies.comparison.measures import Measured
 
 ACROSS, ROWS = 12, 2  # digits of the disagreements, for either kind
 CELL_WIDTH, CELL_HEIGHT = SIDE + 12, SIDE + 30  # pixels of a digit and what is written under it
@@ -24,28 +24,22 @@ PANELS = {"shift": "Shift (pixels)", "rotation": "Rotation, either way (degrees)
 CURVES = {"train_eval": "Error on the training set", "val": "Error on the validation set"}
 
 
-def draw_curves(path: Path, measured: Sequence[Measured], title: str) -> None:
+def draw_curves(path: Path, measured: Measured, title: str) -> None:
     """Draws training and validation error against the epoch, both panels on the same logarithmic axis.
 
-    Args:
-        path: of the PNG.
-        measured: the experiments; those with a run that did not measure the training set are left out of that panel,
-            which says so.
-        title: what was compared.
+    An experiment with a run that did not measure the training set is left out of that panel, which says so.
     """
     with figure(path, width=9.6, height=4.2, ncols=2, sharey=True) as (drawing, panels):
         named = []
         for panel, (part, heading) in zip(panels, CURVES.items(), strict=True):
-            found = [(look, each.label, curve(each, part)) for look, each in enumerate(measured)]
-            lines = [
-                Line(label, look, range(1, values.shape[1] + 1), values)
-                for look, label, values in found
-                if values is not None
-            ]
-            for line in lines:
-                line.draw(panel)
-            missing = "; ".join(label for _, label, values in found if values is None)
-            panel.set_title(heading + f" (not recorded: {missing})" * bool(missing), fontsize=10)
+            lines, missing = [], []
+            for look, label in enumerate(measured.experiments):
+                if (values := curve(measured, label, part)) is None:
+                    missing.append(label)
+                else:
+                    lines.append(Line(label, look, range(1, values.shape[1] + 1), values))
+                    lines[-1].draw(panel)
+            panel.set_title(heading + (f" (not recorded: {'; '.join(missing)})" if missing else ""), fontsize=10)
             panel.set_xlabel("Epochs done")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             named.append((panel, lines))
@@ -55,41 +49,35 @@ def draw_curves(path: Path, measured: Sequence[Measured], title: str) -> None:
         headline(drawing, title)
 
 
-def curve(measured: Measured, part: str) -> NDArray[np.float64] | None:
+def curve(measured: Measured, label: str, part: str) -> NDArray[np.float64] | None:
     """Errors (runs, epochs) as a logarithmic axis can show them: none at all counts as half a picture.
 
     Args:
-        measured: an experiment.
+        measured: of all runs.
+        label: of the experiment.
         part: `train_eval` or `val`.
 
     Returns:
         The epochs that all runs have; None where a run did not measure that part.
     """
-    tag, pictures = f"{part}/error", "val" if part == "val" else "train"
-    if any(tag not in row for run in measured.runs for row in run.epochs):
+    rows = measured.curves[measured.curves.label == label]
+    if rows[f"{part}_error"].isna().any():
         return None
-    epochs = min(len(run.epochs) for run in measured.runs)
-    values = [[visible(row[tag], run.record["pictures"][pictures]) for row in run.epochs] for run in measured.runs]
-    return np.array([each[:epochs] for each in values])
+    errors = rows.pivot(index="seed", columns="epoch", values=f"{part}_error").dropna(axis=1)
+    pictures = measured.rows(label).set_index("seed")["val_pictures" if part == "val" else "train_pictures"]
+    return errors.clip(lower=0.5 / pictures, axis=0).to_numpy()
 
 
-def draw_robustness(path: Path, measured: Sequence[Measured], title: str) -> None:
-    """Draws the test error against shift, rotation and noise, on one logarithmic axis.
-
-    Args:
-        path: of the PNG.
-        measured: the experiments.
-        title: what was compared.
-    """
+def draw_robustness(path: Path, measured: Measured, title: str) -> None:
+    """Draws the test error against shift, rotation and noise, on one logarithmic axis."""
+    errors, pictures = measured.errors_by_level(), len(measured.digits)
     with figure(path, width=10.4, height=4.0, ncols=len(KINDS), sharey=True) as (drawing, panels):
         for panel, (kind, levels) in zip(panels, KINDS.items(), strict=True):
             lines = []
-            for look, each in enumerate(measured):
-                pictures = each.right.shape[1]
-                columns = [
-                    [visible(error, pictures) for error in each.errors_at(kind, level)] for level in (0, *levels)
-                ]
-                lines.append(Line(each.label, look, (0, *levels), np.array(columns).T))
+            for look, label in enumerate(measured.experiments):
+                columns = [errors[label, "none", 0], *(errors[label, kind, level] for level in levels)]
+                values = np.maximum(np.stack(columns, axis=1), visible(0, pictures))
+                lines.append(Line(label, look, (0, *levels), values))
                 lines[-1].draw(panel)
             panel.set_xlabel(PANELS[kind])
             panel.set_xticks((0, *levels), [f"{level:g}" for level in (0, *levels)])
@@ -119,62 +107,58 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
             )  # fmt: skip
 
 
-# disagreements
-
-
-def draw_disagreements(path: Path, kinds: Sequence[Disagreements], test: Part, title: str) -> None:
-    """Draws test digits that one experiment gets right and the other wrong, with the digit and both answers.
+def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint8], title: str) -> None:
+    """Draws test digits that one of a like-for-like pair gets right and the other wrong, the 24 clearest of either way.
 
     Args:
         path: of the PNG.
-        kinds: which digits, one for either way; of each the first 24 are drawn.
-        test: the digits.
+        measured: the answers.
+        pictures: (N,28,28), the test digits.
         title: what was compared.
     """
-    sides = (kinds[0].wrong, kinds[0].right)  # in the order of the other figures' colours
-    names = [side.experiment.runs[0].kind for side in sides]
-    names = names if names[0] != names[1] else ["first", "second"]
-    legend = f"Under each digit: what it is, then what {sides[0].label} and {sides[1].label} take it for."
+    labels = like_for_like(measured)
+    kinds = [disagreements(measured, *way) for way in (labels[::-1], labels)]
+    names = [measured.rows(label).run.iloc[0].kind for label in labels]
+    sides = dict(zip(labels, names if names[0] != names[1] else ["first", "second"], strict=True))
+    legend = f"Under each digit: what it is, then what {labels[0]} and {labels[1]} take it for."
     shown = [(each.unanimous + each.most)[: ACROSS * ROWS] for each in kinds]
     rows = [max(1, -(-len(found) // ACROSS)) for found in shown]
     grid = {"height_ratios": rows}
     with figure(path, width=9.6, height=1.4 + 1.2 * sum(rows), nrows=len(kinds), gridspec_kw=grid) as (sheet, panels):
         for panel, each, found, high in zip(panels, kinds, shown, rows, strict=True):
-            panel.imshow(_montage(test.pictures[found], high), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+            margin = (CELL_WIDTH - SIDE) // 2
+            cells = np.zeros((high * ACROSS, CELL_HEIGHT, CELL_WIDTH), np.uint8)
+            cells[: len(found), :SIDE, margin : margin + SIDE] = pictures[found]
+            montage = np.vstack(
+                [np.hstack(list(cells[start : start + ACROSS])) for start in range(0, len(cells), ACROSS)]
+            )
+            panel.imshow(montage, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
             panel.set_axis_off()
             panel.set_title(heading(each, len(found)), loc="left", fontsize=10)
             for place, k in enumerate(found):
-                y, x = _corner(place)
-                for line, text in enumerate(caption(each, k, test.labels[k], dict(zip(names, sides, strict=True)))):
-                    look = {"weight": "bold"} if not line else {"color": COLOURS[line - 1]}
-                    panel.text(x + SIDE / 2, y + SIDE + 3 + 7.5 * line, text, ha="center", va="top", fontsize=8, **look)
+                row, column = divmod(place, ACROSS)
+                for line, text in enumerate(caption(measured, each, k, sides)):
+                    look = {"color": COLOURS[line - 1]} if line else {"weight": "bold"}
+                    x, y = (column + 0.5) * CELL_WIDTH, row * CELL_HEIGHT + SIDE + 3 + 7.5 * line
+                    panel.text(x, y, text, ha="center", va="top", fontsize=8, **look)
         headline(sheet, f"{title} {legend}")
 
 
-def caption(each: Disagreements, picture: int, label: int, sides: Mapping[str, Measured]) -> list[str]:
-    """`is 4`, `MLP: 9`, `CNN: 4`: a test picture's digit, then what each side takes it for."""
-    answers = {name: label if side is each.right else mistake(side, picture, label) for name, side in sides.items()}
-    return [f"is {label}", *(f"{name}: {answer}" for name, answer in answers.items())]
+def caption(measured: Measured, each: Disagreements, picture: int, sides: dict[str, str]) -> list[str]:
+    """`is 4`, `MLP: 9`, `CNN: 4`: a test picture's digit, then what each side takes it for.
+
+    Of the side that is wrong it is the commonest wrong answer of its runs, the smallest of equals.
+    """
+    digit = measured.digits[picture]
+    counts = np.bincount(measured.answers[measured.rows(each.wrong).index, picture], minlength=10)
+    counts[digit] = 0
+    answers = {each.right: digit, each.wrong: counts.argmax()}
+    return [f"is {digit}", *(f"{name}: {answers[label]}" for label, name in sides.items())]
 
 
 def heading(each: Disagreements, shown: int) -> str:
     """`CNN right, MLP wrong: 70 in all runs, 211 more in most runs of both (the clearest 24)`."""
-    count = len(each.unanimous) + len(each.most)
-    return (
-        f"{each.right.label} right, {each.wrong.label} wrong: {len(each.unanimous)} in all runs, {len(each.most)} more "
-        f"in most runs of both" + f" (the clearest {shown})" * (shown < count)
+    text = (
+        f"{each.right} right, {each.wrong} wrong: {len(each.unanimous)} in all runs, {len(each.most)} more in most runs"
     )
-
-
-def _corner(place: int) -> tuple[int, int]:
-    """Where a digit begins in the montage, from the top and from the left."""
-    return place // ACROSS * CELL_HEIGHT, place % ACROSS * CELL_WIDTH + (CELL_WIDTH - SIDE) // 2
-
-
-def _montage(digits: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
-    """Digits (N,28,28) side by side, room for words under each."""
-    sheet = np.zeros((rows * CELL_HEIGHT, ACROSS * CELL_WIDTH), np.uint8)
-    for place, digit in enumerate(digits):
-        y, x = _corner(place)
-        sheet[y : y + SIDE, x : x + SIDE] = digit
-    return sheet
+    return f"{text} of both" + (f" (the clearest {shown})" if shown < len(each.unanimous) + len(each.most) else "")

@@ -1,141 +1,95 @@
 """What is measured for a comparison: the trained networks' answers to the test pictures, as they are and changed."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
-from statistics import mean, median
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from lit_a1.data.augment import to_float
 from lit_a1.data.mnist import Part
+from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
-from lit_a1.runs.statistics import McNemar, difference_interval, mcnemar
 from lit_a1.studies.comparison.changes import changes
-from lit_a1.studies.comparison.runs import Experiment, Run
+from lit_a1.studies.comparison.networks import Network, load_network
 
 SLACK = 0.002  # by which the validation error measured here may differ from the recorded one: rounding on other devices
+GOALS = (98, 99)  # validation accuracies in percent
 
 
-@dataclass
+@dataclass(frozen=True)
 class Measured:
-    """An experiment and what its runs answered."""
+    """Recorded runs and the answers of their networks, in long format: an experiment is all rows with its label."""
 
-    experiment: Experiment
-    label: str
-    """What it is called in words and figures."""
-    right: NDArray[np.bool_]
-    """(runs, N): whether each run's answer to each test picture is right."""
+    runs: pd.DataFrame
+    """A row for each run: what it is, what it cost, and its errors (shares; NaN for what was not measured)."""
+    curves: pd.DataFrame
+    """A row for each epoch of each run: `epoch` (from 1 on), `train_eval_error` and `val_error` (or NaN)."""
+    changed: pd.DataFrame
+    """A row for each run and change of the test pictures: `change` (at first none), `level`, `direction`, `error`."""
     answers: NDArray[np.int64]
-    """(runs, N)."""
-    changed: dict[tuple[str, float], list[list[float]]] = field(default_factory=dict)
-    """For each change of the test pictures, by kind and level: each run's errors, one a direction."""
+    """(runs, N), the digit that each run's network takes each test picture for."""
+    digits: NDArray[np.int64]
+    """(N,), what they are."""
 
     @property
-    def runs(self) -> list[Run]:
-        """One a seed."""
-        return self.experiment.runs
+    def experiments(self) -> list[str]:
+        """Their labels."""
+        return list(self.runs.label.unique())
 
-    @property
-    def errors(self) -> list[float]:
-        """Each run's share of wrong test pictures."""
-        return [float((~row).mean()) for row in self.right]
+    def rows(self, label: str) -> pd.DataFrame:
+        """The runs of an experiment; their index is that of `answers`."""
+        return self.runs[self.runs.label == label]
 
-    def errors_at(self, kind: str, level: float) -> list[float]:
-        """Each run's error on pictures that were changed, the mean over directions; level 0 is no change."""
-        return [mean(each) for each in self.changed[kind, level]] if level else self.errors
+    def right(self, label: str) -> NDArray[np.bool_]:
+        """(runs, N), whether the answers of an experiment's runs are right."""
+        return self.answers[self.rows(label).index] == self.digits
 
-
-class Pair(NamedTuple):
-    """One run of either experiment, on the same test pictures."""
-
-    first: Run
-    second: Run
-    test: McNemar
+    def errors_by_level(self) -> dict[tuple[str, str, float], NDArray[np.float64]]:
+        """By label, change and level, each run's error on changed test pictures: the mean over directions."""
+        means = self.changed.groupby(["label", "change", "level", "seed"]).error.mean()
+        return {key: errors.to_numpy() for key, errors in means.groupby(level=[0, 1, 2])}
 
 
-class Versus(NamedTuple):
-    """Two experiments against each other."""
-
-    first: Measured
-    second: Measured
-    pairs: list[Pair]
-
-    @property
-    def gain(self) -> float:
-        """By how much the second's mean test error is smaller."""
-        return mean(self.first.errors) - mean(self.second.errors)
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the gain over seeds; None where the noise of training is not known."""
-        return difference_interval(self.second.errors, self.first.errors)
-
-
-# measuring
-
-
-def labels_of(experiments: Sequence[Experiment]) -> list[str]:
-    """What the experiments are called: `MLP`, `CNN`, `CNN, augmented`; their own names too where these are alike."""
-    runs = [experiment.runs[0] for experiment in experiments]
-    labels = [run.kind + (", augmented" if run.augmented else "") for run in runs]
-    count = Counter(labels)
-    return [
-        label if count[label] == 1 else f"{label} ({experiment.name})"
-        for label, experiment in zip(labels, experiments, strict=True)
-    ]
-
-
-def measure(
-    experiments: Sequence[Experiment], valid: Part, test: Part, progress: Callable[[], object]
-) -> list[Measured]:
+def measure(experiments: Mapping[str, Sequence[Run]], valid: Part, test: Part) -> Measured:
     """Lets every run's network answer the test pictures, as they are and changed.
 
     Args:
         experiments: whose runs are measured.
         valid: the validation pictures, which show whether these are the digits that a run was trained on.
         test: the test pictures.
-        progress: called after each pass over the test pictures, `passes(experiments)` times.
 
     Raises:
         CheckpointError: a checkpoint can't be used, or its validation error is not the recorded one.
     """
-    validated = to_float(torch.from_numpy(valid.pictures)[:, None])
-    for run in (run for experiment in experiments for run in experiment.runs):
-        _check(run, validated, valid.labels)
-        progress()
-    pictures = to_float(torch.from_numpy(test.pictures)[:, None])
-    measured = []
-    for experiment, label in zip(experiments, labels_of(experiments), strict=True):
-        rows = []
-        for run in experiment.runs:
-            rows.append(run.network.answers(pictures))
-            progress()
-        answers = np.stack(rows)
-        measured.append(Measured(experiment, label, answers == test.labels, answers))
-    for change in changes():
+    validated, pictures = (to_float(torch.from_numpy(part.pictures)[:, None]) for part in (valid, test))
+    networks = []
+    for run in (run for runs in experiments.values() for run in runs):
+        networks.append(load_network(run))
+        _check(run, networks[-1], validated, valid.labels)
+    answers = {}
+    for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
         changed = change.apply(pictures)
-        for each in measured:
-            errors = each.changed.setdefault((change.kind, change.level), [[] for _ in each.runs])
-            for run, found in zip(each.runs, errors, strict=True):
-                found.append(float((run.network.answers(changed) != test.labels).mean()))
-                progress()
-    return measured
+        answers[change.kind, change.level, change.direction] = np.stack([net.answers(changed) for net in networks])
+    errors = [
+        (k, *change, error)
+        for change, found in answers.items()
+        for k, error in enumerate((found != test.labels).mean(axis=1))
+    ]
+    return tabulate(experiments, networks, answers["none", 0, ""], test.labels, errors)
 
 
-def passes(experiments: Sequence[Experiment]) -> int:
-    """How often `measure` calls `progress`."""
-    return sum(len(experiment.runs) for experiment in experiments) * (2 + sum(1 for _ in changes()))
-
-
-def _check(run: Run, pictures: Tensor, labels: NDArray[np.int64]) -> None:
+def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int64]) -> None:
     expected = run.measured["val/error"]
-    found = float((run.network.answers(pictures) != labels).mean())
+    found = float((network.answers(pictures) != labels).mean())
     if run.record["pictures"]["val"] != len(labels) or abs(found - expected) > SLACK + 1e-9:
         raise CheckpointError(
             f"{run.weights} makes {found:.2%} errors on the {len(labels):,} validation pictures here, but its record "
@@ -144,63 +98,72 @@ def _check(run: Run, pictures: Tensor, labels: NDArray[np.int64]) -> None:
         )
 
 
-# what follows from it
+def tabulate(
+    experiments: Mapping[str, Sequence[Run]],
+    networks: Sequence[Network],
+    answers: NDArray[np.int64],
+    digits: NDArray[np.int64],
+    errors: Sequence[tuple[int, str, float, str, float]],
+) -> Measured:
+    """Puts what the records say and what was measured into tables.
 
-
-def versus(first: Measured, second: Measured) -> Versus:
-    """Compares two experiments, run by run of the same seed; in the order of their seeds where they share none."""
-    by_seed = [{run.seed: k for k, run in enumerate(each.runs)} for each in (first, second)]
-    places = [(by_seed[0][seed], by_seed[1][seed]) for seed in by_seed[0] if seed in by_seed[1]]
-    places = places or list(zip(range(len(first.runs)), range(len(second.runs)), strict=False))
-    pairs = [
-        Pair(first.runs[i], second.runs[j], mcnemar(first.right[i].tolist(), second.right[j].tolist()))
-        for i, j in places
+    Args:
+        experiments: the runs.
+        networks: theirs, in this order.
+        answers: (runs, N).
+        digits: (N,), what the test pictures are.
+        errors: on the test pictures: number of the run, kind of change (one is `none`), level, direction and error.
+    """
+    named = zip(experiments.items(), labels_of(experiments), strict=True)
+    heads: list[dict[str, Any]] = [
+        {"label": label, "experiment": name, "seed": run.seed, "run": run}
+        for (name, runs), label in named
+        for run in runs
     ]
-    return Versus(first, second, pairs)
+    runs = pd.DataFrame(
+        head | _of_run(head["run"], network) | {"test_error": float((own != digits).mean())}
+        for head, network, own in zip(heads, networks, answers, strict=True)
+    ).astype({f"epochs_to_{goal}": "Int64" for goal in GOALS})
+    curves = pd.DataFrame(
+        head
+        | {"epoch": epoch}
+        | {f"{part}_error": row.get(f"{part}/error", math.nan) for part in ("train_eval", "val")}
+        for head in heads
+        for epoch, row in enumerate(head["run"].epochs, 1)
+    )
+    changed = pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"])
+    changed = changed.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
+    return Measured(runs, curves, changed, answers, digits)
 
 
-def all_versus(measured: Sequence[Measured]) -> list[Versus]:
-    """Every two experiments."""
-    return [versus(first, second) for first, second in combinations(measured, 2)]
+def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
+    """What the experiments are called: `MLP`, `CNN`, `CNN, augmented`; their own names too where these are alike."""
+    labels = [runs[0].kind + (", augmented" if runs[0].augmented else "") for runs in experiments.values()]
+    count = Counter(labels)
+    return [
+        label if count[label] == 1 else f"{label} ({name})" for label, name in zip(labels, experiments, strict=True)
+    ]
 
 
-def like_for_like(measured: Sequence[Measured]) -> tuple[Measured, Measured]:
-    """The first MLP and the first CNN trained on pictures as they are; else an MLP and a CNN; else the first two."""
-
-    def first(kind: str, augmented: Sequence[bool]) -> Measured | None:
-        found = (each for each in measured if each.runs[0].kind == kind and each.runs[0].augmented in augmented)
-        return next(found, None)
-
-    mlp, cnn = first("MLP", (False, True)), first("CNN", (False,)) or first("CNN", (True,))
-    return (mlp, cnn) if mlp and cnn else (measured[0], measured[1])
-
-
-class Disagreements(NamedTuple):
-    """Test pictures that one experiment gets right and another wrong, the clearest first."""
-
-    right: Measured
-    wrong: Measured
-    unanimous: list[int]
-    """Indices of those that all runs of the one get right and all of the other wrong."""
-    most: list[int]
-    """Likewise more than half of the runs of either, but not all of both."""
-
-
-def disagreements(right: Measured, wrong: Measured) -> Disagreements:
-    """The pictures that `right` gets right and `wrong` wrong."""
-    shares = right.right.mean(axis=0), 1 - wrong.right.mean(axis=0)
-    clear = np.minimum(*shares)
-    order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the pictures
-    unanimous = [int(k) for k in order if clear[k] == 1]
-    most = [int(k) for k in order if 0.5 < clear[k] < 1]
-    return Disagreements(right, wrong, unanimous, most)
-
-
-def mistake(wrong: Measured, picture: int, label: int) -> int:
-    """The commonest wrong answer of the runs to a test picture, the smallest of equals."""
-    counts = np.bincount(wrong.answers[:, picture], minlength=10)
-    counts[label] = 0
-    return int(counts.argmax())
+def _of_run(run: Run, network: Network) -> dict[str, object]:
+    pictures, epochs = run.record["pictures"], run.epochs
+    speeds = [row["train/pictures_per_second"] for row in epochs if "train/pictures_per_second" in row]
+    return {
+        "parameters": network.parameters,
+        "multiply_adds": network.multiply_adds,
+        "epochs": len(epochs),
+        "seconds": float(run.record["seconds"]),
+        "seconds_an_epoch": run.record["seconds"] / len(epochs),
+        "training_seconds_an_epoch": median(pictures["train"] / speed for speed in speeds) if speeds else math.nan,
+        **{f"epochs_to_{goal}": epochs_to(run, goal / 100) for goal in GOALS},
+        "train_error": run.measured.get("train_eval/error", math.nan),
+        "val_error": run.measured["val/error"],
+        "weights": run.weights.stem,
+        "version": run.name,
+        "commit": run.record.get("commit", ""),
+        "train_pictures": pictures["train"],
+        "val_pictures": pictures["val"],
+    }
 
 
 def epochs_to(run: Run, accuracy: float) -> int | None:
@@ -213,10 +176,3 @@ def epochs_to(run: Run, accuracy: float) -> int | None:
         if round(row["val/error"] * pictures) <= (1 - accuracy) * pictures + 1e-6:
             return number
     return None
-
-
-def seconds_an_epoch(run: Run) -> tuple[float | None, float]:
-    """Of training alone, the median of the recorded speeds (None where there are none); and of the whole run."""
-    speeds = [row["train/pictures_per_second"] for row in run.epochs if "train/pictures_per_second" in row]
-    training = median(run.record["pictures"]["train"] / speed for speed in speeds) if speeds else None
-    return training, run.record["seconds"] / len(run.epochs)

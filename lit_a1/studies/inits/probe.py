@@ -12,6 +12,7 @@ from lit_a1.runs.records import Figures
 FLAT = 0.01  # |f'| up to which a unit passes next to no gradient; leaky ReLU's flat side has just this
 SURE = 0.99  # probability
 BOUNDED = ("tanh", "sigmoid")
+Moments = tuple[int, float, float]  # how many numbers, their mean and their variance
 
 
 class State(NamedTuple):
@@ -50,6 +51,21 @@ class Trial(NamedTuple):
     """Largest difference between the weights of two units of a hidden layer, relative to the layer's largest."""
 
     @property
+    def label(self) -> str:
+        """The name in words."""
+        return "standard normal" if self.name == "normal" else self.name.replace("glorot", "Glorot")
+
+    @property
+    def last(self) -> Figures:
+        """Of the last epoch."""
+        return self.epochs[-1]
+
+    @property
+    def losses(self) -> list[float]:
+        """Over the training set, from before training on."""
+        return [row["train/loss"] for row in self.epochs]
+
+    @property
     def diverged(self) -> int | None:
         """The first epoch that ended with a loss that isn't finite."""
         return next((int(row["epoch"]) for row in self.epochs if not math.isfinite(row["train/loss"])), None)
@@ -63,7 +79,7 @@ def probe(net: NN, examples: Examples) -> State:
         delta_last = p - onehot(y)          delta_{k-1} = (delta_k W_k^T) * f'(z_{k-1})
     """
     slope_of = NONLINEARITIES[net.nonlinearity][1]
-    z_spread, delta_spread = ([_Spread() for _ in net.weights] for _ in range(2))
+    z_parts, delta_parts = ([list[Moments]() for _ in net.weights] for _ in range(2))
     units = [np.zeros((4, n)) for n in net.dims[1:-1]]  # sums of |f'|, f'^2 and [|f'| <= FLAT], and the largest |f'|
     count, sure, answers = len(examples.labels), 0, np.zeros(net.dims[-1])
     for start in range(0, count, ROWS):
@@ -71,7 +87,7 @@ def probe(net: NN, examples: Examples) -> State:
         slopes = []
         for k, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
             z = h @ weights + biases
-            z_spread[k].add(z)
+            z_parts[k].append(_moments(z))
             if k < net.n_hidden:
                 h = net.activation(z)
                 slopes.append(slope_of(z, h).astype(net.dtype))
@@ -79,10 +95,10 @@ def probe(net: NN, examples: Examples) -> State:
         delta = net.softmax(z)
         sure += int(np.count_nonzero(delta.max(axis=1) > SURE))
         delta[np.arange(len(labels)), labels] -= 1
-        delta_spread[-1].add(delta)
+        delta_parts[-1].append(_moments(delta))
         for k in reversed(range(net.n_hidden)):
             delta = (delta @ net.weights[k + 1].T) * slopes[k]
-            delta_spread[k].add(delta)
+            delta_parts[k].append(_moments(delta))
             size = np.abs(slopes[k])
             units[k][:3] += size.sum(axis=0), (size * size).sum(axis=0), np.count_nonzero(size <= FLAT, axis=0)
             np.maximum(units[k][3], size.max(axis=0), out=units[k][3])
@@ -90,8 +106,8 @@ def probe(net: NN, examples: Examples) -> State:
     unknown = 0.0 if np.isfinite(net.parameters).all() else math.nan
     flattest = [totals[0] / count if net.nonlinearity in BOUNDED else totals[3] for totals in units]
     return State(
-        z=[spread.std for spread in z_spread],
-        delta=[spread.std for spread in delta_spread],
+        z=list(map(_std, z_parts)),
+        delta=list(map(_std, delta_parts)),
         slope=[unknown + math.sqrt(totals[1].mean() / count) for totals in units],
         flat=[unknown + float(totals[2].mean()) / count for totals in units],
         stuck=[unknown + float(np.mean(sizes <= FLAT)) for sizes in flattest],
@@ -100,20 +116,15 @@ def probe(net: NN, examples: Examples) -> State:
     )
 
 
-class _Spread:
+def _moments(values: Array) -> Moments:
+    return values.size, float(values.mean(dtype=float)), float(values.var(dtype=float))
+
+
+def _std(parts: list[Moments]) -> float:
     """Standard deviation of numbers that come in parts: within the parts, and between their means."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[int, float, float]] = []
-
-    def add(self, values: Array) -> None:
-        self._parts.append((values.size, float(values.mean(dtype=float)), float(values.var(dtype=float))))
-
-    @property
-    def std(self) -> float:
-        sizes, means, variances = np.array(self._parts).T
-        between = (means - np.average(means, weights=sizes)) ** 2
-        return math.sqrt(np.average(variances + between, weights=sizes))
+    sizes, means, variances = np.array(parts).T
+    between = (means - np.average(means, weights=sizes)) ** 2
+    return math.sqrt(np.average(variances + between, weights=sizes))
 
 
 def first_step(net: NN, examples: Examples) -> list[float]:

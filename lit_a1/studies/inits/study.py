@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -15,11 +15,11 @@ from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
 from lit_a1.runs.folders import near
-from lit_a1.runs.plotting import COLOURS, MARKERS, figure
+from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis
 from lit_a1.runs.records import Figures, epoch_line
 from lit_a1.runs.wording import clock
+from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike
-from lit_a1.studies.inits.words import NAMES, compare
 
 MEASURED = ("train/loss", "train/error", "val/loss", "val/error")
 LINES = ("--", ":", "-")
@@ -43,7 +43,7 @@ def run(setup: Setup) -> Path:
     progress = _Progress(setup.epochs)
     with progress.bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a run that diverges is a result
         trials = [_trial(setup, digits, name, study.folder / name, progress) for name in INITIALIZATIONS]
-    text = compare(trials, net, digits, study.words)
+    text = write(trials, net, digits, study.words)
     columns = ("epoch", "step", *MEASURED)
     rows = [[trial.name, *(f"{row[name]:.9g}" for name in columns)] for trial in trials for row in trial.epochs]
     write_csv(study.folder / "losses.csv", ["initialization", *(name.replace("/", "_") for name in columns)], rows)
@@ -58,18 +58,17 @@ class _Progress:
     """A bar over the epochs of all trials, and a line for each epoch."""
 
     def __init__(self, epochs: int) -> None:
-        self._epochs, self._started = epochs, time.perf_counter()
-        self.bar = tqdm(total=epochs * len(INITIALIZATIONS), unit="epoch", disable=None, leave=False)
-        self._left = epochs * len(INITIALIZATIONS)
+        self._epochs, self._total, self._done = epochs, epochs * len(INITIALIZATIONS), 0
+        self._started = time.perf_counter()
+        self.bar = tqdm(total=self._total, unit="epoch", disable=None, leave=False)
 
-    def say(self, name: str, row: Figures) -> None:
+    def show(self, name: str, row: Figures) -> None:
         if row["epoch"] == 0:
             line = f"before training  train loss {row['train/loss']:.4f} error {row['train/error']:6.2%}"
         else:
             self.bar.update()
-            self._left -= 1
-            done = self._epochs * len(INITIALIZATIONS) - self._left
-            left = (time.perf_counter() - self._started) / done * self._left
+            self._done += 1
+            left = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
             line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(left))
         tqdm.write(f"{name:6}  {line}", file=sys.stdout)
 
@@ -83,7 +82,7 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
                 net.train(*digits.train)
             measured = dict(zip(MEASURED, (*net.test(*digits.train), *net.test(*digits.valid)), strict=True))
             epochs.append({"epoch": epoch, "step": net.step} | measured)
-            progress.say(name, epochs[-1])
+            progress.show(name, epochs[-1])
             if epoch > 0:  # as the CNNs log it: epochs and steps counted from 0
                 for tag, value in (measured | {"epoch": epoch - 1}).items():
                     writer.add_scalar(tag, value, net.step - 1)
@@ -107,10 +106,8 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
     with figure(path, width=9.0, height=4.3, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
-            label = NAMES[trial.name] + (
-                "" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)"
-            )
-            losses = np.array([row["train/loss"] for row in trial.epochs])
+            label = trial.label + ("" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)")
+            losses = np.array(trial.losses)
             losses[~np.isfinite(losses)] = np.nan
             left.plot(np.maximum(losses, np.finfo(np.float32).eps), label=label, **look)
             right.plot([max(row["val/error"], 0.5 / validated) for row in trial.epochs[: trial.diverged]], **look)
@@ -123,9 +120,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
             axes.set_xlabel("epochs done (0: before training)")
         left.set_title("Mean loss over the training set", fontsize=10)
         right.set_title("Error on the validation set", fontsize=10)
+        percent_axis(right)
         right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # there are ticks even where all errors are alike
-        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        right.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-        right.yaxis.set_minor_formatter(NullFormatter())
         drawing.legend(loc="outside lower center", ncols=len(trials), handlelength=4)
         drawing.suptitle(textwrap.fill(words, 150), fontsize=8)

@@ -8,8 +8,10 @@ import torch
 
 from lit_a1.data.resample import resize
 from lit_a1.models.mnist import MNISTCNN
+from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import UsageError
+from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
@@ -20,14 +22,28 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
+def the_run(experiment: Path) -> Run:
+    """The only one."""
+    folder = experiment / "version_0"
+    (weights,) = (folder / "checkpoints").iterdir()
+    return Run(folder, weights, json.loads((folder / "record.json").read_text()))
+
+
+def the_network(experiment: Path) -> Network:
+    return load_network(the_run(experiment))
+
+
 def test_runs_that_differ_in_their_seeds_alone_in_the_order_of_these(add_run: Add, logs: Path) -> None:
     for seed in (2, 0):
         add_run("mlp", seed)
     add_run("mnist", 1)
     experiments, left_out = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    assert [(each.name, [run.seed for run in each.runs]) for each in experiments] == [("mlp", [0, 2]), ("mnist", [1])]
-    assert [run.name for run in experiments[0].runs] == ["version_1", "version_0"]
-    assert [each.runs[0].kind for each in experiments] == ["MLP", "CNN"]
+    assert [(name, [run.seed for run in runs]) for name, runs in experiments.items()] == [
+        ("mlp", [0, 2]),
+        ("mnist", [1]),
+    ]
+    assert [run.name for run in experiments["mlp"]] == ["version_1", "version_0"]
+    assert [runs[0].kind for runs in experiments.values()] == ["MLP", "CNN"]
     assert left_out == []
 
 
@@ -43,7 +59,7 @@ def test_what_is_left_out_is_named_with_the_reason(add_run: Add, logs: Path) -> 
     (logs / "mlp" / "version_x").mkdir()
     add_run("mnist", 0)
     experiments, left_out = find_experiments(["mlp", "mnist", "other"], logs, "last", drawn=False)
-    assert [run.name for run in experiments[0].runs] == ["version_6"]
+    assert [run.name for run in experiments["mlp"]] == ["version_6"]
     assert left_out == [
         "mlp/version_0: trained with other settings than version_6 (model.dropout=0.5 instead of 0.0).",
         "mlp/version_1: version_6 is newer and has the same seed, 1.",
@@ -62,8 +78,8 @@ def test_the_newest_is_that_of_the_largest_number(add_run: Add, logs: Path) -> N
     for seed in range(11):
         add_run("mlp", seed, dropout=0.1 if seed == 10 else 0.0)
     add_run("mnist", 0)
-    (mlp, _), left_out = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    assert [run.name for run in mlp.runs] == ["version_10"]
+    experiments, left_out = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
+    assert [run.name for run in experiments["mlp"]] == ["version_10"]
     assert len(left_out) == 10
 
 
@@ -71,7 +87,7 @@ def test_runs_on_drawn_digits_stay_among_themselves(add_run: Add, logs: Path) ->
     for name in ("mlp", "mnist-drawn", "mlp-drawn"):
         add_run(name, 0)
     experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=True)
-    assert [run.folder.parent.name for each in experiments for run in each.runs] == ["mlp-drawn", "mnist-drawn"]
+    assert [run.folder.parent.name for runs in experiments.values() for run in runs] == ["mlp-drawn", "mnist-drawn"]
     with pytest.raises(UsageError, match=r"only mlp has any. Train with `python main.py fit --config configs/mnist.y"):
         find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     with pytest.raises(UsageError, match="--experiments mnist --source drawn compares them"):
@@ -93,17 +109,16 @@ def test_too_few_runs_are_refused_with_the_commands_to_type(logs: Path) -> None:
 def test_networks_answer_as_they_were_saved(add_run: Add, logs: Path) -> None:
     add_run("mlp", 3, hidden_dims=(11,))
     path = add_run("mnist", 4)
-    (mlp, cnn), _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     pictures = torch.rand(1203, 1, 28, 28)  # more than a batch
     model = MNISTCNN.load_from_checkpoint(path / "checkpoints" / "last.ckpt", map_location="cpu").eval()
     with torch.inference_mode():
         expected = model(pictures).argmax(1).numpy()
-    found = cnn.runs[0].network
+    found = the_network(logs / "mnist")
     assert len(np.unique(expected)) > 1
     np.testing.assert_array_equal(found.answers(pictures), expected)
     assert found.parameters == sum(p.numel() for p in model.net.parameters())
     assert found.multiply_adds == 14**2 * 4 * 9 + 7**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10
-    found = mlp.runs[0].network
+    found = the_network(logs / "mlp")
     assert (found.parameters, found.multiply_adds) == (785 * 11 + 12 * 10, 784 * 11 + 11 * 10)
     assert found.answers(pictures).shape == (1203,)
 
@@ -116,25 +131,21 @@ def test_weights_of_another_epoch_than_the_record_are_refused(experiment: str, a
         if name == experiment:
             record = json.loads((folder / "record.json").read_text())
             (folder / "record.json").write_text(json.dumps(record | {"epochs": record["epochs"][:-1]}))
-    experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    runs = {each.name: each.runs[0] for each in experiments}
     with pytest.raises(CheckpointError, match=f"{experiment}/.*holds the weights after epoch 3, .* of epoch 2"):
-        _ = runs.pop(experiment).network
-    for run in runs.values():
-        _ = run.network
+        the_network(logs / experiment)
+    the_network(logs / ("mlp" if experiment == "mnist" else "mnist"))
 
 
 def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(
     add_run: Add, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_run("mlp", 0)
     add_run("mnist", 0, data={"size": 20}, size=14)
-    (_, cnn), _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
+    network = the_network(logs / "mnist")
     stem = 7**2 * 4 * 9
-    assert cnn.runs[0].network.multiply_adds == stem + 4**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10
+    assert network.multiply_adds == stem + 4**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10
     pictures, seen = torch.rand(5, 1, 28, 28), []
     monkeypatch.setattr(MNISTCNN, "forward", lambda self, x: seen.append(x) or torch.eye(5, 10))
-    assert cnn.runs[0].network.answers(pictures).tolist() == [0, 1, 2, 3, 4]
+    assert network.answers(pictures).tolist() == [0, 1, 2, 3, 4]
     assert torch.equal(seen[0], resize(pictures, 14))
 
 
@@ -150,18 +161,15 @@ def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(
 def test_augmentation_is_told_from_the_settings(
     data: dict[str, object], expected: bool, add_run: Add, logs: Path
 ) -> None:
-    add_run("mlp", 0)
     add_run("mnist", 0, data=data)
-    (_, cnn), _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    assert cnn.runs[0].augmented == expected
+    assert the_run(logs / "mnist").augmented == expected
 
 
 def test_checkpoints_that_cannot_be_used_are_refused(add_run: Add, logs: Path) -> None:
     cnn, mlp = (add_run(name, 0) / "checkpoints" for name in ("mnist", "mlp"))
-    (_, of_mlp), _ = find_experiments(["mnist", "mlp"], logs, "last", drawn=False)
     (mlp / "last.npz").write_bytes(b"PK nonsense")
     with pytest.raises(CheckpointError, match=r"last\.npz is not a \.npz file"):
-        _ = of_mlp.runs[0].network
+        the_network(logs / "mlp")
     checkpoint = torch.load(cnn / "last.ckpt", weights_only=True)
     broken = {
         "is a checkpoint of CatsDogsCNN; MNISTCNN was expected": checkpoint | {"model_class": "CatsDogsCNN"},
@@ -170,11 +178,9 @@ def test_checkpoints_that_cannot_be_used_are_refused(add_run: Add, logs: Path) -
     }
     for words, content in broken.items():
         torch.save(content, cnn / "last.ckpt")
-        (of_cnn, _), _ = find_experiments(["mnist", "mlp"], logs, "last", drawn=False)
         with pytest.raises(CheckpointError, match=words):
-            _ = of_cnn.runs[0].network
+            the_network(logs / "mnist")
     record = mlp.parent / "record.json"
     record.write_text(record.read_text().replace("model.hidden_dims", "model.width"))
-    (_, of_mlp), _ = find_experiments(["mnist", "mlp"], logs, "last", drawn=False)
     with pytest.raises(CheckpointError, match="does not say what network was trained"):
-        _ = of_mlp.runs[0].network
+        the_network(logs / "mlp")

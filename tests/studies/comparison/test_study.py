@@ -1,10 +1,9 @@
-import csv
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -13,18 +12,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lit_a1.cli import main
 from lit_a1.data import mnist
 from lit_a1.data.mnist import Part
+from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.changes import shifted
-from lit_a1.studies.comparison.figures import caption, curve, heading
-from lit_a1.studies.comparison.measures import Disagreements, Measured
-from lit_a1.studies.comparison.runs import Experiment, Run, find_experiments
+from lit_a1.studies.comparison.networks import load_network
+from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
 FIGURES = ("curves", "robustness", "disagreements")
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+TABLES = ("results", "curves", "robustness", "predictions")
 
 
 def test_leaves_words_tables_and_figures(
@@ -38,8 +33,7 @@ def test_leaves_words_tables_and_figures(
     main(["compare", "--logs", str(logs)])
     folder = logs / "mnist-compare" / "version_0"
     names = {path.name for path in folder.iterdir() if not path.name.startswith("events")}
-    tables = ("results", "curves", "robustness", "predictions")
-    assert names == {"comparison.md", "record.json"} | {f"{n}.png" for n in FIGURES} | {f"{n}.csv" for n in tables}
+    assert names == {"comparison.md", "record.json"} | {f"{n}.png" for n in FIGURES} | {f"{n}.csv" for n in TABLES}
     text, said = (folder / "comparison.md").read_text(), capsys.readouterr().out
     assert text in said
     assert str(folder) in said
@@ -59,39 +53,32 @@ def test_leaves_words_tables_and_figures(
 def check_tables(folder: Path, logs: Path, test: Part) -> None:
     """The files hold what the networks answer and what the records say."""
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
-    runs = [(each.name, run) for each in experiments for run in each.runs]
+    runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     pictures = torch.from_numpy(test.pictures)[:, None] / 255
-    predictions = rows(folder / "predictions.csv")
-    assert [int(row["index"]) for row in predictions] == list(range(60))
-    assert [int(row["label"]) for row in predictions] == test.labels.tolist()
-    results, changed = rows(folder / "results.csv"), rows(folder / "robustness.csv")
-    curves = rows(folder / "curves.csv")
+    results, curves, changed, predictions = (
+        pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in TABLES
+    )
+    assert predictions["index"].tolist() == list(range(60))
+    assert predictions.label.tolist() == test.labels.tolist()
     assert len(results) == 5
     assert len(changed) == 5 * 27
-    for (name, run), row in zip(runs, results, strict=True):
-        answers = run.network.answers(pictures)
-        assert [int(line[f"{name}-{run.seed}"]) for line in predictions] == answers.tolist()
-        assert (row["experiment"], int(row["seed"]), row["version"]) == (name, run.seed, run.name)
-        assert float(row["test_error"]) == pytest.approx(np.mean(answers != test.labels), rel=1e-5)
-        assert float(row["val_error"]) == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
-        assert (row["epochs_to_98"], row["epochs_to_99"], row["epochs"]) == ("2", "2", "3")
-        assert (row["seconds_an_epoch"], row["training_seconds_an_epoch"]) == ("10", "2")
-        assert (int(row["parameters"]), int(row["multiply_adds"])) == (
-            run.network.parameters,
-            run.network.multiply_adds,
-        )
-        errors = {
-            (line["change"], line["level"], line["direction"]): float(line["error"])
-            for line in changed
-            if (line["experiment"], line["seed"]) == (name, str(run.seed))
-        }
-        assert errors["none", "0", ""] == float(row["test_error"])
-        moved = run.network.answers(shifted(pictures, 0, -3))
-        assert errors["shift", "3", "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
-        lines = [line for line in curves if line["experiment"] == name and line["seed"] == row["seed"]]
+    for (name, run, network), row in zip(runs, results.itertuples(), strict=True):
+        answers, moved = network.answers(pictures), network.answers(shifted(pictures, 0, -3))
+        assert predictions[f"{name}-{run.seed}"].tolist() == answers.tolist()
+        assert (row.experiment, row.seed, row.version) == (name, run.seed, run.name)
+        assert row.test_error == pytest.approx(np.mean(answers != test.labels), rel=1e-5)
+        assert row.val_error == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
+        assert (row.epochs_to_98, row.epochs_to_99, row.epochs) == (2, 2, 3)
+        assert (row.seconds_an_epoch, row.training_seconds_an_epoch) == (10, 2)
+        assert (row.parameters, row.multiply_adds) == (network.parameters, network.multiply_adds)
+        own = changed[(changed.experiment == name) & (changed.seed == run.seed)]
+        errors = own.set_index(["change", "level", "direction"]).error
+        assert errors["none", 0, ""] == row.test_error
+        assert errors["shift", 3, "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
+        lines = curves[(curves.experiment == name) & (curves.seed == run.seed)]
         for part in ("val", "train_eval"):
-            shown = [float(line[f"{part}_error"]) for line in lines]
-            assert shown == pytest.approx([epoch[f"{part}/error"] for epoch in run.epochs], rel=1e-5)
+            expected = [epoch[f"{part}/error"] for epoch in run.epochs]
+            assert lines[f"{part}_error"].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def check_figures(folder: Path) -> None:
@@ -117,19 +104,16 @@ def test_drawn_digits_have_runs_and_a_folder_of_their_own(
     for name in ("mlp-drawn", "mnist_plain-drawn"):
         folder = add_run(name, 0)
         record = json.loads((folder / "record.json").read_text())
-        (run,) = (e.runs[0] for e in [Experiment(name, [_run(folder, record)])])
-        answers = run.network.answers(torch.from_numpy(digits[1].pictures[:40])[:, None] / 255)
+        (weights,) = (folder / "checkpoints").iterdir()
+        answers = load_network(Run(folder, weights, record)).answers(
+            torch.from_numpy(digits[1].pictures[:40])[:, None] / 255
+        )
         record["epochs"][-1]["val/error"] = float(np.mean(answers != digits[1].labels[:40]))
         (folder / "record.json").write_text(json.dumps(record))
     main(["compare", "--logs", str(tmp_path / "logs"), "--source", "drawn", "--name", "x"])
     text = (tmp_path / "logs" / "x-drawn" / "version_0" / "comparison.md").read_text()
     assert "drawn digits (NOT MNIST)" in text
     assert "- mnist-drawn: there is no finished run with last weights." in text
-
-
-def _run(folder: Path, record: dict[str, object]) -> Run:
-    (weights,) = (folder / "checkpoints").iterdir()
-    return Run(folder, weights, record)
 
 
 @pytest.mark.usefixtures("digits")
@@ -144,34 +128,6 @@ def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], t
     (path / "checkpoints" / "last.ckpt").write_bytes(b"nothing")
     assert "can't be read as a checkpoint" in refusal("compare", *logs)
     assert not (tmp_path / "logs" / "mnist-compare").exists()
-
-
-def measured(*errors: list[float], part: str = "val") -> Measured:
-    epochs = [[{f"{part}/error": error} for error in each] for each in errors]
-    runs = [Run(Path("x"), Path("x.ckpt"), {"epochs": e, "pictures": {"val": 100, "train": 200}}) for e in epochs]
-    none = np.ones((len(runs), 0), bool)
-    return Measured(Experiment("x", runs), "x", none, none.astype(np.int64))
-
-
-def test_curves_are_the_recorded_errors() -> None:
-    np.testing.assert_array_equal(curve(measured([0.2, 0.1], [0.3, 0.0]), "val"), [[0.2, 0.1], [0.3, 0.005]])
-    np.testing.assert_array_equal(curve(measured([0.2, 0.1], [0.3]), "val"), [[0.2], [0.3]])
-    np.testing.assert_array_equal(curve(measured([0.0], part="train_eval"), "train_eval"), [[0.0025]])
-    assert curve(measured([0.2, 0.1]), "train_eval") is None
-
-
-def test_headings_say_how_many_there_are() -> None:
-    each = Disagreements(measured([0.1]), measured([0.1]), list(range(30)), [40, 41])
-    assert heading(each, 24) == "x right, x wrong: 30 in all runs, 2 more in most runs of both (the clearest 24)"
-    assert re.search("both$", heading(each, 32))
-
-
-def test_a_caption_gives_each_side_its_own_answer() -> None:
-    right, wrong = (measured([0.1]) for _ in range(2))
-    right.answers, wrong.answers = np.array([[4, 4]]), np.array([[9, 7]])
-    for sides in ({"MLP": wrong, "CNN": right}, {"CNN": right, "MLP": wrong}):
-        said = caption(Disagreements(right, wrong, [0, 1], []), 1, 4, sides)
-        assert said == ["is 4", *(f"{name}: {7 if name == 'MLP' else 4}" for name in sides)]
 
 
 def test_runs_as_fit_leaves_them_are_compared(digits: tuple[Part, Part]) -> None:

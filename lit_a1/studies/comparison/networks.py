@@ -1,0 +1,89 @@
+"""The trained networks of recorded runs: the numpy network or a CNN, and what each costs for a picture."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lit_a1.data.mnist_module import MNISTDataModule
+from lit_a1.data.resample import resize
+from lit_a1.mlp.network import NN
+from lit_a1.mlp.setup import load_weights
+from lit_a1.models.architecture import layers_of
+from lit_a1.models.mnist import MNISTCNN
+from lit_a1.runs.checkpoints import read
+from lit_a1.runs.finished import Run
+from lit_a1.runs.records import RECORD_FILE, CheckpointError
+
+BATCH = 500  # pictures that a network sees at once
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network, and what it is made of."""
+
+    classify: Callable[[torch.Tensor], NDArray[np.int64]]
+    """Pictures (N,1,28,28) in [0,1] -> the digit (N,) that it takes each of them for."""
+    parameters: int
+    multiply_adds: int
+    """For one picture."""
+
+    def answers(self, pictures: torch.Tensor) -> NDArray[np.int64]:
+        """As `classify`, in batches."""
+        with torch.inference_mode():
+            return np.concatenate([self.classify(batch) for batch in pictures.split(BATCH)])
+
+
+def load_network(run: Run) -> Network:
+    """The trained network of a run.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another network or epoch than the record says.
+    """
+    return _mlp(run) if run.kind == "MLP" else _cnn(run)
+
+
+def _mlp(run: Run) -> Network:
+    settings = run.settings
+    try:
+        hidden = tuple(ast.literal_eval(str(settings["model.hidden_dims"])))
+        net = NN(hidden, len(hidden), nonlinearity=settings["model.nonlinearity"], parameter_range=(1, 1 << 62))
+    except (KeyError, TypeError, ValueError, SyntaxError) as error:
+        raise CheckpointError(f"{run.folder / RECORD_FILE} does not say what network was trained: {error}.") from error
+    load_weights(net, run.weights)
+    _check_epoch(run, net.epoch)
+
+    def classify(pictures: torch.Tensor) -> NDArray[np.int64]:
+        return net.forward(pictures.reshape(len(pictures), -1).numpy()).argmax(axis=1)
+
+    return Network(classify, net.n_parameters, sum(weights.size for weights in net.weights))
+
+
+def _cnn(run: Run) -> Network:
+    checkpoint = read(run.weights)
+    if (found := checkpoint["model_class"]) != MNISTCNN.__qualname__:
+        raise CheckpointError(f"{run.weights} is a checkpoint of {found}; {MNISTCNN.__qualname__} was expected.")
+    try:
+        model = MNISTCNN.load_from_checkpoint(run.weights, map_location="cpu").eval()
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"{run.weights} is of another version of {found}: {reason}") from error
+    _check_epoch(run, checkpoint["epoch"] + 1)
+    size = checkpoint[MNISTDataModule.__qualname__]["size"]  # that the weights were trained and validated at
+
+    def classify(pictures: torch.Tensor) -> NDArray[np.int64]:
+        return model(resize(pictures, size)).argmax(1).numpy()
+
+    parts = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # 0 standardises
+    return Network(classify, parts.parameters, parts.multiply_adds)
+
+
+def _check_epoch(run: Run, done: int) -> None:
+    if done != (recorded := int(run.measured["epoch"]) + 1):
+        raise CheckpointError(
+            f"{run.weights} holds the weights after epoch {done}, but {RECORD_FILE} beside it those metrics of epoch "
+            f"{recorded}: go on with that run to its end, or take its folder away."
+        )

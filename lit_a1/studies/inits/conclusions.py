@@ -1,0 +1,88 @@
+"""What follows from the study of initializations: the numbers and verdicts that `comparison.md.j2` words."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from lit_a1.mlp.network import NN
+from lit_a1.mlp.setup import Digits
+from lit_a1.runs.templates import render
+from lit_a1.runs.wording import number
+from lit_a1.studies.inits.probe import BOUNDED, FLAT, SURE, Trial
+
+ALIKE = 1e-3  # weights that differ by less than this share of the largest one differ by rounding alone
+NEAR = 0.02  # losses that differ by less than this share are called about equal
+
+
+def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
+    """The comparison, in Markdown.
+
+    Args:
+        trials: zero, normal and glorot.
+        net: a network as they were, for its layers and nonlinearity.
+        digits: that they were trained on.
+        words: what the study was run with.
+    """
+    zero, _, glorot = trials
+    validated, classes = len(digits.valid.labels), net.dims[-1]
+    finite = [trial for trial in trials if trial.diverged is None]
+    by_error = sorted(finite, key=lambda trial: trial.last["val/error"])
+    variances = {trial.name: (p := trial.last["val/error"]) * (1 - p) / validated for trial in by_error}
+    shares = np.bincount(digits.train.labels, minlength=classes) / len(digits.train.labels)
+    return render(
+        "studies/inits/comparison.md.j2",
+        trials=trials,
+        net=net,
+        words=words,
+        trained=len(digits.train.labels),
+        validated=validated,
+        shown=sorted({0, 1, len(zero.epochs) - 1}),
+        by_loss=sorted(finite, key=lambda trial: trial.losses[-1]),
+        by_error=by_error,
+        chance={name: 2 * math.sqrt(variances[by_error[0].name] + own) for name, own in variances.items()},
+        loss_by_chance=math.log(classes),
+        stays_by_chance=all(abs(loss - math.log(classes)) <= NEAR * math.log(classes) for loss in zero.losses),
+        entropy=-sum(share * math.log(share) for share in shares if share > 0),
+        f_of_0=float(net.activation(np.zeros(1, net.dtype))[0]),
+        expected=[
+            math.sqrt(2 * fan_out / (fan_in + fan_out)) * slope
+            for (fan_in, fan_out), slope in zip(pairwise(net.dims[1:]), glorot.before.slope, strict=True)
+        ],
+        bounded=net.nonlinearity in BOUNDED,
+        columns={"z": number, "delta": number, "slope": number, "flat": share, "stuck": share},
+        near=NEAR,
+        alike=ALIKE,
+        flat=FLAT,
+        sure=SURE,
+        loss=loss,
+        share=share,
+        ratios=ratios,
+        widest=widest,
+    )
+
+
+def loss(value: float) -> str:
+    """A loss, with four decimals where it is neither tiny nor huge."""
+    return f"{value:.4f}" if 1e-2 <= value < 100 else number(value)
+
+
+def share(value: float) -> str:
+    """A share in percent: 0 % and 100 % only where it is none or all."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value in (0, 1):
+        return f"{100 * value:.0f} %"
+    return "under 0.1 %" if value < 5e-4 else "over 99.9 %" if value > 0.9995 else f"{100 * value:.1f} %"
+
+
+def ratios(values: Sequence[float]) -> list[float]:
+    """Of each value to the one before it."""
+    return [after / before if before else math.nan for before, after in pairwise(values)]
+
+
+def widest(trial: Trial) -> float:
+    """The largest factor by which z or delta grows or shrinks between two hidden layers, before training."""
+    found = ratios(trial.before.z[:-1]) + ratios(trial.before.delta[:-1])
+    return max((max(ratio, 1 / ratio) if ratio else math.inf for ratio in found), default=1.0)
