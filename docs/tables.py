@@ -26,7 +26,7 @@ from lit_a1.report.rows import row_of  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
 from lit_a1.report.tried import page  # noqa: E402
 from lit_a1.runs.finished import Run  # noqa: E402
-from lit_a1.runs.folders import DRAWN, PRETRAINED, near  # noqa: E402
+from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd  # noqa: E402
 from lit_a1.runs.records import COLUMNS, RUNS, Row, identity, read_rows  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
 from lit_a1.runs.statistics import wilson  # noqa: E402
@@ -196,7 +196,7 @@ def keep(studies: Sequence[Path]) -> Iterator[str]:
         for path in sorted(run.folder.iterdir()):
             if path.suffix in (".csv", ".json", ".md", ".png"):
                 shutil.copy(path, kept)
-        yield f"{near(run.folder)} -> {near(kept)}"
+        yield f"{relative_to_cwd(run.folder)} -> {relative_to_cwd(kept)}"
     for name, (first, *others) in trainings.items():
         for run in others:
             if other := changes(run.record["settings"], first.record["settings"]):
@@ -205,8 +205,8 @@ def keep(studies: Sequence[Path]) -> Iterator[str]:
                     "recipe, which differ in their seeds."
                 )
         keep_curves(STUDIES / name, [first, *others])
-        folders = ", ".join(str(near(run.folder)) for run in (first, *others))
-        yield f"{folders} -> curves in {near(STUDIES / name)}"
+        folders = ", ".join(str(relative_to_cwd(run.folder)) for run in (first, *others))
+        yield f"{folders} -> curves in {relative_to_cwd(STUDIES / name)}"
 
 
 def main() -> None:

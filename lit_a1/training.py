@@ -19,7 +19,7 @@ from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, resolve
-from lit_a1.runs.records import CheckpointError, keep_figures, version_of
+from lit_a1.runs.records import CheckpointError, keep_metrics, version_of
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 
@@ -239,14 +239,14 @@ class TrainingCLI(LightningCLI):
         if isinstance(logger, TensorBoardLogger) and logger._version is None and self.trainer.is_global_zero:
             logger._version = int(new_version(Path(logger.root_dir)).name.removeprefix("version_"))
 
-    def _keep_figures(self) -> None:
+    def _keep_metrics(self) -> None:
         """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""
         if self.checkpoint is None:
             return
         figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        keep_figures(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])
+        keep_metrics(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])
 
-    after_validate = after_test = _keep_figures
+    after_validate = after_test = _keep_metrics
 
 
 def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:

@@ -16,7 +16,7 @@ from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, versions
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 
 
 def analysis(name: str) -> ModuleType:
@@ -64,4 +64,4 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
     write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
-    print(f"Figures, tables and words: {near(folder)}")
+    print(f"Figures, tables and words: {relative_to_cwd(folder)}")

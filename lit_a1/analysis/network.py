@@ -19,7 +19,7 @@ from lit_a1.data.module import PictureDataModule, PictureSet
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
-from lit_a1.runs.folders import PRETRAINED, near
+from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
 
 BATCH = 250  # pictures that the network sees at once
@@ -183,11 +183,15 @@ def _test_set(data: PictureDataModule) -> PictureSet | None:
 
 def _source(member: Member) -> str:
     training: dict[str, Any] = member.training
-    run = near(member.path.parent.parent) if version_of(member.path) is not None else near(member.path)
+    run = (
+        relative_to_cwd(member.path.parent.parent)
+        if version_of(member.path) is not None
+        else relative_to_cwd(member.path)
+    )
     described = member.path.with_suffix(".json")
     if not training and member.path.parent == PRETRAINED and described.is_file():
         training = json.loads(described.read_text(encoding="utf-8"))
-        run = near(member.path)
+        run = relative_to_cwd(member.path)
     texts = [f"{run}, {member.path.name} (epoch {member.epoch})", f"seed {training.get('seed', member.seed)}"]
     texts += [f"commit {training.get('commit') or 'unknown'}", training.get("machine") or "machine unknown"]
     return "; ".join(texts)

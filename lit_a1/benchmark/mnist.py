@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lit_a1.benchmark.timing import Timing, timing_of
-from lit_a1.data.mnist import Mnist, Part, load_mnist
+from lit_a1.data.mnist import LabelledSplit, Mnist, load_mnist
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import REPOSITORY, keep_freed_memory
 from lit_a1.models import Classifier
@@ -135,7 +135,7 @@ class Labelled(NamedTuple):
 def example_data(digits: Mnist, device: str) -> tuple[Labelled, Labelled]:
     """The whole training file, which `load_mnist` splits in two, and the test file."""
 
-    def labelled(*parts: Part) -> Labelled:
+    def labelled(*parts: LabelledSplit) -> Labelled:
         pictures, labels = (torch.from_numpy(np.concatenate(arrays)).to(device) for arrays in zip(*parts, strict=True))
         return Labelled((pictures.unsqueeze(1) / 255 - 0.1307) / 0.3081, labels)
 

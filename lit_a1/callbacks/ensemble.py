@@ -11,7 +11,7 @@ from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import commit, machine, peak_memory_gb
 from lit_a1.models.ensemble import MEMBER, Ensemble
-from lit_a1.runs.folders import near, new_version
+from lit_a1.runs.folders import new_version, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, record_of
 from lit_a1.runs.wording import counted, listed
 
@@ -81,7 +81,7 @@ def report(
     lines = []
     for number, member in enumerate(ensemble.members):
         loss, error = (metrics.pop(f"{MEMBER.format(number)}/{name}") for name in ("loss", "error"))
-        path, kind = str(near(member.path)), type(member.model).__qualname__
+        path, kind = str(relative_to_cwd(member.path)), type(member.model).__qualname__
         about.append({"checkpoint": path, "model_class": kind, "seed": member.seed, f"{stage}/error": error})
         lines.append((path, loss, error))
     lines.append((f"mean of {counted(len(about), 'member')}", metrics[f"{stage}/loss"], metrics[f"{stage}/error"]))
@@ -93,4 +93,4 @@ def report(
 
 def _write(title: str, path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
-    print(f"{title}: {near(path)}")
+    print(f"{title}: {relative_to_cwd(path)}")

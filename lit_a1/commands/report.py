@@ -10,7 +10,10 @@ from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.wording import clock
 
 if TYPE_CHECKING:
-    from lit_a1.report.gather import Gathered
+    from lit_a1.report.gather import RecordedRuns
+
+if TYPE_CHECKING:
+    pass
 
 RUNS = ("none", "missing", "quick")
 
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
         if not steps:
             print("Nothing is missing.")
         else:
-            print(plan.tell(steps))
+            print(plan.plan_text(steps))
             if options.plan:
                 return
             failed = plan.run(steps)
@@ -87,7 +90,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"error: failed: {'; '.join(step.command for step in failed)}")
 
 
-def at_hand(found: "Gathered") -> "Gathered":
+def at_hand(found: "RecordedRuns") -> "RecordedRuns":
     """The same, with drawn pictures in the place of those that are neither on disk nor can be fetched.
 
     Raises:
@@ -95,8 +98,8 @@ def at_hand(found: "Gathered") -> "Gathered":
     """
     from lit_a1.data.catsdogs import CatsDogsDataModule
     from lit_a1.data.mnist import locate_mnist
-    from lit_a1.report.gather import Gathered
+    from lit_a1.report.gather import RecordedRuns
 
     photos = CatsDogsDataModule()
     photos.locate("fit")
-    return Gathered(found.logs, locate_mnist("auto") is None, photos.drawn)
+    return RecordedRuns(found.logs, locate_mnist("auto") is None, photos.drawn)

@@ -30,9 +30,6 @@ class LabelledSplit(NamedTuple):
     """(N,), the digits 0 to 9."""
 
 
-Part = LabelledSplit  # its former name
-
-
 class Mnist(NamedTuple):
     """A set of digits in three splits."""
 

@@ -125,7 +125,7 @@ class BatchNorm2d(nn.Module):
 
 
 @torch.no_grad()
-def take_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
+def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
     """Takes the running statistics of every batch norm in `net` again, as plain means over `batches`.
 
     Those that training leaves are of its own pictures, augmented, of its own size, and under weights that were still

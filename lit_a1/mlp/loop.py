@@ -14,9 +14,9 @@ from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.folders import check_not_over, check_same_settings, near, new_version
+from lit_a1.runs.folders import check_not_over, check_same_settings, new_version, relative_to_cwd
 from lit_a1.runs.recorder import TrainingRecord, print_finished
-from lit_a1.runs.records import CheckpointError, Figures, best_of, epoch_line, epoch_name, keep_figures, log_hparams
+from lit_a1.runs.records import CheckpointError, Metrics, best_of, epoch_line, epoch_name, keep_metrics, log_hparams
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import clock, typed
 
@@ -85,7 +85,7 @@ class Fit:
             try:
                 self._train(writer)
             except KeyboardInterrupt:
-                last = typed(near(self.folder / "checkpoints" / "last.npz"))
+                last = typed(relative_to_cwd(self.folder / "checkpoints" / "last.npz"))
                 self.record.print_stopped(f"mlp fit {self.command} --ckpt_path {last}")
                 raise
             record = self.record.finish(
@@ -119,14 +119,14 @@ class Fit:
                 bar.set_postfix_str(f"loss {metrics['train/loss']:.4f}  {error}  left {left}", refresh=False)
                 bar.update()
 
-    def _epoch(self) -> Figures:
+    def _epoch(self) -> Metrics:
         count = len(self.digits.train.labels)
         rate, started = self.net.learning_rate(-(-count // self.net.batch_size)), time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
             measured = {"train": self.net.train(*self.digits.train)}
             seconds = time.perf_counter() - started
             measured |= {"train_eval": self.net.test(*self.digits.train), "val": self.net.test(*self.digits.valid)}
-        metrics: Figures = {"epoch": self.net.epoch - 1, "step": self.net.step}
+        metrics: Metrics = {"epoch": self.net.epoch - 1, "step": self.net.step}
         for stage, (loss, error) in measured.items():
             metrics |= {f"{stage}/loss": loss, f"{stage}/error": error}
         if not np.isfinite([metrics["train/loss"], metrics["val/loss"]]).all():
@@ -146,7 +146,7 @@ class Fit:
                 self.net.save(str(unfinished), run=state)
 
 
-def _log(writer: SummaryWriter, metrics: Figures) -> None:
+def _log(writer: SummaryWriter, metrics: Metrics) -> None:
     for name, value in metrics.items():
         if name != "step":
             writer.add_scalar(name, value, int(metrics["step"]) - 1)
@@ -160,9 +160,9 @@ def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
         CheckpointError: the file is damaged, or of another network.
     """
     load_weights(net, path)
-    print(f"Weights: {near(path)}: {describe(net)}; {digits.origin}")
+    print(f"Weights: {relative_to_cwd(path)}: {describe(net)}; {digits.origin}")
     metrics: dict[str, float] = {}
     for part, examples in (("val", digits.valid), ("test", digits.test)):
         metrics[f"{part}/loss"], metrics[f"{part}/error"] = net.test(*examples)
-    keep_figures("test", path, metrics, net.step)
+    keep_metrics("test", path, metrics, net.step)
     return metrics

@@ -6,10 +6,9 @@ from lit_a1.mlp.files import check_examples, read_data, read_network, to_pixels,
 from lit_a1.mlp.functions import DECAYS, INITIALIZATIONS, NONLINEARITIES, Array, Labels, decay_factor, maxima
 from lit_a1.mlp.settings import Settings
 
-__all__ = ["DECAYS", "EVAL_BATCH_SIZE", "INITIALIZATIONS", "NN", "NONLINEARITIES", "ROWS", "Array", "Labels"]
+__all__ = ["DECAYS", "EVAL_BATCH_SIZE", "INITIALIZATIONS", "NN", "NONLINEARITIES", "Array", "Labels"]
 
 EVAL_BATCH_SIZE = 500
-ROWS = EVAL_BATCH_SIZE
 
 
 class NN(Settings):
@@ -29,8 +28,8 @@ class NN(Settings):
         super().__post_init__()
         self._value, self._slope = NONLINEARITIES[self.nonlinearity]
         self.parameters, self.gradients, self.velocity = (np.zeros(self.n_parameters, self.dtype) for _ in range(3))
-        self.weights, self.biases = self._views(self.parameters)
-        self._weight_gradients, self._bias_gradients = self._views(self.gradients)
+        self.weights, self.biases = self.layer_views(self.parameters)
+        self._weight_gradients, self._bias_gradients = self.layer_views(self.gradients)
         self.epoch = self.step = self._rows = 0  # epochs and steps done, rows that the buffers have
         self._data: dict[str, tuple[Array, Labels]] = {}
         self.initialize_weights(self.initialization)
@@ -135,7 +134,7 @@ class NN(Settings):
         w -= s + m v (Sutskever et al., 2013, equations 1 to 4; equal to torch.optim.SGD while the rate is constant).
         """
         if self.weight_decay:
-            for own, weights in zip(self._views(step)[0], self.weights, strict=True):
+            for own, weights in zip(self.layer_views(step)[0], self.weights, strict=True):
                 own += (lr * self.weight_decay) * weights
         if self.momentum:
             self.velocity *= self.momentum

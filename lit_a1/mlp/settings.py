@@ -108,7 +108,7 @@ class Settings:
         """Units of all layers: 784-512-512-10."""
         return "-".join(map(str, self.dims))
 
-    def _views(self, flat: Array) -> tuple[list[Array], list[Array]]:
+    def layer_views(self, flat: Array) -> tuple[list[Array], list[Array]]:
         """Matrices (fan_in, fan_out) and vectors (fan_out,) that share the memory of a flat array."""
         matrices, vectors, start = [], [], 0
         for fan_in, fan_out in pairwise(self.dims):

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
-from lit_a1.layers import CrossEntropy, cross_entropy, take_statistics
+from lit_a1.layers import CrossEntropy, cross_entropy, recompute_statistics
 from lit_a1.models.inputs import VIEWS, Standardize, Views, tta_views
 from lit_a1.models.metrics import Mean
 from lit_a1.models.rules import check_rules
@@ -20,11 +20,11 @@ from lit_a1.optim import (
     Schedule,
     ScheduleName,
     WeightAverage,
-    climbed,
     clip_gradient_norm_,
     gradient_norm,
     make_optimizer,
     parameter_groups,
+    sam_perturbation,
     set_learning_rate,
 )  # fmt: skip
 
@@ -226,7 +226,7 @@ class Classifier(L.LightningModule):
         optimizer.zero_grad()
         self.manual_backward(loss)
         if taken >= self.sam_step:
-            with climbed(self.net, self.sam_radius):  # the same way up whatever the loss is scaled by
+            with sam_perturbation(self.net, self.sam_radius):  # the same way up whatever the loss is scaled by
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
                 self.manual_backward(self.loss(self.net(batch.pictures), targets))
@@ -259,7 +259,7 @@ class Classifier(L.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         pictures = map(self._laid_out, data.training_sample(self.precise_bn, self.device))
         with torch.autocast(self.device.type, enabled=False):
-            take_statistics(self.evaluated_net(), pictures)
+            recompute_statistics(self.evaluated_net(), pictures)
         self._statistics_step = self.global_step
 
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:

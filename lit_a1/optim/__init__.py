@@ -7,7 +7,7 @@ from lit_a1.optim.gradients import clip_gradient_norm_, gradient_norm
 from lit_a1.optim.muon import Muon
 from lit_a1.optim.schedule import SCHEDULES, Schedule, ScheduleName, set_learning_rate
 from lit_a1.optim.sgd import SGD
-from lit_a1.optim.sharpness import climbed
+from lit_a1.optim.sharpness import sam_perturbation
 
 __all__ = [
     "AVERAGES",
@@ -22,10 +22,10 @@ __all__ = [
     "Schedule",
     "ScheduleName",
     "WeightAverage",
-    "climbed",
     "clip_gradient_norm_",
     "gradient_norm",
     "make_optimizer",
     "parameter_groups",
+    "sam_perturbation",
     "set_learning_rate",
 ]

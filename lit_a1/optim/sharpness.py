@@ -11,7 +11,7 @@ from lit_a1.optim.gradients import gradient_norm
 
 
 @contextmanager
-def climbed(net: nn.Module, radius: float) -> Iterator[None]:
+def sam_perturbation(net: nn.Module, radius: float) -> Iterator[None]:
     """Moves the weights of `net` uphill along their gradient for as long as the context lasts.
 
     The step is w <- w + radius g / (|g| + 1e-12), the norm being that of all gradients taken as one vector: to first
@@ -19,7 +19,7 @@ def climbed(net: nn.Module, radius: float) -> Iterator[None]:
     from the old weights, leads to minima that are flat as well as low::
 
         loss(net(x)).backward()              # gradients at w
-        with climbed(net, radius):
+        with sam_perturbation(net, radius):
             optimizer.zero_grad()
             loss(net(x)).backward()          # gradients uphill of w
         optimizer.step()                     # from w

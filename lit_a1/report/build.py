@@ -9,12 +9,12 @@ from lit_a1.data.files import write_text
 from lit_a1.environment import PROGRAM, commit, cpu
 from lit_a1.report import html, pdf
 from lit_a1.report.document import Document, read_markdown, table, write_section
-from lit_a1.report.gather import Gathered, sources
+from lit_a1.report.gather import RecordedRuns, sources
 from lit_a1.report.plan import LOGS
 from lit_a1.report.problems import CNNS, problem1, problem2, problem3
 from lit_a1.report.results import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
-from lit_a1.runs.folders import DRAWN, near
+from lit_a1.runs.folders import DRAWN, relative_to_cwd
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"
 WHAT = {"mlp": "perceptron in numpy, MNIST"}
@@ -22,7 +22,7 @@ WHAT |= dict.fromkeys(CNNS, "CNN, MNIST") | dict.fromkeys(RECIPES, "CNN, Cats vs
 WHAT |= {ENSEMBLE: "ensemble, Cats vs Dogs"}
 
 
-def build(found: Gathered, out: Path) -> list[Path]:
+def build(found: RecordedRuns, out: Path) -> list[Path]:
     """Writes `report.html` and `report.pdf` into a folder, each whole or not at all, and returns their paths."""
     with tempfile.TemporaryDirectory() as work:
         report = document(found, Path(work))
@@ -31,7 +31,7 @@ def build(found: Gathered, out: Path) -> list[Path]:
     return [out / "report.html", out / "report.pdf"]
 
 
-def document(found: Gathered, work: Path) -> Document:
+def document(found: RecordedRuns, work: Path) -> Document:
     """The report, before it is HTML or PDF.
 
     Args:
@@ -46,7 +46,7 @@ def document(found: Gathered, work: Path) -> Document:
     return Document(TITLE, f"Made from recorded runs: {made}", summary, sections)
 
 
-def _summary(found: Gathered) -> dict[str, Any]:
+def _summary(found: RecordedRuns) -> dict[str, Any]:
     """One line for each network that was trained."""
     trained = {name: runs for name in WHAT if (runs := found.alike(name))}
     rows = []
@@ -67,7 +67,7 @@ def _summary(found: Gathered) -> dict[str, Any]:
     return {
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
         "suffix": DRAWN,
-        "logs": near(found.logs),
+        "logs": relative_to_cwd(found.logs),
         "table": table(rows, "; ".join(map(sources, trained.values())), text_columns=2) if rows else None,
         "command": f"{PROGRAM} report --run missing{logs}",
     }

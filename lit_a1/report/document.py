@@ -16,7 +16,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.templates import render
 
 
@@ -172,7 +172,7 @@ def _in_code(names: Sequence[object]) -> list[str]:
 
 FUNCTIONS = {
     "captioned_table": _captioned_table, "captioned_figure": _captioned_figure, "missing": _missing, "quoted": _quoted,
-    "in_code": _in_code, "near": near, "slug": slug,
+    "in_code": _in_code, "relative_to_cwd": relative_to_cwd, "slug": slug,
 }  # fmt: skip
 """What templates may call."""
 

@@ -12,8 +12,8 @@ from lit_a1.analysis import PARTS
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import REPOSITORY
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import DRAWN, near, run_folders
-from lit_a1.runs.records import RECORD_FILE, Figures, read_json
+from lit_a1.runs.folders import DRAWN, relative_to_cwd, run_folders
+from lit_a1.runs.records import RECORD_FILE, Metrics, read_json
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.curves import read
 
@@ -58,7 +58,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Looked:
+class Analysis:
     """What `analyze` left of one network: its index, and the parts that can be read."""
 
     folder: Path
@@ -69,7 +69,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class RecordedRuns:
     """Everything below a folder of runs."""
 
     logs: Path
@@ -126,7 +126,7 @@ class Gathered:
         return None
 
 
-def gather(logs: Path, source: str) -> Gathered:
+def gather(logs: Path, source: str) -> RecordedRuns:
     """What is below a folder of runs.
 
     Args:
@@ -134,10 +134,10 @@ def gather(logs: Path, source: str) -> Gathered:
         source: `real`, `drawn`, or `auto`: drawn pictures only where nothing was run on real ones of the kind.
     """
     if source != "auto":
-        return Gathered(logs, source == "drawn", source == "drawn")
+        return RecordedRuns(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
     kinds = [{name for name in names if _of_digits(name) == digits} for digits in (True, False)]
-    return Gathered(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
+    return RecordedRuns(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
 
 
 def _of_digits(name: str) -> bool:
@@ -161,7 +161,7 @@ def _training(folder: Path) -> Run | str:
         if not {"train", "val"} <= record["pictures"].keys():
             lacking.append("how many pictures")
     if lacking:
-        return f"`{near(folder / RECORD_FILE)}` is not that of a training: it lacks {', '.join(lacking)}."
+        return f"`{relative_to_cwd(folder / RECORD_FILE)}` is not that of a training: it lacks {', '.join(lacking)}."
     return run
 
 
@@ -169,20 +169,21 @@ def _stopped(folder: Path) -> str:
     """What is known of a run that did not end."""
     epochs = scalars(folder)
     if not epochs:
-        return f"`{near(folder)}` has no {RECORD_FILE} and no figures: it was stopped before an epoch had ended."
+        where = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE} and no figures"
+        return f"{where}: it was stopped before an epoch had ended."
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         planned = f" of {int(settings['trainer']['max_epochs'])}"
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
         planned = ""
-    text = f"`{near(folder)}` has no {RECORD_FILE}: it was stopped, or is still running, after epoch "
+    text = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}: it was stopped, or is still running, after epoch "
     text += f"{len(epochs)}{planned}"
     if measured := [row["val/error"] for row in epochs if "val/error" in row]:
         text += f"; its last validation error is {100 * measured[-1]:.2f} %"
     return f"{text}."
 
 
-def scalars(folder: Path) -> list[Figures]:
+def scalars(folder: Path) -> list[Metrics]:
     """The epochs in a run's event files, by TensorBoard's tags; what a torn file still holds, none where there is none.
 
     Args:
@@ -200,7 +201,7 @@ def scalars(folder: Path) -> list[Figures]:
         events.Reload()
     finally:
         log.setLevel(level)
-    rows: dict[int, Figures] = {}
+    rows: dict[int, Metrics] = {}
     for tag in events.Tags()["scalars"]:
         if tag.startswith(("train/", "val/", "train_eval/")):
             for event in events.Scalars(tag):
@@ -208,7 +209,7 @@ def scalars(folder: Path) -> list[Figures]:
     return [row | {"step": step + 1} for step, row in sorted(rows.items()) if "train/error" in row]
 
 
-def looked(folder: Path) -> Looked | None:
+def read_analysis(folder: Path) -> Analysis | None:
     """An analysis; None where there is none.
 
     Args:
@@ -220,7 +221,7 @@ def looked(folder: Path) -> Looked | None:
     index = read_json(folder / INDEX)
     readable = {name: part for name, part in parts.items() if part is not None}
     unreadable = [name for name in parts if name not in readable]
-    return Looked(folder, index if isinstance(index, dict) else {}, readable, unreadable)
+    return Analysis(folder, index if isinstance(index, dict) else {}, readable, unreadable)
 
 
 def source_of(folder: Path, record: dict[str, Any]) -> str:
@@ -228,7 +229,7 @@ def source_of(folder: Path, record: dict[str, Any]) -> str:
     seed = record.get("seed")
     seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
     about = [f"commit {record.get('commit') or 'unknown'}", record.get("machine") or "machine unknown"]
-    return ", ".join([str(shown(folder)), *([] if seed is None else [seeds]), *about])
+    return ", ".join([str(display_path(folder)), *([] if seed is None else [seeds]), *about])
 
 
 def sources(runs: Sequence[Run]) -> str:
@@ -236,7 +237,7 @@ def sources(runs: Sequence[Run]) -> str:
     return "; ".join(source_of(run.folder, run.record) for run in runs)
 
 
-def shown(folder: Path) -> Path:
+def display_path(folder: Path) -> Path:
     """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
     folder = folder.resolve()
     roots = [root for root in (Path.cwd(), REPOSITORY) if folder.is_relative_to(root)]

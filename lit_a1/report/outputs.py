@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.analysis import PARTS
-from lit_a1.report.gather import Study, looked
+from lit_a1.report.gather import Study, read_analysis
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 
 ELSEWHERE = "generalisation"
 """The part of an analysis that has a section of its own."""
@@ -46,7 +46,7 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         run: whose network is meant; None for weights that are of no run.
         command: what looks into the network.
     """
-    found = looked(folder)
+    found = read_analysis(folder)
     if found is None:
         return {"command": command, "found": None, "elsewhere": None, "suspects": None}
     made = {name: found.parts[name] for name in PARTS if name in found.parts}
@@ -57,7 +57,7 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         "parts": [part for name, part in made.items() if name != ELSEWHERE],
         "elsewhere": made.get(ELSEWHERE),
         "suspects": made["label_errors"].numbers.get("suspects") if "label_errors" in made else None,
-        "damaged": [near(folder / f"{name}.json") for name in found.unreadable],
+        "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],
         "lacking": [name for name in PARTS if name not in made and name not in found.unreadable],
         "source": next((part.source for part in found.parts.values()), "unknown"),
         "commits": sorted({part.commit or "unknown" for part in made.values()}) or ["unknown"],

@@ -16,12 +16,12 @@ import torch
 import lit_a1
 from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM
-from lit_a1.report.gather import RECORDED, Gathered, looked
+from lit_a1.report.gather import RECORDED, RecordedRuns, read_analysis
 from lit_a1.report.photos import AUDIT
 from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import PRETRAINED, near
-from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_figures
+from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
+from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_metrics
 from lit_a1.runs.wording import clock, counted, duration, typed
 
 QUICK = "quick"
@@ -51,7 +51,7 @@ class Step:
 class Commands:
     """Makes the commands of a plan; the folder of runs and drawn pictures are options where they are needed."""
 
-    found: Gathered
+    found: RecordedRuns
 
     def fit(self, name: str, epochs: int | None = None, *options: str) -> Step:
         """Trains an experiment, for fewer epochs than its YAML says if `epochs` is given."""
@@ -62,7 +62,7 @@ class Commands:
 
     def test(self, name: str, run: Run | None = None) -> Step:
         """Measures the last weights of a run, or of the newest, on the test digits."""
-        weights = "last" if run is None else str(near(weights_of(run, "last")))
+        weights = "last" if run is None else str(relative_to_cwd(weights_of(run, "last")))
         return self._of_recipe("test", name, "--ckpt_path", weights)
 
     def study(self, name: str, epochs: int | None = None, *options: str) -> Step:
@@ -79,7 +79,7 @@ class Commands:
 
     def analyze(self, name: str, run: Run | None = None) -> Step:
         """Looks into the network of a run, or of the newest."""
-        which = () if run is None else ("--ckpt_path", str(near(weights_of(run, "best"))))
+        which = () if run is None else ("--ckpt_path", str(relative_to_cwd(weights_of(run, "best"))))
         records = map(read_json, self.found.logs.glob("*/version_*/analysis/analysis.json"))
         known = [seconds for record in records if isinstance(seconds := (record or {}).get("seconds"), float)]
         return self._of_recipe("analyze", name, *which, seconds=median(known) if known else None)
@@ -130,11 +130,15 @@ class Commands:
         """
         if every and not self.suits_this_machine(name):
             published = PRETRAINED / f"{name}.ckpt"
-            return [str(near(published))] if published.is_file() and not self.found.drawn(name) else []
+            return [str(relative_to_cwd(published))] if published.is_file() and not self.found.drawn(name) else []
         runs, whole = self.found.trainings(name), self.whole_runs(name, "best" if every else "last")
         if not every:
             runs, whole = runs[-1:], whole[-1:]
-        return [str(near(run.folder)) for run in whole] if whole and whole != runs else [str(self.found.folder(name))]
+        return (
+            [str(relative_to_cwd(run.folder)) for run in whole]
+            if whole and whole != runs
+            else [str(self.found.folder(name))]
+        )
 
 
 def _epochs(epochs: int | None) -> list[str]:
@@ -162,21 +166,21 @@ class Kind(NamedTuple):
 
     needs: str
     """The weights, `best` or `last`, of a finished run: where there is none, the recipe is trained before."""
-    is_done: Callable[[Gathered, str, Run | None], bool]
+    is_done: Callable[[RecordedRuns, str, Run | None], bool]
     """Whether there is what it leaves."""
     step: Callable[[Commands, str, Run | None], Step]
 
 
-def _is_tested(found: Gathered, name: str, run: Run | None) -> bool:
-    return run is not None and "last" in str(test_figures(run.folder).get("checkpoint"))
+def _is_tested(found: RecordedRuns, name: str, run: Run | None) -> bool:
+    return run is not None and "last" in str(test_metrics(run.folder).get("checkpoint"))
 
 
-def _is_analyzed(found: Gathered, name: str, run: Run | None) -> bool:
-    seen = looked(run.folder / "analysis") if run is not None else None
+def _is_analyzed(found: RecordedRuns, name: str, run: Run | None) -> bool:
+    seen = read_analysis(run.folder / "analysis") if run is not None else None
     return seen is not None and seen.parts.keys() >= set(PARTS)
 
 
-def _is_studied(found: Gathered, name: str, run: Run | None) -> bool:
+def _is_studied(found: RecordedRuns, name: str, run: Run | None) -> bool:
     study = found.study(name)
     return study is not None and not study.recorded
 
@@ -198,7 +202,7 @@ STEPS = (
 """The assignment in full: kinds of steps, and the recipe or the study that each is for."""
 
 
-def missing(found: Gathered) -> list[Step]:
+def missing(found: RecordedRuns) -> list[Step]:
     """The steps that have not been done, each after the trainings that it needs."""
     commands, steps, untrained = Commands(found), list[Step](), list[str]()
 
@@ -226,7 +230,7 @@ def missing(found: Gathered) -> list[Step]:
     return steps
 
 
-def quick(found: Gathered) -> list[Step]:
+def quick(found: RecordedRuns) -> list[Step]:
     """The whole assignment in reduced size: a quarter of an hour at most on two cores."""
     commands = Commands(found)
     small = "--data.size_schedule", "{0: 32, 4: 48}"
@@ -248,7 +252,7 @@ def quick(found: Gathered) -> list[Step]:
     ]
 
 
-def tell(steps: Sequence[Step]) -> str:
+def plan_text(steps: Sequence[Step]) -> str:
     """The plan, with the time that is to be expected."""
     times = ["?" if step.seconds is None else clock(step.seconds) for step in steps]
     width = max(map(len, times))

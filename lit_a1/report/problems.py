@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.report.document import table
-from lit_a1.report.gather import Gathered, looked, shown
+from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
 from lit_a1.report.outputs import analysis, split_markdown, study
 from lit_a1.report.photos import audited
 from lit_a1.report.plan import PHOTOS, Commands
@@ -15,7 +15,7 @@ from lit_a1.report.rows import row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
 from lit_a1.report.tried import FURTHER, NOT_DONE, page
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import RUNS, Row, identity, read_rows
 from lit_a1.runs.settings import UsageError
 
@@ -27,7 +27,7 @@ PRETRAINED_FOLDER = "analysis-pretrained"
 """Where `analyze --ckpt_path pretrained` leaves what it found."""
 
 
-def problem1(found: Gathered, work: Path) -> dict[str, Any]:
+def problem1(found: RecordedRuns, work: Path) -> dict[str, Any]:
     """The multilayer perceptron in numpy; figures are made in the folder `work`."""
     commands, runs = Commands(found), found.alike("mlp")
     texts = {"inits": "comparison.md", "search": "summary.md", "gradcheck": "conclusion.md"}
@@ -46,7 +46,7 @@ def problem1(found: Gathered, work: Path) -> dict[str, Any]:
     }
 
 
-def problem2(found: Gathered, work: Path) -> dict[str, Any]:
+def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     """A convolutional network on MNIST, against the perceptron; figures are made in the folder `work`."""
     commands = Commands(found)
     trained = [name for name in CNNS if found.trainings(name)]
@@ -65,7 +65,7 @@ def problem2(found: Gathered, work: Path) -> dict[str, Any]:
     }
 
 
-def problem3(found: Gathered, work: Path) -> dict[str, Any]:
+def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     """Cats vs Dogs; figures are made in the folder `work`."""
     commands = Commands(found)
     trained = [name for name in RECIPES if found.trainings(name)]
@@ -95,21 +95,21 @@ def problem3(found: Gathered, work: Path) -> dict[str, Any]:
     }
 
 
-def rank(found: Gathered, names: Sequence[str]) -> list[Run]:
+def rank(found: RecordedRuns, names: Sequence[str]) -> list[Run]:
     """Runs of single networks, the smallest validation error of the last epoch first."""
     runs = [run for name in names for run in found.alike(name) if last_error(run) is not None]
     return sorted(runs, key=lambda run: run.record["last"]["val/error"])
 
 
-def _analyzed(found: Gathered, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
+def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
     """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
     places: list[tuple[Path, Run | None, str]] = [(run.folder / "analysis", run, experiment(run)) for run in ranked]
     places += [(found.folder(name) / PRETRAINED_FOLDER, None, name) for name in reversed(RECIPES)]
     untrained = found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
-    return next((place for place in places if looked(place[0]) is not None), places[0] if ranked else untrained)
+    return next((place for place in places if read_analysis(place[0]) is not None), places[0] if ranked else untrained)
 
 
-def runs_of(found: Gathered) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
+def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
     """All runs of Cats vs Dogs: those below the folder of runs, and those that come with the project.
 
     Returns:
@@ -120,9 +120,9 @@ def runs_of(found: Gathered) -> tuple[list[tuple[Row, str]], list[dict[str, Any]
     unreadable = []
     for run in [run for name in CONFIGS for run in found.trainings(name)]:
         try:
-            rows.append((row_of(run.folder), str(shown(run.folder))))
+            rows.append((row_of(run.folder), str(display_path(run.folder))))
         except UsageError as error:
-            unreadable.append({"folder": near(run.folder), "reason": str(error)})
+            unreadable.append({"folder": relative_to_cwd(run.folder), "reason": str(error)})
     known = {identity(row) for row, _ in rows}
     recorded = [] if found.drawn_photos else [row for row in read_rows() if row["config"] in CONFIGS]
     rows += [(row, f"docs/{RUNS.name}") for row in recorded if identity(row) not in known]

@@ -12,14 +12,14 @@ from scipy import stats
 from lit_a1.analysis.architecture import architecture_of, shape_words
 from lit_a1.environment import REPOSITORY
 from lit_a1.report.document import table
-from lit_a1.report.gather import RECORDED, Gathered, shown, source_of, sources
+from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of, sources
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.recipes import changes, is_shipped, shipped
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import DRAWN, near
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_rows, test_figures
+from lit_a1.runs.folders import DRAWN, relative_to_cwd
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_rows, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.wording import percent, probability, spread
@@ -33,18 +33,18 @@ def experiment(run: Run) -> str:
     return run.folder.parent.name.removesuffix(DRAWN)
 
 
-def status(found: Gathered, name: str) -> dict[str, Any]:
+def status(found: RecordedRuns, name: str) -> dict[str, Any]:
     """Which runs of a recipe have ended, did not end or lost a file; where none ended, those that are recorded."""
     runs, commands = found.trainings(name), Commands(found)
     return {
         "name": name,
-        "folder": near(found.folder(name)),
+        "folder": relative_to_cwd(found.folder(name)),
         "unfinished": [each.reason for each in found.unfinished(name)],
         "finished": [
             {
-                "folder": near(run.folder),
+                "folder": relative_to_cwd(run.folder),
                 "lost_weights": [which for which in ("best", "last") if not weights_of(run, which).is_file()],
-                "damaged_test": (run.folder / "test.json").is_file() and not test_figures(run.folder),
+                "damaged_test": (run.folder / "test.json").is_file() and not test_metrics(run.folder),
             }
             for run in runs
         ],
@@ -81,7 +81,7 @@ def _recorded(name: str) -> dict[str, Any] | None:
     }
 
 
-def results(found: Gathered, name: str, work: Path) -> dict[str, Any]:
+def results(found: RecordedRuns, name: str, work: Path) -> dict[str, Any]:
     """Errors of a recipe that was trained, its runs as a table and their curves as a figure in the folder `work`."""
     runs = found.alike(name)
     folder = runs[0].folder.parent.name
@@ -117,7 +117,7 @@ def last_error(run: Run) -> float | None:
 def errors_of(runs: Sequence[Run]) -> dict[str, Any]:
     """Errors of the last epoch over the runs of one recipe, and of the test of the last weights."""
     errors = [error for run in runs if (error := last_error(run)) is not None]
-    figures = [test_figures(run.folder) for run in runs]
+    figures = [test_metrics(run.folder) for run in runs]
     tests = [test["test/error"] for test in figures if test and Path(test["checkpoint"]).stem == "last"]
     pictures = runs[0].record["pictures"]["val"]
     return {
@@ -142,7 +142,7 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
     """A row for each run, without columns that are empty."""
     rows = []
     for run in runs:
-        last, best, test = run.record["last"], run.record["best"], test_figures(run.folder)
+        last, best, test = run.record["last"], run.record["best"], test_metrics(run.folder)
         train = last.get("train_eval/error", last.get("train/error"))
         rows.append({
             "run": f"{run.folder.parent.name}/{run.name}",
@@ -198,7 +198,7 @@ def layers(run: Run | None, name: str) -> dict[str, Any]:
             network, found = architecture_of(["--config", str(path)])
     except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
         reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
-        return {"path": near(path), "error": reason[0].removeprefix("error: "), "table": None}
+        return {"path": relative_to_cwd(path), "error": reason[0].removeprefix("error: "), "table": None}
     rows = [
         {
             "layer": layer.name,
@@ -213,10 +213,10 @@ def layers(run: Run | None, name: str) -> dict[str, Any]:
     ]
     total = {"layer": "total", "parameters": f"{found.parameters:,}", "multiply-adds": f"{found.multiply_adds:,}"}
     rows.append(dict.fromkeys(rows[0], "") | total)
-    return {"network": network, "table": table(rows, str(shown(path)), text_columns=2)}
+    return {"network": network, "table": table(rows, str(display_path(path)), text_columns=2)}
 
 
-def ensemble(found: Gathered) -> dict[str, Any] | None:
+def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
     """The newest ensemble that was measured, against the best of its members; None where there is none.
 
     The p value is two-sided, of Fisher's exact test: the errors are of the same pictures, so that it overstates the

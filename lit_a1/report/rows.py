@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lit_a1.report.recipes import changes, fingerprint, shipped
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import COLUMNS, Row, test_figures, val_error
+from lit_a1.runs.records import COLUMNS, Row, test_metrics, val_error
 from lit_a1.studies.curves import read
 
 
@@ -15,7 +15,7 @@ def row_of(run: Path) -> Row:
         UsageError: there is no record, it is damaged, or it is of classes that this version does not know.
     """
     record, config = read(run).record, run.parent.name.removesuffix(DRAWN)
-    recipe, test = shipped(config), test_figures(run)
+    recipe, test = shipped(config), test_metrics(run)
     library = "torch" if "model.class_path" in recipe else "numpy"
     best, last = record["best"], record["last"]
     seeds = record["seed"] if isinstance(record["seed"], list) else [record["seed"]]  # those of an ensemble's members

@@ -52,7 +52,7 @@ TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTH
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class RunGroup:
     """The newest run of each seed, and how all of them differ from their recipe."""
 
     runs: Sequence[Row]
@@ -79,7 +79,7 @@ class Setting:
         return frozenset(map(option_of, self.changes))
 
     @property
-    def idea(self) -> frozenset[str]:
+    def changed_options(self) -> frozenset[str]:
         """Likewise, but for the length and what a machine decides."""
         return self.options - {LENGTH} - MACHINE
 
@@ -100,7 +100,7 @@ class Setting:
     @property
     def theme(self) -> Theme:
         """The first that has one changed option at least, and allows for all others."""
-        options = self.idea or self.options
+        options = self.changed_options or self.options
         touched = [theme for theme in THEMES if options & theme.options]
         fitting = (theme for theme in touched if options <= theme.options | theme.also)
         return next(fitting, SEVERAL if touched else OTHER)
@@ -123,8 +123,8 @@ class Noise(NamedTuple):
 class Compared(NamedTuple):
     """A setting against its base."""
 
-    setting: Setting
-    base: Setting | None
+    setting: RunGroup
+    base: RunGroup | None
     difference: float = 0.0
     """Share of errors, minus the base's."""
     p: float | None = None
@@ -158,29 +158,37 @@ def short(changes: Mapping[str, str]) -> str:
     return ", ".join(words) or "as it is"
 
 
-def settings_of(rows: Sequence[Row]) -> list[Setting]:
+def settings_of(rows: Sequence[Row]) -> list[RunGroup]:
     """All settings of rows that come oldest first, in that order."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for row in rows:
         key = tuple(row[name] for name in ("config", "recipe", "val_pictures", "epochs", "changes"))
         groups[key][row["seed"]] = row
-    return [Setting(list(runs.values()), parse_changes(key[-1])) for key, runs in groups.items()]
+    return [RunGroup(list(runs.values()), parse_changes(key[-1])) for key, runs in groups.items()]
 
 
-def base_of(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
+def base_of(setting: RunGroup, settings: Sequence[RunGroup]) -> RunGroup | None:
     """The same recipe without the idea; the same length, too, unless that is the idea. None without such runs."""
-    same = [each for each in settings if each.recipe == setting.recipe and not each.idea and not each.failure]
-    if not setting.idea and LENGTH in setting.options:
+    same = [
+        each for each in settings if each.recipe == setting.recipe and not each.changed_options and not each.failure
+    ]
+    if not setting.changed_options and LENGTH in setting.options:
         return max((each for each in same if not each.changes), key=lambda each: each.epochs, default=None)
     switches = {name: value for name, value in setting.changes.items() if name in MACHINE}
-    alike = [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}] if setting.idea else []
+    alike = (
+        [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}]
+        if setting.changed_options
+        else []
+    )
     candidates = [*alike, *(each for each in same if each.options <= {LENGTH})]
-    if "members" in setting.idea:  # the epochs of an ensemble are its members'; their recipes as they are now count
+    if (
+        "members" in setting.changed_options
+    ):  # the epochs of an ensemble are its members'; their recipes as they are now count
         return max(candidates, key=lambda each: each.runs[-1]["finished"], default=None)
     return next((each for each in candidates if each.epochs == setting.epochs), None)
 
 
-def noises(settings: Sequence[Setting]) -> dict[tuple[str, int], Noise]:
+def noises(settings: Sequence[RunGroup]) -> dict[tuple[str, int], Noise]:
     """Standard deviation between seeds, pooled over all settings of a config that have several."""
     groups: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
     for setting in settings:
@@ -193,7 +201,7 @@ def noises(settings: Sequence[Setting]) -> dict[tuple[str, int], Noise]:
     return found
 
 
-def p_value(setting: Setting, base: Setting, noise: Noise | None) -> float:
+def p_value(setting: RunGroup, base: RunGroup, noise: Noise | None) -> float:
     """Two-sided, of d / (s sqrt(1/n + 1/m)) for means over n and m runs, by Student's t.
 
     s is the noise between seeds. Where it isn't known, it is the binomial sqrt(q (1 - q) / N), q the mean error over
@@ -211,7 +219,7 @@ def p_value(setting: Setting, base: Setting, noise: Noise | None) -> float:
     return 2 * float(scipy.stats.t.sf(difference / deviation, noise.freedom)) if deviation else 1.0
 
 
-def compare(settings: Sequence[Setting]) -> list[Compared]:
+def compare(settings: Sequence[RunGroup]) -> list[Compared]:
     """All settings with a change against their bases."""
     noise, found = noises(settings), []
     for setting in settings:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lit_a1.report import trials
 from lit_a1.report.recipes import MACHINE
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, LENGTH, THEMES, TITLES, Compared, Setting, short
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, LENGTH, THEMES, TITLES, Compared, RunGroup, short
 from lit_a1.runs.records import Row
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
@@ -24,7 +24,7 @@ class Group(NamedTuple):
     """Comparisons that have the same base, or lack the same one."""
 
     name: str
-    base: Setting | None
+    base: RunGroup | None
     compared: list[Compared]
 
     @property
@@ -102,7 +102,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
 
 def _groups(found: Sequence[Compared], recipes: Mapping[str, str]) -> list[Group]:
     """Comparisons by their base; those of recipes as they are now come first."""
-    groups: dict[tuple[tuple[str, str, int], int, Setting | None], list[Compared]] = defaultdict(list)
+    groups: dict[tuple[tuple[str, str, int], int, RunGroup | None], list[Compared]] = defaultdict(list)
     for each in found:
         groups[each.setting.recipe, (each.base or each.setting).epochs, each.base].append(each)
     ordered = sorted(groups.items(), key=lambda item: _rank(item[0][0], recipes))
@@ -125,7 +125,7 @@ def _version(recipe: tuple[str, str, int], recipes: Mapping[str, str], switches:
 
 
 def _as_shipped(
-    settings: Sequence[Setting], recipes: Mapping[str, str], letters: Mapping[str, str]
+    settings: Sequence[RunGroup], recipes: Mapping[str, str], letters: Mapping[str, str]
 ) -> dict[str, object]:
     """The recipes without a change, or with their machine's alone, which are not compared with each other."""
     as_is = [each for each in settings if each.options <= MACHINE]
@@ -160,7 +160,7 @@ def _comparisons(group: Group, letters: Mapping[str, str]) -> str:
     return table([HEAD, *rows])
 
 
-def _cells(setting: Setting, letters: Mapping[str, str]) -> list[str]:
+def _cells(setting: RunGroup, letters: Mapping[str, str]) -> list[str]:
     """A row of a table from the date to the interval."""
     runs, errors = setting.runs, setting.errors
     error = interval = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lit_a1.runs.records import Figures, best_of
+from lit_a1.runs.records import Metrics, best_of
 
 Weights = Literal["last", "best"]
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
@@ -41,12 +41,12 @@ class Run:
         return self.record["seed"]
 
     @property
-    def epochs(self) -> list[Figures]:
+    def epochs(self) -> list[Metrics]:
         """What was measured after each epoch."""
         return self.record["epochs"]
 
     @property
-    def measured(self) -> Figures:
+    def measured(self) -> Metrics:
         """The metrics of the epoch that the weights are of."""
         return self.epochs[-1] if self.weights.stem == "last" else best_of(self.epochs)
 

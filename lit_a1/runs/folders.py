@@ -164,6 +164,6 @@ def check_not_over(done: int, wanted: int | None, path: Path) -> None:
         raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {wanted} are wanted.")
 
 
-def near(path: Path) -> Path:
+def relative_to_cwd(path: Path) -> Path:
     """The path as a user in this folder would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from lit_a1.data.files import write_text
 from lit_a1.environment import PROGRAM, UNKNOWN, commit, cpu, in_words, made_by, peak_memory_gb, versions
-from lit_a1.runs.folders import near
-from lit_a1.runs.records import RECORD_FILE, Figures, record_of, say_best
+from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.records import RECORD_FILE, Metrics, print_best, record_of
 from lit_a1.runs.wording import typed
 
 
@@ -41,7 +41,7 @@ class TrainingRecord:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        self.epochs: list[Figures] = []
+        self.epochs: list[Metrics] = []
         self.made_by: dict[str, list[str]] = {}
         self._seconds_before = self._memory_before = 0.0
 
@@ -115,12 +115,12 @@ def print_finished(
         logs: the folder of all runs.
     """
     console = Console(highlight=False, soft_wrap=True)
-    say_best(console, record)
+    print_best(console, record)
     if path is None:
         return
-    console.print(f"{kind}: {near(path)}\n\nNext:")
+    console.print(f"{kind}: {relative_to_cwd(path)}\n\nNext:")
     for command in commands:
-        console.print(f"  {PROGRAM} {command} --ckpt_path {typed(near(path))}")
+        console.print(f"  {PROGRAM} {command} --ckpt_path {typed(relative_to_cwd(path))}")
     if logs is not None:
         console.print(f"  tensorboard --logdir {typed(logs)}")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 RECORD_FILE = "record.json"
-Figures = dict[str, float]
+Metrics = dict[str, float]
 """The metrics of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
 PART_NAMES = {"train": "training (as it ran)", "train_eval": "training (at the epoch's end)", "val": "validation"}
 RUNS = REPOSITORY / "docs" / "runs.csv"
@@ -38,12 +38,12 @@ class CheckpointError(Exception):
 # record.json and test.json
 
 
-def best_of(epochs: Sequence[Figures]) -> Figures:
+def best_of(epochs: Sequence[Metrics]) -> Metrics:
     """The epoch with the smallest validation error, the first of equals."""
     return min(epochs, key=lambda row: row.get("val/error", float("inf")))
 
 
-def record_of(epochs: list[Figures], **about: Any) -> dict[str, Any]:
+def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
     """What `record.json` holds: all about a run, then its best, last and all epochs."""
     about |= {"versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
     return about | {"best": best_of(epochs), "last": epochs[-1], "epochs": epochs}
@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def test_figures(run: Path) -> dict[str, Any]:
+def test_metrics(run: Path) -> dict[str, Any]:
     """What `test` left in a run's folder: `checkpoint`, `test/error` and more; empty where that can't be read."""
     found = read_json(run / "test.json")
     sound = isinstance(found, dict) and isinstance(found.get("checkpoint"), str)
@@ -88,7 +88,7 @@ def version_of(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def keep_figures(command: str, checkpoint: Path, figures: Figures, step: int) -> None:
+def keep_metrics(command: str, checkpoint: Path, figures: Metrics, step: int) -> None:
     """Prints a checkpoint's metrics and leaves them in its run's folder: a JSON file; TensorBoard's tags for test.
 
     Args:
@@ -112,7 +112,7 @@ def keep_figures(command: str, checkpoint: Path, figures: Figures, step: int) ->
                     writer.add_scalar(name, value, step)
 
 
-def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Figures, step: int) -> None:
+def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Metrics, step: int) -> None:
     """Fills TensorBoard's table of hyper-parameters, with the best epoch's metrics beside them."""
     from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` comes this way
 
@@ -139,7 +139,7 @@ def identity(row: Row) -> tuple[str, ...]:
     return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
 
 
-def val_error(epoch: Figures) -> str:
+def val_error(epoch: Metrics) -> str:
     """An epoch's in the CSV: empty where it was not measured, `nan` where the network had diverged and guesses."""
     if "val/error" not in epoch:
         return ""
@@ -149,7 +149,7 @@ def val_error(epoch: Figures) -> str:
 # the terminal
 
 
-def epoch_line(figures: Figures, last: int, left: str) -> str:
+def epoch_line(figures: Metrics, last: int, left: str) -> str:
     """What the terminal says when an epoch is over."""
     parts = [epoch_name(int(figures["epoch"]), last)]
     parts += [
@@ -167,7 +167,7 @@ def epoch_name(epoch: int, last: int) -> str:
     return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
 
 
-def say_best(console: Console, record: dict[str, Any]) -> None:
+def print_best(console: Console, record: dict[str, Any]) -> None:
     """Prints the best epoch's metrics."""
     best = record["best"]
     table = Table(title=f"Best epoch: {int(best['epoch']) + 1} of {len(record['epochs'])}", title_justify="left")

@@ -40,7 +40,8 @@ def render(template: str, **values: Any) -> str:
     empty paragraph is left out. Headings, tables, lists and code stay as they are.
 
     Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`), `duration`
-    (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`). `table(rows)` makes a table; `interval`, `spread` and `probability` write errors and p values.
+    (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`).
+    Functions: `table(rows)`; `interval`, `spread` and `probability` for errors and p values.
 
     Args:
         template: its path in the package, `studies/inits/comparison.md.j2`.

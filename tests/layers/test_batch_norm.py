@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 import lit_a1
-from lit_a1.layers import BatchNorm2d, batch_norm, take_statistics
+from lit_a1.layers import BatchNorm2d, batch_norm, recompute_statistics
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -116,7 +116,7 @@ def test_statistics_are_taken_again_as_pytorch_does(sizes: list[int]) -> None:
     theirs.load_state_dict(ours.state_dict())
     weights = [parameter.clone() for parameter in ours.parameters()]
     batches = [3 * torch.randn(size, 3, 9, 9) + 2 for size in sizes]
-    take_statistics(ours, batches)
+    recompute_statistics(ours, batches)
     update_bn(batches, theirs)
     for name in ("running_mean", "running_var"):
         for place in (1, 4):
@@ -129,4 +129,4 @@ def test_statistics_are_taken_again_as_pytorch_does(sizes: list[int]) -> None:
 
 
 def test_a_net_without_batch_norm_asks_for_no_pictures() -> None:
-    take_statistics(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), (pytest.fail("asked") for _ in range(1)))
+    recompute_statistics(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), (pytest.fail("asked") for _ in range(1)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_a1.data.mnist import Mnist, Part
+from lit_a1.data.mnist import LabelledSplit, Mnist
 from lit_a1.data.sources.mnist import read_idx
 from lit_a1.mlp import setup as module
 from lit_a1.mlp.setup import Digits, Setup, Study, describe
@@ -82,7 +82,7 @@ def test_the_source_is_asked_for_and_drawn_digits_are_called_that(monkeypatch: p
 
     def load(source: str) -> Mnist:
         asked.append(source)
-        part = Part(np.zeros((3, 28, 28), np.uint8), np.arange(3))
+        part = LabelledSplit(np.zeros((3, 28, 28), np.uint8), np.arange(3))
         return Mnist(part, part, part, drawn=True, origin="drawn digits")
 
     monkeypatch.setattr(module, "load_mnist", load)

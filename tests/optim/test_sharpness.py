@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_a1.layers import BatchNorm2d
-from lit_a1.optim import climbed
+from lit_a1.optim import sam_perturbation
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_gradient_is_that_of_the_paper(net: nn.Module, pictures: Tensor) -> 
     expected = torch.autograd.grad(loss(reference, pictures), weights)
 
     loss(net, pictures).backward()
-    with climbed(net, radius):
+    with sam_perturbation(net, radius):
         net.zero_grad()
         loss(net, pictures).backward()
     for param, slope in zip(net.parameters(), expected, strict=True):
@@ -57,20 +57,20 @@ def test_the_loss_is_higher_uphill_by_the_radius_times_the_norm(net: nn.Module, 
     low, radius = loss(net, pictures), 1e-5
     low.backward()
     norm = torch.cat([param.grad.flatten() for param in net.parameters() if param.grad is not None]).norm()
-    with climbed(net, radius), torch.no_grad():
+    with sam_perturbation(net, radius), torch.no_grad():
         assert (loss(net, pictures) - low).item() == pytest.approx(radius * norm.item(), rel=1e-3)
 
 
 def test_weights_and_statistics_come_back_to_the_bit(net: nn.Module, pictures: Tensor) -> None:
     loss(net, pictures).backward()
     before = state(net)
-    with climbed(net, 0.1):
+    with sam_perturbation(net, 0.1):
         assert not torch.equal(net[0].weight, before["0.weight"])
         loss(net, pictures).backward()  # moves the running statistics
         assert not torch.equal(net[1].running_mean, before["1.running_mean"])
         assert net[1].num_batches_tracked == before["1.num_batches_tracked"] + 1
     assert_state(net, before)
-    with pytest.raises(KeyError), climbed(net, 0.1):
+    with pytest.raises(KeyError), sam_perturbation(net, 0.1):
         raise KeyError
     assert_state(net, before)
 
@@ -79,7 +79,7 @@ def test_frozen_weights_stay_where_they_are(net: nn.Module, pictures: Tensor) ->
     net[4].requires_grad_(False)
     loss(net, pictures).backward()
     before = net[4].weight.clone()
-    with climbed(net, 0.1):
+    with sam_perturbation(net, 0.1):
         assert torch.equal(net[4].weight, before)
 
 
@@ -88,11 +88,11 @@ def test_without_gradients_or_with_zeros_nothing_moves(net: nn.Module, zeros: bo
     for param in net.parameters():
         param.grad = torch.zeros_like(param) if zeros else None
     before = state(net)
-    with climbed(net, 0.1):
+    with sam_perturbation(net, 0.1):
         assert_state(net, before)
 
 
 @pytest.mark.parametrize("radius", [-1.0, float("nan"), float("inf")])
 def test_a_bad_radius_is_refused(radius: float, net: nn.Module) -> None:
-    with pytest.raises(ValueError, match=r"radius must be in \[0, inf\), got"), climbed(net, radius):
+    with pytest.raises(ValueError, match=r"radius must be in \[0, inf\), got"), sam_perturbation(net, radius):
         pass

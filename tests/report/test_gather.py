@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lit_a1.report.gather import RECORDED, Gathered, gather, looked, scalars, source_of
+from lit_a1.report.gather import RECORDED, RecordedRuns, gather, read_analysis, scalars, source_of
 from lit_a1.runs.records import RECORD_FILE
 
 Add = Callable[..., Path]
@@ -68,11 +68,11 @@ def test_a_torn_event_file_gives_what_it_still_holds(add_run: Add) -> None:
 
 
 def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_project() -> None:
-    found = Gathered(LOGS)
+    found = RecordedRuns(LOGS)
     study = found.study("mlp-inits")
     assert study is not None
     assert (study.folder, study.recorded) == (RECORDED / "mlp-inits", True)
-    assert Gathered(LOGS, True, True).study("mlp-inits") is None
+    assert RecordedRuns(LOGS, True, True).study("mlp-inits") is None
     for version, text in enumerate(('{"seed": 3, "commit": "c", "machine": "m"}', "{")):
         (LOGS / "mlp-inits" / f"version_{version}").mkdir(parents=True)
         (LOGS / "mlp-inits" / f"version_{version}" / RECORD_FILE).write_text(text)
@@ -84,21 +84,21 @@ def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_proje
 
 
 def test_drawn_runs_are_meant_only_where_there_are_no_others_of_the_kind(add_run: Add) -> None:
-    assert gather(LOGS, "auto") == Gathered(LOGS)
+    assert gather(LOGS, "auto") == RecordedRuns(LOGS)
     add_run("catsdogs-drawn", [0.3])
     add_run("mlp", [0.3])
     found = gather(LOGS, "auto")
-    assert found == Gathered(LOGS, drawn_digits=False, drawn_photos=True)
+    assert found == RecordedRuns(LOGS, drawn_digits=False, drawn_photos=True)
     assert (len(found.trainings("catsdogs")), len(found.trainings("mlp"))) == (1, 1)
     assert found.study("mlp-inits") is not None  # the one that comes with the project
     add_run("catsdogs", [0.3])
-    assert gather(LOGS, "auto") == Gathered(LOGS)
-    assert gather(LOGS, "drawn") == Gathered(LOGS, True, True)
+    assert gather(LOGS, "auto") == RecordedRuns(LOGS)
+    assert gather(LOGS, "drawn") == RecordedRuns(LOGS, True, True)
 
 
 def test_an_analysis_is_read_part_by_part(add_run: Add) -> None:
     folder = add_run("catsdogs", [0.3]) / "analysis"
-    assert looked(folder) is None
+    assert read_analysis(folder) is None
     folder.mkdir()
     part = {"name": "kernels", "title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
     (folder / "kernels.json").write_text(json.dumps(part))
@@ -107,7 +107,7 @@ def test_an_analysis_is_read_part_by_part(add_run: Add) -> None:
         ("conditions", json.dumps(part | {"figures": ["a.png"]})), ("embedding", json.dumps(part | {"source": 3})),
     ):  # fmt: skip
         (folder / f"{name}.json").write_text(damaged)
-    found = looked(folder)
+    found = read_analysis(folder)
     assert found is not None
     assert list(found.parts) == ["kernels"]
     assert set(found.unreadable) == {"confusion", "mistakes", "attention", "conditions", "embedding"}

@@ -81,7 +81,7 @@ def test_headings_are_numbered_and_nested(page: Element, document: Document) -> 
     ]
 
 
-def test_figures(page: Element, picture: Path) -> None:
+def test_metrics(page: Element, picture: Path) -> None:
     drawn, lost = with_class(page, "picture")
     image = drawn.find(".//img")
     assert image.get("alt") == 'alt "of" <line>'

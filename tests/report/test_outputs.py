@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lit_a1.report.document import Section, read_markdown, write_section
-from lit_a1.report.gather import Gathered, Study, gather
+from lit_a1.report.gather import RecordedRuns, Study, gather
 from lit_a1.report.outputs import analysis, study
 from lit_a1.report.photos import audited
 
@@ -31,7 +31,7 @@ def study_sections(macro: Callable[..., str]) -> Macro:
 
 
 def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -> None:
-    section, *parts = study_sections(Gathered(LOGS).study("mlp-inits"))
+    section, *parts = study_sections(RecordedRuns(LOGS).study("mlp-inits"))
     assert (section.title, section.anchor, section.depth) == ("T", "t", 2)
     question, note, text, figure, gone, source = section.blocks
     assert question.text.strip() == "*Q?*"

@@ -13,8 +13,8 @@ from lit_a1.commands import mlp
 from lit_a1.commands.analyze import build_parser as analyze_parser
 from lit_a1.commands.compare import build_parser as compare_parser
 from lit_a1.report import plan
-from lit_a1.report.gather import Gathered
-from lit_a1.report.plan import Step, missing, quick, run, tell
+from lit_a1.report.gather import RecordedRuns
+from lit_a1.report.plan import Step, missing, plan_text, quick, run
 from lit_a1.training import parse
 
 Add = Callable[..., Path]
@@ -33,7 +33,7 @@ def names(steps: list[Step]) -> list[str]:
 
 
 def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
-    found = names(missing(Gathered(LOGS)))
+    found = names(missing(RecordedRuns(LOGS)))
     assert found == [
         "mlp fit mlp", "mlp test mlp", "mlp inits", "mlp gradcheck", "mlp search",
         "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare",
@@ -54,7 +54,7 @@ def test_without_a_gpu_a_recipe_for_one_is_not_trained(
 ) -> None:
     """Its published weights stand in for it, on the photos that they were trained for."""
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    found = missing(Gathered(LOGS, drawn, drawn))
+    found = missing(RecordedRuns(LOGS, drawn, drawn))
     assert names(found)[-3:] == ["fit catsdogs", "analyze catsdogs", "validate catsdogs_ensemble"]
     members = json.loads(found[-1].arguments[found[-1].arguments.index("--model.members") + 1])
     assert [Path(member).name for member in members] == (
@@ -63,9 +63,9 @@ def test_without_a_gpu_a_recipe_for_one_is_not_trained(
     if not drawn:
         assert all(Path(member).is_file() for member in members[1:])
         add_setting(weighted(add_run("catsdogs_best", [0.1])), "trainer.max_epochs", 1)  # a try
-        assert names(missing(Gathered(LOGS))) == names(found)
+        assert names(missing(RecordedRuns(LOGS))) == names(found)
         weighted(add_run("catsdogs_best", [0.1]))  # from another machine
-        assert names(missing(Gathered(LOGS)))[-2:] == ["analyze catsdogs_best", "validate catsdogs_ensemble"]
+        assert names(missing(RecordedRuns(LOGS)))[-2:] == ["analyze catsdogs_best", "validate catsdogs_ensemble"]
 
 
 def weighted(folder: Path, suffix: str = ".ckpt") -> Path:
@@ -97,13 +97,13 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
     for name in ("mlp-inits", "mnist-compare"):
         (LOGS / name / "version_0").mkdir(parents=True)
         (LOGS / name / "version_0" / "record.json").write_text("{}")
-    assert "audit" not in names(missing(Gathered(LOGS, True, True)))
-    assert names(missing(Gathered(LOGS))) == [
+    assert "audit" not in names(missing(RecordedRuns(LOGS, True, True)))
+    assert names(missing(RecordedRuns(LOGS))) == [
         "mlp gradcheck", "mlp search", "analyze mnist_plain", "audit",
         "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
     ]  # fmt: skip
     analyzed(LOGS / "mnist_plain" / "version_0", PARTS[:3])
-    assert "analyze mnist_plain" in names(missing(Gathered(LOGS)))
+    assert "analyze mnist_plain" in names(missing(RecordedRuns(LOGS)))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
 )
 def test_a_run_counts_whatever_its_machine_made_of_the_recipe(name: str, value: object, add_run: Add) -> None:
     add_setting(measured(weighted(add_run("mnist", [0.1]))), name, value)
-    assert "fit mnist" not in names(missing(Gathered(LOGS)))
+    assert "fit mnist" not in names(missing(RecordedRuns(LOGS)))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_run_that_lost_its_weights_or_is_a_shorter_one_does_not_count(
     break_it: Callable[[Path], None], add_run: Add
 ) -> None:
     break_it(measured(weighted(add_run("mnist", [0.1]))))
-    found = names(missing(Gathered(LOGS)))
+    found = names(missing(RecordedRuns(LOGS)))
     assert found.index("fit mnist") + 1 == found.index("test mnist")
 
 
@@ -140,7 +140,7 @@ def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("start", "counts"), [("/else/catsdogs_long-drawn", True), ("lightning_logs/catsdogs", False)])
 def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, counts: bool, add_run: Add) -> None:
     add_setting(weighted(add_run("catsdogs_tuned", [0.1])), "model.start", start)
-    assert ("fit catsdogs_tuned" not in names(missing(Gathered(LOGS)))) == counts
+    assert ("fit catsdogs_tuned" not in names(missing(RecordedRuns(LOGS)))) == counts
 
 
 @pytest.mark.usefixtures("in_two_steps")
@@ -148,18 +148,18 @@ def test_what_is_built_on_is_a_run_of_its_recipe_with_the_weights_of_the_last_ep
     """And not a shorter one that was made later."""
 
     def start() -> str:
-        (step,) = [step for step in missing(Gathered(LOGS)) if names([step]) == ["fit catsdogs_tuned"]]
+        (step,) = [step for step in missing(RecordedRuns(LOGS)) if names([step]) == ["fit catsdogs_tuned"]]
         return step.command.partition(" --model.start ")[2]
 
     long = weighted(add_run("catsdogs_long", [0.1]))
-    assert "fit catsdogs_long" not in names(missing(Gathered(LOGS)))
+    assert "fit catsdogs_long" not in names(missing(RecordedRuns(LOGS)))
     assert start() == ""  # the YAML's own
     add_setting(weighted(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
     assert start() == str(long)
     add_run("catsdogs_long", [0.1])  # which has lost its weights
     assert start() == str(long)
     (long / "checkpoints" / "last.ckpt").unlink()
-    assert "fit catsdogs_long" in names(missing(Gathered(LOGS)))
+    assert "fit catsdogs_long" in names(missing(RecordedRuns(LOGS)))
 
 
 def add_setting(run: Path, name: str, value: object) -> None:
@@ -171,19 +171,21 @@ def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     """After a newer run that was stopped, `last` alone would mean that one's."""
     folder = measured(weighted(add_run("mnist", [0.1])), "best")
     weighted(add_run("mnist", [0.1], finished=False))
-    (step,) = [step for step in missing(Gathered(LOGS)) if step.arguments[0] == "test" and "mnist.yaml" in step.command]
+    (step,) = [
+        step for step in missing(RecordedRuns(LOGS)) if step.arguments[0] == "test" and "mnist.yaml" in step.command
+    ]
     assert f"--ckpt_path {folder / 'checkpoints' / 'last.ckpt'}" in step.command
 
 
 @pytest.mark.parametrize("drawn", [False, True])
 @pytest.mark.parametrize("kind", [missing, quick])
 def test_every_command_is_understood(
-    kind: Callable[[Gathered], list[Step]], drawn: bool, monkeypatch: pytest.MonkeyPatch
+    kind: Callable[[RecordedRuns], list[Step]], drawn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(plan, "AUDIT", Path("no/audit.csv"))
-    monkeypatch.setattr(Gathered, "versions", lambda found, name: [])
-    for step in kind(Gathered(OTHER, drawn, drawn)):
+    monkeypatch.setattr(RecordedRuns, "versions", lambda found, name: [])
+    for step in kind(RecordedRuns(OTHER, drawn, drawn)):
         command, *options = step.arguments
         assert shlex.split(step.command) == ["python", "main.py", *step.arguments]
         if command == "audit":
@@ -207,7 +209,7 @@ def test_every_command_is_understood(
 
 
 def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
-    text = tell([Step(("fit", "--x", "a b"), 3700.0), Step(("test",), None), Step(("compare",), 65.0)])
+    text = plan_text([Step(("fit", "--x", "a b"), 3700.0), Step(("test",), None), Step(("compare",), 65.0)])
     lines = text.splitlines()
     assert lines[0] == "  1. 1:01:40  python main.py fit --x 'a b'"
     assert lines[1].split() == ["2.", "?", "python", "main.py", "test"]
@@ -216,7 +218,7 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
 
 
 def test_fewer_epochs_are_expected_to_take_less() -> None:
-    whole, part = (plan.Commands(Gathered(LOGS)).fit("mlp", epochs) for epochs in (None, 5))
+    whole, part = (plan.Commands(RecordedRuns(LOGS)).fit("mlp", epochs) for epochs in (None, 5))
     assert whole.seconds is not None
     assert part.seconds is not None
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
@@ -227,7 +229,7 @@ def test_the_time_is_that_of_the_recipe_as_it_is_shipped(monkeypatch: pytest.Mon
     (recorded, *_) = [row for row in plan.read_rows() if row["config"] == "mlp" and plan.is_shipped(row)]
     rows = [recorded | {"seconds": "50"}, recorded | {"seconds": "7", "recipe": "another", "epochs": "1"}]
     monkeypatch.setattr(plan, "read_rows", lambda: rows)
-    assert plan.Commands(Gathered(LOGS)).fit("mlp").seconds == 50
+    assert plan.Commands(RecordedRuns(LOGS)).fit("mlp").seconds == 50
 
 
 def test_a_command_that_fails_is_told_and_the_others_go_on(

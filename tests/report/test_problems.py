@@ -10,7 +10,7 @@ import torch
 
 from lit_a1.report.build import document
 from lit_a1.report.document import Block, Section, read_markdown, write_section
-from lit_a1.report.gather import Gathered, gather
+from lit_a1.report.gather import RecordedRuns, gather
 from lit_a1.report.problems import problem3, rank, runs_of
 from lit_a1.report.results import ensemble, errors_of, gap, results, status
 
@@ -31,7 +31,7 @@ def further(**values: Any) -> str:
     return write_section("further", **nothing | {"ideas": [], "not_done": ["A."]} | values)
 
 
-def sections3(found: Gathered, work: Path) -> dict[str, Section]:
+def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
     """Problem 3's, by their anchors."""
     return {section.anchor: section for section in read_markdown(write_section("problem3", **problem3(found, work)))[1]}
 

@@ -15,8 +15,8 @@ def test_rows_are_read_as_they_are_written(tmp_path: Path) -> None:
     "text", ["{", "[]", '{"test/loss": 1}', '{"test/error": 0.1}', '{"checkpoint": "last.ckpt", "test/error": null}']
 )
 def test_a_damaged_test_is_none(text: str, tmp_path: Path) -> None:
-    assert records.test_figures(tmp_path) == {}
+    assert records.test_metrics(tmp_path) == {}
     (tmp_path / "test.json").write_text(text)
-    assert records.test_figures(tmp_path) == {}
+    assert records.test_metrics(tmp_path) == {}
     (tmp_path / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.1}')
-    assert records.test_figures(tmp_path)["test/error"] == 0.1
+    assert records.test_metrics(tmp_path)["test/error"] == 0.1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.data.mnist import Part, load_mnist
+from lit_a1.data.mnist import LabelledSplit, load_mnist
 from lit_a1.mlp.network import NN
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.settings import flat
@@ -40,7 +40,9 @@ def save_mlp(path: Path, seed: int, epoch: int, **changes: Any) -> Callable[[tor
 
 
 @pytest.fixture
-def digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Part, Part]:
+def digits(
+    mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[LabelledSplit, LabelledSplit]:
     """Small files that LIT_A1_DATA names; validation and test pictures."""
     mnist_files(tmp_path / "mnist", train=240, test=60)
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
@@ -49,7 +51,7 @@ def digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def add_run(digits: tuple[Part, Part], tmp_path: Path) -> Callable[..., Path]:
+def add_run(digits: tuple[LabelledSplit, LabelledSplit], tmp_path: Path) -> Callable[..., Path]:
     """Adds a run to `logs`; the last epoch's recorded validation error is the network's own."""
 
     def add(

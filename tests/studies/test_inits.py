@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lit_a1.mlp.network import INITIALIZATIONS, NN, NONLINEARITIES, ROWS
+from lit_a1.mlp.network import EVAL_BATCH_SIZE, INITIALIZATIONS, NN, NONLINEARITIES
 from lit_a1.mlp.setup import Digits, Examples, Setup
 from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
@@ -141,7 +141,7 @@ def trained(name: str, net: NN, start: NN, part: Examples, epochs: int = 2) -> T
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 def test_probe_measures_what_the_network_computes(nonlinearity: str) -> None:
-    part = examples(ROWS + 37)  # parts of unequal size
+    part = examples(EVAL_BATCH_SIZE + 37)  # parts of unequal size
     net = network(nonlinearity=nonlinearity, initialization="normal")
     net.biases[0][:], net.biases[1][:] = 0.3, -0.2
     state = probe(net, part)
@@ -160,7 +160,7 @@ def test_probe_takes_the_deltas_that_backward_takes() -> None:
     net, part = network(initialization="normal"), examples(1)
     net.forward(part.pictures)
     gradient = net.backward(part.labels)  # of one picture: the gradient of the biases is delta
-    _, deltas = net._views(gradient)
+    _, deltas = net.layer_views(gradient)
     assert probe(net, part).delta == pytest.approx([delta.std() for delta in deltas], rel=1e-10)
 
 
@@ -193,7 +193,7 @@ def test_first_step_is_relative_to_the_weights() -> None:
     part, net = examples(30), network(initialization="glorot", batch_size=10, lr=0.5)
     start = network(initialization="glorot", batch_size=10, lr=0.5)
     start.forward(part.pictures[:10])
-    gradients = start._views(start.backward(part.labels[:10]))[0]
+    gradients = start.layer_views(start.backward(part.labels[:10]))[0]
     norm = np.linalg.norm
     expected = [0.5 * norm(g) / norm(w) for g, w in zip(gradients, start.weights, strict=True)]
     assert first_step(net, part) == pytest.approx(expected, rel=1e-10)

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lit_a1.data.augment import to_float
-from lit_a1.data.mnist import Part
+from lit_a1.data.mnist import LabelledSplit
 from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.comparison.changes import changes
@@ -59,7 +59,7 @@ class Measured:
         return {key: errors.to_numpy() for key, errors in means.groupby(level=[0, 1, 2])}
 
 
-def measure(experiments: Mapping[str, Sequence[Run]], valid: Part, test: Part) -> Measured:
+def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
     """Lets every run's network answer the test pictures, as they are and changed.
 
     Args:

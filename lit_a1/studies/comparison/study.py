@@ -11,13 +11,12 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import write_text
-from lit_a1.data.mnist import Part, Wanted, draw_mnist, locate_mnist, read_mnist
+from lit_a1.data.mnist import LabelledSplit, Wanted, draw_mnist, locate_mnist, read_mnist
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.runs.finished import Weights
-from lit_a1.runs.folders import DRAWN, near, new_version
+from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import interval, probability, spread
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
 from lit_a1.studies.comparison.conclusions import conclude
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
@@ -81,17 +80,16 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
     write_text(folder / RECORD_FILE, json.dumps(about, indent=1) + "\n")
-    print(f"\n{text}\nThis text, tables and figures: {near(folder)}")
+    print(f"\n{text}\nThis text, tables and figures: {relative_to_cwd(folder)}")
     return folder
 
 
 def write(measured: Measured, **about: object) -> str:
     """The comparison in Markdown; the template names what it was made of."""
-    formats = {"interval": interval, "probability": probability, "spread": spread}
-    return render("studies/comparison/comparison.md.j2", **conclude(measured), **formats, **about)
+    return render("studies/comparison/comparison.md.j2", **conclude(measured), **about)
 
 
-def _draw(folder: Path, measured: Measured, test: Part, pictures: str, weights: Weights) -> None:
+def _draw(folder: Path, measured: Measured, test: LabelledSplit, pictures: str, weights: Weights) -> None:
     """The figures, as PNG and, in an event file, for TensorBoard."""
     lines = "mean over seeds, band from the smallest to the largest."
     draw_curves(folder / "curves.png", measured, f"Errors at the end of each epoch; {lines}")

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Examples, Setup, Study, load_weights
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, figure
 from lit_a1.runs.records import epoch_line
 from lit_a1.runs.settings import UsageError
@@ -164,7 +164,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     largest = {"first": first.largest(), "nonzero": nonzero.largest(), "crossed": nonzero.largest(crossed=True)}
     results = asdict(found) | {f"largest_{name}": row.tolist() for name, row in largest.items()}
     study.record(weights=origin, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
-    print(f"\n{text}\nFigure, numbers and words: {near(study.folder)}")
+    print(f"\n{text}\nFigure, numbers and words: {relative_to_cwd(study.folder)}")
     return study.folder
 
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lit_a1.mlp.network import NN, NONLINEARITIES, ROWS, Array
+from lit_a1.mlp.network import EVAL_BATCH_SIZE, NN, NONLINEARITIES, Array
 from lit_a1.mlp.setup import Examples
-from lit_a1.runs.records import Figures
+from lit_a1.runs.records import Metrics
 
 FLAT = 0.01  # |f'| up to which a unit passes next to no gradient; leaky ReLU's flat side has just this
 SURE = 0.99  # probability
@@ -39,7 +39,7 @@ class Trial(NamedTuple):
     """One initialization: its curve, and what explains it."""
 
     name: str
-    epochs: list[Figures]
+    epochs: list[Metrics]
     """Loss and error before training (epoch 0) and after each epoch."""
     before: State
     after: State
@@ -56,7 +56,7 @@ class Trial(NamedTuple):
         return "standard normal" if self.name == "normal" else self.name.replace("glorot", "Glorot")
 
     @property
-    def last(self) -> Figures:
+    def last(self) -> Metrics:
         """Of the last epoch."""
         return self.epochs[-1]
 
@@ -82,8 +82,8 @@ def probe(net: NN, examples: Examples) -> State:
     z_parts, delta_parts = ([list[Moments]() for _ in net.weights] for _ in range(2))
     units = [np.zeros((4, n)) for n in net.dims[1:-1]]  # sums of |f'|, f'^2 and [|f'| <= FLAT], and the largest |f'|
     count, sure, answers = len(examples.labels), 0, np.zeros(net.dims[-1])
-    for start in range(0, count, ROWS):
-        h, labels = examples.pictures[start : start + ROWS], examples.labels[start : start + ROWS]
+    for start in range(0, count, EVAL_BATCH_SIZE):
+        h, labels = examples.pictures[start : start + EVAL_BATCH_SIZE], examples.labels[start : start + EVAL_BATCH_SIZE]
         slopes = []
         for k, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
             z = h @ weights + biases

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis
-from lit_a1.runs.records import Figures, epoch_line
+from lit_a1.runs.records import Metrics, epoch_line
 from lit_a1.runs.wording import clock
 from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike
@@ -50,7 +50,7 @@ def run(setup: Setup) -> Path:
     draw(study.folder / "losses.png", trials, net.dims[-1], len(digits.valid.labels), study.words)
     write_text(study.folder / "comparison.md", text)
     study.record(trials={trial.name: trial for trial in trials})
-    print(f"\n{text}\nFigures, drawing and this text: {near(study.folder)}")
+    print(f"\n{text}\nFigures, drawing and this text: {relative_to_cwd(study.folder)}")
     return study.folder
 
 
@@ -62,7 +62,7 @@ class _Progress:
         self._started = time.perf_counter()
         self.bar = tqdm(total=self._total, unit="epoch", disable=None, leave=False)
 
-    def show(self, name: str, row: Figures) -> None:
+    def show(self, name: str, row: Metrics) -> None:
         if row["epoch"] == 0:
             line = f"before training  train loss {row['train/loss']:.4f} error {row['train/error']:6.2%}"
         else:

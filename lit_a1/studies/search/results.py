@@ -10,7 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from lit_a1.data.files import write_csv, write_text
-from lit_a1.runs.folders import near
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted
@@ -46,7 +46,7 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
         draw(folder / FIGURE, trials, objective, pictures, title)
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     objective.record(folder, trials, {"trials": counts, "best": best})
-    print(f"\n{text}\nEvery trial: {near(folder / TRIALS)}, {near(folder / FIGURE)}")
+    print(f"\n{text}\nEvery trial: {relative_to_cwd(folder / TRIALS)}, {relative_to_cwd(folder / FIGURE)}")
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from lit_a1.data.errors import DataError
-from lit_a1.runs.folders import near, new_version
+from lit_a1.runs.folders import new_version, relative_to_cwd
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import counted, typed
 from lit_a1.studies.search.objective import Objective, TrialRecord
@@ -60,13 +60,13 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
         raise UsageError(f"study must be the folder of an earlier search; {folder} has no {JOURNAL}")
     folder = folder or new_version(objective.runs)
     length = counted(objective.epochs, "epoch")
-    print(f"{objective.words}: {counted(trials, 'trial')} of up to {length} in {near(folder)}")
+    print(f"{objective.words}: {counted(trials, 'trial')} of up to {length} in {relative_to_cwd(folder)}")
     with _alone(folder) if objective.one_process else nullcontext():
         study = Study(objective, folder)
         try:
             study.search(trials)
         except BaseException:
-            print(f"\nStopped. Go on with the same command and --study {typed(near(folder))}")
+            print(f"\nStopped. Go on with the same command and --study {typed(relative_to_cwd(folder))}")
             raise
         with study.lock("write"):
             write_results(study.optuna, study.records(), objective, folder)

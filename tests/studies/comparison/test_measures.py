@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.data.mnist import Part
+from lit_a1.data.mnist import LabelledSplit
 from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.comparison.changes import changes, ink_lost, noisy, rotated, shifted
@@ -92,7 +92,9 @@ def test_white_that_a_shift_moves_out() -> None:
 # measuring
 
 
-def test_errors_are_those_of_the_networks_on_the_pictures(add_run: Add, digits: tuple[Part, Part]) -> None:
+def test_errors_are_those_of_the_networks_on_the_pictures(
+    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit]
+) -> None:
     logs = add_run("mlp", 0).parents[1]
     for seed in (0, 1):
         add_run("mnist", seed)
@@ -114,21 +116,23 @@ def test_errors_are_those_of_the_networks_on_the_pictures(add_run: Add, digits: 
     assert measured.experiments == ["MLP", "CNN"]
 
 
-def test_runs_of_other_digits_are_refused(add_run: Add, digits: tuple[Part, Part]) -> None:
+def test_runs_of_other_digits_are_refused(add_run: Add, digits: tuple[LabelledSplit, LabelledSplit]) -> None:
     valid, test = digits
     logs = add_run("mlp", 0).parents[1]
     add_run("mnist", 0)
     experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    other = Part(
+    other = LabelledSplit(
         valid.pictures,
         (load_network(experiments["mlp"][0]).answers(torch.from_numpy(valid.pictures)[:, None] / 255) + 1) % 10,
     )
-    for part in (other, Part(valid.pictures[:-1], valid.labels[:-1])):
+    for part in (other, LabelledSplit(valid.pictures[:-1], valid.labels[:-1])):
         with pytest.raises(CheckpointError, match="it was validated on other digits"):
             measure(experiments, part, test)
 
 
-def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: tuple[Part, Part]) -> None:
+def test_the_best_weights_are_checked_against_the_best_epoch(
+    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit]
+) -> None:
     paths = [add_run(name, 0, errors=(), weights="best") for name in ("mlp", "mnist")]
     for path in paths:  # a worse epoch after the best one
         text = (path / "record.json").read_text()

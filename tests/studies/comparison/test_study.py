@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_a1.cli import main
 from lit_a1.data import mnist
-from lit_a1.data.mnist import Part
+from lit_a1.data.mnist import LabelledSplit
 from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.changes import shifted
 from lit_a1.studies.comparison.networks import load_network
@@ -23,7 +23,7 @@ TABLES = ("results", "curves", "robustness", "predictions")
 
 
 def test_leaves_words_tables_and_figures(
-    add_run: Add, digits: tuple[Part, Part], capsys: pytest.CaptureFixture[str]
+    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs = add_run("mlp", 0).parents[1]
     for seed in (0, 1):
@@ -50,7 +50,7 @@ def test_leaves_words_tables_and_figures(
     check_figures(folder)
 
 
-def check_tables(folder: Path, logs: Path, test: Part) -> None:
+def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
     """The files hold what the networks answer and what the records say."""
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
@@ -94,7 +94,7 @@ def check_figures(folder: Path) -> None:
 
 
 def test_drawn_digits_have_runs_and_a_folder_of_their_own(
-    add_run: Add, digits: tuple[Part, Part], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
         mnist, "draw_digits", lambda count, seed: (digits[1].pictures[:count], digits[1].labels[:count])
@@ -130,7 +130,7 @@ def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], t
     assert not (tmp_path / "logs" / "mnist-compare").exists()
 
 
-def test_runs_as_fit_leaves_them_are_compared(digits: tuple[Part, Part]) -> None:
+def test_runs_as_fit_leaves_them_are_compared(digits: tuple[LabelledSplit, LabelledSplit]) -> None:
     """From the shipped recipes, with small networks: what the commands write is what the comparison reads."""
     configs = Path(__file__).resolve().parents[3] / "configs"
     small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]
