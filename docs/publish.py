@@ -34,7 +34,7 @@ from lit_a1.models import Classifier  # noqa: E402
 from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
-from lit_a1.runs.records import CheckpointError  # noqa: E402
+from lit_a1.runs.records import CheckpointError, read_record  # noqa: E402
 from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
 from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
 
@@ -53,7 +53,7 @@ def record_of_run(run: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: there is no sound record, the pictures were drawn, or nobody can tell which code trained.
     """
-    record = runs.read_record(run)
+    record = read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
         raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
     if not COMMIT.fullmatch(record["commit"]):

@@ -5,7 +5,8 @@ python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record 
 python docs/tables.py keep lightning_logs/mlp-inits/version_0  # what a study left is copied to docs/studies/
 python docs/tables.py keep lightning_logs/catsdogs/version_*   # the curves of one recipe's runs, a seed each, are drawn
                                                                # to docs/studies/catsdogs/curves.png, with a CSV
-python docs/tables.py write                                    # README.md's tables and docs/tried.md are written anew
+python docs/tables.py write                                    # README.md's table, those of docs/results.md, and
+                                                               # docs/tried.md are written anew
 """
 
 import argparse
@@ -35,16 +36,41 @@ from lit_a1.studies.curves import is_training, keep_curves, read  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
+RESULTS = ROOT / "docs" / "results.md"
 TRIED = ROOT / "docs" / "tried.md"
-# in README.md, each of these configs
-TABLES = {
-    "catsdogs": (*RECIPES, ENSEMBLE),
-    "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast"),
+TABLES = {"catsdogs": (*RECIPES, ENSEMBLE), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}
+"""The tables of docs/results.md: the configs of each."""
+SUMMARY = {
+    "mlp": "MNIST, perceptron in numpy",
+    "mnist_plain": "MNIST, CNN",
+    "mnist": "MNIST, CNN, augmented",
+    "catsdogs": "Cats vs Dogs",
+    "catsdogs_tuned": "Cats vs Dogs, in two steps",
+    "catsdogs_gpu": "Cats vs Dogs, on a GPU",
+    "catsdogs_best": "Cats vs Dogs, best network",
+    "catsdogs_ensemble": "Cats vs Dogs, ensemble",
 }
+"""The rows of README.md's table: what each config is."""
 
 
 def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
     """Markdown: one line for each config as it is shipped, over its seeds."""
+    return markdown(results(rows, configs)) or "No run of the recipe as it is now is recorded yet."
+
+
+def summary_table(rows: Sequence[Row]) -> str:
+    """Markdown: README.md's, the same in five columns."""
+    table = []
+    for cells in results(rows, SUMMARY):
+        config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
+        shown = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
+        shown |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
+        table.append(shown | {"time": f"{cells['time'].partition(',')[0]}, {cells['machine'].partition(';')[0]}"})
+    return markdown(table)
+
+
+def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]:
+    """The cells of such lines, by column."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for config in configs:
         found = [row for row in rows if row["config"] == config and row["last_val_error"] not in ("", "nan")]
@@ -71,7 +97,7 @@ def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
             "machine": "{machine}; {packages}".format(**runs[-1]),
         }
         table.append(cells)
-    return markdown(table) or "No run of the recipe as it is now is recorded yet."
+    return table
 
 
 def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
@@ -126,22 +152,29 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def between(text: str, name: str, table: str) -> str:
-    """`text` with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced."""
-    head, start, rest = text.partition(f"<!-- {name} -->\n")
-    _, end, tail = rest.partition(f"<!-- /{name} -->")
-    if not start or not end:
-        raise SystemExit(f"error: README.md has no place for the table {name}: <!-- {name} --> ... <!-- /{name} -->")
-    return f"{head}{start}{table}\n{end}{tail}"
+def between(path: Path, tables: dict[str, str]) -> str:
+    """A document with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced, for each table by its name."""
+    text = path.read_text()
+    for name, table in tables.items():
+        head, start, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, tail = rest.partition(f"<!-- /{name} -->")
+        if not start or not end:
+            place = f"<!-- {name} --> ... <!-- /{name} -->"
+            raise SystemExit(f"error: {path.name} has no place for the table {name}: {place}")
+        text = f"{head}{start}{table}\n{end}{tail}"
+    return text
 
 
-def readme() -> str:
-    """README.md with its tables as docs/runs.csv has them."""
-    text, rows = README.read_text(), read_rows(RUNS)
-    for name, configs in TABLES.items():
-        text = between(text, name, results_table(rows, configs))
+def documents() -> dict[Path, str]:
+    """README.md, docs/results.md and docs/tried.md as docs/runs.csv has them."""
+    rows = read_rows(RUNS)
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
-    return between(text, "pretrained", pretrained_table(notes))
+    tables = {name: results_table(rows, configs) for name, configs in TABLES.items()}
+    return {
+        README: between(README, {"results": summary_table(rows)}),
+        RESULTS: between(RESULTS, tables | {"pretrained": pretrained_table(notes)}),
+        TRIED: tried(),
+    }
 
 
 def tried() -> str:
@@ -218,11 +251,11 @@ def main() -> None:
         ("keep", "copy studies, or draw runs' curves, to docs/studies"),
     ):
         commands.add_parser(name, help=words).add_argument("runs", nargs="+", type=Path)
-    commands.add_parser("write", help="write the tables in README.md, and docs/tried.md")
+    commands.add_parser("write", help="write the tables of README.md and docs/results.md, and docs/tried.md")
     options = parser.parse_args()
     if options.command == "write":
-        README.write_text(readme())
-        TRIED.write_text(tried())
+        for path, text in documents().items():
+            path.write_text(text)
         return
     try:
         for line in (add if options.command == "add" else keep)(options.runs):

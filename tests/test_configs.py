@@ -9,7 +9,7 @@ import pytest
 
 from lit_a1.cli import main
 from lit_a1.models import Classifier
-from lit_a1.report import rows
+from lit_a1.report import recipes
 from lit_a1.runs.settings import build
 from lit_a1.training import parse
 
@@ -47,7 +47,7 @@ def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(re
 
 
 def test_the_network_that_a_second_step_starts_from_is_its_own() -> None:
-    (start,) = rows.sources("catsdogs_tuned")["model.start"]
+    (start,) = recipes.sources("catsdogs_tuned")["model.start"]
     paths = [REPOSITORY / "configs" / f"{name}.yaml" for name in (start, "catsdogs_tuned")]
     first, second = (build(Classifier, parse(["fit", "--config", str(path)]).model) for path in paths)
     assert repr(first.net) == repr(second.net)

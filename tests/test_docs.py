@@ -15,7 +15,6 @@ from lit_a1.cli import COMMANDS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
-TRIED = (REPOSITORY / "docs" / "tried.md").read_text()
 LINES = re.findall(r"python main\.py ([^\n#`]+)", README)
 
 
@@ -46,9 +45,9 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for text, folder in ((README, REPOSITORY), (TRIED, REPOSITORY / "docs")):
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
-            assert target.startswith("http") or (folder / target).exists(), target
+    for path in (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert target.startswith("http") or (path.parent / target).exists(), (path, target)
 
 
 @pytest.fixture

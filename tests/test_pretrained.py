@@ -68,9 +68,9 @@ def test_a_file_is_the_one_that_was_published_and_fits_its_config(name: str) -> 
 
 
 @every_note
-def test_the_readme_names_the_submission(name: str) -> None:
+def test_the_results_name_the_submission(name: str) -> None:
     if digest := note(name).get("submission_sha256"):
-        assert digest in (REPOSITORY / "README.md").read_text()
+        assert digest in (REPOSITORY / "docs" / "results.md").read_text()
 
 
 @every_note
