@@ -154,7 +154,7 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
 
 def between(path: Path, tables: dict[str, str]) -> str:
     """A document with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced, for each table by its name."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     for name, table in tables.items():
         head, start, rest = text.partition(f"<!-- {name} -->\n")
         _, end, tail = rest.partition(f"<!-- /{name} -->")
@@ -255,7 +255,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.command == "write":
         for path, text in documents().items():
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
         return
     try:
         for line in (add if options.command == "add" else keep)(options.runs):
