@@ -38,16 +38,11 @@ T = TypeVar("T")
 class Pictures:
     """A decoded set of N pictures."""
 
-    pictures: NDArray[np.uint8]
-    """(N,H,W,3), RGB; a read-only memory map where it comes from the cache."""
-    labels: NDArray[np.int64] | None
-    """(N,), indices into `classes`; None where the set has no labels."""
-    names: tuple[str, ...]
-    """N names, as `Picture.name`."""
-    classes: tuple[str, ...]
-    """Names of the classes; empty where the set has no labels."""
-    skipped: dict[str, str]
-    """Why, by name, a file could not be read. It is not among `names` if left out, and grey if kept as a blank."""
+    pictures: NDArray[np.uint8]  # (N,H,W,3), RGB; a read-only memory map where it comes from the cache
+    labels: NDArray[np.int64] | None  # (N,), indices into `classes`; None where the set has no labels
+    names: tuple[str, ...]  # N names, as `Picture.name`
+    classes: tuple[str, ...]  # empty where the set has no labels
+    skipped: dict[str, str]  # why, by name, a file could not be read: it is left out, or kept as a grey picture
 
     def __len__(self) -> int:
         return len(self.names)
@@ -89,17 +84,12 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     written in a folder of its own that is renamed when complete, so that a run killed half-way leaves nothing wrong
     behind. Of several runs at once, one builds it under a lock, and the others wait and read.
 
-    Args:
-        source: where the pictures are.
-        size: height and width to decode to, in pixels.
-        broken: what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
-            its place, both with a warning that names it; `raise` refuses the set. By default `skip` where the
-            source has labels, and `raise` where it has none, since an answer is owed for each test picture.
-        root: the folder of all caches, `cache_root()` by default.
+    `broken` says what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
+    its place, both with a warning that names it; `raise` refuses the set. By default it is `skip` where the source has
+    labels, and `raise` where it has none, since an answer is owed for each test picture.
 
     Raises:
         DataError: as `Source` and `broken` say, no picture of a class is readable, or the cache can't be written.
-        ValueError: `size` is below 1, or `broken` is none of the above.
     """
     broken = _checked(source, size, broken)
     wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
@@ -188,7 +178,6 @@ def _decoded(
 
 
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
-    """Decodes everything into a temporary folder, and renames that to `folder`."""
     for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed: this one holds the lock
         shutil.rmtree(abandoned, ignore_errors=True)
     kept: list[Picture] = []

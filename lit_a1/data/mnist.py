@@ -24,10 +24,8 @@ log = logging.getLogger(__name__)
 class LabelledSplit(NamedTuple):
     """N labelled pictures: those to train on, to validate on, or to test on."""
 
-    pictures: NDArray[np.uint8]
-    """(N,28,28), white on black."""
-    labels: NDArray[np.int64]
-    """(N,), the digits 0 to 9."""
+    pictures: NDArray[np.uint8]  # (N,28,28), white on black
+    labels: NDArray[np.int64]  # (N,), the digits 0 to 9
 
 
 class Mnist(NamedTuple):
@@ -36,10 +34,8 @@ class Mnist(NamedTuple):
     train: LabelledSplit
     valid: LabelledSplit
     test: LabelledSplit
-    drawn: bool
-    """Whether the digits are a stand-in, drawn by this project."""
-    origin: str
-    """The folder that the files lie in, or what stands in for them."""
+    drawn: bool  # whether the digits are a stand-in, drawn by this project
+    origin: str  # the folder that the files lie in, or what stands in for them
 
 
 def load_mnist(source: Wanted = "auto") -> Mnist:
@@ -49,21 +45,16 @@ def load_mnist(source: Wanted = "auto") -> Mnist:
     Of a smaller training file the last sixth validates. Fashion-MNIST and others with the same layout can be put in
     MNIST's place: only what is fetched is compared with MNIST's checksums.
 
-    Args:
-        source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`. The
-            files are looked for in the folder that LIT_A1_DATA names, else in `data`, or below it in `mnist` or
-            `MNIST/raw`.
-
-    Raises:
-        DataError: the files are incomplete or unfit; or there are none and they can't be fetched, with `real`.
-        ValueError: another `source`.
+    The `source` is `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones: a DataError
+    where they can't be had) or `drawn`. The files are looked for in the folder that LIT_A1_DATA names, else in `data`,
+    or below it in `mnist` or `MNIST/raw`.
     """
     files = locate_mnist(source)
     return draw_mnist() if files is None else read_mnist(files)
 
 
 def locate_mnist(source: Wanted) -> Files | None:
-    """Where the four files are, after fetching them if need be; None for drawn digits. Raises as `load_mnist`."""
+    """Where the four files are, after fetching them if need be; None for drawn digits."""
     check_source(source)
     if source == "drawn":
         return None
@@ -87,11 +78,7 @@ def check_source(source: str) -> None:
 
 
 def read_mnist(files: Files) -> Mnist:
-    """Reads the four files, checks that they belong together, and splits the training file.
-
-    Raises:
-        DataError: a file can't be read, or is not what its name says.
-    """
+    """Reads the four files, checks that they belong together, and splits the training file."""
     (pictures, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
     if len(labels) < 2:
         raise DataError(f"{files['train-labels-idx1-ubyte']} must have a picture to train on and one to validate on.")

@@ -16,17 +16,13 @@ class MNISTDataModule(PictureDataModule):
     """Finds or fetches MNIST, and serves it in batches (N,1,28,28) before any resizing.
 
     The split is the usual one: 50,000 pictures train, 10,000 validate, 10,000 test. `predict` labels the test
-    pictures, whose names are their numbers from 1 on.
+    pictures, whose names are their numbers from 1 on. The `augment` among the options can't change colours.
 
     Args:
-        source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`, as
-            `load_mnist`.
+        source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`.
         size: height and width of the pictures that the network sees, in pixels.
         measure_train: validates on the training pictures as well, without augmentation.
-        **options: of `PictureDataModule`; `augment` can't change colours.
-
-    Raises:
-        ValueError: a value out of its range.
+        **options: of `PictureDataModule`.
     """
 
     next_commands = ("validate", "test")
