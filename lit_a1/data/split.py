@@ -52,9 +52,7 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
     blocks: dict[int, list[int]] = {}  # groups of copies, single pictures among them, in the order of their names
     for index in sorted(set(range(len(pictures))) - left_out.keys(), key=pictures.names.__getitem__):
         blocks.setdefault(int(pictures.groups[index]) or -1 - index, []).append(index)
-    sizes = np.bincount(
-        [labels[index] for block in blocks.values() for index in block], minlength=len(pictures.classes)
-    )
+    sizes = np.bincount(np.delete(labels, list(left_out)), minlength=len(pictures.classes))
     if not sizes.all():
         raise DataError(f"Every picture of the class {pictures.classes[int(sizes.argmin())]} is left out of the split.")
     quotas = _quotas(sizes, max(n_valid, 0))
