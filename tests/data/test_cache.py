@@ -3,6 +3,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,8 @@ Load = Callable[..., Pictures]
 
 @pytest.fixture
 def photos(encode, make_files) -> Path:
-    files = {
-        f"{kind}/{n}.jpg": encode(n + 10 * (kind == "Dog"), size=(70, 64)) for kind in ("Cat", "Dog") for n in range(4)
-    }
-    return make_files("photos", files)
+    names = [f"{kind}/{n}.jpg" for kind in ("Cat", "Dog") for n in range(4)]
+    return make_files("photos", {name: encode(number, size=(70, 64)) for number, name in enumerate(names)})
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def caches(root: Path) -> list[Path]:
     return [path for path in root.iterdir() if path.suffix != ".lock"]
 
 
-def test_what_is_cached_is_what_is_decoded(photos, load, decoded):
+def test_what_is_cached_is_what_is_decoded(photos, load, decoded, root):
     source = Source(photos, labelled=True)
     first, again = load(32), load(32)
     assert len(decoded) == len(first) == 8
@@ -69,21 +68,17 @@ def test_what_is_cached_is_what_is_decoded(photos, load, decoded):
             np.testing.assert_array_equal(row, decode(source.read(picture), 32))
     with pytest.raises(ValueError, match="read-only"):
         first.pictures[0, 0, 0, 0] = 1
+    (folder,) = caches(root)
+    assert sorted(path.name for path in folder.iterdir()) == ["metadata.json", "pictures.npy"]
 
 
-def test_sets_and_sizes_have_their_own_caches(load, decoded):
+def test_sets_and_sizes_have_their_own_caches_which_serve_every_policy(load, decoded):
     for labelled, size in ((True, 64), (True, 32), (False, 64)):
-        for _ in range(2):
-            found = load(size, labelled)
+        for broken in (None, "skip", "blank", "raise"):
+            found = load(size, labelled, broken=broken)
     assert len(decoded) == 24
     assert found.labels is None
     assert found.classes == ()
-
-
-def test_nothing_half_written_is_left_behind(load, root):
-    load()
-    (folder,) = caches(root)
-    assert sorted(path.name for path in folder.iterdir()) == ["metadata.json", "pictures.npy"]
 
 
 def replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
@@ -146,6 +141,7 @@ def test_a_cache_is_not_open_when_it_is_replaced(photos, load, encode, monkeypat
     (photos / "Cat" / "0.jpg").write_bytes(encode(99))
     opened: list[weakref.ref] = []
     moved: list[Path] = []
+    np_load = np.load
 
     def opening(*arguments, **options):
         array = np_load(*arguments, **options)
@@ -157,7 +153,6 @@ def test_a_cache_is_not_open_when_it_is_replaced(photos, load, encode, monkeypat
         moved.append(source)
         move(source, target)
 
-    np_load = np.load
     monkeypatch.setattr(cache.np, "load", opening)
     monkeypatch.setattr(cache, "move", moving)
     load()
@@ -165,7 +160,7 @@ def test_a_cache_is_not_open_when_it_is_replaced(photos, load, encode, monkeypat
     assert len(moved) == 2
 
 
-def test_a_run_killed_half_way_leaves_no_cache(load, root, monkeypatch):
+def test_a_run_killed_half_way_leaves_no_cache_and_what_it_left_is_cleared(load, root, monkeypatch):
     def killed(data: bytes, size: int) -> np.ndarray:
         raise KeyboardInterrupt
 
@@ -177,10 +172,6 @@ def test_a_run_killed_half_way_leaves_no_cache(load, root, monkeypatch):
     assert caches(root) == []
     assert len(load()) == 8
     assert warnings.filters == filters
-
-
-def test_what_killed_runs_left_is_cleared(load, root):
-    load()
     (folder,) = caches(root)
     left = root / f".{folder.name}-left"
     (left / "new").mkdir(parents=True)
@@ -190,25 +181,17 @@ def test_what_killed_runs_left_is_cleared(load, root):
 
 
 def test_several_runs_at_once(photos, load, root, decoded):
-    results: list[object] = []
     start = threading.Barrier(6)
 
-    def run() -> None:
+    def run(_: int) -> Pictures:
         start.wait()
-        try:
-            results.append(np.array(load().pictures))
-        except Exception as error:
-            results.append(error)
+        return load()
 
-    threads = [threading.Thread(target=run) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(run, range(6)))
     wanted = decode_all(Source(photos, labelled=True)).pictures
-    assert len(results) == 6
     for found in results:
-        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(found.pictures, wanted)
     assert len(caches(root)) == 1
     assert len(decoded) == 8 + 8  # by one run only, and for the comparison
 
@@ -251,12 +234,6 @@ def test_broken_test_pictures_are_refused_unless_asked_otherwise(with_broken, ro
     assert len(read(broken="skip")) == 6
     with pytest.raises(DataError, match="cannot be read"):
         read(broken="raise")
-
-
-def test_a_cache_without_broken_pictures_serves_every_policy(load, decoded):
-    for broken in ("skip", "blank", "raise"):
-        load(broken=broken)
-    assert len(decoded) == 8
 
 
 def test_a_warning_names_no_more_than_ten(make_files, encode, root, caplog):
