@@ -27,13 +27,11 @@ def without(prefix: str, files: dict[str, bytes]) -> dict[str, bytes]:
     return {name.removeprefix(prefix): data for name, data in files.items()}
 
 
-def names(source: Source | None) -> list[str]:
-    assert source is not None
+def names(source: Source) -> list[str]:
     return [picture.name for picture in source.pictures]
 
 
-def labels(source: Source | None) -> list[int | None]:
-    assert source is not None
+def labels(source: Source) -> list[int | None]:
     return [picture.label for picture in source.pictures]
 
 
@@ -100,19 +98,15 @@ def test_cats_and_dogs_in_other_words(make_files, tmp_path, first, second):
     assert source.classes == ("Cat", "Dog")
 
 
-def test_any_folder_of_classes_in_alphabetical_order_regardless_of_case(make_files):
+def test_any_folder_of_classes_in_alphabetical_order_regardless_of_case(make_files, tmp_path):
     files = {"Tulip/deep/er/1.jpg": b"x", "aster/1.png": b"x", "Rose/1.gif": b"x", "Rose/n.txt": b"x"}
     source = Source(make_files("flowers", files), labelled=True)
     assert source.classes == ("aster", "Rose", "Tulip")
     assert names(source) == ["aster/1.png", "Rose/1.gif", "Tulip/deep/er/1.jpg"]
     assert labels(source) == [0, 1, 2]
-
-
-def test_a_root_that_is_itself_a_folder_of_classes(make_files, tmp_path):
-    make_files("", {"roses/1.jpg": b"x", "tulips/1.jpg": b"x"})
-    source = find_train(tmp_path)
-    assert source is not None
-    assert source.path == tmp_path
+    make_files("root", {"roses/1.jpg": b"x", "tulips/1.jpg": b"x"})
+    source = find_train(tmp_path / "root")
+    assert source.path == tmp_path / "root"
     assert source.classes == ("roses", "tulips")
 
 
@@ -150,29 +144,23 @@ def test_what_is_no_training_set_is_refused(make_files, name, files, words):
         _ = source.pictures
 
 
-@pytest.mark.parametrize("kept", [0, 10, -30])
-def test_a_broken_zip(make_files, kept):
-    path = make_files("trainset.zip", COURSE)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match="is not a zip file, or is damaged or cut short"):
-        listing_of(path)
-
-
-def test_a_missing_source(tmp_path):
+def test_a_missing_or_broken_zip(make_files, tmp_path):
     with pytest.raises(DataError, match="There is no folder or zip file"):
         Source(tmp_path / "nowhere", labelled=True)
+    for kept in (0, 10, -30):
+        path = make_files("trainset.zip", COURSE)
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(DataError, match="is not a zip file, or is damaged or cut short"):
+            listing_of(path)
 
 
-def test_a_damaged_entry_is_told_when_it_is_read(make_files):
+def test_a_damaged_entry_or_vanished_file_is_told_when_it_is_read(make_files):
     path = make_files("trainset.zip", {"Cat/1.jpg": b"abcdefgh", "Dog/1.jpg": b"stuvwxyz"})
     path.write_bytes(path.read_bytes().replace(b"stuvwxyz", b"stuvwxyZ"))
     source = Source(path, labelled=True)
     assert source.read(source.pictures[0]) == b"abcdefgh"
     with pytest.raises(DataError, match="it cannot be read from the zip file"):
         source.read(source.pictures[1])
-
-
-def test_a_file_that_vanished(make_files):
     source = Source(make_files("set", COURSE), labelled=True)
     (source.path / source.pictures[0].entry).unlink()
     with pytest.raises(DataError, match="it cannot be read"):
