@@ -1,7 +1,6 @@
 """MNIST as uint8 arrays in its usual split, or drawn digits where it can't be had."""
 
 import logging
-from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -100,8 +99,12 @@ def draw_mnist() -> Mnist:
 
 def _read_pair(files: Files, name: str) -> LabelledSplit:
     pictures_path, labels_path = files[f"{name}-images-idx3-ubyte"], files[f"{name}-labels-idx1-ubyte"]
-    pictures = _read_shaped(pictures_path, "pictures", f"(N, {SIDE}, {SIDE})", (SIDE, SIDE))
-    labels = _read_shaped(labels_path, "labels", "(N,)", ())
+    pictures, labels = read_idx(pictures_path), read_idx(labels_path)
+    if pictures.shape[1:] != (SIDE, SIDE):
+        expected = f"pictures of the shape (N, {SIDE}, {SIDE})"
+        raise DataError(f"{pictures_path} must hold {expected}; its shape is {pictures.shape}.")
+    if labels.ndim != 1:
+        raise DataError(f"{labels_path} must hold labels of the shape (N,); its shape is {labels.shape}.")
     if len(pictures) != len(labels):
         raise DataError(
             f"{pictures_path} has {len(pictures):,} pictures, but {labels_path} has {len(labels):,} labels."
@@ -109,10 +112,3 @@ def _read_pair(files: Files, name: str) -> LabelledSplit:
     if labels.max() > 9:
         raise DataError(f"{labels_path} has the label {labels.max()}; labels are 0 to 9.")
     return LabelledSplit(pictures, labels.astype(np.int64))
-
-
-def _read_shaped(path: Path, kind: str, expected: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    array = read_idx(path)
-    if array.shape[1:] != shape:
-        raise DataError(f"{path} must hold {kind} of the shape {expected}; its shape is {array.shape}.")
-    return array

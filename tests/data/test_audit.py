@@ -8,7 +8,7 @@ from PIL import Image
 from lit_a1.data.audit import PROBLEMS, Finding, audit, save_sheet, save_table
 from lit_a1.data.cache import load
 from lit_a1.data.contact_sheet import WIDTH, Section, Tile, contact_sheet
-from lit_a1.data.sources import Source, find_test, find_train
+from lit_a1.data.sources.layouts import Source, find_test, find_train
 from lit_a1.data.split import split
 
 

@@ -14,7 +14,7 @@ from lit_a1.data.cache import BLANK, Pictures, cache_root, decode_all
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
-from lit_a1.data.sources import Source
+from lit_a1.data.sources.layouts import Source
 
 Load = Callable[..., Pictures]
 
