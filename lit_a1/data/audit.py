@@ -150,13 +150,13 @@ def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
 def _copies(group: list[_Examined]) -> tuple[str, str]:
     """The problem that a group of copies is listed under, and its detail."""
     parts = [each.part for each in group]
-    in_both = len(set(parts)) > 1
-    detail = f"{len(group)} copies"
-    if in_both:
+    problem, detail = f"copies in {parts[0]}", f"{len(group)} copies"
+    if len(set(parts)) > 1:
+        problem = "copies in train and test"
         detail += f", {parts.count('train')} in train and {parts.count('test')} in test"
     if len({each.label for each in group if each.label}) > 1:
-        return "conflicting labels", detail
-    return ("copies in train and test" if in_both else f"copies in {parts[0]}"), detail
+        problem = "conflicting labels"
+    return problem, detail
 
 
 def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8], size: int) -> Iterator[tuple[str, str]]:

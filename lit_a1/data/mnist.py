@@ -13,7 +13,6 @@ from lit_a1.data.sources.mnist import DOWNLOADS, PUBLISHED, Files, fetch_mnist, 
 
 Wanted = Literal["auto", "real", "drawn"]
 
-MOST_VALID = 10_000
 DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 10_000, 2000, 2000
 NO_MNIST = "NO MNIST: THIS RUN USES DRAWN DIGITS. Its figures say nothing about MNIST."
 
@@ -81,7 +80,7 @@ def read_mnist(files: Files) -> Mnist:
     (pictures, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
     if len(labels) < 2:
         raise DataError(f"{files['train-labels-idx1-ubyte']} must have a picture to train on and one to validate on.")
-    cut = len(labels) - min(MOST_VALID, max(1, len(labels) // 6))
+    cut = len(labels) - min(10_000, max(1, len(labels) // 6))
     train, valid = LabelledSplit(pictures[:cut], labels[:cut]), LabelledSplit(pictures[cut:], labels[cut:])
     origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
     log.info("%s: %d pictures for training, %d for validation, %d for the test.", origin, *counts)

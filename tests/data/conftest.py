@@ -48,10 +48,8 @@ def make_files(tmp_path: Path) -> Callable[[str, dict[str, bytes]], Path]:
                     archive.writestr(entry, data)
             return path
         for entry, data in files.items():
-            (path / entry).parent.mkdir(parents=True, exist_ok=True)
-            if entry.endswith("/"):
-                (path / entry).mkdir()
-            else:
+            (path / entry.rpartition("/")[0]).mkdir(parents=True, exist_ok=True)
+            if not entry.endswith("/"):
                 (path / entry).write_bytes(data)
         return path
 

@@ -49,9 +49,7 @@ def test_the_courses_zips_are_found_split_and_served(course_photos: Photos) -> N
         assert int(top[2] > top[0]) == val.labels[index]
 
 
-def test_test_pictures_keep_their_numbers_and_an_unreadable_one_is_answered_all_the_same(
-    course_photos: Photos, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_test_pictures_keep_their_numbers_and_an_unreadable_one_is_answered(course_photos, caplog) -> None:
     root = course_photos(per_class=4, test=12)
     with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "a") as archive:
         archive.writestr("testset/test/13.jpg", b"torn")
@@ -108,9 +106,7 @@ def test_without_photos_or_network_it_says_so_and_draws(caplog: pytest.LogCaptur
         ready("fit", source="real")
 
 
-def test_drawn_never_looks_and_says_so(
-    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_drawn_never_looks_and_says_so(course_photos, monkeypatch, caplog) -> None:
     course_photos(per_class=4)
     monkeypatch.setattr(catsdogs, "find_train", None)
     assert len(ready("test", source="drawn").sets["test"]) == 500

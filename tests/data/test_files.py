@@ -33,9 +33,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("refusals", [2, 100])
-def test_a_file_that_another_program_has_open_is_waited_for(
-    refusals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_another_program_has_open_is_waited_for(refusals, tmp_path: Path, monkeypatch) -> None:
     """As Windows refuses it."""
     waited: list[float] = []
     replace = Path.replace
