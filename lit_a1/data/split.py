@@ -43,11 +43,11 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
     pictures without a copy may it fall short, by less than its largest group.
 
     Raises:
-        ValueError: `pictures` has no labels.
         DataError: `n_valid` is negative or leaves a class without training pictures, or every picture of some
             class is left out.
     """
-    labels = _labels(pictures)
+    assert pictures.labels is not None
+    labels = pictures.labels
     left_out = _left_out(pictures, labels, test)
     blocks: dict[int, list[int]] = {}  # groups of copies, single pictures among them, in the order of their names
     for index in sorted(set(range(len(pictures))) - left_out.keys(), key=pictures.names.__getitem__):
@@ -128,15 +128,10 @@ def read_split_csv(path: Path, pictures: Pictures) -> Split:
     return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), left_out)
 
 
-def _labels(pictures: Pictures) -> NDArray[np.int64]:
-    if pictures.labels is None:
-        raise ValueError("only a labelled set can be split, got one without labels")
-    return pictures.labels
-
-
 def _descriptions(pictures: Pictures) -> list[list[str]]:
     """Name, class and group of copies (if any) of each picture, as the CSV has them."""
-    labels = [pictures.classes[label] for label in _labels(pictures)]
+    assert pictures.labels is not None
+    labels = [pictures.classes[label] for label in pictures.labels]
     groups = [str(group or "") for group in pictures.groups.tolist()]
     return [list(row) for row in zip(pictures.names, labels, groups, strict=True)]
 

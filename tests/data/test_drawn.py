@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 
@@ -60,10 +58,5 @@ def test_shapes_tell_the_digits_apart_and_nothing_simpler_does():
     assert np.mean(nearest == wanted) > 0.8
 
 
-def test_sizes_and_bad_arguments():
-    for draw, arguments in itertools.product((draw_cats_and_dogs, draw_digits), ((-1, 0), (1, -1))):
-        with pytest.raises(ValueError, match="n and seed must be 0 or above; got"):
-            draw(*arguments)
+def test_photos_have_any_size():
     assert draw_cats_and_dogs(1, 0, size=28)[0].shape == (1, 28, 28, 3)
-    with pytest.raises(ValueError, match="size must be 8 or above; got 7"):
-        draw_cats_and_dogs(1, 0, 7)

@@ -34,10 +34,7 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
     Raises:
         DataError: the server can't be reached, refuses, breaks off again and again or sends something else than
             `size` bytes with the checksum `sha256`, or the disk can't be written.
-        ValueError: `url` is neither http nor https.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"url must start with http:// or https://, got {url!r}")
 
     def is_there() -> bool:
         return path.exists() and size in (None, path.stat().st_size)
