@@ -77,7 +77,7 @@ def cache_root() -> Path:
     return Path(os.environ.get("LIT_A1_CACHE") or Path("data", "cache"))
 
 
-def load(source: Source, size: int = 64, *, broken: Broken = "skip", root: Path | None = None) -> Pictures:
+def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> Pictures:
     """The pictures of a source, decoded at the first call and from then on read from the cache.
 
     A cache that is missing, half-written, damaged (by its SHA-256) or older than its source is built again. It is
@@ -92,7 +92,7 @@ def load(source: Source, size: int = 64, *, broken: Broken = "skip", root: Path 
     """
     wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
     identity = _json_hash([str(source.path.resolve()), source.labelled])
-    folder = (cache_root() if root is None else root) / f"{source.path.stem}-{size}-{identity[:8]}"
+    folder = cache_root() / f"{source.path.stem}-{size}-{identity[:8]}"
     found = _open(folder, wanted, broken)
     if isinstance(found, str):
         try:

@@ -140,8 +140,9 @@ def test_the_facts_about_the_photos_of_the_course(real_data):
     assert constant == blank | {"Dog/2384.Dog.jpg"}
 
 
-def test_the_photos_of_the_course_are_split_as_promised(real_data, decoded_photos):
-    photos, unlabelled = (load(find(real_data), root=decoded_photos) for find in (find_train, find_test))
+def test_the_photos_of_the_course_are_split_as_promised(real_data, decoded_photos, monkeypatch):
+    monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
+    photos, unlabelled = (load(find(real_data)) for find in (find_train, find_test))
     assert unlabelled.names == tuple(f"{number}.jpg" for number in range(1, 5000))
     for other, left_out in ((None, 10), (unlabelled, 19)):
         parts = split(photos, 2000, seed=0, test=other)

@@ -25,17 +25,16 @@ def photos(encode, make_files) -> Path:
     return make_files("photos", {name: encode(number, size=(70, 64)) for number, name in enumerate(names)})
 
 
-@pytest.fixture
-def root(tmp_path) -> Path:
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
-def load(photos, root) -> Load:
+def load(photos) -> Load:
     """Loads the photos, as a training set unless said otherwise."""
-    return lambda size=64, labelled=True, **options: cache.load(
-        Source(photos, labelled=labelled), size, **{"root": root} | options
-    )
+    return lambda size=64, labelled=True, **options: cache.load(Source(photos, labelled=labelled), size, **options)
 
 
 @pytest.fixture
@@ -218,10 +217,10 @@ def test_broken_pictures_of_a_training_set_are_skipped_and_named(with_broken, lo
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_broken_test_pictures_are_grey_or_left_out(with_broken, root, caplog, cached):
+def test_broken_test_pictures_are_grey_or_left_out(with_broken, caplog, cached):
     def read(**options) -> Pictures:
         source = Source(with_broken, labelled=False)
-        return cache.load(source, root=root, **options) if cached else decode_all(source, **options)
+        return (cache.load if cached else decode_all)(source, **options)
 
     found = read(broken="blank")
     assert "replaced by grey ones" in caplog.text
@@ -231,9 +230,9 @@ def test_broken_test_pictures_are_grey_or_left_out(with_broken, root, caplog, ca
     assert len(read()) == 6
 
 
-def test_a_warning_names_no_more_than_ten(make_files, encode, root, caplog):
+def test_a_warning_names_no_more_than_ten(make_files, encode, caplog):
     files = {f"Cat/{n}.jpg": b"broken" for n in range(25)} | {"Cat/99.jpg": encode(1), "Dog/1.jpg": encode(2)}
-    found = cache.load(Source(make_files("many", files), labelled=True), root=root)
+    found = cache.load(Source(make_files("many", files), labelled=True))
     assert len(found.skipped) == 25
     assert caplog.text.count("it is not a picture") == 10
     assert "and 15 more" in caplog.text
@@ -243,7 +242,7 @@ def test_a_class_without_a_readable_picture_is_refused(make_files, encode, root)
     source = Source(make_files("set", {"Cat/1.jpg": b"x", "Dog/1.jpg": encode(1)}), labelled=True)
     for broken in ("skip", "blank"):
         with pytest.raises(DataError, match=r"No picture of class Cat in .* can be read"):
-            cache.load(source, root=root, broken=broken)
+            cache.load(source, broken=broken)
     assert caches(root) == []
     with pytest.raises(DataError, match=r"No picture in .* can be read"):
         decode_all(Source(make_files("test", {"1.jpg": b"x"}), labelled=False), broken="blank")
@@ -252,10 +251,11 @@ def test_a_class_without_a_readable_picture_is_refused(make_files, encode, root)
 def test_the_root_is_named_by_the_environment(tmp_path, monkeypatch, load):
     monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "there"))
     assert cache_root() == tmp_path / "there"
-    load(root=None)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"cannot be written: .*LIT_A1_CACHE"):
-        load(root=tmp_path / "file")
+    load()
     assert len(list((tmp_path / "there").glob("*/pictures.npy"))) == 1
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot be written: .*LIT_A1_CACHE"):
+        load()
     monkeypatch.delenv("LIT_A1_CACHE")
     assert cache_root() == Path("data/cache")
