@@ -9,7 +9,7 @@ from rich.table import Table
 
 from lit_a1.data.audit import PROBLEMS, Audit, audit, save_sheet, save_table
 from lit_a1.data.errors import DataError
-from lit_a1.data.sources import data_root, find_test, find_train
+from lit_a1.data.sources.layouts import data_root, find_test, find_train
 from lit_a1.environment import PROGRAM
 
 

@@ -10,8 +10,6 @@ from lit_a1.data.mnist import Files, Mnist, Wanted, check_source, draw_mnist, lo
 from lit_a1.data.module import PictureDataModule
 from lit_a1.data.sources.drawn import SIDE
 
-OF_COLOURS = ("brightness", "contrast", "saturation", "grayscale")
-
 
 class MNISTDataModule(PictureDataModule):
     """Finds or fetches MNIST, and serves it in batches (N,1,28,28) before any resizing.
@@ -52,7 +50,7 @@ class MNISTDataModule(PictureDataModule):
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
-        for name in OF_COLOURS:
+        for name in ("brightness", "contrast", "saturation", "grayscale"):
             if (value := getattr(self.augment, name)) > 0:
                 raise ValueError(f"augment.{name} must be 0, since MNIST's pictures are grey; got {value}")
         self.source: Wanted = source
