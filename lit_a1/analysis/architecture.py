@@ -16,9 +16,7 @@ HEADINGS = ("layer", "kind", "filter", "stride", "output", "parameters", "multip
 def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     """The name of the network that the options of `fit` or `mlp fit` describe, and its layers.
 
-    Raises:
-        SystemExit: an option is refused.
-        ValueError, TypeError, CheckpointError: there can be no such network.
+    Raises SystemExit if an option is refused; ValueError, TypeError or CheckpointError if there is no such network.
     """
     from lit_a1.mlp import options  # here, as `architecture --help` needs none of them
     from lit_a1.models import Classifier
@@ -47,11 +45,10 @@ def layers_of_mlp(net: "NN") -> "Architecture":
 
 def rows_of(found: "Architecture") -> list[list[str]]:
     """A row of text for each layer, under `HEADINGS`, and the totals."""
-    rows = [
-        [layer.name, layer.kind, *map(shape_words, (layer.filter, layer.stride, layer.shape)),
-         f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
-        for layer in found.layers
-    ]  # fmt: skip
+    rows = []
+    for layer in found.layers:
+        shapes = map(shape_words, (layer.filter, layer.stride, layer.shape))
+        rows.append([layer.name, layer.kind, *shapes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"])
     return [*rows, ["total", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"]]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -25,8 +26,7 @@ OPACITY = 0.7  # of a map over its picture
 PALE = 0.45  # what black is lifted to in the picture beneath a map, so that the map's colours show
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Pair = tuple[Rows, Rows]
-"""Two classes of each of N pictures, (N,) each, that maps weigh against each other: for the first is positive."""
+Pair = tuple[Rows, Rows]  # two classes of each of N pictures, (N,) each; maps are positive where they favour the first
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,9 @@ class Occlusion:
 
 
 def contrast(logits: Floats, labels: Rows) -> Pair:
-    """Which classes to weigh against each other, by logits (N,K) and true classes (N,).
+    """The classes to compare, by logits (N,K) and true classes (N,).
 
-    Of two classes the second against the first (dog against cat) for every picture; of more, a picture's true class
-    against the other one that the network finds the likeliest.
+    Of two classes the second with the first (dog with cat); of more, the true class with the likeliest other one.
     """
     if logits.shape[1] == 2:
         return np.ones_like(labels), np.zeros_like(labels)
@@ -69,8 +68,7 @@ def contrast(logits: Floats, labels: Rows) -> Pair:
 def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats]:
     """Maps M_k = sum_c w_kc f_c (n,K,h,w) of features f and the last layer's weights w, and the logits (n,K).
 
-    The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016). They are of the picture
-    as it is.
+    The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016).
     """
     last, linear = hidden_layers(network.net)[-1:], network.net.linear
     batches = [features for _, (features,) in feature_maps(network, rows, last)]
@@ -93,15 +91,14 @@ def enlarged(maps: Floats, size: int) -> Floats:
 
 
 def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occlusion:
-    """Covers pictures with a square of the training pictures' mean colour, one place after the other.
+    """Covers pictures with a square of the training pictures' mean colour, which moves by its side over `parts`.
 
-    Source: Zeiler & Fergus 2014, section 4.2; here it is the log-odds of the contrast that are compared, not the
-    probability. The square moves by its side over `parts`.
+    Source: Zeiler & Fergus 2014, section 4.2, with the log-odds of two classes in place of the probability.
     """
     side = network.size // COVERED
     starts = np.unique([*range(0, network.size - side + 1, max(1, side // parts)), network.size - side])
     places = [(y, x) for y in starts for x in starts]
-    drops = np.empty((len(rows), len(places)))
+    drops = []
 
     def log_odds(pictures: Tensor, k: int) -> Tensor:
         logits = network.net(pictures).double()
@@ -115,15 +112,12 @@ def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occl
                 covered = picture.repeat(len(some), 1, 1, 1)
                 for each, (y, x) in zip(covered, some, strict=True):
                     each[:, y : y + side, x : x + side] = 0  # standardised, the mean is 0
-                drops[k, first : first + BATCH] = (before - log_odds(covered, k)).numpy()
-    return Occlusion(drops.reshape(len(rows), len(starts), len(starts)), side, starts)
+                drops.append(before - log_odds(covered, k))
+    return Occlusion(torch.cat(drops).numpy().reshape(len(rows), len(starts), len(starts)), side, starts)
 
 
 def central_share(maps: Floats) -> Floats:
-    """Share (n,) of the positive part of maps (n,S,S) within the central half of rows and columns, a quarter of all.
-
-    It is NaN where nothing is positive. A uniform map has `central_share(np.ones((1, S, S)))`.
-    """
+    """Share (n,) of the positive part of maps (n,S,S) in the central half of rows and columns; NaN without such."""
     size, mass = maps.shape[-1], np.maximum(maps, 0)
     quarter = size // 4
     inner = mass[:, quarter : size - quarter, quarter : size - quarter].sum((1, 2))
@@ -139,12 +133,8 @@ def rank_correlations(one: Floats, other: Floats) -> Floats:
 
 def another_of_the_class(labels: Rows) -> Rows:
     """For each of N pictures the next one of its class, after the last the first; -1 where there is no other."""
-    found = np.full(len(labels), -1)
-    for class_ in np.unique(labels):
-        rows = np.flatnonzero(labels == class_)
-        if len(rows) > 1:
-            found[rows] = np.roll(rows, -1)
-    return found
+    rows = pd.Series(np.arange(len(labels))).groupby(labels)
+    return rows.transform(lambda own: np.roll(own, -1) if len(own) > 1 else -1).to_numpy()
 
 
 def shown_pictures(network: TrainedNetwork) -> Rows:
@@ -192,7 +182,7 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
 
 
 def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:
-    """Measures how much of the evidence for the answers lies in the middle, and returns what the words say besides."""
+    """Measures how much of the evidence for the answers lies in the middle; returns further values for the template."""
     maps, odds, _ = evidence(network, sample(network))
     shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], network.size))  # for the answer
     mean, half, count = mean_with_interval(shares)
@@ -210,12 +200,11 @@ def _draw(
     with result.figure("attention", shows_pictures=True, **layout) as (figure, panels):
         pictures = network.prepared(rows).permute(0, 2, 3, 1).numpy()
         for k, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
-            label, prediction, towards, against = network.names(
-                [network.labels[row], network.predictions[row], pair[0][k], pair[1][k]]
-            )
-            classes = "" if len(network.classes) == 2 else f"\n{towards} against {against}"
-            title = f"is {label}\nanswer {prediction}{classes}\nlog-odds {odds[k]:+.1f}"
-            panels[0, k].set_title(title, fontsize=8, pad=3)
+            label, prediction = network.label_and_prediction(row)
+            title = f"is {label}\nanswer {prediction}\n"
+            if len(network.classes) > 2:
+                title += " against ".join(network.names([pair[0][k], pair[1][k]])) + "\n"
+            panels[0, k].set_title(f"{title}log-odds {odds[k]:+.1f}", fontsize=8, pad=3)
             panels[0, k].imshow(picture, cmap="gray", vmin=0, vmax=1)
             for panel in panels[1:, k]:
                 panel.imshow(PALE + (1 - PALE) * picture.mean(2), cmap="gray", vmin=0, vmax=1)

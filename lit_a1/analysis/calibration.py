@@ -69,10 +69,9 @@ def _bin_of(probability: Floats) -> Rows:
 
 
 def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
-    """The bins of a reliability diagram that have pictures, by log-probabilities (N,K) and labels (N,).
+    """Of log-probabilities (N,K) and labels (N,), the bins of a reliability diagram that have pictures, a row each.
 
-    A row a bin: the answers' probability is in (`low`, `high`] and `probability` on average; `pictures` is their
-    number, and `right` the share that is.
+    The answers' probability is in (`low`, `high`] and `probability` on average; `right` is the share of right ones.
     """
     probability, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
     groups = pd.DataFrame({"probability": probability, "right": right}).groupby(_bin_of(probability))
@@ -82,18 +81,12 @@ def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
 
 
 def calibration_error(bins: pd.DataFrame) -> float:
-    """Expected calibration error: sum over bins of |bin| / N |share right - mean probability|.
-
-    Source: Guo et al. 2017 ("On calibration of modern neural networks", arXiv:1706.04599), equation 3.
-    """
+    """Sum over bins of |bin| / N |share right - mean probability| (Guo et al. 2017, arXiv:1706.04599, equation 3)."""
     return float(np.average((bins.right - bins.probability).abs(), weights=bins.pictures))
 
 
 def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
-    """What perfectly calibrated answers show, of which each of N is right with its probability.
-
-    Returned are the expected calibration error and the share of right answers of each of `DRAWS` draws.
-    """
+    """Draws whether N answers are right by their probabilities: calibration error and share right of each draw."""
     rng = np.random.default_rng(seed)
     in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
     right = rng.random((DRAWS, len(probability))) < probability
@@ -101,11 +94,7 @@ def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
 
 
 def score(log_probabilities: Floats, labels: Rows) -> dict[str, float]:
-    """Scores log-probabilities (N,K) against labels (N,).
-
-    `nll` is the mean negative log-likelihood of the true class in nats; `brier` the mean over pictures of the squared
-    distance to the truth, summed over classes, 0 to 2 (Brier 1950); `ece` the expected calibration error.
-    """
+    """Scores log-probabilities (N,K) against labels (N,): `nll` in nats, `brier` from 0 to 2 (Brier 1950), `ece`."""
     truth = np.eye(log_probabilities.shape[1])[labels]
     brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
     nll = likelihoods(log_probabilities, labels).mean()
@@ -123,7 +112,7 @@ def with_temperature(log_probabilities: Floats, temperature: float) -> Floats:
 
 
 def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
-    """The temperature at which the negative log-likelihood is least, from `TEMPERATURES`, either end included."""
+    """The temperature, within `TEMPERATURES`, at which the negative log-likelihood is least."""
 
     def loss(temperature: float) -> float:
         return float(likelihoods(with_temperature(log_probabilities, temperature), labels).mean())
@@ -134,7 +123,7 @@ def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
 
 
 def halves(labels: Rows, seed: int = 0) -> tuple[Rows, Rows]:
-    """Divides pictures at random into two halves of ascending rows, with as many of each class in either (but one)."""
+    """Rows of two random halves, ascending, in which the numbers of a class differ by one at most."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])

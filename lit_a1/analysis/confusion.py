@@ -14,7 +14,6 @@ from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Which classes are confused"
 TABLES = 9999  # drawn for the test of more than two classes
-COLOUR_MAP = "Blues"
 Counts = NDArray[np.int64]
 
 
@@ -46,11 +45,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def equal_errors(wrong: Counts, pictures: Counts) -> float | None:
-    """Probability of errors at least as unequal as these, if every class were equally hard.
+    """P value of mistakes (K,) among pictures (K,) of each class, if every class were equally hard.
 
-    Fisher's exact test for two classes; its extension to more (Freeman & Halton 1951, Biometrika 38) on tables that
-    are drawn with a fixed seed. Of mistakes (K,) in each class and its pictures (K,), those without any are left out;
-    None where fewer than two are left.
+    By Fisher's exact test for two classes, and its extension to more (Freeman & Halton 1951, Biometrika 38) on random
+    tables. Classes without pictures are left out; None where fewer than two are left.
     """
     held = pictures > 0
     table = np.stack([wrong[held], (pictures - wrong)[held]], 1)
@@ -70,23 +68,19 @@ def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Count
     width, height = (3.9, 3.5) if few else (6.4, 6.2)
     with result.figure("confusion", width=width, height=height) as (_, axes):
         shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap=COLOUR_MAP, vmin=0, vmax=1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        luma = colormaps["Blues"](shares)[..., :3] @ LUMA
         for (i, j), count in np.ndenumerate(matrix):
             share = f"{100 * shares[i, j]:.1f} %" if matrix[i].any() else "–"  # noqa: RUF001  # nothing to take a share of
             axes.text(
                 j, i, f"{count:,}\n{share}" if count or few else f"{count}", ha="center", va="center", linespacing=1.3,
-                fontsize=10 if few else 8, color=_legible(shares[i, j]),
+                fontsize=10 if few else 8, color="black" if luma[i, j] > 0.5 else "white",
             )  # fmt: skip
         axes.set_xticks(range(len(classes)), classes)
         axes.set_yticks(range(len(classes)), classes)
         axes.set(xlabel="Answer", ylabel="Truth")
         axes.grid(visible=False)
         axes.spines[:].set_visible(True)
-
-
-def _legible(share: float) -> str:
-    """Black or white, whichever stands out from the shade."""
-    return "black" if np.dot(LUMA, colormaps[COLOUR_MAP](share)[:3]) > 0.5 else "white"
 
 
 def _draw_errors(result: AnalysisResult, rates: pd.DataFrame, error: float) -> None:

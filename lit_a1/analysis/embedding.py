@@ -20,8 +20,7 @@ NEIGHBOURS = 10
 THUMBNAIL, SPRITE = 32, 8192  # pixels: a picture in the projector; the largest sheet of them that it can show
 DIGITS = 4  # decimals that features are written with
 TAG = "features"
-PROJECTOR = ".projector"
-"""Ends the name of the event file that marks the folder for the projector."""
+PROJECTOR = ".projector"  # ends the name of the event file that marks the folder for the projector
 AT_ONCE = 1000  # pictures
 Floats = NDArray[np.float64]
 
@@ -41,11 +40,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Projects features (N,F) on their first two principal components, by singular value decomposition.
+    """Projects features (N,F) on their first two principal components: points (N,2), and their shares (2,) of variance.
 
-    Each component points the way in which its largest weight is positive. Where there is no second component, or the
-    features do not vary, its coordinates and share are 0. Returned are points (N,2), and the share (2,) of the variance
-    that either direction has.
+    The largest weight of a component is positive. What does not vary has coordinates and shares of 0.
     """
     centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     _, lengths, components = np.linalg.svd(centred, full_matrices=False)
@@ -58,12 +55,9 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
 
 
 def nearest_predictions(features: NDArray[np.float32], labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """The class (N,) that most of the k nearest other pictures have, by the cosine of their features.
+    """The class (N,) that most of the k nearest other pictures have, by the cosine of features (N,F), of labels (N,).
 
-    Of classes with equally many neighbours, the one whose neighbours' cosines sum to most. A picture without any
-    active feature is at cosine 0 from all.
-
-    Of features (N,F) and labels (N,); where there are fewer other pictures, all of them count.
+    Of classes with equally many neighbours, the one whose neighbours' cosines sum to most.
     """
     k = min(k, len(labels) - 1)
     directions = F.normalize(torch.from_numpy(features))
@@ -79,10 +73,9 @@ def nearest_predictions(features: NDArray[np.float32], labels: NDArray[np.int64]
 
 
 def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
-    """Writes what TensorBoard's projector opens: features, properties and thumbnails, in the result's folder.
+    """Writes features, properties and thumbnails for TensorBoard's projector; returns of how many pictures.
 
-    `projector_config.pbtxt` names the others. An event file marks the folder as a run, without which TensorBoard would
-    not look into it. Returned is how many pictures there are: as many as thumbnails fit on the largest sheet.
+    They are as many as thumbnails fit on the largest sheet. TensorBoard looks only into folders with an event file.
     """
     count = min(len(network.labels), (SPRITE // THUMBNAIL) ** 2)
     if (written := result.folder / "00000" / TAG).is_dir():  # by an analysis before this one

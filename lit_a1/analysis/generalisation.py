@@ -16,8 +16,7 @@ BINS = 20
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Compares the confidence of the predictions, and the errors where test pictures have labels.
 
-    Of pictures without labels it says what error to expect, by two ways: one that takes them to be like the validation
-    pictures, and the average thresholded confidence (Garg et al. 2022).
+    Without labels it estimates the error: the validation's, and average thresholded confidence (Garg et al. 2022).
     """
     if network.test_pictures is None:
         result.describe(compared=False)

@@ -1,8 +1,4 @@
-"""Pictures that analyses show: chosen, always the same ones, and drawn, with their predictions under them.
-
-Pictures are given as rows of a network's validation pictures. In each choice the clearest case comes first; of equal
-cases the earlier row.
-"""
+"""Which validation pictures analyses show (as rows; of equal cases the earlier first), and contact sheets of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -43,10 +39,7 @@ def closest_calls(network: TrainedNetwork, count: int) -> Rows:
 
 
 def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
-    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine.
-
-    The mean is of all the class's pictures; a picture without any active feature comes last.
-    """
+    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine."""
     of_class = network.labels == class_
     if not of_class.any():
         return np.empty(0, np.int64)
@@ -69,7 +62,7 @@ def without_axes(panel: Axes) -> None:
 
 
 def per_line(network: TrainedNetwork) -> int:
-    """How many pictures stand side by side on a contact sheet: photos are shown larger than digits."""
+    """How many pictures stand side by side on a contact sheet."""
     return 6 if network.is_photos else 10
 
 
@@ -81,10 +74,9 @@ def in_lines(rows: Sequence[int] | Rows, width: int) -> list[list[int]]:
 def contact_sheet(
     result: AnalysisResult, name: str, network: TrainedNetwork, lines: Iterable[Sequence[int | None]]
 ) -> bool:
-    """Draws lines of pictures (None: an empty place) as they lie on disk, with number, label and prediction under each.
+    """Draws lines of pictures (None: an empty place) with number, label and prediction under each.
 
-    Returns:
-        Whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
+    Returns whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
     """
     columns = per_line(network)
     place = WIDTH / columns  # inches
@@ -96,7 +88,7 @@ def contact_sheet(
             left, top = x + (1 - SHARE) / 2, y * height
             extent = (left, left + SHARE, top + SHARE, top)
             axes.imshow(network.pictures[row], cmap="gray", extent=extent, interpolation="nearest", vmin=0, vmax=255)
-            label, answer = network.names([network.labels[row], network.predictions[row]])
+            label, answer = network.label_and_prediction(row)
             percent = 100 * network.probabilities[row].max()
             texts = str(network.indices[row]), f"is {label}", f"{answer}: {percent:.3g} %"
             colours = "black", "black", COLOURS[0] if network.correct[row] else COLOURS[1]

@@ -32,10 +32,8 @@ def test_calibration_error_by_hand() -> None:
     assert calibration.calibration_error(bins) == pytest.approx(expected)
     assert bins.pictures.tolist() == [1, 2, 2]
     assert bins.iloc[1].tolist() == pytest.approx([9 / 15, 10 / 15, 2, 0.63, 0.5])
-
-
-def test_bins_are_closed_above() -> None:
-    assert calibration._bin_of(np.array([0.2, 0.2001, 1.0, 1e-9, 0.0])).tolist() == [2, 3, 14, 0, 0]
+    closed_above = calibration.reliability(np.log([[0.2], [0.2001], [1.0], [1e-9]]), np.zeros(4, int))
+    assert closed_above.index.tolist() == [0, 2, 3, 14]
 
 
 def test_chance_is_that_of_the_binomial_distribution() -> None:
@@ -46,9 +44,7 @@ def test_chance_is_that_of_the_binomial_distribution() -> None:
     assert ece.mean() == pytest.approx(expected, rel=0.08)
     assert right.mean() == pytest.approx(p, abs=0.01)
     assert right.std() == pytest.approx(np.sqrt(p * (1 - p) / n), rel=0.1)
-
-
-def test_chance_over_many_bins_is_the_calibration_error() -> None:
+    # over many bins
     probability = np.random.default_rng(3).uniform(0.5, 1, 60)
     right = np.random.default_rng(0).random((100, 60))[:20] < probability  # as they are drawn
     bins = [calibration.reliability(*two_classes(probability.tolist(), each.tolist())) for each in right]
@@ -119,18 +115,14 @@ def test_words_follow_what_was_measured(true: float, stated: float, verdict: str
 
 
 def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
-    network = made(0.8, 0.9, 60)
-    numbers = analyzed(calibration, network).numbers
-    stated = network.log_probabilities.astype(np.float64)
+    network = made(0.75, 0.9, 80)
+    result, rows = analyzed(calibration, network), rows_of("calibration")
+    numbers, stated = result.numbers, network.log_probabilities.astype(np.float64)
     fitted, shown = halves(network.labels)
     temperatures = [fit_temperature(stated[rows], network.labels[rows]) for rows in (fitted, shown)]
     assert abs(temperatures[0] - temperatures[1]) > 0.1
     assert numbers["temperature"] == pytest.approx(temperatures[0])
     assert numbers["nll_before"] == pytest.approx(-stated[shown, network.labels[shown]].mean())
-
-
-def test_table_holds_the_diagram() -> None:
-    result, rows = analyzed(calibration, made(0.75, 0.9, 80)), rows_of("calibration")
     which = ["all pictures, as it is", "other half, as it is", "other half, with the temperature"]
     assert [row["pictures of"] for row in rows] == which
     assert [int(row["pictures"]) for row in rows] == [80, 40, 40]
@@ -149,12 +141,6 @@ def test_all_alike(kind: Kind, right: bool, side: str) -> None:
     assert result.numbers["accuracy"] == right
 
 
-def test_own_predictions_of_a_network() -> None:
-    network = network_of("digits", 30)
-    expected = -network.log_probabilities[np.arange(30), network.labels].mean()
-    assert analyzed(calibration, network).numbers["nll"] == pytest.approx(float(expected), rel=1e-5)
-
-
 def test_too_few_to_fit_a_temperature() -> None:
     result = analyzed(calibration, where_right(network_of("photos", 3), [True, True, False], 0.8))
     assert "temperature" not in result.numbers
@@ -163,9 +149,11 @@ def test_too_few_to_fit_a_temperature() -> None:
 
 @pytest.mark.parametrize(
     ("smoothing", "words"),
-    [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1, which leaves 95.00 % to")],
+    [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1, which leaves 91.00 % to")],
 )
-def test_label_smoothing_is_mentioned(smoothing: float, words: str) -> None:
-    network = network_of("photos", 12)
+def test_predictions_and_label_smoothing_are_the_networks(smoothing: float, words: str) -> None:
+    network = network_of("digits", 30)
     network.model.loss.label_smoothing = smoothing
-    assert words in analyzed(calibration, network).words[2]
+    result, expected = analyzed(calibration, network), -network.log_probabilities[np.arange(30), network.labels].mean()
+    assert words in result.words[2]
+    assert result.numbers["nll"] == pytest.approx(float(expected), rel=1e-5)

@@ -27,9 +27,6 @@ def test_sharpness_is_that_of_the_laplacian() -> None:
         for n in range(3)
     ]  # fmt: skip
     assert measure(pictures)["sharpness"] == pytest.approx(expected)
-
-
-def test_a_ramp_is_not_sharp_and_a_step_is() -> None:
     ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))[None, ..., None]
     step = np.where(np.arange(16) < 8, 0, 150).astype(np.uint8) * np.ones((1, 16, 1), np.uint8)
     sharp = [measure(each)["sharpness"][0] for each in (ramp, step[..., None])]
@@ -43,10 +40,7 @@ def test_foreground_is_what_differs_from_the_border(background: tuple[float, ...
     picture[0, 2:6, 3:8] = (0.2, 0.9, 0.2)  # 20 of 100 pixels
     picture[0, 8, 8] += 0.02  # a trace of noise stays background
     assert foreground_share(picture) == pytest.approx([0.2])
-
-
-def test_a_picture_of_one_colour_has_no_foreground() -> None:
-    assert foreground_share(np.full((2, 5, 5, 1), 0.3)).tolist() == [0, 0]
+    assert foreground_share(np.full((2, 5, 5, 1), 0.3)).tolist() == [0, 0]  # one colour
 
 
 def test_more_pictures_than_are_measured_at_once() -> None:
