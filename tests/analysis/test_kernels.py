@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from lit_a1.analysis import kernels
 from lit_a1.analysis.kernels import CLASSES, SHARES, measure, stem_weights
 from lit_a1.models.residual import ResidualNet
-from tests.analysis.networks import Kind, analyzed, network_of, rows_of
+from tests.analysis.networks import FOLDER, Kind, analyzed, network_of, rows_of
 
 KERNELS: dict[str, Any] = {
     "flat": [[1, 1, 1], [1, 1, 1], [1, 1, 1]],
@@ -76,10 +77,8 @@ def test_tables_and_words(kind: Kind) -> None:
     norms = [float(row["norm"]) for row in rows]
     assert norms == sorted(norms, reverse=True)
     assert sorted(int(row["channel"]) for row in rows) == [0, 1, 2, 3]
-    kept = {
-        int(row["channel"]): [float(value) for value in list(row.values())[1:]] for row in rows_of("kernel_weights")
-    }
-    np.testing.assert_allclose([kept[k] for k in range(4)], weights.reshape(4, -1), rtol=1e-5)
+    kept = pd.read_csv(FOLDER / "kernel_weights.csv", index_col="channel").sort_index()
+    np.testing.assert_allclose(kept, weights.reshape(4, -1), rtol=1e-5)
     assert [drawn.file for drawn in result.figures] == ["kernels.png", "kernel_classes.png"]
     assert not any(drawn.shows_pictures for drawn in result.figures)
     assert any("responds to colour" in words for words in result.words) == (kind == "photos")
