@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
 from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
 from lit_a1.analysis.intervals import mean_with_interval
-from lit_a1.analysis.network import BATCH, TrainedNetwork
+from lit_a1.analysis.network import BATCH, Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 
@@ -24,9 +23,7 @@ COVERED = 4  # the square's side is the picture's over this
 FINE, COARSE = 4, 2  # the square moves by its side over this: for the pictures shown, and those compared
 OPACITY = 0.7  # of a map over its picture
 PALE = 0.45  # what black is lifted to in the picture beneath a map, so that the map's colours show
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
-Pair = tuple[Rows, Rows]  # two classes of each of N pictures, (N,) each; maps are positive where they favour the first
+Pair = tuple[Ints, Ints]  # two classes of each of N pictures, (N,) each; maps are positive where they favour the first
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,9 @@ class Occlusion:
 
     drops: Floats
     side: int  # of the covering square in pixels
-    starts: Rows  # (p,), its first rows (and columns)
+    starts: Ints  # (p,), its first rows (and columns)
 
-    def _covers(self, size: int) -> NDArray[np.bool_]:
+    def _covers(self, size: int) -> Flags:
         pixels = np.arange(size) - self.starts[:, None]
         return (pixels >= 0) & (pixels < self.side)
 
@@ -53,7 +50,7 @@ class Occlusion:
         return shares @ self.drops @ shares.T
 
 
-def contrast(logits: Floats, labels: Rows) -> Pair:
+def contrast(logits: Floats, labels: Ints) -> Pair:
     """The classes to compare, by logits (N,K) and true classes (N,).
 
     Of two classes the second with the first (dog with cat); of more, the true class with the likeliest other one.
@@ -65,7 +62,7 @@ def contrast(logits: Floats, labels: Rows) -> Pair:
     return labels, others.argmax(1)
 
 
-def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats]:
+def class_activation_maps(network: TrainedNetwork, rows: Ints) -> tuple[Floats, Floats]:
     """Maps M_k = sum_c w_kc f_c (n,K,h,w) of features f and the last layer's weights w, and the logits (n,K).
 
     The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016).
@@ -76,7 +73,7 @@ def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, 
     return maps, maps.mean((2, 3)) + linear.bias.double().numpy()
 
 
-def evidence(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats, Pair]:
+def evidence(network: TrainedNetwork, rows: Ints) -> tuple[Floats, Floats, Pair]:
     """Class activation maps of a contrast: maps (n,h,w), the log-odds (n,) that they add up to, and the two classes."""
     maps, logits = class_activation_maps(network, rows)
     towards, against = pair = contrast(logits, network.labels[rows])
@@ -90,7 +87,7 @@ def enlarged(maps: Floats, size: int) -> Floats:
     return large[:, 0].numpy()
 
 
-def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occlusion:
+def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occlusion:
     """Covers pictures with a square of the training pictures' mean colour, which moves by its side over `parts`.
 
     Source: Zeiler & Fergus 2014, section 4.2, with the log-odds of two classes in place of the probability.
@@ -131,13 +128,13 @@ def rank_correlations(one: Floats, other: Floats) -> Floats:
     return np.array([stats.spearmanr(a, b).statistic if np.ptp(a) > 0 < np.ptp(b) else np.nan for a, b in pairs])
 
 
-def another_of_the_class(labels: Rows) -> Rows:
+def another_of_the_class(labels: Ints) -> Ints:
     """For each of N pictures the next one of its class, after the last the first; -1 where there is no other."""
     rows = pd.Series(np.arange(len(labels))).groupby(labels)
     return rows.transform(lambda own: np.roll(own, -1) if len(own) > 1 else -1).to_numpy()
 
 
-def shown_pictures(network: TrainedNetwork) -> Rows:
+def shown_pictures(network: TrainedNetwork) -> Ints:
     """The most confident correct pictures of each class in turn (4 in all), then the most confident wrong ones."""
     wrong = most_confident_wrong(network, SHOWN // 3)
     ranks = [most_confident_correct(network, class_, SHOWN) for class_ in range(len(network.classes))]
@@ -193,7 +190,7 @@ def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str,
 
 
 def _draw(
-    result: AnalysisResult, network: TrainedNetwork, rows: Rows, odds: Floats, pair: Pair, maps: dict[str, Floats]
+    result: AnalysisResult, network: TrainedNetwork, rows: Ints, odds: Floats, pair: Pair, maps: dict[str, Floats]
 ) -> None:
     """Draws n pictures, a column each, and beneath them maps (n,S,S) over the picture in pale grey."""
     layout: dict[str, Any] = {"height": 3.9, "nrows": 1 + len(maps), "ncols": len(rows)}

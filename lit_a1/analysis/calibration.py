@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA
@@ -19,8 +18,6 @@ LEAST = 4  # pictures to fit a temperature on one half and measure it on the oth
 BINS = 15  # as Guo et al. 2017
 DRAWS = 1000  # of labels
 TEMPERATURES = 0.05, 20.0  # that are searched
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -49,7 +46,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(count=len(labels), fitted=len(fitted), shown=len(shown), **facts)
 
 
-def _compare_with_chance(result: AnalysisResult, stated: Floats, labels: Rows) -> dict[str, Any]:
+def _compare_with_chance(result: AnalysisResult, stated: Floats, labels: Ints) -> dict[str, Any]:
     probability = np.exp(stated.max(1))
     scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
     ece, right = by_chance(probability)
@@ -60,15 +57,15 @@ def _compare_with_chance(result: AnalysisResult, stated: Floats, labels: Rows) -
     return {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
 
 
-def _p_value(as_extreme: NDArray[np.bool_]) -> float:
+def _p_value(as_extreme: Flags) -> float:
     return float((1 + as_extreme.sum()) / (1 + len(as_extreme)))  # what was measured counts as one of the draws
 
 
-def _bin_of(probability: Floats) -> Rows:
+def _bin_of(probability: Floats) -> Ints:
     return np.clip(np.ceil(probability * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
-def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
+def reliability(log_probabilities: Floats, labels: Ints) -> pd.DataFrame:
     """Of log-probabilities (N,K) and labels (N,), the bins of a reliability diagram that have pictures, a row each.
 
     The answers' probability is in (`low`, `high`] and `probability` on average; `right` is the share of right ones.
@@ -93,7 +90,7 @@ def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
     return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
 
 
-def score(log_probabilities: Floats, labels: Rows) -> dict[str, float]:
+def score(log_probabilities: Floats, labels: Ints) -> dict[str, float]:
     """Scores log-probabilities (N,K) against labels (N,): `nll` in nats, `brier` from 0 to 2 (Brier 1950), `ece`."""
     truth = np.eye(log_probabilities.shape[1])[labels]
     brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
@@ -101,7 +98,7 @@ def score(log_probabilities: Floats, labels: Rows) -> dict[str, float]:
     return {"nll": float(nll), "brier": float(brier), "ece": calibration_error(reliability(log_probabilities, labels))}
 
 
-def likelihoods(log_probabilities: Floats, labels: Rows) -> Floats:
+def likelihoods(log_probabilities: Floats, labels: Ints) -> Floats:
     """Negative log-likelihood (N,) of the true class, nats."""
     return -log_probabilities[np.arange(len(labels)), labels]
 
@@ -111,7 +108,7 @@ def with_temperature(log_probabilities: Floats, temperature: float) -> Floats:
     return log_softmax(log_probabilities / temperature, axis=1)
 
 
-def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
+def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
     """The temperature, within `TEMPERATURES`, at which the negative log-likelihood is least."""
 
     def loss(temperature: float) -> float:
@@ -122,8 +119,8 @@ def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
     return min((*TEMPERATURES, float(np.exp(found.x))), key=loss)  # the search stops short of a flat end
 
 
-def halves(labels: Rows, seed: int = 0) -> tuple[Rows, Rows]:
-    """Rows of two random halves, ascending, in which the numbers of a class differ by one at most."""
+def halves(labels: Ints, seed: int = 0) -> tuple[Ints, Ints]:
+    """Ints of two random halves, ascending, in which the numbers of a class differ by one at most."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])

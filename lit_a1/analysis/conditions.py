@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, Z, holm
@@ -26,8 +26,6 @@ AXES = {
     "foreground": "Share of foreground (proxy of size)",
 }
 NAMES = {name: "share of foreground" if name == "foreground" else name for name in AXES}
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -88,7 +86,7 @@ def foreground_share(pictures: Floats) -> Floats:
     return (levels > otsu(levels)[:, None]).mean(1)
 
 
-def otsu(levels: NDArray[np.int64]) -> NDArray[np.int64]:
+def otsu(levels: Ints) -> Ints:
     """The threshold (N,) of pixels (N,P) of `LEVELS` levels that makes the variance between the groups largest.
 
     It is the darker group's last level; 0 where all pixels are of one level. Source: Otsu 1979, equation 18.

@@ -3,18 +3,16 @@
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from numpy.typing import NDArray
 from scipy import stats
 
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Which classes are confused"
 TABLES = 9999  # drawn for the test of more than two classes
-Counts = NDArray[np.int64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -44,7 +42,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(alpha=ALPHA, tables=TABLES, confused=confused, **facts)
 
 
-def equal_errors(wrong: Counts, pictures: Counts) -> float | None:
+def equal_errors(wrong: Ints, pictures: Ints) -> float | None:
     """P value of mistakes (K,) among pictures (K,) of each class, if every class were equally hard.
 
     By Fisher's exact test for two classes, and its extension to more (Freeman & Halton 1951, Biometrika 38) on random
@@ -63,7 +61,7 @@ def equal_errors(wrong: Counts, pictures: Counts) -> float | None:
     return float((1 + (drawn <= tables.logpmf(table) + 1e-9).sum()) / (1 + TABLES))  # what is rounded counts as equal
 
 
-def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Counts) -> None:
+def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints) -> None:
     few = len(classes) < 4
     width, height = (3.9, 3.5) if few else (6.4, 6.2)
     with result.figure("confusion", width=width, height=height) as (_, axes):

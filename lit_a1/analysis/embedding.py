@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA, mcnemar
@@ -22,7 +22,6 @@ DIGITS = 4  # decimals that features are written with
 TAG = "features"
 PROJECTOR = ".projector"  # ends the name of the event file that marks the folder for the projector
 AT_ONCE = 1000  # pictures
-Floats = NDArray[np.float64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -54,7 +53,7 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
     return points, shares
 
 
-def nearest_predictions(features: NDArray[np.float32], labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> Ints:
     """The class (N,) that most of the k nearest other pictures have, by the cosine of features (N,F), of labels (N,).
 
     Of classes with equally many neighbours, the one whose neighbours' cosines sum to most.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
@@ -18,7 +18,6 @@ from lit_a1.runs.plotting import COLOURS
 TITLE = "Feature maps through the depth of the network"
 SHOWN = 8  # channels of each layer
 CORRECT = 2  # pictures that are predicted correctly, of different classes
-Floats = NDArray[np.float64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -45,7 +44,7 @@ def shown_pictures(network: TrainedNetwork) -> list[tuple[int, str]]:
     return [(row, f"right_{k}") for k, row in enumerate(correct, 1)] + [(row, "wrong") for row in (others or wrong)[:1]]
 
 
-def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> list[dict[str, Any]]:
     """Of each layer's maps: sizes, receptive field, and the share of exact zeros, its mean and std over pictures.
 
     `silent_channels` is the number of channels that are zero everywhere on all of these pictures.
@@ -68,7 +67,7 @@ def _sums(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Sequence[int]]:
     return zero.double().mean((1, 2, 3)), maps.double().mean((1, 2, 3)), zero.all(3).all(2).all(0), maps.shape[1:]
 
 
-def most_varied(maps: Tensor, count: int = SHOWN) -> NDArray[np.int64]:
+def most_varied(maps: Tensor, count: int = SHOWN) -> Ints:
     """The channels of maps (C,H,W) with the largest variances over positions, the largest first."""
     variances = maps.double().var((1, 2), correction=0).numpy()
     return np.argsort(-variances, kind="stable")[:count]

@@ -5,12 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lit_a1.analysis.network import BATCH, TrainedNetwork, captured
+from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, captured
 from lit_a1.layers import WeightNormConv2d
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
@@ -85,8 +83,8 @@ def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]
 
 
 def feature_maps(
-    network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
-) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
+    network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]
+) -> Iterator[tuple[Ints, list[Tensor]]]:
     """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its pictures as they are."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]

@@ -3,16 +3,15 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from lit_a1.analysis.network import Floats, Ints
 from lit_a1.runs.statistics import CONFIDENCE, wilson
 
-Floats = NDArray[np.float64]
 wilson_intervals = np.vectorize(wilson, otypes=[float, float])  # both ends, as two arrays
 
 
-def error_bars(shares: Floats, counts: NDArray[np.int64] | int) -> Floats:
+def error_bars(shares: Floats, counts: Ints | int) -> Floats:
     """How far Wilson's intervals reach (2,N) below and above shares (N,), for `Axes.errorbar`."""
     low, high = wilson_intervals(shares, counts)
     return np.maximum([shares - low, high - shares], 0)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.layers import WeightNormConv2d, weight_norm
 from lit_a1.models.residual import ResidualNet
@@ -18,7 +17,6 @@ CLASSES = ("flat", "horizontal", "vertical", "diagonal", "centre-surround")
 SHARES = [f"share_{name.replace('-', '_')}" for name in CLASSES]
 DRAWS = 20_000  # random kernels that the classes are compared with
 MOST = 64  # kernels that are drawn
-Floats = NDArray[np.float64]
 
 
 def stem_weights(net: ResidualNet) -> Floats:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.pictures import contact_sheet, in_lines, per_line
 from lit_a1.analysis.result import AnalysisResult
 
@@ -35,10 +35,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)
 
 
-def suspected_labels(
-    labels: NDArray[np.int64], log_probabilities: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], float]:
-    """Rows of labels (N,) that may be wrong, the least likely first, and the share estimated to be wrong.
+def suspected_labels(labels: Ints, log_probabilities: NDArray[np.float32]) -> tuple[Ints, float]:
+    """Ints of labels (N,) that may be wrong, the least likely first, and the share estimated to be wrong.
 
     Confident learning (Northcutt, Jiang & Chuang 2021, Journal of Artificial Intelligence Research 70, section 3), with
     pruning by noise rate. Class j's threshold is the mean probability of j over the pictures labelled j. A picture

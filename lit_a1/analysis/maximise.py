@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, Ints, TrainedNetwork
 from lit_a1.analysis.pictures import sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.models.residual import ResidualBlock
@@ -31,7 +31,6 @@ RATE = 2.0  # way that gradient ascent goes in all, as the root mean square over
 JITTER = 1 / 12  # pictures shift by at most this share of their side in a step
 VARIATION = 0.1  # weight of the total variation's direction, beside 1 of the score's
 NOISE = 0.05  # standard deviation of the parameters to begin with
-Floats = NDArray[np.float64]
 Score = Callable[[Tensor], Tensor]  # maps pictures (n,C,H,W) in [0,1] to values (n,), each of its own picture alone
 
 
@@ -137,7 +136,7 @@ class Excited:
     name: str  # `Dog`, `channel 7`
     pictures: NDArray[np.float32]  # (n,H,W,C) in [0,1], made
     reached: Floats  # (n,) the unit's activations by them
-    best: NDArray[np.int64]  # the validation pictures that excite it most, the most first
+    best: Ints  # the validation pictures that excite it most, the most first
     values: Floats  # its activations by those
 
 
@@ -189,9 +188,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(two=two, classes=classes, stages=facts, channels=len(units) - len(classes), **counts)
 
 
-def real_answers(
-    network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
-) -> tuple[list[Floats], Floats]:
+def real_answers(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
     """Of n validation pictures, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
     batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]

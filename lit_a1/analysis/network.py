@@ -22,6 +22,9 @@ from lit_a1.models.residual import ResidualNet
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 BATCH = 250  # pictures that the network sees at once
 
 
@@ -34,12 +37,12 @@ class TrainedNetwork:
     size: int  # height and width in pixels that it is evaluated at
     classes: tuple[str, ...]
     pictures: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
-    labels: NDArray[np.int64]  # (N,)
-    indices: NDArray[np.int64]  # (N,), the pictures' numbers in their data set
+    labels: Ints  # (N,)
+    indices: Ints  # (N,), the pictures' numbers in their data set
     source: str  # run, checkpoint, epochs that it was trained for, seed, commit and machine
     drawn: bool  # whether the pictures are a stand-in that this project drew
     test_pictures: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any
-    test_labels: NDArray[np.int64] | None = None  # (M,), where they are known
+    test_labels: Ints | None = None  # (M,), where they are known
 
     @property
     def net(self) -> ResidualNet:
@@ -66,7 +69,7 @@ class TrainedNetwork:
         """The names of a picture's class and of the predicted one."""
         return self.names([self.labels[row], self.predictions[row]])
 
-    def prepared(self, rows: Sequence[int] | NDArray[np.int64] | slice, size: int | None = None) -> Tensor:
+    def prepared(self, rows: Sequence[int] | Ints | slice, size: int | None = None) -> Tensor:
         """Validation pictures (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
         return _prepared(self.pictures[rows], size or self.size)
 
@@ -101,12 +104,12 @@ class TrainedNetwork:
         return self._outputs[1]
 
     @property
-    def predictions(self) -> NDArray[np.int64]:
+    def predictions(self) -> Ints:
         """(N,) the likeliest class of each picture."""
         return self.log_probabilities.argmax(1)
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
+    def correct(self) -> Flags:
         """(N,) whether the prediction is the label."""
         return self.predictions == self.labels
 

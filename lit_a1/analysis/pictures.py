@@ -6,39 +6,38 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Flags, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
 
-Rows = NDArray[np.int64]
 SAMPLE = 500  # pictures that means are taken over
 WIDTH = 6.4  # inches of a contact sheet
 FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under a picture
 SHARE = 0.92  # of a place's width that its picture has
 
 
-def sample(network: TrainedNetwork, count: int = SAMPLE) -> Rows:
+def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
     """At most `count` pictures, evenly spread."""
     pictures = len(network.labels)
     return np.unique(np.linspace(0, pictures - 1, min(count, pictures)).round().astype(np.int64))
 
 
-def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Rows:
+def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Ints:
     """Up to `count` pictures of a class that are predicted correctly, the largest margin first."""
     return _smallest(-network.margins(), network.correct & (network.labels == class_), count)
 
 
-def most_confident_wrong(network: TrainedNetwork, count: int) -> Rows:
+def most_confident_wrong(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` pictures of any class that are predicted wrongly, the largest margin for the wrong class first."""
     return _smallest(network.margins(), ~network.correct, count)
 
 
-def closest_calls(network: TrainedNetwork, count: int) -> Rows:
+def closest_calls(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` pictures, correct or not, with the smallest margins between the two likeliest classes."""
     return _smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
 
 
-def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
+def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
     """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine."""
     of_class = network.labels == class_
     if not of_class.any():
@@ -49,7 +48,7 @@ def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
     return _smallest(-cosines, network.correct & of_class, count)
 
 
-def _smallest(values: NDArray[np.float32], among: NDArray[np.bool_], count: int) -> Rows:
+def _smallest(values: NDArray[np.float32], among: Flags, count: int) -> Ints:
     rows = np.flatnonzero(among)
     return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
 
@@ -66,7 +65,7 @@ def per_line(network: TrainedNetwork) -> int:
     return 6 if network.is_photos else 10
 
 
-def in_lines(rows: Sequence[int] | Rows, width: int) -> list[list[int]]:
+def in_lines(rows: Sequence[int] | Ints, width: int) -> list[list[int]]:
     """Breaks a sequence of rows into lines of `width`; the last may be shorter."""
     return [list(map(int, rows[start : start + width])) for start in range(0, len(rows), width)]
 
