@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from lit_a1.runs.settings import build, kind_of_config
 
 if TYPE_CHECKING:
-    from lit_a1.mlp.network import NN
     from lit_a1.models.architecture import Architecture
 
 HEADINGS = ("layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds")
@@ -20,27 +19,21 @@ def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     """
     from lit_a1.mlp import options  # here, as `architecture --help` needs none of them
     from lit_a1.models import Classifier
-    from lit_a1.models.architecture import layers_of
+    from lit_a1.models.architecture import Architecture, Layer, layers_of
     from lit_a1.training import parse, quieten
 
     if (kind := kind_of_config(arguments)) is not None and kind[1] == "mlp":
         mlp = options.setup_of(options.parse(["fit", *arguments]), "fit").network()
-        return f"NN, {mlp.dims[0]} pixels", layers_of_mlp(mlp)
+        sizes = enumerate(itertools.pairwise(mlp.dims), 1)  # each layer multiplies by a matrix and adds a bias
+        layers = [Layer(f"W{k}, b{k}", "linear", None, None, (b,), (a + 1) * b, a * b) for k, (a, b) in sizes]
+        total = sum(layer.multiply_adds for layer in layers)
+        return f"NN, {mlp.dims[0]} pixels", Architecture(layers, mlp.n_parameters, total)
     quieten()
     settings = parse(["fit", *arguments])
     model, size = build(Classifier, settings.model), settings.data.init_args.size
     shape = (model.channels, size, size)
     _, net = model.net  # the first standardises
     return f"{type(model).__name__}, pictures {shape_words(shape)}", layers_of(net, shape)
-
-
-def layers_of_mlp(net: "NN") -> "Architecture":
-    """The layers of the numpy network: each multiplies by a matrix and adds a bias."""
-    from lit_a1.models.architecture import Architecture, Layer
-
-    sizes = enumerate(itertools.pairwise(net.dims), 1)
-    layers = [Layer(f"W{k}, b{k}", "linear", None, None, (b,), (a + 1) * b, a * b) for k, (a, b) in sizes]
-    return Architecture(layers, net.n_parameters, sum(layer.multiply_adds for layer in layers))
 
 
 def rows_of(found: "Architecture") -> list[list[str]]:

@@ -24,7 +24,13 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature."""
     stated, labels = network.log_probabilities.astype(np.float64), network.labels
     lines = {"all pictures, as it is": reliability(stated, labels)}
-    chance = _compare_with_chance(result, stated, labels)
+    scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
+    probability = np.exp(stated.max(1))
+    ece, right = by_chance(probability)
+    two_sided = 2 * min(_p_value(right >= accuracy), _p_value(right <= accuracy))
+    result.number(ece=scores["ece"], ece_by_chance=ece.mean(), ece_p=_p_value(ece >= scores["ece"]))
+    result.number(nll=scores["nll"], brier=scores["brier"], accuracy=accuracy)
+    result.number(mean_probability=probability.mean(), mean_probability_p=min(1.0, two_sided))
     fitted, shown = halves(labels)
     if len(labels) >= LEAST:
         temperature = fit_temperature(stated[fitted], labels[fitted])
@@ -35,26 +41,16 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         result.number(temperature=temperature)
         result.number(nll_change=change, nll_change_low=change - half, nll_change_high=change + half)
         for name, log_probabilities in (("before", before), ("after", after)):
-            scores = score(log_probabilities, labels[shown])
-            result.number(**{f"{measure}_{name}": value for measure, value in scores.items()})
+            for measure, value in score(log_probabilities, labels[shown]).items():
+                result.number(**{f"{measure}_{name}": value})
     _draw(result, list(lines.values()), len(network.classes))
     table = pd.concat(lines, names=["pictures of"]).reset_index(level=0)
     table["right_low"], table["right_high"] = wilson_intervals(table.right, table.pictures)
     result.table("calibration", table)
-    facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES, **chance}
+    facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES}
+    facts |= {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
     facts |= {"smoothing": network.model.loss.label_smoothing, "classes": len(network.classes)}
     result.describe(count=len(labels), fitted=len(fitted), shown=len(shown), **facts)
-
-
-def _compare_with_chance(result: AnalysisResult, stated: Floats, labels: Ints) -> dict[str, Any]:
-    probability = np.exp(stated.max(1))
-    scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
-    ece, right = by_chance(probability)
-    two_sided = 2 * min(_p_value(right >= accuracy), _p_value(right <= accuracy))
-    result.number(ece=scores["ece"], ece_by_chance=ece.mean(), ece_p=_p_value(ece >= scores["ece"]))
-    result.number(nll=scores["nll"], brier=scores["brier"], accuracy=accuracy)
-    result.number(mean_probability=probability.mean(), mean_probability_p=min(1.0, two_sided))
-    return {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
 
 
 def _p_value(as_extreme: Flags) -> float:
@@ -77,25 +73,24 @@ def reliability(log_probabilities: Floats, labels: Ints) -> pd.DataFrame:
     return pd.DataFrame({"low": bins.index / BINS, "high": (bins.index + 1) / BINS}, bins.index).join(bins)
 
 
-def calibration_error(bins: pd.DataFrame) -> float:
-    """Sum over bins of |bin| / N |share right - mean probability| (Guo et al. 2017, arXiv:1706.04599, equation 3)."""
-    return float(np.average((bins.right - bins.probability).abs(), weights=bins.pictures))
-
-
-def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
+def by_chance(probability: Floats) -> tuple[Floats, Floats]:
     """Draws whether N answers are right by their probabilities: calibration error and share right of each draw."""
-    rng = np.random.default_rng(seed)
     in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
-    right = rng.random((DRAWS, len(probability))) < probability
+    right = np.random.default_rng(0).random((DRAWS, len(probability))) < probability
     return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
 
 
 def score(log_probabilities: Floats, labels: Ints) -> dict[str, float]:
-    """Scores log-probabilities (N,K) against labels (N,): `nll` in nats, `brier` from 0 to 2 (Brier 1950), `ece`."""
+    """Scores log-probabilities (N,K) against labels (N,): `nll` in nats, `brier` from 0 to 2 (Brier 1950), `ece`.
+
+    The expected calibration error is sum over bins of |bin| / N |share right - mean probability| (Guo et al. 2017, "On
+    calibration of modern neural networks", arXiv:1706.04599, equation 3).
+    """
+    bins = reliability(log_probabilities, labels)
+    ece = np.average((bins.right - bins.probability).abs(), weights=bins.pictures)
     truth = np.eye(log_probabilities.shape[1])[labels]
     brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
-    nll = likelihoods(log_probabilities, labels).mean()
-    return {"nll": float(nll), "brier": float(brier), "ece": calibration_error(reliability(log_probabilities, labels))}
+    return {"nll": float(likelihoods(log_probabilities, labels).mean()), "brier": float(brier), "ece": float(ece)}
 
 
 def likelihoods(log_probabilities: Floats, labels: Ints) -> Floats:

@@ -29,7 +29,7 @@ def test_calibration_error_by_hand() -> None:
     # bins (9/15,10/15], (14/15,1] and (7/15,8/15]: |0.5 - 0.63|, |1 - 0.96| and |0 - 0.5|
     expected = 2 / 5 * 0.13 + 2 / 5 * 0.04 + 1 / 5 * 0.5
     bins = calibration.reliability(*answers)
-    assert calibration.calibration_error(bins) == pytest.approx(expected)
+    assert calibration.score(*answers)["ece"] == pytest.approx(expected)
     assert bins.pictures.tolist() == [1, 2, 2]
     assert bins.iloc[1].tolist() == pytest.approx([9 / 15, 10 / 15, 2, 0.63, 0.5])
     closed_above = calibration.reliability(np.log([[0.2], [0.2001], [1.0], [1e-9]]), np.zeros(4, int))
@@ -47,8 +47,7 @@ def test_chance_is_that_of_the_binomial_distribution() -> None:
     # over many bins
     probability = np.random.default_rng(3).uniform(0.5, 1, 60)
     right = np.random.default_rng(0).random((100, 60))[:20] < probability  # as they are drawn
-    bins = [calibration.reliability(*two_classes(probability.tolist(), each.tolist())) for each in right]
-    expected = [calibration.calibration_error(each) for each in bins]
+    expected = [calibration.score(*two_classes(probability.tolist(), each.tolist()))["ece"] for each in right]
     assert calibration.by_chance(probability)[0][:20] == pytest.approx(expected)
 
 
