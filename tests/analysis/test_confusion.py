@@ -57,13 +57,6 @@ def test_words_distinguish_a_difference_from_noise(wrong: tuple[int, int], harde
     assert f"{sum(wrong)} of 200 wrong" in text
 
 
-def test_most_frequent_confusion_is_named() -> None:
-    network = network_of("digits", 60)
-    answers = np.where(np.arange(60) < 30, np.where(network.labels == 2, 0, network.labels), network.labels)
-    text = " ".join(analyzed(confusion, answering(network, answers)).words)
-    assert "The most frequent confusion is 2 taken for 0: 3 pictures." in text
-
-
 def test_extremes(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
     result = analyzed(confusion, answering(network, (network.labels + shift) % len(network.classes)))
@@ -72,9 +65,10 @@ def test_extremes(kind: Kind, shift: int) -> None:
     assert not any("beyond" in text for text in result.words)
 
 
-def test_classes_without_pictures_or_answers_are_named() -> None:
+def test_confused_and_missing_classes_are_named() -> None:
     network = network_of("digits", 8)  # 0 to 7
     text = " ".join(analyzed(confusion, answering(network, np.minimum(network.labels, 6))).words)
     assert "There is no picture of 8 and 9 among them." in text
     assert "It never answers 7." in text
+    assert "The most frequent confusion is 7 taken for 6: 1 picture." in text
     assert list(rows_of("confusion_by_class")[-1].values()) == ["9", "0", "0", "", "", ""]

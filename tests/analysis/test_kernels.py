@@ -32,7 +32,7 @@ def test_classes_of_known_kernels(name: str, channels: int) -> None:
     assert found[SHARES].max(axis=None) <= 1 + 1e-12
 
 
-def test_shares_by_hand() -> None:
+def test_shares_of_patterns_and_colour_by_hand() -> None:
     def shares(kernel: np.ndarray) -> np.ndarray:
         return measure(kernel).loc[0, SHARES].to_numpy(float)
 
@@ -44,9 +44,6 @@ def test_shares_by_hand() -> None:
     spot[0, 0, 1, 1] = 1
     np.testing.assert_allclose(shares(spot)[[0, 4]], [1 / 9, 8 / 9])
     np.testing.assert_allclose(shares(np.rot90(step, axes=(2, 3))), shares(step)[[0, 2, 1, 3, 4]], atol=1e-12)
-
-
-def test_colour_by_hand() -> None:
     kernel = np.array(KERNELS["diagonal"], float)
     weights = np.array([[kernel, -kernel, 0 * kernel], [kernel, kernel, kernel], [kernel, 0 * kernel, 0 * kernel]])
     found = measure(weights)
