@@ -197,7 +197,7 @@ def _draw(
     with result.figure("attention", shows_pictures=True, **layout) as (figure, panels):
         pictures = network.prepared(rows).permute(0, 2, 3, 1).numpy()
         for k, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
-            label, prediction = network.label_and_prediction(row)
+            label, prediction = network.names([network.labels[row], network.predictions[row]])
             title = f"is {label}\nanswer {prediction}\n"
             if len(network.classes) > 2:
                 title += " against ".join(network.names([pair[0][k], pair[1][k]])) + "\n"

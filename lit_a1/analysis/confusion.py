@@ -23,12 +23,12 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     pictures, wrong = matrix.sum(1), matrix.sum(1) - matrix.diagonal()
     _draw_matrix(result, classes, matrix)
     result.table("confusion", {"truth": classes, **{f"answer {name}": matrix[:, k] for k, name in enumerate(classes)}})
-    rates = pd.DataFrame({"class": classes, "pictures": pictures, "mistakes": wrong})
+    by_class = pd.DataFrame({"class": classes, "pictures": pictures, "mistakes": wrong})
     held = pictures > 0
-    rates.loc[held, "error"] = rates.mistakes / rates.pictures
-    rates.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(rates.error[held], rates.pictures[held]))
-    result.table("confusion_by_class", rates)
-    _draw_errors(result, rates, network.error)
+    by_class.loc[held, "error"] = by_class.mistakes / by_class.pictures
+    by_class.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(by_class.error[held], by_class.pictures[held]))
+    result.table("confusion_by_class", by_class)
+    _draw_errors(result, by_class, network.error)
     low, high = wilson(network.error, len(network.labels))
     result.number(val_error=network.error, val_error_low=low, val_error_high=high)
     result.number(mistakes=wrong.sum(), pictures=len(network.labels), equal_errors_p=equal_errors(wrong, pictures))
@@ -37,7 +37,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     most = int(off_diagonal.max())
     never = network.names(np.flatnonzero(held & (matrix.sum(0) == 0)))
     facts = {"missing": network.names(np.flatnonzero(~held)), "never": never, "most": most}
-    facts |= {"held": rates[held].sort_values("error", kind="stable").to_dict("records")}
+    facts |= {"held": by_class[held].sort_values("error", kind="stable").to_dict("records")}
     confused = [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most]
     result.describe(alpha=ALPHA, tables=TABLES, confused=confused, **facts)
 
@@ -81,12 +81,12 @@ def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints)
         axes.spines[:].set_visible(True)
 
 
-def _draw_errors(result: AnalysisResult, rates: pd.DataFrame, error: float) -> None:
-    with result.figure("confusion_by_class", height=1.0 + 0.3 * len(rates)) as (_, axes):
-        held = rates[rates.pictures > 0]
+def _draw_errors(result: AnalysisResult, by_class: pd.DataFrame, error: float) -> None:
+    with result.figure("confusion_by_class", height=1.0 + 0.3 * len(by_class)) as (_, axes):
+        held = by_class[by_class.pictures > 0]
         errors = 100 * error_bars(held.error, held.pictures)
         axes.errorbar(100 * held.error, held.index, xerr=errors, fmt="o", markersize=6)
         axes.axvline(100 * error, color="black", lw=1, ls="--")
-        axes.set_yticks(rates.index, rates["class"])
-        axes.set(xlabel="Error (%)", ylim=(len(rates) - 0.5, -0.5))
+        axes.set_yticks(by_class.index, by_class["class"])
+        axes.set(xlabel="Error (%)", ylim=(len(by_class) - 0.5, -0.5))
         axes.set_xlim(left=0)

@@ -91,7 +91,7 @@ def _draw(
                 ends = {"vmin": min(0, values.min()), "vmax": max(values.max(), 1e-12)}
                 panel.imshow(values, cmap="viridis", interpolation="nearest", **ends)
                 panel.set_title(f"{channel}: {values.max():.2g}", fontsize=8, pad=2)
-    label, prediction = network.label_and_prediction(row)
+    label, prediction = network.names([network.labels[row], network.predictions[row]])
     facts = {"label": label, "prediction": prediction, "probability": network.probabilities[row].max()}
     return {"kind": kind, "index": network.indices[row], "channels": shown, **facts}
 

@@ -65,10 +65,6 @@ class TrainedNetwork:
         """The names of classes that are given by number."""
         return [self.classes[k] for k in classes]
 
-    def label_and_prediction(self, row: int) -> list[str]:
-        """The names of a picture's class and of the predicted one."""
-        return self.names([self.labels[row], self.predictions[row]])
-
     def prepared(self, rows: Sequence[int] | Ints | slice, size: int | None = None) -> Tensor:
         """Validation pictures (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
         return _prepared(self.pictures[rows], size or self.size)

@@ -87,7 +87,7 @@ def contact_sheet(
             left, top = x + (1 - SHARE) / 2, y * height
             extent = (left, left + SHARE, top + SHARE, top)
             axes.imshow(network.pictures[row], cmap="gray", extent=extent, interpolation="nearest", vmin=0, vmax=255)
-            label, answer = network.label_and_prediction(row)
+            label, answer = network.names([network.labels[row], network.predictions[row]])
             percent = 100 * network.probabilities[row].max()
             texts = str(network.indices[row]), f"is {label}", f"{answer}: {percent:.3g} %"
             colours = "black", "black", COLOURS[0] if network.correct[row] else COLOURS[1]

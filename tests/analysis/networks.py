@@ -80,6 +80,7 @@ def analyzed(question: ModuleType, network: TrainedNetwork) -> AnalysisResult:
     """What an analysis finds, with its files in `FOLDER`."""
     result = AnalysisResult(FOLDER, question.__name__.rpartition(".")[2], question.TITLE, "a run")
     question.analyze(network, result)
+    result.write()
     assert all((FOLDER / drawn.file).is_file() and drawn.caption for drawn in result.figures)
     for text in [*result.words, *(drawn.caption for drawn in result.figures)]:  # as a template's tags may leave them
         assert text.startswith("|") or not re.search(r"\s[,.;:)]|\(\s|\s\s|[,;)][a-z]", text), text
