@@ -1,4 +1,4 @@
-"""Whether the probabilities that the network states are true, and what a temperature mends."""
+"""Calibration of the predicted probabilities, as they are and with a fitted temperature."""
 
 from typing import Any
 

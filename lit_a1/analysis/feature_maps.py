@@ -1,4 +1,4 @@
-"""Feature maps: what the channels of a network put out, place by place, from the stem to the last stage."""
+"""Feature maps of a few pictures from the stem to the last stage; sizes and sparsity of each layer's maps."""
 
 from collections.abc import Sequence
 from typing import Any

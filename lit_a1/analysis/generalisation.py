@@ -1,4 +1,4 @@
-"""Validation against test: what pictures that no choice was made on say, labelled or not."""
+"""Validation against test: the confidence on both, and the test error, measured or estimated."""
 
 import numpy as np
 from scipy import stats

@@ -1,4 +1,4 @@
-"""What excites a unit: pictures made so that a class or a channel answers to them as strongly as can be."""
+"""Activation maximisation: pictures made by gradient ascent for a class or a channel."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
