@@ -37,7 +37,7 @@ def with_torch_norms(net: nn.Module) -> nn.Module:
 def training_step(pairs: int, batch: int, size: int, compiled: bool = False, steps: int = 5) -> Timing:
     """A training step of the Cats-vs-Dogs network: hand-written norm, loss and SGD against torch's.
 
-    A batch of pictures of that size, as many steps a timing; compiled, both networks run in half precision.
+    A timing is that of `steps` steps on a batch of pictures; compiled, both networks run in half precision.
     """
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -22,10 +22,8 @@ class PairTest(NamedTuple):
 
     first_seed: int
     second_seed: int
-    b: int
-    """Pictures that only the first gets right."""
-    c: int
-    """Pictures that only the second gets right."""
+    b: int  # pictures that only the first gets right
+    c: int  # pictures that only the second gets right
     p: float
 
 
@@ -34,20 +32,14 @@ class PairwiseComparison(NamedTuple):
 
     first: str
     second: str
-    better: str
-    """Of the two, the one with the smaller mean error."""
+    better: str  # the one with the smaller mean error
     worse: str
-    low: float
-    """Mean test error of the better one."""
+    low: float  # mean test error of the better one
     high: float
-    interval: Interval | None
-    """95 % interval over seeds of high - low; None where the noise of training is not known."""
+    interval: Interval | None  # 95 % over seeds, of high - low; None where the noise of training is not known
     tests: list[PairTest]
-    """Of the runs with the same seed; in the order of their seeds where there are none."""
-    significant: int
-    """Pairs of runs in which the better one is better by more than the choice of test pictures explains."""
-    against: int
-    """Likewise the worse one."""
+    significant: int  # pairs of runs in which the better one wins by more than the choice of test pictures explains
+    against: int  # likewise the worse one
     median_p: float
 
 
@@ -91,10 +83,8 @@ class Disagreements(NamedTuple):
 
     right: str
     wrong: str
-    unanimous: list[int]
-    """Indices of those that all runs of the one get right and all of the other wrong."""
-    most: list[int]
-    """Likewise more than half of the runs of either, but not all of both."""
+    unanimous: list[int]  # that all runs of the one get right and all of the other wrong
+    most: list[int]  # likewise more than half of the runs of either, but not all of both
 
 
 def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
@@ -102,9 +92,8 @@ def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
     shares = measured.right(right).mean(axis=0), 1 - measured.right(wrong).mean(axis=0)
     clear = np.minimum(*shares)
     order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the pictures
-    unanimous = [int(k) for k in order if clear[k] == 1]
-    most = [int(k) for k in order if 0.5 < clear[k] < 1]
-    return Disagreements(right, wrong, unanimous, most)
+    unanimous, most = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
+    return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
 
 
 def conclude(measured: Measured) -> dict[str, Any]:

@@ -27,22 +27,20 @@ GOALS = (98, 99)  # validation accuracies in percent
 
 @dataclass(frozen=True)
 class Measured:
-    """Recorded runs and the answers of their networks, in long format: an experiment is all rows with its label."""
+    """Recorded runs and the answers of their networks, in long format: an experiment is all rows with its label.
 
-    runs: pd.DataFrame
-    """A row for each run: what it is, what it cost, and its errors (shares; NaN for what was not measured)."""
-    curves: pd.DataFrame
-    """A row for each epoch of each run: `epoch` (from 1 on), `train_eval_error` and `val_error` (or NaN)."""
-    changed: pd.DataFrame
-    """A row for each run and change of the test pictures: `change` (at first none), `level`, `direction`, `error`."""
-    answers: NDArray[np.int64]
-    """(runs, N), the digit that each run's network takes each test picture for."""
-    digits: NDArray[np.int64]
-    """(N,), what they are."""
+    Errors are shares; NaN stands for what was not measured.
+    """
+
+    runs: pd.DataFrame  # a row for each run: what it is, what it cost, and its errors
+    curves: pd.DataFrame  # a row for each epoch (from 1 on) of each run: `train_eval_error`, `val_error`
+    changed: pd.DataFrame  # a row for each run and change of the test pictures, the first of which is none
+    answers: NDArray[np.int64]  # (runs, N), the digit that each run's network takes each test picture for
+    digits: NDArray[np.int64]  # (N,), what they are
 
     @property
     def experiments(self) -> list[str]:
-        """Their labels."""
+        """The labels."""
         return list(self.runs.label.unique())
 
     def rows(self, label: str) -> pd.DataFrame:
@@ -62,13 +60,9 @@ class Measured:
 def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
     """Lets every run's network answer the test pictures, as they are and changed.
 
-    Args:
-        experiments: whose runs are measured.
-        valid: the validation pictures, which show whether these are the digits that a run was trained on.
-        test: the test pictures.
-
     Raises:
-        CheckpointError: a checkpoint can't be used, or its validation error is not the recorded one.
+        CheckpointError: a checkpoint can't be used, or its validation error is not the recorded one: it was trained on
+            other digits.
     """
     validated, pictures = (to_float(torch.from_numpy(part.pictures)[:, None]) for part in (valid, test))
     networks = []
@@ -107,17 +101,12 @@ def tabulate(
 ) -> Measured:
     """Puts what the records say and what was measured into tables.
 
-    Args:
-        experiments: the runs.
-        networks: theirs, in this order.
-        answers: (runs, N).
-        digits: (N,), what the test pictures are.
-        errors: on the test pictures: number of the run, kind of change (one is `none`), level, direction and error.
+    `networks` and `answers` (runs, N) are in the order of the runs; each of `errors` has the number of the run, the
+    kind of change, its level and direction, and the error on the test pictures.
     """
-    named = zip(experiments.items(), labels_of(experiments), strict=True)
     heads: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
-        for (name, runs), label in named
+        for (name, runs), label in zip(experiments.items(), labels_of(experiments), strict=True)
         for run in runs
     ]
     runs = pd.DataFrame(

@@ -18,23 +18,19 @@ from lit_a1.runs.checkpoints import read
 from lit_a1.runs.finished import Run
 from lit_a1.runs.records import RECORD_FILE, CheckpointError
 
-BATCH = 500  # pictures that a network sees at once
-
 
 @dataclass(frozen=True)
 class Network:
     """A trained network, and what it is made of."""
 
-    classify: Callable[[torch.Tensor], NDArray[np.int64]]
-    """Pictures (N,1,28,28) in [0,1] -> the digit (N,) that it takes each of them for."""
+    classify: Callable[[torch.Tensor], NDArray[np.int64]]  # a batch of pictures, as `answers`
     parameters: int
-    multiply_adds: int
-    """For one picture."""
+    multiply_adds: int  # for one picture
 
     def answers(self, pictures: torch.Tensor) -> NDArray[np.int64]:
-        """As `classify`, in batches."""
+        """The digits (N,) that it takes pictures (N,1,28,28) in [0,1] for."""
         with torch.inference_mode():
-            return np.concatenate([self.classify(batch) for batch in pictures.split(BATCH)])
+            return np.concatenate([self.classify(batch) for batch in pictures.split(500)])
 
 
 def load_network(run: Run) -> Network:

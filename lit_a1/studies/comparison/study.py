@@ -36,17 +36,9 @@ TABLES = {
 
 
 def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str) -> Path:
-    """Compares the runs of experiments on the test pictures.
+    """Compares the runs of experiments, which are folders in `logs`, on the test pictures.
 
-    Args:
-        names: of the experiments, folders in `logs` (those on drawn digits with `-drawn` behind the name).
-        logs: the folder of all runs.
-        weights: which of a run's weights.
-        source: of the digits, as `load_mnist` has it.
-        name: of the results' folder in `logs`.
-
-    Returns:
-        The folder with `comparison.md`, four tables, three figures and `record.json`.
+    Returns the folder with `comparison.md`, four tables, three figures and `record.json`: `logs/NAME/version_N`.
 
     Raises:
         DataError: as `load_mnist`.

@@ -27,14 +27,7 @@ PARAMETERS = (500_000, 1_000_000)  # where the setup has no parameter_range
 
 
 def objective(setup: Setup) -> Objective:
-    """The search of a network's size, shape and settings.
-
-    Args:
-        setup: what all trials share; of what is searched, it only says what the first trial is.
-
-    Raises:
-        DataError: as `load_mnist`.
-    """
+    """The search of a network's size, shape and settings; of these, `setup` only says what the first trial is."""
     started, net, digits = time.perf_counter(), setup.network(), setup.digits()
     ranges = read_space(SPACE)
     space: Space = {"parameters": Range(*setup.model.get("parameter_range", PARAMETERS)), **ranges}
@@ -98,10 +91,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
         taper: t, above 0 and at most 1.
         parameters: the wanted size, biases included.
         ends: inputs and outputs.
-        allowed: fewest and most parameters; a network outside is never chosen.
-
-    Raises:
-        UsageError: no such network is inside.
+        allowed: fewest and most parameters; UsageError where no network is inside.
     """
 
     def units(first: int) -> list[int]:
@@ -121,11 +111,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
 
 
 def settings_of(sampled: Settings, space: Space, ends: tuple[int, int]) -> dict[str, Any]:
-    """What was sampled from the space, as keywords of `NN`; `ends` are inputs and outputs.
-
-    Raises:
-        UsageError: as `widths`.
-    """
+    """What was sampled from the space, as keywords of `NN`; `ends` are inputs and outputs. Raises as `widths`."""
     size = space["parameters"]
     assert isinstance(size, Range)
     hidden = widths(int(sampled["layers"]), sampled["taper"], sampled["parameters"], ends, (size.low, size.high))

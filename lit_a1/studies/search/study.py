@@ -30,8 +30,7 @@ JOURNAL = "study.journal"
 LOCKS = ".locks"  # of the journal, of taking a trial and writing results, and of each trial for as long as it runs
 BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-"""Of trials that are over, in words."""
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # of trials in words
 
 
 def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
@@ -47,8 +46,7 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
         folder: of a study to go on with, or to take part in; a new one by default.
 
     Returns:
-        The study's folder, with its journal, `trials.csv` (written anew after every trial), `search.png`,
-        `summary.md` and `record.json`.
+        The study's folder, with `trials.csv` (written anew after every trial), `search.png` and `summary.md`.
 
     Raises:
         DataError: there are no pictures, or not those that the study was begun with.
@@ -83,14 +81,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 class Study:
-    """Optuna's study in a folder, as one process works at it.
+    """Optuna's study in a folder, as one process works at it; a new one where there is no journal.
 
-    Args:
-        objective: what is searched.
-        folder: that holds the journal, whole or as a killed process left it; an empty one for a new study.
-
-    Raises:
-        UsageError: the journal is damaged, or the study was begun with something else in common.
+    UsageError where the journal is damaged, or the study was begun with something else in common.
     """
 
     def __init__(self, objective: Objective, folder: Path) -> None:
