@@ -77,8 +77,8 @@ def step(pairs: int) -> list[Timing]:
     keep_freed_memory()  # as `fit` does; once done it can't be undone, so that this benchmark comes last
     data = _recipe("data")
     on_cpu = not torch.cuda.is_available()
-    able = not why_not_compiled(on_cpu) and computes_bfloat16(on_cpu)
-    return [training_step(pairs, data["batch_size"], data["size"], way) for way in (False, True)[: 1 + able]]
+    ways = [False, True] if not why_not_compiled(on_cpu) and computes_bfloat16(on_cpu) else [False]
+    return [training_step(pairs, data["batch_size"], data["size"], compiled) for compiled in ways]
 
 
 def mlp(pairs: int) -> list[Timing]:

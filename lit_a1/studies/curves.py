@@ -15,7 +15,6 @@ from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import spread
 
 PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training pictures, measured as validation"}
 STYLES = {"train": "--", "val": "-", "train_eval": ":"}
@@ -28,7 +27,7 @@ def read(folder: Path) -> Run:
         record = read_record(folder, needed=())
     except CheckpointError as error:
         raise UsageError(f"{error}") from error
-    folder = folder.absolute()  # the experiment's name is that of the folder above
+    folder = folder.absolute()  # the folder above has the experiment's name
     return Run(folder, folder / "checkpoints" / "last.ckpt", record)
 
 
@@ -45,14 +44,14 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
     """
     if not runs:
         raise UsageError("There is no run to draw curves of: one at least was expected.")
-    seeds: dict[str, Run] = {}
+    seeds: dict[str, Path] = {}
     for run in runs:
         if not isinstance(run.record.get("epochs"), list) or not run.epochs:
             raise UsageError(f"{run.folder / RECORD_FILE} has no epoch: the record of a training was expected.")
-        if first := seeds.get(str(run.seed)):
-            both = f"{first.folder} and {run.folder}"
+        if str(run.seed) in seeds:
+            both = f"{seeds[str(run.seed)]} and {run.folder}"
             raise UsageError(f"{both} have the same seed, {run.seed}: give one run of each seed.")
-        seeds[str(run.seed)] = run
+        seeds[str(run.seed)] = run.folder
     draw(folder / "curves.png", runs)
     tags = sorted({tag for run in runs for row in run.epochs for tag in row if "/" in tag})
     rows = []
@@ -134,6 +133,5 @@ def title(runs: Sequence[Run]) -> str:
         commits=commits,
         machines=machines,
         seconds=median(run.record["seconds"] for run in runs),
-        spread=spread,
     )
     return text.strip().replace("\n\n", "\n")

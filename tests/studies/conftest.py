@@ -51,14 +51,20 @@ def digits(
 
 
 @pytest.fixture
-def add_run(digits: tuple[LabelledSplit, LabelledSplit], tmp_path: Path) -> Callable[..., Path]:
+def logs(tmp_path: Path) -> Path:
+    """The folder of all runs."""
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def add_run(digits: tuple[LabelledSplit, LabelledSplit], logs: Path) -> Callable[..., Path]:
     """Adds a run to `logs`; the last epoch's recorded validation error is the network's own."""
 
     def add(
         experiment: str, seed: int, errors: Sequence[float] = (0.3, 0.0), data: dict[str, Any] | None = None,
         record: dict[str, Any] | None = None, weights: str = "last", **model: Any,
     ) -> Path:  # fmt: skip
-        runs = tmp_path / "logs" / experiment
+        runs = logs / experiment
         folder = runs / f"version_{len(list(runs.glob('version_*')))}"
         (folder / "checkpoints").mkdir(parents=True)
         is_mlp = experiment.startswith("mlp")

@@ -129,16 +129,10 @@ def _experiment(measured: Measured, label: str) -> dict[str, Any]:
     for goal in GOALS:
         epochs = rows[f"epochs_to_{goal}"].dropna().astype(int)
         goals[goal] = {"epochs": epochs, "seconds": (epochs * rows.seconds_an_epoch).median()}
-    medians = rows[["seconds_an_epoch", "training_seconds_an_epoch"]].median(skipna=False)
-    return {
-        "label": label,
+    return rows.iloc[0].to_dict() | {  # of the first run: label, experiment, run, parameters, multiply_adds
         "rows": rows,
-        "name": rows.experiment.iloc[0],
-        "run": rows.run.iloc[0],
-        "parameters": rows.parameters.iloc[0],
-        "multiply_adds": rows.multiply_adds.iloc[0],
-        "seconds": medians.seconds_an_epoch,
-        "training_seconds": medians.training_seconds_an_epoch,  # NaN where not recorded
+        "seconds": rows.seconds_an_epoch.median(),
+        "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN where not recorded
         "goals": goals,
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),

@@ -1,7 +1,6 @@
 """What is measured for a comparison: the trained networks' answers to the test pictures, as they are and changed."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -69,16 +68,13 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
-    answers = {}
+    answers, errors = [], []
     for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
         changed = change.apply(pictures)
-        answers[change.kind, change.level, change.direction] = np.stack([net.answers(changed) for net in networks])
-    errors = [
-        (k, *change, error)
-        for change, found in answers.items()
-        for k, error in enumerate((found != test.labels).mean(axis=1))
-    ]
-    return tabulate(experiments, networks, answers["none", 0, ""], test.labels, errors)
+        answers.append(np.stack([network.answers(changed) for network in networks]))
+        for k, error in enumerate((answers[-1] != test.labels).mean(axis=1)):
+            errors.append((k, *change[:3], error))
+    return tabulate(experiments, networks, answers[0], test.labels, errors)  # the first change is none
 
 
 def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int64]) -> None:
@@ -128,10 +124,8 @@ def tabulate(
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
     """What the experiments are called: `MLP`, `CNN`, `CNN, augmented`; their own names too where these are alike."""
     labels = [runs[0].kind + (", augmented" if runs[0].augmented else "") for runs in experiments.values()]
-    count = Counter(labels)
-    return [
-        label if count[label] == 1 else f"{label} ({name})" for label, name in zip(labels, experiments, strict=True)
-    ]
+    named = zip(labels, experiments, strict=True)
+    return [label if labels.count(label) == 1 else f"{label} ({name})" for label, name in named]
 
 
 def _of_run(run: Run, network: Network) -> dict[str, object]:

@@ -23,14 +23,13 @@ from lit_a1.studies.search.space import Range, Space, distributions, nearest, re
 
 SPACE = REPOSITORY / "configs" / "spaces" / "mlp.yaml"
 COLUMNS = "trial state diverged val_accuracy_best best_epoch val_accuracy_last epochs seconds parameters architecture"
-PARAMETERS = (500_000, 1_000_000)  # where the setup has no parameter_range
 
 
 def objective(setup: Setup) -> Objective:
     """The search of a network's size, shape and settings; of these, `setup` only says what the first trial is."""
     started, net, digits = time.perf_counter(), setup.network(), setup.digits()
     ranges = read_space(SPACE)
-    space: Space = {"parameters": Range(*setup.model.get("parameter_range", PARAMETERS)), **ranges}
+    space: Space = {"parameters": Range(*setup.model.get("parameter_range", (500_000, 1_000_000))), **ranges}
     names = {name: name for name in ranges if name not in ("layers", "taper")}
     hidden, own = net.dims[1:-1], {name: getattr(net, name) for name in names}
     sizes: dict[str, float] = {"parameters": net.n_parameters, "layers": len(hidden)}

@@ -39,14 +39,9 @@ def experiment(
     """Runs that are wrong on the first pictures, so many."""
     epochs = [{"val/error": val} | ({} if train is None else {"train_eval/error": val * train}) for val in vals]
     about = {"seconds": seconds, "machine": machine, "settings": settings, "pictures": {"train": 5000, "val": PICTURES}}
-    runs = [
-        Run(
-            Path(name, f"version_{seed}"),
-            Path(weights + (".npz" if kind == "MLP" else ".ckpt")),
-            about | {"seed": seed, "epochs": [dict(row) for row in epochs]},
-        )
-        for seed in range(len(wrong))
-    ]
+    path = Path(weights + (".npz" if kind == "MLP" else ".ckpt"))
+    records = [about | {"seed": seed, "epochs": [dict(row) for row in epochs]} for seed in range(len(wrong))]
+    runs = [Run(Path(name, f"version_{seed}"), path, record) for seed, record in enumerate(records)]
     errors = {
         (change, level): [count / PICTURES + added * level / max(levels) for count in wrong]
         for change, levels in KINDS.items()
@@ -61,10 +56,10 @@ def words(*made: Experiment, weights: Any = "last", left_out: Sequence[str] = ()
     answers = np.ones((len(networks), PICTURES), np.int64)
     for row, count in zip(answers, (count for each in made for count in each.wrong), strict=True):
         row[:count] = 0
-    rows = [
-        [(*key, "", errors[k]) for key, errors in each.errors.items()] for each in made for k in range(len(each.runs))
-    ]
-    errors = [(k, *rest) for k, row in enumerate(rows) for rest in row]
+    errors, start = [], 0
+    for each in made:
+        errors += [(start + k, *key, "", own) for key, found in each.errors.items() for k, own in enumerate(found)]
+        start += len(each.runs)
     experiments = {each.name: each.runs for each in made}
     measured = tabulate(experiments, networks, answers, np.ones(PICTURES, np.int64), errors)
     text = write(measured, weights=weights, pictures="1,000 pictures", ink_lost=0.0123, left_out=left_out)
