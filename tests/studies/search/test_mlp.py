@@ -36,14 +36,11 @@ def setup(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.
     return Setup(MODEL, epochs=2, save_dir=tmp_path / "logs", name="mlp-search")
 
 
-# what a sample means
-
-
 def size(hidden: list[int], ends: tuple[int, int] = (784, 10)) -> int:
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise([ends[0], *hidden, ends[1]]))
 
 
-def test_widths_are_always_in_the_allowed_range() -> None:
+def test_widths_are_always_in_the_allowed_range_and_give_known_networks_back() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
         layers, taper = int(rng.integers(1, 4)), rng.uniform(0.4, 1)
@@ -52,6 +49,10 @@ def test_widths_are_always_in_the_allowed_range() -> None:
         assert len(hidden) == layers
         assert RANGE[0] <= size(hidden) <= RANGE[1]
         assert abs(size(hidden) - wanted) < 4000  # a unit more in every layer is some thousand parameters
+    assert widths(2, 1.0, 669_706, (784, 10), RANGE) == [512, 512]
+    assert widths(2, 0.5, size([800, 400]), (784, 10), RANGE) == [800, 400]
+    with pytest.raises(ValueError, match="parameter_range must leave room for 2 hidden layers"):
+        widths(2, 1.0, 669_800, (784, 10), (669_707, 669_900))
 
 
 @pytest.mark.parametrize(("layers", "taper"), [(1, 1.0), (2, 0.5), (3, 0.7)])
@@ -64,14 +65,7 @@ def test_widths_come_nearest_to_the_wanted_size(layers: int, taper: float) -> No
         assert size(widths(layers, taper, wanted, (20, 3), (1, 10**6)), (20, 3)) == size(best, (20, 3))
 
 
-def test_widths_give_known_networks_back() -> None:
-    assert widths(2, 1.0, 669_706, (784, 10), RANGE) == [512, 512]
-    assert widths(2, 0.5, size([800, 400]), (784, 10), RANGE) == [800, 400]
-    with pytest.raises(ValueError, match="parameter_range must leave room for 2 hidden layers"):
-        widths(2, 1.0, 669_800, (784, 10), (669_707, 669_900))
-
-
-def test_every_sample_is_a_network(setup: Setup) -> None:
+def test_every_sample_is_a_network_and_small_numbers_mean_none(setup: Setup) -> None:
     searched, rng = objective(setup), np.random.default_rng(0)
     for _ in range(50):
         sampled = {
@@ -85,10 +79,6 @@ def test_every_sample_is_a_network(setup: Setup) -> None:
         assert settings["momentum"] == 0 or 0.5 <= settings["momentum"] <= 0.95
         assert settings["weight_decay"] == 0 or 1e-6 <= settings["weight_decay"] <= 1e-3
         assert settings["momentum"] > 0 or not settings["nesterov"]
-
-
-def test_small_samples_mean_none(setup: Setup) -> None:
-    searched = objective(setup)
     for momentum, decay, meant in ((0.49, 9e-7, (0, False, 0)), (0.5, 1.2345e-6, (0.5, True, 1.23e-6))):
         sampled = {**searched.start, "nesterov": "yes", "momentum": momentum, "weight_decay": decay}
         settings = settings_of(sampled, searched.space, (784, 10))
@@ -114,11 +104,7 @@ def test_the_first_trial_is_the_nearest_where_the_commands_own_is_outside(setup:
     settings = searched.about(searched.start)["settings"]
     assert len(settings["hidden_dims"]) == 3
     assert [settings[name] for name in ("lr", "dropout", "batch_size", "momentum")] == [1.0, 0.5, 128, 0.0]
-
-
-def test_ranges_in_words(setup: Setup) -> None:
-    space = objective(replace(setup, model={})).space
-    assert [in_full(space[name]) for name in ("parameters", "momentum", "lr")] == [
+    assert [in_full(searched.space[name]) for name in ("parameters", "momentum", "lr")] == [
         "500,000 to 1,000,000", "0, or 0.5 to 0.95, in steps of 0.01", "0.005 to 1 (logarithmic)"
     ]  # fmt: skip
 
@@ -139,12 +125,10 @@ def test_the_command_trains_the_same_network(setup: Setup) -> None:
     np.testing.assert_array_equal(found.parameters, wanted.parameters)
 
 
-# searches
-
-
 @pytest.mark.usefixtures("with_figure")
 def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run(objective(setup), 3)
+    searched = objective(setup)
+    folder = run(searched, 3)
     assert folder == setup.save_dir / "mlp-search" / "version_0"
     left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json"}
     assert left <= {path.name for path in folder.iterdir()}
@@ -162,11 +146,7 @@ def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureF
     assert summary in shown
     assert "on the digits of mnist/, 250 pictures to learn from" in summary
     assert str(setup.mnist.origin) not in summary  # it is passed on: it does not tell where the digits lie
-
-
-def test_a_trials_metrics_are_those_of_its_network(setup: Setup) -> None:
-    folder = run(objective(setup), 2)
-    trial = Study(objective(setup), folder).optuna.trials[1]
+    trial = Study(searched, folder).optuna.trials[1]
     net, digits = setup.network(**trial.user_attrs["settings"]), setup.digits()
     errors = []
     for _ in range(setup.epochs):
@@ -194,7 +174,9 @@ def searched_with(monkeypatch: pytest.MonkeyPatch, **ranges: Range) -> None:
 
 def test_a_network_that_diverges_is_stopped(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     searched_with(monkeypatch, lr=Range(1e30, 1e35))
-    assert cells(run(objective(setup), 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
+    searched = objective(setup)
+    assert cells(run(searched, 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
+    assert (searched.one_process, searched.best_epoch_counts) == (True, True)
 
 
 def test_a_killed_study_goes_on(setup: Setup) -> None:
@@ -275,8 +257,3 @@ def test_a_study_goes_on_with_the_same_settings_only(
         run(searched, 2, folder)
     assert len(rows(folder)) == 1
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
-
-
-def test_a_study_is_one_processs_and_the_best_epoch_counts(setup: Setup) -> None:
-    searched = objective(setup)
-    assert (searched.one_process, searched.best_epoch_counts) == (True, True)
