@@ -19,7 +19,8 @@ import pytest
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.options import parse, setup_of
 from lit_a1.mlp.setup import Setup, describe
-from lit_a1.studies.search import mlp
+from lit_a1.studies.search import mlp, results
+from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.mlp import objective, settings_of, widths
 from lit_a1.studies.search.space import Range, in_full, read_space
 from lit_a1.studies.search.study import Study, run
@@ -125,8 +126,10 @@ def test_the_command_trains_the_same_network(setup: Setup) -> None:
     np.testing.assert_array_equal(found.parameters, wanted.parameters)
 
 
-@pytest.mark.usefixtures("with_figure")
-def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_leaves_everything_behind(
+    setup: Setup, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "draw", draw)
     searched = objective(setup)
     folder = run(searched, 3)
     assert folder == setup.save_dir / "mlp-search" / "version_0"
@@ -226,34 +229,25 @@ def test_a_study_of_an_earlier_version_goes_on(setup: Setup) -> None:
         assert "50 pictures to choose by" in (folder / "summary.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"epochs": 3}, "begun with epochs 2; got 3"),
-        ({"seed": 1}, "begun with seed 0; got 1"),
-        ({"model": MODEL | {"initialization": "zero"}}, "begun with initialization None; got zero"),
-        ({"labels": np.zeros(50, np.int64)}, r"begun with data 250 [+] 50 pictures"),
-        ({"ranges": {"dropout": Range(0, 0.8, step=0.01)}}, r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"),
-        ({"model": MODEL | {"lr": 0.5}}, ""),  # what is searched may differ
-    ],
-)
-def test_a_study_goes_on_with_the_same_settings_only(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
-) -> None:
+def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NN, "train", lambda net, *_: (1.0, 0.5))
     monkeypatch.setattr(NN, "test", lambda net, *_: (1.0, 0.5))
     folder = run(objective(setup), 1)
-    if ranges := changes.get("ranges"):
-        searched_with(monkeypatch, **ranges)
-    other = replace(setup, **{key: value for key, value in changes.items() if key in ("epochs", "seed", "model")})
-    valid = setup.mnist.valid._replace(labels=changes.get("labels", setup.mnist.valid.labels))
-    other.__dict__["mnist"] = setup.mnist._replace(valid=valid)
-    searched = objective(other)
-    if not words:
-        run(searched, 2, folder)
-        assert len(rows(folder)) == 2
-        return
-    with pytest.raises(ValueError, match=words):
-        run(searched, 2, folder)
-    assert len(rows(folder)) == 1
-    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+
+    def refused(words: str, labels: Any = setup.mnist.valid.labels, **changes: Any) -> None:
+        other = replace(setup, **changes)
+        other.__dict__["mnist"] = setup.mnist._replace(valid=setup.mnist.valid._replace(labels=labels))
+        with pytest.raises(ValueError, match=words):
+            run(objective(other), 2, folder)
+        assert len(rows(folder)) == 1
+        assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+
+    refused("begun with epochs 2; got 3", epochs=3)
+    refused("begun with seed 0; got 1", seed=1)
+    refused("begun with initialization None; got zero", model=MODEL | {"initialization": "zero"})
+    refused(r"begun with data 250 [+] 50 pictures", labels=np.zeros(50, np.int64))
+    run(objective(replace(setup, model=MODEL | {"lr": 0.5})), 2, folder)  # what is searched may differ
+    assert len(rows(folder)) == 2
+    searched_with(monkeypatch, dropout=Range(0, 0.8, step=0.01))
+    with pytest.raises(ValueError, match=r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"):
+        run(objective(setup), 3, folder)
