@@ -166,9 +166,7 @@ def test_the_legend_says_what_training_was_made_harder_with(add: Add) -> None:
         assert conditions(add(seed, [0.1], settings)) == words
 
 
-def test_runs_are_read_from_inside_their_folder_and_told_from_studies_and_ensembles(
-    add: Add, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_are_read_from_inside_and_told_from_studies(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_training(add(1, [0.1], members=[{}]))
     monkeypatch.chdir(add(0, [0.1]).folder)
     run = read(Path())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, Interval, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measured
 
@@ -96,31 +97,33 @@ def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
     return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
 
 
-def conclude(measured: Measured) -> dict[str, Any]:
-    """The numbers that the template needs, but for what the command was told."""
+def write(measured: Measured, **about: object) -> str:
+    """The comparison in Markdown; `about` is what the command was told, by the names that the template uses."""
     labels = measured.experiments
     first, second = like_for_like(measured)
     experiments = {label: _experiment(measured, label) for label in labels}
     widest = sorted((each for each in experiments.values() if isfinite(each["gap"])), key=lambda each: -each["gap"])
     machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
     errors = measured.errors_by_level()
-    return {
-        "experiments": list(experiments.values()),
-        "mlp": next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
-        "comparisons": [compare_pair(measured, *pair) for pair in combinations(labels, 2)],
-        "alpha": ALPHA,
-        "goals": GOALS,
-        "machines": sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
-        "widest": widest,
-        "gap_interval": difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
-        "pair": (experiments[first], experiments[second]),
-        "errors": errors,
-        "units": UNITS,
-        "moving": MOVING,
-        "changes": {kind: _change(errors, kind, labels, first, second) for kind in KINDS},
-        "disagreements": [disagreements(measured, second, first), disagreements(measured, first, second)],
-        "wrong_in_all": int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
-    }
+    return render(
+        "studies/comparison/comparison.md.j2",
+        experiments=list(experiments.values()),
+        mlp=next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
+        comparisons=[compare_pair(measured, *pair) for pair in combinations(labels, 2)],
+        alpha=ALPHA,
+        goals=GOALS,
+        machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
+        widest=widest,
+        gap_interval=difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
+        pair=(experiments[first], experiments[second]),
+        errors=errors,
+        units=UNITS,
+        moving=MOVING,
+        changes={kind: _change(errors, kind, labels, first, second) for kind in KINDS},
+        disagreements=[disagreements(measured, second, first), disagreements(measured, first, second)],
+        wrong_in_all=int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
+        **about,
+    )
 
 
 def _experiment(measured: Measured, label: str) -> dict[str, Any]:

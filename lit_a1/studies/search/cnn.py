@@ -11,12 +11,11 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import RECORD_FILE
+from lit_a1.runs.recorder import write_record
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
@@ -74,7 +73,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         content = {"search": shared, **results, "commit": commit(), "versions": versions()}
         content["machines"] = sorted({trial.machine for trial in trials})
         content["finished"] = time.strftime("%Y-%m-%d %H:%M")
-        write_text(folder / RECORD_FILE, json.dumps(content, indent=1) + "\n")
+        write_record(folder, content)
 
     return Objective(
         study_name="cnn",

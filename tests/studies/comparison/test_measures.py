@@ -17,6 +17,7 @@ from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
+Splits = tuple[LabelledSplit, LabelledSplit]
 
 
 def run(seed: int, suffix: str = ".ckpt", epochs: list[dict[str, float]] | None = None, **settings: Any) -> Run:
@@ -86,9 +87,7 @@ def test_white_that_a_shift_moves_out() -> None:
     assert ink_lost(pictures, 2) == pytest.approx(1 / 8)
 
 
-def test_errors_are_those_of_the_networks_on_the_pictures(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], logs: Path
-) -> None:
+def test_errors_are_those_of_the_networks_on_the_pictures(add_run: Add, digits: Splits, logs: Path) -> None:
     for name, seed in (("mlp", 0), ("mnist", 0), ("mnist", 1)):
         add_run(name, seed)
     experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
@@ -114,9 +113,7 @@ def test_errors_are_those_of_the_networks_on_the_pictures(
             measure(experiments, part, digits[1])
 
 
-def test_the_best_weights_are_checked_against_the_best_epoch(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], logs: Path
-) -> None:
+def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: Splits, logs: Path) -> None:
     for name in ("mlp", "mnist"):  # a worse epoch after the best one
         record = add_run(name, 0, errors=(), weights="best") / "record.json"
         record.write_text(record.read_text().replace("100.0}]", '100.0}, {"epoch": 1, "val/error": 1.0}]'))

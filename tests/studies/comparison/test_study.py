@@ -18,12 +18,13 @@ from lit_a1.studies.comparison.networks import load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
+Splits = tuple[LabelledSplit, LabelledSplit]
 FIGURES = ("curves", "robustness", "disagreements")
 TABLES = ("results", "curves", "robustness", "predictions")
 
 
 def test_leaves_words_tables_and_figures(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], logs: Path, capsys: pytest.CaptureFixture[str]
+    add_run: Add, digits: Splits, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_run("mlp", 0)
     for seed in (0, 1):
@@ -89,7 +90,7 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
 
 
 def test_drawn_digits_have_runs_and_a_folder_of_their_own(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], logs: Path, monkeypatch: pytest.MonkeyPatch
+    add_run: Add, digits: Splits, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures, labels = digits[1].pictures[:40], digits[1].labels[:40]
     monkeypatch.setattr(mnist, "draw_digits", lambda count, seed: (pictures[:count], labels[:count]))
@@ -122,7 +123,7 @@ def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], t
     assert not (tmp_path / "logs" / "mnist-compare").exists()
 
 
-def test_runs_as_fit_leaves_them_are_compared(digits: tuple[LabelledSplit, LabelledSplit]) -> None:
+def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
     """From the shipped recipes, with small networks: what the commands write is what the comparison reads."""
     configs = Path(__file__).resolve().parents[3] / "configs"
     small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]

@@ -7,9 +7,9 @@ import pytest
 
 from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.changes import KINDS
+from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.measures import tabulate
 from lit_a1.studies.comparison.networks import Network
-from lit_a1.studies.comparison.study import write
 
 PICTURES = 1000
 
@@ -23,19 +23,10 @@ class Experiment(NamedTuple):
 
 
 def experiment(
-    name: str,
-    wrong: Sequence[int],
-    *,
-    kind: str = "CNN",
-    vals: Sequence[float] = (0.03, 0.015, 0.008),
-    train: float | None = 0.5,
-    costs: tuple[int, int] = (1000, 8000),
-    added: float = 0.1,
-    machine: str = "a machine",
-    weights: str = "last",
-    seconds: float = 30.0,
-    **settings: Any,
-) -> Experiment:
+    name: str, wrong: Sequence[int], *, kind: str = "CNN", vals: Sequence[float] = (0.03, 0.015, 0.008),
+    train: float | None = 0.5, costs: tuple[int, int] = (1000, 8000), added: float = 0.1, machine: str = "a machine",
+    weights: str = "last", seconds: float = 30.0, **settings: Any,
+) -> Experiment:  # fmt: skip
     """Runs that are wrong on the first pictures, so many."""
     epochs = [{"val/error": val} | ({} if train is None else {"train_eval/error": val * train}) for val in vals]
     about = {"seconds": seconds, "machine": machine, "settings": settings, "pictures": {"train": 5000, "val": PICTURES}}
