@@ -20,7 +20,6 @@ from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
 from lit_a1.models import Classifier
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPE = {
     "trainer": {"max_epochs": 2, "devices": 1, "logger": {"class_path": "TensorBoardLogger"}},
     "model": {"class_path": "lit_a1.models.mnist.MNISTCNN", "init_args": {"widths": [4, 8], "blocks": [1]}},
@@ -177,12 +176,23 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     return seen
 
 
-def test_ours_is_what_the_yaml_says(recipe: dict[str, Any], fitted: list[tuple[Any, Any]]) -> None:
+def test_ours_is_what_the_yaml_says_and_is_tested_at_the_size_of_its_last_epoch(
+    recipe: dict[str, Any], fitted: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, evaluate = [], Classifier._evaluate
+
+    def evaluating(self: Classifier, stage: str, batch: Any) -> None:
+        sizes.append((stage, batch.pictures.shape[-1]))
+        evaluate(self, stage, batch)
+
+    monkeypatch.setattr(Classifier, "_evaluate", evaluating)
     recipe["trainer"]["max_epochs"] = 3
     recipe["model"]["init_args"] |= {"widths": [4, 6], "lr": 0.031}
     recipe["data"]["init_args"] |= {"batch_size": 10, "augment": {"shift": 2, "crop_scale": [0.9, 1]}, "size": 20}
+    recipe["data"]["init_args"]["size_schedule"] = {0: 16, 1: 24}
     write(recipe)
     assert ours(0).epochs == 3
+    assert set(sizes) == {("test", 24)}
     ((model, data),) = fitted
     assert (model.lr, model.net[1].linear.in_features) == (0.031, 6)
     assert (data.batch_size, data.augment.shift, data.augment.crop_scale, data.size) == (10, 2, (0.9, 1), 20)
@@ -190,7 +200,8 @@ def test_ours_is_what_the_yaml_says(recipe: dict[str, Any], fitted: list[tuple[A
 
 
 def test_ours_is_the_shipped_yaml(mnist_files: Callable[..., Path], fitted: list[tuple[Any, Any]]) -> None:
-    settings = yaml.safe_load((CONFIGS / "mnist_fast.yaml").read_text())
+    settings = yaml.safe_load(benchmark_mnist.RECIPE.read_text())
+    assert benchmark_mnist.RECIPE.name == "mnist_fast.yaml"
     mnist_files(Path("data"))
     assert ours(0, fast_dev_run=True).pictures == 50
     ((model, data),) = fitted
@@ -213,21 +224,6 @@ def test_ours_counts_what_the_trained_network_gets_right(recipe: dict[str, Any],
     weights = [model.net[1].linear.weight for model, _ in fitted]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def test_ours_is_tested_at_the_size_of_its_last_epoch(recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    evaluate = Classifier._evaluate
-
-    def evaluating(self: Classifier, stage: str, batch: Any) -> None:
-        sizes.append((stage, batch.pictures.shape[-1]))
-        evaluate(self, stage, batch)
-
-    monkeypatch.setattr(Classifier, "_evaluate", evaluating)
-    recipe["data"]["init_args"]["size_schedule"] = {0: 16, 1: 24}
-    write(recipe)
-    ours(0)
-    assert sizes == [("test", 24)]
 
 
 def run(seconds: float, correct: int) -> Run:

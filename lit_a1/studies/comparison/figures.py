@@ -1,4 +1,4 @@
-"""The figures of a comparison: error curves, errors on changed pictures, and pictures that one network alone reads."""
+"""The figures of a comparison: error curves, errors on changed pictures, pictures that one network alone gets right."""
 
 import math
 from collections import defaultdict

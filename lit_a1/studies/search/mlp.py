@@ -1,4 +1,4 @@
-"""The search of the numpy network: what a sample means as a network, and how one is trained."""
+"""The search of the numpy network: which network a sample stands for, and how it is trained."""
 
 import inspect
 import json

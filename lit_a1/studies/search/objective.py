@@ -28,8 +28,8 @@ class TrialRecord:
     parameters: int = 0
     seconds: float = 0.0
     start: bool = False  # its settings are the command's own, or what can be sampled nearest to them
-    own: Settings | None = None  # of such a one: the command's own
-    refused: str = ""  # why
+    own: Settings | None = None  # the command's own settings, where it starts from these
+    refused: str = ""  # why its settings were refused
     architecture: str = ""
     machine: str = ""
 

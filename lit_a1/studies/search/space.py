@@ -60,7 +60,7 @@ Space = Mapping[str, Range | Sequence[Any]]  # hyper-parameters by name: a range
 
 
 def in_full(values: Range | Sequence[Any]) -> str:
-    """All that tells what is searched of a hyper-parameter from anything else."""
+    """A range, or the values to choose from, in words; different ones have different words."""
     if not isinstance(values, Range):
         return ", ".join(map(str, values))
     steps = f", in steps of {values.step:g}" if values.step else ""

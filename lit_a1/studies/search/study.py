@@ -1,4 +1,4 @@
-"""A study, which can be stopped and gone on with, and shared by processes: Optuna's trials in a folder's journal."""
+"""A study: Optuna's trials in a journal, which can be interrupted, continued, and shared by processes."""
 
 import json
 import math
@@ -27,7 +27,7 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.results import write_results, write_trials
 
 JOURNAL = "study.journal"
-LOCKS = ".locks"  # of the journal, of taking a trial and writing results, and of each trial for as long as it runs
+LOCKS = ".locks"  # one for the journal, for taking a trial, for writing results, and for each trial while it runs
 BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # of trials in words
@@ -167,7 +167,7 @@ class Study:
             self.optuna.sampler = optuna.samplers.TPESampler(multivariate=True, seed=int(seed), constant_liar=True)
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
-        """Trains a trial's network, and notes what came of it; `show` takes what it is at."""
+        """Trains a trial's network, and records its state; `show` gets a line after each epoch."""
         objective, started, bad = self.objective, time.perf_counter(), False
 
         def report(epoch: int, error: float) -> bool:
