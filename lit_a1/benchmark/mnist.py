@@ -48,12 +48,12 @@ class Run(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Share of the test pictures."""
+        """The share of the test pictures that the network gets right."""
         return self.correct / self.tested
 
     @property
     def reached(self) -> bool:
-        """Whether that is the target or more."""
+        """Whether the accuracy is the target or more."""
         return self.accuracy >= TARGET
 
     def __str__(self) -> str:
@@ -68,29 +68,17 @@ def now() -> float:
     return time.perf_counter()
 
 
-# ours
-
-
 def ours(seed: int, **trainer_options: Any) -> Run:
-    """Trains by the shipped recipe, then tests as `python main.py test` does.
-
-    Raises:
-        DataError: MNIST's files are missing or unfit.
-    """
+    """Trains by the shipped recipe, then tests as `python main.py test` does."""
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     recipe["data"]["init_args"]["source"] = "real"
     torch.manual_seed(seed)
     data = build(PictureDataModule, recipe["data"])
     data.prepare_data()
     data.setup("fit")
-    options = recipe["trainer"] | {
-        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",  # what theirs runs on
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "limit_val_batches": 0,
-    }
+    off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options = recipe["trainer"] | dict.fromkeys(off, False) | {"limit_val_batches": 0}
+    options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"  # what theirs runs on
     started = now()
     model = build(Classifier, recipe["model"])
     trainer = L.Trainer(**options | trainer_options)
@@ -101,9 +89,6 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     tested = len(data.sets["test"])
     correct = tested - round(metrics["test/error"] * tested)
     return Run(seconds, trainer.current_epoch, len(data.sets["train"]), correct, tested)
-
-
-# theirs
 
 
 class ExampleNet(nn.Module):
@@ -171,9 +156,6 @@ def count_correct(net: nn.Module, test: Labelled) -> int:
     net.eval()
     batches = zip(test.pictures.split(TEST_BATCH), test.labels.split(TEST_BATCH), strict=True)
     return sum(int((net(pictures).argmax(1) == labels).sum()) for pictures, labels in batches)
-
-
-# both
 
 
 def mnist(pairs: int) -> list[Timing]:

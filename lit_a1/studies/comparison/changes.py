@@ -24,10 +24,8 @@ NOISE_SEED = 6135
 class Change(NamedTuple):
     """One way in which all test pictures are changed."""
 
-    kind: str
-    """`none`, `shift`, `rotation` or `noise`."""
-    level: float
-    """In pixels, degrees, or shares of white."""
+    kind: str  # `none`, `shift`, `rotation` or `noise`
+    level: float  # in pixels, degrees, or shares of white
     direction: str
     apply: Callable[[Tensor], Tensor]
 
@@ -43,12 +41,7 @@ def rotated(pictures: Tensor, degrees: float) -> Tensor:
 
 
 def noisy(pictures: Tensor, std: float) -> Tensor:
-    """Adds Gaussian noise, the same each time, and clips to [0,1].
-
-    Args:
-        pictures: (N,C,H,W) in [0,1].
-        std: of the noise, as a share of white.
-    """
+    """Adds Gaussian noise, the same each time, to pictures (N,C,H,W) in [0,1], and clips them to that."""
     generator = torch.Generator().manual_seed(NOISE_SEED)
     return (pictures + std * torch.randn(pictures.shape, generator=generator)).clamp_(0, 1)
 

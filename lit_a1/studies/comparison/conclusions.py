@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, Interval, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measured
 
@@ -22,10 +23,8 @@ class PairTest(NamedTuple):
 
     first_seed: int
     second_seed: int
-    b: int
-    """Pictures that only the first gets right."""
-    c: int
-    """Pictures that only the second gets right."""
+    b: int  # pictures that only the first gets right
+    c: int  # pictures that only the second gets right
     p: float
 
 
@@ -34,20 +33,14 @@ class PairwiseComparison(NamedTuple):
 
     first: str
     second: str
-    better: str
-    """Of the two, the one with the smaller mean error."""
+    better: str  # the one with the smaller mean error
     worse: str
-    low: float
-    """Mean test error of the better one."""
+    low: float  # mean test error of the better one
     high: float
-    interval: Interval | None
-    """95 % interval over seeds of high - low; None where the noise of training is not known."""
+    interval: Interval | None  # 95 % over seeds, of high - low; None where the noise of training is not known
     tests: list[PairTest]
-    """Of the runs with the same seed; in the order of their seeds where there are none."""
-    significant: int
-    """Pairs of runs in which the better one is better by more than the choice of test pictures explains."""
-    against: int
-    """Likewise the worse one."""
+    significant: int  # pairs of runs in which the better one wins by more than the choice of test pictures explains
+    against: int  # likewise the worse one
     median_p: float
 
 
@@ -91,10 +84,8 @@ class Disagreements(NamedTuple):
 
     right: str
     wrong: str
-    unanimous: list[int]
-    """Indices of those that all runs of the one get right and all of the other wrong."""
-    most: list[int]
-    """Likewise more than half of the runs of either, but not all of both."""
+    unanimous: list[int]  # that all runs of the one get right and all of the other wrong
+    most: list[int]  # likewise more than half of the runs of either, but not all of both
 
 
 def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
@@ -102,36 +93,37 @@ def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
     shares = measured.right(right).mean(axis=0), 1 - measured.right(wrong).mean(axis=0)
     clear = np.minimum(*shares)
     order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the pictures
-    unanimous = [int(k) for k in order if clear[k] == 1]
-    most = [int(k) for k in order if 0.5 < clear[k] < 1]
-    return Disagreements(right, wrong, unanimous, most)
+    unanimous, most = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
+    return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
 
 
-def conclude(measured: Measured) -> dict[str, Any]:
-    """The numbers that the template needs, but for what the command was told."""
+def write(measured: Measured, **about: object) -> str:
+    """The comparison in Markdown; `about` is what the command was told, by the names that the template uses."""
     labels = measured.experiments
     first, second = like_for_like(measured)
     experiments = {label: _experiment(measured, label) for label in labels}
     widest = sorted((each for each in experiments.values() if isfinite(each["gap"])), key=lambda each: -each["gap"])
     machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
     errors = measured.errors_by_level()
-    return {
-        "experiments": list(experiments.values()),
-        "mlp": next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
-        "comparisons": [compare_pair(measured, *pair) for pair in combinations(labels, 2)],
-        "alpha": ALPHA,
-        "goals": GOALS,
-        "machines": sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
-        "widest": widest,
-        "gap_interval": difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
-        "pair": (experiments[first], experiments[second]),
-        "errors": errors,
-        "units": UNITS,
-        "moving": MOVING,
-        "changes": {kind: _change(errors, kind, labels, first, second) for kind in KINDS},
-        "disagreements": [disagreements(measured, second, first), disagreements(measured, first, second)],
-        "wrong_in_all": int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
-    }
+    return render(
+        "studies/comparison/comparison.md.j2",
+        experiments=list(experiments.values()),
+        mlp=next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
+        comparisons=[compare_pair(measured, *pair) for pair in combinations(labels, 2)],
+        alpha=ALPHA,
+        goals=GOALS,
+        machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
+        widest=widest,
+        gap_interval=difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
+        pair=(experiments[first], experiments[second]),
+        errors=errors,
+        units=UNITS,
+        moving=MOVING,
+        changes={kind: _change(errors, kind, labels, first, second) for kind in KINDS},
+        disagreements=[disagreements(measured, second, first), disagreements(measured, first, second)],
+        wrong_in_all=int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
+        **about,
+    )
 
 
 def _experiment(measured: Measured, label: str) -> dict[str, Any]:
@@ -140,16 +132,10 @@ def _experiment(measured: Measured, label: str) -> dict[str, Any]:
     for goal in GOALS:
         epochs = rows[f"epochs_to_{goal}"].dropna().astype(int)
         goals[goal] = {"epochs": epochs, "seconds": (epochs * rows.seconds_an_epoch).median()}
-    medians = rows[["seconds_an_epoch", "training_seconds_an_epoch"]].median(skipna=False)
-    return {
-        "label": label,
+    return rows.iloc[0].to_dict() | {  # of the first run: label, experiment, run, parameters, multiply_adds
         "rows": rows,
-        "name": rows.experiment.iloc[0],
-        "run": rows.run.iloc[0],
-        "parameters": rows.parameters.iloc[0],
-        "multiply_adds": rows.multiply_adds.iloc[0],
-        "seconds": medians.seconds_an_epoch,
-        "training_seconds": medians.training_seconds_an_epoch,  # NaN where not recorded
+        "seconds": rows.seconds_an_epoch.median(),
+        "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN where not recorded
         "goals": goals,
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),

@@ -74,18 +74,11 @@ class TrialCLI(TrainingCLI):
 
 
 def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
-    """Trains a network, without its own progress and last words, and returns its record, as `RunRecord` writes it.
+    """Trains as `fit` with these arguments, without its progress and last words; returns the record of the run.
 
-    Args:
-        arguments: of `fit`.
-        folder: of the run; what a process left there that had the same trial is written over.
-        report: is called after each epoch that was measured.
-        quiet: says nothing else either: an earlier trial said which data were found and what this machine can't do.
-
-    Raises:
-        KeyboardInterrupt: the user ended it.
-        SystemExit: a signal did.
-        UsageError: the settings are refused.
+    What an interrupted process left in the folder is written over. `quiet` also leaves out which data were found and
+    what this machine can't do. Raises KeyboardInterrupt where the user ended it, SystemExit where a signal did, and
+    UsageError where the settings are refused.
     """
     pruning, refusal = PruningCallback(report), io.StringIO()
     logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
