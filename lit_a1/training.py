@@ -53,8 +53,6 @@ class TrainingCLI(LightningCLI):
             args=list(args),
         )
 
-    # parsing
-
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # a static method, which Lightning calls so
         """The command that was called, with the arguments to skip: parsers of the others would only take time."""
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name == self.arguments[0]}
@@ -79,8 +77,6 @@ class TrainingCLI(LightningCLI):
         """The settings of the command that was called."""
         return self.config[self.subcommand]
 
-    # building
-
     def _adapt_to_machine(self) -> None:
         """Turns off what is slower or fails on this machine, with a message; has the last epoch measured."""
         trainer, model = self.command.trainer, self.command.model.init_args
@@ -100,14 +96,14 @@ class TrainingCLI(LightningCLI):
         if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
             log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
             model.compile_net = False
-        every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
+        every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
         if (trainer.max_steps or -1) >= 0 or trainer.max_time:
             epochs = 0  # how many there will be is not known
-        if every is not None and every > 1 and (epochs <= 0 or epochs % every):
-            every = max(n for n in range(1, every) if epochs % n == 0) if epochs > 0 else 1
+        if every is not None and every > 1 and (not epochs or epochs % every):
+            every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
             trainer.check_val_every_n_epoch = every
             log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
-        if epochs > 0:
+        if epochs:
             self._warn_of_unreached(self.command.data.init_args, epochs)
 
     @staticmethod
@@ -121,7 +117,7 @@ class TrainingCLI(LightningCLI):
             log.info("data.augment.mix_until is %d: pictures are mixed to the end of %d epochs.", until, epochs)
 
     def instantiate_classes(self) -> None:
-        """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
+        """Builds data, model and trainer; what a class refuses ends in a sentence."""
         self._adapt_to_machine()
         if str(self.command.model.class_path).endswith(".Ensemble"):  # refused here, before members are looked for
             if self.subcommand == "fit":
@@ -185,7 +181,7 @@ class TrainingCLI(LightningCLI):
             path = Path(self.command.submission)
             if self.datamodule.drawn:
                 path = path.with_stem(f"{path.stem}-drawn")
-            return [ProgressLines(), PredictionFiles(str(path))]
+            return [ProgressLines(), PredictionFiles(path)]
         if isinstance(self.model, Ensemble):
             folder, name, _ = self._logger_settings()
             return [ProgressLines(), EnsembleRecord(self._settings(), Path(folder, name) if self._is_logged else None)]
@@ -217,13 +213,10 @@ class TrainingCLI(LightningCLI):
                 path,
             )
 
-    # around the command
-
     def _hand_over_checkpoint(self) -> None:
-        """Hands Lightning the checkpoint that was found."""
         settings = self.config_init[self.subcommand]
         if "verbose" in settings:
-            settings.verbose = False  # `_keep_figures` or EnsembleRecord prints them
+            settings.verbose = False  # `_keep_metrics` or EnsembleRecord prints them
         if self.checkpoint is None:
             return
         settings.ckpt_path = str(self.checkpoint)
@@ -240,22 +233,17 @@ class TrainingCLI(LightningCLI):
             logger._version = int(new_version(Path(logger.root_dir)).name.removeprefix("version_"))
 
     def _keep_metrics(self) -> None:
-        """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""
+        """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
         if self.checkpoint is None:
             return
-        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        keep_metrics(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        keep_metrics(str(self.subcommand), self.checkpoint, metrics, read(self.checkpoint)["global_step"])
 
     after_validate = after_test = _keep_metrics
 
 
 def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
-    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs`.
-
-    Args:
-        command: its settings.
-        drawn: whether the pictures are a stand-in, whose runs have a name of their own.
-    """
+    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs[-drawn]`."""
     logger = command.trainer.get("logger")
     options = logger.get("init_args", Namespace()) if isinstance(logger, Namespace) else Namespace()
     name = options.get("name") or "unnamed"
