@@ -122,12 +122,10 @@ def commit() -> str:
     """The code's commit (or LIT_A1_COMMIT), with `+` where files were changed since; empty outside a checkout."""
     if named := os.environ.get("LIT_A1_COMMIT", "").strip():
         return named
-    folder = Path(__file__).parent
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # fails where it is installed below another checkout

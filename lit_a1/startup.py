@@ -27,13 +27,8 @@ def usage(program: str, about: str, commands: Mapping[str, str]) -> str:
     """The text of `--help` of a program that has commands."""
     width = max(map(len, commands))
     lines = "\n".join(f"  {name:{width}}  {line}" for name, line in commands.items())
-    return f"""usage: {program} COMMAND [options]
-
-{about}
-
-{lines}
-
-{program} COMMAND --help lists a command's options."""
+    last = f"{program} COMMAND --help lists a command's options."
+    return f"usage: {program} COMMAND [options]\n\n{about}\n\n{lines}\n\n{last}"
 
 
 def check_versions() -> None:

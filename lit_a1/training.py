@@ -119,7 +119,7 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; what a class refuses ends in a sentence."""
         self._adapt_to_machine()
-        if str(self.command.model.class_path).endswith(".Ensemble"):  # refused here, before members are looked for
+        if str(self.command.model.class_path).endswith(".Ensemble"):  # before members are looked for
             if self.subcommand == "fit":
                 self.parser.error(NOT_TRAINED)
             if self.command.get("ckpt_path"):
@@ -132,6 +132,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
+        logger = self.command.trainer.get("logger")
+        if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
+            self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
         if self.command.trainer.get("precision") not in PRECISIONS:
             self.parser.error(
                 f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
@@ -139,14 +142,14 @@ class TrainingCLI(LightningCLI):
         self.datamodule.locate(self.subcommand)
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
-        folder, name, options = self._logger_settings()
+        folder, name = experiment_of(self.command, self.datamodule.drawn)
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
-            self.checkpoint = resolve(wanted, Path(folder) / name, resume=is_fit)
+            self.checkpoint = resolve(wanted, folder / name, resume=is_fit)
             self._check_checkpoint(self.checkpoint)
         if is_fit:
             kwargs["plugins"] = [WholeCheckpoints()]
-            if self._is_logged:
-                kwargs["logger"] = self._logger(folder, name, options)
+            if logger is not False:
+                kwargs["logger"] = self._logger(folder, name)
         else:
             self.save_config_callback = None
             devices = self.command.trainer.devices  # several would shuffle rows, and count some pictures twice
@@ -156,25 +159,15 @@ class TrainingCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = self._callbacks()
         return super().instantiate_trainer(**kwargs)
 
-    @property
-    def _is_logged(self) -> bool:
-        return self._get(self.config_init, "trainer").get("logger") is not False
-
-    def _logger_settings(self) -> tuple[str, str, dict[str, Any]]:
-        """Folder and name of the experiment, and the logger's other settings."""
-        logger = self.command.trainer.get("logger")
-        if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
-            self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
-        options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
-        folder, name = experiment_of(self.command, self.datamodule.drawn)
-        return str(folder), name, {key: value for key, value in options.items() if key not in ("save_dir", "name")}
-
-    def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
+    def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
         """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
+        logger = self.command.trainer.get("logger")
+        options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
+        options |= {"save_dir": str(folder), "name": name, "default_hp_metric": False} | others
         if self.checkpoint is not None and self.checkpoint.resolve().is_relative_to(Path(folder, name).resolve()):
             # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
             options |= {"version": version_of(self.checkpoint), "purge_step": read(self.checkpoint)["global_step"] - 1}
-        return TensorBoardLogger(folder, **options | {"name": name, "default_hp_metric": False})
+        return TensorBoardLogger(**options)
 
     def _callbacks(self) -> list[Callback]:
         if self.subcommand == "predict":
@@ -183,8 +176,9 @@ class TrainingCLI(LightningCLI):
                 path = path.with_stem(f"{path.stem}-drawn")
             return [ProgressLines(), PredictionFiles(path)]
         if isinstance(self.model, Ensemble):
-            folder, name, _ = self._logger_settings()
-            return [ProgressLines(), EnsembleRecord(self._settings(), Path(folder, name) if self._is_logged else None)]
+            runs = Path(*experiment_of(self.command, self.datamodule.drawn))
+            is_logged = self.command.trainer.get("logger") is not False
+            return [ProgressLines(), EnsembleRecord(self._settings(), runs if is_logged else None)]
         if self.subcommand != "fit":
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     names = [options.name] if options.name else ["mlp", "step"]
     timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs or PAIRS[name])]
 
-    packages = ", ".join(f"{name} {versions()[name]}" for name in ("torch", "numpy"))
+    packages = f"torch {versions()['torch']}, numpy {versions()['numpy']}"
     forced = "OPENBLAS_CORETYPE"  # keeps numpy from the kernels that suit the processor best
     kernels = f"; {forced}={os.environ[forced]}" if forced in os.environ else ""
     table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}")

@@ -46,13 +46,16 @@ def batch() -> Batch:
 def test_targets_are_the_teachers_mean_and_the_label_by_their_shares(
     share: float, teachers: list[str], batch: Batch
 ) -> None:
-    student = fitted(teachers, teacher_share=share)
+    student = fitted(teachers, teacher_share=share, label_smoothing=0.2)
     hard = torch.eye(2)[batch.targets]
     expected = share * said(teachers, batch.pictures) + (1 - share) * hard
     torch.testing.assert_close(student.training_targets(batch), expected)
     soft = batch._replace(targets=hard.flip(1) * 0.7 + hard * 0.3)
     expected = share * said(teachers, batch.pictures) + (1 - share) * soft.targets
     torch.testing.assert_close(student.training_targets(soft), expected)
+    logits = student.net(batch.pictures)  # the loss smooths the whole target
+    smoothed = -((0.8 * expected + 0.1) * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(student.loss(logits, expected), smoothed)
 
 
 def test_teachers_are_shown_small_pictures_scaled_up_and_large_ones_as_they_are(
@@ -100,14 +103,6 @@ def test_teachers_that_are_refused(teachers: list[str]) -> None:
         fitted([*teachers, "nowhere"])
     with pytest.raises(CheckpointError, match=r"1\.ckpt is named twice in teachers"):
         fitted([*teachers, teachers[0]])
-
-
-def test_smoothing_is_that_of_the_whole_target(teachers: list[str], batch: Batch) -> None:
-    student = fitted(teachers, label_smoothing=0.2)
-    targets, logits = student.training_targets(batch), student.net(batch.pictures)
-    smoothed = 0.8 * targets + 0.1
-    expected = -(smoothed * logits.log_softmax(1)).sum(1).mean()
-    torch.testing.assert_close(student.loss(logits, targets), expected)
 
 
 @pytest.mark.usefixtures("traced")
