@@ -19,11 +19,10 @@ def summary_table(result: Audit) -> Table:
     table.add_column("")
     for part in result.sources:
         table.add_column(part, justify="right")
-    counts = {
-        part: sum(n for name, n in result.summary.items() if name.startswith(f"pictures: {part}"))
-        for part in result.sources
-    }
-    table.add_row("pictures", *(f"{counts[part]:,}" for part in result.sources), end_section=True)
+    counts = [
+        sum(n for name, n in result.summary.items() if name.startswith(f"pictures: {part}")) for part in result.sources
+    ]
+    table.add_row("pictures", *(f"{count:,}" for count in counts), end_section=True)
     for problem, meaning in PROBLEMS.items():
         found = [result.summary.get(f"{problem}: {part}", 0) for part in result.sources]
         if any(found):
@@ -32,11 +31,7 @@ def summary_table(result: Audit) -> Table:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Audits a data set.
-
-    Raises:
-        DataError: there is none, or it can't be listed.
-    """
+    """Audits a data set; a DataError where there is none, or it can't be listed."""
     parser = argparse.ArgumentParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
     parser.add_argument("--dir", type=Path, help="where the photos are (default: LIT_A1_DATA, else data)")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder for audit.csv and audit.png")

@@ -28,13 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Searches.
-
-    Raises:
-        SystemExit: an option was refused.
-        UsageError: the network or what is tried is missing, or can't be searched.
-        DataError: there are no pictures.
-    """
+    """Searches; a UsageError where the network or what is tried is missing, or can't be searched."""
     options, others = build_parser().parse_known_args(list(arguments))
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs_trial.yaml for example")

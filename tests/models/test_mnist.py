@@ -40,10 +40,7 @@ def test_the_shipped_cnn_is_within_two_percent_of_the_mlp(name: str) -> None:
     cnn = parameters(MNISTCNN(**shipped(name)["model"]["init_args"]))
     assert 500_000 <= cnn <= 1_000_000
     assert cnn == pytest.approx(mlp, rel=0.02)
-
-
-def test_the_networks_default_is_as_large_too() -> None:
-    assert parameters(MNISTCNN()) == parameters(MNISTCNN(**shipped("mnist")["model"]["init_args"]))
+    assert name != "mnist" or cnn == parameters(MNISTCNN())
 
 
 def test_the_plain_recipe_is_the_other_without_augmentation() -> None:
@@ -59,34 +56,19 @@ def test_the_first_loss_is_log_10() -> None:
     assert torch.equal(MNISTCNN().net(torch.rand(2, 1, 28, 28)), torch.zeros(2, 10))
 
 
-def digits(count: int, **options: Any) -> MNISTDataModule:
-    """Nothing but noise to go by, so that all must be learnt by heart."""
-    data = MNISTDataModule(source="drawn", batch_size=count, **options)
-    noise = np.random.default_rng(0).integers(0, 256, (count, 28, 28, 1), dtype=np.uint8)
-    part = PictureSet(noise, np.arange(count) % 10)
-    data.setup = lambda stage: data.sets.update(train=part, val=part)  # type: ignore[method-assign]
-    return data
-
-
 def test_one_batch_can_be_overfitted() -> None:
+    """With nothing but noise to go by, so that all must be learnt by heart."""
     L.seed_everything(0, verbose=False)
+    data = MNISTDataModule(source="drawn", batch_size=20)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), dtype=np.uint8)
+    part = PictureSet(noise, np.arange(20) % 10)
+    data.setup = lambda stage: data.sets.update(train=part, val=part)  # type: ignore[method-assign]
     constant: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9}
     model = MNISTCNN(widths=(8, 16, 32), blocks=(1, 1), stem_stride=2, lr=0.1, **constant)
-    runner = fit(model, digits(20), max_epochs=60, check_val_every_n_epoch=60)
+    runner = fit(model, data, max_epochs=60, check_val_every_n_epoch=60)
     assert runner.callback_metrics["train/error"] == 0
     assert runner.callback_metrics["train/loss"] < 0.02
     assert runner.callback_metrics["val/error"] == runner.callback_metrics["train_eval/error"] == 0
-
-
-@pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
-def test_a_seed_decides_a_run_to_the_bit(seeds: tuple[int, int]) -> None:
-    runs = []
-    for seed in seeds:
-        L.seed_everything(seed, verbose=False)
-        model = MNISTCNN(widths=(4, 8), blocks=(1,), dropout=0.2)
-        fit(model, digits(40, measure_train=False))
-        runs.append(torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()]))
-    assert torch.equal(*runs) is (seeds[0] == seeds[1])
 
 
 @pytest.fixture

@@ -69,18 +69,6 @@ def test_activations_and_gates_are_where_they_are_asked_for(activation: Activati
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "words"),
-    [
-        ("activation", "sin", "activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"),
-        ("transition", "average", "transition must be one of stride, max_pool; got 'average'"),
-    ],
-)
-def test_what_does_not_exist(option: str, value: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        ResidualNet((8, 16), (1,), **{option: value})
-
-
 @pytest.mark.parametrize("transition", get_args(Transition))
 def test_a_stage_halves_the_picture_as_asked(transition: Transition) -> None:
     net = ResidualNet((4, 8, 8), (2, 1), stem_stride=1, transition=transition)
@@ -97,12 +85,6 @@ def test_a_transition_sees_the_largest_of_four_positions() -> None:
     x = torch.rand(2, 4, 8, 8)
     before, after = net.stages[0][:2](x), net.stages[0][:3](x)
     torch.testing.assert_close(after, before.unflatten(3, (4, 2)).unflatten(2, (4, 2)).amax((3, 5)))
-
-
-@pytest.mark.parametrize(("transition", "count"), [("stride", 0), ("max_pool", 2)])
-def test_the_classifier_hands_its_transition_to_the_network(transition: Transition, count: int) -> None:
-    model = CatsDogsCNN(widths=(4, 8, 8), blocks=(1, 1), transition=transition, average_decay=0.0)
-    assert sum(isinstance(module, nn.MaxPool2d) for module in model.modules()) == count
 
 
 @pytest.mark.parametrize(("stride", "side"), [(1, 28), (2, 14)])

@@ -64,9 +64,8 @@ class TrialCLI(TrainingCLI):
             )
         return trainer
 
-    def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
-        options |= {"name": "", "version": self.folder.name, "default_hp_metric": False}
-        return TensorBoardLogger(self.folder.parent, **options)
+    def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
+        return super()._logger(self.folder.parent, "", version=self.folder.name)
 
     def _callbacks(self) -> list[Callback]:
         left_out = (ModelCheckpoint, ProgressLines)
