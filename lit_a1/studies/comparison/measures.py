@@ -69,11 +69,11 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
     answers, errors = [], []
-    for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
-        changed = change.apply(pictures)
+    for key, change in tqdm(changes().items(), desc="test pictures", unit="change", disable=None, leave=False):
+        changed = change(pictures)
         answers.append(np.stack([network.answers(changed) for network in networks]))
         for k, error in enumerate((answers[-1] != test.labels).mean(axis=1)):
-            errors.append((k, *change[:3], error))
+            errors.append((k, *key, error))
     return tabulate(experiments, networks, answers[0], test.labels, errors)  # the first change is none
 
 
