@@ -159,11 +159,7 @@ def count_correct(net: nn.Module, test: Labelled) -> int:
 
 
 def mnist(pairs: int) -> list[Timing]:
-    """Trains both by turns, each pair from a seed of its own; a few steps of each go first, not counted.
-
-    Raises:
-        DataError: MNIST's files are missing or unfit.
-    """
+    """Trains both by turns, each pair from a seed of its own; a few steps of each go first, not counted."""
     quieten()
     keep_freed_memory()  # as `fit` does; theirs gains by it too
     train, test = example_data(load_mnist("real"), "cuda" if torch.cuda.is_available() else "cpu")
