@@ -30,6 +30,7 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import REPOSITORY, keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.runs.settings import build
+from lit_a1.runs.wording import counted
 from lit_a1.training import quieten
 
 RECIPE = REPOSITORY / "configs" / "mnist_fast.yaml"
@@ -57,8 +58,7 @@ class Run(NamedTuple):
         return self.accuracy >= TARGET
 
     def __str__(self) -> str:
-        epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''} of {self.pictures:,}"
-        return f"{self.accuracy:.2%} after {epochs}, {self.seconds:.2f} s"
+        return f"{self.accuracy:.2%} after {counted(self.epochs, 'epoch')} of {self.pictures:,}, {self.seconds:.2f} s"
 
 
 def now() -> float:
@@ -159,11 +159,7 @@ def count_correct(net: nn.Module, test: Labelled) -> int:
 
 
 def mnist(pairs: int) -> list[Timing]:
-    """Trains both by turns, each pair from a seed of its own; a few steps of each go first, not counted.
-
-    Raises:
-        DataError: MNIST's files are missing or unfit.
-    """
+    """Trains both by turns, each pair from a seed of its own; a few steps of each go first, not counted."""
     quieten()
     keep_freed_memory()  # as `fit` does; theirs gains by it too
     train, test = example_data(load_mnist("real"), "cuda" if torch.cuda.is_available() else "cpu")

@@ -136,12 +136,18 @@ def test_a_kink_between_both_ends_is_marked(before: float, crossing: list[int]) 
     assert np.nanmax(found.largest()) < 0.1
 
 
-def test_a_kink_of_a_deeper_layer_is_marked() -> None:
+def test_a_kink_of_a_deeper_layer_is_marked_and_the_maximum_is_over_weights_that_cross_none() -> None:
     net, x, y = one_unit("relu", 5.0)
     deep = network("relu", (1, 1))
     deep.weights[0][:] = net.weights[0]
     deep.weights[1][:], deep.biases[1][:] = 1, -4.95  # the second unit is at 0.05
     assert STEPS[compare(deep, x, y, np.array([4])).crossed[0]].tolist() == [1, 5, 10]
+    values, crossed = np.full((10, len(STEPS)), 1e-9), np.zeros((10, len(STEPS)), dtype=bool)
+    values[3, 0], crossed[3, 0] = 0.5, True
+    found = made(values, crossed)
+    assert found.largest() == pytest.approx(np.full(12, 1e-9))
+    assert found.largest(crossed=True)[0] == pytest.approx(0.5)
+    assert np.isnan(found.largest(crossed=True)[1:]).all()
 
 
 @pytest.mark.parametrize("nonlinearity", SMOOTH)
@@ -149,15 +155,6 @@ def test_smooth_nonlinearities_have_no_kink(nonlinearity: str) -> None:
     net, x, y = one_unit(nonlinearity, 0.03)
     assert not compare(net, x, y, np.array([4])).crossed.any()
     assert "Kinks" not in words(net, x, y)
-
-
-def test_the_maximum_is_over_weights_that_cross_no_kink() -> None:
-    values, crossed = np.full((10, len(STEPS)), 1e-9), np.zeros((10, len(STEPS)), dtype=bool)
-    values[3, 0], crossed[3, 0] = 0.5, True
-    found = made(values, crossed)
-    assert found.largest() == pytest.approx(np.full(12, 1e-9))
-    assert found.largest(crossed=True)[0] == pytest.approx(0.5)
-    assert np.isnan(found.largest(crossed=True)[1:]).all()
 
 
 def test_wrong_derivatives_and_gradients_where_there_are_none_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:

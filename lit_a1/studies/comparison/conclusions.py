@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
-from lit_a1.runs.statistics import ALPHA, Interval, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measured
@@ -18,56 +18,32 @@ from lit_a1.studies.comparison.measures import GOALS, Measured
 Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
 
 
-class PairTest(NamedTuple):
-    """McNemar's test of one run of either experiment."""
-
-    first_seed: int
-    second_seed: int
-    b: int  # pictures that only the first gets right
-    c: int  # pictures that only the second gets right
-    p: float
-
-
-class PairwiseComparison(NamedTuple):
-    """The test errors of two experiments against each other."""
-
-    first: str
-    second: str
-    better: str  # the one with the smaller mean error
-    worse: str
-    low: float  # mean test error of the better one
-    high: float
-    interval: Interval | None  # 95 % over seeds, of high - low; None where the noise of training is not known
-    tests: list[PairTest]
-    significant: int  # pairs of runs in which the better one wins by more than the choice of test pictures explains
-    against: int  # likewise the worse one
-    median_p: float
-
-
-def compare_pair(measured: Measured, first: str, second: str) -> PairwiseComparison:
+def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
     """Compares two experiments, run by run of the same seed; in the order of their seeds where they share none."""
     a, b = measured.rows(first), measured.rows(second)
     pairs = a.reset_index().merge(b.reset_index(), on="seed")[["index_x", "index_y"]].to_numpy().tolist()
-    tests = []
+    tests = []  # McNemar's of each pair of runs: both seeds, pictures that only the first or the second gets right, p
     for i, j in pairs or zip(a.index, b.index, strict=False):
         found = mcnemar(*((measured.answers[k] == measured.digits).tolist() for k in (i, j)))
-        tests.append(PairTest(measured.runs.seed[i], measured.runs.seed[j], *found))
+        tests.append((measured.runs.seed[i], measured.runs.seed[j], *found))
     second_is_better = b.test_error.mean() <= a.test_error.mean()
     better, worse = (b, a) if second_is_better else (a, b)
-    signs = [(1 if second_is_better else -1) * (test.c - test.b) for test in tests if test.p < ALPHA]
-    return PairwiseComparison(
-        first,
-        second,
-        better.label.iloc[0],
-        worse.label.iloc[0],
-        better.test_error.mean(),
-        worse.test_error.mean(),
-        difference_interval(better.test_error.tolist(), worse.test_error.tolist()),
-        tests,
-        sum(sign > 0 for sign in signs),
-        sum(sign < 0 for sign in signs),
-        median(test.p for test in tests),
-    )
+    # of the pairs of runs that differ by more than the choice of test pictures explains
+    second_wins = [only_second > only_first for *_, only_first, only_second, p in tests if p < ALPHA]
+    return {
+        "first": first,
+        "second": second,
+        "better": better.label.iloc[0],  # the one with the smaller mean error
+        "worse": worse.label.iloc[0],
+        "low": better.test_error.mean(),
+        "high": worse.test_error.mean(),
+        # over seeds, of high - low; None where the noise of training is not known
+        "interval": difference_interval(better.test_error.tolist(), worse.test_error.tolist()),
+        "tests": tests,
+        "significant": second_wins.count(second_is_better),  # pairs of runs in which the better one wins
+        "against": second_wins.count(not second_is_better),
+        "median_p": median(test[-1] for test in tests),
+    }
 
 
 def like_for_like(measured: Measured) -> tuple[str, str]:

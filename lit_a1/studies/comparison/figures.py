@@ -102,10 +102,7 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint8], title: str) -> None:
-    """Draws those of the test pictures (N,28,28) that one of a like-for-like pair gets right and the other wrong.
-
-    Of either kind the 24 clearest.
-    """
+    """Draws the 24 clearest test pictures (N,28,28) that one of a like-for-like pair gets right, the other wrong."""
     labels = like_for_like(measured)
     kinds = [disagreements(measured, *way) for way in (labels[::-1], labels)]
     names = [measured.rows(label).run.iloc[0].kind for label in labels]
@@ -133,10 +130,7 @@ def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint
 
 
 def caption(measured: Measured, each: Disagreements, picture: int, sides: dict[str, str]) -> list[str]:
-    """`is 4`, `MLP: 9`, `CNN: 4`: a test picture's digit, then what each side takes it for.
-
-    Of the side that is wrong it is the commonest wrong answer of its runs, the smallest of equals.
-    """
+    """`is 4`, `MLP: 9`, `CNN: 4`: a picture's digit, and what each side takes it for (its commonest wrong answer)."""
     digit = measured.digits[picture]
     counts = np.bincount(measured.answers[measured.rows(each.wrong).index, picture], minlength=10)
     counts[digit] = 0

@@ -59,9 +59,7 @@ class Measured:
 def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
     """Lets every run's network answer the test pictures, as they are and changed.
 
-    Raises:
-        CheckpointError: a checkpoint can't be used, or its validation error is not the recorded one: it was trained on
-            other digits.
+    CheckpointError where a checkpoint can't be used, or its validation error is not the recorded one.
     """
     validated, pictures = (to_float(torch.from_numpy(part.pictures)[:, None]) for part in (valid, test))
     networks = []
@@ -69,11 +67,11 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
     answers, errors = [], []
-    for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
-        changed = change.apply(pictures)
+    for key, change in tqdm(changes().items(), desc="test pictures", unit="change", disable=None, leave=False):
+        changed = change(pictures)
         answers.append(np.stack([network.answers(changed) for network in networks]))
         for k, error in enumerate((answers[-1] != test.labels).mean(axis=1)):
-            errors.append((k, *change[:3], error))
+            errors.append((k, *key, error))
     return tabulate(experiments, networks, answers[0], test.labels, errors)  # the first change is none
 
 
@@ -150,12 +148,9 @@ def _of_run(run: Run, network: Network) -> dict[str, object]:
 
 
 def epochs_to(run: Run, accuracy: float) -> int | None:
-    """The first epoch, from 1 on, after which that share of the validation pictures was right; None where none was.
-
-    Compared in whole pictures, as the recorded shares are rounded.
-    """
+    """The first epoch, from 1 on, after which that share of the validation pictures was right; None where none was."""
     pictures = run.record["pictures"]["val"]
     for number, row in enumerate(run.epochs, 1):
-        if round(row["val/error"] * pictures) <= (1 - accuracy) * pictures + 1e-6:
+        if round(row["val/error"] * pictures) <= (1 - accuracy) * pictures + 1e-6:  # recorded shares are rounded
             return number
     return None

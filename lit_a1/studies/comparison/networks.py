@@ -34,11 +34,7 @@ class Network:
 
 
 def load_network(run: Run) -> Network:
-    """The trained network of a run.
-
-    Raises:
-        CheckpointError: the file is damaged, or of another network or epoch than the record says.
-    """
+    """The network of a run; CheckpointError where the file is damaged, or of another network or epoch than recorded."""
     return _mlp(run) if run.kind == "MLP" else _cnn(run)
 
 

@@ -16,10 +16,8 @@ def find_experiments(
 ) -> tuple[dict[str, list[Run]], list[str]]:
     """The runs to compare, in the order of their seeds: of each experiment, those with the settings of its newest one.
 
-    Also returns a sentence for each run or experiment that is left out. `names` are without `-drawn`.
-
-    Raises:
-        UsageError: fewer than two experiments have runs.
+    Also returns a sentence for each run or experiment that is left out. `names` are without `-drawn`. UsageError where
+    fewer than two experiments have runs.
     """
     for name in names:
         if name.endswith(DRAWN):

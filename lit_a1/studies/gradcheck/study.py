@@ -116,12 +116,8 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     """Trains, or takes the weights of a `.npz`; then checks gradients of the first layer in float64.
 
     The loss is that of one training picture, number `sample`. Returns the folder with `differences.csv`,
-    `differences.png`, `conclusion.md` and `record.json`.
-
-    Raises:
-        DataError: as `Setup.digits`.
-        UsageError: there is no such sample.
-        CheckpointError: the weights are of another network, or damaged.
+    `differences.png`, `conclusion.md` and `record.json`. UsageError where there is no such sample, CheckpointError
+    where the weights are of another network, or damaged.
     """
     trained, digits = setup.network(dtype="float32"), setup.digits()
     if not 0 <= sample < len(digits.train.labels):

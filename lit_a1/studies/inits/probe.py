@@ -116,10 +116,7 @@ def _std(parts: list[Moments]) -> float:
 
 
 def first_step(net: NN, examples: Examples) -> list[float]:
-    """Takes a step on the first mini-batch; its size in each layer, relative to the weights (NaN where these are zero).
-
-    Both are Euclidean norms.
-    """
+    """Takes a step on the first mini-batch; its norm in each layer as a share of the weights' (NaN where that is 0)."""
     start = [weights.copy() for weights in net.weights]
     net.forward(examples.pictures[: net.batch_size])
     net.update(net.backward(examples.labels[: net.batch_size], net.lr), net.lr)

@@ -38,12 +38,9 @@ USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
 
 def objective(arguments: Sequence[str], path: Path) -> Objective:
-    """The search of a CNN's options: what the YAML says is searched, the arguments of `fit` are shared by all trials.
+    """The search of a CNN: the YAML says what is searched; the arguments of `fit`, which all trials share, the rest.
 
-    Raises:
-        DataError: there are no pictures.
-        SystemExit: an argument is refused.
-        UsageError: the space is, or a setting that a search can't have.
+    SystemExit where an argument is refused, UsageError where the YAML is, or a setting that a search can't have.
     """
     settings = parse(["fit", *arguments])
     _check(settings)

@@ -25,10 +25,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictures: int, title: str) -> None:
-    """Draws each trial's error on the validation pictures against each hyper-parameter; one trial at least has one.
-
-    No error at all is drawn as half a one, as the axis is logarithmic.
-    """
+    """Draws each trial's error on the validation pictures against each hyper-parameter; one trial at least has one."""
     measured = [trial for trial in trials if trial.epoch]
     best = min((trial for trial in measured if trial.state == "complete"), key=lambda trial: trial.error, default=None)
     errors = [100 * visible(trial.error, pictures) for trial in measured]

@@ -40,13 +40,9 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
     of the command's own. A trial is stopped early when its loss is not finite, or when even its best validation error
     is above the median of those that the complete trials had after the same epoch.
 
-    Args:
-        objective: what is searched.
-        trials: complete and stopped ones in the end, those of other processes and earlier runs included.
-        folder: of a study to go on with, or to take part in; a new one by default.
-
-    Returns:
-        The study's folder, with `trials.csv` (written anew after every trial), `search.png` and `summary.md`.
+    `trials` counts complete and stopped ones, those of other processes and earlier runs included; `folder` is that of a
+    study to go on with, or to take part in. Returns the study's folder, with `trials.csv` (written anew after every
+    trial), `search.png`, `summary.md` and `record.json`.
 
     Raises:
         DataError: there are no pictures, or not those that the study was begun with.

@@ -88,7 +88,7 @@ def test_a_study_that_goes_on_samples_what_one_that_was_not_stopped_does() -> No
     assert rows(folder) == whole
 
 
-def test_a_study_of_one_process_goes_on() -> None:
+def test_a_study_of_one_process_goes_on_but_not_while_another_search_does() -> None:
     folder = run(falling(one_process=True), 2)
     before = rows(folder)
     assert run(falling(one_process=True), 4, folder) == folder
@@ -96,6 +96,10 @@ def test_a_study_of_one_process_goes_on() -> None:
     assert after[:2] == before
     assert len({row["lr"] for row in after}) == 4  # not the first samples again
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+    with FileLock(folder / ".search.lock"):
+        run(falling(), 5, folder)
+        with pytest.raises(UsageError, match="another search is running in"):
+            run(falling(one_process=True), 6, folder)
 
 
 def test_bad_trials_are_stopped_early() -> None:
@@ -150,13 +154,6 @@ def test_processes_share_a_study_and_give_up_the_trial_of_one_that_was_killed(be
     states = [trial.state.name for trial in one.optuna.trials]
     assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING"]
     assert Study(toy(), begun).take(5) is not None
-
-
-def test_two_searches_in_one_study_are_refused_where_it_is_one_processs(begun: Path) -> None:
-    with FileLock(begun / ".search.lock"):
-        run(toy(), 2, begun)
-        with pytest.raises(UsageError, match="another search is running in"):
-            run(toy(one_process=True), 3, begun)
 
 
 def test_a_line_that_was_half_written_is_left_out_and_a_damaged_journal_refused(begun: Path) -> None:
