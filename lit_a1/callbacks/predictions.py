@@ -39,9 +39,8 @@ class PredictionFiles(BasePredictionWriter):
         super().setup(trainer, pl_module, stage)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
-            raise DataError(
-                f"The submission can't be written to {self.path}: it is a folder, or in one that is read-only."
-            )
+            words = "it is a folder, or in one that is read-only"
+            raise DataError(f"The submission can't be written to {self.path}: {words}.")
 
     def write_on_epoch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
