@@ -108,7 +108,7 @@ class TrainingCLI(LightningCLI):
 
     @staticmethod
     def _warn_of_unreached(data: Namespace, epochs: int) -> None:
-        """Names what a run that is shorter than its recipe never comes to."""
+        """Logs the settings of a recipe that a shorter run never reaches."""
         if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
             log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
         augment = data.get("augment") or Namespace()

@@ -1,4 +1,4 @@
-"""What an ensemble was measured at: a line for each member alone and one for the mean, and the record of the run."""
+"""An ensemble's metrics and those of its members, printed and recorded."""
 
 import json
 from pathlib import Path

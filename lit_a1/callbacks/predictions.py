@@ -1,4 +1,4 @@
-"""Writes what `predict` found: a submission, checked before it is written, and the probabilities."""
+"""The files that `predict` leaves: a submission, checked before it is written, and the probabilities."""
 
 import os
 from collections.abc import Sequence
@@ -35,18 +35,17 @@ class PredictionFiles(BasePredictionWriter):
         self.path = path
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Raises a DataError for a place that can't be written to before the work is done, not after."""
+        """Raises a DataError where the place can't be written to, before the work is done."""
         super().setup(trainer, pl_module, stage)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
-            raise DataError(
-                f"The submission can't be written to {self.path}: it is a folder, or in one that is read-only."
-            )
+            words = "it is a folder, or in one that is read-only"
+            raise DataError(f"The submission can't be written to {self.path}: {words}.")
 
     def write_on_epoch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
-        """Writes what `check_submission` lets pass."""
+        """Checks the submission, and writes both files."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         index = torch.cat([batch.indices for batch in predictions]).numpy()
         probabilities = torch.cat([batch.probabilities for batch in predictions]).numpy()

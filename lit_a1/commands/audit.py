@@ -13,7 +13,7 @@ from lit_a1.data.sources.layouts import data_root, find_test, find_train
 from lit_a1.environment import PROGRAM
 
 
-def summary_table(result: Audit) -> Table:
+def _table(result: Audit) -> Table:
     """Pictures in each part, and how many of them have each problem."""
     table = Table(title="Audit", title_justify="left")
     table.add_column("")
@@ -44,9 +44,8 @@ def main(arguments: Sequence[str]) -> None:
         raise DataError(f"There are no photos below {root}: neither trainset.zip nor any other layout that fit reads.")
     result = audit(train, find_test(root))
     console = Console(highlight=False, soft_wrap=True)
-    console.print(summary_table(result))
-    groups = ("groups of copies", "groups of copies in train and test", "groups of copies with conflicting labels")
-    for name in groups:
+    console.print(_table(result))
+    for name in ("groups of copies", "groups of copies in train and test", "groups of copies with conflicting labels"):
         console.print(f"{name}: {result.summary[name]}")
     save_table(result, options.out / "audit.csv")
     save_sheet(result, options.out / "audit.png")

@@ -62,13 +62,10 @@ def main(arguments: Sequence[str]) -> None:
         if options.source == "auto" and not options.plan:
             found = _at_hand(found)
         steps = plan.missing(found) if options.run == "missing" else plan.quick(found)
-        if not steps:
-            print("Nothing is missing.")
-        else:
-            print(plan.plan_text(steps))
-            if options.plan:
-                return
-            failed = plan.run(steps)
+        print(plan.plan_text(steps) if steps else "Nothing is missing.")
+        if steps and options.plan:
+            return
+        failed = plan.run(steps)
     started = time.perf_counter()
     try:
         for path in build(gather(logs, options.source), out):

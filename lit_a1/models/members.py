@@ -44,15 +44,14 @@ def member_files(member: str) -> list[Path]:
         CheckpointError: there is none.
     """
     path = Path(member)
-    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        raise CheckpointError(f"There is no checkpoint {member}. {wanted}")
     runs = sorted(path.glob("version_*/checkpoints/best.ckpt"), key=lambda found: version_of(found) or 0)
     if found := [*path.glob("checkpoints/best.ckpt"), *runs]:
         return found
-    raise CheckpointError(f"There is no best.ckpt in {member} or in a run below it. {wanted}")
+    lacking = f"best.ckpt in {member} or in a run below it" if path.is_dir() else f"checkpoint {member}"
+    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
+    raise CheckpointError(f"There is no {lacking}. {wanted}")
 
 
 def refuse_twice(paths: Sequence[Path], option: str) -> None:

@@ -14,16 +14,15 @@ Transition = Literal["stride", "max_pool"]
 
 def make_activation(name: Activation) -> nn.Module:
     """A ReLU-like activation; a ValueError where there is none of that name."""
-    match name:
-        case "relu":
-            return nn.ReLU(inplace=True)
-        case "leaky_relu":
-            return nn.LeakyReLU(0.1, inplace=True)
-        case "gelu":
-            return nn.GELU()
-        case "silu":
-            return nn.SiLU(inplace=True)
-    raise ValueError(f"activation must be one of {', '.join(get_args(Activation))}; got {name!r}")
+    layers: dict[str, nn.Module] = {
+        "relu": nn.ReLU(inplace=True),
+        "leaky_relu": nn.LeakyReLU(0.1, inplace=True),
+        "gelu": nn.GELU(),
+        "silu": nn.SiLU(inplace=True),
+    }
+    if name not in layers:
+        raise ValueError(f"activation must be one of {', '.join(layers)}; got {name!r}")
+    return layers[name]
 
 
 class NormedConvolution(nn.Sequential):

@@ -78,10 +78,11 @@ def few_digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_the_commands_leave_what_they_promise(
+def test_the_commands_leave_what_they_promise_and_a_run_goes_on(
     capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
 ) -> None:  # fmt: skip
-    main(["fit", *SMALL, "--trainer.max_epochs", "2"])
+    steady = ["fit", *SMALL, "--model.schedule", "constant", "--model.warmup", "0", "--trainer.max_epochs"]
+    main([*steady, "2"])
     assert "python main.py test" in capsys.readouterr().out
     run = Path("lightning_logs/mnist/version_0")
     record, logged = json.loads((run / "record.json").read_text()), scalars(run)
@@ -98,14 +99,10 @@ def test_the_commands_leave_what_they_promise(
     main(["predict", *SMALL])
     assert Path("submission.csv").read_text().splitlines()[20].startswith("20,")
 
-
-@pytest.mark.usefixtures("few_digits")
-def test_a_run_goes_on_with_both_measurements() -> None:
-    steady = ["fit", *SMALL, "--model.schedule", "constant", "--model.warmup", "0"]
-    for folder, epochs, others in (("whole", "3", []), ("parts", "2", []), ("parts", "3", ["--ckpt_path", "last"])):
-        main([*steady, "--trainer.logger.init_args.save_dir", folder, "--trainer.max_epochs", epochs, *others])
-    whole, parts = (
-        json.loads(Path(folder, "mnist/version_0/record.json").read_text())["epochs"] for folder in ("whole", "parts")
+    main([*steady, "3", "--ckpt_path", "last"])
+    main([*steady, "3"])
+    parts, whole = (
+        json.loads((run.with_name(name) / "record.json").read_text())["epochs"] for name in ("version_0", "version_1")
     )
     for row in (*whole, *parts):
         row.pop("train/pictures_per_second")
