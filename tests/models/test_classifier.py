@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import PictureSet
-from lit_a1.layers import Dropout, cross_entropy
+from lit_a1.layers import Dropout
 from lit_a1.models import classifier
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
@@ -21,8 +21,13 @@ from lit_a1.optim import SGD, Schedule, parameter_groups
 from tests.models.conftest import SMALL, Losses, Pictures, check_equal, fit
 
 
-def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1) -> list[float]:
-    """The same training without Lightning and with torch's own optimiser, as a textbook has it, but for a step."""
+def plain_loop(
+    net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1, radius: float = 0.0, sharp_from: int = 0
+) -> list[float]:
+    """The losses of the same training without Lightning and with torch's own optimiser, as a textbook has it.
+
+    One step may be left out. With a radius the gradient is taken uphill from the step `sharp_from` on.
+    """
     steps = epochs * (len(data.sets["train"]) // data.batch_size)
     groups = parameter_groups(net, 5e-4)
     sgd = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
@@ -40,6 +45,15 @@ def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: 
             loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
             sgd.zero_grad()
             loss.backward()
+            if radius and len(losses) >= sharp_from:
+                uphill = copy.deepcopy(net)
+                norm = torch.cat([weight.grad.flatten() for weight in net.parameters()]).norm()
+                for there, here in zip(uphill.parameters(), net.parameters(), strict=True):
+                    there.data += radius * here.grad / norm
+                high = F.cross_entropy(uphill(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
+                gradients = torch.autograd.grad(high, list(uphill.parameters()))
+                for here, gradient in zip(net.parameters(), gradients, strict=True):
+                    here.grad = gradient
             if len(losses) != skipped:
                 sgd.step()
             losses.append(loss.item())
@@ -47,13 +61,17 @@ def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: 
 
 
 def test_a_plain_loop_gives_the_same_losses() -> None:
-    """Catches a missing zero_grad, a step at the wrong time, a wrong rate and a softmax before the cross-entropy."""
+    """Catches a missing zero_grad, a step at the wrong time, a wrong rate and a softmax before the cross-entropy.
+
+    The loss that is logged is the mean over an epoch.
+    """
     data = Pictures()
     model = CatsDogsCNN(**SMALL, schedule="linear", warmup=0.25, label_smoothing=0.1)
     net = copy.deepcopy(model.net)
     losses = Losses()
-    fit(model, data, max_epochs=3, callbacks=[losses])
+    runner = fit(model, data, max_epochs=3, callbacks=[losses])
     expected = plain_loop(net, data, epochs=3, lr=0.05)
+    assert runner.callback_metrics["train/loss"].item() == pytest.approx(sum(losses.losses[-3:]) / 3, abs=1e-5)
     assert losses.losses == pytest.approx(expected, abs=1e-5)
     assert len(set(expected)) == len(expected) == 9
 
@@ -72,9 +90,12 @@ def test_one_batch_can_be_overfitted() -> None:
 
 
 def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
-    """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4)."""
+    """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4).
+
+    The loss has no smoothing there: otherwise runs with different smoothing could not be compared.
+    """
     data = Pictures()
-    model = CatsDogsCNN(**SMALL, views="one", average_decay=0)
+    model = CatsDogsCNN(**SMALL, label_smoothing=0.5, views="one", average_decay=0)
     runner = fit(model, data)
     check_measured(runner, model.net, data, "val", 20)
     assert "train_eval/error" not in runner.callback_metrics
@@ -102,12 +123,6 @@ def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str,
     expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
     for name, value in expected.items():
         assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
-
-
-def test_training_figures_are_means_over_the_epoch() -> None:
-    losses = Losses()
-    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[losses])
-    assert runner.callback_metrics["train/loss"].item() == pytest.approx(sum(losses.losses) / 3, abs=1e-5)
 
 
 class Spy(nn.Module):
@@ -191,16 +206,15 @@ def test_the_optimiser_is_the_projects_own_and_spares_norms_and_biases() -> None
     decayed, spared = optimizer.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0)
     assert {p.ndim for p in spared["params"]} == {1}
-
-
-def test_momentum_is_the_first_beta_of_adam() -> None:
     optimizer = CatsDogsCNN(**SMALL, optimizer="adamw", momentum=0.8).configure_optimizers()
-    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
+    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)  # the momentum is the first
 
 
-def test_soft_targets_train_too() -> None:
-    runner = fit(CatsDogsCNN(**SMALL), Pictures(augment=Augment(mixup=0.4, cutmix=1.0)), max_epochs=1)
+def test_soft_targets_train_too_and_steps_need_not_be_logged() -> None:
+    mixed = Pictures(augment=Augment(mixup=0.4, cutmix=1.0))
+    runner = fit(CatsDogsCNN(**SMALL), mixed, max_epochs=1, log_every_n_steps=0)
     assert 0 <= runner.callback_metrics["train/error"] <= 1
+    assert "train/learning_rate" in runner.callback_metrics
 
 
 def test_gradients_are_clipped() -> None:
@@ -240,11 +254,6 @@ def test_a_large_batch_says_what_its_pictures_say(views: str, monkeypatch: pytes
         expected = torch.cat([model(pictures[:7]), model(pictures[7:50]), model(pictures[50:90]), model(pictures[90:])])
         torch.testing.assert_close(model(pictures), expected)
     assert expected.std(0).min() > 1e-3
-
-
-def test_logging_of_steps_can_be_turned_off() -> None:
-    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, log_every_n_steps=0)
-    assert "train/learning_rate" in runner.callback_metrics
 
 
 def test_more_graphs_are_compiled_than_torch_would_without_being_told() -> None:
@@ -293,13 +302,3 @@ def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any],
 def test_a_schedule_needs_an_end() -> None:
     with pytest.raises(MisconfigurationException, match="needs an end"):
         fit(CatsDogsCNN(**SMALL), max_epochs=-1)
-
-
-def test_the_loss_that_is_validated_has_no_smoothing() -> None:
-    """Otherwise runs with different smoothing could not be compared."""
-    data, model = Pictures(), CatsDogsCNN(**SMALL, label_smoothing=0.5, views="one", average_decay=0)
-    runner = fit(model, data, max_epochs=1)
-    val = data.sets["val"].__getitems__(range(20))
-    with torch.no_grad():
-        expected = cross_entropy(model.eval()(val.pictures.float() / 255), val.targets)
-    assert runner.callback_metrics["val/loss"].item() == pytest.approx(expected.item(), abs=1e-5)
