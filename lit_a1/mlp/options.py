@@ -20,7 +20,7 @@ COMMANDS = {
     "gradcheck": "compare backpropagation with finite differences",
 }
 SOURCE = "auto (what is on disk, else fetched, else drawn digits), real (never drawn ones) or drawn"
-EPOCHS = {"fit": 20, "test": 20}  # and 10 elsewhere, as the assignment asks
+EPOCHS = {"fit": 20, "test": 20}  # the studies take 10, as the assignment asks
 CHECKPOINT = {
     "fit": "go on with a stopped run: `last`, or its last.npz",
     "test": "the weights: a .npz file; `best` or `last` of the newest run (default: best)",
@@ -52,20 +52,11 @@ def build_parser(command: str) -> Parser:
 
 
 def setup_of(config: Namespace, command: str) -> Setup:
-    """What a command is set to; a study's runs have a folder of their own.
-
-    Raises:
-        UsageError: as `NN` raises ValueError.
-    """
-    name = config.trainer.name + ("" if command in EPOCHS else f"-{command}")
-    setup = Setup(
-        config.model.as_dict(),
-        config.seed_everything,
-        config.trainer.max_epochs,
-        config.data.source,
-        Path(config.trainer.save_dir),
-        name,
-    )
+    """The settings of a command, whose study has a folder of its own; UsageError where `NN` refuses them."""
+    trainer = config.trainer
+    name = trainer.name if command in EPOCHS else f"{trainer.name}-{command}"
+    model, save_dir = config.model.as_dict(), Path(trainer.save_dir)
+    setup = Setup(model, config.seed_everything, trainer.max_epochs, config.data.source, save_dir, name)
     try:
         setup.network()  # refuses what does not fit before anything is read or written
     except ValueError as error:

@@ -111,18 +111,7 @@ class Adam(GroupOptimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step: see `Adam`.
-
-    Args:
-        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
-        lr: learning rate, in [0, inf).
-        betas: (beta1, beta2), each in [0, 1).
-        eps: added to the denominator, in [0, inf).
-        weight_decay: in [0, inf).
-
-    Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, or `betas` are not two.
+    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step; arguments and errors as of `Adam`.
 
     Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -217,11 +218,34 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.SqueezeExcite(8, 0), "channels and reduction must be positive, but are 8 and 0"),
         (lambda: layers.CrossEntropy(label_smoothing=1.5), r"label_smoothing must lie in \[0, 1\], but is 1.5"),
         (lambda: layers.CrossEntropy(reduction="max"), "reduction must be one of mean, sum, none, but is 'max'"),
+        (lambda: layers.make_norm("bach", 24), "one of none, batch, layer, group, instance, weight, but is 'bach'"),
     ],
 )
 def test_bad_arguments(make: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+LOGITS, LABELS = torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (layers.LayerNorm((5, 3)), [torch.ones(4, 3, 5)], r"shape \(\.\.\., 5, 3\), but it has \(4, 3, 5\)"),
+        (layers.InstanceNorm2d(8), [torch.ones(2, 8, 1, 1)], r"one value, but the input has shape \(2, 8, 1, 1\)"),
+        (layers.group_norm, [torch.ones(2, 8), 2], r"\(N, C, H, W\), but it has shape \(2, 8\)"),
+        (layers.group_norm, [torch.ones(2, 8, 3, 3), 3], "3 does not divide 8"),
+        (layers.weight_norm, [torch.ones(5, 3), torch.ones(5)], r"\(5, 1\) for v of shape \(5, 3\), but has \(5,\)"),
+        (layers.dropout, [torch.ones(3), 2.0, False], r"p must lie in \[0, 1\], but is 2"),
+        (layers.stochastic_depth, [torch.ones(3), 0.5, True, ""], "mode must be 'row' or 'batch'"),
+        (layers.cross_entropy, [LOGITS, LABELS, -0.1], r"label_smoothing must lie in \[0, 1\], but is -0.1"),
+        (layers.cross_entropy, [LOGITS, LABELS, 0.0, "avg"], "must be one of mean, sum, none, but is 'avg'"),
+    ],
+)
+def test_bad_calls(function: Callable[..., Tensor], arguments: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        function(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -239,23 +263,13 @@ def test_squeeze_and_excitation_narrows_to_a_share_of_the_channels_but_not_below
     assert layers.SqueezeExcite(64, 16).squeeze.out_features == 8
 
 
-def test_bad_inputs_of_layer_norm() -> None:
-    with pytest.raises(ValueError, match=r"shape \(\.\.\., 5, 3\), but it has \(4, 3, 5\)"):
-        layers.LayerNorm((5, 3))(torch.randn(4, 3, 5))
-
-
 def test_make_norm() -> None:
     kinds = (nn.Identity, layers.BatchNorm2d, layers.LayerNorm2d, layers.GroupNorm, layers.InstanceNorm2d, nn.Identity)
     for name, kind in zip(layers.NORMS, kinds, strict=True):
         norm = layers.make_norm(name, 24)
         assert type(norm) is kind
         assert norm(torch.randn(2, 24, 3, 3)).shape == (2, 24, 3, 3)
-
-
-def test_make_norm_groups_and_errors() -> None:
     assert [layers.make_norm("group", c).num_groups for c in (24, 12, 7)] == [8, 4, 1]
-    with pytest.raises(ValueError, match=r"must be one of none, batch, layer, group, instance, weight, but is 'bach'"):
-        layers.make_norm("bach", 24)
 
 
 def test_all_is_complete() -> None:

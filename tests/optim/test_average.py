@@ -1,5 +1,4 @@
 import gc
-import io
 from copy import deepcopy
 
 import pytest
@@ -8,15 +7,17 @@ from torch import nn
 
 from lit_a1.optim import WeightAverage
 from lit_a1.optim.average import _SLOTS
+from tests.optim.conftest import reloaded
 
 
-def drift(net, step):
-    """Stands for a step of training: every parameter moves, and the running statistics too."""
+def follow(average, net, step):
+    """Updates the average after what stands for a step: every parameter moves, and the running statistics too."""
     generator = torch.Generator().manual_seed(step)
     with torch.no_grad():
         for param in net.parameters():
             param += torch.randn(param.shape, generator=generator, dtype=param.dtype)
     net.train()(torch.randn(4, 2, 6, 6, generator=generator, dtype=param.dtype))
+    average.update(net)
 
 
 def tensors(module):
@@ -52,8 +53,7 @@ def test_every_float_tensor_is_averaged_and_the_others_copied(net):
     average = WeightAverage(net, decay=0.75, warmup=False)
     expected = {name: tensor.clone() for name, tensor in tensors(net).items()}
     for step in range(3):
-        drift(net, step)
-        average.update(net)
+        follow(average, net, step)
         for name, tensor in tensors(net).items():
             is_float = tensor.is_floating_point()
             expected[name] = 0.75 * expected[name] + 0.25 * tensor if is_float else tensor.clone()
@@ -81,8 +81,7 @@ def test_network_itself_is_not_touched_nor_kept(net):
     assert_identical(net, before)
     assert all(param.requires_grad for param in net.parameters())
     assert net.training
-    modules = set(map(id, net.modules()))
-    assert not any(id(module) in modules for module in average.modules())
+    assert not set(net.modules()) & set(average.modules())
 
 
 def test_networks_that_are_gone_leave_nothing_behind():
@@ -110,8 +109,7 @@ def test_copy_takes_no_gradients_and_stays_in_evaluation_mode(net):
 
 def test_forward_is_that_of_the_averaged_network(net):
     average = WeightAverage(net)
-    drift(net, 0)
-    average.update(net)
+    follow(average, net, 0)
     x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
     assert torch.equal(average(x, use_seldom=False), average.net(x, use_seldom=False))
     assert not torch.equal(average(x), net.eval()(x))
@@ -128,15 +126,10 @@ def test_resumed_average_has_the_same_bits(kind, assign, net):
     resumed.average.update(resumed.net)
     for step in range(7):
         if step == 4:
-            file = io.BytesIO()
-            torch.save(parent.state_dict(), file)
-            file.seek(0)
-            resumed.load_state_dict(torch.load(file, weights_only=True), assign=assign)
-        drift(parent.net, step)
-        parent.average.update(parent.net)
+            resumed.load_state_dict(reloaded(parent.state_dict()), assign=assign)
+        follow(parent.average, parent.net, step)
         if step >= 4:
-            drift(resumed.net, step)
-            resumed.average.update(resumed.net)
+            follow(resumed.average, resumed.net, step)
     assert_identical(parent, resumed)
     assert resumed.average.updates == 7
 
@@ -144,12 +137,10 @@ def test_resumed_average_has_the_same_bits(kind, assign, net):
 def test_follows_its_parent_to_another_dtype(net):
     parent = nn.Module()
     parent.net, parent.average = net.float(), WeightAverage(net.float(), decay=0.5, warmup=False)
-    drift(parent.net, 0)
-    parent.average.update(parent.net)
+    follow(parent.average, parent.net, 0)
     parent.to(torch.float64)
     before = {name: tensor.clone() for name, tensor in tensors(parent.average.net).items()}
-    drift(parent.net, 1)
-    parent.average.update(parent.net)
+    follow(parent.average, parent.net, 1)
     assert parent.average.updates.dtype == torch.int64
     for name, tensor in tensors(parent.average.net).items():
         if tensor.is_floating_point():
@@ -169,8 +160,7 @@ def test_copies_of_an_average_are_independent(net):
     average = WeightAverage(net, decay=0.5, warmup=False)
     average.update(net)
     other = deepcopy(average)
-    drift(net, 0)
-    other.update(net)
+    follow(other, net, 0)
     assert average.updates == 1
     assert other.updates == 2
     assert not torch.equal(average.net.conv.weight, other.net.conv.weight)
@@ -181,14 +171,12 @@ def test_network_compiled_in_place(before, net):
     plain = deepcopy(net)
     if before:
         net.compile(backend="eager")
-    average = WeightAverage(net)
+    average, reference = WeightAverage(net), WeightAverage(plain)
     if not before:
         net.compile(backend="eager")
-    reference = WeightAverage(plain)
     for step in range(2):
-        for model, mean in ((net, average), (plain, reference)):
-            drift(model, step)
-            mean.update(model)
+        follow(average, net, step)
+        follow(reference, plain, step)
     assert_identical(average, reference)
     assert average.net._compiled_call_impl is None
     x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
