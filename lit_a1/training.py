@@ -70,7 +70,7 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
-        """Keeps Lightning from taking hyper-parameters from the checkpoint: the YAML and the flags decide what runs."""
+        """Keeps Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide what runs."""
 
     @property
     def command(self) -> Namespace:

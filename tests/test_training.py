@@ -268,7 +268,7 @@ def test_a_run_is_used_only_as_it_was_trained(photos: Path, refusal: Refusal) ->
     assert "over: 1 epochs are done" in refusal(*wanted, "1", "--model.lr", "0.01")
     assert (run / "config.yaml").read_text() == before
     for flags, words in {
-        "--model.widths [8,24]": "other hyper-parameters",
+        "--model.widths [8,24]": "other hyperparameters",
         "--model.dropout 0.5": "other layers",
         "--data.split_seed 1": "another split",
     }.items():

@@ -38,7 +38,7 @@ class TrainedNetwork:
     classes: tuple[str, ...]
     pictures: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
     labels: Ints  # (N,)
-    indices: Ints  # (N,), the pictures' numbers in their data set
+    indices: Ints  # (N,), the pictures' numbers in their dataset
     source: str  # run, checkpoint, epochs that it was trained for, seed, commit and machine
     drawn: bool  # whether the pictures are a stand-in that this project drew
     test_pictures: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any

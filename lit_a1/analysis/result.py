@@ -30,7 +30,7 @@ class ResultFigure:
 
     file: str  # its name in the folder
     caption: str  # what is drawn and how to read it, in a sentence or two of Markdown
-    shows_pictures: bool  # of the data set, which are not ours to pass on
+    shows_pictures: bool  # of the dataset, which are not ours to pass on
 
 
 @dataclass

@@ -34,7 +34,7 @@ def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
 
 
 class RunRecord(Callback):
-    """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyper-parameters when training ends.
+    """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyperparameters when training ends.
 
     `settings` are flat: `{"model.lr": 0.1, ...}`; `command` is what a user typed after `fit`, for the next commands.
     """

@@ -1,4 +1,4 @@
-"""What TensorBoard shows besides the curves: speed, the first batch, the graph, the hyper-parameters."""
+"""What TensorBoard shows besides the curves: speed, the first batch, the graph, the hyperparameters."""
 
 import copy
 import time

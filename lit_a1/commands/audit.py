@@ -1,4 +1,4 @@
-"""`python main.py audit`: what is wrong with a data set, as a table, a CSV and a contact sheet."""
+"""`python main.py audit`: what is wrong with a dataset, as a table, a CSV and a contact sheet."""
 
 import argparse
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _table(result: Audit) -> Table:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Audits a data set; a DataError where there is none, or it can't be listed."""
+    """Audits a dataset; a DataError where there is none, or it can't be listed."""
     parser = argparse.ArgumentParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
     parser.add_argument("--dir", type=Path, help="where the photos are (default: LIT_A1_DATA, else data)")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder for audit.csv and audit.png")

@@ -1,4 +1,4 @@
-"""What is wrong with a data set: unreadable, copied, contradictory, blank and odd pictures."""
+"""What is wrong with a dataset: unreadable, copied, contradictory, blank and odd pictures."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -72,7 +72,7 @@ class _Examined:
 
 
 def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
-    """Reads every file of a data set and lists what is wrong with it.
+    """Reads every file of a dataset and lists what is wrong with it.
 
     Copies are exact: the same pixels once decoded to size x size (so a picture stored twice in different files counts
     too). Groups of copies are numbered over both parts, and each is listed under one of the four headings for

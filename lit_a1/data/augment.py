@@ -31,7 +31,7 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
 
     Two epochs in a row show both sides of each picture, where independent draws show the same side twice to half of
     them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498). `index` (N,) are the
-    pictures' places in the data set; the result is (N,) bools.
+    pictures' places in the dataset; the result is (N,) bools.
     """
     # a 32-bit integer hash of xor-shifts and products (github.com/skeeto/hash-prospector); products stay below 2^63
     bits = (index.long() ^ (seed * 0x9E3779B1 & 0xFFFFFFFF)) & 0xFFFFFFFF
@@ -156,7 +156,7 @@ class Augment:
         Args:
             pictures: (N, C, H, W) uint8 (C = 3 where colours are changed).
             labels: (N,) int64.
-            index: (N,) integers, each picture's place in the data set.
+            index: (N,) integers, each picture's place in the dataset.
             size: S, height and width of the result.
             epoch: counted from 0.
             generator: on the pictures' device.

@@ -15,7 +15,7 @@ class Batch(NamedTuple):
 
     pictures: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
     targets: Tensor  # (N,) int64, -1 for no label; or (N,K) float32 soft targets after mixup or cutmix
-    indices: Tensor  # (N,) int64, which picture of its data set each one is
+    indices: Tensor  # (N,) int64, which picture of its dataset each one is
 
 
 class SharedArray:

@@ -65,7 +65,7 @@ def cutout(
         generator: on the pictures' device.
         ratio: width over height, log-uniform between these two.
         fill: "zeros" (black), "mean" (the picture's own mean colour; the nearest to Cutout, whose zeros come after
-            the data set's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
+            the dataset's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
         probability: of a picture to be covered.
     """
     count, channels, size = _square(pictures)

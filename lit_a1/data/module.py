@@ -1,4 +1,4 @@
-"""The LightningDataModule behind every data set: batches cut by index, augmented or resized on the device."""
+"""The LightningDataModule behind every dataset: batches cut by index, augmented or resized on the device."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

@@ -77,7 +77,7 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
 def load_split(folder: Path, pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
     """The split that a CSV in `folder` keeps, or a new one that is then written there; raises as `split`.
 
-    The file is named after the arguments and belongs to one data set: give each its folder. It is read again as long
+    The file is named after the arguments and belongs to one dataset: give each its folder. It is read again as long
     as it fits the pictures (names, labels, copies, pictures left out, size of the parts), so that later runs keep the
     split of earlier ones; otherwise it is written anew, with a warning.
     """

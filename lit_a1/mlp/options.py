@@ -16,7 +16,7 @@ COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",
     "test": "measure trained weights on the validation and test pictures",
     "inits": "compare the zero, normal and Glorot initializations",
-    "search": "try hyper-parameters, and keep every trial with its validation accuracy",
+    "search": "try hyperparameters, and keep every trial with its validation accuracy",
     "gradcheck": "compare backpropagation with finite differences",
 }
 SOURCE = "auto (what is on disk, else fetched, else drawn digits), real (never drawn ones) or drawn"
@@ -29,7 +29,7 @@ CHECKPOINT = {
 
 
 def build_parser(command: str) -> Parser:
-    """The parser of a command, with every hyper-parameter of `NN` as a flag and a key of the YAML."""
+    """The parser of a command, with every hyperparameter of `NN` as a flag and a key of the YAML."""
     parser = Parser(prog=f"{PROGRAM} mlp {command}", description=f"{COMMANDS[command].capitalize()}.")
     parser.add_argument("-c", "--config", action="config", help="a YAML of these settings")
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="initial weights, order, dropout")

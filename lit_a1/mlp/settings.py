@@ -1,4 +1,4 @@
-"""The hyper-parameters of the numpy network, and the ranges that they have to be in."""
+"""The hyperparameters of the numpy network, and the ranges that they have to be in."""
 
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
@@ -23,7 +23,7 @@ RANGES = {
 
 @dataclass(eq=False, repr=False)
 class Settings:
-    """The hyper-parameters of `NN`.
+    """The hyperparameters of `NN`.
 
     Args:
         hidden_dims: units of the hidden layers, (h1, h2) in the assignment.

@@ -1,4 +1,4 @@
-"""A small residual network, which both data sets are learnt with."""
+"""A small residual network, which both datasets are learnt with."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args

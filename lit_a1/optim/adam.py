@@ -77,8 +77,8 @@ class Adam(GroupOptimizer):
         decoupled: shrink the parameters themselves instead of adding to the gradient.
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, or `betas` are not two.
+        TypeError: a hyperparameter is not a number.
+        ValueError: a hyperparameter is out of range, or `betas` are not two.
 
     Sources: Kingma & Ba 2015, "Adam: a method for stochastic optimization"; Loshchilov & Hutter 2019, "Decoupled
     weight decay regularization".

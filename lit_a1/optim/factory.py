@@ -66,8 +66,8 @@ def make_optimizer(
         eps: of "adam" and "adamw".
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: the name is unknown or a hyper-parameter is out of range.
+        TypeError: a hyperparameter is not a number.
+        ValueError: the name is unknown or a hyperparameter is out of range.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")

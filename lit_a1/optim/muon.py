@@ -116,8 +116,8 @@ class Muon(SGD):
         weight_decay: decoupled, in [0, inf).
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
+        TypeError: a hyperparameter is not a number.
+        ValueError: a hyperparameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
 
     Sources: Jordan et al. 2024, as of `orthogonalize`; Liu et al. 2025, arXiv:2502.16982 (decay).
     """

@@ -89,7 +89,7 @@ class Commands:
         return self._of_recipe("validate", "catsdogs_ensemble", *self._weights("catsdogs_ensemble"))
 
     def trial(self) -> Step:
-        """An example of a changed hyper-parameter."""
+        """An example of a changed hyperparameter."""
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
 
     def suits_this_machine(self, name: str) -> bool:

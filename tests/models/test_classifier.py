@@ -21,8 +21,13 @@ from lit_a1.optim import SGD, Schedule, parameter_groups
 from tests.models.conftest import SMALL, Losses, Pictures, check_equal, fit
 
 
-def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1) -> list[float]:
-    """The same training without Lightning and with torch's own optimiser, as a textbook has it, but for a step."""
+def plain_loop(
+    net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1, radius: float = 0.0, sharp_from: int = 0
+) -> list[float]:
+    """The losses of the same training without Lightning and with torch's own optimiser, as a textbook has it.
+
+    One step may be left out. With a radius the gradient is taken uphill from the step `sharp_from` on.
+    """
     steps = epochs * (len(data.sets["train"]) // data.batch_size)
     groups = parameter_groups(net, 5e-4)
     sgd = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
@@ -40,6 +45,15 @@ def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: 
             loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
             sgd.zero_grad()
             loss.backward()
+            if radius and len(losses) >= sharp_from:
+                uphill = copy.deepcopy(net)
+                norm = torch.cat([weight.grad.flatten() for weight in net.parameters()]).norm()
+                for there, here in zip(uphill.parameters(), net.parameters(), strict=True):
+                    there.data += radius * here.grad / norm
+                high = F.cross_entropy(uphill(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
+                gradients = torch.autograd.grad(high, list(uphill.parameters()))
+                for here, gradient in zip(net.parameters(), gradients, strict=True):
+                    here.grad = gradient
             if len(losses) != skipped:
                 sgd.step()
             losses.append(loss.item())

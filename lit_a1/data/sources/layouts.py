@@ -80,7 +80,7 @@ class Source:
 
 
 def data_root() -> Path:
-    """The folder that data sets are looked for in: the environment variable LIT_A1_DATA, else `data`."""
+    """The folder that datasets are looked for in: the environment variable LIT_A1_DATA, else `data`."""
     root = Path(os.environ.get("LIT_A1_DATA") or "data")
     if os.environ.get("LIT_A1_DATA") and not root.is_dir():
         raise DataError(f"LIT_A1_DATA names {root}, which is not a folder.")

@@ -1,4 +1,4 @@
-"""The figure of a search: every trial, against every hyper-parameter."""
+"""The figure of a search: every trial, against every hyperparameter."""
 
 import math
 import textwrap
@@ -25,7 +25,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictures: int, title: str) -> None:
-    """Draws each trial's error on the validation pictures against each hyper-parameter; one trial at least has one."""
+    """Draws each trial's error on the validation pictures against each hyperparameter; one trial at least has one."""
     measured = [trial for trial in trials if trial.epoch]
     best = min((trial for trial in measured if trial.state == "complete"), key=lambda trial: trial.error, default=None)
     errors = [100 * visible(trial.error, pictures) for trial in measured]
@@ -71,7 +71,7 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictur
 
 
 def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialRecord], float]:
-    """Lays out the axis of a hyper-parameter, and gives the function that places a trial on it."""
+    """Lays out the axis of a hyperparameter, and gives the function that places a trial on it."""
     values = objective.space[name]
     if not isinstance(values, Range):
         labels, texts = [str(value).replace("_", "\n") for value in values], objective.sampled[name].choices

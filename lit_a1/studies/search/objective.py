@@ -96,7 +96,7 @@ class Objective:
     epochs: int  # of a trial that is not stopped early
     shared: Settings  # what the trials of a study have in common
     space: Space
-    sampled: Mapping[str, Any]  # what Optuna samples from: a distribution for each hyper-parameter
+    sampled: Mapping[str, Any]  # what Optuna samples from: a distribution for each hyperparameter
     start: Settings  # what is sampled first
     own: Settings  # the command's own settings
 

@@ -19,8 +19,8 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import in_full
 
 TRIALS, FIGURE = "trials.csv", "search.png"
-SHOWN = 5  # trials in the table of the best, and hyper-parameters in the list of what matters
-ENOUGH = 12  # complete trials to weigh the hyper-parameters by
+SHOWN = 5  # trials in the table of the best, and hyperparameters in the list of what matters
+ENOUGH = 12  # complete trials to weigh the hyperparameters by
 TOP = 0.25  # share of them that is set against all
 
 
@@ -50,7 +50,7 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:
-    """How much each hyper-parameter sets the best trials apart, as shares of 1; None where there are too few trials."""
+    """How much each hyperparameter sets the best trials apart, as shares of 1; None where there are too few trials."""
     if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < ENOUGH:
         return None
     with warnings.catch_warnings():

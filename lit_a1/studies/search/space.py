@@ -56,7 +56,7 @@ class Range:
         return f"0, or {words}" if self.none_below else words
 
 
-Space = Mapping[str, Range | Sequence[Any]]  # hyper-parameters by name: a range, or the values to choose from
+Space = Mapping[str, Range | Sequence[Any]]  # hyperparameters by name: a range, or the values to choose from
 
 
 def in_full(values: Range | Sequence[Any]) -> str:
@@ -92,7 +92,7 @@ def nearest(own: Mapping[str, Any], space: Space, text: Callable[[Any], str] = s
 
 
 def read_space(path: Path) -> dict[str, Range | list[Any]]:
-    """The ranges and choices of a YAML, by the names of hyper-parameters; UsageError where it holds something else."""
+    """The ranges and choices of a YAML, by the names of hyperparameters; UsageError where it holds something else."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:

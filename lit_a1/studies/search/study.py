@@ -36,7 +36,7 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialSta
 def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
     """Searches, or goes on searching, and writes what was found; only validation pictures decide.
 
-    TPE (Bergstra et al., 2011, Algorithms for hyper-parameter optimization) proposes the settings, after a first trial
+    TPE (Bergstra et al., 2011, Algorithms for hyperparameter optimization) proposes the settings, after a first trial
     of the command's own. A trial is stopped early when its loss is not finite, or when even its best validation error
     is above the median of those that the complete trials had after the same epoch.
 

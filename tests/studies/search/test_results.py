@@ -60,7 +60,7 @@ def test_a_clear_gain_of_the_numpy_network() -> None:
         trial(3, [0.5, math.nan], "pruned"), trial(4, [0.5], "failed"),
     )  # fmt: skip
     assert text.startswith(
-        "# Hyper-parameter search\n\ntoy: a network on pictures, seed 0, 10,000 pictures to choose by; the test "
+        "# Hyperparameter search\n\ntoy: a network on pictures, seed 0, 10,000 pictures to choose by; the test "
         "pictures were not used. Trials: 5, of up to 4 epochs each.\n\nRun to the end: 2; stopped early: 2 (1 because "
         "the loss was no longer finite); ended with their process: 1. Stopping early saved 5 of 16 epochs (31%). A "
         "validation accuracy of 97% or more was reached by 1 of 5.\n\nThe best is trial 1: validation accuracy 98.00% "
@@ -126,7 +126,7 @@ def test_importances_are_listed_by_their_short_names_if_there_is_a_complete_tria
     text = text_of(trial(0, [0.02]), importances={"dropout": 0.1, "norm": 0.6, "layers": 0.3})
     assert "kind of norm 60%, layers 30%, dropout 10%. From so few" in text
     assert "a hint" in text
-    assert "No hyper-parameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
+    assert "No hyperparameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
 
 
 def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None:
