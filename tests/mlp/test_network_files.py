@@ -196,15 +196,15 @@ def test_a_data_file_that_does_not_fit_is_refused(changes: dict[str, Any], words
         small(7, datapath=write(tmp_path / "mnist.npz", **changes)).train()
 
 
-def test_without_data_there_is_nothing_to_train_on(tmp_path: Path) -> None:
+def test_without_data_there_is_nothing_to_train_on() -> None:
     for work in (small(7).train, small(7).test):
         with refused("datapath", "x_train", "got None"):
             work()
     with refused("no file", "mnist.npz"):
-        small(7, datapath=str(tmp_path / "mnist.npz")).test()
-    (tmp_path / "mnist.npz").write_text("not numbers")
+        small(7, datapath="mnist.npz").test()
+    Path("mnist.npz").write_text("not numbers")
     with refused("mnist.npz", "not a .npz file"):
-        small(7, datapath=str(tmp_path / "mnist.npz")).test()
+        small(7, datapath="mnist.npz").test()
 
 
 # arguments
