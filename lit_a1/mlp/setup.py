@@ -59,18 +59,13 @@ class Setup:
 
     @cached_property
     def mnist(self) -> Mnist:
-        """The digits as they are on disk, read once.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """The digits as they are on disk, read once; raises as `load_mnist`."""
         return load_mnist(self.source)
 
     def digits(self, dtype: str = "float32") -> Digits:
-        """The same as the network sees them; raises as `mnist`."""
-        found = self.mnist
-        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in found[:3])
-        return Digits(train, valid, test, found.drawn, found.origin)
+        """The same as the network sees them."""
+        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in self.mnist[:3])
+        return Digits(train, valid, test, self.mnist.drawn, self.mnist.origin)
 
     def runs(self, drawn: bool) -> Path:
         """The folder of the experiment's runs; those on drawn digits have one of their own."""

@@ -18,16 +18,7 @@ def adam_step(
     betas: tuple[float, float],
     eps: float,
 ) -> None:
-    """Moves parameters by the formulas of `Adam`, weight decay apart.
-
-    Args:
-        states: of each parameter, empty before its first update; brought up to date in place.
-        params: moved in place.
-        grads: of their shapes; left as they are.
-        lr: learning rate.
-        betas: as of `Adam`.
-        eps: likewise.
-    """
+    """Updates `params` and their `states` (empty at first) in place by the formulas of `Adam`, without weight decay."""
     beta1, beta2 = betas
     for param, state in zip(params, states, strict=True):
         if not state:
@@ -57,7 +48,7 @@ class Adam(GroupOptimizer):
         v <- beta2 v + (1 - beta2) g^2        (v = 0 at first)
         p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    The divisions by 1 - beta^t undo the pull of both averages towards their start at zero.
+    The divisions by 1 - beta^t correct the averages' start at zero.
 
     Weight decay d is coupled or decoupled::
 

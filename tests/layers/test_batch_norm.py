@@ -29,13 +29,9 @@ def test_large_mean(memory_format: torch.memory_format) -> None:
     torch.testing.assert_close(norm.running_mean.double(), mean, rtol=1e-7, atol=0)
     torch.testing.assert_close(y.double(), standard, rtol=0, atol=2e-3)
     torch.testing.assert_close(norm.eval()(x).double(), standard, rtol=0, atol=1e-2)
-
-
-def test_large_mean_in_half_precision() -> None:
-    x = (torch.randn(16, 3, 12, 12) + 100).bfloat16()
-    norm = BatchNorm2d(3, momentum=1.0)
-    norm(x)
-    torch.testing.assert_close(norm.running_var.double(), x.double().var((0, 2, 3)), rtol=1e-4, atol=0)
+    half = (x - 9900).bfloat16()
+    norm.train()(half)
+    torch.testing.assert_close(norm.running_var.double(), half.double().var((0, 2, 3)), rtol=1e-4, atol=0)
 
 
 def test_refused_batches_leave_the_buffers_alone() -> None:

@@ -71,15 +71,10 @@ def test_extreme_probabilities(layer: type[Dropout]) -> None:
 
 
 @every_layer
-def test_off_in_evaluation_and_without_draws(layer: type[Dropout]) -> None:
-    x, state = torch.randn(SHAPE), torch.get_rng_state()
+def test_follows_the_global_seed_and_draws_nothing_in_evaluation(layer: type[Dropout]) -> None:
+    x, draws, state = torch.ones(SHAPE), [], torch.get_rng_state()
     assert layer(0.5).eval()(x) is x
     assert torch.equal(torch.get_rng_state(), state)
-
-
-@every_layer
-def test_follows_the_global_seed(layer: type[Dropout]) -> None:
-    x, draws = torch.ones(SHAPE), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         draws.append(layer(0.5)(x))

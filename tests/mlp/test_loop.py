@@ -18,7 +18,6 @@ from lit_a1.data.mnist import load_mnist
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
     "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
     "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",

@@ -57,7 +57,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(dtype: str, decay: st
     assert whole.test(*data) == second.test(*data)
 
 
-def test_a_saved_network_holds_no_pickle_and_names_its_parts(tmp_path: Path) -> None:
+def test_a_saved_network_names_its_parts_and_is_read_in_mode_test(tmp_path: Path) -> None:
     net, path = small(7, momentum=0.9), str(tmp_path / "w.npz")
     net.train(*examples())
     net.save(path, note=np.array("mine"))
@@ -67,13 +67,7 @@ def test_a_saved_network_holds_no_pickle_and_names_its_parts(tmp_path: Path) -> 
     assert arrays["dims"].tolist() == [4, 7, 3]
     assert arrays["done"].tolist() == [1, 3]
     assert np.array_equal(arrays["w2"], net.weights[1])
-    net.load(path)
 
-
-def test_mode_test_reads_the_weights_and_does_not_train(tmp_path: Path) -> None:
-    net, path = small(7), str(tmp_path / "w.npz")
-    net.train(*examples())
-    net.save(path)
     read = small(7, mode="test", model_path=path, seed=9, dropout=0.5)
     assert read.test(*examples()) == net.test(*examples())
     with refused("mode 'test'", "mode 'train'"):
@@ -196,15 +190,15 @@ def test_a_data_file_that_does_not_fit_is_refused(changes: dict[str, Any], words
         small(7, datapath=write(tmp_path / "mnist.npz", **changes)).train()
 
 
-def test_without_data_there_is_nothing_to_train_on(tmp_path: Path) -> None:
+def test_without_data_there_is_nothing_to_train_on() -> None:
     for work in (small(7).train, small(7).test):
         with refused("datapath", "x_train", "got None"):
             work()
     with refused("no file", "mnist.npz"):
-        small(7, datapath=str(tmp_path / "mnist.npz")).test()
-    (tmp_path / "mnist.npz").write_text("not numbers")
+        small(7, datapath="mnist.npz").test()
+    Path("mnist.npz").write_text("not numbers")
     with refused("mnist.npz", "not a .npz file"):
-        small(7, datapath=str(tmp_path / "mnist.npz")).test()
+        small(7, datapath="mnist.npz").test()
 
 
 # arguments

@@ -54,9 +54,8 @@ def test_totals_of_a_residual_network(norm: str, stem_stride: int, size: int) ->
 
 def test_layers_come_in_the_order_in_which_a_picture_meets_them() -> None:
     found = layers_of(ResidualNet((4, 6), (1,), 10, channels=1), (1, 28, 28))
-    kinds = [layer.kind for layer in found.layers]
     convolution = ["Conv2d", "BatchNorm2d"]
-    assert kinds == [*convolution, "AvgPool2d", *convolution * 3, "Linear"]
+    assert [layer.kind for layer in found.layers] == [*convolution, "AvgPool2d", *convolution * 3, "Linear"]
     assert found.layers[2].filter == (2, 2)
     assert found.layers[-1].name == "linear"
 

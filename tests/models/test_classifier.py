@@ -86,6 +86,17 @@ def test_one_batch_can_be_overfitted() -> None:
     assert runner.callback_metrics["train/loss"] < 0.02
 
 
+def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str, count: int, tag: str = "") -> None:
+    """Compares a stage's logged loss and error with those of one batch of all its pictures."""
+    batch = data.sets[part].__getitems__(range(count))
+    with torch.no_grad():
+        logits = net.eval()(batch.pictures.float() / 255)
+    wrong = (logits.argmax(1) != batch.targets).float().mean().item()
+    expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
+    for name, value in expected.items():
+        assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
+
+
 def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
     """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4).
 
@@ -109,17 +120,6 @@ def test_training_pictures_are_measured_as_validation_is() -> None:
     assert runner.callback_metrics["train/loss"] != runner.callback_metrics["train_eval/loss"]
     runner.validate(model, data, verbose=False)
     check_measured(runner, model.average.net, data, "train", 37, tag="train_eval")
-
-
-def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str, count: int, tag: str = "") -> None:
-    """Compares a stage's logged loss and error with those of one batch of all its pictures."""
-    batch = data.sets[part].__getitems__(range(count))
-    with torch.no_grad():
-        logits = net.eval()(batch.pictures.float() / 255)
-    wrong = (logits.argmax(1) != batch.targets).float().mean().item()
-    expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
-    for name, value in expected.items():
-        assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
 
 
 class Spy(nn.Module):

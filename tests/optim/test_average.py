@@ -74,14 +74,20 @@ def test_shared_parameters_are_averaged_once():
     assert average.net[0].weight.item() == 0.5
 
 
-def test_network_itself_is_not_touched_nor_kept(net):
-    before = deepcopy(net)
-    average = WeightAverage(net)
-    average.update(net)
+def test_network_itself_is_not_touched_nor_kept_and_the_copy_stays_in_evaluation_mode(net):
+    before, parent = deepcopy(net), nn.Module()
+    parent.net, parent.average = net, WeightAverage(net)
+    parent.average.update(net)
     assert_identical(net, before)
+    assert not set(net.modules()) & set(parent.average.modules())
     assert all(param.requires_grad for param in net.parameters())
+    assert not any(param.requires_grad for param in parent.average.parameters())
     assert net.training
-    assert not set(net.modules()) & set(average.modules())
+    assert not any(module.training for module in parent.average.modules())
+    for mode in (True, False, True):
+        parent.train(mode)
+        assert net.training is mode
+        assert not any(module.training for module in parent.average.modules())
 
 
 def test_networks_that_are_gone_leave_nothing_behind():
@@ -94,17 +100,6 @@ def test_networks_that_are_gone_leave_nothing_behind():
     del net, average
     gc.collect()
     assert len(_SLOTS) == known
-
-
-def test_copy_takes_no_gradients_and_stays_in_evaluation_mode(net):
-    parent = nn.Module()
-    parent.net, parent.average = net, WeightAverage(net)
-    assert not any(module.training for module in parent.average.modules())
-    for mode in (True, False, True):
-        parent.train(mode)
-        assert net.training is mode
-        assert not any(module.training for module in parent.average.modules())
-    assert not any(param.requires_grad for param in parent.average.parameters())
 
 
 def test_forward_is_that_of_the_averaged_network(net):
