@@ -4,13 +4,12 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lit_a1.layers import Dropout
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from tests.models.conftest import SMALL, Losses, Pictures, fit
-from tests.models.test_classifier import plain_loop
+from tests.models.test_classifier import Spy, plain_loop
 
 
 def test_sharpness_aware_steps_are_those_of_a_plain_loop() -> None:
@@ -26,20 +25,9 @@ def test_sharpness_aware_steps_are_those_of_a_plain_loop() -> None:
 
 
 def test_both_passes_of_a_sharpness_aware_step_drop_the_same_units() -> None:
-    seen: list[Tensor] = []
-
-    class Watch(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear, self.dropout = nn.Linear(3, 2), Dropout(0.5)
-
-        def forward(self, x: Tensor) -> Tensor:
-            if self.training:
-                seen.append(self.dropout(torch.ones_like(x)))
-            return self.linear(x.mean((2, 3)))
-
-    fit(Classifier(Watch(), sam_radius=0.1, average_decay=0), max_epochs=1)
-    passes = seen[1:]  # the first is of the course's rule
+    spy = Spy()
+    fit(Classifier(spy, sam_radius=0.1, average_decay=0), max_epochs=1)
+    passes = [kept for training, _, kept in spy.seen[1:] if training]  # the first is of the course's rule
     assert len(passes) == 6
     assert all(torch.equal(first, second) for first, second in zip(passes[::2], passes[1::2], strict=True))
     assert not torch.equal(passes[0], passes[2])

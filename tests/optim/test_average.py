@@ -20,6 +20,13 @@ def follow(average, net, step):
     average.update(net)
 
 
+def parent_of(net, **options):
+    """A module that has the network and its average, as a LightningModule has."""
+    parent = nn.Module()
+    parent.net, parent.average = net, WeightAverage(net, **options)
+    return parent
+
+
 def tensors(module):
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
@@ -75,8 +82,7 @@ def test_shared_parameters_are_averaged_once():
 
 
 def test_network_itself_is_not_touched_nor_kept_and_the_copy_stays_in_evaluation_mode(net):
-    before, parent = deepcopy(net), nn.Module()
-    parent.net, parent.average = net, WeightAverage(net)
+    before, parent = deepcopy(net), parent_of(net)
     parent.average.update(net)
     assert_identical(net, before)
     assert not set(net.modules()) & set(parent.average.modules())
@@ -102,22 +108,23 @@ def test_networks_that_are_gone_leave_nothing_behind():
     assert len(_SLOTS) == known
 
 
-def test_forward_is_that_of_the_averaged_network(net):
+def test_forward_is_that_of_the_averaged_network_and_copies_are_independent(net):
     average = WeightAverage(net)
     follow(average, net, 0)
     x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
     assert torch.equal(average(x, use_seldom=False), average.net(x, use_seldom=False))
     assert not torch.equal(average(x), net.eval()(x))
+    other = deepcopy(average)
+    follow(other, net, 1)
+    assert (average.updates, other.updates) == (1, 2)
+    assert not torch.equal(average.net.conv.weight, other.net.conv.weight)
 
 
 @pytest.mark.parametrize("assign", [False, True])
 @pytest.mark.parametrize("kind", ["ema", "swa"])
 def test_resumed_average_has_the_same_bits(kind, assign, net):
-    """Through a parent's state dict, as in a LightningModule, into an average that has been used already."""
-    parent, resumed = nn.Module(), nn.Module()
-    parent.net, parent.average = net, WeightAverage(net, kind=kind)
-    resumed.net = deepcopy(net)
-    resumed.average = WeightAverage(resumed.net, kind=kind)
+    """Through a parent's state dict, into an average that has been used already."""
+    parent, resumed = (parent_of(deepcopy(net), kind=kind) for _ in range(2))
     resumed.average.update(resumed.net)
     for step in range(7):
         if step == 4:
@@ -130,8 +137,7 @@ def test_resumed_average_has_the_same_bits(kind, assign, net):
 
 
 def test_follows_its_parent_to_another_dtype(net):
-    parent = nn.Module()
-    parent.net, parent.average = net.float(), WeightAverage(net.float(), decay=0.5, warmup=False)
+    parent = parent_of(net.float(), decay=0.5, warmup=False)
     follow(parent.average, parent.net, 0)
     parent.to(torch.float64)
     before = {name: tensor.clone() for name, tensor in tensors(parent.average.net).items()}
@@ -149,16 +155,6 @@ def test_buffers_that_were_replaced_are_still_followed(net):
     net.norm.running_mean = torch.full((3,), 7.0, dtype=torch.float64)
     average.update(net)
     assert (average.net.norm.running_mean == 7.0).all()
-
-
-def test_copies_of_an_average_are_independent(net):
-    average = WeightAverage(net, decay=0.5, warmup=False)
-    average.update(net)
-    other = deepcopy(average)
-    follow(other, net, 0)
-    assert average.updates == 1
-    assert other.updates == 2
-    assert not torch.equal(average.net.conv.weight, other.net.conv.weight)
 
 
 @pytest.mark.parametrize("before", [False, True])
