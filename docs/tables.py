@@ -23,12 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_shipped, shipped, sources  # noqa: E402
-from lit_a1.report.rows import row_of  # noqa: E402
+from lit_a1.report.rows import COLUMNS, RUNS, Row, identity, read_rows, row_of  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
 from lit_a1.report.tried import page  # noqa: E402
 from lit_a1.runs.finished import Run  # noqa: E402
 from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd  # noqa: E402
-from lit_a1.runs.records import COLUMNS, RUNS, Row, identity, read_rows  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
 from lit_a1.runs.statistics import wilson  # noqa: E402
 from lit_a1.runs.wording import duration, listed  # noqa: E402

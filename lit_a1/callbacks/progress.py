@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.classifier import Classifier
-from lit_a1.runs.records import epoch_line, epoch_name
+from lit_a1.runs.printed import epoch_line, epoch_name
 from lit_a1.runs.wording import clock
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.environment import machine
-from lit_a1.runs.recorder import TrainingRecord, print_finished
-from lit_a1.runs.records import log_hparams
+from lit_a1.runs.printed import print_finished, print_stopped
+from lit_a1.runs.records import TrainingRecord, log_hparams
 
 
 def _count(loader: Any) -> int:
@@ -92,4 +92,4 @@ class RunRecord(Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Prints how to go on with a run that was interrupted."""
         if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
-            self.record.print_stopped(f"fit {self.command} --ckpt_path last")
+            print_stopped(self.record.epochs, f"fit {self.command} --ckpt_path last")

@@ -15,8 +15,8 @@ from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
 from lit_a1.runs.folders import check_not_over, check_same_settings, new_version, relative_to_cwd
-from lit_a1.runs.recorder import TrainingRecord, print_finished
-from lit_a1.runs.records import CheckpointError, Metrics, best_of, epoch_line, epoch_name, keep_metrics, log_hparams
+from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
+from lit_a1.runs.records import CheckpointError, Metrics, TrainingRecord, best_of, keep_metrics, log_hparams
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import clock, typed
 
@@ -84,7 +84,7 @@ class Fit:
                 self._train(writer)
             except KeyboardInterrupt:
                 last = typed(relative_to_cwd(self.checkpoints / "last.npz"))
-                self.record.print_stopped(f"mlp fit {self.command} --ckpt_path {last}")
+                print_stopped(self.record.epochs, f"mlp fit {self.command} --ckpt_path {last}")
                 raise
             record = self.record.finish(
                 self.folder,

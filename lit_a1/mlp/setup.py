@@ -13,8 +13,7 @@ from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
-from lit_a1.runs.recorder import StudyRecord
-from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.records import CheckpointError, StudyRecord
 
 TRAINED_WITH = ("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout")
 

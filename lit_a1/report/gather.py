@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -17,8 +17,7 @@ from lit_a1.runs.records import RECORD_FILE, Metrics, read_json
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.curves import read
 
-RECORDED = REPOSITORY / "docs" / "studies"
-"""Studies that come with the project, shown where one has not been run."""
+RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
 NEEDED: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("settings", "pictures", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
@@ -29,27 +28,13 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
 """What the record of a training holds, of which types."""
 
 
-class Unfinished(NamedTuple):
-    """The folder of a run without a record that can be read."""
-
-    folder: Path
-    reason: str
-    """In a sentence, with what its event file still tells."""
-
-
 @dataclass(frozen=True)
 class Study:
-    """What a study left: a record, words, tables, figures."""
+    """What a study left: a record, a text, tables, figures."""
 
     folder: Path
     record: dict[str, Any]
-    recorded: bool
-    """It was not run here, but comes with the project."""
-
-    def words(self, name: str) -> str | None:
-        """A text of the study, `comparison.md`; None where it is gone."""
-        path = self.folder / name
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    recorded: bool  # it was not run here, but comes with the project
 
     @property
     def source(self) -> str:
@@ -59,28 +44,25 @@ class Study:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What `analyze` left of one network: its index, and the parts that can be read."""
+    """What `analyze` left of one network: its index, the parts that can be read, the names of those that can't."""
 
     folder: Path
     index: dict[str, Any]
     parts: dict[str, AnalysisResult]
     unreadable: list[str]
-    """Names of the parts that can't be read."""
 
 
 @dataclass(frozen=True)
 class RecordedRuns:
-    """Everything below a folder of runs."""
+    """Everything below a folder of runs; of each kind of picture, runs on the real or on the drawn ones are meant."""
 
     logs: Path
     drawn_digits: bool = False
-    """Whether runs on drawn digits are meant."""
     drawn_photos: bool = False
-    """Likewise on drawn cats and dogs."""
     _read: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
-        """Whether the runs of an experiment that are meant are on drawn pictures."""
+        """Whether an experiment's runs on drawn pictures are meant."""
         return self.drawn_digits if _of_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
@@ -105,9 +87,9 @@ class RecordedRuns:
         runs = {str(run.seed): run for run in trainings if run.settings == trainings[-1].settings}
         return [runs[seed] for seed in sorted(runs, key=lambda seed: (len(seed), seed))]
 
-    def unfinished(self, name: str) -> list[Unfinished]:
-        """Folders of an experiment that hold no finished run."""
-        return [Unfinished(path, why) for path in self.versions(name) if isinstance(why := self._training(path), str)]
+    def unfinished(self, name: str) -> list[str]:
+        """Why folders of an experiment hold no finished run, a sentence each, with what event files still tell."""
+        return [why for path in self.versions(name) if isinstance(why := self._training(path), str)]
 
     def _training(self, folder: Path) -> Run | str:
         """A finished training, or why there is none; read once, for event files of stopped runs take long."""
@@ -127,12 +109,7 @@ class RecordedRuns:
 
 
 def gather(logs: Path, source: str) -> RecordedRuns:
-    """What is below a folder of runs.
-
-    Args:
-        logs: `lightning_logs`.
-        source: `real`, `drawn`, or `auto`: drawn pictures only where nothing was run on real ones of the kind.
-    """
+    """What is below a folder of runs; `source` is `real`, `drawn`, or `auto`: drawn where nothing else was run."""
     if source != "auto":
         return RecordedRuns(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
@@ -176,19 +153,14 @@ def _stopped(folder: Path) -> str:
         planned = f" of {int(settings['trainer']['max_epochs'])}"
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
         planned = ""
-    text = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}: it was stopped, or is still running, after epoch "
-    text += f"{len(epochs)}{planned}"
-    if measured := [row["val/error"] for row in epochs if "val/error" in row]:
-        text += f"; its last validation error is {100 * measured[-1]:.2f} %"
-    return f"{text}."
+    measured = [row["val/error"] for row in epochs if "val/error" in row]
+    error = f"; its last validation error is {100 * measured[-1]:.2f} %" if measured else ""
+    where = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
+    return f"{where}: it was stopped, or is still running, after epoch {len(epochs)}{planned}{error}."
 
 
 def scalars(folder: Path) -> list[Metrics]:
-    """The epochs in a run's event files, by TensorBoard's tags; what a torn file still holds, none where there is none.
-
-    Args:
-        folder: of the run.
-    """
+    """The epochs in a run's event files, by TensorBoard's tags; of a torn file what it still holds."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     if not any(folder.glob("events.out.tfevents.*")):
@@ -210,11 +182,7 @@ def scalars(folder: Path) -> list[Metrics]:
 
 
 def read_analysis(folder: Path) -> Analysis | None:
-    """An analysis; None where there is none.
-
-    Args:
-        folder: that `analyze` wrote in.
-    """
+    """What `analyze` wrote in a folder; None where there is nothing."""
     parts = {name: read_result(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
     if not parts:
         return None

@@ -1,16 +1,23 @@
-"""What studies and analyses left on disk, for `sections/study.md.j2` and `sections/analysis.md.j2`."""
+"""What studies, analyses and an audit left on disk: for `study.md.j2`, `analysis.md.j2` and `photos.md.j2`."""
 
+import csv
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from lit_a1.analysis import PARTS
+from lit_a1.data.audit import PROBLEMS
+from lit_a1.environment import PROGRAM
+from lit_a1.report.document import table
 from lit_a1.report.gather import Study, read_analysis
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 
 ELSEWHERE = "generalisation"
 """The part of an analysis that has a section of its own."""
+AUDIT = Path("audit", "audit.csv")
+"""Where `audit` leaves its table."""
 
 
 def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
@@ -21,9 +28,9 @@ def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
         text: name of the text, `comparison.md`.
         command: what runs the study.
     """
-    words = None if left is None else left.words(text)
-    top, parts = split_markdown(words or "")
     files = [] if left is None else [path.name for path in left.folder.iterdir()]
+    words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
+    top, parts = split_markdown(words)
     return {"left": left, "command": command, "files": files, "text_file": text, "top": top, "parts": parts}
 
 
@@ -65,3 +72,35 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         "pictures": pictures if isinstance(pictures, int) else None,
         "best_was_chosen": run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"],
     }
+
+
+def audited(path: Path = AUDIT) -> dict[str, Any]:
+    """How many photos have which problem, from the table that `audit` left.
+
+    Returns:
+        `state` (`missing`, `damaged` or `read`) and, of a table that was read, `table`, which is None where nothing is
+        wrong with the photos, and the number of `groups` of exact copies.
+    """
+    about = {"path": path, "command": f"{PROGRAM} audit"}
+    if not path.is_file():
+        return about | {"state": "missing"}
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    if any(not row.keys() >= {"problem", "group", "part"} or None in row.values() for row in rows):
+        return about | {"state": "damaged"}
+    counts = Counter((row["problem"], row["part"]) for row in rows)
+    copies = {(row["problem"], row["group"]) for row in rows if row["group"] not in ("", "0")}
+    groups = Counter(problem for problem, _ in copies)
+    lines = [
+        {
+            "problem": problem,
+            "meaning": meaning,
+            "training": f"{counts[problem, 'train']:,}",
+            "test": f"{counts[problem, 'test']:,}",
+            "groups": f"{groups[problem] or ''}",
+        }
+        for problem, meaning in PROBLEMS.items()
+        if counts[problem, "train"] + counts[problem, "test"]
+    ]
+    found = table(lines, str(path), text_columns=2) if lines else None
+    return about | {"state": "read", "table": found, "groups": groups.total()}

@@ -17,11 +17,12 @@ import lit_a1
 from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, RecordedRuns, read_analysis
-from lit_a1.report.photos import AUDIT
+from lit_a1.report.outputs import AUDIT
 from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
+from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE, read_json, read_rows, test_metrics
+from lit_a1.runs.records import RECORD_FILE, read_json, test_metrics
 from lit_a1.runs.wording import clock, counted, duration, typed
 
 QUICK = "quick"

@@ -6,17 +6,15 @@ from typing import Any
 
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
-from lit_a1.report.outputs import analysis, split_markdown, study
-from lit_a1.report.photos import audited
+from lit_a1.report.outputs import analysis, audited, split_markdown, study
 from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.recipes import fingerprint, parse_changes, shipped
 from lit_a1.report.results import ensemble, errors_of, experiment, gap, last_error, layers, results, status
-from lit_a1.report.rows import row_of
+from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
 from lit_a1.report.tried import FURTHER, NOT_DONE, page
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.records import RUNS, Row, identity, read_rows
 from lit_a1.runs.settings import UsageError
 
 GOAL = 0.03  # the validation error that the assignment asks for

@@ -15,9 +15,10 @@ from lit_a1 import training
 from lit_a1.environment import REPOSITORY
 from lit_a1.mlp import options as mlp
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import Row
 from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
 
+Row = dict[str, str]
+"""Of docs/runs.csv, by the columns of `report/rows.py`."""
 MEMBERS = "model.members"
 WEIGHTS = ("model.start", "model.teachers", MEMBERS)
 """Options that name the networks which a recipe builds on."""

@@ -15,11 +15,12 @@ from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of, sources
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.recipes import changes, is_shipped, shipped
+from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_rows, test_metrics
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.wording import percent, probability, spread
@@ -39,7 +40,7 @@ def status(found: RecordedRuns, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "folder": relative_to_cwd(found.folder(name)),
-        "unfinished": [each.reason for each in found.unfinished(name)],
+        "unfinished": found.unfinished(name),
         "finished": [
             {
                 "folder": relative_to_cwd(run.folder),

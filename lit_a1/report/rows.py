@@ -1,15 +1,37 @@
-"""The row of docs/runs.csv that a run becomes."""
+"""docs/runs.csv: its rows, and the row that a run becomes."""
 
+import csv
+from math import isfinite
 from pathlib import Path
 
-from lit_a1.report.recipes import changes, fingerprint, shipped
+from lit_a1.environment import REPOSITORY
+from lit_a1.report.recipes import Row, changes, fingerprint, shipped
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import COLUMNS, Row, test_metrics, val_error
+from lit_a1.runs.records import Metrics, test_metrics
 from lit_a1.studies.curves import read
+
+RUNS = REPOSITORY / "docs" / "runs.csv"
+COLUMNS = (
+    "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
+    "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
+)  # fmt: skip
+
+
+def read_rows(path: Path = RUNS) -> list[Row]:
+    """All rows of a CSV of runs, in the order in which they were added; none where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def identity(row: Row) -> tuple[str, ...]:
+    """What is the same for a run below the folder of runs and in the CSV, whatever its YAML says by now."""
+    return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
 
 
 def row_of(run: Path) -> Row:
-    """A row of docs/runs.csv from the record that `fit` left in a run's folder.
+    """The row of a run, from the record that `fit` left in its folder.
 
     Raises:
         UsageError: there is no record, it is damaged, or it is of classes that this version does not know.
@@ -23,7 +45,14 @@ def row_of(run: Path) -> Row:
         record["finished"], config, fingerprint(recipe), changes(record["settings"], recipe),
         " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
         record["peak_memory_gb"], record["machine"], f"{library} {record['versions'][library]}", record["commit"],
-        record["pictures"]["val"], int(best["epoch"]) + 1, val_error(best), val_error(last),
+        record["pictures"]["val"], int(best["epoch"]) + 1, _val_error(best), _val_error(last),
         Path(test["checkpoint"]).stem if test else "", f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def _val_error(epoch: Metrics) -> str:
+    """Empty where it was not measured, `nan` where the network had diverged and guesses."""
+    if "val/error" not in epoch:
+        return ""
+    return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"

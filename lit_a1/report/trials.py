@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import scipy
 
-from lit_a1.report.recipes import MACHINE, option_of, parse_changes
-from lit_a1.runs.records import Row
+from lit_a1.report.recipes import MACHINE, Row, option_of, parse_changes
 from lit_a1.runs.statistics import ALPHA, holm
 
 TRIAL = "catsdogs_trial"

@@ -6,9 +6,8 @@ from statistics import mean, median
 from typing import NamedTuple
 
 from lit_a1.report import trials
-from lit_a1.report.recipes import MACHINE
+from lit_a1.report.recipes import MACHINE, Row
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, LENGTH, THEMES, TITLES, Compared, RunGroup, short
-from lit_a1.runs.records import Row
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted, duration, percent, probability, spread, table

@@ -1,20 +1,15 @@
-"""What a run leaves behind: `record.json`, `test.json`, a row of docs/runs.csv, and its last words in the terminal."""
+"""What a run leaves in its folder: `record.json`, `validate.json`, `test.json`, TensorBoard's hyper-parameters."""
 
-import csv
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from lit_a1.data.files import write_text
-from lit_a1.environment import REPOSITORY, versions
-from lit_a1.runs.wording import clock
+from lit_a1.environment import UNKNOWN, commit, cpu, in_words, made_by, peak_memory_gb, versions
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -22,20 +17,88 @@ if TYPE_CHECKING:
 RECORD_FILE = "record.json"
 Metrics = dict[str, float]
 """The metrics of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
-PART_NAMES = {"train": "training (as it ran)", "train_eval": "training (at the epoch's end)", "val": "validation"}
-RUNS = REPOSITORY / "docs" / "runs.csv"
-Row = dict[str, str]
-COLUMNS = (
-    "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
-    "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
-)  # fmt: skip
 
 
 class CheckpointError(Exception):
     """A checkpoint is missing, unreadable, or of another model."""
 
 
-# record.json and test.json
+class TrainingRecord:
+    """What is known of a training: its epochs, time, memory, code and machines, over all processes that it took.
+
+    Args:
+        settings: of the run, flat: `{"model.lr": 0.1, ...}`; whoever resumes it must repeat them.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.epochs: list[Metrics] = []
+        self.made_by: dict[str, list[str]] = {}
+        self._seconds_before = self._memory_before = 0.0
+
+    def start(self, machine: str) -> None:
+        """Starts the clock of this process, which runs on that machine."""
+        self._started = time.perf_counter()
+        self._epochs_before = len(self.epochs)
+        self.made_by = made_by(machine, self.made_by)  # now: files may change meanwhile
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, in all processes."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    @property
+    def seconds_an_epoch(self) -> float:
+        """Of the epochs that ended in this process, on average."""
+        return (self.seconds - self._seconds_before) / (len(self.epochs) - self._epochs_before)
+
+    @property
+    def peak_memory_gb(self) -> float:
+        """The most memory that any of the processes held."""
+        return max(self._memory_before, peak_memory_gb())
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint carries, so that a resumed run's record is whole."""
+        names = ("settings", "epochs", "seconds", "peak_memory_gb", "made_by")
+        return {name: getattr(self, name) for name in names}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint's `state`, under the settings of this run."""
+        self.epochs, self._seconds_before = list(state["epochs"]), state["seconds"]
+        self._memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", UNKNOWN)
+
+    def finish(self, folder: Path | None, **about: Any) -> dict[str, Any]:
+        """The whole record with what else is known (`seed`, `pictures` ...), written to the folder if there is one."""
+        about |= {"seconds": round(self.seconds, 1), "peak_memory_gb": round(self.peak_memory_gb, 2)}
+        record = record_of(self.epochs, settings=self.settings, **about, **in_words(self.made_by))
+        if folder is not None:
+            write_record(folder, record)
+        return record
+
+
+class StudyRecord:
+    """The folder that a study leaves its results in; `about` is what it is run with."""
+
+    def __init__(self, folder: Path, **about: Any) -> None:
+        self.folder = folder
+        self._about = about | {"machine": cpu(), "versions": versions(), "commit": commit()}
+        self._started = time.perf_counter()
+
+    def record(self, **results: Any) -> None:
+        """Writes `record.json`: what was found, and what it was measured on; null for what is not a finite number."""
+        about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
+        write_record(self.folder, _plain(self._about | about | results))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: named tuples as dictionaries, numbers that aren't finite as null."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def best_of(epochs: Sequence[Metrics]) -> Metrics:
@@ -47,6 +110,11 @@ def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
     """What `record.json` holds: all about a run, then its best, last and all epochs."""
     about |= {"versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
     return about | {"best": best_of(epochs), "last": epochs[-1], "epochs": epochs}
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Writes `record.json`."""
+    write_text(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
 
 
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
@@ -121,63 +189,3 @@ def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Metrics
         writer._get_file_writer().add_summary(part)
     for name, value in metrics.items():
         writer.add_scalar(name, value, step)
-
-
-# docs/runs.csv
-
-
-def read_rows(path: Path = RUNS) -> list[Row]:
-    """All rows of a CSV of runs, in the order in which they were added; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def identity(row: Row) -> tuple[str, ...]:
-    """What is the same for a run below the folder of runs and in the CSV, whatever its YAML says by now."""
-    return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
-
-
-def val_error(epoch: Metrics) -> str:
-    """An epoch's in the CSV: empty where it was not measured, `nan` where the network had diverged and guesses."""
-    if "val/error" not in epoch:
-        return ""
-    return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"
-
-
-# the terminal
-
-
-def epoch_line(figures: Metrics, last: int, left: str) -> str:
-    """What the terminal says when an epoch is over."""
-    parts = [epoch_name(int(figures["epoch"]), last)]
-    parts += [
-        f"{part} loss {figures[f'{part}/loss']:.4f} error {figures[f'{part}/error']:6.2%}"
-        for part in ("train_eval" if "train_eval/loss" in figures else "train", "val")
-        if f"{part}/loss" in figures
-    ]
-    if "train/pictures_per_second" in figures:
-        parts.append(f"{figures['train/pictures_per_second']:.0f} pictures/s")
-    return "  ".join([*parts, f"left {left}"])
-
-
-def epoch_name(epoch: int, last: int) -> str:
-    """`epoch 3/20`, counted from 1; without an end `epoch 3`."""
-    return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
-
-
-def print_best(console: Console, record: dict[str, Any]) -> None:
-    """Prints the best epoch's metrics."""
-    best = record["best"]
-    table = Table(title=f"Best epoch: {int(best['epoch']) + 1} of {len(record['epochs'])}", title_justify="left")
-    for heading in ("", "loss", "error", "accuracy"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for part, words in PART_NAMES.items():
-        if f"{part}/error" in best:
-            error = best[f"{part}/error"]
-            table.add_row(words, f"{best[f'{part}/loss']:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
-    console.print()
-    console.print(table)
-    trained = f"trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB"
-    console.print(f"{record['parameters']:,} parameters; {trained}.")

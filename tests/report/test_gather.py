@@ -49,8 +49,8 @@ def test_a_run_killed_in_the_middle_says_how_far_it_came(add_run: Add) -> None:
     add_run("catsdogs", [0.3, 0.2], finished=False)
     found = gather(LOGS, "real")
     assert found.trainings("catsdogs") == []
-    (run,) = found.unfinished("catsdogs")
-    assert "after epoch 2 of 3; its last validation error is 20.00 %" in run.reason
+    (reason,) = found.unfinished("catsdogs")
+    assert "after epoch 2 of 3; its last validation error is 20.00 %" in reason
 
 
 def test_a_torn_event_file_gives_what_it_still_holds(add_run: Add) -> None:
@@ -64,7 +64,7 @@ def test_a_torn_event_file_gives_what_it_still_holds(add_run: Add) -> None:
     assert sum(len(row) for row in rest) < sum(len(row) for row in whole)
     torn(folder, 0.0)
     assert scalars(folder) == []
-    assert "before an epoch had ended" in gather(LOGS, "real").unfinished("catsdogs")[0].reason
+    assert "before an epoch had ended" in gather(LOGS, "real").unfinished("catsdogs")[0]
 
 
 def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_project() -> None:
@@ -80,7 +80,6 @@ def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_proje
     assert study is not None
     assert (study.folder.name, study.recorded) == ("version_0", False)
     assert study.source == "lightning_logs/mlp-inits/version_0, seed 3, commit c, m"
-    assert study.words("comparison.md") is None
 
 
 def test_drawn_runs_are_meant_only_where_there_are_no_others_of_the_kind(add_run: Add) -> None:
@@ -140,4 +139,4 @@ def test_a_record_that_is_damaged_or_lacks_something_is_told(
         (folder / RECORD_FILE).write_text(record)
     found = gather(LOGS, "real")
     assert found.trainings("catsdogs") == []
-    assert words in found.unfinished("catsdogs")[0].reason
+    assert words in found.unfinished("catsdogs")[0]

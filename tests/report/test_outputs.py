@@ -8,8 +8,7 @@ import pytest
 
 from lit_a1.report.document import Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns, Study, gather
-from lit_a1.report.outputs import analysis, study
-from lit_a1.report.photos import audited
+from lit_a1.report.outputs import analysis, audited, study
 
 LOGS = Path("lightning_logs")
 HEAD = "problem,group,name,part,label,detail\n"

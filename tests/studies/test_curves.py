@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
 from lit_a1.runs.plotting import COLOURS, MARKERS, Line, percent_axis
-from lit_a1.runs.records import read_rows
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies import curves
 from lit_a1.studies.curves import conditions, curve, draw, is_training, keep_curves, read, title

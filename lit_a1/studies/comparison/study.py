@@ -14,7 +14,7 @@ from lit_a1.data.mnist import LabelledSplit, Wanted, draw_mnist, locate_mnist, r
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.runs.finished import Weights
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
-from lit_a1.runs.recorder import write_record
+from lit_a1.runs.records import write_record
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
 from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness

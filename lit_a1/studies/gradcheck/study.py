@@ -13,7 +13,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Examples, Setup, Study, load_weights
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, figure
-from lit_a1.runs.records import epoch_line
+from lit_a1.runs.printed import epoch_line
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import clock

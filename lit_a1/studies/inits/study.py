@@ -16,7 +16,8 @@ from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis, visible
-from lit_a1.runs.records import Metrics, epoch_line
+from lit_a1.runs.printed import epoch_line
+from lit_a1.runs.records import Metrics
 from lit_a1.runs.wording import clock
 from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import Trial, first_step, moved, probe, unlike

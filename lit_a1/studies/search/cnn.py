@@ -15,7 +15,7 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.recorder import write_record
+from lit_a1.runs.records import write_record
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord

@@ -1,0 +1,74 @@
+"""What the terminal says of a training: a line an epoch, the best epoch, what to type next."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lit_a1.environment import PROGRAM
+from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.records import Metrics
+from lit_a1.runs.wording import clock, typed
+
+PART_NAMES = {"train": "training (as it ran)", "train_eval": "training (at the epoch's end)", "val": "validation"}
+
+
+def epoch_line(metrics: Metrics, last: int, left: str) -> str:
+    """What the terminal says when an epoch is over."""
+    parts = [epoch_name(int(metrics["epoch"]), last)]
+    parts += [
+        f"{part} loss {metrics[f'{part}/loss']:.4f} error {metrics[f'{part}/error']:6.2%}"
+        for part in ("train_eval" if "train_eval/loss" in metrics else "train", "val")
+        if f"{part}/loss" in metrics
+    ]
+    if "train/pictures_per_second" in metrics:
+        parts.append(f"{metrics['train/pictures_per_second']:.0f} pictures/s")
+    return "  ".join([*parts, f"left {left}"])
+
+
+def epoch_name(epoch: int, last: int) -> str:
+    """`epoch 3/20`, counted from 1; without an end `epoch 3`."""
+    return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
+
+
+def print_finished(
+    record: dict[str, Any], kind: str, path: Path | None, commands: Sequence[str], logs: str | Path | None
+) -> None:
+    """Prints the best epoch's metrics, and what to type next.
+
+    Args:
+        record: of the run.
+        kind: of the file: `Checkpoint` or `Weights`.
+        path: of the best epoch; None where none was kept.
+        commands: what can be done with it, without `--ckpt_path`.
+        logs: the folder of all runs.
+    """
+    console, best = Console(highlight=False, soft_wrap=True), record["best"]
+    table = Table(title=f"Best epoch: {int(best['epoch']) + 1} of {len(record['epochs'])}", title_justify="left")
+    for heading in ("", "loss", "error", "accuracy"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for part, words in PART_NAMES.items():
+        if f"{part}/error" in best:
+            error = best[f"{part}/error"]
+            table.add_row(words, f"{best[f'{part}/loss']:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
+    console.print()
+    console.print(table)
+    trained = f"trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB"
+    console.print(f"{record['parameters']:,} parameters; {trained}.")
+    if path is None:
+        return
+    console.print(f"{kind}: {relative_to_cwd(path)}\n\nNext:")
+    for command in commands:
+        console.print(f"  {PROGRAM} {command} --ckpt_path {typed(relative_to_cwd(path))}")
+    if logs is not None:
+        console.print(f"  tensorboard --logdir {typed(logs)}")
+
+
+def print_stopped(epochs: Sequence[Metrics], resume: str) -> None:
+    """Says how to go on with a run that was interrupted: `resume` is the command."""
+    if epochs:
+        print(f"\nStopped. Go on with: {PROGRAM} {resume}")
+    else:
+        print("\nStopped before the first epoch had ended: nothing is kept.")
