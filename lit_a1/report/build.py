@@ -24,20 +24,16 @@ WHAT |= {ENSEMBLE: "ensemble, Cats vs Dogs"}
 
 def build(found: RecordedRuns, out: Path) -> list[Path]:
     """Writes `report.html` and `report.pdf` into a folder, each whole or not at all, and returns their paths."""
+    paths = [out / "report.html", out / "report.pdf"]
     with tempfile.TemporaryDirectory() as work:
         report = document(found, Path(work))
-        write_text(out / "report.html", html.render(report))
-        pdf.render(report, out / "report.pdf")
-    return [out / "report.html", out / "report.pdf"]
+        write_text(paths[0], html.render(report))
+        pdf.render(report, paths[1])
+    return paths
 
 
 def document(found: RecordedRuns, work: Path) -> Document:
-    """The report, before it is HTML or PDF.
-
-    Args:
-        found: what has been run.
-        work: a folder for figures, which must stay until the report is rendered.
-    """
+    """The report before it is rendered; until it is, the figures in the folder `work` must stay."""
     measured = {"problem1": problem1, "problem2": problem2, "problem3": problem3}
     _, sections = read_markdown("\n".join(write_section(name, **of(found, work)) for name, of in measured.items()))
     lacking = sum(bool(block.command) for section in sections for block in section.blocks)

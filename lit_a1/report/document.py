@@ -24,25 +24,16 @@ from lit_a1.runs.templates import render
 class Block:
     """Some text, a table, a figure, or a note on something that has not been run or can't be read."""
 
-    kind: str
-    """`text`, `table`, `figure` or `missing`."""
-    text: str
-    """Markdown (`MARKDOWN`): paragraphs, lists and tables; or, in a line, the caption, or what is missing."""
-    source: str = ""
-    """Where numbers are from: run, seed, commit, machine, or a file; as `CELL` reads it."""
-    header: Sequence[str] = field(default_factory=list)
-    """Of a table; `CELL` reads its cells too."""
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
-    text_columns: int = 1
-    """How many of a table's first columns hold words, which are set to the left; the others hold numbers."""
-    path: str = ""
-    """Of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch."""
-    alt: str = ""
-    """What can be seen in a figure, for those who can't see it; plain text."""
-    command: str = ""
-    """What makes that which is missing, as typed into a terminal."""
-    number: int = 0
-    """Counts the tables of a document, and likewise the figures, from 1."""
+    kind: str  # `text`, `table`, `figure` or `missing`
+    text: str  # `MARKDOWN`: paragraphs, lists and tables; or, in a line, the caption, or what is missing
+    source: str = ""  # where numbers are from: run, seed, commit, machine, or a file; as `CELL` reads it
+    header: Sequence[str] = field(default_factory=list)  # of a table, as `CELL` reads it
+    rows: Sequence[Sequence[str]] = field(default_factory=list)  # likewise
+    text_columns: int = 1  # how many of a table's first columns hold words, set to the left; the others hold numbers
+    path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch
+    alt: str = ""  # what can be seen in a figure, for those who can't see it; plain text
+    command: str = ""  # what makes that which is missing, as typed into a terminal
+    number: int = 0  # counts the tables of a document, and likewise the figures, from 1
 
     @property
     def align(self) -> list[str]:
@@ -54,15 +45,11 @@ class Block:
 class Section:
     """A heading, and what stands between it and the next."""
 
-    title: str
-    """Plain text."""
-    anchor: str
-    """Identifies the section within the document: lower-case letters, digits and hyphens."""
-    depth: int = 1
-    """1 for the sections of a document, 2 for those within them, and so on."""
+    title: str  # plain text
+    anchor: str  # its name in links: lower-case letters, digits and hyphens
+    depth: int = 1  # 2 for sections within sections, and so on
     blocks: list[Block] = field(default_factory=list)
-    number: str = ""
-    """`3.1`."""
+    number: str = ""  # `3.1`
 
 
 @dataclass
@@ -74,10 +61,8 @@ class Document:
     """
 
     title: str
-    subtitle: str
-    """A line of plain text: when, on what machine, from what commit."""
-    summary: list[Block]
-    """What stands before the first section."""
+    subtitle: str  # a line of plain text: when, on what machine, from what commit
+    summary: list[Block]  # before the first section
     sections: list[Section]
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ def render(document: Document) -> str:
 
 
 def _cell_class(text: str, align: str) -> str:
-    """Of numbers, which stay in one line, and of text that is too long for a column of its shortest words."""
+    """Numbers stay in one line; text that is long asks for a wider column."""
     if align == "right":
         return "number"
     return "longer" if len(text) > 60 else "long" if len(text) > 14 else ""

@@ -87,12 +87,7 @@ def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, A
 
 
 def breakable(text: str, longest: int = UNBROKEN) -> str:
-    """Adds invisible places to break at within long words: after punctuation, and where there is none anywhere.
-
-    Args:
-        text: plain.
-        longest: letters of a word that is left alone.
-    """
+    """Adds invisible places to break at to words of more than `longest` letters: after punctuation, else anywhere."""
 
     def broken(word: re.Match[str]) -> str:
         parts = re.sub(r"([_/=,:+]|[-.](?=[A-Za-z_]))(?=.)", rf"\1{ZERO_WIDTH_SPACE}", word[0])

@@ -23,13 +23,10 @@ class Encoded:
     """A picture as the bytes of a file."""
 
     data: bytes
-    mime: str
-    """`image/png`, `image/webp` or `image/jpeg`."""
-    width: int
-    """In pixels, as encoded."""
+    mime: str  # `image/png`, `image/webp` or `image/jpeg`
+    width: int  # in pixels, as encoded
     height: int
-    inches: float
-    """How wide it was made to be."""
+    inches: float  # how wide it was made to be
 
 
 def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encoded | str]:
@@ -49,11 +46,8 @@ def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encode
 def encode(path: Path, *, printed: bool = False) -> Encoded:
     """Makes a picture small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
 
-    Line art has few colours, and keeps its edges in a palette; photos have many, and lose too much in one.
-
-    Args:
-        path: of a picture that Pillow can read.
-        printed: for a PDF, which holds JPEGs as they are but not WebP.
+    Line art has few colours, and keeps its edges in a palette; photos have many, and lose too much in one. `printed` is
+    for a PDF, which holds JPEGs as they are but not WebP.
 
     Raises:
         PictureError: the file is gone, or is no picture.

@@ -5,11 +5,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import torch
 
@@ -25,22 +24,25 @@ from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, read_json, test_metrics
 from lit_a1.runs.wording import clock, counted, duration, typed
 
-QUICK = "quick"
-"""Folder below that of all runs, for those of reduced size."""
-LOGS = Path("lightning_logs")
-"""Where runs land without an option."""
-PHOTOS = ("catsdogs", "catsdogs_best")
-"""Recipes on cats and dogs that the report looks into."""
+QUICK = "quick"  # folder below that of all runs, for those of reduced size
+LOGS = Path("lightning_logs")  # where runs land without an option
+PHOTOS = ("catsdogs", "catsdogs_best")  # recipes on cats and dogs that the report looks into
+STEPS = (
+    ("test", "mlp"), ("study", "mlp-inits"), ("study", "mlp-gradcheck"), ("study", "mlp-search"),
+    ("test", "mnist_plain"), ("test", "mnist"), ("compare", "mnist-compare"), ("analyze", "mnist_plain"),
+    ("audit", ""), *(("analyze", name) for name in PHOTOS), ("ensemble", "catsdogs_ensemble"),
+)  # fmt: skip
+"""The assignment in full: kinds of steps, and the recipe or the study that each is for."""
+WEIGHTS_FOR = {"test": "last", "analyze": "best"}
+"""The weights that a kind of step needs: where no finished run has them, the recipe is trained before."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the plan."""
+    """A command of the plan: what follows `python main.py`, and how long recorded runs lead to expect that it takes."""
 
     arguments: tuple[str, ...]
-    """What follows `python main.py`."""
     seconds: float | None = None
-    """Expected, from recorded runs; None where none is recorded."""
 
     @property
     def command(self) -> str:
@@ -89,6 +91,21 @@ class Commands:
         """Measures the mean of the networks of both recipes."""
         return self._of_recipe("validate", "catsdogs_ensemble", *self._weights("catsdogs_ensemble"))
 
+    def of_kind(self, kind: str, name: str, run: Run | None) -> Step:
+        """One of `STEPS`."""
+        match kind:
+            case "test":
+                return self.test(name, run)
+            case "analyze":
+                return self.analyze(name, run)
+            case "study":
+                return self.study(name.removeprefix("mlp-"))
+            case "compare":
+                return self.compare()
+            case "ensemble":
+                return self.ensemble()
+        return Step((kind,))
+
     def trial(self) -> Step:
         """An example of a changed hyperparameter."""
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
@@ -135,11 +152,9 @@ class Commands:
         runs, whole = self.found.trainings(name), self.whole_runs(name, "best" if every else "last")
         if not every:
             runs, whole = runs[-1:], whole[-1:]
-        return (
-            [str(relative_to_cwd(run.folder)) for run in whole]
-            if whole and whole != runs
-            else [str(self.found.folder(name))]
-        )
+        if not whole or whole == runs:
+            return [str(self.found.folder(name))]
+        return [str(relative_to_cwd(run.folder)) for run in whole]
 
 
 def _epochs(epochs: int | None) -> list[str]:
@@ -152,55 +167,25 @@ def _share(seconds: float | None, epochs: int | None, whole: int) -> float | Non
 
 
 def weights_of(run: Run, which: str) -> Path:
-    """A file of a run's weights.
-
-    Args:
-        run: of any network.
-        which: `best` or `last`.
-    """
+    """The file of a run's `best` or `last` weights, of any network."""
     path = run.folder / "checkpoints" / which
     return next((file for suffix in (".npz", ".ckpt") if (file := path.with_suffix(suffix)).is_file()), path)
 
 
-class Kind(NamedTuple):
-    """A kind of step, for the name of a recipe or of a study and, where it needs weights, a run that has them."""
-
-    needs: str
-    """The weights, `best` or `last`, of a finished run: where there is none, the recipe is trained before."""
-    is_done: Callable[[RecordedRuns, str, Run | None], bool]
-    """Whether there is what it leaves."""
-    step: Callable[[Commands, str, Run | None], Step]
-
-
-def _is_tested(found: RecordedRuns, name: str, run: Run | None) -> bool:
-    return run is not None and "last" in str(test_metrics(run.folder).get("checkpoint"))
-
-
-def _is_analyzed(found: RecordedRuns, name: str, run: Run | None) -> bool:
-    seen = read_analysis(run.folder / "analysis") if run is not None else None
-    return seen is not None and seen.parts.keys() >= set(PARTS)
-
-
-def _is_studied(found: RecordedRuns, name: str, run: Run | None) -> bool:
+def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -> bool:
+    """Whether there is what a step leaves, for a run where its kind needs one."""
+    match kind:
+        case "test":
+            return run is not None and "last" in str(test_metrics(run.folder).get("checkpoint"))
+        case "analyze":
+            seen = read_analysis(run.folder / "analysis") if run is not None else None
+            return seen is not None and seen.parts.keys() >= set(PARTS)
+        case "audit":
+            return found.drawn_photos or AUDIT.is_file()
+        case "ensemble":
+            return bool(found.trainings(name))
     study = found.study(name)
     return study is not None and not study.recorded
-
-
-KINDS = {
-    "test": Kind("last", _is_tested, Commands.test),
-    "analyze": Kind("best", _is_analyzed, Commands.analyze),
-    "study": Kind("", _is_studied, lambda commands, name, _: commands.study(name.removeprefix("mlp-"))),
-    "compare": Kind("", _is_studied, lambda commands, *_: commands.compare()),
-    "audit": Kind("", lambda found, *_: found.drawn_photos or AUDIT.is_file(), lambda *_: Step(("audit",))),
-    "ensemble": Kind("", lambda found, name, _: bool(found.trainings(name)), lambda commands, *_: commands.ensemble()),
-}
-
-STEPS = (
-    ("test", "mlp"), ("study", "mlp-inits"), ("study", "mlp-gradcheck"), ("study", "mlp-search"),
-    ("test", "mnist_plain"), ("test", "mnist"), ("compare", "mnist-compare"), ("analyze", "mnist_plain"),
-    ("audit", ""), *(("analyze", name) for name in PHOTOS), ("ensemble", "catsdogs_ensemble"),
-)  # fmt: skip
-"""The assignment in full: kinds of steps, and the recipe or the study that each is for."""
 
 
 def missing(found: RecordedRuns) -> list[Step]:
@@ -217,17 +202,16 @@ def missing(found: RecordedRuns) -> list[Step]:
         steps.append(training)
 
     for kind, name in STEPS:
-        needs, is_done, step = KINDS[kind]
         run = None
-        if needs:
+        if needs := WEIGHTS_FOR.get(kind):
             if not commands.suits_this_machine(name):
                 continue
             train(name, needs)
             run = next(reversed(commands.whole_runs(name, needs)), None)
             untrained += [name] if run is None else []
         again = kind == "compare" and bool(untrained)  # with the new runs
-        if again or not is_done(found, name, run):
-            steps.append(step(commands, name, run))
+        if again or not is_done(found, kind, name, run):
+            steps.append(commands.of_kind(kind, name, run))
     return steps
 
 
@@ -246,7 +230,7 @@ def quick(found: RecordedRuns) -> list[Step]:
         commands.test("mnist_plain"),
         commands.compare("--experiments", "mlp", "mnist_plain"),
         commands.analyze("mnist_plain"),
-        *([] if KINDS["audit"].is_done(found, "", None) else [Step(("audit",))]),
+        *([] if is_done(found, "audit", "") else [Step(("audit",))]),
         commands.fit("catsdogs", 6, *small, "--trainer.check_val_every_n_epoch", "1"),
         *(commands.fit("catsdogs_trial", 2, *idea) for idea in ideas),
         commands.analyze("catsdogs"),
@@ -266,14 +250,7 @@ def plan_text(steps: Sequence[Step]) -> str:
 
 
 def run(steps: Sequence[Step]) -> list[Step]:
-    """Runs commands in order, each in a process of its own; one that fails is told, and the others go on.
-
-    Returns:
-        Those that failed.
-
-    Raises:
-        KeyboardInterrupt: as the user wished.
-    """
+    """Runs commands in order, each in a process of its own, also where one fails; returns those that failed."""
     failed = []
     folders = [str(Path(lit_a1.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}  # also from another folder

@@ -19,10 +19,8 @@ from lit_a1.runs.settings import UsageError
 
 GOAL = 0.03  # the validation error that the assignment asks for
 PARAMETERS = (500_000, 1_000_000)  # likewise
-CNNS = ("mnist_plain", "mnist", "mnist_fast")
-"""Without augmentation, as the perceptron; with; and a smaller one in a hurry."""
-PRETRAINED_FOLDER = "analysis-pretrained"
-"""Where `analyze --ckpt_path pretrained` leaves what it found."""
+CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
+PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` leaves what it found
 
 
 def problem1(found: RecordedRuns, work: Path) -> dict[str, Any]:
@@ -108,11 +106,9 @@ def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | N
 
 
 def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
-    """All runs of Cats vs Dogs: those below the folder of runs, and those that come with the project.
+    """All runs of Cats vs Dogs, here and of docs/runs.csv: a row of each, and the folder or the CSV that it comes from.
 
-    Returns:
-        A row for each run, with the folder of the run or the CSV that it comes from; and of each run that can't be
-        compared its `folder` and the `reason`, a sentence.
+    Then the `folder` of each run that can't be compared and the `reason`, a sentence.
     """
     rows: list[tuple[Row, str]] = []
     unreadable = []

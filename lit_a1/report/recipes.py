@@ -17,13 +17,10 @@ from lit_a1.mlp import options as mlp
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
 
-Row = dict[str, str]
-"""Of docs/runs.csv, by the columns of `report/rows.py`."""
+Row = dict[str, str]  # of docs/runs.csv, by the columns that `rows.py` lists
 MEMBERS = "model.members"
-WEIGHTS = ("model.start", "model.teachers", MEMBERS)
-"""Options that name the networks which a recipe builds on."""
-NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}
-"""Options that have no default, by class."""
+WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name the networks which a recipe builds on
+NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options that have no default, by class
 LATER = {"data.augment.mix_until": 0}
 """Options within the augmentation that came after the first recorded runs, and what those did without.
 
@@ -79,10 +76,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 
 def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """The settings in which a run differs from its YAML: `lr=0.1, norm=group`.
-
-    Runs of the same experiments are the same to build on, wherever they lie.
-    """
+    """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever what they build on lies."""
     usual = _defaults_of(ours)
     ours, theirs = usual | ours, usual | theirs
     same = {name for name in WEIGHTS if set(experiments(ours.get(name))) == set(experiments(theirs.get(name)))}
@@ -118,11 +112,7 @@ def as_shipped(changes: str) -> bool:
 
 
 def has_shipped_settings(settings: dict[str, Any], config: str) -> bool:
-    """Whether a run is one of its recipe as it is shipped, and not a shorter or another one.
-
-    What a machine decides (precision, compilation, drawn pictures) may differ, and where the networks lie that it
-    builds on. Settings of classes that this version does not know are not the recipe's.
-    """
+    """Whether a run is of its recipe `as_shipped`, and not a shorter one or of classes that this version lacks."""
     try:
         return as_shipped(changes(settings, shipped(config)))
     except UsageError:
@@ -138,22 +128,16 @@ def is_shipped(row: Row) -> bool:
 
 
 def experiments(named: object) -> list[str]:
-    """The experiments that an option means.
-
-    Args:
-        named: folders of experiments or of runs, or files of weights: one, a list, or a list as text.
-    """
+    """The experiments of folders (theirs or of runs) or files of weights: one, a list, or a list as text."""
     text = str(named or "")
-    paths = ast.literal_eval(text) if text.startswith("[") else [text] if text else []
-    return [_experiment(Path(path)) for path in paths]
-
-
-def _experiment(path: Path) -> str:
-    if path.suffix == ".ckpt":  # lightning_logs/NAME/version_N/checkpoints/last.ckpt, or pretrained/NAME.ckpt
-        path = path.parent.parent if path.parent.name == "checkpoints" else path.with_suffix("")
-    if re.fullmatch(r"version_\d+", path.name):
-        path = path.parent
-    return path.name.removesuffix(DRAWN)
+    names = []
+    for path in map(Path, ast.literal_eval(text) if text.startswith("[") else filter(None, [text])):
+        if path.suffix == ".ckpt":  # lightning_logs/NAME/version_N/checkpoints/last.ckpt, or pretrained/NAME.ckpt
+            path = path.parent.parent if path.parent.name == "checkpoints" else path.with_suffix("")
+        if re.fullmatch(r"version_\d+", path.name):
+            path = path.parent
+        names.append(path.name.removesuffix(DRAWN))
+    return names
 
 
 def sources(config: str) -> dict[str, list[str]]:

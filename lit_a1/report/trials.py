@@ -31,10 +31,8 @@ class Theme(NamedTuple):
     """What a section is about."""
 
     title: str
-    options: frozenset[str]
-    """One of which at least is changed."""
-    also: frozenset[str] = frozenset()
-    """That may have to change with them."""
+    options: frozenset[str]  # one of which at least is changed
+    also: frozenset[str] = frozenset()  # that may have to change with them
 
 
 def _themes() -> list[Theme]:
@@ -46,8 +44,7 @@ def _themes() -> list[Theme]:
 PRECISION = Theme("Precision and compilation", frozenset(MACHINE))
 THEMES = [*_themes(), PRECISION]  # the first that fits has the setting; one that none fits is of several themes
 SEVERAL, OTHER = Theme("Several at once", frozenset()), Theme("Other", frozenset())
-TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTHER, PRECISION)))
-"""Of the sections, in order."""
+TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTHER, PRECISION)))  # in order
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +88,12 @@ class RunGroup:
     @property
     def failure(self) -> str:
         """Why there is no mean over all runs; empty where there is one."""
-        lost = len(self.runs) - len(self.errors)
+        count, lost = len(self.runs), len(self.runs) - len(self.errors)
+        if not lost:
+            return ""
         missing = any(run["best_val_error"] not in ("", "nan") and not run["last_val_error"] for run in self.runs)
         word = "not measured" if missing else "diverged"
-        return "" if not lost else word if lost == len(self.runs) else f"partly {word} ({lost} of {len(self.runs)})"
+        return word if lost == count else f"partly {word} ({lost} of {count})"
 
     @property
     def theme(self) -> Theme:
@@ -108,10 +107,8 @@ class RunGroup:
 class Noise(NamedTuple):
     """How much the errors of runs that differ in their seeds alone differ."""
 
-    deviation: float
-    """Standard deviation of one run's error."""
-    freedom: float
-    """Degrees of freedom that it is known with."""
+    deviation: float  # standard deviation of one run's error
+    freedom: float  # degrees of freedom that it is known with
 
     @property
     def known(self) -> bool:
@@ -124,12 +121,9 @@ class Compared(NamedTuple):
 
     setting: RunGroup
     base: RunGroup | None
-    difference: float = 0.0
-    """Share of errors, minus the base's."""
-    p: float | None = None
-    """None where nothing can be compared."""
-    holds: bool = False
-    """After Holm's correction too."""
+    difference: float = 0.0  # share of errors, minus the base's
+    p: float | None = None  # None where nothing can be compared
+    holds: bool = False  # after Holm's correction too
 
     @property
     def verdict(self) -> str:
@@ -153,7 +147,7 @@ def short(changes: Mapping[str, str]) -> str:
     words = []
     for option, values in parts.items():
         inner = ",".join(f"{key}:{values[key]}" for key in sorted(values, key=lambda key: (len(key), key)))
-        words.append(f"`{option}={values.get('', '{' + inner + '}')}`")
+        words.append(f"`{option}={values.get('', f'{{{inner}}}')}`")
     return ", ".join(words) or "as it is"
 
 
@@ -168,21 +162,16 @@ def settings_of(rows: Sequence[Row]) -> list[RunGroup]:
 
 def base_of(setting: RunGroup, settings: Sequence[RunGroup]) -> RunGroup | None:
     """The same recipe without the idea; the same length, too, unless that is the idea. None without such runs."""
-    same = [
-        each for each in settings if each.recipe == setting.recipe and not each.changed_options and not each.failure
-    ]
-    if not setting.changed_options and LENGTH in setting.options:
+    same = [each for each in settings if each.recipe == setting.recipe]
+    same = [each for each in same if not each.changed_options and not each.failure]
+    candidates = [each for each in same if each.options <= {LENGTH}]
+    if setting.changed_options:
+        switches = {name: value for name, value in setting.changes.items() if name in MACHINE}
+        alike = [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}]
+        candidates = [*alike, *candidates]
+    elif LENGTH in setting.options:
         return max((each for each in same if not each.changes), key=lambda each: each.epochs, default=None)
-    switches = {name: value for name, value in setting.changes.items() if name in MACHINE}
-    alike = (
-        [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}]
-        if setting.changed_options
-        else []
-    )
-    candidates = [*alike, *(each for each in same if each.options <= {LENGTH})]
-    if (
-        "members" in setting.changed_options
-    ):  # the epochs of an ensemble are its members'; their recipes as they are now count
+    if "members" in setting.changed_options:  # the epochs of an ensemble are its members': the newest base counts
         return max(candidates, key=lambda each: each.runs[-1]["finished"], default=None)
     return next((each for each in candidates if each.epochs == setting.epochs), None)
 

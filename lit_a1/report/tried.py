@@ -54,12 +54,12 @@ class Group(NamedTuple):
 
 
 def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
-    """docs/tried.md.
+    """docs/tried.md, of rows in any order, of which those of other configs are left out.
 
     Args:
-        rows: of docs/runs.csv, in any order; those of other configs are left out.
+        rows: of docs/runs.csv.
         recipes: the fingerprint that each config has now.
-        source: says where the rows are from.
+        source: a sentence that says where the rows are from.
 
     Raises:
         SystemExit: a row's changes can't be read.

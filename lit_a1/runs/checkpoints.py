@@ -17,7 +17,7 @@ from lit_a1.runs.records import CheckpointError
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints beside their place and renames them: a run killed while it saves keeps the last whole one.
 
-    Lightning's own way goes through the folder of temporary files, which may lie on another disk, and then copies.
+    Lightning writes a temporary file, which may lie on another disk, and copies it.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -80,13 +80,7 @@ def describe(model: nn.Module) -> str:
 
 
 def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_epochs: int | None, path: Path) -> None:
-    """Refuses to go on with a run that is over, or with other settings than it was started with.
-
-    Args:
-        checkpoint: what `read` gave.
-        settings: of the command that would go on, flat: `{"model.lr": 0.1, ...}`.
-        max_epochs: of the same command.
-        path: the checkpoint's, to name it.
+    """Refuses to go on with a run that is over, or with other settings (flat) than it was started with.
 
     Raises:
         CheckpointError: says which.

@@ -25,8 +25,7 @@ REGULARISATION = {
 class Run:
     """One training of an experiment."""
 
-    folder: Path
-    """`lightning_logs/EXPERIMENT/version_N`."""
+    folder: Path  # `lightning_logs/EXPERIMENT/version_N`
     weights: Path
     record: dict[str, Any]
 
@@ -37,7 +36,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of initial weights, order of pictures, augmentation and dropout."""
+        """Of the initial weights and all that is random in training."""
         return self.record["seed"]
 
     @property
@@ -67,7 +66,7 @@ class Run:
 
     @property
     def regularisation(self) -> dict[str, float]:
-        """What else was done in training that not every network has, by its name in words."""
+        """Settings against overfitting that are in use, by their names in words."""
         found = {words: self.settings.get(f"model.{name}", 0) for name, words in REGULARISATION.items()}
         return {words: value for words, value in found.items() if value}
 

@@ -9,19 +9,14 @@ from lit_a1.runs.records import RECORD_FILE, CheckpointError, version_of
 from lit_a1.runs.wording import listed
 
 KEYWORDS = ("best", "last")
-DRAWN = "-drawn"
-"""Ends the name of an experiment on drawn pictures."""
+DRAWN = "-drawn"  # ends the name of an experiment on drawn pictures
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
 WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start one without --ckpt_path."
 
 
 def run_folders(experiment: Path) -> list[Path]:
-    """Folders of an experiment's runs, oldest first.
-
-    Args:
-        experiment: `lightning_logs/NAME`.
-    """
+    """Folders of the runs of an experiment, `lightning_logs/NAME`, oldest first."""
     found = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal()]
     return sorted(found, key=lambda path: int(path.name[8:]))
 
@@ -98,11 +93,7 @@ def trained_weights(named: str, drawn: bool = False) -> Path:
 
 
 def pretrained(name: str, suffix: str = ".ckpt") -> Path:
-    """The file of trained weights that come with the project.
-
-    Args:
-        name: of the experiment, as its runs' folder is called.
-        suffix: of the file.
+    """The file of trained weights of an experiment that come with the project.
 
     Raises:
         CheckpointError: there are no weights of this experiment, or the file is not the one that was published.
@@ -129,12 +120,9 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
 
 
 def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Refuses to go on with other settings than a run was started with.
+    """Refuses to go on with other settings than a run was started with; both are flat.
 
-    Args:
-        started: flat, `{"model.lr": 0.1, ...}`; those of the trainer may differ, and whether the net is compiled.
-        settings: of the command that would go on.
-        path: the checkpoint's, to name it.
+    Those of the trainer may differ, and whether the net is compiled.
 
     Raises:
         CheckpointError: names the first that differs.
@@ -142,15 +130,13 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
     for name in sorted(started.keys() | settings.keys()):
         if name.startswith(("trainer.", "model.compile_net")) or started.get(name) == settings.get(name):
             continue
+        how, code = f"with {name}={started.get(name)}, not {settings.get(name)}", ""
         if name not in started:
-            raise CheckpointError(
-                f"The run of {path} was started without {name}, which is {settings[name]} here: go on with the "
-                "config.yaml of its run and the version of this code that started it, or start a new one without "
-                "--ckpt_path."
-            )
+            how = f"without {name}, which is {settings[name]} here"
+            code = " and the version of this code that started it"
         raise CheckpointError(
-            f"The run of {path} was started with {name}={started[name]}, not {settings.get(name)}: go on with the "
-            "config.yaml of its run, or start a new one without --ckpt_path."
+            f"The run of {path} was started {how}: go on with the config.yaml of its run{code}, or start a new one "
+            "without --ckpt_path."
         )
 
 

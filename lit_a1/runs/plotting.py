@@ -36,13 +36,9 @@ STYLE: Any = {
 
 @contextmanager
 def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: Any) -> Iterator[tuple[Figure, Any]]:
-    """Gives a figure and its axes to draw in, and writes it as a PNG at the end, whole or not at all.
+    """Gives a figure, `width` by `height` inches, and its axes; writes it as a PNG at the end, whole or not at all.
 
-    Args:
-        path: of the file, `.png`.
-        width: in inches.
-        height: likewise.
-        subplots: as of `Figure.subplots`; a single pair of axes by default.
+    `subplots` are the options of `Figure.subplots`: a single pair of axes by default.
     """
     with mpl.rc_context(STYLE):
         drawing = Figure(figsize=(width, height), layout="constrained")
@@ -55,19 +51,12 @@ class Line(NamedTuple):
     """A line over runs that differ in their seeds."""
 
     label: str
-    look: int
-    """Which colour and marker it has."""
+    look: int  # which colour and marker it has
     x: Sequence[float]
-    values: NDArray[np.float64]
-    """(runs, points)."""
+    values: NDArray[np.float64]  # (runs, points)
 
     def draw(self, axes: Axes, **look: Any) -> None:
-        """The mean over runs, in a band from the smallest to the largest.
-
-        Args:
-            axes: to draw in.
-            look: as of `Axes.plot`, in place of the usual.
-        """
+        """Draws the mean over runs, in a band from the smallest to the largest; `look` goes to `Axes.plot`."""
         colour = COLOURS[self.look % len(COLOURS)]
         usual = {"color": colour, "marker": MARKERS[self.look % len(MARKERS)], "markerfacecolor": "white"}
         axes.plot(self.x, self.values.mean(axis=0), label=self.label, **usual | look)

@@ -156,26 +156,22 @@ def version_of(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def keep_metrics(command: str, checkpoint: Path, figures: Metrics, step: int) -> None:
-    """Prints a checkpoint's metrics and leaves them in its run's folder: a JSON file; TensorBoard's tags for test.
+def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int) -> None:
+    """Prints a checkpoint's metrics, and leaves them in its run's folder, if it lies in one.
 
-    Args:
-        command: that measured them, `validate` or `test`.
-        checkpoint: a file; of one that lies outside a run's folder nothing is written.
-        figures: by TensorBoard's tags.
-        step: steps that the checkpoint was trained for.
+    As COMMAND.json (`validate`, `test`), and of a test as TensorBoard's scalars at the `step` of the checkpoint.
     """
-    for name, value in figures.items():
+    for name, value in metrics.items():
         print(f"{name:16} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
     if version_of(checkpoint) is None:
         return
     folder = checkpoint.parent.parent
-    write_text(folder / f"{command}.json", json.dumps({"checkpoint": checkpoint.name, **figures}, indent=1) + "\n")
+    write_text(folder / f"{command}.json", json.dumps({"checkpoint": checkpoint.name, **metrics}, indent=1) + "\n")
     if command == "test":
         from torch.utils.tensorboard import SummaryWriter
 
         with SummaryWriter(folder) as writer:
-            for name, value in figures.items():
+            for name, value in metrics.items():
                 if name.startswith("test/"):
                     writer.add_scalar(name, value, step)
 

@@ -12,9 +12,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 T = TypeVar("T")
 PARTS = ("model", "data", "trainer")
-NO_PART_OF_THE_RECIPE = (
-    *("trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.default_root_dir"),
-    *("trainer.save_dir", "trainer.name"),
+NO_PART_OF_THE_RECIPE = tuple(
+    f"trainer.{name}" for name in ("logger", "callbacks", "plugins", "default_root_dir", "save_dir", "name")
 )
 
 
@@ -35,12 +34,7 @@ class Parser(ArgumentParser):
 
 
 def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
-    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does.
-
-    Args:
-        kind: the class, or one that it is derived from.
-        settings: that part.
-    """
+    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does; `kind` is a base class."""
     parser = Parser()
     parser.add_argument("--part", type=kind)
     return parser.instantiate_classes(parser.parse_object({"part": settings})).part
@@ -83,7 +77,7 @@ def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
 def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
     """The YAML that `--config` names, and the command that its model is for: `fit`, or `mlp` of the numpy network.
 
-    None where no YAML with a model is named; what can't be read is the parser's to refuse.
+    None where no YAML with a model is named. What can't be read is passed over: the parser refuses it.
     """
     named = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
     named += [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]

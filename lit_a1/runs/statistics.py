@@ -23,12 +23,9 @@ class Interval(NamedTuple):
 class McNemar(NamedTuple):
     """What two classifiers make of the same pictures."""
 
-    b: int
-    """Pictures that only the first gets right."""
-    c: int
-    """Pictures that only the second gets right."""
-    p: float
-    """Two-sided probability of a split at least as uneven as b to c, were either equally likely."""
+    b: int  # pictures that only the first gets right
+    c: int  # pictures that only the second gets right
+    p: float  # two-sided probability of a split at least as uneven as b to c, were either equally likely
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -42,17 +39,13 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     """The exact form of McNemar's test: are the pictures that only one gets right split like tosses of a coin?
 
-    With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), and 1 where n = 0. Pictures that both
-    get right, or both wrong, say nothing about which is better, and are left out.
+    With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), and 1 where n = 0. Both arguments say
+    for each picture whether that classifier is right; pictures that both get right, or both wrong, do not count.
 
     Sources: McNemar 1947 ("Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 12); Dietterich 1998 ("Approximate statistical tests for comparing supervised
     classification learning algorithms", Neural Computation 10), who recommends it where each algorithm is trained once,
     and warns that it says nothing of another training.
-
-    Args:
-        first: whether the first is right, for each picture.
-        second: likewise.
 
     Raises:
         ValueError: they are not equally many.

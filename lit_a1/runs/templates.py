@@ -7,29 +7,19 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lit_a1.runs.wording import (
-    clock,
-    counted,
-    duration,
-    interval,
-    listed,
-    number,
-    percent,
-    probability,
-    spread,
-    table,
-)
+from lit_a1.runs import wording
 
 PACKAGE = Path(__file__).resolve().parents[1]
-KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")
-"""What a block of Markdown begins with that is no paragraph: its line breaks matter."""
+KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")  # what begins a block of Markdown that is no paragraph
+FILTERS = (wording.number, wording.percent, wording.listed, wording.clock, wording.duration, wording.counted)
+GLOBALS = (wording.table, wording.interval, wording.spread, wording.probability, math.isfinite)
 
 
 @functools.cache
 def _environment() -> Environment:
     env = Environment(loader=FileSystemLoader(PACKAGE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters |= {words.__name__: words for words in (number, percent, listed, clock, duration, counted)}
-    env.globals |= {words.__name__: words for words in (table, interval, spread, probability, math.isfinite)}
+    env.filters |= {function.__name__: function for function in FILTERS}
+    env.globals |= {function.__name__: function for function in GLOBALS}
     return env
 
 

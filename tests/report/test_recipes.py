@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from lit_a1.report import recipes
+from lit_a1.report.rows import read_rows
 from lit_a1.runs.settings import UsageError
 
 
@@ -75,3 +76,9 @@ def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.Monk
 def test_classes_that_are_gone_are_told_in_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"does not know lit_a1\.models\.old\.Net"):
         recipes.changes({"model.class_path": "lit_a1.models.old.Net", "data.class_path": "x"}, {})
+
+
+def test_rows_are_read_as_they_are_written(tmp_path: Path) -> None:
+    assert read_rows(tmp_path / "runs.csv") == []
+    (tmp_path / "runs.csv").write_text('finished,changes\nnow,"a=1, b=2"\n')
+    assert read_rows(tmp_path / "runs.csv") == [{"finished": "now", "changes": "a=1, b=2"}]

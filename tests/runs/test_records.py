@@ -5,12 +5,6 @@ import pytest
 from lit_a1.runs import records
 
 
-def test_rows_are_read_as_they_are_written(tmp_path: Path) -> None:
-    assert records.read_rows(tmp_path / "runs.csv") == []
-    (tmp_path / "runs.csv").write_text('finished,changes\nnow,"a=1, b=2"\n')
-    assert records.read_rows(tmp_path / "runs.csv") == [{"finished": "now", "changes": "a=1, b=2"}]
-
-
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"test/loss": 1}', '{"test/error": 0.1}', '{"checkpoint": "last.ckpt", "test/error": null}']
 )
