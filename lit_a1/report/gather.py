@@ -18,14 +18,13 @@ from lit_a1.runs.settings import UsageError
 from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
-NEEDED: dict[str, type | tuple[type, ...]] = {
+NEEDED: dict[str, type | tuple[type, ...]] = {  # what the record of a training holds, of which types
     **dict.fromkeys(("settings", "pictures", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
     **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), (int, float)),
     "epochs": list,
     "seed": (int, list),
 }
-"""What the record of a training holds, of which types."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,8 @@ def gather(logs: Path, source: str) -> RecordedRuns:
     if source != "auto":
         return RecordedRuns(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
-    kinds = [{name for name in names if _of_digits(name) == digits} for digits in (True, False)]
-    return RecordedRuns(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
+    kinds = [[name.endswith(DRAWN) for name in names if _of_digits(name) == digits] for digits in (True, False)]
+    return RecordedRuns(logs, *(bool(drawn) and all(drawn) for drawn in kinds))
 
 
 def _of_digits(name: str) -> bool:
