@@ -110,15 +110,12 @@ def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(course
     assert "The layers of lightning_logs/catsdogs/version_0/config.yaml can't be listed" in said
 
 
-def test_a_plan_is_printed_and_nothing_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_is_printed_and_nothing_is_run_and_mistakes_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     main(["report", "--run", "missing", "--plan"])
     said = capsys.readouterr().out
     assert "  1. " in said
     assert "python main.py mlp fit --config" in said
     assert not Path("report").exists()
-
-
-def test_mistakes_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
         (["--plan"], "--plan needs --run"),
         (["--logs", "nowhere"], "there is no folder nowhere"),
