@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -27,18 +27,12 @@ NEEDED: dict[str, type | tuple[type, ...]] = {  # what the record of a training 
 }
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(NamedTuple):
     """What a study left: a record, a text, tables, figures."""
 
     folder: Path
     record: dict[str, Any]
     recorded: bool  # it was not run here, but comes with the project
-
-    @property
-    def source(self) -> str:
-        """Folder, seed, commit, machine."""
-        return source_of(self.folder, self.record)
 
 
 @dataclass(frozen=True)

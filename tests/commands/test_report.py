@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,9 +91,10 @@ def test_every_number_is_that_of_the_event_file_or_csv(
 def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(course_photos: Photos) -> None:
     course_photos()
     photos = ["--config", str(CONFIGS / "catsdogs.yaml"), *SMALL_CNN, "--trainer.max_epochs", "1"]
-    for _ in range(3):
-        main(["fit", *photos])
+    main(["fit", *photos])
     runs = Path("lightning_logs/catsdogs")
+    for number in (1, 2):
+        shutil.copytree(runs / "version_0", runs / f"version_{number}")
     (runs / "version_1" / "record.json").unlink()
     (runs / "version_2" / "record.json").write_text('{"seed": 0, "epo')
     for number in (1, 2):

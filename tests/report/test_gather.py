@@ -70,7 +70,7 @@ def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_proje
     study = found.study("mlp-inits")
     assert study is not None
     assert (study.folder.name, study.recorded) == ("version_0", False)
-    assert study.source == "lightning_logs/mlp-inits/version_0, seed 3, commit c, m"
+    assert source_of(study.folder, study.record) == "lightning_logs/mlp-inits/version_0, seed 3, commit c, m"
 
 
 def test_drawn_runs_are_meant_only_where_there_are_no_others_of_the_kind(add_run: Add) -> None:
