@@ -12,9 +12,6 @@ from lit_a1.runs.wording import clock
 if TYPE_CHECKING:
     from lit_a1.report.gather import RecordedRuns
 
-if TYPE_CHECKING:
-    pass
-
 RUNS = ("none", "missing", "quick")
 
 

@@ -12,7 +12,7 @@ from lit_a1.report.recipes import fingerprint, shipped
 from lit_a1.report.results import ensemble, errors_of, gap, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
-from lit_a1.report.tried import FURTHER, NOT_DONE, page
+from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
@@ -87,7 +87,6 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "gap": best and gap([best]),
         "noise": best and errors_of([best]),
         "ideas": _ideas(best, [row for row, _ in rows]) if best else [],
-        "not_done": NOT_DONE,
     }
 
 

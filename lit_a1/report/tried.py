@@ -13,7 +13,6 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted, duration, percent, probability, spread, table
 
 FURTHER = "What would help further and was not done"
-NOT_DONE = tuple(line.removeprefix("- ") for line in render("report/not_done.md.j2").splitlines())
 SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
 HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "error", "95 %", "points", "verdict")
 SUMMARY = {"better": "helped", "worse": "hurt"}  # verdicts as the summary calls them

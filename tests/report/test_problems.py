@@ -28,7 +28,7 @@ def say(macro: Say) -> Say:
 def further(**values: Any) -> str:
     """What could help further, of some readings."""
     nothing = dict.fromkeys(("gap", "noise", "ensemble", "suspects"))
-    return write_section("further", **nothing | {"ideas": [], "not_done": ["A."]} | values)
+    return write_section("further", **nothing | {"ideas": []} | values)
 
 
 def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
