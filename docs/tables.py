@@ -62,7 +62,8 @@ def summary_table(rows: Sequence[Row]) -> str:
         config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
         shown = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
         shown |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
-        table.append(shown | {"time": f"{cells['time'].partition(',')[0]}, {cells['machine'].partition(';')[0]}"})
+        machine = "its members'" if config == ENSEMBLE else cells["machine"].partition(";")[0]
+        table.append(shown | {"time": f"{cells['time'].partition(',')[0]}, {machine}"})
     return markdown(table)
 
 

@@ -10,45 +10,35 @@ from typing import NoReturn
 from lit_a1.environment import PROGRAM
 from lit_a1.startup import check_compiler_cache, check_versions, import_lightning, usage, with_shipped_yamls
 
-COMMANDS = {
+COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the options, and what the command does
     "fit": ("fit", "train a network: --config configs/catsdogs.yaml"),
     "validate": ("fit", "measure a checkpoint on the validation pictures"),
     "test": ("fit", "measure a checkpoint on labelled test pictures"),
     "predict": ("fit", "label the test pictures, or --data.predict_dir DIR, into submission.csv"),
     "mlp": ("mlp", "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck"),
-    "search": (
-        "search",
-        "try hyper-parameters of a CNN: ranges and choices in configs/spaces/, a study that can be shared",
-    ),
+    "search": ("search", "try hyperparameters of a CNN, in ranges of configs/spaces/; processes can share a study"),
     "architecture": ("architecture", "the layers of a network: filters, strides, shapes, parameters, multiply-adds"),
-    "audit": ("audit", "find what is wrong with a data set: duplicates, conflicts, blanks, unreadable files"),
+    "audit": ("audit", "find what is wrong with a dataset: duplicates, conflicts, blanks, unreadable files"),
     "compare": ("compare", "MLP against CNN on MNIST, from recorded runs: tables, figures, words"),
     "analyze": ("analyze", "look inside a trained CNN, and at what it gets wrong: figures, tables, words"),
     "report": ("report", "the assignment's answers from recorded runs, as HTML and PDF"),
     "benchmark": ("benchmark", "time this code against PyTorch's own, side by side"),
 }
-"""By name: the module in `lit_a1/commands`, whose `main` takes the options, and what the command does."""
-ON_LIGHTNING = ("fit", "search")
-STATUS = {
+STATUS = {  # of errors that end in one sentence, by name: importing their classes would take seconds
     "UsageError": 2,
     **dict.fromkeys(("CheckpointError", "DataError", "RuleError", "VersionError"), 1),
     **dict.fromkeys(("MisconfigurationException", "OSError"), 1),  # Lightning's; what can't be read or written
 }
-"""The exit status of errors that end in one sentence, by name: importing their classes would take seconds."""
 
 
 def refuse(message: str, status: int = 1) -> NoReturn:
-    """Ends the process with a sentence on what is wrong; the status is 2 where the command line is."""
+    """Ends the process with a sentence."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command.
-
-    Raises:
-        SystemExit: with 0 after help; with a sentence (status 1 or 2) where something was wrong with the input.
-    """
+    """Runs a command; what is wrong with its input ends in a sentence, with status 1, or 2 for the command line."""
     alone = arguments is None  # this process does nothing else
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters, and a file's name be no UTF-8
@@ -82,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(name: str, options: Sequence[str], only_help: bool) -> None:
     """Imports a command, and calls it."""
     module, _ = COMMANDS[name]
-    if module in ON_LIGHTNING:
+    if module in ("fit", "search"):
         import_lightning(only_help)
     command = importlib.import_module(f"lit_a1.commands.{module}")
     command.main([name, *options] if module == "fit" else options)

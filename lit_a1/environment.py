@@ -13,17 +13,18 @@ import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+# the clone; where the package is installed, the package itself: it then has `configs` and `docs` in it
 REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
-"""The clone; where the package is installed, the package itself: it then has `configs` and `docs` in it."""
+# what a user types before a command, as this one was called
 PROGRAM = "lit-a1" if Path(sys.argv[0]).stem == "lit-a1" or REPOSITORY == _PACKAGE else "python main.py"
-"""What a user types before a command, as this one was called."""
+# instructions, as /proc/cpuinfo names them, that make processors of one name differ several times in speed
 VECTORS = {
     "amx_bf16": "AMX with bfloat16",
     "avx512_bf16": "AVX-512 with bfloat16",
     "avx512f": "AVX-512",
     "avx2": "AVX2",
 }
-"""Instructions that set processors of one name apart by several times in speed, by their names in /proc/cpuinfo."""
+UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}  # of a run that was begun without a note of them
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -36,7 +37,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def machine() -> str:
-    """The accelerator if torch sees one, else as `cpu`."""
+    """The GPU's name if torch sees one, else the processor's."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu()
@@ -61,10 +62,7 @@ def computes_bfloat16(on_cpu: bool = False) -> bool:
 
 
 def computes_float16(on_cpu: bool = False) -> bool:
-    """Whether a GPU multiplies float16 faster than float32: NVIDIA's do since Volta (2017), of compute capability 7.0.
-
-    `on_cpu`, the processor is meant, for which Lightning scales no loss.
-    """
+    """Whether a GPU multiplies float16 faster than float32 (NVIDIA's since Volta, 2017); Lightning needs one for it."""
     import torch
 
     if not on_cpu and torch.cuda.is_available():
@@ -73,10 +71,9 @@ def computes_float16(on_cpu: bool = False) -> bool:
 
 
 def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int | None:
-    """The trainer's precision that is `wanted`, or what this machine has in its place.
+    """The trainer's precision that is `wanted`, or, where this machine lacks it, the other half precision or `32-true`.
 
-    That is the other half precision (`16-mixed` for `bf16-mixed` on a T4 or V100), or else `32-true`. What is no half
-    precision is returned as it is.
+    A T4 or V100 has `16-mixed` in place of `bf16-mixed`. What is no half precision is returned as it is.
     """
     able = {"bf16-mixed": computes_bfloat16, "16-mixed": computes_float16}
     if wanted not in able or able[wanted](on_cpu):
@@ -122,18 +119,13 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that the code is at, with `+` where files were changed since; empty outside a checkout.
-
-    The environment variable LIT_A1_COMMIT names it where the files travel without their history.
-    """
+    """The code's commit (or LIT_A1_COMMIT), with `+` where files were changed since; empty outside a checkout."""
     if named := os.environ.get("LIT_A1_COMMIT", "").strip():
         return named
-    folder = Path(__file__).parent
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # fails where it is installed below another checkout
@@ -141,10 +133,6 @@ def commit() -> str:
         return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}
-"""What a run was made by of whose beginning nothing is noted."""
 
 
 def made_by(here: str, before: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -171,8 +159,7 @@ def show_messages() -> None:
 def keep_freed_memory() -> None:
     """Makes glibc keep the memory of freed tensors for the next ones, instead of handing it back to the system.
 
-    A training step frees and takes again the same large blocks; fetched anew from the system each time, page by page,
-    they cost a CPU several percent of the step. Elsewhere than under glibc this does nothing.
+    A training step frees and takes the same large blocks; new pages for them cost several percent of it on a CPU.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -13,12 +13,10 @@ from unittest.mock import patch
 
 from lit_a1.environment import REPOSITORY
 
-RANGES = {"Python": ">=3.11,<3.15", "torch": ">=2.11,<2.16"}
-"""Versions that this project allows, as in pyproject.toml."""
+RANGES = {"Python": ">=3.11,<3.15", "torch": ">=2.11,<2.16"}  # as in pyproject.toml
 NAMES_A_YAML = ("-c", "--config", "--space")
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-UNUSED = ("matplotlib", "scipy", "torchvision")
-"""What torchmetrics loads, where it is installed, for plots and for metrics of sound and of pictures."""
+UNUSED = ("matplotlib", "scipy", "torchvision")  # torchmetrics loads them for plots and metrics that are not used here
 
 
 class VersionError(Exception):
@@ -26,24 +24,15 @@ class VersionError(Exception):
 
 
 def usage(program: str, about: str, commands: Mapping[str, str]) -> str:
-    """The text of `--help` of a program that has commands: each with its line."""
+    """The text of `--help` of a program that has commands."""
     width = max(map(len, commands))
     lines = "\n".join(f"  {name:{width}}  {line}" for name, line in commands.items())
-    return f"""usage: {program} COMMAND [options]
-
-{about}
-
-{lines}
-
-{program} COMMAND --help lists a command's options."""
+    last = f"{program} COMMAND --help lists a command's options."
+    return f"usage: {program} COMMAND [options]\n\n{about}\n\n{lines}\n\n{last}"
 
 
 def check_versions() -> None:
-    """Refuses a Python or torch that is older than `RANGES` have it; only warns of a newer one, which may do.
-
-    Raises:
-        VersionError: names what is there and what is needed.
-    """
+    """Raises a VersionError for a Python or torch that is older than `RANGES` allow; only warns of a newer one."""
     from packaging.specifiers import SpecifierSet
 
     try:
@@ -90,8 +79,7 @@ def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
 def import_lightning(only_help: bool = False) -> None:
     """Imports Lightning, and torchmetrics with it, as if `UNUSED` were not installed.
 
-    Args:
-        only_help: nothing will run, so that torch's compiler, which Lightning loads for two names, is left out too.
+    Where nothing but help is wanted, torch's compiler, which Lightning loads for two names, is left out too.
     """
     from lightning_utilities.core import imports
 

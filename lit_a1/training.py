@@ -53,8 +53,6 @@ class TrainingCLI(LightningCLI):
             args=list(args),
         )
 
-    # parsing
-
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # a static method, which Lightning calls so
         """The command that was called, with the arguments to skip: parsers of the others would only take time."""
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name == self.arguments[0]}
@@ -72,14 +70,12 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
-        """Keeps Lightning from taking hyper-parameters from the checkpoint: the YAML and the flags decide what runs."""
+        """Keeps Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide what runs."""
 
     @property
     def command(self) -> Namespace:
         """The settings of the command that was called."""
         return self.config[self.subcommand]
-
-    # building
 
     def _adapt_to_machine(self) -> None:
         """Turns off what is slower or fails on this machine, with a message; has the last epoch measured."""
@@ -100,19 +96,19 @@ class TrainingCLI(LightningCLI):
         if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
             log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
             model.compile_net = False
-        every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
+        every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
         if (trainer.max_steps or -1) >= 0 or trainer.max_time:
             epochs = 0  # how many there will be is not known
-        if every is not None and every > 1 and (epochs <= 0 or epochs % every):
-            every = max(n for n in range(1, every) if epochs % n == 0) if epochs > 0 else 1
+        if every is not None and every > 1 and (not epochs or epochs % every):
+            every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
             trainer.check_val_every_n_epoch = every
             log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
-        if epochs > 0:
+        if epochs:
             self._warn_of_unreached(self.command.data.init_args, epochs)
 
     @staticmethod
     def _warn_of_unreached(data: Namespace, epochs: int) -> None:
-        """Names what a run that is shorter than its recipe never comes to."""
+        """Logs the settings of a recipe that a shorter run never reaches."""
         if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
             log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
         augment = data.get("augment") or Namespace()
@@ -121,9 +117,9 @@ class TrainingCLI(LightningCLI):
             log.info("data.augment.mix_until is %d: pictures are mixed to the end of %d epochs.", until, epochs)
 
     def instantiate_classes(self) -> None:
-        """Builds data, model and trainer; a value that a class refuses is a mistake in the YAML or a flag."""
+        """Builds data, model and trainer; what a class refuses ends in a sentence."""
         self._adapt_to_machine()
-        if str(self.command.model.class_path).endswith(".Ensemble"):  # refused here, before members are looked for
+        if str(self.command.model.class_path).endswith(".Ensemble"):  # before members are looked for
             if self.subcommand == "fit":
                 self.parser.error(NOT_TRAINED)
             if self.command.get("ckpt_path"):
@@ -136,6 +132,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
+        logger = self.command.trainer.get("logger")
+        if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
+            self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
         if self.command.trainer.get("precision") not in PRECISIONS:
             self.parser.error(
                 f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
@@ -143,14 +142,14 @@ class TrainingCLI(LightningCLI):
         self.datamodule.locate(self.subcommand)
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
-        folder, name, options = self._logger_settings()
+        folder, name = experiment_of(self.command, self.datamodule.drawn)
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
-            self.checkpoint = resolve(wanted, Path(folder) / name, resume=is_fit)
+            self.checkpoint = resolve(wanted, folder / name, resume=is_fit)
             self._check_checkpoint(self.checkpoint)
         if is_fit:
             kwargs["plugins"] = [WholeCheckpoints()]
-            if self._is_logged:
-                kwargs["logger"] = self._logger(folder, name, options)
+            if logger is not False:
+                kwargs["logger"] = self._logger(folder, name)
         else:
             self.save_config_callback = None
             devices = self.command.trainer.devices  # several would shuffle rows, and count some pictures twice
@@ -160,35 +159,26 @@ class TrainingCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = self._callbacks()
         return super().instantiate_trainer(**kwargs)
 
-    @property
-    def _is_logged(self) -> bool:
-        return self._get(self.config_init, "trainer").get("logger") is not False
-
-    def _logger_settings(self) -> tuple[str, str, dict[str, Any]]:
-        """Folder and name of the experiment, and the logger's other settings."""
-        logger = self.command.trainer.get("logger")
-        if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
-            self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
-        options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
-        folder, name = experiment_of(self.command, self.datamodule.drawn)
-        return str(folder), name, {key: value for key, value in options.items() if key not in ("save_dir", "name")}
-
-    def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
+    def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
         """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
+        logger = self.command.trainer.get("logger")
+        options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
+        options |= {"save_dir": str(folder), "name": name, "default_hp_metric": False} | others
         if self.checkpoint is not None and self.checkpoint.resolve().is_relative_to(Path(folder, name).resolve()):
             # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
             options |= {"version": version_of(self.checkpoint), "purge_step": read(self.checkpoint)["global_step"] - 1}
-        return TensorBoardLogger(folder, **options | {"name": name, "default_hp_metric": False})
+        return TensorBoardLogger(**options)
 
     def _callbacks(self) -> list[Callback]:
         if self.subcommand == "predict":
             path = Path(self.command.submission)
             if self.datamodule.drawn:
                 path = path.with_stem(f"{path.stem}-drawn")
-            return [ProgressLines(), PredictionFiles(str(path))]
+            return [ProgressLines(), PredictionFiles(path)]
         if isinstance(self.model, Ensemble):
-            folder, name, _ = self._logger_settings()
-            return [ProgressLines(), EnsembleRecord(self._settings(), Path(folder, name) if self._is_logged else None)]
+            runs = Path(*experiment_of(self.command, self.datamodule.drawn))
+            is_logged = self.command.trainer.get("logger") is not False
+            return [ProgressLines(), EnsembleRecord(self._settings(), runs if is_logged else None)]
         if self.subcommand != "fit":
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
@@ -217,13 +207,10 @@ class TrainingCLI(LightningCLI):
                 path,
             )
 
-    # around the command
-
     def _hand_over_checkpoint(self) -> None:
-        """Hands Lightning the checkpoint that was found."""
         settings = self.config_init[self.subcommand]
         if "verbose" in settings:
-            settings.verbose = False  # `_keep_figures` or EnsembleRecord prints them
+            settings.verbose = False  # `_keep_metrics` or EnsembleRecord prints them
         if self.checkpoint is None:
             return
         settings.ckpt_path = str(self.checkpoint)
@@ -240,22 +227,17 @@ class TrainingCLI(LightningCLI):
             logger._version = int(new_version(Path(logger.root_dir)).name.removeprefix("version_"))
 
     def _keep_metrics(self) -> None:
-        """Leaves the figures of a checkpoint in its run's folder: a JSON file, and TensorBoard's tags for test."""
+        """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
         if self.checkpoint is None:
             return
-        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        keep_metrics(str(self.subcommand), self.checkpoint, figures, read(self.checkpoint)["global_step"])
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        keep_metrics(str(self.subcommand), self.checkpoint, metrics, read(self.checkpoint)["global_step"])
 
     after_validate = after_test = _keep_metrics
 
 
 def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
-    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs`.
-
-    Args:
-        command: its settings.
-        drawn: whether the pictures are a stand-in, whose runs have a name of their own.
-    """
+    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs[-drawn]`."""
     logger = command.trainer.get("logger")
     options = logger.get("init_args", Namespace()) if isinstance(logger, Namespace) else Namespace()
     name = options.get("name") or "unnamed"

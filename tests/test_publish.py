@@ -184,7 +184,7 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
     with pytest.raises(CheckpointError, match=r"There is no checkpoint .*nowhere\.ckpt"):
         publish.publish(run, "nowhere.ckpt")
     config_of(tmp_path).write_text(config_of(tmp_path).read_text().replace("- 64", "- 32"))
-    with pytest.raises(CheckpointError, match="of a CatsDogsCNN with other hyper-parameters"):
+    with pytest.raises(CheckpointError, match="of a CatsDogsCNN with other hyperparameters"):
         publish.publish(run)
     config_of(tmp_path).unlink()
     with pytest.raises(CheckpointError, match=r"no .*tiny\.yaml: tiny is not an experiment"):

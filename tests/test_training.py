@@ -29,7 +29,6 @@ SMALL = [
     "--trainer.log_every_n_steps", "1", "--data.eval_scale", "1.0",
     "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
 ]  # fmt: skip
-Photos = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
 Background = Callable[..., subprocess.Popen[str]]
@@ -82,39 +81,49 @@ def test_fit_leaves_what_it_promises(photos: Path, capsys: Capture, scalars: Sca
     accuracy, command = f"{best['val/error']:.2%}", "python main.py predict --config"
     for words in (accuracy, "checkpoints/best.ckpt", command, "tensorboard --logdir lightning_logs"):
         assert words in said
-    assert fit(epochs=1).name == "version_1"  # a second run has a folder of its own
 
 
-def test_validate_repeats_the_figures_of_the_best_epoch(photos: Path, capsys: Capture) -> None:
-    """At the size that the epoch was trained at, with the averaged weights: both travel in the checkpoint."""
-    run = fit("--model.lr", "0.001")  # little is learnt, so that neither epoch is perfect
+def test_commands_that_use_a_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture, scalars: Scalars,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        run = fit("--model.lr", "0.001")  # little is learnt, so that neither epoch is perfect
+    assert re.search(r"epoch 1/2 .*\d+/8, loss 0\.\d+  error +\d+\.\d%  left", capfd.readouterr().out)  # a bar
+
+    # at the size that the epoch was trained at, with the averaged weights: both travel in the checkpoint
     record = json.loads((run / "record.json").read_text())
     for name in ("best", "last"):
         main(["validate", *SMALL, "--ckpt_path", name])
-        figures = json.loads((run / "validate.json").read_text())
+        metrics = json.loads((run / "validate.json").read_text())
         for tag in ("val/loss", "val/error"):
-            assert figures[tag] == pytest.approx(record[name][tag], rel=1e-5), (name, tag)
-    assert "right)" in capsys.readouterr().out
+            assert metrics[tag] == pytest.approx(record[name][tag], rel=1e-5), (name, tag)
+    assert "right)" in capfd.readouterr().out
     assert not Path("config.yaml").exists()
     assert {path.name for path in Path("lightning_logs/catsdogs").iterdir()} == {"version_0"}
 
-
-def test_test_logs_beside_the_run(photos: Path, tmp_path: Path, scalars: Scalars) -> None:
-    run = fit(epochs=1)
     for label, name in enumerate(("cat", "dog")):
         (tmp_path / "mine" / name).mkdir(parents=True)
         for number in range(3):
             picture = Image.fromarray(np.full((64, 64, 3), 60 * label + number, np.uint8))
             picture.save(tmp_path / f"mine/{name}/{number}.png")
-    main(["test", *SMALL, "--data.test_dir", str(tmp_path / "mine")])
-    figures = json.loads((run / "test.json").read_text())
-    assert scalars(run)["test/error"] == [(8, pytest.approx(figures["test/error"]))]
+    main(["test", *SMALL, "--data.test_dir", str(tmp_path / "mine"), "--ckpt_path", "last"])
+    metrics = json.loads((run / "test.json").read_text())
+    assert scalars(run)["test/error"] == [(16, pytest.approx(metrics["test/error"]))]
+
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    Image.new("RGB", (200, 90), "red").save(folder / "rex.jpg")
+    (folder / "torn.jpg").write_bytes((folder / "rex.jpg").read_bytes()[:200])
+    main(["predict", *SMALL, "--data.predict_dir", str(folder)])
+    assert [row["id"] for row in table("submission.csv")] == ["rex.jpg"]
+    assert "torn.jpg" in caplog.text
 
 
 def test_predict_writes_a_submission_in_numeric_order(
-    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
+    photos: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
-    course_photos(test=12)
     fit("--model.lr", "0.02", epochs=6)
     assert "needs 4999 rows, one a test picture; there are 12" in refusal("predict", *SMALL)
     assert not Path("submission.csv").exists()
@@ -130,26 +139,6 @@ def test_predict_writes_a_submission_in_numeric_order(
         assert (float(both["Dog"]) > 0.5) == (row["label"] == "Dog")
     main(["predict", *SMALL, "--submission", "again.csv"])
     assert Path("again.csv").read_bytes() == Path("submission.csv").read_bytes()
-
-
-def test_predict_labels_any_folder_and_goes_on_after_a_broken_file(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    fit(epochs=1)
-    folder = tmp_path / "holiday"
-    folder.mkdir()
-    Image.new("RGB", (200, 90), "red").save(folder / "rex.jpg")
-    (folder / "torn.jpg").write_bytes((folder / "rex.jpg").read_bytes()[:200])
-    main(["predict", *SMALL, "--data.predict_dir", str(folder)])
-    assert [row["id"] for row in table("submission.csv")] == ["rex.jpg"]
-    assert "torn.jpg" in caplog.text
-
-
-def test_a_terminal_gets_a_bar(photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    fit()
-    said = capfd.readouterr().out
-    assert re.search(r"epoch 1/2 .*\d+/8, loss 0\.\d+  error +\d+\.\d%  left", said)
 
 
 def test_a_run_without_a_logger(photos: Path, capsys: Capture) -> None:
@@ -230,15 +219,6 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     assert "Traceback" not in said
 
 
-def test_a_run_goes_on_only_as_it_was_started(photos: Path, refusal: Refusal) -> None:
-    run = fit("--model.lr", "0.01", epochs=1)
-    before = (run / "config.yaml").read_text()
-    wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
-    assert "started with model.lr=0.01, not " in refusal(*wanted, "2")
-    assert "over: 1 epochs are done" in refusal(*wanted, "1", "--model.lr", "0.01")
-    assert (run / "config.yaml").read_text() == before
-
-
 # what is refused, in one sentence
 
 
@@ -280,16 +260,18 @@ def test_untrained_weights_are_never_measured(command: str, photos: Path, refusa
     assert "There is no best.ckpt" in refusal(command, *SMALL)
 
 
-def test_a_checkpoint_of_another_network(photos: Path, refusal: Refusal) -> None:
-    run = fit(epochs=1)
-    assert "other hyper-parameters" in refusal("validate", *SMALL, "--model.widths", "[8,24]")
-    assert "other layers" in refusal("validate", *SMALL, "--model.dropout", "0.5")
-    assert "another split" in refusal("validate", *SMALL, "--data.split_seed", "1")
+def test_a_run_is_used_only_as_it_was_trained(photos: Path, refusal: Refusal) -> None:
+    run = fit("--model.lr", "0.01", epochs=1)
+    before = (run / "config.yaml").read_text()
+    wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
+    assert "started with model.lr=0.01, not " in refusal(*wanted, "2")
+    assert "over: 1 epochs are done" in refusal(*wanted, "1", "--model.lr", "0.01")
+    assert (run / "config.yaml").read_text() == before
+    for flags, words in {
+        "--model.widths [8,24]": "other hyperparameters",
+        "--model.dropout 0.5": "other layers",
+        "--data.split_seed 1": "another split",
+    }.items():
+        assert words in refusal("validate", *SMALL, *flags.split())
     (run / "checkpoints" / "best.ckpt").write_bytes(b"torn")
     assert "can't be read as a checkpoint" in refusal("validate", *SMALL)
-
-
-@pytest.mark.usefixtures("few_drawn")
-def test_a_run_on_drawn_pictures_has_another_name() -> None:
-    main(["fit", *SMALL, "--data.source", "drawn", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
-    assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]

@@ -1,7 +1,6 @@
 """What trained networks do, and how they compare."""
 
-PARTS = (
+PARTS = (  # modules that look into a trained network, in the order of a report
     *("confusion", "mistakes", "conditions", "calibration", "label_errors"),
     *("kernels", "feature_maps", "attention", "maximise", "embedding", "generalisation"),
 )
-"""Modules that look into a trained network, in the order of a report."""

@@ -20,17 +20,14 @@ from lit_a1.runs.folders import relative_to_cwd
 
 
 def analysis(name: str) -> ModuleType:
-    """The module of an analysis: it has a `TITLE` and `analyze(network, result)`, which measures, draws and describes.
-
-    What it says, and the captions of its figures, are in `NAME.md.j2`.
-    """
+    """The module of an analysis: it has a `TITLE` and `analyze(network, result)`; its words are in `NAME.md.j2`."""
     return import_module(f"lit_a1.analysis.{name}")
 
 
 def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
-    """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, in TensorBoard's file too.
+    """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, also for TensorBoard.
 
-    Results that another call left there stay, unless they are made anew or are of another network or checkpoint.
+    Results of an earlier call stay there, unless they are made anew or are of another network or checkpoint.
     """
     code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from lit_a1.runs.settings import build, kind_of_config
 
 if TYPE_CHECKING:
-    from lit_a1.mlp.network import NN
     from lit_a1.models.architecture import Architecture
 
 HEADINGS = ("layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds")
@@ -16,18 +15,19 @@ HEADINGS = ("layer", "kind", "filter", "stride", "output", "parameters", "multip
 def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     """The name of the network that the options of `fit` or `mlp fit` describe, and its layers.
 
-    Raises:
-        SystemExit: an option is refused.
-        ValueError, TypeError, CheckpointError: there can be no such network.
+    Raises SystemExit if an option is refused; ValueError, TypeError or CheckpointError if there is no such network.
     """
     from lit_a1.mlp import options  # here, as `architecture --help` needs none of them
     from lit_a1.models import Classifier
-    from lit_a1.models.architecture import layers_of
+    from lit_a1.models.architecture import Architecture, Layer, layers_of
     from lit_a1.training import parse, quieten
 
     if (kind := kind_of_config(arguments)) is not None and kind[1] == "mlp":
         mlp = options.setup_of(options.parse(["fit", *arguments]), "fit").network()
-        return f"NN, {mlp.dims[0]} pixels", layers_of_mlp(mlp)
+        sizes = enumerate(itertools.pairwise(mlp.dims), 1)  # each layer multiplies by a matrix and adds a bias
+        layers = [Layer(f"W{k}, b{k}", "linear", None, None, (b,), (a + 1) * b, a * b) for k, (a, b) in sizes]
+        total = sum(layer.multiply_adds for layer in layers)
+        return f"NN, {mlp.dims[0]} pixels", Architecture(layers, mlp.n_parameters, total)
     quieten()
     settings = parse(["fit", *arguments])
     model, size = build(Classifier, settings.model), settings.data.init_args.size
@@ -36,22 +36,12 @@ def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     return f"{type(model).__name__}, pictures {shape_words(shape)}", layers_of(net, shape)
 
 
-def layers_of_mlp(net: "NN") -> "Architecture":
-    """The layers of the numpy network: each multiplies by a matrix and adds a bias."""
-    from lit_a1.models.architecture import Architecture, Layer
-
-    sizes = enumerate(itertools.pairwise(net.dims), 1)
-    layers = [Layer(f"W{k}, b{k}", "linear", None, None, (b,), (a + 1) * b, a * b) for k, (a, b) in sizes]
-    return Architecture(layers, net.n_parameters, sum(layer.multiply_adds for layer in layers))
-
-
 def rows_of(found: "Architecture") -> list[list[str]]:
     """A row of text for each layer, under `HEADINGS`, and the totals."""
-    rows = [
-        [layer.name, layer.kind, *map(shape_words, (layer.filter, layer.stride, layer.shape)),
-         f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
-        for layer in found.layers
-    ]  # fmt: skip
+    rows = []
+    for layer in found.layers:
+        shapes = map(shape_words, (layer.filter, layer.stride, layer.shape))
+        rows.append([layer.name, layer.kind, *shapes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"])
     return [*rows, ["total", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"]]
 
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
 from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
 from lit_a1.analysis.intervals import mean_with_interval
-from lit_a1.analysis.network import BATCH, TrainedNetwork
+from lit_a1.analysis.network import BATCH, Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 
@@ -23,10 +23,7 @@ COVERED = 4  # the square's side is the picture's over this
 FINE, COARSE = 4, 2  # the square moves by its side over this: for the pictures shown, and those compared
 OPACITY = 0.7  # of a map over its picture
 PALE = 0.45  # what black is lifted to in the picture beneath a map, so that the map's colours show
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
-Pair = tuple[Rows, Rows]
-"""Two classes of each of N pictures, (N,) each, that maps weigh against each other: for the first is positive."""
+Pair = tuple[Ints, Ints]  # two classes of each of N pictures, (N,) each; maps are positive where they favour the first
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,9 @@ class Occlusion:
 
     drops: Floats
     side: int  # of the covering square in pixels
-    starts: Rows  # (p,), its first rows (and columns)
+    starts: Ints  # (p,), its first rows (and columns)
 
-    def _covers(self, size: int) -> NDArray[np.bool_]:
+    def _covers(self, size: int) -> Flags:
         pixels = np.arange(size) - self.starts[:, None]
         return (pixels >= 0) & (pixels < self.side)
 
@@ -53,11 +50,10 @@ class Occlusion:
         return shares @ self.drops @ shares.T
 
 
-def contrast(logits: Floats, labels: Rows) -> Pair:
-    """Which classes to weigh against each other, by logits (N,K) and true classes (N,).
+def contrast(logits: Floats, labels: Ints) -> Pair:
+    """The classes to compare, by logits (N,K) and true classes (N,).
 
-    Of two classes the second against the first (dog against cat) for every picture; of more, a picture's true class
-    against the other one that the network finds the likeliest.
+    Of two classes the second with the first (dog with cat); of more, the true class with the likeliest other one.
     """
     if logits.shape[1] == 2:
         return np.ones_like(labels), np.zeros_like(labels)
@@ -66,11 +62,10 @@ def contrast(logits: Floats, labels: Rows) -> Pair:
     return labels, others.argmax(1)
 
 
-def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats]:
+def class_activation_maps(network: TrainedNetwork, rows: Ints) -> tuple[Floats, Floats]:
     """Maps M_k = sum_c w_kc f_c (n,K,h,w) of features f and the last layer's weights w, and the logits (n,K).
 
-    The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016). They are of the picture
-    as it is.
+    The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016).
     """
     last, linear = hidden_layers(network.net)[-1:], network.net.linear
     batches = [features for _, (features,) in feature_maps(network, rows, last)]
@@ -78,7 +73,7 @@ def class_activation_maps(network: TrainedNetwork, rows: Rows) -> tuple[Floats, 
     return maps, maps.mean((2, 3)) + linear.bias.double().numpy()
 
 
-def evidence(network: TrainedNetwork, rows: Rows) -> tuple[Floats, Floats, Pair]:
+def evidence(network: TrainedNetwork, rows: Ints) -> tuple[Floats, Floats, Pair]:
     """Class activation maps of a contrast: maps (n,h,w), the log-odds (n,) that they add up to, and the two classes."""
     maps, logits = class_activation_maps(network, rows)
     towards, against = pair = contrast(logits, network.labels[rows])
@@ -92,16 +87,15 @@ def enlarged(maps: Floats, size: int) -> Floats:
     return large[:, 0].numpy()
 
 
-def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occlusion:
-    """Covers pictures with a square of the training pictures' mean colour, one place after the other.
+def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occlusion:
+    """Covers pictures with a square of the training pictures' mean colour, which moves by its side over `parts`.
 
-    Source: Zeiler & Fergus 2014, section 4.2; here it is the log-odds of the contrast that are compared, not the
-    probability. The square moves by its side over `parts`.
+    Source: Zeiler & Fergus 2014, section 4.2, with the log-odds of two classes in place of the probability.
     """
     side = network.size // COVERED
     starts = np.unique([*range(0, network.size - side + 1, max(1, side // parts)), network.size - side])
     places = [(y, x) for y in starts for x in starts]
-    drops = np.empty((len(rows), len(places)))
+    drops = []
 
     def log_odds(pictures: Tensor, k: int) -> Tensor:
         logits = network.net(pictures).double()
@@ -115,15 +109,12 @@ def occlude(network: TrainedNetwork, rows: Rows, pair: Pair, parts: int) -> Occl
                 covered = picture.repeat(len(some), 1, 1, 1)
                 for each, (y, x) in zip(covered, some, strict=True):
                     each[:, y : y + side, x : x + side] = 0  # standardised, the mean is 0
-                drops[k, first : first + BATCH] = (before - log_odds(covered, k)).numpy()
-    return Occlusion(drops.reshape(len(rows), len(starts), len(starts)), side, starts)
+                drops.append(before - log_odds(covered, k))
+    return Occlusion(torch.cat(drops).numpy().reshape(len(rows), len(starts), len(starts)), side, starts)
 
 
 def central_share(maps: Floats) -> Floats:
-    """Share (n,) of the positive part of maps (n,S,S) within the central half of rows and columns, a quarter of all.
-
-    It is NaN where nothing is positive. A uniform map has `central_share(np.ones((1, S, S)))`.
-    """
+    """Share (n,) of the positive part of maps (n,S,S) in the central half of rows and columns; NaN without such."""
     size, mass = maps.shape[-1], np.maximum(maps, 0)
     quarter = size // 4
     inner = mass[:, quarter : size - quarter, quarter : size - quarter].sum((1, 2))
@@ -137,17 +128,13 @@ def rank_correlations(one: Floats, other: Floats) -> Floats:
     return np.array([stats.spearmanr(a, b).statistic if np.ptp(a) > 0 < np.ptp(b) else np.nan for a, b in pairs])
 
 
-def another_of_the_class(labels: Rows) -> Rows:
+def another_of_the_class(labels: Ints) -> Ints:
     """For each of N pictures the next one of its class, after the last the first; -1 where there is no other."""
-    found = np.full(len(labels), -1)
-    for class_ in np.unique(labels):
-        rows = np.flatnonzero(labels == class_)
-        if len(rows) > 1:
-            found[rows] = np.roll(rows, -1)
-    return found
+    rows = pd.Series(np.arange(len(labels))).groupby(labels)
+    return rows.transform(lambda own: np.roll(own, -1) if len(own) > 1 else -1).to_numpy()
 
 
-def shown_pictures(network: TrainedNetwork) -> Rows:
+def shown_pictures(network: TrainedNetwork) -> Ints:
     """The most confident correct pictures of each class in turn (4 in all), then the most confident wrong ones."""
     wrong = most_confident_wrong(network, SHOWN // 3)
     ranks = [most_confident_correct(network, class_, SHOWN) for class_ in range(len(network.classes))]
@@ -192,7 +179,7 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
 
 
 def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:
-    """Measures how much of the evidence for the answers lies in the middle, and returns what the words say besides."""
+    """Measures how much of the evidence for the answers lies in the middle; returns further values for the template."""
     maps, odds, _ = evidence(network, sample(network))
     shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], network.size))  # for the answer
     mean, half, count = mean_with_interval(shares)
@@ -203,19 +190,18 @@ def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str,
 
 
 def _draw(
-    result: AnalysisResult, network: TrainedNetwork, rows: Rows, odds: Floats, pair: Pair, maps: dict[str, Floats]
+    result: AnalysisResult, network: TrainedNetwork, rows: Ints, odds: Floats, pair: Pair, maps: dict[str, Floats]
 ) -> None:
     """Draws n pictures, a column each, and beneath them maps (n,S,S) over the picture in pale grey."""
     layout: dict[str, Any] = {"height": 3.9, "nrows": 1 + len(maps), "ncols": len(rows)}
     with result.figure("attention", shows_pictures=True, **layout) as (figure, panels):
         pictures = network.prepared(rows).permute(0, 2, 3, 1).numpy()
         for k, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
-            label, prediction, towards, against = network.names(
-                [network.labels[row], network.predictions[row], pair[0][k], pair[1][k]]
-            )
-            classes = "" if len(network.classes) == 2 else f"\n{towards} against {against}"
-            title = f"is {label}\nanswer {prediction}{classes}\nlog-odds {odds[k]:+.1f}"
-            panels[0, k].set_title(title, fontsize=8, pad=3)
+            label, prediction = network.names([network.labels[row], network.predictions[row]])
+            title = f"is {label}\nanswer {prediction}\n"
+            if len(network.classes) > 2:
+                title += " against ".join(network.names([pair[0][k], pair[1][k]])) + "\n"
+            panels[0, k].set_title(f"{title}log-odds {odds[k]:+.1f}", fontsize=8, pad=3)
             panels[0, k].imshow(picture, cmap="gray", vmin=0, vmax=1)
             for panel in panels[1:, k]:
                 panel.imshow(PALE + (1 - PALE) * picture.mean(2), cmap="gray", vmin=0, vmax=1)

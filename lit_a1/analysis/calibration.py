@@ -1,15 +1,14 @@
-"""Whether the probabilities that the network states are true, and what a temperature mends."""
+"""Calibration of the predicted probabilities, as they are and with a fitted temperature."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA
@@ -19,15 +18,19 @@ LEAST = 4  # pictures to fit a temperature on one half and measure it on the oth
 BINS = 15  # as Guo et al. 2017
 DRAWS = 1000  # of labels
 TEMPERATURES = 0.05, 20.0  # that are searched
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature."""
     stated, labels = network.log_probabilities.astype(np.float64), network.labels
     lines = {"all pictures, as it is": reliability(stated, labels)}
-    chance = _compare_with_chance(result, stated, labels)
+    scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
+    probability = np.exp(stated.max(1))
+    ece, right = by_chance(probability)
+    two_sided = 2 * min(_p_value(right >= accuracy), _p_value(right <= accuracy))
+    result.number(ece=scores["ece"], ece_by_chance=ece.mean(), ece_p=_p_value(ece >= scores["ece"]))
+    result.number(nll=scores["nll"], brier=scores["brier"], accuracy=accuracy)
+    result.number(mean_probability=probability.mean(), mean_probability_p=min(1.0, two_sided))
     fitted, shown = halves(labels)
     if len(labels) >= LEAST:
         temperature = fit_temperature(stated[fitted], labels[fitted])
@@ -38,41 +41,30 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         result.number(temperature=temperature)
         result.number(nll_change=change, nll_change_low=change - half, nll_change_high=change + half)
         for name, log_probabilities in (("before", before), ("after", after)):
-            scores = score(log_probabilities, labels[shown])
-            result.number(**{f"{measure}_{name}": value for measure, value in scores.items()})
+            for measure, value in score(log_probabilities, labels[shown]).items():
+                result.number(**{f"{measure}_{name}": value})
     _draw(result, list(lines.values()), len(network.classes))
     table = pd.concat(lines, names=["pictures of"]).reset_index(level=0)
     table["right_low"], table["right_high"] = wilson_intervals(table.right, table.pictures)
     result.table("calibration", table)
-    facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES, **chance}
+    facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES}
+    facts |= {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
     facts |= {"smoothing": network.model.loss.label_smoothing, "classes": len(network.classes)}
     result.describe(count=len(labels), fitted=len(fitted), shown=len(shown), **facts)
 
 
-def _compare_with_chance(result: AnalysisResult, stated: Floats, labels: Rows) -> dict[str, Any]:
-    probability = np.exp(stated.max(1))
-    scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
-    ece, right = by_chance(probability)
-    two_sided = 2 * min(_p_value(right >= accuracy), _p_value(right <= accuracy))
-    result.number(ece=scores["ece"], ece_by_chance=ece.mean(), ece_p=_p_value(ece >= scores["ece"]))
-    result.number(nll=scores["nll"], brier=scores["brier"], accuracy=accuracy)
-    result.number(mean_probability=probability.mean(), mean_probability_p=min(1.0, two_sided))
-    return {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
-
-
-def _p_value(as_extreme: NDArray[np.bool_]) -> float:
+def _p_value(as_extreme: Flags) -> float:
     return float((1 + as_extreme.sum()) / (1 + len(as_extreme)))  # what was measured counts as one of the draws
 
 
-def _bin_of(probability: Floats) -> Rows:
+def _bin_of(probability: Floats) -> Ints:
     return np.clip(np.ceil(probability * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
-def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
-    """The bins of a reliability diagram that have pictures, by log-probabilities (N,K) and labels (N,).
+def reliability(log_probabilities: Floats, labels: Ints) -> pd.DataFrame:
+    """Of log-probabilities (N,K) and labels (N,), the bins of a reliability diagram that have pictures, a row each.
 
-    A row a bin: the answers' probability is in (`low`, `high`] and `probability` on average; `pictures` is their
-    number, and `right` the share that is.
+    The answers' probability is in (`low`, `high`] and `probability` on average; `right` is the share of right ones.
     """
     probability, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
     groups = pd.DataFrame({"probability": probability, "right": right}).groupby(_bin_of(probability))
@@ -81,38 +73,27 @@ def reliability(log_probabilities: Floats, labels: Rows) -> pd.DataFrame:
     return pd.DataFrame({"low": bins.index / BINS, "high": (bins.index + 1) / BINS}, bins.index).join(bins)
 
 
-def calibration_error(bins: pd.DataFrame) -> float:
-    """Expected calibration error: sum over bins of |bin| / N |share right - mean probability|.
-
-    Source: Guo et al. 2017 ("On calibration of modern neural networks", arXiv:1706.04599), equation 3.
-    """
-    return float(np.average((bins.right - bins.probability).abs(), weights=bins.pictures))
-
-
-def by_chance(probability: Floats, seed: int = 0) -> tuple[Floats, Floats]:
-    """What perfectly calibrated answers show, of which each of N is right with its probability.
-
-    Returned are the expected calibration error and the share of right answers of each of `DRAWS` draws.
-    """
-    rng = np.random.default_rng(seed)
+def by_chance(probability: Floats) -> tuple[Floats, Floats]:
+    """Draws whether N answers are right by their probabilities: calibration error and share right of each draw."""
     in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
-    right = rng.random((DRAWS, len(probability))) < probability
+    right = np.random.default_rng(0).random((DRAWS, len(probability))) < probability
     return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
 
 
-def score(log_probabilities: Floats, labels: Rows) -> dict[str, float]:
-    """Scores log-probabilities (N,K) against labels (N,).
+def score(log_probabilities: Floats, labels: Ints) -> dict[str, float]:
+    """Scores log-probabilities (N,K) against labels (N,): `nll` in nats, `brier` from 0 to 2 (Brier 1950), `ece`.
 
-    `nll` is the mean negative log-likelihood of the true class in nats; `brier` the mean over pictures of the squared
-    distance to the truth, summed over classes, 0 to 2 (Brier 1950); `ece` the expected calibration error.
+    The expected calibration error is sum over bins of |bin| / N |share right - mean probability| (Guo et al. 2017, "On
+    calibration of modern neural networks", arXiv:1706.04599, equation 3).
     """
+    bins = reliability(log_probabilities, labels)
+    ece = np.average((bins.right - bins.probability).abs(), weights=bins.pictures)
     truth = np.eye(log_probabilities.shape[1])[labels]
     brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
-    nll = likelihoods(log_probabilities, labels).mean()
-    return {"nll": float(nll), "brier": float(brier), "ece": calibration_error(reliability(log_probabilities, labels))}
+    return {"nll": float(likelihoods(log_probabilities, labels).mean()), "brier": float(brier), "ece": float(ece)}
 
 
-def likelihoods(log_probabilities: Floats, labels: Rows) -> Floats:
+def likelihoods(log_probabilities: Floats, labels: Ints) -> Floats:
     """Negative log-likelihood (N,) of the true class, nats."""
     return -log_probabilities[np.arange(len(labels)), labels]
 
@@ -122,8 +103,8 @@ def with_temperature(log_probabilities: Floats, temperature: float) -> Floats:
     return log_softmax(log_probabilities / temperature, axis=1)
 
 
-def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
-    """The temperature at which the negative log-likelihood is least, from `TEMPERATURES`, either end included."""
+def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
+    """The temperature, within `TEMPERATURES`, at which the negative log-likelihood is least."""
 
     def loss(temperature: float) -> float:
         return float(likelihoods(with_temperature(log_probabilities, temperature), labels).mean())
@@ -133,8 +114,8 @@ def fit_temperature(log_probabilities: Floats, labels: Rows) -> float:
     return min((*TEMPERATURES, float(np.exp(found.x))), key=loss)  # the search stops short of a flat end
 
 
-def halves(labels: Rows, seed: int = 0) -> tuple[Rows, Rows]:
-    """Divides pictures at random into two halves of ascending rows, with as many of each class in either (but one)."""
+def halves(labels: Ints, seed: int = 0) -> tuple[Ints, Ints]:
+    """Ints of two random halves, ascending, in which the numbers of a class differ by one at most."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, Z, holm
@@ -26,8 +26,6 @@ AXES = {
     "foreground": "Share of foreground (proxy of size)",
 }
 NAMES = {name: "share of foreground" if name == "foreground" else name for name in AXES}
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -58,11 +56,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def measure(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Brightness, contrast, sharpness and foreground (N,) of pictures (N,H,W,C), at least 3 pixels high and wide.
+    """Quantities (N,) of pictures (N,H,W,C), at least 3 pixels high and wide, by name.
 
-    Brightness is the mean luma, 0 (black) to 1 (white), contrast its standard deviation over the picture, and
-    sharpness the variance of its Laplacian, that of the four neighbours, away from the edge (Pech-Pacheco et al. 2000
-    take it for a measure of focus). Foreground is `foreground_share`.
+    Brightness is the mean luma, 0 (black) to 1 (white); contrast its standard deviation over the picture; sharpness
+    the variance of its 4-neighbour Laplacian away from the edge, a measure of focus (Pech-Pacheco et al. 2000).
     """
     parts = []
     for start in range(0, len(pictures), AT_ONCE):
@@ -75,12 +72,10 @@ def measure(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
 
 
 def foreground_share(pictures: Floats) -> Floats:
-    """Share (N,) of the pixels of pictures (N,H,W,C) in [0,1] that differ from the border.
+    """Share (N,) of the pixels of pictures (N,H,W,C) in [0,1] whose colour is far from the border's median colour.
 
-    The distance of each pixel's colour from the median colour of the outermost pixels is cut in two by Otsu's
-    threshold, picture by picture; the share is that of the pixels above it, 0 where all are equal. A proxy for the
-    size of what is shown: it takes any pixel unlike the border for foreground, and is misled where the background is
-    not plain or where the object reaches the border.
+    The distances are cut in two by Otsu's threshold, picture by picture. A proxy for the size of what is shown, which
+    is misled where the background is not plain or where the object reaches the border.
     """
     border = np.concatenate([pictures[:, 0], pictures[:, -1], pictures[:, 1:-1, 0], pictures[:, 1:-1, -1]], 1)
     around = np.median(border, 1)[:, None, None]
@@ -91,11 +86,10 @@ def foreground_share(pictures: Floats) -> Floats:
     return (levels > otsu(levels)[:, None]).mean(1)
 
 
-def otsu(levels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The last level (N,) of the darker of the two groups that pixels (N,P) of `LEVELS` levels are best cut into.
+def otsu(levels: Ints) -> Ints:
+    """The threshold (N,) of pixels (N,P) of `LEVELS` levels that makes the variance between the groups largest.
 
-    It makes the variance between the groups largest; the first such level where there are several, and 0 where all
-    pixels are of one level. Source: Otsu 1979, "A threshold selection method from gray-level histograms", equation 18.
+    It is the darker group's last level; 0 where all pixels are of one level. Source: Otsu 1979, equation 18.
     """
     count = len(levels)
     offsets = np.arange(count)[:, None] * LEVELS
@@ -109,10 +103,7 @@ def otsu(levels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
-    """Cuts N pictures at the quantiles of a quantity into about equally many; equal values stay together.
-
-    A row a bin: smallest, largest and median value (`low`, `high`, `middle`), `pictures` and `mistakes`.
-    """
+    """Cuts N pictures at the quantiles of a quantity into bins, a row each; equal values stay together."""
     count = max(1, min(BINS, len(values) // LEAST))
     place = np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")
     bins = pd.DataFrame({"value": values, "wrong": wrong}).groupby(place)
@@ -121,13 +112,11 @@ def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
 
 
 def trend(values: Floats, wrong: Flags) -> dict[str, Any] | None:
-    """Compares a quantity (N,) between wrong and correct pictures, without bins; None where there is but one kind.
+    """Compares a quantity (N,) between wrong and correct pictures; None where there is but one kind.
 
-    The test is Mann & Whitney's (1947); its U over the number of pairs is the area under the ROC curve. The interval
-    is that of DeLong et al. (1988, Biometrics 44), cut to [0,1].
-
-    `chance` is that a wrong picture has more of it than a correct one, ties counting half, 0.5 where it does not
-    matter; `low` to `high` is its 95 % interval, NaN where either kind has fewer than two pictures; `p` is two-sided.
+    `chance` is that a wrong picture has more of it than a correct one, ties counting half: the area under the ROC
+    curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN where either kind has fewer
+    than two pictures; `p` is that of Mann & Whitney's two-sided test (1947).
     """
     bad, good = values[wrong], values[~wrong]
     if not len(bad) or not len(good):

@@ -3,19 +3,16 @@
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from numpy.typing import NDArray
 from scipy import stats
 
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Which classes are confused"
 TABLES = 9999  # drawn for the test of more than two classes
-COLOUR_MAP = "Blues"
-Counts = NDArray[np.int64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -26,12 +23,12 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     pictures, wrong = matrix.sum(1), matrix.sum(1) - matrix.diagonal()
     _draw_matrix(result, classes, matrix)
     result.table("confusion", {"truth": classes, **{f"answer {name}": matrix[:, k] for k, name in enumerate(classes)}})
-    rates = pd.DataFrame({"class": classes, "pictures": pictures, "mistakes": wrong})
+    by_class = pd.DataFrame({"class": classes, "pictures": pictures, "mistakes": wrong})
     held = pictures > 0
-    rates.loc[held, "error"] = rates.mistakes / rates.pictures
-    rates.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(rates.error[held], rates.pictures[held]))
-    result.table("confusion_by_class", rates)
-    _draw_errors(result, rates, network.error)
+    by_class.loc[held, "error"] = by_class.mistakes / by_class.pictures
+    by_class.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(by_class.error[held], by_class.pictures[held]))
+    result.table("confusion_by_class", by_class)
+    _draw_errors(result, by_class, network.error)
     low, high = wilson(network.error, len(network.labels))
     result.number(val_error=network.error, val_error_low=low, val_error_high=high)
     result.number(mistakes=wrong.sum(), pictures=len(network.labels), equal_errors_p=equal_errors(wrong, pictures))
@@ -40,17 +37,16 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     most = int(off_diagonal.max())
     never = network.names(np.flatnonzero(held & (matrix.sum(0) == 0)))
     facts = {"missing": network.names(np.flatnonzero(~held)), "never": never, "most": most}
-    facts |= {"held": rates[held].sort_values("error", kind="stable").to_dict("records")}
+    facts |= {"held": by_class[held].sort_values("error", kind="stable").to_dict("records")}
     confused = [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most]
     result.describe(alpha=ALPHA, tables=TABLES, confused=confused, **facts)
 
 
-def equal_errors(wrong: Counts, pictures: Counts) -> float | None:
-    """Probability of errors at least as unequal as these, if every class were equally hard.
+def equal_errors(wrong: Ints, pictures: Ints) -> float | None:
+    """P value of mistakes (K,) among pictures (K,) of each class, if every class were equally hard.
 
-    Fisher's exact test for two classes; its extension to more (Freeman & Halton 1951, Biometrika 38) on tables that
-    are drawn with a fixed seed. Of mistakes (K,) in each class and its pictures (K,), those without any are left out;
-    None where fewer than two are left.
+    By Fisher's exact test for two classes, and its extension to more (Freeman & Halton 1951, Biometrika 38) on random
+    tables. Classes without pictures are left out; None where fewer than two are left.
     """
     held = pictures > 0
     table = np.stack([wrong[held], (pictures - wrong)[held]], 1)
@@ -65,17 +61,18 @@ def equal_errors(wrong: Counts, pictures: Counts) -> float | None:
     return float((1 + (drawn <= tables.logpmf(table) + 1e-9).sum()) / (1 + TABLES))  # what is rounded counts as equal
 
 
-def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Counts) -> None:
+def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints) -> None:
     few = len(classes) < 4
     width, height = (3.9, 3.5) if few else (6.4, 6.2)
     with result.figure("confusion", width=width, height=height) as (_, axes):
         shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap=COLOUR_MAP, vmin=0, vmax=1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        luma = colormaps["Blues"](shares)[..., :3] @ LUMA
         for (i, j), count in np.ndenumerate(matrix):
             share = f"{100 * shares[i, j]:.1f} %" if matrix[i].any() else "–"  # noqa: RUF001  # nothing to take a share of
             axes.text(
                 j, i, f"{count:,}\n{share}" if count or few else f"{count}", ha="center", va="center", linespacing=1.3,
-                fontsize=10 if few else 8, color=_legible(shares[i, j]),
+                fontsize=10 if few else 8, color="black" if luma[i, j] > 0.5 else "white",
             )  # fmt: skip
         axes.set_xticks(range(len(classes)), classes)
         axes.set_yticks(range(len(classes)), classes)
@@ -84,17 +81,12 @@ def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Count
         axes.spines[:].set_visible(True)
 
 
-def _legible(share: float) -> str:
-    """Black or white, whichever stands out from the shade."""
-    return "black" if np.dot(LUMA, colormaps[COLOUR_MAP](share)[:3]) > 0.5 else "white"
-
-
-def _draw_errors(result: AnalysisResult, rates: pd.DataFrame, error: float) -> None:
-    with result.figure("confusion_by_class", height=1.0 + 0.3 * len(rates)) as (_, axes):
-        held = rates[rates.pictures > 0]
+def _draw_errors(result: AnalysisResult, by_class: pd.DataFrame, error: float) -> None:
+    with result.figure("confusion_by_class", height=1.0 + 0.3 * len(by_class)) as (_, axes):
+        held = by_class[by_class.pictures > 0]
         errors = 100 * error_bars(held.error, held.pictures)
         axes.errorbar(100 * held.error, held.index, xerr=errors, fmt="o", markersize=6)
         axes.axvline(100 * error, color="black", lw=1, ls="--")
-        axes.set_yticks(rates.index, rates["class"])
-        axes.set(xlabel="Error (%)", ylim=(len(rates) - 0.5, -0.5))
+        axes.set_yticks(by_class.index, by_class["class"])
+        axes.set(xlabel="Error (%)", ylim=(len(by_class) - 0.5, -0.5))
         axes.set_xlim(left=0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA, mcnemar
@@ -20,10 +20,8 @@ NEIGHBOURS = 10
 THUMBNAIL, SPRITE = 32, 8192  # pixels: a picture in the projector; the largest sheet of them that it can show
 DIGITS = 4  # decimals that features are written with
 TAG = "features"
-PROJECTOR = ".projector"
-"""Ends the name of the event file that marks the folder for the projector."""
+PROJECTOR = ".projector"  # ends the name of the event file that marks the folder for the projector
 AT_ONCE = 1000  # pictures
-Floats = NDArray[np.float64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -41,11 +39,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Projects features (N,F) on their first two principal components, by singular value decomposition.
+    """Projects features (N,F) on their first two principal components: points (N,2), and their shares (2,) of variance.
 
-    Each component points the way in which its largest weight is positive. Where there is no second component, or the
-    features do not vary, its coordinates and share are 0. Returned are points (N,2), and the share (2,) of the variance
-    that either direction has.
+    The largest weight of a component is positive. What does not vary has coordinates and shares of 0.
     """
     centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     _, lengths, components = np.linalg.svd(centred, full_matrices=False)
@@ -57,13 +53,10 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
     return points, shares
 
 
-def nearest_predictions(features: NDArray[np.float32], labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """The class (N,) that most of the k nearest other pictures have, by the cosine of their features.
+def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> Ints:
+    """The class (N,) that most of the k nearest other pictures have, by the cosine of features (N,F), of labels (N,).
 
-    Of classes with equally many neighbours, the one whose neighbours' cosines sum to most. A picture without any
-    active feature is at cosine 0 from all.
-
-    Of features (N,F) and labels (N,); where there are fewer other pictures, all of them count.
+    Of classes with equally many neighbours, the one whose neighbours' cosines sum to most.
     """
     k = min(k, len(labels) - 1)
     directions = F.normalize(torch.from_numpy(features))
@@ -79,10 +72,9 @@ def nearest_predictions(features: NDArray[np.float32], labels: NDArray[np.int64]
 
 
 def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
-    """Writes what TensorBoard's projector opens: features, properties and thumbnails, in the result's folder.
+    """Writes features, properties and thumbnails for TensorBoard's projector; returns of how many pictures.
 
-    `projector_config.pbtxt` names the others. An event file marks the folder as a run, without which TensorBoard would
-    not look into it. Returned is how many pictures there are: as many as thumbnails fit on the largest sheet.
+    They are as many as thumbnails fit on the largest sheet. TensorBoard looks only into folders with an event file.
     """
     count = min(len(network.labels), (SPRITE // THUMBNAIL) ** 2)
     if (written := result.folder / "00000" / TAG).is_dir():  # by an analysis before this one

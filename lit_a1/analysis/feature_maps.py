@@ -1,5 +1,6 @@
-"""Feature maps: what the channels of a network put out, place by place, from the stem to the last stage."""
+"""Feature maps of a few pictures from the stem to the last stage; sizes and sparsity of each layer's maps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
@@ -17,7 +18,6 @@ from lit_a1.runs.plotting import COLOURS
 TITLE = "Feature maps through the depth of the network"
 SHOWN = 8  # channels of each layer
 CORRECT = 2  # pictures that are predicted correctly, of different classes
-Floats = NDArray[np.float64]
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -33,10 +33,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def shown_pictures(network: TrainedNetwork) -> list[tuple[int, str]]:
-    """Pictures that are shown, and what each is: `right_1`, `right_2`, `wrong`.
+    """The most confident correct picture of the first two classes that have one, and the most confident wrong one.
 
-    They are the most confident correct picture of each of the first two classes that have one, and the most confident
-    wrong one; of a third class, where there is such a one.
+    The wrong one is of a third class where there is such. Each with what it is: `right_1`, `right_2`, `wrong`.
     """
     classes = range(len(network.classes))
     correct = [int(row) for class_ in classes for row in most_confident_correct(network, class_, 1)][:CORRECT]
@@ -45,38 +44,31 @@ def shown_pictures(network: TrainedNetwork) -> list[tuple[int, str]]:
     return [(row, f"right_{k}") for k, row in enumerate(correct, 1)] + [(row, "wrong") for row in (others or wrong)[:1]]
 
 
-def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Of each layer's maps of these pictures: sizes, receptive field, and shares of activations that are exactly zero.
+def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> list[dict[str, Any]]:
+    """Of each layer's maps: sizes, receptive field, and the share of exact zeros, its mean and std over pictures.
 
-    `zero_share` is the mean over pictures, `zero_share_std` its standard deviation; `silent_channels` are zero
-    everywhere on all of them.
+    `silent_channels` is the number of channels that are zero everywhere on all of these pictures.
     """
-    batches = [
-        [((maps == 0).double().mean((1, 2, 3)), maps.double().mean((1, 2, 3)), (maps == 0).all(3).all(2).all(0),
-          maps.shape[1:]) for maps in outputs]
-        for _, outputs in feature_maps(network, rows, layers)
-    ]  # fmt: skip
-    found = []
+    found: list[dict[str, Any]] = []
+    batches = [list(map(_sums, outputs)) for _, outputs in feature_maps(network, rows, layers)]
     for layer, of_layer in zip(layers, zip(*batches, strict=True), strict=True):
         zeros, means, silent, shapes = zip(*of_layer, strict=True)
         share = np.concatenate(zeros)
-        found.append(
-            {
-                "depth": layer.name,
-                **dict(zip(("channels", "height", "width"), shapes[0], strict=True)),
-                "receptive_field": layer.field.size,
-                "stride": layer.field.stride,
-                "zero_share": share.mean(),
-                "zero_share_std": share.std(),
-                "mean_activation": np.concatenate(means).mean(),
-                "silent_channels": int(np.all(silent, axis=0).sum()),
-            }
-        )
+        row = {"depth": layer.name, **dict(zip(("channels", "height", "width"), shapes[0], strict=True))}
+        row |= {"receptive_field": layer.field.size, "stride": layer.field.stride, "zero_share": share.mean()}
+        row |= {"zero_share_std": share.std(), "mean_activation": np.concatenate(means).mean()}
+        found.append({**row, "silent_channels": int(np.all(silent, axis=0).sum())})
     return found
 
 
-def most_varied(maps: Tensor, count: int = SHOWN) -> NDArray[np.int64]:
-    """The channels of maps (C,H,W) whose variance over positions is the largest, the largest first."""
+def _sums(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Sequence[int]]:
+    """Of maps (n,C,H,W): share of zeros (n,), mean (n,), which channels are zero everywhere (C,), and (C,H,W)."""
+    zero = maps == 0
+    return zero.double().mean((1, 2, 3)), maps.double().mean((1, 2, 3)), zero.all(3).all(2).all(0), maps.shape[1:]
+
+
+def most_varied(maps: Tensor, count: int = SHOWN) -> Ints:
+    """The channels of maps (C,H,W) with the largest variances over positions, the largest first."""
     variances = maps.double().var((1, 2), correction=0).numpy()
     return np.argsort(-variances, kind="stable")[:count]
 
@@ -84,7 +76,7 @@ def most_varied(maps: Tensor, count: int = SHOWN) -> NDArray[np.int64]:
 def _draw(
     result: AnalysisResult, network: TrainedNetwork, row: int, kind: str, layers: list[HiddenLayer]
 ) -> dict[str, object]:
-    """Draws the maps of a picture, and returns what the caption says of it."""
+    """Draws the maps of a picture, and returns values for its caption."""
     ((_, outputs),) = feature_maps(network, np.array([row]), layers)
     shown = min(SHOWN, max(maps.shape[1] for maps in outputs))
     layout: dict[str, Any] = {"height": 0.1 + 0.86 * len(layers), "nrows": len(layers), "ncols": 1 + shown}

@@ -1,10 +1,9 @@
-"""Validation against test: what pictures that no choice was made on say, labelled or not."""
+"""Validation against test: the confidence on both, and the test error, measured or estimated."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
 from lit_a1.runs.statistics import ALPHA, wilson
@@ -16,8 +15,7 @@ BINS = 20
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Compares the confidence of the predictions, and the errors where test pictures have labels.
 
-    Of pictures without labels it says what error to expect, by two ways: one that takes them to be like the validation
-    pictures, and the average thresholded confidence (Garg et al. 2022).
+    Without labels it estimates the error: the validation's, and average thresholded confidence (Garg et al. 2022).
     """
     if network.test_pictures is None:
         result.describe(compared=False)
@@ -50,7 +48,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(compared=True, alpha=ALPHA, around=around)
 
 
-def _draw(result: AnalysisResult, valid: NDArray[np.float64], test: NDArray[np.float64]) -> None:
+def _draw(result: AnalysisResult, valid: Floats, test: Floats) -> None:
     edges = np.linspace(min(valid.min(), test.min()), 1, BINS + 1)
     with result.figure("confidence", height=3.2) as (_, axes):
         looks = zip(("validation", "test"), (valid, test), COLOURS, ("-", "--"), strict=False)

@@ -1,16 +1,14 @@
-"""The hidden layers of a residual network that are looked at: where they are, what they see, and what they put out."""
+"""Hidden layers of a residual network: their receptive fields and their feature maps."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lit_a1.analysis.network import BATCH, TrainedNetwork, captured
+from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, captured
 from lit_a1.layers import WeightNormConv2d
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
@@ -21,8 +19,7 @@ FEW = 6  # residual blocks up to which each is a layer of its own here
 class ReceptiveField:
     """Which pixels a unit sees: the one at place i of a row sees `size` of them, from `start + i * stride` on.
 
-    Places outside the picture are padding. Norms over positions and squeeze-and-excitation, which see the whole
-    picture, are not counted.
+    Norms over positions and squeeze-and-excitation, which see the whole picture, are not counted.
     """
 
     size: int = 1  # height and width in pixels
@@ -35,16 +32,15 @@ class ReceptiveField:
         return ReceptiveField(size, self.stride * stride, self.start - padding * self.stride)
 
     def at(self, place: int) -> tuple[int, int]:
-        """First pixel that the unit at a place sees, and the one after the last."""
+        """First pixel that the unit at a place sees, and the one after the last; pixels outside are padding."""
         first = self.start + place * self.stride
         return first, first + self.size
 
 
 def field_after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
-    """The field of a unit that comes out of `module`, by kernel sizes, strides and paddings.
+    """The field of a unit of `module`'s output; of a residual block the wider one, that through the convolutions.
 
-    Of a residual block's two ways it is the wider one's, through the convolutions. A layer that is no convolution,
-    pooling, residual block or sequence of such is taken to work on each place alone.
+    A layer that is no convolution, pooling, residual block or sequence of such is taken to work on each place alone.
     """
     match module:
         case ResidualBlock():
@@ -62,7 +58,7 @@ def field_after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
 
 @dataclass(frozen=True)
 class HiddenLayer:
-    """A place in the network whose feature maps are looked at: the output of `module`, after its activation."""
+    """The output of `module`, after its activation."""
 
     name: str  # `Stem`, `Stage 1`, `Stage 1, block 1`
     module: nn.Module
@@ -70,7 +66,7 @@ class HiddenLayer:
 
 
 def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]:
-    """The stem and the end of each stage, from the picture on; and each residual block, if there are `FEW` at most."""
+    """The stem and the end of each stage, in order; and each residual block, if there are `FEW` at most."""
     field = field_after(ReceptiveField(), net.stem)
     found = [HiddenLayer("Stem", net.stem, field)]
     every = blocks and sum(isinstance(module, ResidualBlock) for module in net.modules()) <= FEW
@@ -87,8 +83,8 @@ def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]
 
 
 def feature_maps(
-    network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
-) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
+    network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]
+) -> Iterator[tuple[Ints, list[Tensor]]]:
     """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its pictures as they are."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]

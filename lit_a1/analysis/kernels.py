@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.layers import WeightNormConv2d, weight_norm
 from lit_a1.models.residual import ResidualNet
@@ -18,11 +17,10 @@ CLASSES = ("flat", "horizontal", "vertical", "diagonal", "centre-surround")
 SHARES = [f"share_{name.replace('-', '_')}" for name in CLASSES]
 DRAWS = 20_000  # random kernels that the classes are compared with
 MOST = 64  # kernels that are drawn
-Floats = NDArray[np.float64]
 
 
 def stem_weights(net: ResidualNet) -> Floats:
-    """Weights (O,C,k,k) of the first convolution as it applies them: of a weight norm, length times direction."""
+    """Weights (O,C,k,k) of the first convolution as it applies them."""
     convolution = net.stem[0][0]  # type: ignore[index]
     if isinstance(convolution, WeightNormConv2d):
         return weight_norm(convolution.weight_v, convolution.weight_g).detach().double().numpy()
@@ -32,9 +30,8 @@ def stem_weights(net: ResidualNet) -> Floats:
 def patterns(size: int) -> list[list[Floats]]:
     """For each of `CLASSES` one or two sets of orthonormal patterns (P,k*k), at zero mean except for the flat one.
 
-    With x to the right and y downwards from the middle of the kernel: flat is 1; horizontal y and y^2, which do not
-    change along a row; vertical x and x^2; diagonal x+y and (x+y)^2, or x-y and (x-y)^2; centre-surround x^2+y^2 and
-    its square. The sets overlap, so that a kernel's shares need not add up to 1.
+    With x to the right and y downwards from the middle: flat is 1; horizontal y and y^2; vertical x and x^2; diagonal
+    x+y and (x+y)^2, or x-y and (x-y)^2; centre-surround x^2+y^2 and its square. The sets overlap.
     """
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
 
@@ -47,24 +44,22 @@ def patterns(size: int) -> list[list[Floats]]:
 
 
 def measure(weights: Floats) -> pd.DataFrame:
-    """Norm, colour and orientation of kernels (O,C,k,k).
+    """Norm, colour and orientation of kernels (O,C,k,k), a row each.
 
-    Orientation is measured on each input channel by itself: squared projections onto the `patterns` are summed over the
-    channels and divided by the sum of the squared weights. A kernel of zeros has shares of 0.
-
-    A row a kernel: its `channel`; its Euclidean `norm`; `colour_share` of the squared weights that the mean over the
-    input channels leaves over, 0 for grey pictures; its `class`, and the share of each of `CLASSES`.
+    `colour_share` is that of the squared weights after the mean over the input channels is taken off. The share of each
+    of `CLASSES` is that of the squared projections onto its `patterns`, summed over the channels; zeros have 0.
     """
     flat = weights.reshape(*weights.shape[:2], -1)
     energy = (flat**2).sum((1, 2))
     some = np.maximum(energy, np.finfo(float).tiny)
     colour = ((flat - flat.mean(1, keepdims=True)) ** 2).sum((1, 2)) / some
-    shares = np.stack([
-        np.max([((flat @ basis.T) ** 2).sum((1, 2)) for basis in sets], 0) / some
-        for sets in patterns(weights.shape[-1])
-    ])  # fmt: skip
+
+    def share(sets: list[Floats]) -> Floats:
+        return np.max([((flat @ basis.T) ** 2).sum((1, 2)) for basis in sets], 0) / some
+
+    shares = [share(sets) for sets in patterns(weights.shape[-1])]
     columns = {"channel": range(len(flat)), "norm": np.sqrt(energy), "colour_share": colour}
-    columns |= {"class": np.take(CLASSES, shares.argmax(0))}
+    columns |= {"class": np.take(CLASSES, np.argmax(shares, 0))}
     return pd.DataFrame(columns | dict(zip(SHARES, shares, strict=True)))
 
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.pictures import contact_sheet, in_lines, per_line
 from lit_a1.analysis.result import AnalysisResult
 
@@ -35,29 +35,17 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)
 
 
-def suspected_labels(
-    labels: NDArray[np.int64], log_probabilities: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], float]:
-    """Finds labels that may be wrong by confident learning, pruning by noise rate, as cleanlab has it.
+def suspected_labels(labels: Ints, log_probabilities: NDArray[np.float32]) -> tuple[Ints, float]:
+    """Ints of labels (N,) that may be wrong, the least likely first, and the share estimated to be wrong.
 
-    Each class j has a threshold, the mean probability of j over the pictures that are labelled j. A picture labelled i
-    counts for truth j where its probability of j is above j's threshold (for the likeliest such j). These counts,
-    calibrated to the labels' own and normalised, estimate the joint distribution of labels and truth. For each i and
-    j != i as many pictures labelled i are suspected as it puts there, those with the largest margin of j over i.
+    Confident learning (Northcutt, Jiang & Chuang 2021, Journal of Artificial Intelligence Research 70, section 3), with
+    pruning by noise rate. Class j's threshold is the mean probability of j over the pictures labelled j. A picture
+    labelled i counts for truth j where its probability of j is above that (for the likeliest such j). These counts
+    estimate the joint distribution of labels and truth, which says how many pictures to suspect.
 
-    Source: Northcutt, Jiang & Chuang 2021 ("Confident learning: estimating uncertainty in dataset labels", Journal of
-    Artificial Intelligence Research 70), section 3.
-
-    Args:
-        labels: (N,), of two classes with `LEAST` pictures each, or more.
-        log_probabilities: (N,K), of pictures that the network was not trained on.
-
-    Returns:
-        Rows of the suspected pictures, the least likely label first; and the share of labels estimated to be wrong,
-        that of the joint distribution away from its diagonal.
+    At least two classes need `LEAST` pictures each; log-probabilities (N,K) are of pictures that were not trained on.
     """
-    # brings pandas and scikit-learn, a second: not before it is needed
-    from cleanlab.count import compute_confident_joint, estimate_joint
+    from cleanlab.count import compute_confident_joint, estimate_joint  # here, as scikit-learn takes a second
     from cleanlab.filter import find_label_issues
 
     probabilities = np.exp(log_probabilities.astype(np.float64))

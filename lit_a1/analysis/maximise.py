@@ -1,4 +1,4 @@
-"""What excites a unit: pictures made so that a class or a channel answers to them as strongly as can be."""
+"""Activation maximisation: pictures made by gradient ascent for a class or a channel."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Floats, Ints, TrainedNetwork
 from lit_a1.analysis.pictures import sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.models.residual import ResidualBlock
@@ -31,19 +31,15 @@ RATE = 2.0  # way that gradient ascent goes in all, as the root mean square over
 JITTER = 1 / 12  # pictures shift by at most this share of their side in a step
 VARIATION = 0.1  # weight of the total variation's direction, beside 1 of the score's
 NOISE = 0.05  # standard deviation of the parameters to begin with
-Floats = NDArray[np.float64]
-Score = Callable[[Tensor], Tensor]
-"""Maps pictures (n,C,H,W) in [0,1] to values (n,), each a function of its own picture alone."""
+Score = Callable[[Tensor], Tensor]  # maps pictures (n,C,H,W) in [0,1] to values (n,), each of its own picture alone
 
 
 class Paint:
     """n pictures, as the parameters that gradient ascent moves: Fourier coefficients of decorrelated colours.
 
-    Each frequency is scaled by its inverse, as in photographs, and colours by their covariance, so that a step changes
-    coarse shapes in the colours of the data as readily as single pixels (Olah et al. 2017, "Feature Visualization",
-    "Preconditioning and Parameterization"). A sigmoid keeps the pixels in [0,1].
-
-    The mean and covariance of the colours are those of `pictures` (N,C,H,W) in [0,1].
+    Each frequency is scaled by its inverse, as in photographs, and colours by the covariance of those of `pictures`
+    (N,C,H,W) in [0,1], so that a step changes coarse shapes as readily as single pixels (Olah et al. 2017, "Feature
+    Visualization"). A sigmoid keeps the pixels in [0,1].
     """
 
     def __init__(self, count: int, pictures: Tensor, generator: torch.Generator) -> None:
@@ -76,14 +72,10 @@ def total_variation(pictures: Tensor) -> Tensor:
 
 
 def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = STEPS) -> tuple[Tensor, Tensor]:
-    """Makes pictures that `score` is large for, by normalised gradient ascent, and returns them with their scores.
+    """Makes pictures (n,C,H,W) in [0,1] whose `score` (n,) is large, by normalised gradient ascent on `paint`.
 
     Each step shifts the pictures at random, the border going round, and moves each picture's parameters along the
-    gradient of its score, brought to length 1, less that of the total variation (Mahendran & Vedaldi 2015,
-    "Understanding deep image representations by inverting them").
-
-    `paint` is changed; `generator` draws the shifts. Returned are pictures (n,C,H,W) in [0,1] and their scores (n,),
-    unshifted.
+    gradient of its score, brought to length 1, less that of the total variation (Mahendran & Vedaldi 2015).
     """
     reach = max(1, round(JITTER * paint.size))
     length = RATE * (paint.parameters[0].numel() ** 0.5)
@@ -99,7 +91,7 @@ def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = 
 
 
 def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
-    """What n pictures are made to raise, each for its class: its logit, of two classes less that of the other one."""
+    """The logit of a class for each of n pictures, of two classes less that of the other one."""
     rows = torch.arange(len(classes))
 
     def score(pictures: Tensor) -> Tensor:
@@ -111,9 +103,9 @@ def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
 
 
 def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) -> Score:
-    """Likewise for channels of a stage (from 0), each the mean over positions after the stage's last activation.
+    """The mean of a channel of a stage (from 0) over positions, after the last activation, for each of n pictures.
 
-    Where a channel is silent it has no gradient; that of its mean ahead of the activation stands in, until it answers.
+    A silent channel has no gradient; that of its mean ahead of the activation stands in.
     """
     net = network.net
     until = nn.Sequential(network.standardize, net.stem, *list(net.stages)[: stage + 1])
@@ -143,9 +135,9 @@ class Excited:
     unit: int
     name: str  # `Dog`, `channel 7`
     pictures: NDArray[np.float32]  # (n,H,W,C) in [0,1], made
-    reached: Floats  # (n,) what the unit answers to them
-    best: NDArray[np.int64]  # the validation pictures that it answers to most, the most first
-    values: Floats  # what it answers to those
+    reached: Floats  # (n,) the unit's activations by them
+    best: Ints  # the validation pictures that excite it most, the most first
+    values: Floats  # its activations by those
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -155,7 +147,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     means, logits = real_answers(network, rows, layers)
     colours = network.prepared(rows[:: max(1, len(rows) // COLOURED)])
 
-    # makes a picture for each of `units`, columns of what the real pictures excite (n,units)
+    # makes a picture for each of `units`, columns of the activations by real pictures (n,units)
     def excite(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[Excited]:
         generator = torch.Generator().manual_seed(0)
         pictures, reached = ascend(Paint(len(units), colours, generator), score, generator)
@@ -196,10 +188,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(two=two, classes=classes, stages=facts, channels=len(units) - len(classes), **counts)
 
 
-def real_answers(
-    network: TrainedNetwork, rows: NDArray[np.int64], layers: Sequence[HiddenLayer]
-) -> tuple[list[Floats], Floats]:
-    """What n validation pictures excite: mean over positions of each stage's channels (n,C), and the logits (n,K)."""
+def real_answers(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
+    """Of n validation pictures, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
     batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
@@ -223,7 +213,7 @@ def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
 def _draw_channels(
     result: AnalysisResult, name: str, stages: list[list[Excited]], real: TrainedNetwork | None = None
 ) -> None:
-    """Draws the picture made for each channel, a row a stage; of a network given, the best of its real pictures."""
+    """Draws the picture made for each channel, a row a stage; given a network, the best of its real pictures."""
     across = max(map(len, stages))
     height = 0.1 + len(stages) * (6.0 / across + 0.25)
     layout: dict[str, Any] = {"height": height, "nrows": len(stages), "ncols": across}

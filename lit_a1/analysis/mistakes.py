@@ -1,4 +1,4 @@
-"""Pictures that it gets wrong, that it is least decided about, and that are the most like their class."""
+"""The most confident mistakes, the closest calls, and the most typical pictures of each class."""
 
 from itertools import zip_longest
 

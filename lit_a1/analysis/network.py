@@ -22,6 +22,9 @@ from lit_a1.models.residual import ResidualNet
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 BATCH = 250  # pictures that the network sees at once
 
 
@@ -34,12 +37,12 @@ class TrainedNetwork:
     size: int  # height and width in pixels that it is evaluated at
     classes: tuple[str, ...]
     pictures: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
-    labels: NDArray[np.int64]  # (N,)
-    indices: NDArray[np.int64]  # (N,), the pictures' numbers in their data set
+    labels: Ints  # (N,)
+    indices: Ints  # (N,), the pictures' numbers in their dataset
     source: str  # run, checkpoint, epochs that it was trained for, seed, commit and machine
     drawn: bool  # whether the pictures are a stand-in that this project drew
     test_pictures: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any
-    test_labels: NDArray[np.int64] | None = None  # (M,), where they are known
+    test_labels: Ints | None = None  # (M,), where they are known
 
     @property
     def net(self) -> ResidualNet:
@@ -62,7 +65,7 @@ class TrainedNetwork:
         """The names of classes that are given by number."""
         return [self.classes[k] for k in classes]
 
-    def prepared(self, rows: Sequence[int] | NDArray[np.int64] | slice, size: int | None = None) -> Tensor:
+    def prepared(self, rows: Sequence[int] | Ints | slice, size: int | None = None) -> Tensor:
         """Validation pictures (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
         return _prepared(self.pictures[rows], size or self.size)
 
@@ -93,16 +96,16 @@ class TrainedNetwork:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(N,F), what the last layer sees of each picture (unmirrored): the mean over positions."""
+        """(N,F) inputs of the last layer, means over positions, for each picture (unmirrored)."""
         return self._outputs[1]
 
     @property
-    def predictions(self) -> NDArray[np.int64]:
+    def predictions(self) -> Ints:
         """(N,) the likeliest class of each picture."""
         return self.log_probabilities.argmax(1)
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
+    def correct(self) -> Flags:
         """(N,) whether the prediction is the label."""
         return self.predictions == self.labels
 
@@ -125,7 +128,7 @@ def _prepared(pictures: NDArray[np.uint8], size: int) -> Tensor:
 
 @contextmanager
 def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
-    """Gives a list that what comes out of `module` (or goes in, the first argument) is added to at each call."""
+    """Gives a list, to which each call of `module` adds its output (or its first input)."""
     seen: list[Tensor] = []
 
     def note(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> None:
@@ -139,11 +142,10 @@ def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor
 
 
 def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwork:
-    """Reads the checkpoint of an experiment, and the pictures that its training held out from data not set up yet.
+    """Reads the checkpoint of an experiment, and the pictures that its training held out, from data not set up yet.
 
-    Raises:
-        CheckpointError: the file is damaged, of an unknown class or of a network that is no `ResidualNet`.
-        DataError: there are no pictures, or other ones than it was validated on.
+    Raises CheckpointError if the file is damaged or of a network that is no `ResidualNet`; DataError if there are no
+    pictures, or other ones than it was validated on.
     """
     member = load_member(path)
     if not isinstance(net := member.model.net[1], ResidualNet):
@@ -154,7 +156,7 @@ def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwo
     data.load_state_dict(member.data)
     held_out, rows = data.sets["val"], data.sets["val"].index
     test = _test_set(data)
-    labelled = test is not None and bool((test.labels >= 0).all())
+    test_labels = None if test is None else np.asarray(test.labels).astype(np.int64)
     return TrainedNetwork(
         name,
         member.model.eval().requires_grad_(False),
@@ -166,7 +168,7 @@ def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwo
         source=_source(member),
         drawn=data.drawn,
         test_pictures=None if test is None else np.asarray(test.pictures),
-        test_labels=np.asarray(test.labels).astype(np.int64) if test is not None and labelled else None,
+        test_labels=test_labels if test_labels is not None and (test_labels >= 0).all() else None,
     )
 
 
@@ -183,15 +185,11 @@ def _test_set(data: PictureDataModule) -> PictureSet | None:
 
 def _source(member: Member) -> str:
     training: dict[str, Any] = member.training
-    run = (
-        relative_to_cwd(member.path.parent.parent)
-        if version_of(member.path) is not None
-        else relative_to_cwd(member.path)
-    )
-    described = member.path.with_suffix(".json")
-    if not training and member.path.parent == PRETRAINED and described.is_file():
+    path, described = member.path, member.path.with_suffix(".json")
+    run = relative_to_cwd(path if version_of(path) is None else path.parent.parent)
+    if not training and path.parent == PRETRAINED and described.is_file():
         training = json.loads(described.read_text(encoding="utf-8"))
-        run = relative_to_cwd(member.path)
-    texts = [f"{run}, {member.path.name} (epoch {member.epoch})", f"seed {training.get('seed', member.seed)}"]
+        run = relative_to_cwd(path)
+    texts = [f"{run}, {path.name} (epoch {member.epoch})", f"seed {training.get('seed', member.seed)}"]
     texts += [f"commit {training.get('commit') or 'unknown'}", training.get("machine") or "machine unknown"]
     return "; ".join(texts)

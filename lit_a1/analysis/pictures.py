@@ -1,8 +1,4 @@
-"""Pictures that analyses show: chosen, always the same ones, and drawn, with their predictions under them.
-
-Pictures are given as rows of a network's validation pictures. In each choice the clearest case comes first; of equal
-cases the earlier row.
-"""
+"""Which validation pictures analyses show (as rows; of equal cases the earlier first), and contact sheets of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,43 +6,39 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from lit_a1.analysis.network import TrainedNetwork
+from lit_a1.analysis.network import Flags, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
 
-Rows = NDArray[np.int64]
 SAMPLE = 500  # pictures that means are taken over
 WIDTH = 6.4  # inches of a contact sheet
 FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under a picture
 SHARE = 0.92  # of a place's width that its picture has
 
 
-def sample(network: TrainedNetwork, count: int = SAMPLE) -> Rows:
+def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
     """At most `count` pictures, evenly spread."""
     pictures = len(network.labels)
     return np.unique(np.linspace(0, pictures - 1, min(count, pictures)).round().astype(np.int64))
 
 
-def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Rows:
+def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Ints:
     """Up to `count` pictures of a class that are predicted correctly, the largest margin first."""
     return _smallest(-network.margins(), network.correct & (network.labels == class_), count)
 
 
-def most_confident_wrong(network: TrainedNetwork, count: int) -> Rows:
+def most_confident_wrong(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` pictures of any class that are predicted wrongly, the largest margin for the wrong class first."""
     return _smallest(network.margins(), ~network.correct, count)
 
 
-def closest_calls(network: TrainedNetwork, count: int) -> Rows:
+def closest_calls(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` pictures, correct or not, with the smallest margins between the two likeliest classes."""
     return _smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
 
 
-def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
-    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine.
-
-    The mean is of all the class's pictures; a picture without any active feature comes last.
-    """
+def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
+    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine."""
     of_class = network.labels == class_
     if not of_class.any():
         return np.empty(0, np.int64)
@@ -56,7 +48,7 @@ def most_typical(network: TrainedNetwork, class_: int, count: int) -> Rows:
     return _smallest(-cosines, network.correct & of_class, count)
 
 
-def _smallest(values: NDArray[np.float32], among: NDArray[np.bool_], count: int) -> Rows:
+def _smallest(values: NDArray[np.float32], among: Flags, count: int) -> Ints:
     rows = np.flatnonzero(among)
     return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
 
@@ -69,11 +61,11 @@ def without_axes(panel: Axes) -> None:
 
 
 def per_line(network: TrainedNetwork) -> int:
-    """How many pictures stand side by side on a contact sheet: photos are shown larger than digits."""
+    """How many pictures stand side by side on a contact sheet."""
     return 6 if network.is_photos else 10
 
 
-def in_lines(rows: Sequence[int] | Rows, width: int) -> list[list[int]]:
+def in_lines(rows: Sequence[int] | Ints, width: int) -> list[list[int]]:
     """Breaks a sequence of rows into lines of `width`; the last may be shorter."""
     return [list(map(int, rows[start : start + width])) for start in range(0, len(rows), width)]
 
@@ -81,10 +73,9 @@ def in_lines(rows: Sequence[int] | Rows, width: int) -> list[list[int]]:
 def contact_sheet(
     result: AnalysisResult, name: str, network: TrainedNetwork, lines: Iterable[Sequence[int | None]]
 ) -> bool:
-    """Draws lines of pictures (None: an empty place) as they lie on disk, with number, label and prediction under each.
+    """Draws lines of pictures (None: an empty place) with number, label and prediction under each.
 
-    Returns:
-        Whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
+    Returns whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
     """
     columns = per_line(network)
     place = WIDTH / columns  # inches

@@ -1,4 +1,4 @@
-"""The result of an analysis, as it is left on disk: figures, tables, numbers and the words about them."""
+"""The result of an analysis, and its files: figures, tables, numbers and words."""
 
 import json
 import math
@@ -19,8 +19,7 @@ from lit_a1.runs.plotting import figure
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.templates import render
 
-INDEX = "analysis.json"
-"""What the results in a folder are about: the network, how long the analyses took, on what machine."""
+INDEX = "analysis.json"  # the network that the results in a folder are of, how long they took, on what machine
 CAPTION = re.compile(r"!\[(.*)\]\(([\w.]+)\)")  # of a figure, in a template
 Number = bool | int | float | str | None
 
@@ -31,7 +30,7 @@ class ResultFigure:
 
     file: str  # its name in the folder
     caption: str  # what is drawn and how to read it, in a sentence or two of Markdown
-    shows_pictures: bool  # of the data set, which are not ours to pass on
+    shows_pictures: bool  # of the dataset, which are not ours to pass on
 
 
 @dataclass
@@ -51,11 +50,7 @@ class AnalysisResult:
 
     @contextmanager
     def figure(self, name: str, *, shows_pictures: bool = False, **layout: Any) -> Iterator[tuple[Figure, Any]]:
-        """Gives a figure and its axes, as `lit_a1.runs.plotting.figure` does, and keeps it as `NAME.png`.
-
-        Axes are an array of two dimensions where rows or columns are asked for. The caption is in the template (see
-        `describe`).
-        """
+        """Gives a figure and its axes, an array (rows,columns) where the layout has either; keeps it as `NAME.png`."""
         layout |= {"squeeze": not {"nrows", "ncols"} & layout.keys()}
         with figure(self.folder / f"{name}.png", **layout) as drawing_and_axes:
             yield drawing_and_axes
@@ -75,7 +70,7 @@ class AnalysisResult:
             self.numbers[name] = value.item() if isinstance(value, np.generic) else value
 
     def describe(self, **values: Any) -> None:
-        """Fills in the analysis's template, `NAME.md.j2` beside its code, with the result's numbers and other values.
+        """Fills in the template `NAME.md.j2` with the result's numbers and other values.
 
         Its paragraphs are the words, those like `![...](name.png)` captions of the figures that were drawn.
         """

@@ -30,6 +30,7 @@ from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import REPOSITORY, keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.runs.settings import build
+from lit_a1.runs.wording import counted
 from lit_a1.training import quieten
 
 RECIPE = REPOSITORY / "configs" / "mnist_fast.yaml"
@@ -48,17 +49,16 @@ class Run(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Share of the test pictures."""
+        """The share of the test pictures that the network gets right."""
         return self.correct / self.tested
 
     @property
     def reached(self) -> bool:
-        """Whether that is the target or more."""
+        """Whether the accuracy is the target or more."""
         return self.accuracy >= TARGET
 
     def __str__(self) -> str:
-        epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''} of {self.pictures:,}"
-        return f"{self.accuracy:.2%} after {epochs}, {self.seconds:.2f} s"
+        return f"{self.accuracy:.2%} after {counted(self.epochs, 'epoch')} of {self.pictures:,}, {self.seconds:.2f} s"
 
 
 def now() -> float:
@@ -68,29 +68,17 @@ def now() -> float:
     return time.perf_counter()
 
 
-# ours
-
-
 def ours(seed: int, **trainer_options: Any) -> Run:
-    """Trains by the shipped recipe, then tests as `python main.py test` does.
-
-    Raises:
-        DataError: MNIST's files are missing or unfit.
-    """
+    """Trains by the shipped recipe, then tests as `python main.py test` does."""
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     recipe["data"]["init_args"]["source"] = "real"
     torch.manual_seed(seed)
     data = build(PictureDataModule, recipe["data"])
     data.prepare_data()
     data.setup("fit")
-    options = recipe["trainer"] | {
-        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",  # what theirs runs on
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "limit_val_batches": 0,
-    }
+    off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options = recipe["trainer"] | dict.fromkeys(off, False) | {"limit_val_batches": 0}
+    options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"  # what theirs runs on
     started = now()
     model = build(Classifier, recipe["model"])
     trainer = L.Trainer(**options | trainer_options)
@@ -101,9 +89,6 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     tested = len(data.sets["test"])
     correct = tested - round(metrics["test/error"] * tested)
     return Run(seconds, trainer.current_epoch, len(data.sets["train"]), correct, tested)
-
-
-# theirs
 
 
 class ExampleNet(nn.Module):
@@ -173,15 +158,8 @@ def count_correct(net: nn.Module, test: Labelled) -> int:
     return sum(int((net(pictures).argmax(1) == labels).sum()) for pictures, labels in batches)
 
 
-# both
-
-
 def mnist(pairs: int) -> list[Timing]:
-    """Trains both by turns, each pair from a seed of its own; a few steps of each go first, not counted.
-
-    Raises:
-        DataError: MNIST's files are missing or unfit.
-    """
+    """Trains both by turns, each pair from a seed of its own; a few steps of each go first, not counted."""
     quieten()
     keep_freed_memory()  # as `fit` does; theirs gains by it too
     train, test = example_data(load_mnist("real"), "cuda" if torch.cuda.is_available() else "cpu")

@@ -10,15 +10,12 @@ from tqdm import tqdm
 
 
 class Timing(NamedTuple):
-    """One comparison: median seconds of both sides, and the median of the ratios of the pairs.
-
-    Our seconds and the ratio are infinite where our side did not reach what was timed.
-    """
+    """One comparison of two sides; our seconds and the ratio are infinite where our side missed its target."""
 
     name: str
-    ours_s: float
+    ours_s: float  # median, as all
     theirs_s: float
-    ratio: float
+    ratio: float  # of ours to theirs, in pairs
     limit: float | None = None
     notes: Sequence[str] = ()  # what else was measured
     runs: Sequence[dict[str, Any]] = ()  # likewise, run by run

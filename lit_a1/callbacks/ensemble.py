@@ -1,4 +1,4 @@
-"""What an ensemble was measured at: a line for each member alone and one for the mean, and the record of the run."""
+"""An ensemble's metrics and those of its members, printed and recorded."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from lit_a1.data.files import write_text
-from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import commit, machine, peak_memory_gb
 from lit_a1.models.ensemble import MEMBER, Ensemble
 from lit_a1.runs.folders import new_version, relative_to_cwd
@@ -20,22 +19,18 @@ class EnsembleRecord(Callback):
     """Prints an ensemble's metrics and those of its members; leaves `record.json` (or `test.json`) in a new folder.
 
     The record has the keys of a training's. What was spent is the sum over the members: `parameters`, `seconds`, and
-    the `epoch` and `step` of its only row of metrics; `seed` is a list.
-
-    Args:
-        settings: of the command, flat: `{"model.members": ..., ...}`.
-        runs: the folder of the experiment, `lightning_logs/NAME`; None writes nothing.
+    the `epoch` and `step` of its only row of metrics; `seed` is a list. `settings` are flat: `{"model.members": ...}`;
+    `runs` is the folder of the experiment, `lightning_logs/NAME`, and None writes nothing.
     """
 
-    def __init__(self, settings: dict[str, Any] | None = None, runs: Path | None = None) -> None:
-        self.settings, self.runs = settings or {}, runs
+    def __init__(self, settings: dict[str, Any], runs: Path | None) -> None:
+        self.settings, self.runs = settings, runs
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints, and writes the record."""
         assert isinstance(pl_module, Ensemble)
-        members, (about, metrics) = pl_module.members, report("val", trainer, pl_module)
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if self.runs is None or not isinstance(data, PictureDataModule):
+        members, (about, metrics) = pl_module.members, _print_metrics("val", trainer, pl_module)
+        if self.runs is None:
             return
         if unknown := [str(member.path) for member in members if "seconds" not in member.training]:
             print(f"Not counted in seconds, as no {RECORD_FILE} is beside it: {listed(unknown)}.")
@@ -45,7 +40,7 @@ class EnsembleRecord(Callback):
             [{"epoch": epochs - 1, "step": sum(member.step for member in members)} | metrics],
             settings=self.settings,
             seed=[member.seed for member in members],
-            pictures={part: len(pictures) for part, pictures in data.sets.items()},
+            pictures={part: len(found) for part, found in trainer.datamodule.sets.items()},  # type: ignore[attr-defined]
             parameters=sum(member.parameters for member in members),
             seconds=round(sum(member.training.get("seconds", 0.0) for member in members), 1),
             peak_memory_gb=round(max(memory), 2),
@@ -58,27 +53,15 @@ class EnsembleRecord(Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints, and writes the metrics."""
         assert isinstance(pl_module, Ensemble)
-        about, metrics = report("test", trainer, pl_module)
+        about, metrics = _print_metrics("test", trainer, pl_module)
         if self.runs is not None:
             _write("Figures", new_version(self.runs) / "test.json", {"members": about, **metrics})
 
 
-def report(
-    stage: str, trainer: L.Trainer, ensemble: Ensemble
-) -> tuple[list[dict[str, str | int | float | None]], dict[str, float]]:
-    """Prints a line for each member alone and one for the mean.
-
-    Args:
-        stage: `val` or `test`.
-        trainer: has measured it.
-        ensemble: of those members.
-
-    Returns:
-        For each member what a record holds of it, and the mean's metrics, by tag.
-    """
+def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Prints a line for each member and one for the mean; returns what a record has of each, and the mean's metrics."""
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    about: list[dict[str, str | int | float | None]] = []
-    lines = []
+    about, lines = [], []
     for number, member in enumerate(ensemble.members):
         loss, error = (metrics.pop(f"{MEMBER.format(number)}/{name}") for name in ("loss", "error"))
         path, kind = str(relative_to_cwd(member.path)), type(member.model).__qualname__

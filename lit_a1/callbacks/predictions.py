@@ -1,4 +1,4 @@
-"""Writes what `predict` found: a submission, checked before it is written, and the probabilities."""
+"""The files that `predict` leaves: a submission, checked before it is written, and the probabilities."""
 
 import os
 from collections.abc import Sequence
@@ -14,15 +14,9 @@ from lit_a1.data.files import write_csv
 
 
 def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], count: int | None) -> None:
-    """Refuses a submission that Kaggle would not take, or would score wrongly.
+    """Raises a DataError for rows of (id, label) that Kaggle would not take, or would score wrongly.
 
-    Args:
-        rows: (id, label) of each picture, in the order in which they will be written.
-        classes: the labels that there are.
-        count: how many pictures the competition wants, with ids 1..count in numeric order; None if any names will do.
-
-    Raises:
-        DataError: names what is wrong.
+    It wants `count` of them, with ids 1..count in numeric order; where that is None any names will do.
     """
     if count is not None and len(rows) != count:
         raise DataError(f"A submission needs {count} rows, one a test picture; there are {len(rows)}.")
@@ -34,37 +28,24 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
 
 
 class PredictionFiles(BasePredictionWriter):
-    """Writes `submission.csv` (`id,label`) and `submission_probabilities.csv` when predicting ends.
+    """Writes a submission (`id,label`) when predicting ends, and the probabilities to a second file in its folder."""
 
-    Args:
-        path: where the submission goes; the probabilities go into the same folder.
-    """
-
-    def __init__(self, path: str = "submission.csv") -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(write_interval="epoch")
-        self.path = Path(path)
+        self.path = path
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Refuses a place that can't be written to before the work is done, not after.
-
-        Raises:
-            DataError: names it.
-        """
+        """Raises a DataError where the place can't be written to, before the work is done."""
         super().setup(trainer, pl_module, stage)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
-            raise DataError(
-                f"The submission can't be written to {self.path}: it is a folder, or in one that is read-only."
-            )
+            words = "it is a folder, or in one that is read-only"
+            raise DataError(f"The submission can't be written to {self.path}: {words}.")
 
     def write_on_epoch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
-        """Checks, then writes.
-
-        Raises:
-            DataError: the submission is not what the competition wants.
-        """
+        """Checks the submission, and writes both files."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         index = torch.cat([batch.indices for batch in predictions]).numpy()
         probabilities = torch.cat([batch.probabilities for batch in predictions]).numpy()

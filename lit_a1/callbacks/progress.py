@@ -1,6 +1,5 @@
 """Progress on the terminal: a bar while an epoch runs, a line when it is over."""
 
-import math
 import sys
 import time
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lit_a1.callbacks.record import epoch_metrics
+from lit_a1.models.classifier import Classifier
 from lit_a1.runs.printed import epoch_line, epoch_name
 from lit_a1.runs.wording import clock
 
@@ -72,8 +72,8 @@ class ProgressLines(ProgressBar):
         """Writes the epoch's line."""
         assert self._bar is not None
         self._bar.close()
-        figures = {"epoch": trainer.current_epoch} | epoch_metrics(trainer)
-        self.print(epoch_line(figures, trainer.max_epochs or 0, self._left(trainer)))
+        metrics = {"epoch": trainer.current_epoch} | epoch_metrics(trainer)
+        self.print(epoch_line(metrics, trainer.max_epochs or 0, self._left(trainer)))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leaves the terminal clean."""
@@ -81,24 +81,22 @@ class ProgressLines(ProgressBar):
             self._bar.close()
 
     def _left(self, trainer: L.Trainer) -> str:
-        before, done, total = (
-            self._work(trainer, step) for step in (self._first_step, trainer.global_step, self._steps)
-        )
+        steps = (self._first_step, trainer.global_step, self._steps)
+        before, done, total = (self._work(trainer, step) for step in steps)
         if done == before:
             return "?"
         return clock((time.perf_counter() - self._started) / (done - before) * (total - done))
 
     def _work(self, trainer: L.Trainer, steps: int) -> float:
-        """What that many steps cost: a sharpness-aware one counts twice."""
-        plain = self._pixels(trainer, steps)
-        doubled = getattr(trainer.lightning_module, "sam_step", math.inf)
-        return plain if steps <= doubled else 2 * plain - self._pixels(trainer, int(doubled))
+        """The cost of that many steps: a sharpness-aware one counts twice."""
+        plain, model = self._pixels(trainer, steps), trainer.lightning_module
+        assert isinstance(model, Classifier)
+        return plain if steps <= model.sam_step else 2 * plain - self._pixels(trainer, int(model.sam_step))
 
     @staticmethod
     def _pixels(trainer: L.Trainer, steps: int) -> float:
-        """As many units a step as its pictures have pixels, where their size changes."""
-        size_at = getattr(getattr(trainer, "datamodule", None), "size_at", lambda epoch: 1)
+        """The pixels of one picture of each step, summed over the steps: their size may change between epochs."""
+        size_at = trainer.datamodule.size_at  # type: ignore[attr-defined]
         batches = int(trainer.num_training_batches)
         epochs, rest = divmod(steps, batches)
-        whole = batches * sum(size_at(epoch) ** 2 for epoch in range(epochs))
-        return whole + rest * size_at(epochs) ** 2
+        return batches * sum(size_at(epoch) ** 2 for epoch in range(epochs)) + rest * size_at(epochs) ** 2

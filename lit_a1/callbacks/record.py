@@ -34,11 +34,9 @@ def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
 
 
 class RunRecord(Callback):
-    """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyper-parameters when training ends.
+    """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyperparameters when training ends.
 
-    Args:
-        settings: of the run, flat: `{"model.lr": 0.1, ...}`.
-        command: how a user would type what this run was started with (for the next commands).
+    `settings` are flat: `{"model.lr": 0.1, ...}`; `command` is what a user typed after `fit`, for the next commands.
     """
 
     def __init__(self, settings: dict[str, Any] | None = None, command: str = "") -> None:
@@ -74,7 +72,7 @@ class RunRecord(Callback):
         began_with = getattr(pl_module, "began_with", None)
         record = self.record.finish(
             Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
-            seed=getattr(pl_module, "run_seed", None),
+            seed=pl_module.run_seed,
             pictures={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             **({"began_with": began_with} if began_with else {}),
@@ -83,12 +81,11 @@ class RunRecord(Callback):
             log_hparams(writer, self.record.settings, record["best"], trainer.global_step)
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
         best = next((each.best_model_path for each in checkpoints if each.monitor), "")
-        commands = getattr(getattr(trainer, "datamodule", None), "next_commands", ("validate",))
         print_finished(
             record,
             "Checkpoint",
             Path(best) if best else None,
-            [f"{command} {self.command}" for command in commands],
+            [f"{command} {self.command}" for command in trainer.datamodule.next_commands],  # type: ignore[attr-defined]
             None if trainer.logger is None else trainer.logger.save_dir,
         )
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows besides the curves: speed, the first batch, the graph, the hyper-parameters."""
+"""What TensorBoard shows besides the curves: speed, the first batch, the graph, the hyperparameters."""
 
 import copy
 import time
@@ -59,7 +59,7 @@ class TensorBoardExtras(Callback):
         from torchvision.utils import make_grid  # slow to import, and `--help` comes this way
 
         writer.add_image("first batch", make_grid(batch.pictures[:64].float().clamp(0, 1), nrow=8), 0)
-        # Tracing runs the network: a copy keeps running statistics and random draws as they were.
+        # tracing runs the network: a copy keeps running statistics and random draws as they were
         assert isinstance(module.net, nn.Module)
         net = copy.deepcopy(module.net).cpu().eval()
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

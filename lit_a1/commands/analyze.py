@@ -28,14 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Analyses a checkpoint.
-
-    Raises:
-        SystemExit: an option was refused.
-        UsageError: no CNN was named.
-        CheckpointError: there are no such weights, or they are an ensemble's.
-        DataError: there are no pictures, or other ones than the checkpoint was validated on.
-    """
+    """Analyses a checkpoint on the pictures that it was validated on."""
     options, others = build_parser().parse_known_args(list(arguments))
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs.yaml for example")

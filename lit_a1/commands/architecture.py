@@ -6,22 +6,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.analysis.architecture import HEADINGS, architecture_of, rows_of, shape_words
+from lit_a1.analysis.architecture import HEADINGS, architecture_of, rows_of
 from lit_a1.environment import PROGRAM
 from lit_a1.runs.settings import UsageError
 
-__all__ = ["architecture_of", "main", "shape_words"]  # the report's
-WIDTH = 110  # characters that the table needs where output goes to no terminal
-
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints the table of a network's layers.
-
-    Raises:
-        SystemExit: an option was refused.
-        UsageError: no network was named, or one that can't be.
-        CheckpointError: of an ensemble's members.
-    """
+    """Prints the table of a network's layers."""
     if {"-h", "--help"} & set(arguments):
         parser = argparse.ArgumentParser(
             f"{PROGRAM} architecture",
@@ -44,5 +35,5 @@ def main(arguments: Sequence[str]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)
-    console.width = max(console.width, WIDTH)
+    console.width = max(console.width, 110)  # which the table needs, also where output goes to no terminal
     console.print(table)

@@ -1,4 +1,4 @@
-"""`python main.py audit`: what is wrong with a data set, as a table, a CSV and a contact sheet."""
+"""`python main.py audit`: what is wrong with a dataset, as a table, a CSV and a contact sheet."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,21 +9,20 @@ from rich.table import Table
 
 from lit_a1.data.audit import PROBLEMS, Audit, audit, save_sheet, save_table
 from lit_a1.data.errors import DataError
-from lit_a1.data.sources import data_root, find_test, find_train
+from lit_a1.data.sources.layouts import data_root, find_test, find_train
 from lit_a1.environment import PROGRAM
 
 
-def summary_table(result: Audit) -> Table:
+def _table(result: Audit) -> Table:
     """Pictures in each part, and how many of them have each problem."""
     table = Table(title="Audit", title_justify="left")
     table.add_column("")
     for part in result.sources:
         table.add_column(part, justify="right")
-    counts = {
-        part: sum(n for name, n in result.summary.items() if name.startswith(f"pictures: {part}"))
-        for part in result.sources
-    }
-    table.add_row("pictures", *(f"{counts[part]:,}" for part in result.sources), end_section=True)
+    counts = [
+        sum(n for name, n in result.summary.items() if name.startswith(f"pictures: {part}")) for part in result.sources
+    ]
+    table.add_row("pictures", *(f"{count:,}" for count in counts), end_section=True)
     for problem, meaning in PROBLEMS.items():
         found = [result.summary.get(f"{problem}: {part}", 0) for part in result.sources]
         if any(found):
@@ -32,11 +31,7 @@ def summary_table(result: Audit) -> Table:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Audits a data set.
-
-    Raises:
-        DataError: there is none, or it can't be listed.
-    """
+    """Audits a dataset; a DataError where there is none, or it can't be listed."""
     parser = argparse.ArgumentParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
     parser.add_argument("--dir", type=Path, help="where the photos are (default: LIT_A1_DATA, else data)")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder for audit.csv and audit.png")
@@ -49,9 +44,8 @@ def main(arguments: Sequence[str]) -> None:
         raise DataError(f"There are no photos below {root}: neither trainset.zip nor any other layout that fit reads.")
     result = audit(train, find_test(root))
     console = Console(highlight=False, soft_wrap=True)
-    console.print(summary_table(result))
-    groups = ("groups of copies", "groups of copies in train and test", "groups of copies with conflicting labels")
-    for name in groups:
+    console.print(_table(result))
+    for name in ("groups of copies", "groups of copies in train and test", "groups of copies with conflicting labels"):
         console.print(f"{name}: {result.summary[name]}")
     save_table(result, options.out / "audit.csv")
     save_sheet(result, options.out / "audit.png")

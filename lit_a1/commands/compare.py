@@ -28,14 +28,7 @@ def build_parser() -> Parser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Compares experiments.
-
-    Raises:
-        SystemExit: an option was refused.
-        DataError: as `load_mnist`.
-        UsageError: fewer than two experiments have runs.
-        CheckpointError: a checkpoint can't be used.
-    """
+    """Compares experiments, of which at least two must have runs."""
     options = build_parser().parse_args(list(arguments))
     show_messages()
     from lit_a1.studies.comparison.study import run  # after `--help`, which needs no torch

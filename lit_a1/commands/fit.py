@@ -11,15 +11,7 @@ from lit_a1.training import TrainingCLI, quieten
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Trains a network or uses a trained one.
-
-    Args:
-        arguments: the command, then its options.
-
-    Raises:
-        SystemExit: an option was refused, or a signal ended the process.
-        UsageError: the YAML is of another command.
-    """
+    """Trains a network or uses a trained one; `arguments` are the command, then its options."""
     if (kind := kind_of_config(arguments)) is not None and kind[1] != "fit":
         raise UsageError(f"{kind[0]} is for `{PROGRAM} {kind[1]}`, not for {arguments[0]}")
     show_messages()

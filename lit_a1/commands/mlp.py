@@ -7,25 +7,16 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from lit_a1.environment import PROGRAM, show_messages
-from lit_a1.mlp.options import COMMANDS, SOURCE, build_parser, parse, setup_of
+from lit_a1.mlp.options import COMMANDS, build_parser, parse, setup_of
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs.folders import resolve
 from lit_a1.runs.settings import PARTS, UsageError, kind_of_config, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 from lit_a1.startup import usage
 
-__all__ = ["SOURCE", "main", "parse", "setup_of"]
-
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs a command of the numpy network.
-
-    Raises:
-        SystemExit: after help; or an option was refused.
-        UsageError: there is no such command or no such network, or the YAML is of another one.
-        CheckpointError: there are no such weights.
-        DataError: as `load_mnist`.
-    """
+    """Runs a command of the numpy network."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(f"{PROGRAM} mlp", "A multilayer perceptron in numpy, on MNIST.", COMMANDS))
         raise SystemExit(0 if arguments else 2)

@@ -12,8 +12,6 @@ from lit_a1.runs.wording import clock
 if TYPE_CHECKING:
     from lit_a1.report.gather import RecordedRuns
 
-RUNS = ("none", "missing", "quick")
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
@@ -25,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--run",
-        choices=RUNS,
+        choices=("none", "missing", "quick"),
         default="none",
         help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: less than 15 "
         "minutes on two cores, into a folder quick below --logs); default: nothing",
@@ -43,12 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Writes the report.
-
-    Raises:
-        SystemExit: an option was refused, or a command of the plan failed.
-        OSError: the report can't be written.
-    """
+    """Writes the report; a SystemExit where a command of the plan failed, an OSError where it can't be written."""
     parser = build_parser()
     options = parser.parse_args(list(arguments))
     if options.plan and options.run == "none":
@@ -67,15 +60,12 @@ def main(arguments: Sequence[str]) -> None:
     if options.run != "none":
         found = gather(logs, options.source)
         if options.source == "auto" and not options.plan:
-            found = at_hand(found)
+            found = _at_hand(found)
         steps = plan.missing(found) if options.run == "missing" else plan.quick(found)
-        if not steps:
-            print("Nothing is missing.")
-        else:
-            print(plan.plan_text(steps))
-            if options.plan:
-                return
-            failed = plan.run(steps)
+        print(plan.plan_text(steps) if steps else "Nothing is missing.")
+        if steps and options.plan:
+            return
+        failed = plan.run(steps)
     started = time.perf_counter()
     try:
         for path in build(gather(logs, options.source), out):
@@ -87,12 +77,8 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"error: failed: {'; '.join(step.command for step in failed)}")
 
 
-def at_hand(found: "RecordedRuns") -> "RecordedRuns":
-    """The same, with drawn pictures in the place of those that are neither on disk nor can be fetched.
-
-    Raises:
-        DataError: pictures are there, but damaged.
-    """
+def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
+    """The same, with drawn pictures in the place of those that are neither on disk nor can be fetched."""
     from lit_a1.data.catsdogs import CatsDogsDataModule
     from lit_a1.data.mnist import locate_mnist
     from lit_a1.report.gather import RecordedRuns

@@ -1,4 +1,4 @@
-"""`python main.py search`: tries hyper-parameters of a CNN."""
+"""`python main.py search`: tries hyperparameters of a CNN."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         f"{PROGRAM} search",
         usage=f"{PROGRAM} search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
-        description="Try hyper-parameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
+        description="Try hyperparameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
         "stopped at an epoch that is measured, and only the validation pictures decide. The study is a folder: the "
         "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it.",
         epilog="It takes the options of fit too, which all trials share: --trainer.max_epochs 4, --data.source drawn.",
@@ -28,13 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Searches.
-
-    Raises:
-        SystemExit: an option was refused.
-        UsageError: the network or what is tried is missing, or can't be searched.
-        DataError: there are no pictures.
-    """
+    """Searches; a UsageError where the network or what is tried is missing, or can't be searched."""
     options, others = build_parser().parse_known_args(list(arguments))
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs_trial.yaml for example")

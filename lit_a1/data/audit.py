@@ -1,4 +1,4 @@
-"""What is wrong with a data set: unreadable, copied, contradictory, blank and odd pictures."""
+"""What is wrong with a dataset: unreadable, copied, contradictory, blank and odd pictures."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lit_a1.data.cache import groups_of_copies, in_threads, pixel_hash
 from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
@@ -39,15 +40,11 @@ MAX_TILES = 60  # pictures that a section of the contact sheet shows
 class Finding:
     """One picture, one problem: a line of the table."""
 
-    problem: str
-    """A key of `PROBLEMS`."""
-    group: int
-    """Number of its group of exact copies; 0 for problems of single pictures."""
+    problem: str  # a key of `PROBLEMS`
+    group: int  # number of its group of exact copies; 0 for problems of single pictures
     name: str
-    part: str
-    """`train` or `test`."""
-    label: str
-    """Name of the class; empty without one."""
+    part: str  # `train` or `test`
+    label: str  # name of the class; empty without one
     detail: str
 
 
@@ -55,63 +52,45 @@ class Finding:
 class Audit:
     """What an audit found."""
 
-    findings: list[Finding]
-    """By problem in the order of `PROBLEMS`, then by group, part and order in the source."""
-    summary: dict[str, int]
-    """Counts: pictures by part and class, groups of copies, groups in train and test, pictures by problem."""
-    sources: dict[str, Source]
-    """Where the parts `train` and `test` were read from."""
-
-
-_UNREAD = Header("", "", 0, 0)
+    findings: list[Finding]  # by problem in the order of `PROBLEMS`, then by group, part and order in the source
+    summary: dict[str, int]  # counts: pictures by part and class, groups of copies, pictures by problem and part
+    sources: dict[str, Source]  # of the parts `train` and `test`
 
 
 @dataclass(frozen=True)
 class _Examined:
-    """A file as it was read: with an error, or with all the rest."""
+    """A file that was read, or not, and what is wrong with it by itself."""
 
     name: str
     part: str
     label: str
-    error: str = ""
-    header: Header = _UNREAD
-    pixels: str = ""
-    deviation: float = 0.0
+    pixels: str  # `pixel_hash`; empty where it can't be read
+    oddities: list[tuple[str, str]]  # problems and their details
 
     def finding(self, problem: str, detail: str, group: int = 0) -> Finding:
         return Finding(problem, group, self.name, self.part, self.label, detail)
 
 
 def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
-    """Reads every file of a data set and lists what is wrong with it.
+    """Reads every file of a dataset and lists what is wrong with it.
 
     Copies are exact: the same pixels once decoded to size x size (so a picture stored twice in different files counts
     too). Groups of copies are numbered over both parts, and each is listed under one of the four headings for
     copies, the first that applies.
-
-    Args:
-        train: the labelled pictures.
-        test: the test pictures, where there are any.
-        size: height and width to decode to, in pixels.
-
-    Raises:
-        DataError: a source can't be listed.
     """
     sources = {"train": train} if test is None else {"train": train, "test": test}
     examined = [each for part, source in sources.items() for each in _examine(part, source, size)]
-    readable = [each for each in examined if not each.error]
+    readable = [each for each in examined if each.pixels]
     groups: dict[int, list[_Examined]] = {}
     for number, each in zip(groups_of_copies(np.array([e.pixels for e in readable])).tolist(), readable, strict=True):
         groups.setdefault(number, []).append(each)
     groups.pop(0, None)
 
-    findings = [each.finding("unreadable", each.error) for each in examined if each.error]
+    findings = [each.finding(*oddity) for each in examined for oddity in each.oddities]
     for number in sorted(groups):
         problem, detail = _copies(groups[number])
         findings += [each.finding(problem, detail, number) for each in groups[number]]
-    findings += [each.finding(*oddity) for each in readable for oddity in _oddities(each, size)]
-    order = list(PROBLEMS)
-    findings.sort(key=lambda finding: order.index(finding.problem))  # stable
+    findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable
 
     summary = Counter(f"pictures: {each.part} {each.label}".strip() for each in examined)
     summary["groups of copies"] = len(groups)
@@ -161,10 +140,9 @@ def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
             data = source.read(picture)
             header, pixels = read_header(data), decode(data, size)
         except DataError as error:
-            return _Examined(picture.name, part, label, str(error))
-        channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # in rows: several times faster
-        deviation = float(channels.std(axis=1, dtype=np.float32).max())
-        return _Examined(picture.name, part, label, "", header, pixel_hash(pixels), deviation)
+            return _Examined(picture.name, part, label, "", [("unreadable", str(error))])
+        oddities = list(_oddities(PurePosixPath(picture.name), header, pixels, size))
+        return _Examined(picture.name, part, label, pixel_hash(pixels), oddities)
 
     return in_threads(examine, source.pictures, f"Auditing {source.path.name}")
 
@@ -172,27 +150,27 @@ def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
 def _copies(group: list[_Examined]) -> tuple[str, str]:
     """The problem that a group of copies is listed under, and its detail."""
     parts = [each.part for each in group]
-    in_both = len(set(parts)) > 1
-    detail = f"{len(group)} copies"
-    if in_both:
+    problem, detail = f"copies in {parts[0]}", f"{len(group)} copies"
+    if len(set(parts)) > 1:
+        problem = "copies in train and test"
         detail += f", {parts.count('train')} in train and {parts.count('test')} in test"
     if len({each.label for each in group if each.label}) > 1:
-        return "conflicting labels", detail
-    return ("copies in train and test" if in_both else f"copies in {parts[0]}"), detail
+        problem = "conflicting labels"
+    return problem, detail
 
 
-def _oddities(each: _Examined, size: int) -> Iterator[tuple[str, str]]:
-    """Problems, and their details, that a picture has by itself."""
-    header = each.header
+def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8], size: int) -> Iterator[tuple[str, str]]:
+    channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # in rows: several times faster
+    deviation = float(channels.std(axis=1, dtype=np.float32).max())
     shape = f"{header.width} x {header.height}"
     shorter, longer = sorted((header.width, header.height))
-    if each.deviation < NEAR_CONSTANT:
-        yield "near-constant", f"standard deviation {each.deviation:.1f} of 255"
+    if deviation < NEAR_CONSTANT:
+        yield "near-constant", f"standard deviation {deviation:.1f} of 255"
     if header.mode in ("1", "L", "LA") or header.mode.startswith(("I", "F")):
         yield "greyscale", f"mode {header.mode}"
     elif header.mode != "RGB":
         yield "mode", f"mode {header.mode}"
-    if PurePosixPath(each.name).suffix.lower() not in SUFFIXES_OF.get(header.format, ()):
+    if name.suffix.lower() not in SUFFIXES_OF.get(header.format, ()):
         yield "format", header.format
     if header.orientation != 1:
         yield "rotated", f"EXIF orientation {header.orientation}"

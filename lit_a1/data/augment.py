@@ -30,15 +30,8 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
     """Which pictures to flip in an epoch: half of them, by a hash of index and seed, then the other half, and so on.
 
     Two epochs in a row show both sides of each picture, where independent draws show the same side twice to half of
-    them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498).
-
-    Args:
-        index: (N,) integers, each picture's place in the data set.
-        epoch: counted from 0.
-        seed: chooses the halves.
-
-    Returns:
-        (N,) bools.
+    them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498). `index` (N,) are the
+    pictures' places in the dataset; the result is (N,) bools.
     """
     # a 32-bit integer hash of xor-shifts and products (github.com/skeeto/hash-prospector); products stay below 2^63
     bits = (index.long() ^ (seed * 0x9E3779B1 & 0xFFFFFFFF)) & 0xFFFFFFFF
@@ -55,13 +48,8 @@ def colour(pictures: Tensor, brightness: Tensor, contrast: Tensor, saturation: T
 
         y = b c s x + b c (1 - s) L(x) + b (1 - c) m,
 
-    clamped to [0, 1] once, at the end. s = 0 makes a grey picture.
-
-    Args:
-        pictures: (N, 3, H, W) floats in [0, 1].
-        brightness: (N,) factors.
-        contrast: likewise.
-        saturation: likewise.
+    clamped to [0, 1] once, at the end. s = 0 makes a grey picture. Pictures are (N, 3, H, W) floats in [0, 1], the
+    factors (N,).
 
     Raises:
         ValueError: not three channels.
@@ -168,7 +156,7 @@ class Augment:
         Args:
             pictures: (N, C, H, W) uint8 (C = 3 where colours are changed).
             labels: (N,) int64.
-            index: (N,) integers, each picture's place in the data set.
+            index: (N,) integers, each picture's place in the dataset.
             size: S, height and width of the result.
             epoch: counted from 0.
             generator: on the pictures' device.

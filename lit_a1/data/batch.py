@@ -11,17 +11,11 @@ from torch.utils.data import Dataset
 
 
 class Batch(NamedTuple):
-    """A batch of pictures.
+    """A batch of pictures."""
 
-    Attributes:
-        pictures: (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device.
-        targets: (N,) int64 classes, or (N,K) float32 soft targets after mixup or cutmix; -1 where there is no label.
-        indices: (N,) int64, which picture of its data set each one is.
-    """
-
-    pictures: Tensor
-    targets: Tensor
-    indices: Tensor
+    pictures: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
+    targets: Tensor  # (N,) int64, -1 for no label; or (N,K) float32 soft targets after mixup or cutmix
+    indices: Tensor  # (N,) int64, which picture of its dataset each one is
 
 
 class SharedArray:
@@ -49,18 +43,12 @@ class SharedArray:
 
 
 class PictureSet(Dataset[Batch]):
-    """Pictures cut from one array by index, a whole batch at a time.
+    """The pictures `index` (all by default) of M in one array, cut from it a whole batch at a time.
 
-    Args:
-        pictures: (M,H,W,C) uint8, memory-mapped or not.
-        labels: (M,) int64, or None where there are none (targets are then -1).
-        index: which of the M pictures belong to this set; all by default.
-
-    Attributes:
-        held: the device holds the pictures, so that a batch is cut there, and here has none.
+    `pictures` are (M,H,W,C) uint8, memory-mapped or not; `labels` (M,) int64, or None where there are none.
     """
 
-    held = False
+    held = False  # whether the device holds the pictures: a batch is then cut there, and here has none
 
     def __init__(self, pictures: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
         self.pictures = pictures

@@ -30,7 +30,7 @@ CHUNK = 1024  # pictures that are decoded at a time
 NAMED = 10  # unreadable files that a warning names
 
 log = logging.getLogger(__name__)
-Broken = Literal["skip", "blank", "raise"]
+Broken = Literal["skip", "blank"]
 T = TypeVar("T")
 
 
@@ -38,16 +38,11 @@ T = TypeVar("T")
 class Pictures:
     """A decoded set of N pictures."""
 
-    pictures: NDArray[np.uint8]
-    """(N,H,W,3), RGB; a read-only memory map where it comes from the cache."""
-    labels: NDArray[np.int64] | None
-    """(N,), indices into `classes`; None where the set has no labels."""
-    names: tuple[str, ...]
-    """N names, as `Picture.name`."""
-    classes: tuple[str, ...]
-    """Names of the classes; empty where the set has no labels."""
-    skipped: dict[str, str]
-    """Why, by name, a file could not be read. It is not among `names` if left out, and grey if kept as a blank."""
+    pictures: NDArray[np.uint8]  # (N,H,W,3), RGB; a read-only memory map where it comes from the cache
+    labels: NDArray[np.int64] | None  # (N,), indices into `classes`; None where the set has no labels
+    names: tuple[str, ...]  # N names, as `Picture.name`
+    classes: tuple[str, ...]  # empty where the set has no labels
+    skipped: dict[str, str]  # why, by name, a file could not be read: it is left out, or kept as a grey picture
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,29 +77,22 @@ def cache_root() -> Path:
     return Path(os.environ.get("LIT_A1_CACHE") or Path("data", "cache"))
 
 
-def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: Path | None = None) -> Pictures:
+def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> Pictures:
     """The pictures of a source, decoded at the first call and from then on read from the cache.
 
     A cache that is missing, half-written, damaged (by its SHA-256) or older than its source is built again. It is
     written in a folder of its own that is renamed when complete, so that a run killed half-way leaves nothing wrong
     behind. Of several runs at once, one builds it under a lock, and the others wait and read.
 
-    Args:
-        source: where the pictures are.
-        size: height and width to decode to, in pixels.
-        broken: what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
-            its place, both with a warning that names it; `raise` refuses the set. By default `skip` where the
-            source has labels, and `raise` where it has none, since an answer is owed for each test picture.
-        root: the folder of all caches, `cache_root()` by default.
+    `broken` says what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
+    its place, both with a warning that names it.
 
     Raises:
-        DataError: as `Source` and `broken` say, no picture of a class is readable, or the cache can't be written.
-        ValueError: `size` is below 1, or `broken` is none of the above.
+        DataError: as `Source` says, no picture of a class is readable, or the cache can't be written.
     """
-    broken = _checked(source, size, broken)
     wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
     identity = _json_hash([str(source.path.resolve()), source.labelled])
-    folder = (cache_root() if root is None else root) / f"{source.path.stem}-{size}-{identity[:8]}"
+    folder = cache_root() / f"{source.path.stem}-{size}-{identity[:8]}"
     found = _open(folder, wanted, broken)
     if isinstance(found, str):
         try:
@@ -125,9 +113,8 @@ def load(source: Source, size: int = 64, *, broken: Broken | None = None, root: 
     return found
 
 
-def decode_all(source: Source, size: int = 64, *, broken: Broken | None = None) -> Pictures:
+def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> Pictures:
     """The same in memory, without a cache: for a folder of photos to be labelled once."""
-    broken = _checked(source, size, broken)
     kept: list[Picture] = []
     skipped: dict[str, str] = {}
     rows = list(_decoded(source, size, broken, kept, skipped))
@@ -150,14 +137,6 @@ def in_threads(function: Callable[[Picture], T], pictures: list[Picture], title:
                 yield result
 
 
-def _checked(source: Source, size: int, broken: Broken | None) -> Broken:
-    if size < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size}")
-    if broken not in (None, "skip", "blank", "raise"):
-        raise ValueError(f"broken must be 'skip', 'blank' or 'raise', got {broken!r}")
-    return broken or ("skip" if source.labelled else "raise")
-
-
 def _decoded(
     source: Source, size: int, broken: Broken, kept: list[Picture], skipped: dict[str, str]
 ) -> Iterator[NDArray[np.uint8]]:
@@ -178,8 +157,6 @@ def _decoded(
             result = np.full((size, size, 3), BLANK, dtype=np.uint8)
         kept.append(picture)
         yield result
-    if skipped and broken == "raise":
-        raise DataError(f"{source.path} has pictures that cannot be read: {_listed(skipped, '; ')}.")
     readable = [picture for picture in kept if picture.name not in skipped]
     missing = set(range(len(source.classes))) - {picture.label for picture in readable}
     if missing or not readable:
@@ -188,7 +165,6 @@ def _decoded(
 
 
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
-    """Decodes everything into a temporary folder, and renames that to `folder`."""
     for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed: this one holds the lock
         shutil.rmtree(abandoned, ignore_errors=True)
     kept: list[Picture] = []

@@ -71,16 +71,11 @@ class CatsDogsDataModule(PictureDataModule):
         self._train: Source | None = None
         self._test: Source | None = None
 
-    # finding
-
     def locate(self, stage: str) -> None:
-        """Finds what a stage (`fit`, `validate`, `test`, `predict`) needs, and nothing more.
+        """Finds what a stage (`fit`, `validate`, `test`, `predict`) needs, and nothing more; else a DataError.
 
         Where photos to train on are missing they are fetched; where that can't be done it says so and turns to drawn
         ones, or refuses if `source` is `real`.
-
-        Raises:
-            DataError: there is nothing of the kind that the stage needs.
         """
         if self.drawn or self._folder_for(stage) is not None:
             return
@@ -95,7 +90,6 @@ class CatsDogsDataModule(PictureDataModule):
             raise DataError("There are no test pictures beside these photos: name some with --data.predict_dir DIR.")
 
     def _folder_for(self, stage: str) -> str | None:
-        """The folder that the user named for a stage."""
         return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
 
     def _find(self, stage: str) -> None:
@@ -117,8 +111,6 @@ class CatsDogsDataModule(PictureDataModule):
             self.drawn = True
             log.warning("%s", error)
 
-    # loading
-
     def prepare_data(self) -> None:
         """Finds and decodes the pictures; Lightning calls it on the first device only, so that it is done once."""
         stage = str(self.trainer.state.fn.value) if self.trainer is not None and self.trainer.state.fn else "fit"
@@ -127,11 +119,7 @@ class CatsDogsDataModule(PictureDataModule):
             self._load_photos()
 
     def setup(self, stage: str) -> None:
-        """Opens what a stage needs: `fit`, `validate`, `test` or `predict`.
-
-        Raises:
-            DataError: the photos can't be read or split, or there are none of the kind that the stage needs.
-        """
+        """Opens what a stage needs: `fit`, `validate`, `test` or `predict`."""
         self.locate(stage)
         if self.drawn and self._folder_for(stage) is None and not self._warned:
             self._warned = True

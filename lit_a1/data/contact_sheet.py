@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+Colour = tuple[int, int, int]
 COLUMNS = 11
 CELL, GAP, MARGIN = 96, 6, 20  # pixels: a picture's height and width, the space around it, and that around the sheet
 STEP, ROW = CELL + 2 * GAP, CELL + 32 + 3 * GAP  # from a picture to the next one, to the right and down
 TITLE, HEADING = 32, 64  # their heights
-WIDTH = 2 * MARGIN + COLUMNS * STEP
+LINE = COLUMNS * STEP
+WIDTH = LINE + 2 * MARGIN
 BOXES = ((238, 238, 234), (218, 226, 234))  # behind one group and the next
 PAPER, INK, FAINT, LOST = (255, 255, 255), (30, 30, 34), (110, 110, 116), (200, 190, 188)
 
@@ -52,7 +54,7 @@ def contact_sheet(title: str, sections: list[Section]) -> Image.Image:
     return sheet
 
 
-def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: tuple[int, int, int]) -> None:
+def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: Colour) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((x, y, x + STEP - 1, y + ROW - GAP - 1), fill=box)
     left, top, right, bottom = x + GAP, y + GAP, x + GAP + CELL - 1, y + GAP + CELL - 1
@@ -67,15 +69,7 @@ def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: tuple[int, int, i
     _text(sheet, left, bottom + 16, tile.note, 11, FAINT, CELL)
 
 
-def _text(
-    sheet: Image.Image,
-    x: int,
-    y: int,
-    text: str,
-    size: int,
-    colour: tuple[int, int, int],
-    width: int = WIDTH - 2 * MARGIN,
-) -> None:
+def _text(sheet: Image.Image, x: int, y: int, text: str, size: int, colour: Colour, width: int = LINE) -> None:
     """Writes one line, cut to `width`."""
     font = ImageFont.load_default(size)
     text = text.encode(errors="replace").decode()  # a file's name may hold what no font has

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from lit_a1.data.errors import DataError
 
-SUFFIXES_OF = {
+SUFFIXES_OF = {  # the formats read; the rest of Pillow's (EPS runs Ghostscript) is not let in
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "GIF": (".gif",),
@@ -20,8 +20,6 @@ SUFFIXES_OF = {
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
-"""The formats read, and the suffixes of their files. The rest of Pillow's (EPS runs Ghostscript) is not let in."""
-
 SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
 MAX_PIXELS = 100_000_000
 _DRAFT = 3  # a large JPEG is decoded at a reduced size of at least this many times the size wanted
@@ -39,8 +37,7 @@ class Header:
     mode: str
     width: int
     height: int
-    orientation: int = 1
-    """EXIF orientation, 1 to 8; 1 is upright."""
+    orientation: int = 1  # EXIF's, 1 to 8; 1 is upright
 
 
 def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -49,18 +46,11 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
     The largest centred square is resampled by Pillow's bilinear filter (which averages when it shrinks, as
     torchvision's `Resize` does); a picture that is size x size already is returned exactly as decoded.
     Transparent pictures are laid on white. 16-bit greyscale is scaled by 255 / 65535; 32-bit and floating-point
-    pictures by the smallest of 1, 255 and 65535 that holds all their values.
-
-    Args:
-        data: The file's bytes.
-        size: Height and width of the result, in pixels.
-        max_pixels: Width x height above which a picture is refused, by its header, before any of it is decoded.
-
-    Returns:
-        Array of shape (size, size, 3): channels last, RGB, 0 to 255.
+    pictures by the smallest of 1, 255 and 65535 that holds all their values. The result is (size, size, 3), RGB.
 
     Raises:
-        DecodeError: The bytes are not a picture, are cut short or damaged, or declare more than `max_pixels`.
+        DecodeError: the bytes are not a picture, are cut short or damaged, or declare more than `max_pixels`, which is
+            seen before any of it is decoded.
     """
     with _opened(data, max_pixels) as image:
         image.draft(None, (_DRAFT * size, _DRAFT * size))  # JPEG only: the others ignore it
@@ -74,11 +64,7 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
 
 
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Reads what the file says of itself, without decoding the picture.
-
-    Raises:
-        DecodeError: As `decode`, as far as the header tells.
-    """
+    """Reads what the file says of itself, without decoding the picture; raises as `decode`, where the header tells."""
     with _opened(data, max_pixels) as image:
         orientation = 1
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""The error that a data set's problems end in."""
+"""The error that a dataset's problems end in."""
 
 
 class DataError(Exception):

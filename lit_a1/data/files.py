@@ -37,11 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def move(source: Path, target: Path) -> None:
     """Renames a file, which takes the place of another, or a folder.
 
-    Windows refuses that while any program has one of them open, as virus scanners do with what is new: it is tried
-    again for a few seconds.
-
-    Raises:
-        PermissionError: it is refused for longer.
+    Windows refuses that (PermissionError) while any program has one of them open, as virus scanners do with what is
+    new: it is tried again for a few seconds.
     """
     for wait in (*WAITS, None):
         try:

@@ -18,11 +18,7 @@ Fill = Literal["zeros", "mean", "noise"]
 def random_patches(heights: Tensor, widths: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Rectangles with their centre on a random pixel, clipped where they leave the picture.
 
-    Args:
-        heights: (N,) whole numbers of pixels; 0 makes no patch.
-        widths: likewise.
-        size: the pictures' height and width.
-        generator: on the tensors' device.
+    `heights` and `widths` are (N,) whole numbers of pixels; 0 makes no patch.
 
     Returns:
         Row part and column part, both (N, size), of zeros and ones; pixel (i, j) lies in the patch where
@@ -69,11 +65,8 @@ def cutout(
         generator: on the pictures' device.
         ratio: width over height, log-uniform between these two.
         fill: "zeros" (black), "mean" (the picture's own mean colour; the nearest to Cutout, whose zeros come after
-            the data set's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
+            the dataset's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
         probability: of a picture to be covered.
-
-    Raises:
-        ValueError: another fill, or pictures that are not square.
     """
     count, channels, size = _square(pictures)
     shape, chance = torch.rand((2, count), generator=generator, device=pictures.device)
@@ -143,9 +136,6 @@ def mix(
 
     Returns:
         Mixed pictures, and soft targets (N, K) float32, each row summing to one.
-
-    Raises:
-        ValueError: neither alpha is above 0, or the pictures are not square.
     """
     if mixup <= 0 and cutmix <= 0:
         raise ValueError(f"mixup or cutmix must be above 0; got {mixup} and {cutmix}")

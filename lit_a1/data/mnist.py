@@ -1,7 +1,6 @@
 """MNIST as uint8 arrays in its usual split, or drawn digits where it can't be had."""
 
 import logging
-from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -14,7 +13,6 @@ from lit_a1.data.sources.mnist import DOWNLOADS, PUBLISHED, Files, fetch_mnist, 
 
 Wanted = Literal["auto", "real", "drawn"]
 
-MOST_VALID = 10_000
 DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 10_000, 2000, 2000
 NO_MNIST = "NO MNIST: THIS RUN USES DRAWN DIGITS. Its figures say nothing about MNIST."
 
@@ -24,10 +22,8 @@ log = logging.getLogger(__name__)
 class LabelledSplit(NamedTuple):
     """N labelled pictures: those to train on, to validate on, or to test on."""
 
-    pictures: NDArray[np.uint8]
-    """(N,28,28), white on black."""
-    labels: NDArray[np.int64]
-    """(N,), the digits 0 to 9."""
+    pictures: NDArray[np.uint8]  # (N,28,28), white on black
+    labels: NDArray[np.int64]  # (N,), the digits 0 to 9
 
 
 class Mnist(NamedTuple):
@@ -36,10 +32,8 @@ class Mnist(NamedTuple):
     train: LabelledSplit
     valid: LabelledSplit
     test: LabelledSplit
-    drawn: bool
-    """Whether the digits are a stand-in, drawn by this project."""
-    origin: str
-    """The folder that the files lie in, or what stands in for them."""
+    drawn: bool  # whether the digits are a stand-in, drawn by this project
+    origin: str  # the folder that the files lie in, or what stands in for them
 
 
 def load_mnist(source: Wanted = "auto") -> Mnist:
@@ -49,21 +43,16 @@ def load_mnist(source: Wanted = "auto") -> Mnist:
     Of a smaller training file the last sixth validates. Fashion-MNIST and others with the same layout can be put in
     MNIST's place: only what is fetched is compared with MNIST's checksums.
 
-    Args:
-        source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`. The
-            files are looked for in the folder that LIT_A1_DATA names, else in `data`, or below it in `mnist` or
-            `MNIST/raw`.
-
-    Raises:
-        DataError: the files are incomplete or unfit; or there are none and they can't be fetched, with `real`.
-        ValueError: another `source`.
+    The `source` is `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones: a DataError
+    where they can't be had) or `drawn`. The files are looked for in the folder that LIT_A1_DATA names, else in `data`,
+    or below it in `mnist` or `MNIST/raw`.
     """
     files = locate_mnist(source)
     return draw_mnist() if files is None else read_mnist(files)
 
 
 def locate_mnist(source: Wanted) -> Files | None:
-    """Where the four files are, after fetching them if need be; None for drawn digits. Raises as `load_mnist`."""
+    """Where the four files are, after fetching them if need be; None for drawn digits."""
     check_source(source)
     if source == "drawn":
         return None
@@ -87,15 +76,11 @@ def check_source(source: str) -> None:
 
 
 def read_mnist(files: Files) -> Mnist:
-    """Reads the four files, checks that they belong together, and splits the training file.
-
-    Raises:
-        DataError: a file can't be read, or is not what its name says.
-    """
+    """Reads the four files, checks that they belong together, and splits the training file."""
     (pictures, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
     if len(labels) < 2:
         raise DataError(f"{files['train-labels-idx1-ubyte']} must have a picture to train on and one to validate on.")
-    cut = len(labels) - min(MOST_VALID, max(1, len(labels) // 6))
+    cut = len(labels) - min(10_000, max(1, len(labels) // 6))
     train, valid = LabelledSplit(pictures[:cut], labels[:cut]), LabelledSplit(pictures[cut:], labels[cut:])
     origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
     log.info("%s: %d pictures for training, %d for validation, %d for the test.", origin, *counts)
@@ -113,8 +98,12 @@ def draw_mnist() -> Mnist:
 
 def _read_pair(files: Files, name: str) -> LabelledSplit:
     pictures_path, labels_path = files[f"{name}-images-idx3-ubyte"], files[f"{name}-labels-idx1-ubyte"]
-    pictures = _read_shaped(pictures_path, "pictures", f"(N, {SIDE}, {SIDE})", (SIDE, SIDE))
-    labels = _read_shaped(labels_path, "labels", "(N,)", ())
+    pictures, labels = read_idx(pictures_path), read_idx(labels_path)
+    if pictures.shape[1:] != (SIDE, SIDE):
+        expected = f"pictures of the shape (N, {SIDE}, {SIDE})"
+        raise DataError(f"{pictures_path} must hold {expected}; its shape is {pictures.shape}.")
+    if labels.ndim != 1:
+        raise DataError(f"{labels_path} must hold labels of the shape (N,); its shape is {labels.shape}.")
     if len(pictures) != len(labels):
         raise DataError(
             f"{pictures_path} has {len(pictures):,} pictures, but {labels_path} has {len(labels):,} labels."
@@ -122,10 +111,3 @@ def _read_pair(files: Files, name: str) -> LabelledSplit:
     if labels.max() > 9:
         raise DataError(f"{labels_path} has the label {labels.max()}; labels are 0 to 9.")
     return LabelledSplit(pictures, labels.astype(np.int64))
-
-
-def _read_shaped(path: Path, kind: str, expected: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    array = read_idx(path)
-    if array.shape[1:] != shape:
-        raise DataError(f"{path} must hold {kind} of the shape {expected}; its shape is {array.shape}.")
-    return array

@@ -1,15 +1,14 @@
 """MNIST as batches for the LightningModules: the arrays and the split that the numpy network learns from."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
+from lit_a1.data.augment import Augment
 from lit_a1.data.batch import PictureSet
 from lit_a1.data.mnist import Files, Mnist, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
 from lit_a1.data.module import PictureDataModule
 from lit_a1.data.sources.drawn import SIDE
-
-OF_COLOURS = ("brightness", "contrast", "saturation", "grayscale")
 
 
 class MNISTDataModule(PictureDataModule):
@@ -21,9 +20,13 @@ class MNISTDataModule(PictureDataModule):
     Args:
         source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`, as
             `load_mnist`.
+        batch_size: as `PictureDataModule`, like all that follow.
+        eval_batch_size: pictures a batch outside training.
         size: height and width of the pictures that the network sees, in pixels.
+        size_schedule: other sizes for training, as `{first epoch: size}`.
+        augment: what is done to training pictures; colours can't be changed.
+        workers: processes that cut batches.
         measure_train: validates on the training pictures as well, without augmentation.
-        **options: of `PictureDataModule`; `augment` can't change colours.
 
     Raises:
         ValueError: a value out of its range.
@@ -32,13 +35,22 @@ class MNISTDataModule(PictureDataModule):
     next_commands = ("validate", "test")
 
     def __init__(
-        self, *, source: Wanted = "auto", size: int = SIDE, measure_train: bool = True, **options: Any
+        self,
+        *,
+        source: Wanted = "auto",
+        batch_size: int = 64,
+        eval_batch_size: int = 250,
+        size: int = SIDE,
+        size_schedule: Mapping[int, int] | None = None,
+        augment: Augment | None = None,
+        workers: int = 0,
+        measure_train: bool = True,
     ) -> None:
-        super().__init__(size=size, measure_train=measure_train, **options)
+        super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
-        for name in OF_COLOURS:
+        for name in ("brightness", "contrast", "saturation", "grayscale"):
             if (value := getattr(self.augment, name)) > 0:
                 raise ValueError(f"augment.{name} must be 0, since MNIST's pictures are grey; got {value}")
         self.source: Wanted = source

@@ -1,4 +1,4 @@
-"""The LightningDataModule behind every data set: batches cut by index, augmented or resized on the device."""
+"""The LightningDataModule behind every dataset: batches cut by index, augmented or resized on the device."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -14,8 +14,6 @@ from lit_a1.data.augment import Augment, resize, to_float
 from lit_a1.data.batch import Batch, PictureSet, as_it_is
 from lit_a1.data.errors import DataError
 
-SET_OF_STAGE = {"test": "test", "predict": "predict"}  # Lightning's other stages validate
-
 
 class EpochShuffle(Sampler[int]):
     """A new order each epoch, drawn from (seed, epoch) alone, so that a resumed run sees the same one."""
@@ -23,8 +21,7 @@ class EpochShuffle(Sampler[int]):
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+    def set_epoch(self, epoch: int) -> None:  # noqa: D102 (Lightning's hook)
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -37,9 +34,8 @@ class EpochShuffle(Sampler[int]):
 class PictureDataModule(L.LightningDataModule):
     """Loads batches of uint8 pictures; augments those of training and resizes all others, on the device.
 
-    A subclass fills `self.sets` with `PictureSet`s under `train`, `val`, `test` and `predict` in `setup`, and
-    `self.predict_names` with the names of the last; where each of them must be answered, `self.predict_count` says how
-    many that are.
+    A subclass's `setup` fills `sets` with `PictureSet`s under `train`, `val`, `test` and `predict`, and `predict_names`
+    with the names of the last; where all of them must be answered, `predict_count` is their number.
 
     Args:
         batch_size: pictures a training step.
@@ -49,8 +45,7 @@ class PictureDataModule(L.LightningDataModule):
             Validation during training follows the training size; the size of evaluation travels in the checkpoint.
         augment: what is done to training pictures.
         workers: processes that cut batches; 0 is best for pictures that are already in memory.
-        measure_train: validates on the training pictures as well, without augmentation: how well they are known when
-            an epoch is over.
+        measure_train: validates on the training pictures as well, without augmentation.
         eval_scale: evaluates on pictures this many times as large as the training size of the same epoch. Random
             crops make things look larger in training; larger pictures make up for it (Touvron et al. 2019, "Fixing
             the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
@@ -59,10 +54,8 @@ class PictureDataModule(L.LightningDataModule):
     """
 
     classes: tuple[str, ...] = ()
-    drawn = False
-    """Whether the pictures are a stand-in, drawn by this project."""
-    next_commands: tuple[str, ...] = ("validate", "predict")
-    """What a user would do with a trained network."""
+    drawn = False  # whether the pictures are a stand-in, drawn by this project
+    next_commands: tuple[str, ...] = ("validate", "predict")  # what a user would do with a trained network
 
     def __init__(
         self,
@@ -104,8 +97,6 @@ class PictureDataModule(L.LightningDataModule):
         started = [first for first in self.size_schedule if first <= epoch]
         return self.size_schedule[max(started)] if started else self.size
 
-    # loaders
-
     def _loader(self, name: str, batch_size: int, **options: Any) -> DataLoader[Batch]:
         self.sets[name].held = self.keep_on_device
         return DataLoader(
@@ -125,7 +116,7 @@ class PictureDataModule(L.LightningDataModule):
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """Every validation picture, in order; then every training picture, if these are to be measured too."""
+        """Every validation picture, in order; with `measure_train` every training picture too, in another loader."""
         names = ("val", "train") if self.measure_train else ("val",)
         return [self._loader(name, self.eval_batch_size) for name in names]
 
@@ -138,17 +129,12 @@ class PictureDataModule(L.LightningDataModule):
         return self._loader("predict", self.eval_batch_size)
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
-        """Batches (N,C,H,W) of the same `count` training pictures each time, drawn once, as evaluation sees them.
-
-        Where there are fewer pictures, of all.
-        """
+        """Batches (N,C,H,W) of the same `count` random training pictures, at most, as evaluation sees them."""
         pictures = self.sets["train"]
         index = np.random.default_rng(0).permutation(pictures.index)[:count]
         for rows in np.array_split(index, -(-len(index) // self.eval_batch_size)):
             batch = torch.from_numpy(pictures.pictures[rows]).to(device).permute(0, 3, 1, 2)
             yield resize(to_float(batch), self._eval_size())
-
-    # on the device
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments a training batch, with draws that depend on (seed, step, device) alone; resizes any other."""
@@ -176,9 +162,11 @@ class PictureDataModule(L.LightningDataModule):
         """Cuts a batch (N,C,H,W) of the bytes that the device holds; they are copied there when first asked for."""
         assert self.trainer is not None
         stage = self.trainer.state.stage
-        name = SET_OF_STAGE.get(str(stage and stage.value), "val")
+        name = str(stage and stage.value)
         if self.trainer.training or dataloader_idx:
             name = "train"
+        elif name not in ("test", "predict"):
+            name = "val"
         array = self.sets[name].pictures
         held = next((there for source, there in self._held.values() if source is array), None)
         if held is None or held.device != indices.device:
@@ -192,31 +180,17 @@ class PictureDataModule(L.LightningDataModule):
             return round(self.size_at(self.trainer.current_epoch) * self.eval_scale)
         return self._checkpoint_size or round(self.size * self.eval_scale)
 
-    # checkpoints
-
     def state_dict(self) -> dict[str, Any]:
         """The size that the checkpoint's weights are evaluated at, its classes, and what it was validated on."""
         return {"size": self._eval_size(), "classes": list(self.classes), "validation": self._validation()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Evaluates at the size that belongs to the checkpoint's weights.
-
-        Raises:
-            DataError: as of `check_split`.
-        """
+        """Evaluates at the size that belongs to the checkpoint's weights; raises a DataError as `check_split`."""
         self.check_split(state_dict)
         self._checkpoint_size, self.classes = state_dict["size"], tuple(state_dict["classes"])
 
     def check_split(self, state_dict: dict[str, Any]) -> None:
-        """Refuses weights that know pictures which are held out here.
-
-        Args:
-            state_dict: what this class left in their checkpoint.
-
-        Raises:
-            DataError: the data at hand have other classes, or another split, which would validate on pictures that
-                the weights were trained on.
-        """
+        """Refuses with a DataError a checkpoint of other classes, or of another split of the pictures."""
         classes = tuple(state_dict["classes"])
         if {"val", "test"} & self.sets.keys() and self.classes != classes:
             raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")

@@ -16,15 +16,7 @@ Padding = Literal["edge", "reflect"]
 
 
 def to_float(pictures: Tensor) -> Tensor:
-    """Bytes in [0, 255] -> float32 in [0, 1], channels-last; floating pictures keep their values.
-
-    Args:
-        pictures: (N, C, H, W), uint8 or floating.
-
-    Raises:
-        ValueError: not four axes.
-        TypeError: neither uint8 nor floating.
-    """
+    """Pictures (N, C, H, W): bytes in [0, 255] -> float32 in [0, 1], channels-last; floating ones keep their values."""
     if pictures.ndim != 4:
         raise ValueError(f"pictures must have the shape (N, C, H, W); got {tuple(pictures.shape)}")
     if not (pictures.dtype == torch.uint8 or pictures.is_floating_point()):
@@ -56,9 +48,6 @@ def resample(
 
     Returns:
         (N, C, size, size) float32.
-
-    Raises:
-        ValueError: a size below 1, boxes of another shape, or another padding.
     """
     pictures = to_float(pictures)
     count, channels, height, width = pictures.shape
@@ -118,16 +107,8 @@ def random_boxes(
     Area uniform in `scale`; aspect ratio, width over height, log-uniform in the part of `ratio` with which a box of
     that area fits in the picture (no rejected draws, and the area is exact); place uniform, between pixels too.
 
-    Args:
-        count: N.
-        height: of the pictures, in pixels.
-        width: likewise.
-        scale: smallest and largest area, as shares of the picture's.
-        ratio: smallest and largest aspect ratio.
-        generator: on the device where the boxes are wanted.
-
     Returns:
-        (N, 4) floats, top, left, height and width in pixels.
+        (count, 4) floats, top, left, height and width in pixels, on the generator's device.
     """
     area, shape, down, right = torch.rand((4, count), generator=generator, device=generator.device)
     log_area = torch.log(scale[0] + (scale[1] - scale[0]) * area)

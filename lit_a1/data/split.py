@@ -26,12 +26,9 @@ log = logging.getLogger(__name__)
 class Split:
     """Which picture goes where. Indices are into a `Pictures`; each is in exactly one of the three."""
 
-    train: NDArray[np.int64]
-    """Indices of the training part, ascending."""
-    valid: NDArray[np.int64]
-    """Indices of the validation part, ascending."""
-    left_out: dict[int, str]
-    """Why a picture is in neither part, by its index."""
+    train: NDArray[np.int64]  # ascending
+    valid: NDArray[np.int64]  # ascending
+    left_out: dict[int, str]  # why a picture is in neither part
 
 
 def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
@@ -45,21 +42,17 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
     Each class has its share of the `n_valid` in proportion to its size, to the picture. Only where a class lacks
     pictures without a copy may it fall short, by less than its largest group.
 
-    Args:
-        pictures: the labelled set.
-        n_valid: number of validation pictures; 0 trains on everything.
-        seed: chooses one of the possible splits.
-        test: the test set; pictures that it has too are then neither trained nor validated on.
-
     Raises:
-        ValueError: `pictures` has no labels.
         DataError: `n_valid` is negative or leaves a class without training pictures, or every picture of some
             class is left out.
     """
-    labels = _labels(pictures)
+    assert pictures.labels is not None
+    labels = pictures.labels
     left_out = _left_out(pictures, labels, test)
-    blocks = _blocks(pictures, left_out)
-    sizes = np.bincount([labels[index] for block in blocks for index in block], minlength=len(pictures.classes))
+    blocks: dict[int, list[int]] = {}  # groups of copies, single pictures among them, in the order of their names
+    for index in sorted(set(range(len(pictures))) - left_out.keys(), key=pictures.names.__getitem__):
+        blocks.setdefault(int(pictures.groups[index]) or -1 - index, []).append(index)
+    sizes = np.bincount(np.delete(labels, list(left_out)), minlength=len(pictures.classes))
     if not sizes.all():
         raise DataError(f"Every picture of the class {pictures.classes[int(sizes.argmin())]} is left out of the split.")
     quotas = _quotas(sizes, max(n_valid, 0))
@@ -71,7 +64,7 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
         return hashlib.sha256(os.fsencode(f"{seed}:{pictures.names[block[0]]}")).digest()
 
     valid: list[int] = []
-    for block in sorted(blocks, key=order):
+    for block in sorted(blocks.values(), key=order):
         label = labels[block[0]]
         if len(block) <= quotas[label]:
             quotas[label] -= len(block)
@@ -82,14 +75,11 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
 
 
 def load_split(folder: Path, pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
-    """The split that a CSV in `folder` keeps, or a new one that is then written there.
+    """The split that a CSV in `folder` keeps, or a new one that is then written there; raises as `split`.
 
-    The file is named after the arguments and belongs to one data set: give each its folder. It is read again as long
+    The file is named after the arguments and belongs to one dataset: give each its folder. It is read again as long
     as it fits the pictures (names, labels, copies, pictures left out, size of the parts), so that later runs keep the
     split of earlier ones; otherwise it is written anew, with a warning.
-
-    Raises:
-        ValueError, DataError: as `split`. DataError also where the file can't be written.
     """
     new = split(pictures, n_valid, seed, test=test)
     path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
@@ -106,11 +96,7 @@ def load_split(folder: Path, pictures: Pictures, n_valid: int, seed: int, *, tes
 
 
 def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
-    """Writes one line a picture: name, class, part (train, valid, left_out), group of copies (if any), reason.
-
-    Raises:
-        DataError: the file can't be written.
-    """
+    """Writes one line a picture: name, class, part (train, valid, left_out), group of copies (if any), reason."""
     part_of = dict.fromkeys(parts.valid.tolist(), "valid") | dict.fromkeys(parts.left_out, "left_out")
     rows = [
         [name, label, part_of.get(index, "train"), group, parts.left_out.get(index, "")]
@@ -123,12 +109,7 @@ def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
 
 
 def read_split_csv(path: Path, pictures: Pictures) -> Split:
-    """Reads what `write_split_csv` wrote, and checks it against the pictures it is for.
-
-    Raises:
-        DataError: the file can't be read, does not list these pictures with these labels and copies, or divides a
-            group of copies.
-    """
+    """Reads what `write_split_csv` wrote; a DataError where it does not fit the pictures or divides copies."""
     expected = _descriptions(pictures)
     try:
         lines = list(csv.reader(io.StringIO(os.fsdecode(path.read_bytes()), newline="")))
@@ -147,15 +128,10 @@ def read_split_csv(path: Path, pictures: Pictures) -> Split:
     return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), left_out)
 
 
-def _labels(pictures: Pictures) -> NDArray[np.int64]:
-    if pictures.labels is None:
-        raise ValueError("only a labelled set can be split, got one without labels")
-    return pictures.labels
-
-
 def _descriptions(pictures: Pictures) -> list[list[str]]:
     """Name, class and group of copies (if any) of each picture, as the CSV has them."""
-    labels = [pictures.classes[label] for label in _labels(pictures)]
+    assert pictures.labels is not None
+    labels = [pictures.classes[label] for label in pictures.labels]
     groups = [str(group or "") for group in pictures.groups.tolist()]
     return [list(row) for row in zip(pictures.names, labels, groups, strict=True)]
 
@@ -177,14 +153,6 @@ def _left_out(pictures: Pictures, labels: NDArray[np.int64], test: Pictures | No
         *(list(reasons.values()).count(reason) for reason in (CONFLICT, IN_TEST)),
     )
     return reasons
-
-
-def _blocks(pictures: Pictures, left_out: dict[int, str]) -> list[list[int]]:
-    """The groups of copies, single pictures among them, each with its indices in the order of their names."""
-    blocks: dict[int, list[int]] = {}
-    for index in sorted(set(range(len(pictures))) - left_out.keys(), key=pictures.names.__getitem__):
-        blocks.setdefault(int(pictures.groups[index]) or -1 - index, []).append(index)
-    return list(blocks.values())
 
 
 def _quotas(sizes: NDArray[np.int64], n_valid: int) -> NDArray[np.int64]:

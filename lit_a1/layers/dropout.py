@@ -53,14 +53,7 @@ def stochastic_depth(x: Tensor, p: float, training: bool = True, mode: str = "ro
 
 
 class Dropout(nn.Module):
-    """Drops each value with probability `p` in training; see `dropout`.
-
-    Args:
-        p: Probability of dropping.
-
-    Raises:
-        ValueError: `p` is outside [0, 1].
-    """
+    """Drops each value with probability `p` in training; formula and errors as of `dropout`."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -76,16 +69,9 @@ class Dropout(nn.Module):
 
 
 class StochasticDepth(Dropout):
-    """Drops the residual branch that it ends, with probability `p` in training; see `stochastic_depth`.
+    """Drops a residual branch with probability `p` in training; `mode` and errors as of `stochastic_depth`.
 
     Used as `shortcut + StochasticDepth(p)(branch(x))`.
-
-    Args:
-        p: Probability of dropping the branch.
-        mode: "row" draws for each sample, "batch" once for all of them.
-
-    Raises:
-        ValueError: `p` is outside [0, 1], or `mode` is neither "row" nor "batch".
     """
 
     def __init__(self, p: float = 0.5, mode: str = "row") -> None:

@@ -52,15 +52,7 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, 
 
 
 class CrossEntropy(nn.Module):
-    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); see `cross_entropy`.
-
-    Args:
-        label_smoothing: Fraction of the uniform distribution mixed into the targets.
-        reduction: "mean", "sum" or "none".
-
-    Raises:
-        ValueError: `label_smoothing` is outside [0, 1], or `reduction` is unknown.
-    """
+    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); options as of `cross_entropy`."""
 
     def __init__(self, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
         super().__init__()

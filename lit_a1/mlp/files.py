@@ -30,15 +30,12 @@ def write_arrays(path: str | None, arrays: dict[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes one of them for `allow_pickle`
 
 
-def _kind(dims: np.ndarray, nonlinearity: np.ndarray) -> str:
-    return f"{'-'.join(map(str, dims))} with {nonlinearity}"
-
-
 def read_network(path: str | None, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays that `NN.save` wrote, if they have the names, shapes and kinds of those in `like`."""
     if path is None:
         raise ValueError("model_path must name a .npz file that `save` wrote; got None")
-    found, wanted = _kind(*read_arrays(path, ("dims", "nonlinearity"))), _kind(like["dims"], like["nonlinearity"])
+    both = (read_arrays(path, ("dims", "nonlinearity")), (like["dims"], like["nonlinearity"]))
+    found, wanted = (f"{'-'.join(map(str, dims))} with {nonlinearity}" for dims, nonlinearity in both)
     if found != wanted:
         raise ValueError(f"{path} holds a network {found}; {wanted} was expected")
     arrays = dict(zip(like, read_arrays(path, tuple(like)), strict=True))

@@ -1,4 +1,4 @@
-"""The loop around the numpy network: epochs, TensorBoard, weights as .npz, going on after a stop."""
+"""`mlp fit` and `mlp test`: epochs, TensorBoard, weights as .npz, resuming."""
 
 import json
 import sys
@@ -27,15 +27,14 @@ class Fit:
     """One run of `mlp fit`, new or resumed.
 
     Args:
-        setup: of the command.
         settings: flat, for the record: `{"model.lr": 0.1, ...}`.
         config: the same as a YAML that `--config` reads.
-        command: how a user would type what this run was started with.
-        checkpoint: `last.npz` of a run to go on with.
+        command: the flags that this run was started with, as a user types them.
+        checkpoint: `last.npz` of a run to resume.
 
     Raises:
         DataError: as `load_mnist`.
-        CheckpointError: the run can't go on from that file, or not with these settings.
+        CheckpointError: the run can't be resumed from that file, or not with these settings.
         UsageError: (from `run`) the training diverged.
     """
 
@@ -45,21 +44,20 @@ class Fit:
         self.setup, self.config, self.command = setup, config, command
         self.net, self.digits, self.record = setup.network(), setup.digits(), TrainingRecord(settings)
         runs = setup.runs(self.digits.drawn)
-        if checkpoint is None:
-            self.folder = new_version(runs)
-            (self.folder / "checkpoints").mkdir()
-        else:
+        if checkpoint is not None:
             self._resume(checkpoint, runs)
-            self.folder = checkpoint.parent.parent
+        self.folder = new_version(runs) if checkpoint is None else checkpoint.parent.parent
+        self.checkpoints = self.folder / "checkpoints"
+        self.checkpoints.mkdir(exist_ok=True)
 
     def _resume(self, path: Path, runs: Path) -> None:
         if path.resolve().parent.parent.parent != runs.resolve():
             raise CheckpointError(
                 f"{path} is not in a run's folder, {runs}/version_N/checkpoints: a run goes on there."
             )
-        load_weights(self.net, path)
-        if not (state := run_state(path)):
+        if not load_weights(self.net, path):
             raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
+        state = run_state(path)
         check_same_settings(state["settings"], self.record.settings, path)
         check_not_over(self.net.epoch, self.setup.epochs, path)
         started = state["settings"]["trainer.max_epochs"]
@@ -85,7 +83,7 @@ class Fit:
             try:
                 self._train(writer)
             except KeyboardInterrupt:
-                last = typed(relative_to_cwd(self.folder / "checkpoints" / "last.npz"))
+                last = typed(relative_to_cwd(self.checkpoints / "last.npz"))
                 print_stopped(self.record.epochs, f"mlp fit {self.command} --ckpt_path {last}")
                 raise
             record = self.record.finish(
@@ -96,8 +94,8 @@ class Fit:
                 parameters=self.net.n_parameters,
             )
             log_hparams(writer, self.record.settings, record["best"], self.net.step)
-        best = self.folder / "checkpoints" / "best.npz"
-        print_finished(record, "Weights", best, [f"mlp test {self.command}"], self.setup.save_dir)
+        commands = [f"mlp test {self.command}"]
+        print_finished(record, "Weights", self.checkpoints / "best.npz", commands, self.setup.save_dir)
         return self.folder
 
     def _train(self, writer: SummaryWriter) -> None:
@@ -142,7 +140,7 @@ class Fit:
             names.insert(0, "best.npz")  # first: a run killed between the two repeats this epoch
         state = np.array(json.dumps(self.record.state()))
         for name in names:
-            with replacing(self.folder / "checkpoints" / name) as unfinished:
+            with replacing(self.checkpoints / name) as unfinished:
                 self.net.save(str(unfinished), run=state)
 
 
@@ -154,11 +152,7 @@ def _log(writer: SummaryWriter, metrics: Metrics) -> None:
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
-    """Measures trained weights on validation and test pictures, and leaves the metrics in their run's folder.
-
-    Raises:
-        CheckpointError: the file is damaged, or of another network.
-    """
+    """Loss and error on validation and test pictures, also kept in the weights' run; raises as `load_weights`."""
     load_weights(net, path)
     print(f"Weights: {relative_to_cwd(path)}: {describe(net)}; {digits.origin}")
     metrics: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""The hyper-parameters of the numpy network, and the ranges that they have to be in."""
+"""The hyperparameters of the numpy network, and the ranges that they have to be in."""
 
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
@@ -23,11 +23,11 @@ RANGES = {
 
 @dataclass(eq=False, repr=False)
 class Settings:
-    """What a network is made with, as `NN` describes it.
+    """The hyperparameters of `NN`.
 
     Args:
         hidden_dims: units of the hidden layers, (h1, h2) in the assignment.
-        n_hidden: number of hidden layers, the length of `hidden_dims`.
+        n_hidden: the length of `hidden_dims`.
         mode: `train`, or `test` to use trained weights, which are then read from `model_path`.
         datapath: a `.npz` file with x_train, y_train, x_test and y_test (the layout of the widespread `mnist.npz`),
             for `train` and `test` without arguments; the last 10,000 training pictures are kept for validation.
@@ -39,14 +39,14 @@ class Settings:
         parameter_range: smallest and largest number of parameters, biases included; others are refused.
         lr: learning rate of the first step.
         lr_decay: constant; linear or cosine, to zero at the end of all epochs; or exponential.
-        lr_decay_rate: factor an epoch, where the decay is exponential.
+        lr_decay_rate: factor an epoch of exponential decay.
         epochs: passes over the training set that linear and cosine decay are laid out over.
         batch_size: examples a step.
         momentum: share of the last step's velocity that is kept; 0 for none (Polyak, 1964).
         nesterov: look ahead along the velocity (Sutskever et al., 2013, as torch.optim.SGD has it).
         weight_decay: L2 penalty: this times the weights is added to their gradients (not to the biases').
-        dropout: probability that a hidden unit is left out of a training step (Srivastava et al., 2014; the others
-            are scaled up then, so that nothing is left to do when testing).
+        dropout: probability that a hidden unit is left out of a training step; the others are scaled up (Srivastava
+            et al., 2014).
         input_dropout: likewise for a pixel.
         seed: of the initial weights, the order of the examples and dropout.
         dtype: float32, or float64 to check derivatives.
@@ -80,9 +80,8 @@ class Settings:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.n_hidden != len(self.hidden_dims):
-            expected = f"n_hidden must be the length of hidden_dims, {len(self.hidden_dims)}"
-            raise ValueError(f"{expected}; got {self.n_hidden}")
+        if self.n_hidden != (expected := len(self.hidden_dims)):
+            raise ValueError(f"n_hidden must be the length of hidden_dims, {expected}; got {self.n_hidden}")
         given = vars(self) | {"hidden_dims": min(self.hidden_dims, default=1)}
         for name, words in WORDS.items():
             if given[name] not in words:
@@ -100,7 +99,7 @@ class Settings:
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases."""
+        """The number of weights and biases."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.dims))
 
     @property

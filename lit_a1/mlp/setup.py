@@ -15,52 +15,36 @@ from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
 from lit_a1.runs.records import CheckpointError, StudyRecord
 
-TRAINED_WITH = (
-    *("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout"),
-    "seed",
-)
+TRAINED_WITH = ("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout")
 
 
 class Examples(NamedTuple):
-    """Pictures as the network sees them."""
+    """Pictures as the network sees them, and their labels."""
 
-    pictures: Array
-    """(N, 784), from 0 to 1."""
-    labels: Labels
-    """(N,), the digits 0 to 9."""
+    pictures: Array  # (N, 784), from 0 to 1
+    labels: Labels  # (N,), the digits 0 to 9
 
 
 class Digits(NamedTuple):
-    """MNIST, or what stands in for it, in its usual split."""
+    """`Mnist` as the network sees it."""
 
     train: Examples
     valid: Examples
     test: Examples
     drawn: bool
-    """Whether the digits are a stand-in, drawn by this project."""
     origin: str
-    """The folder that they come from, or what stands in for them."""
 
     @property
     def name(self) -> str:
-        """The same without where that folder is on this machine, for what is kept and passed on."""
+        """The origin without the path to its folder, for what is kept and passed on."""
         return self.origin if self.drawn else f"the digits of {Path(self.origin).resolve().name}/"
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The settings of a command, from its line and the YAML.
+    """The settings of a command; its runs are `save_dir/name/version_N`."""
 
-    Args:
-        model: keywords of `NN`, but for the ones below.
-        seed: of the network.
-        epochs: to train for.
-        source: of the digits, as `load_mnist` has it.
-        save_dir: the folder of all runs, which TensorBoard reads.
-        name: of the experiment, whose runs are `save_dir/name/version_N`.
-    """
-
-    model: Mapping[str, Any]
+    model: Mapping[str, Any]  # other keywords of `NN`
     seed: int = 0
     epochs: int = 20
     source: Wanted = "auto"
@@ -68,24 +52,19 @@ class Setup:
     name: str = "mlp"
 
     def network(self, **changes: Any) -> NN:
-        """The network, untrained; `changes` are keywords of `NN` that differ here. Raises as `NN`."""
+        """The untrained network; `changes` are keywords of `NN` that differ here. Raises as `NN`."""
         keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
     @cached_property
     def mnist(self) -> Mnist:
-        """The digits as they are on disk, read once.
-
-        Raises:
-            DataError: as `load_mnist`.
-        """
+        """The digits as they are on disk, read once; raises as `load_mnist`."""
         return load_mnist(self.source)
 
     def digits(self, dtype: str = "float32") -> Digits:
-        """The same as the network sees them; raises as `mnist`."""
-        found = self.mnist
-        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in found[:3])
-        return Digits(train, valid, test, found.drawn, found.origin)
+        """The same as the network sees them."""
+        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in self.mnist[:3])
+        return Digits(train, valid, test, self.mnist.drawn, self.mnist.origin)
 
     def runs(self, drawn: bool) -> Path:
         """The folder of the experiment's runs; those on drawn digits have one of their own."""
@@ -93,7 +72,7 @@ class Setup:
 
 
 def describe(net: NN) -> str:
-    """Architecture, nonlinearity, learning rate, mini-batches and seed, in words: what a study was run with."""
+    """The network's settings in words: what a study was run with."""
     momentum = "Nesterov momentum" if net.nesterov else "momentum"
     extras = {momentum: net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
     extras["dropout of pixels"] = net.input_dropout
@@ -104,7 +83,7 @@ def describe(net: NN) -> str:
 
 
 def load_weights(net: NN, path: Path) -> bool:
-    """Reads weights, and for `describe` what they were trained with, where the file says that; returns whether it does.
+    """Reads weights, and where the file is of `mlp fit` the settings that `describe` names; returns whether it is.
 
     Raises:
         CheckpointError: the file is damaged, or of another network.
@@ -113,27 +92,22 @@ def load_weights(net: NN, path: Path) -> bool:
         net.load(str(path))
     except ValueError as error:
         raise CheckpointError(f"{error}.") from error
-    state = run_state(path)
-    for name in TRAINED_WITH if state else ():
-        setattr(net, name, state["settings"]["seed" if name == "seed" else f"model.{name}"])
-    return bool(state)
+    if not (state := run_state(path)):
+        return False
+    net.seed = state["settings"]["seed"]
+    for name in TRAINED_WITH:
+        setattr(net, name, state["settings"][f"model.{name}"])
+    return True
 
 
 def run_state(path: Path) -> dict[str, Any]:
-    """What `mlp fit` keeps in a file beside the weights: settings, epochs and seconds so far; empty in other files."""
+    """The state of a `TrainingRecord` that `mlp fit` keeps beside the weights; empty in other files."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 
 class Study(StudyRecord):
-    """A study of the numpy network: its folder, its record, and in `words` what it is run with.
-
-    Args:
-        setup: of the command; the study's runs are `save_dir/name/version_N`.
-        net: a network as the study trains it.
-        digits: the data.
-        folder: of an earlier study, to go on in; a new one by default.
-    """
+    """A study of networks like `net`: its folder (a new one by default), its record, and in `words` its settings."""
 
     def __init__(self, setup: Setup, net: NN, digits: Digits, folder: Path | None = None) -> None:
         self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")

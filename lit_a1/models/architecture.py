@@ -24,21 +24,15 @@ POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 class Layer(NamedTuple):
-    """A layer of a network."""
+    """A layer of a network, for one picture."""
 
-    name: str
-    """As in the network's state dict."""
-    kind: str
-    """The class."""
-    filter: tuple[int, int] | None
-    """Height and width of the kernel or the pooled window, in pixels; None for a layer that has none."""
+    name: str  # as in the network's state dict
+    kind: str  # the class
+    filter: tuple[int, int] | None  # height and width of the kernel or the pooled window; None for other layers
     stride: tuple[int, int] | None
-    shape: tuple[int, ...]
-    """Of what comes out for one picture: (C,H,W), or (K,)."""
-    parameters: int
-    """Its own, those that it shares with an earlier layer left out."""
+    shape: tuple[int, ...]  # of the output: (C,H,W), or (K,)
+    parameters: int  # without those that it shares with an earlier layer
     multiply_adds: int
-    """For one picture."""
 
 
 class Architecture(NamedTuple):
@@ -57,9 +51,7 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
     vector. Biases, norms, activations, pools and means over positions count none, nor does what weight normalisation
     does to weights, which is the same for any number of pictures.
 
-    Args:
-        net: stays as it is: weights, buffers, mode and hooks.
-        shape: (C,H,W) of a picture.
+    `shape` is (C,H,W) of a picture. The network stays as it is: weights, buffers, mode and hooks.
 
     Raises:
         ValueError: a layer with parameters is of a kind whose multiply-adds are not known here, or is not used.
@@ -69,13 +61,14 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
     counted: set[int] = set()
 
     def note(name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        before = rows[name].multiply_adds if name in rows else 0  # a layer that is used twice costs twice
+        cost = _multiply_adds(module, x, y)
+        if name in rows:  # a layer that is used twice costs twice
+            rows[name] = rows[name]._replace(multiply_adds=rows[name].multiply_adds + cost)
+            return
         own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
         counted.update(map(id, own))
-        parameters = rows[name].parameters if name in rows else sum(parameter.numel() for parameter in own)
-        window, stride = _window(module)
-        cost = before + _multiply_adds(module, x, y)
-        rows[name] = Layer(name, type(module).__name__, window, stride, tuple(y.shape[1:]), parameters, cost)
+        parameters, shape = sum(parameter.numel() for parameter in own), tuple(y.shape[1:])
+        rows[name] = Layer(name, type(module).__name__, *_window(module), shape, parameters, cost)
 
     for name, module in net.named_modules():
         has_parameters = any(True for _ in module.parameters(recurse=False))

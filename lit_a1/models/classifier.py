@@ -29,9 +29,7 @@ from lit_a1.optim import (
 )  # fmt: skip
 
 CACHED = 25 * 64 * 64  # pixels of pictures whose layers a processor's cache more or less holds
-MOST_GRAPHS = 64  # that torch may compile of one class
-STAGES = ("train", "train_eval", "val", "test")
-"""First parts of the tags: `train` as training runs (augmented, dropout on), `train_eval` as `val` is measured."""
+STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
 
 
 class Prediction(NamedTuple):
@@ -42,12 +40,9 @@ class Prediction(NamedTuple):
 
 
 def compile_in_place(net: nn.Module) -> None:
-    """Compiles a network for training: a graph for each size of the pictures, since one for all is slower.
-
-    Networks of one class share their code, of which torch compiles eight graphs by default: a student and its teachers
-    at several sizes are more.
-    """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_GRAPHS)
+    """Compiles a network for training: a graph for each size of the pictures, since one for all is slower."""
+    # networks of one class share their graphs, of which torch allows eight: a student, its teachers and sizes are more
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
     net.compile(dynamic=False)
 
 
@@ -95,8 +90,7 @@ class Classifier(L.LightningModule):
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
 
-    is_trained: ClassVar[bool] = True
-    """Whether it has weights of its own, which `fit` trains and a checkpoint holds."""
+    is_trained: ClassVar[bool] = True  # it has weights of its own, which `fit` trains and a checkpoint holds
 
     def __init__(
         self,
@@ -194,8 +188,9 @@ class Classifier(L.LightningModule):
         """Lays out the learning rate over the run."""
         steps = self.trainer.estimated_stepping_batches
         if steps == math.inf:
-            message = "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
-            raise MisconfigurationException(message)
+            raise MisconfigurationException(
+                "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
+            )
         self.schedule = self._make_schedule(int(steps))
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 

@@ -55,11 +55,7 @@ class DistilledCNN(FineTunedCNN):
         self._teacher_nets: list[nn.Module] = []  # in a list, which keeps their weights out of the checkpoints
 
     def files(self, drawn: bool) -> list[Path]:
-        """The weights to start from, then the teachers'.
-
-        Raises:
-            CheckpointError: there is no such training, it has not ended, or a teacher is named twice.
-        """
+        """The weights to start from, then the teachers'; a CheckpointError also where a teacher is named twice."""
         start, teachers = super().files(drawn), [trained_weights(teacher, drawn) for teacher in self.teachers]
         refuse_twice(teachers, "teachers")
         return [*start, *teachers]

@@ -1,5 +1,6 @@
 """An ensemble: the mean of several trained networks' predictions."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule
 from lit_a1.data.resample import resize
 from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
@@ -21,8 +21,7 @@ from lit_a1.runs.wording import listed
 NOT_TRAINED = (
     "An ensemble is not trained: train its members with fit and their own YAML, then validate or predict with it."
 )
-MEMBER = "member_{}"
-"""First part of the tags of a member alone."""
+MEMBER = "member_{}"  # first part of the tags of a member alone
 
 
 class MeanNet(nn.Module):
@@ -92,9 +91,8 @@ class Ensemble(Classifier):
             channels_last=False,
         )
         self.members = loaded
-        for number in range(len(loaded)):
-            for name in ("loss", "error"):
-                self.metrics[f"{MEMBER.format(number)}_{name}"] = Mean()
+        for number, name in itertools.product(range(len(loaded)), ("loss", "error")):
+            self.metrics[f"{MEMBER.format(number)}_{name}"] = Mean()
         self.requires_grad_(False)
         self.eval()
 
@@ -108,8 +106,6 @@ class Ensemble(Classifier):
         if stage == "fit":
             raise MisconfigurationException(NOT_TRAINED)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, PictureDataModule):
-            return
         stored = next(iter(data.sets.values())).pictures.shape[1]
         for member in self.members:
             try:

@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.checkpoints import describe
@@ -37,10 +36,7 @@ class FineTunedCNN(CatsDogsCNN):
         self.began_with: list[str] | None = None  # those checkpoints, once training has begun, also of a resumed run
 
     def files(self, drawn: bool) -> list[Path]:
-        """The checkpoints that training needs.
-
-        Args:
-            drawn: whether it is on drawn pictures.
+        """The checkpoints that training needs, on real or on `drawn` pictures.
 
         Raises:
             CheckpointError: there is no such training, or it has not ended.
@@ -63,13 +59,12 @@ class FineTunedCNN(CatsDogsCNN):
 
         Raises:
             CheckpointError: a file is missing, damaged, or of another network.
-            DataError: a network knows other classes, or was trained on pictures that are held out here.
+            DataError: as `trained`.
         """
         super().on_fit_start()
         if self.began_with is not None:
             return
-        drawn = getattr(self.trainer.datamodule, "drawn", False)  # type: ignore[attr-defined]
-        self.began_with = [str(path) for path in self.files(drawn)]
+        self.began_with = list(map(str, self.files(self.trainer.datamodule.drawn)))  # type: ignore[attr-defined]
         if self.start:
             path = Path(self.began_with[0])
             net = self.trained(path)
@@ -89,12 +84,10 @@ class FineTunedCNN(CatsDogsCNN):
             DataError: the network knows other classes, or was trained on pictures that are held out here.
         """
         member = load_member(path, self.channels)
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, PictureDataModule):
-            try:
-                data.check_split(member.data)
-            except DataError as error:
-                raise DataError(f"{path}: {error}") from error
+        try:
+            self.trainer.datamodule.check_split(member.data)  # type: ignore[attr-defined]
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
         if self.trainer.is_global_zero:
             print(f"Trained weights: {path}, of {counted(member.epoch, 'epoch')}")
         return member.model.net.requires_grad_(False).eval()
@@ -105,7 +98,7 @@ class FineTunedCNN(CatsDogsCNN):
         checkpoint["began_with"] = self.began_with
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps their names."""
+        """Takes their names back."""
         self.began_with = checkpoint.get("began_with")
 
 

@@ -36,13 +36,10 @@ class Standardize(nn.Module):
 def tta_views(pictures: Tensor, views: Views) -> list[Tensor]:
     """The views of pictures that a prediction is averaged over ("test-time augmentation").
 
-    Args:
-        pictures: (N,C,H,W).
-        views: `one` (as it is), `flip` (and its mirror image), `shift` (these two, and both shifted by two pixels in
-            each direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views).
+    `one` (as it is), `flip` (and its mirror image), `shift` (these two, and both shifted by two pixels in each
+    direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views).
 
-    Returns:
-        Batches (N,C,H',W'), the pictures themselves first.
+    Shapes: (N,C,H,W) -> a list of (N,C,H',W'), the pictures themselves first.
 
     Sources: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks" (shifts and
     mirror images); Simonyan and Zisserman 2015, arXiv:1409.1556 (several sizes).

@@ -20,54 +20,42 @@ class Member:
     """A trained network, and what its checkpoint records of it."""
 
     path: Path
-    model: Classifier
-    """It holds the weights that it is measured by alone: the averaged ones, where there are any."""
-    data: dict[str, Any]
-    """State of the data module: `size` in pixels, `classes`, and a hash of the pictures that it was validated on."""
-    epoch: int
-    """Epochs that the weights were trained for."""
+    model: Classifier  # with the weights that it is measured by alone: the averaged ones, where there are any
+    data: dict[str, Any]  # of the data module: `size` in pixels, `classes`, a hash of the validation pictures
+    epoch: int  # how many the weights were trained for
     step: int
-    training: dict[str, Any]
-    """Of the whole run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty where nothing is recorded."""
+    training: dict[str, Any]  # of the run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty if not recorded
 
     @property
     def seed(self) -> int | None:
-        """Of its run, where it is known."""
+        """The seed of its run, where it is known."""
         return self.training.get("settings", {}).get("seed")
 
     @property
     def parameters(self) -> int:
-        """How many the network has."""
+        """The number of the network's parameters."""
         return sum(parameter.numel() for parameter in self.model.net.parameters())
 
 
 def member_files(member: str) -> list[Path]:
-    """The checkpoints that an entry of `members` means, by the number of their runs.
-
-    Args:
-        member: a file; a run's folder, whose best.ckpt is meant; or an experiment's, for that of every run in it.
+    """The checkpoints that `member` names: a file, the best.ckpt of a run's folder, or those of an experiment's runs.
 
     Raises:
         CheckpointError: there is none.
     """
     path = Path(member)
-    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        raise CheckpointError(f"There is no checkpoint {member}. {wanted}")
     runs = sorted(path.glob("version_*/checkpoints/best.ckpt"), key=lambda found: version_of(found) or 0)
     if found := [*path.glob("checkpoints/best.ckpt"), *runs]:
         return found
-    raise CheckpointError(f"There is no best.ckpt in {member} or in a run below it. {wanted}")
+    lacking = f"best.ckpt in {member} or in a run below it" if path.is_dir() else f"checkpoint {member}"
+    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
+    raise CheckpointError(f"There is no {lacking}. {wanted}")
 
 
 def refuse_twice(paths: Sequence[Path], option: str) -> None:
-    """Refuses checkpoints that an option names of which one is there twice.
-
-    Raises:
-        CheckpointError: names it.
-    """
+    """Raises a CheckpointError where an option names a checkpoint twice."""
     for place, path in enumerate(paths):
         if any(map(path.samefile, paths[:place])):
             raise CheckpointError(f"{path} is named twice in {option}: its vote would count double.")
@@ -81,7 +69,7 @@ def load_member(path: Path, channels: int | None = None) -> Member:
             another number of channels than `channels`.
     """
     checkpoint = read(path)
-    kinds = {kind.__qualname__: kind for kind in _kinds(Classifier) if kind.is_trained}
+    kinds = {kind.__qualname__: kind for kind in _subclasses(Classifier) if kind.is_trained}
     if (name := checkpoint["model_class"]) not in kinds:
         raise CheckpointError(f"{path} is a checkpoint of {name}; wanted is one of {listed(kinds)}.")
     parts = [part for part in checkpoint.values() if isinstance(part, dict) and part.keys() >= DATA_STATE]
@@ -102,13 +90,12 @@ def load_member(path: Path, channels: int | None = None) -> Member:
     return Member(path, model, parts[0], epochs, step, _training(path, checkpoint))
 
 
-def _kinds(base: type[Classifier]) -> list[type[Classifier]]:
-    """All classes derived from `base`."""
-    return [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
+def _subclasses(base: type[Classifier]) -> list[type[Classifier]]:
+    return [kind for child in base.__subclasses__() for kind in (child, *_subclasses(child))]
 
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The record of a checkpoint's run, or the note on published weights; else what the checkpoint itself keeps."""
+    """What the run's record has, or the note on published weights; else what the checkpoint itself keeps."""
     if path.resolve().parent == PRETRAINED.resolve():
         note = json.loads(pretrained(path.stem).with_suffix(".json").read_text(encoding="utf-8"))
         return {name: note[name] for name in ("seconds", "peak_memory_gb")} | {"settings": {"seed": note["seed"]}}

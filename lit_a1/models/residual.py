@@ -1,4 +1,4 @@
-"""A small residual network, which both data sets are learnt with."""
+"""A small residual network, which both datasets are learnt with."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -13,36 +13,25 @@ Transition = Literal["stride", "max_pool"]
 
 
 def make_activation(name: Activation) -> nn.Module:
-    """Builds a ReLU-like activation.
-
-    Raises:
-        ValueError: `name` is none of `Activation`.
-    """
-    match name:
-        case "relu":
-            return nn.ReLU(inplace=True)
-        case "leaky_relu":
-            return nn.LeakyReLU(0.1, inplace=True)
-        case "gelu":
-            return nn.GELU()
-        case "silu":
-            return nn.SiLU(inplace=True)
-    raise ValueError(f"activation must be one of {', '.join(get_args(Activation))}; got {name!r}")
+    """A ReLU-like activation; a ValueError where there is none of that name."""
+    layers: dict[str, nn.Module] = {
+        "relu": nn.ReLU(inplace=True),
+        "leaky_relu": nn.LeakyReLU(0.1, inplace=True),
+        "gelu": nn.GELU(),
+        "silu": nn.SiLU(inplace=True),
+    }
+    if name not in layers:
+        raise ValueError(f"activation must be one of {', '.join(layers)}; got {name!r}")
+    return layers[name]
 
 
 class NormedConvolution(nn.Sequential):
     """A convolution that keeps H and W (but for its stride), then its norm.
 
-    A bias is learnt only where no norm follows to take it away.
+    The norm `weight` normalises the convolution's weight instead of its output. A bias is learnt only where no norm
+    follows to take it away. `kernel_size` is odd.
 
     Shapes: (N,inputs,H,W) -> (N,outputs,ceil(H/stride),ceil(W/stride)).
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel_size: odd.
-        stride: 1 or 2.
-        norm: kind of norm; `weight` normalises the convolution's weight instead of what it puts out.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, norm: Norm = "batch") -> None:
@@ -65,18 +54,10 @@ class ResidualBlock(nn.Module):
     f = gate(norm(conv(act(norm(conv(x)))))), the gate being squeeze-and-excitation where it is asked for; x' is x,
     averaged over 2x2 where the stride is 2 and projected by a 1x1 convolution where the widths differ (the "ResNet-D"
     shortcut, He T. et al. 2019). Each f starts at zero, so that training starts from a shallow network (Goyal et al.
-    2017).
+    2017). A picture skips f with probability `drop` (stochastic depth, Huang et al. 2016). `squeeze_excite` is the
+    gate's reduction; 0 for none.
 
-    Shapes: (N,inputs,H,W) -> (N,outputs,H/stride,W/stride). Source: He K. et al. 2016.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        stride: 1 or 2.
-        norm: kind of norm.
-        drop: probability that a picture skips f (stochastic depth, Huang et al. 2016).
-        activation: `relu`, `leaky_relu`, `gelu` or `silu`.
-        squeeze_excite: the reduction of squeeze-and-excitation; 0 for none.
+    Shapes: (N,inputs,H,W) -> (N,outputs,H/stride,W/stride), stride 1 or 2. Source: He K. et al. 2016.
     """
 
     def __init__(
@@ -161,9 +142,8 @@ class ResidualNet(nn.Module):
         for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
             stage = nn.Sequential()
             if transition == "max_pool":
-                stage.append(NormedConvolution(inputs, outputs, 3, 1, norm))
-                stage.append(make_activation(activation))
-                stage.append(nn.MaxPool2d(2, ceil_mode=True))
+                pool = nn.MaxPool2d(2, ceil_mode=True)
+                stage.extend([NormedConvolution(inputs, outputs, 3, 1, norm), make_activation(activation), pool])
                 shapes = [(outputs, outputs, 1)] * count
             else:
                 shapes = [(inputs, outputs, 2), *[(outputs, outputs, 1)] * (count - 1)]

@@ -1,9 +1,4 @@
-"""The course's rule: what may be PyTorch's own, and what must be written by hand.
-
-Allowed are convolutions, pooling, linear layers, ReLU-like activations and cross-entropy; normalisation, dropout,
-optimisers and the like must be hand-written. `check_rules` looks at a built model when training starts: at its modules,
-at its optimiser and at what a forward pass calls.
-"""
+"""The course's rule: PyTorch's convolutions, pools, linear layers, ReLUs and cross-entropy, all else by hand."""
 
 from typing import Any
 
@@ -49,13 +44,10 @@ class _CallWatch(TorchFunctionMode):
 
 
 def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch.Tensor | None = None) -> None:
-    """Refuses a model that uses one of PyTorch's own techniques where the course asks for hand-written ones.
+    """Refuses norms, dropout, optimisers and the like of PyTorch's own, when training starts.
 
-    Args:
-        net: the network to be trained.
-        optimizer: what trains it.
-        example: an input; if given, a forward pass in training mode is watched for calls such as `F.batch_norm`.
-            The network's buffers and the random state are left as they were.
+    Given an `example` input, a forward pass in training mode is watched for calls such as `F.batch_norm`; the network's
+    buffers and the random state are left as they were.
 
     Raises:
         RuleError: names the first offender.

@@ -18,16 +18,7 @@ def adam_step(
     betas: tuple[float, float],
     eps: float,
 ) -> None:
-    """Moves parameters by the formulas of `Adam`, weight decay apart.
-
-    Args:
-        states: of each parameter, empty before its first update; brought up to date in place.
-        params: moved in place.
-        grads: of their shapes; left as they are.
-        lr: learning rate.
-        betas: as of `Adam`.
-        eps: likewise.
-    """
+    """Updates `params` and their `states` (empty at first) in place by the formulas of `Adam`, without weight decay."""
     beta1, beta2 = betas
     for param, state in zip(params, states, strict=True):
         if not state:
@@ -57,7 +48,7 @@ class Adam(GroupOptimizer):
         v <- beta2 v + (1 - beta2) g^2        (v = 0 at first)
         p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    The divisions by 1 - beta^t undo the pull of both averages towards their start at zero.
+    The divisions by 1 - beta^t correct the averages' start at zero.
 
     Weight decay d is coupled or decoupled::
 
@@ -77,8 +68,8 @@ class Adam(GroupOptimizer):
         decoupled: shrink the parameters themselves instead of adding to the gradient.
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, or `betas` are not two.
+        TypeError: a hyperparameter is not a number.
+        ValueError: a hyperparameter is out of range, or `betas` are not two.
 
     Sources: Kingma & Ba 2015, "Adam: a method for stochastic optimization"; Loshchilov & Hutter 2019, "Decoupled
     weight decay regularization".
@@ -111,18 +102,7 @@ class Adam(GroupOptimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step: see `Adam`.
-
-    Args:
-        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
-        lr: learning rate, in [0, inf).
-        betas: (beta1, beta2), each in [0, 1).
-        eps: added to the denominator, in [0, inf).
-        weight_decay: in [0, inf).
-
-    Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, or `betas` are not two.
+    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step; arguments and errors as of `Adam`.
 
     Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
     """

@@ -33,18 +33,18 @@ class GroupOptimizer(Optimizer, ABC):
 
     @abstractmethod
     def _check_group(self, group: dict[str, Any]) -> None:
-        """Raises TypeError or ValueError where a hyper-parameter of `group` is out of range."""
+        """Raises TypeError or ValueError where a hyperparameter of `group` is out of range."""
 
     @abstractmethod
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         """Updates `params` in place from `grads`, which must stay as they are."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group of parameters, with hyper-parameters of its own where they are given.
+        """Adds a group of parameters, with hyperparameters of its own where they are given.
 
         Raises:
-            TypeError: a hyper-parameter has the wrong type.
-            ValueError: a hyper-parameter is out of range, or a parameter is already in another group.
+            TypeError: a hyperparameter has the wrong type.
+            ValueError: a hyperparameter is out of range, or a parameter is already in another group.
         """
         self._check_group(self.defaults | param_group)
         super().add_param_group(param_group)

@@ -66,13 +66,13 @@ def make_optimizer(
         eps: of "adam" and "adamw".
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: the name is unknown or a hyper-parameter is out of range.
+        TypeError: a hyperparameter is not a number.
+        ValueError: the name is unknown or a hyperparameter is out of range.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
     if name in ("sgd", "sgdw"):
         return SGD(params, lr, momentum, nesterov, weight_decay, decoupled=name == "sgdw")
     if name == "muon":
         return Muon(params, lr, momentum, nesterov, weight_decay)
-    return (Adam if name == "adam" else AdamW)(params, lr, betas, eps, weight_decay)
+    if name in ("adam", "adamw"):
+        return (Adam if name == "adam" else AdamW)(params, lr, betas, eps, weight_decay)
+    raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")

@@ -27,11 +27,11 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
 
         X <- a X + b (X X^T) X + c (X X^T)^2 X
 
-    All of them multiply X_0 from the left by polynomials of X_0 X_0^T, which is as small as the shorter side; so the
-    products are taken there, and the long side is touched twice only: of a 3x3 convolution that keeps its channels,
-    whose matrix is nine times as long as wide, a third of the arithmetic. Squared singular values need the digits of
-    single precision. Matrices whose shorter sides are equal go through the iterations together; on a GPU, which spends
-    more time on starting small products than on taking them, all matrices do, zeros around them.
+    Together they multiply X_0 from the left by a polynomial of X_0 X_0^T, a matrix as small as the shorter side. All
+    products are taken at that size, and the long side is used twice, first and last: a third of the arithmetic for a
+    3x3 convolution that keeps its channels, whose matrix is nine times as long as wide. Squared singular values need
+    single precision. Matrices whose shorter sides are equal are stacked; on a GPU, where starting a small product takes
+    longer than computing it, all of them are, padded with zeros.
 
     Args:
         matrices: each (K,L), all float32 or all float64, on one device.
@@ -101,10 +101,9 @@ class Muon(SGD):
         s = g + m b (Nesterov) or b
         p <- (1 - lr d) p - lr sqrt(max(1, K / L)) orthogonalize(s)
 
-    All directions that a layer could learn are then taken equally far, where a gradient has few large ones; and every
-    step has the size that the rate says, whatever the gradient's, which asks for another rate than SGD's: 0.02 to 0.04.
-    Parameters that have one number for each output are no matrices, and are updated by Adam without decay, at a tenth
-    of the rate.
+    A gradient has few large singular values; the step is equally long in all directions, and as long as the rate says,
+    whatever the gradient's size; so rates differ from SGD's: 0.02 to 0.04. Parameters with one number for each
+    output are no matrices: Adam updates them, without decay, at a tenth of the rate.
 
     State of each parameter: `momentum_buffer`, or that of `Adam`.
 
@@ -116,8 +115,8 @@ class Muon(SGD):
         weight_decay: decoupled, in [0, inf).
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
+        TypeError: a hyperparameter is not a number.
+        ValueError: a hyperparameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
 
     Sources: Jordan et al. 2024, as of `orthogonalize`; Liu et al. 2025, arXiv:2502.16982 (decay).
     """

@@ -36,8 +36,8 @@ class SGD(GroupOptimizer):
         decoupled: shrink the parameters themselves instead of adding to the gradient.
 
     Raises:
-        TypeError: a hyper-parameter is not a number.
-        ValueError: a hyper-parameter is out of range, or `nesterov` comes without momentum.
+        TypeError: a hyperparameter is not a number.
+        ValueError: a hyperparameter is out of range, or `nesterov` comes without momentum.
 
     Sources: Polyak 1964 (momentum); Sutskever, Martens, Dahl & Hinton 2013, "On the importance of initialization and
     momentum in deep learning"; Loshchilov & Hutter 2019, "Decoupled weight decay regularization".

@@ -107,7 +107,7 @@ class Commands:
         return Step((kind,))
 
     def trial(self) -> Step:
-        """An example of a changed hyper-parameter."""
+        """An example of a changed hyperparameter."""
         return self.fit("catsdogs_trial", None, "--model.norm", "group")
 
     def suits_this_machine(self, name: str) -> bool:

@@ -64,7 +64,7 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
     for name in [*ours, *theirs]:
         if ours.get(name) != theirs.get(name):
             raise CheckpointError(
-                f"{path} is of a {expected} with other hyper-parameters: {name} is {theirs.get(name, 'absent')} in the "
+                f"{path} is of a {expected} with other hyperparameters: {name} is {theirs.get(name, 'absent')} in the "
                 f"file and {ours.get(name, 'absent')} {here}"
             )
     for line, other in zip(checkpoint["network"].splitlines(), describe(model).splitlines(), strict=False):

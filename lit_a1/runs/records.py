@@ -177,7 +177,7 @@ def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int) ->
 
 
 def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Metrics, step: int) -> None:
-    """Fills TensorBoard's table of hyper-parameters, with the best epoch's metrics beside them."""
+    """Fills TensorBoard's table of hyperparameters, with the best epoch's metrics beside them."""
     from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` comes this way
 
     metrics = {f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")}

@@ -1,1 +1,1 @@
-"""One folder a study: measured, drawn, told in words."""
+"""The studies, one folder each: what is measured, the figure and the text."""

@@ -15,27 +15,19 @@ from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import spread
 
 PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training pictures, measured as validation"}
 STYLES = {"train": "--", "val": "-", "train_eval": ":"}
 AXES = {"loss": "Loss (cross-entropy)", "error": "Error"}
-LEGEND = 56  # characters of a line in the legend
-MARKED = 160  # points in the width of a panel: the room that a curve's marks share
-LARGEST, SMALLEST = 4.5, 2.0  # marks, in points
 
 
 def read(folder: Path) -> Run:
-    """A run from the record in its folder, `lightning_logs/NAME/version_N`; its weights are not looked for.
-
-    Raises:
-        UsageError: there is no record, or it is damaged.
-    """
+    """The run in `lightning_logs/NAME/version_N`, from its record alone; UsageError where it has no sound one."""
     try:
         record = read_record(folder, needed=())
     except CheckpointError as error:
         raise UsageError(f"{error}") from error
-    folder = folder.absolute()  # the experiment's name is that of the folder above
+    folder = folder.absolute()  # the folder above has the experiment's name
     return Run(folder, folder / "checkpoints" / "last.ckpt", record)
 
 
@@ -48,25 +40,18 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
     """Writes `curves.png`, as `draw` does, and `curves.csv`: of each run a row an epoch, empty where not measured.
 
     The CSV's `epoch` counts from 1, and `step` counts the steps done; losses are in nats, errors are shares of the
-    pictures, all to six digits.
-
-    Args:
-        folder: to write in; other files there stay.
-        runs: of one recipe, which differ in their seeds.
-
-    Raises:
-        UsageError: there is no run, one has no epoch, or two have the same seed.
+    pictures, all to six digits. UsageError where there is no run, one has no epoch, or two have the same seed.
     """
     if not runs:
         raise UsageError("There is no run to draw curves of: one at least was expected.")
-    seeds: dict[str, Run] = {}
+    seeds: dict[str, Path] = {}
     for run in runs:
         if not isinstance(run.record.get("epochs"), list) or not run.epochs:
             raise UsageError(f"{run.folder / RECORD_FILE} has no epoch: the record of a training was expected.")
-        if first := seeds.get(str(run.seed)):
-            both = f"{first.folder} and {run.folder}"
+        if str(run.seed) in seeds:
+            both = f"{seeds[str(run.seed)]} and {run.folder}"
             raise UsageError(f"{both} have the same seed, {run.seed}: give one run of each seed.")
-        seeds[str(run.seed)] = run
+        seeds[str(run.seed)] = run.folder
     draw(folder / "curves.png", runs)
     tags = sorted({tag for run in runs for row in run.epochs for tag in row if "/" in tag})
     rows = []
@@ -80,13 +65,8 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
 def draw(path: Path, runs: Sequence[Run]) -> None:
     """Draws loss and error, a panel each, against the epochs done.
 
-    A line each for training as it ran, for the training pictures measured as those of validation are, where that was
-    done, and for validation, which has a mark at each epoch that was validated. Of several runs it is the mean, in a
-    band from the smallest to the largest.
-
-    Args:
-        path: of the PNG.
-        runs: of one recipe, with one epoch at least.
+    The lines are training as it ran, the training pictures measured as those of validation are (where that was done),
+    and validation, with a mark at each epoch. Several runs are drawn as their mean, in a band of all.
     """
     with figure(path, width=9.6, height=4.4, ncols=2) as (drawing, panels):
         for panel, (name, words) in zip(panels, AXES.items(), strict=True):
@@ -94,9 +74,9 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
                 epochs, values = curve(runs, f"{part}/{name}")
                 if epochs:
                     label = PARTS[part] + (conditions(runs[0]) if part == "train" else "")
-                    size = max(SMALLEST, min(LARGEST, MARKED / len(epochs)))
+                    size = max(2.0, min(4.5, 160 / len(epochs)))  # points: all marks share the width of the panel
                     marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # of a point there is no line
-                    line = Line(textwrap.fill(label, LEGEND), look, epochs, values)
+                    line = Line(textwrap.fill(label, 56), look, epochs, values)
                     line.draw(panel, linestyle=STYLES[part], markersize=size, **marks)
             panel.set_xlabel("Epochs done")
             panel.set_ylabel(words)
@@ -107,14 +87,9 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
 
 
 def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]]:
-    """What was measured, errors as a logarithmic axis can show them.
+    """The epochs (from 1) in which all runs measured a tag such as `val/error`, and the values (runs, epochs).
 
-    Args:
-        runs: one or several.
-        tag: as in TensorBoard, `val/error`.
-
-    Returns:
-        The epochs done (from 1) where all runs measured it, which may be none; and the values (runs, epochs).
+    Errors are as a logarithmic axis can show them.
     """
     part, _, name = tag.partition("/")
     measured = []
@@ -158,6 +133,5 @@ def title(runs: Sequence[Run]) -> str:
         commits=commits,
         machines=machines,
         seconds=median(run.record["seconds"] for run in runs),
-        spread=spread,
     )
     return text.strip().replace("\n\n", "\n")

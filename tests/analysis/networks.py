@@ -17,17 +17,16 @@ from lit_a1.models.classifier import Classifier
 from lit_a1.models.mnist import MNISTCNN
 
 Kind = Literal["photos", "digits"]
-FOLDER = Path("analysis")
-"""Of the results, in the test's own folder."""
+FOLDER = Path("analysis")  # of the results, in the test's own folder
 
 
-def network_of(kind: Kind, count: int = 40, seed: int = 0) -> TrainedNetwork:
+def network_of(kind: Kind, count: int = 40) -> TrainedNetwork:
     """An untrained network with a last layer drawn at random, whose predictions differ.
 
     Photos are 48 pixels wide and seen at 32; digits are 28 pixels wide. The last maps are of 4x4 and 7x7 places.
     """
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
     layout: dict[str, Any] = {"widths": (4, 8, 8), "blocks": (1, 1), "average_decay": 0}
     model: Classifier
     if kind == "photos":
@@ -81,6 +80,7 @@ def analyzed(question: ModuleType, network: TrainedNetwork) -> AnalysisResult:
     """What an analysis finds, with its files in `FOLDER`."""
     result = AnalysisResult(FOLDER, question.__name__.rpartition(".")[2], question.TITLE, "a run")
     question.analyze(network, result)
+    result.write()
     assert all((FOLDER / drawn.file).is_file() and drawn.caption for drawn in result.figures)
     for text in [*result.words, *(drawn.caption for drawn in result.figures)]:  # as a template's tags may leave them
         assert text.startswith("|") or not re.search(r"\s[,.;:)]|\(\s|\s\s|[,;)][a-z]", text), text

@@ -22,29 +22,29 @@ def test_the_mean_of_a_class_activation_map_and_the_bias_are_the_logit(kind: Kin
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_contrast_of_two_classes_is_always_the_same() -> None:
+def test_two_classes_are_always_compared_alike_and_others_with_the_strongest() -> None:
     network, rows = network_of("photos"), np.arange(8)
     maps, odds, (towards, against) = evidence(network, rows)
-    assert set(towards) == {1}
-    assert set(against) == {0}
-    logits = logits_of(network, rows)
+    assert (set(towards), set(against)) == ({1}, {0})
+    logits, bias = logits_of(network, rows), network.net.linear.bias.numpy()
     np.testing.assert_allclose(odds, logits[:, 1] - logits[:, 0], rtol=1e-4, atol=1e-5)
-    bias = network.net.linear.bias.numpy()
     np.testing.assert_allclose(maps.mean((1, 2)) + bias[1] - bias[0], odds, atol=1e-5)
+    three = attention.contrast(np.array([[1.0, 5, 3], [1, 5, 3], [1, 5, 6]]), np.array([1, 0, 1]))
+    assert np.array(three).tolist() == [[1, 0, 1], [2, 1, 2]]
 
 
-def test_of_more_classes_the_strongest_other_one_counts() -> None:
-    logits = np.array([[1.0, 5, 3], [1, 5, 3], [1, 5, 6]])
-    towards, against = attention.contrast(logits, np.array([1, 0, 1]))
-    assert towards.tolist() == [1, 0, 1]
-    assert against.tolist() == [2, 1, 2]
-
-
-def test_squares_by_hand() -> None:
+def test_measures_of_maps_by_hand() -> None:
     squares = Occlusion(np.array([[[8.0, 4], [2, 0]]]), 2, np.array([0, 1]))
     np.testing.assert_allclose(squares.per_pixel(3)[0], [[8, 6, 4], [5, 3.5, 2], [2, 1, 0]])
-    maps = np.arange(9.0).reshape(1, 3, 3)
-    np.testing.assert_allclose(squares.means(maps)[0], [[2, 3], [5, 6]])
+    np.testing.assert_allclose(squares.means(np.arange(9.0).reshape(1, 3, 3))[0], [[2, 3], [5, 6]])
+    maps = np.zeros((4, 8, 8))
+    maps[0, 2:6, 2:6] = 3
+    maps[1, 0, 0], maps[1, 3, 3], maps[1, 7, 7] = 3, 1, -5
+    maps[2] = 0.2
+    np.testing.assert_allclose(attention.central_share(maps), [1, 0.25, 0.25, np.nan])
+    one = np.array([[[1.0, 2], [3, 4]], [[1, 2], [3, 4]], [[1, 1], [1, 1]], [[1, 2], [3, 4]]])
+    other = np.array([[[1.0, 10], [100, 1000]], [[4, 3], [2, 1]], [[1, 2], [3, 4]], [[1, 2], [4, 3]]])
+    np.testing.assert_allclose(attention.rank_correlations(one, other), [1, -1, np.nan, 1 - 6 * 2 / (4 * 15)])
 
 
 def test_covering_is_what_the_network_makes_of_covered_pictures(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,9 +53,7 @@ def test_covering_is_what_the_network_makes_of_covered_pictures(kind: Kind, monk
     _, odds, pair = evidence(network, rows)
     squares = occlude(network, rows, pair, 2)
     side = network.size // 4
-    assert squares.side == side
-    assert squares.starts[0] == 0
-    assert squares.starts[-1] == network.size - side
+    assert (squares.side, squares.starts[0], squares.starts[-1]) == (side, 0, network.size - side)
     for k, i, j in ((0, 0, 0), (0, 2, 1), (1, 1, 3), (1, -1, -1)):
         pictures = network.prepared(rows[k : k + 1]).clone()
         y, x = squares.starts[i], squares.starts[j]
@@ -78,23 +76,6 @@ def test_each_class_and_the_wrong_are_shown() -> None:
     assert len(set(digits.labels[rows[:4]])) == 4
     perfect = replace(network, labels=network.predictions)
     assert perfect.correct[shown_pictures(perfect)].tolist() == [True] * 6
-
-
-def test_the_centre_by_hand() -> None:
-    maps = np.zeros((4, 8, 8))
-    maps[0, 2:6, 2:6] = 3
-    maps[1, 0, 0], maps[1, 3, 3], maps[1, 7, 7] = 3, 1, -5
-    maps[2] = 0.2
-    np.testing.assert_allclose(attention.central_share(maps), [1, 0.25, 0.25, np.nan])
-
-
-def test_rank_correlations_by_hand() -> None:
-    one = np.array([[[1.0, 2], [3, 4]], [[1, 2], [3, 4]], [[1, 1], [1, 1]], [[1, 2], [3, 4]]])
-    other = np.array([[[1.0, 10], [100, 1000]], [[4, 3], [2, 1]], [[1, 2], [3, 4]], [[1, 2], [4, 3]]])
-    np.testing.assert_allclose(attention.rank_correlations(one, other), [1, -1, np.nan, 1 - 6 * 2 / (4 * 15)])
-
-
-def test_another_picture_of_the_class() -> None:
     assert another_of_the_class(np.array([0, 1, 0, 2, 1, 0])).tolist() == [2, 4, 5, -1, 1, 0]
 
 

@@ -29,13 +29,11 @@ def test_calibration_error_by_hand() -> None:
     # bins (9/15,10/15], (14/15,1] and (7/15,8/15]: |0.5 - 0.63|, |1 - 0.96| and |0 - 0.5|
     expected = 2 / 5 * 0.13 + 2 / 5 * 0.04 + 1 / 5 * 0.5
     bins = calibration.reliability(*answers)
-    assert calibration.calibration_error(bins) == pytest.approx(expected)
+    assert calibration.score(*answers)["ece"] == pytest.approx(expected)
     assert bins.pictures.tolist() == [1, 2, 2]
     assert bins.iloc[1].tolist() == pytest.approx([9 / 15, 10 / 15, 2, 0.63, 0.5])
-
-
-def test_bins_are_closed_above() -> None:
-    assert calibration._bin_of(np.array([0.2, 0.2001, 1.0, 1e-9, 0.0])).tolist() == [2, 3, 14, 0, 0]
+    closed_above = calibration.reliability(np.log([[0.2], [0.2001], [1.0], [1e-9]]), np.zeros(4, int))
+    assert closed_above.index.tolist() == [0, 2, 3, 14]
 
 
 def test_chance_is_that_of_the_binomial_distribution() -> None:
@@ -46,29 +44,17 @@ def test_chance_is_that_of_the_binomial_distribution() -> None:
     assert ece.mean() == pytest.approx(expected, rel=0.08)
     assert right.mean() == pytest.approx(p, abs=0.01)
     assert right.std() == pytest.approx(np.sqrt(p * (1 - p) / n), rel=0.1)
-
-
-def test_chance_over_many_bins_is_the_calibration_error() -> None:
+    # over many bins
     probability = np.random.default_rng(3).uniform(0.5, 1, 60)
     right = np.random.default_rng(0).random((100, 60))[:20] < probability  # as they are drawn
-    bins = [calibration.reliability(*two_classes(probability.tolist(), each.tolist())) for each in right]
-    expected = [calibration.calibration_error(each) for each in bins]
+    expected = [calibration.score(*two_classes(probability.tolist(), each.tolist()))["ece"] for each in right]
     assert calibration.by_chance(probability)[0][:20] == pytest.approx(expected)
 
 
 def test_scores_by_hand() -> None:
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
-    found = calibration.score(np.log(probabilities), np.array([0, 1]))
-    assert found["nll"] == pytest.approx(-(np.log(0.7) + np.log(0.3)) / 2)
-    assert found["brier"] == pytest.approx((0.09 + 0.04 + 0.01 + 0.09 + 0.49 + 0.16) / 2)
-    assert found["ece"] == pytest.approx((0.3 + 0.4) / 2)
-
-
-def test_temperature_undoes_itself() -> None:
-    logits = np.random.default_rng(0).normal(size=(5, 4))
-    plain = log_softmax(logits, axis=1)
-    assert with_temperature(log_softmax(logits / 3, axis=1), 1 / 3) == pytest.approx(plain)
-    assert np.exp(with_temperature(plain, 2.5)).sum(1) == pytest.approx(np.ones(5))
+    found = calibration.score(np.log([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]]), np.array([0, 1]))
+    brier = (0.09 + 0.04 + 0.01 + 0.09 + 0.49 + 0.16) / 2
+    assert found == pytest.approx({"nll": -(np.log(0.7) + np.log(0.3)) / 2, "brier": brier, "ece": (0.3 + 0.4) / 2})
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -77,6 +63,8 @@ def test_fitted_temperature_is_the_best_of_a_grid(temperature: float) -> None:
     true = log_softmax(2 * rng.normal(size=(4000, 3)), axis=1)
     labels = np.array([rng.choice(3, p=np.exp(each)) for each in true])
     stated = with_temperature(true, 1 / temperature)
+    assert with_temperature(stated, temperature) == pytest.approx(true)
+    assert np.exp(stated).sum(1) == pytest.approx(np.ones(4000))
     grid = np.geomspace(0.2, 5, 400)
     losses = [likelihoods(with_temperature(stated, each), labels).mean() for each in grid]
     found = fit_temperature(stated, labels)
@@ -119,18 +107,14 @@ def test_words_follow_what_was_measured(true: float, stated: float, verdict: str
 
 
 def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
-    network = made(0.8, 0.9, 60)
-    numbers = analyzed(calibration, network).numbers
-    stated = network.log_probabilities.astype(np.float64)
+    network = made(0.75, 0.9, 80)
+    result, rows = analyzed(calibration, network), rows_of("calibration")
+    numbers, stated = result.numbers, network.log_probabilities.astype(np.float64)
     fitted, shown = halves(network.labels)
     temperatures = [fit_temperature(stated[rows], network.labels[rows]) for rows in (fitted, shown)]
     assert abs(temperatures[0] - temperatures[1]) > 0.1
     assert numbers["temperature"] == pytest.approx(temperatures[0])
     assert numbers["nll_before"] == pytest.approx(-stated[shown, network.labels[shown]].mean())
-
-
-def test_table_holds_the_diagram() -> None:
-    result, rows = analyzed(calibration, made(0.75, 0.9, 80)), rows_of("calibration")
     which = ["all pictures, as it is", "other half, as it is", "other half, with the temperature"]
     assert [row["pictures of"] for row in rows] == which
     assert [int(row["pictures"]) for row in rows] == [80, 40, 40]
@@ -139,20 +123,13 @@ def test_table_holds_the_diagram() -> None:
     assert not result.figures[0].shows_pictures
 
 
-@pytest.mark.parametrize(("right", "side"), [(True, "below 1"), (False, "above 1")])
-def test_all_alike(kind: Kind, right: bool, side: str) -> None:
-    network = where_right(network_of(kind, 12), np.full(12, right), np.linspace(0.6, 0.9, 12))
+def test_all_alike(kind: Kind, shift: int) -> None:
+    network = where_right(network_of(kind, 12), np.full(12, not shift), np.linspace(0.6, 0.9, 12))
     result = analyzed(calibration, network)
     [fitted] = [text for text in result.words if text.startswith("The temperature that")]
-    assert side in fitted
+    assert ("above 1" if shift else "below 1") in fitted
     assert "at the edge of what was searched" in fitted
-    assert result.numbers["accuracy"] == right
-
-
-def test_own_predictions_of_a_network() -> None:
-    network = network_of("digits", 30)
-    expected = -network.log_probabilities[np.arange(30), network.labels].mean()
-    assert analyzed(calibration, network).numbers["nll"] == pytest.approx(float(expected), rel=1e-5)
+    assert result.numbers["accuracy"] == 1 - shift
 
 
 def test_too_few_to_fit_a_temperature() -> None:
@@ -163,9 +140,11 @@ def test_too_few_to_fit_a_temperature() -> None:
 
 @pytest.mark.parametrize(
     ("smoothing", "words"),
-    [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1, which leaves 95.00 % to")],
+    [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1, which leaves 91.00 % to")],
 )
-def test_label_smoothing_is_mentioned(smoothing: float, words: str) -> None:
-    network = network_of("photos", 12)
+def test_predictions_and_label_smoothing_are_the_networks(smoothing: float, words: str) -> None:
+    network = network_of("digits", 30)
     network.model.loss.label_smoothing = smoothing
-    assert words in analyzed(calibration, network).words[2]
+    result, expected = analyzed(calibration, network), -network.log_probabilities[np.arange(30), network.labels].mean()
+    assert words in result.words[2]
+    assert result.numbers["nll"] == pytest.approx(float(expected), rel=1e-5)

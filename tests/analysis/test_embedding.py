@@ -73,10 +73,7 @@ def test_plane_agrees_with_the_covariance() -> None:
         vector = vectors[:, -1 - k]
         expected = (features - features.mean(0)) @ vector * np.sign(vector[np.abs(vector).argmax()])
         assert points[:, k] == pytest.approx(expected, abs=1e-3)
-
-
-def test_plane_of_what_hardly_varies() -> None:
-    assert principal_plane(np.ones((5, 3), np.float32))[1].tolist() == [0, 0]
+    assert principal_plane(np.ones((5, 3), np.float32))[1].tolist() == [0, 0]  # nothing varies
     points, shares = principal_plane(np.arange(4, dtype=np.float32)[:, None])
     assert shares.tolist() == [1, 0]
     assert points.tolist() == [[-1.5, 0], [-0.5, 0], [0.5, 0], [1.5, 0]]
@@ -96,11 +93,8 @@ def test_neighbours_by_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
         votes = [((labels[near] == k).sum(), sum(cosines[m] for m in near if labels[m] == k)) for k in range(3)]
         expected.append(max(range(3), key=votes.__getitem__))
     assert nearest_predictions(features, labels, 7).tolist() == expected
-
-
-def test_a_picture_is_no_neighbour_of_its_own() -> None:
-    features = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)
-    assert nearest_predictions(features, np.array([0, 1, 2, 3]), 1).tolist() == [1, 0, 3, 2]
+    pairs = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)  # no picture is its own neighbour
+    assert nearest_predictions(pairs, np.array([0, 1, 2, 3]), 1).tolist() == [1, 0, 3, 2]
 
 
 def test_neighbours_are_compared_with_the_network() -> None:

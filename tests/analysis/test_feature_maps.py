@@ -11,10 +11,7 @@ from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
 
 def test_channels_are_ordered_by_their_variance_over_positions() -> None:
-    maps = torch.zeros(3, 2, 2)
-    maps[0] = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
-    maps[1] = 100  # large, but the same everywhere
-    maps[2] = torch.tensor([[0.0, 3.0], [0.0, 0.0]])
+    maps = torch.tensor([[[0.0, 1], [0, 1]], [[100, 100], [100, 100]], [[0, 3], [0, 0]]])
     assert most_varied(maps).tolist() == [2, 0, 1]
     assert most_varied(maps, 1).tolist() == [2]
 

@@ -24,6 +24,10 @@ def test_fields_by_hand() -> None:
         ReceptiveField(3 + 2 + 4, 2, -1 - 1 - 2),
         ReceptiveField(9 + 4 + 8, 4, -4 - 2 - 4),
     ]
+    assert field_after(ReceptiveField(5, 2, -1), torch.nn.ReLU()) == ReceptiveField(5, 2, -1)
+    assert field_after(ReceptiveField(), torch.nn.AvgPool2d(3, 2, 1)) == ReceptiveField(3, 2, -1)
+    nets = [ResidualNet((4, 4, 4), (1, 1), norm=norm, transition="max_pool") for norm in ("batch", "weight")]
+    assert len({tuple(layer.field for layer in hidden_layers(net)) for net in nets}) == 1
 
 
 @pytest.mark.parametrize(("kind", "depth", "place"), [("photos", 0, 7), ("photos", 1, 4), ("digits", 2, 3)])
@@ -37,16 +41,6 @@ def test_a_unit_sees_its_field_and_nothing_else(kind: Kind, depth: int, place: i
     assert pictures.grad is not None
     seen_rows = pictures.grad.abs().sum((0, 1, 3)).nonzero()
     assert (int(seen_rows.min()), int(seen_rows.max()) + 1) == layer.field.at(place)
-
-
-def test_weight_norm_has_the_same_fields() -> None:
-    nets = [ResidualNet((4, 4, 4), (1, 1), norm=norm, transition="max_pool") for norm in ("batch", "weight")]
-    assert len({tuple(layer.field for layer in hidden_layers(net)) for net in nets}) == 1
-
-
-def test_a_plain_layer_does_not_widen_the_field() -> None:
-    assert field_after(ReceptiveField(5, 2, -1), torch.nn.ReLU()) == ReceptiveField(5, 2, -1)
-    assert field_after(ReceptiveField(), torch.nn.AvgPool2d(3, 2, 1)) == ReceptiveField(3, 2, -1)
 
 
 @pytest.mark.parametrize("transition", ["stride", "max_pool"])

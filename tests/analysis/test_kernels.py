@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from lit_a1.analysis import kernels
 from lit_a1.analysis.kernels import CLASSES, SHARES, measure, stem_weights
 from lit_a1.models.residual import ResidualNet
-from tests.analysis.networks import Kind, analyzed, network_of, rows_of
+from tests.analysis.networks import FOLDER, Kind, analyzed, network_of, rows_of
 
 KERNELS: dict[str, Any] = {
     "flat": [[1, 1, 1], [1, 1, 1], [1, 1, 1]],
@@ -31,7 +32,7 @@ def test_classes_of_known_kernels(name: str, channels: int) -> None:
     assert found[SHARES].max(axis=None) <= 1 + 1e-12
 
 
-def test_shares_by_hand() -> None:
+def test_shares_of_patterns_and_colour_by_hand() -> None:
     def shares(kernel: np.ndarray) -> np.ndarray:
         return measure(kernel).loc[0, SHARES].to_numpy(float)
 
@@ -43,9 +44,6 @@ def test_shares_by_hand() -> None:
     spot[0, 0, 1, 1] = 1
     np.testing.assert_allclose(shares(spot)[[0, 4]], [1 / 9, 8 / 9])
     np.testing.assert_allclose(shares(np.rot90(step, axes=(2, 3))), shares(step)[[0, 2, 1, 3, 4]], atol=1e-12)
-
-
-def test_colour_by_hand() -> None:
     kernel = np.array(KERNELS["diagonal"], float)
     weights = np.array([[kernel, -kernel, 0 * kernel], [kernel, kernel, kernel], [kernel, 0 * kernel, 0 * kernel]])
     found = measure(weights)
@@ -76,10 +74,8 @@ def test_tables_and_words(kind: Kind) -> None:
     norms = [float(row["norm"]) for row in rows]
     assert norms == sorted(norms, reverse=True)
     assert sorted(int(row["channel"]) for row in rows) == [0, 1, 2, 3]
-    kept = {
-        int(row["channel"]): [float(value) for value in list(row.values())[1:]] for row in rows_of("kernel_weights")
-    }
-    np.testing.assert_allclose([kept[k] for k in range(4)], weights.reshape(4, -1), rtol=1e-5)
+    kept = pd.read_csv(FOLDER / "kernel_weights.csv", index_col="channel").sort_index()
+    np.testing.assert_allclose(kept, weights.reshape(4, -1), rtol=1e-5)
     assert [drawn.file for drawn in result.figures] == ["kernels.png", "kernel_classes.png"]
     assert not any(drawn.shows_pictures for drawn in result.figures)
     assert any("responds to colour" in words for words in result.words) == (kind == "photos")

@@ -37,18 +37,17 @@ def test_all_mistakes_are_listed_the_most_confident_first(kind: Kind) -> None:
     assert "80.0 % in the median and of 90.0 % at most" in result.words[0]
 
 
-def test_no_mistakes(kind: Kind) -> None:
-    result = analyzed(mistakes, with_truth(network_of(kind, 12), 0.7))
-    assert rows_of("mistakes") == []
-    assert [drawn.file for drawn in result.figures] == ["mistakes_close.png", "mistakes_typical.png"]
-    assert any("no mistake to show" in text for text in result.words)
-
-
-def test_nothing_but_mistakes(kind: Kind) -> None:
-    result = analyzed(mistakes, with_truth(network_of(kind, 12), 0.2))
-    assert len(rows_of("mistakes")) == 12
-    assert "mistakes_typical.png" not in [drawn.file for drawn in result.figures]
-    assert any("none is shown as typical" in text for text in result.words)
+@pytest.mark.parametrize(
+    ("share", "count", "missing", "words"),
+    [(0.7, 0, "surest", "no mistake to show"), (0.2, 12, "typical", "none is shown as typical")],
+    ids=["all_right", "all_wrong"],
+)
+def test_all_alike(kind: Kind, share: float, count: int, missing: str, words: str) -> None:
+    result = analyzed(mistakes, with_truth(network_of(kind, 12), share))
+    assert len(rows_of("mistakes")) == count
+    kept = [f"mistakes_{name}.png" for name in ("surest", "close", "typical") if name != missing]
+    assert [drawn.file for drawn in result.figures] == kept
+    assert any(words in text for text in result.words)
 
 
 def test_a_class_that_is_never_right_is_named() -> None:

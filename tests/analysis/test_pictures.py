@@ -32,9 +32,6 @@ def test_the_most_confident(network: TrainedNetwork) -> None:
     assert most_confident_correct(network, 1, 9).tolist() == [1, 7, 5]
     assert most_confident_wrong(network, 5).tolist() == [4, 3]
     assert most_confident_wrong(network, 1).tolist() == [4]
-
-
-def test_the_closest_calls(network: TrainedNetwork) -> None:
     assert closest_calls(network, 3).tolist() == [5, 2, 3]
 
 
@@ -54,22 +51,10 @@ def test_no_more_than_there_are() -> None:
     assert len(most_confident_wrong(replace(network, labels=network.predictions), 3)) == 0
 
 
-def test_the_helper_predicts_every_sort_of_picture() -> None:
-    for kind in ("photos", "digits"):
-        network = network_of(kind)
-        assert 0 < network.correct.sum() < len(network.labels)
-        assert len(set(network.predictions)) >= 2
-    assert {tuple(network_of("photos").predictions[:20])} == {tuple(network_of("photos").predictions[:20])}
-    assert (network_of("photos", seed=1).pictures != network_of("photos").pictures).any()
-
-
-def test_a_sample_is_spread_evenly() -> None:
+def test_a_sample_is_spread_evenly_and_shown_in_lines() -> None:
     network = network_of("digits", 21)
     assert sample(network, 5).tolist() == [0, 5, 10, 15, 20]
     assert sample(network).tolist() == list(range(21))
-
-
-def test_lines() -> None:
     assert in_lines(np.arange(5), 2) == [[0, 1], [2, 3], [4]]
     assert in_lines([], 2) == []
 

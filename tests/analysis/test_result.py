@@ -17,12 +17,15 @@ def test_a_result_is_kept_as_files_and_in_tensorboard(tmp_path: Path, monkeypatc
     result = AnalysisResult(tmp_path, "kernels", "Kernels", "run, seed 0")
     with result.figure("grid") as (_, axes):
         axes.plot([0, 1])
+    with pytest.raises(ZeroDivisionError), result.figure("failed"):
+        raise ZeroDivisionError
     result.table("weights", {"a": [1, "x"], "b": [np.float32(1 / 3), 2.0], "c": [None, True]})
     result.number(count=np.int64(3), share=np.float32(0.5), lost=float("nan"), name="x")
     result.describe()
     result.write()
     with SummaryWriter(tmp_path) as writer:
         result.log(writer)
+    assert not (tmp_path / "failed.png").exists()
     content = json.loads((tmp_path / "kernels.json").read_text())
     assert content["numbers"] == {"count": 3, "share": 0.5, "lost": None, "name": "x"}
     assert content["figures"] == [{"file": "grid.png", "caption": "A caption.", "shows_pictures": False}]
@@ -37,11 +40,3 @@ def test_a_result_is_kept_as_files_and_in_tensorboard(tmp_path: Path, monkeypatc
     assert scalars == {"kernels/count": 3.0, "kernels/share": 0.5}
     assert events.Tags()["images"] == ["kernels/grid"]
     assert b"run, seed 0" in events.Tensors("kernels/text_summary")[0].tensor_proto.string_val[0]
-
-
-def test_a_figure_that_fails_is_not_kept(tmp_path: Path) -> None:
-    result = AnalysisResult(tmp_path, "kernels", "Kernels", "")
-    with pytest.raises(ZeroDivisionError), result.figure("grid"):
-        raise ZeroDivisionError
-    assert result.figures == []
-    assert not (tmp_path / "grid.png").exists()

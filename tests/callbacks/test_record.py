@@ -32,13 +32,9 @@ def test_a_resumed_run_names_all_code_and_machines(tmp_path: Path, monkeypatch: 
     assert "began_with" not in found
 
 
-def test_a_run_outside_a_checkout_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_training_began_with_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "commit", lambda: "")
-    assert fit(tmp_path, CatsDogsCNN(**SMALL), 1)["commit"] == ""
-
-
-def test_what_training_began_with_is_noted(tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
-    fit(tmp_path / "first", CatsDogsCNN(**SMALL), 1)
+    assert fit(tmp_path / "first", CatsDogsCNN(**SMALL), 1)["commit"] == ""  # outside a checkout
     start = str(tmp_path / "first" / "last.ckpt")
     assert fit(tmp_path, FineTunedCNN(start=start, **SMALL), 1)["began_with"] == [start]

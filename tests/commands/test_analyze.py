@@ -70,10 +70,7 @@ def test_looks_into_a_network_of_photos(photos: Path, capsys: Capture, refusal: 
     split = ["--data.split_seed", "1", "--parts", "confusion"]  # in which it was trained on some of them
     assert "another split" in refusal("analyze", *PHOTOS, *split)
 
-
-def test_a_checkpoint_that_lies_elsewhere_has_a_folder_beside_the_runs(photos: Path) -> None:
-    main(["fit", *PHOTOS])
-    elsewhere = Path("lightning_logs/catsdogs/version_0/checkpoints/best.ckpt").rename("mine.ckpt")
+    elsewhere = (run / "checkpoints" / "best.ckpt").rename("mine.ckpt")  # its folder is beside the runs
     main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", str(elsewhere)])
     assert Path("lightning_logs/catsdogs/analysis-mine/confusion.json").is_file()
     main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", str(elsewhere), "--out", "here"])

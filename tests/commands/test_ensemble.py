@@ -15,7 +15,6 @@ ENSEMBLE = [
     "--config", str(CONFIGS / "catsdogs_ensemble.yaml"), "--trainer.accelerator", "cpu", "--data.n_valid", "16",
     "--model.members", "[lightning_logs/catsdogs]",
 ]  # fmt: skip
-Photos = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
 
@@ -37,11 +36,10 @@ def probabilities(name: str) -> dict[str, float]:
 
 
 def test_two_runs_of_two_sizes_and_layers(
-    course_photos: Photos, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, refusal: Refusal
 ) -> None:
     """Validated: the figures of each are those of its run. Predicted: the mean of what each predicts alone."""
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
-    course_photos(test=12)
     fit()
     other = ["--model.widths", "[8,8,8]", "--model.blocks", "[1,1]", "--data.size_schedule", "{0: 24}"]
     fit(*other, "--seed_everything", "5", "--model.views", "one")
@@ -77,6 +75,14 @@ def test_two_runs_of_two_sizes_and_layers(
     assert each[0] != each[1]
     assert len(Path("mean.csv").read_text().splitlines()) == 13
 
+    said = refusal("validate", *ENSEMBLE, "--data.split_seed", "1")
+    assert "version_0/checkpoints/best.ckpt: The checkpoint was trained with another split" in said
+    (runs[0] / "record.json").write_text("{")
+    assert "version_0/record.json is damaged" in refusal("validate", *ENSEMBLE)
+    (runs[0] / "record.json").unlink()  # as of a run that was stopped
+    member = load_member(runs[0] / "checkpoints" / "best.ckpt")
+    assert (member.seed, len(member.training["epochs"])) == (0, member.epoch)
+
 
 @pytest.mark.usefixtures("few_drawn")
 def test_drawn_pictures_and_test(capsys: Capture) -> None:
@@ -107,15 +113,3 @@ def test_drawn_pictures_and_test(capsys: Capture) -> None:
 def test_what_is_refused(command: str, flags: list[str], words: str, photos: Path, refusal: Refusal) -> None:
     assert words in refusal(command, *ENSEMBLE, *flags)
     assert not Path("lightning_logs").exists()
-
-
-def test_members_of_another_split(photos: Path, refusal: Refusal) -> None:
-    fit()
-    said = refusal("validate", *ENSEMBLE, "--data.split_seed", "1")
-    assert "version_0/checkpoints/best.ckpt: The checkpoint was trained with another split" in said
-    record = Path("lightning_logs/catsdogs/version_0/record.json")
-    record.write_text("{")
-    assert "version_0/record.json is damaged" in refusal("validate", *ENSEMBLE)
-    record.unlink()  # as of a run that was stopped
-    member = load_member(record.parent / "checkpoints" / "best.ckpt")
-    assert (member.seed, len(member.training["epochs"])) == (0, member.epoch)

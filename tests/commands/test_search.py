@@ -19,6 +19,7 @@ SMALL = [
     "--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.n_valid", "16", "--data.size", "16",
     "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
 ]  # fmt: skip
+Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
 
 
@@ -30,12 +31,8 @@ def space(tmp_path: Path) -> str:
 
 
 def test_a_search_leaves_everything_behind(
-    course_photos: Callable[..., Path],
-    space: str,
-    capsys: pytest.CaptureFixture[str],
-    scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
+    photos: Path, space: str, capsys: Capture, scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
 ) -> None:
-    course_photos()
     main(["search", *SMALL, "--space", space, "--trials", "2", "--model.lr", "0.01", "--data.batch_size", "8"])
     said = capsys.readouterr()
     folder = Path("lightning_logs/catsdogs_trial-search/version_0")
@@ -70,8 +67,7 @@ def test_a_search_leaves_everything_behind(
     assert 1 - record["last"]["val/error"] == pytest.approx(float(best["val_accuracy_last"]), abs=1e-5)
 
 
-def test_a_network_that_diverges_ends_no_search(course_photos: Callable[..., Path], tmp_path: Path) -> None:
-    course_photos()
+def test_a_network_that_diverges_ends_no_search(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text("model.lr: [1.0e+30, 0.01]\n")
     main(["search", *SMALL, "--space", str(path), "--trials", "1", "--model.norm", "none", "--model.lr", "1e30"])
@@ -104,10 +100,9 @@ def test_what_is_refused(flags: list[str], words: str, space: str, refusal: Refu
 
 
 def test_settings_that_are_refused_together_cost_their_trial_alone(
-    course_photos: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     """Each value is fine beside the command's others: only SGD looks ahead along a momentum, and needs one for it."""
-    course_photos()
     path = tmp_path / "space.yaml"
     path.write_text("model.optimizer: [adam, sgd]\nmodel.momentum: [0.0, 0.9]\n")
     adam = ["--model.optimizer", "adam", "--model.lr", "0.001"]
@@ -126,14 +121,8 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_search_that_is_stopped_says_how_to_go_on(
-    course_photos: Callable[..., Path],
-    space: str,
-    signalled: Callable[..., None],
-    number: int,
-    code: int,
-    capfd: pytest.CaptureFixture[str],
+    photos: Path, space: str, signalled: Callable[..., None], number: int, code: int, capfd: Capture
 ) -> None:
-    course_photos()
     flags = [*SMALL, "--space", space, "--trials", "2"]
     signalled("lit_a1.models:Classifier", "training_step", 10, number)  # in an epoch after the first
     with pytest.raises(SystemExit) as leaving:

@@ -48,10 +48,8 @@ def make_files(tmp_path: Path) -> Callable[[str, dict[str, bytes]], Path]:
                     archive.writestr(entry, data)
             return path
         for entry, data in files.items():
-            (path / entry).parent.mkdir(parents=True, exist_ok=True)
-            if entry.endswith("/"):
-                (path / entry).mkdir()
-            else:
+            (path / entry.rpartition("/")[0]).mkdir(parents=True, exist_ok=True)
+            if not entry.endswith("/"):
                 (path / entry).write_bytes(data)
         return path
 
@@ -78,21 +76,15 @@ class Server:
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
-    ranges: bool = True
-    """Whether it honours Range headers."""
-    breaks: int = 0
-    """How many of the next answers break off after `sends` bytes."""
+    ranges: bool = True  # honours Range headers
+    breaks: int = 0  # so many of the next answers break off after `sends` bytes
     sends: int = 0
     status: int = 200
-    errors: int = 0
-    """How many of the next answers are `status`."""
-    length: bool = True
-    """Whether it says how long its answers are."""
-    shift: int = 0
-    """Resumes so many bytes away from where it was asked to."""
+    errors: int = 0  # so many of the next answers are `status`
+    length: bool = True  # says how long its answers are
+    shift: int = 0  # resumes so many bytes away from where it was asked to
     asked: list[str] = field(default_factory=list)
-    wanted: list[str | None] = field(default_factory=list)
-    """The Range header of each request."""
+    wanted: list[str | None] = field(default_factory=list)  # the Range header of each request
 
 
 @pytest.fixture

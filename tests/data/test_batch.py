@@ -63,13 +63,10 @@ def test_workers_that_are_spawned_share_the_pictures(mapped: bool, tmp_path: Pat
     assert sent(whole)[0].__getitems__(rows).pictures.shape[0] == 0
 
 
-def test_a_part_of_a_memory_map_is_that_part(tmp_path: Path) -> None:
+def test_a_part_of_a_memory_map_is_that_part_and_values_are_copied_once(tmp_path: Path) -> None:
     array = pictures(10, tmp_path / "x.npy")
     for values in (array[3:], array[..., :1]):
         np.testing.assert_array_equal(sent(SharedArray(values))[0].values, values)
-
-
-def test_values_are_copied_once_and_then_shared() -> None:
     shared = SharedArray(np.zeros(3))
     theirs, others = sent(shared)[0], sent(shared)[0]
     theirs.values[1] = 5

@@ -1,19 +1,16 @@
 import gzip
 import hashlib
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lit_a1.data import mnist
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
 from lit_a1.data.sources.mnist import PUBLISHED, find_mnist, read_idx
 
-DATA = Path("data")
-LANDED = DATA / "mnist"
+DATA, LANDED = Path("data"), Path("data", "mnist")
 
 
 @pytest.mark.parametrize("gz", [True, False])
@@ -86,22 +83,19 @@ def test_files_that_do_not_fit_are_refused(mnist_files, write_idx, name, array, 
         load_mnist()
 
 
-def test_one_picture_is_too_few(mnist_files):
+def test_one_picture_and_other_sources_are_refused(mnist_files):
     mnist_files(DATA, train=1)
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have a picture to train on and one to"):
         load_mnist()
+    with pytest.raises(ValueError, match="source must be auto, real or drawn; got 'fake'"):
+        load_mnist("fake")  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_drawn_never_looks_and_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(mnist, "DRAWN_TRAIN", 40)
     monkeypatch.setenv("LIT_A1_DATA", "nowhere")
     assert load_mnist("drawn").drawn
     assert "THIS RUN USES DRAWN DIGITS" in caplog.text
-
-
-def test_other_sources_are_refused():
-    with pytest.raises(ValueError, match="source must be auto, real or drawn; got 'fake'"):
-        load_mnist("fake")  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("real_mnist")
@@ -137,12 +131,8 @@ def test_values_and_shape_whatever_the_name_says_of_packing(write_idx, tmp_path,
         assert found.dtype == np.uint8
         assert found.flags.writeable
         np.testing.assert_array_equal(found, array)
-
-
-def test_the_format_to_the_byte(tmp_path):
-    data = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 1, 1]) + bytes(2 * 257)
-    (tmp_path / "set").write_bytes(data)
-    assert read_idx(tmp_path / "set").shape == (2, 257)
+    path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 1, 1]) + bytes(2 * 257))  # the format to the byte
+    assert read_idx(path).shape == (2, 257)
 
 
 NOT_IDX = r"set is not an IDX file: it .*\.$"
@@ -176,16 +166,14 @@ def test_other_files_are_refused(tmp_path, data, words):
         ("set", np.empty((0, 28, 28)), lambda data: data, r"holds nothing: its sizes are \(0, 28, 28\)"),
     ],
 )
-def test_a_damaged_file(
-    write_idx, tmp_path, name: str, array: np.ndarray, damage: Callable[[bytes], bytes], words: str
-):
+def test_a_damaged_file(write_idx, tmp_path, name, array, damage, words):
     path = write_idx(tmp_path / name, array)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=words):
         read_idx(path)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("nowhere", "No such file"), (".", "")])
-def test_a_file_that_cannot_be_read(tmp_path, name, reason):
-    with pytest.raises(DataError, match=f"cannot be read: {reason}"):
-        read_idx(tmp_path / name)
+def test_a_file_that_cannot_be_read(tmp_path):
+    for name, reason in (("nowhere", "No such file"), (".", "")):
+        with pytest.raises(DataError, match=f"cannot be read: {reason}"):
+            read_idx(tmp_path / name)

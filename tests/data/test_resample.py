@@ -10,13 +10,12 @@ from torch import Tensor
 from lit_a1.data.resample import flip, random_boxes, resample, resize, rotate, shift, to_float
 from tests.data.helpers import generator, photos
 
-# to_float, resize, shift, flip, rotate
-
 
 def test_to_float() -> None:
     pictures = photos()
     assert torch.equal(to_float(pictures), pictures.float() / 255)
     assert torch.equal(to_float(pictures / 255), pictures / 255)
+    assert torch.equal(resize(pictures, 32), pictures / 255)
     with pytest.raises(TypeError, match=r"torch\.int64"):
         to_float(pictures.long())
     with pytest.raises(ValueError, match=r"\(3, 32, 32\)"):
@@ -31,11 +30,6 @@ def test_resize_is_antialiased_interpolation(size: int, shape: tuple[int, int]) 
     result = resize(pictures, size)
     torch.testing.assert_close(result, expected, atol=2e-6, rtol=0)
     assert result.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_resize_to_the_same_size_changes_nothing() -> None:
-    pictures = to_float(photos())
-    assert torch.equal(resize(pictures, 32), pictures)
 
 
 @pytest.mark.parametrize(("dy", "dx"), [(0, 0), (2, -3), (-1, 5), (40, -40)])
@@ -55,15 +49,12 @@ def test_flip_of_some() -> None:
     assert torch.equal(result[[0, 3]], pictures[[0, 3]].flip(3))
 
 
-def test_rotate_by_right_angles() -> None:
+def test_rotate() -> None:
+    """Right angles are exact, and a ramp turns by the angle in pixels, not in shares of the sides."""
     pictures = photos(4)
     result = rotate(pictures, torch.tensor([0.0, 90.0, 180.0, -90.0]))
     for turned, picture, quarters in zip(result, pictures / 255, (0, 1, 2, -1), strict=True):
         torch.testing.assert_close(turned, picture.rot90(quarters, (1, 2)), atol=1e-4, rtol=0)
-
-
-def test_rotate_a_picture_that_is_not_square() -> None:
-    """Half a turn is exact, and a ramp turns by the angle in pixels, not in shares of the sides."""
     pictures = to_float(photos(2, 24, 40))
     torch.testing.assert_close(
         rotate(pictures, torch.tensor([180.0, -180.0])), pictures.rot90(2, (2, 3)), atol=1e-4, rtol=0
@@ -71,9 +62,6 @@ def test_rotate_a_picture_that_is_not_square() -> None:
     ramp = torch.arange(40.0).expand(1, 1, 24, 40)
     turned = rotate(ramp, torch.tensor([5.0]))[0, 0, :, 20]
     torch.testing.assert_close(turned.diff()[8:16], torch.full((8,), -math.sin(math.radians(5))), atol=1e-3, rtol=0)
-
-
-# resample
 
 
 def pillow_crop(picture: Tensor, box: list[float], size: int) -> Tensor:
@@ -144,9 +132,6 @@ def test_resample_refuses_nonsense() -> None:
         resample(pictures, boxes[:1], 8)
     with pytest.raises(ValueError, match="got 'wrap'"):
         resample(pictures, boxes, 8, padding="wrap")  # type: ignore[arg-type]
-
-
-# random boxes and shifts
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 64)])

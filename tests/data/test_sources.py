@@ -1,5 +1,6 @@
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ JUNK = {
 }
 COURSE = {f"trainset/{kind}/{number}.{kind}.jpg": b"%d" % number for kind in ("Cat", "Dog") for number in (1, 10, 2)}
 COURSE_NAMES = [f"{kind}/{number}.{kind}.jpg" for kind in ("Cat", "Dog") for number in (1, 2, 10)]
+KAGGLE_NAMES = [f"{kind}.{number}.jpg" for kind in ("cat", "dog") for number in (0, 9, 10)]
 KAGGLE = {f"train/{kind}.{number}.jpg": b"%d" % number for kind in ("cat", "dog") for number in (0, 10, 9)}
 PETS = {f"PetImages/{kind}/{number}.jpg": b"%d" % number for kind in ("Cat", "Dog") for number in (0, 11, 5)}
 PETS_BESIDE = {"readme[1].txt": b"x", "MSR-LA - 3467.docx": b"x", "PetImages/Cat/Thumbs.db": b"x"}
@@ -27,13 +29,11 @@ def without(prefix: str, files: dict[str, bytes]) -> dict[str, bytes]:
     return {name.removeprefix(prefix): data for name, data in files.items()}
 
 
-def names(source: Source | None) -> list[str]:
-    assert source is not None
+def names(source: Source) -> list[str]:
     return [picture.name for picture in source.pictures]
 
 
-def labels(source: Source | None) -> list[int | None]:
-    assert source is not None
+def labels(source: Source) -> list[int | None]:
     return [picture.label for picture in source.pictures]
 
 
@@ -43,37 +43,32 @@ def listing_of(path: Path, labelled: bool = True) -> list[str]:
 
 @pytest.mark.parametrize("wrapped", [True, False])
 @ZIPPED_OR_NOT
-def test_the_course_layout(make_files, tmp_path, suffix, wrapped):
-    files = {**COURSE, **JUNK}
-    make_files(f"catsdogs/trainset{suffix}", files if wrapped else without("trainset/", files))
+@pytest.mark.parametrize(
+    ("place", "files", "wanted"),
+    [("catsdogs/trainset", {**COURSE, **JUNK}, COURSE_NAMES), ("dogs-vs-cats/train", KAGGLE, KAGGLE_NAMES)],
+    ids=["course", "Kaggle"],
+)
+def test_the_layouts_of_the_course_and_of_kaggle(make_files, tmp_path, place, files, wanted, suffix, wrapped):
+    make_files(f"{place}{suffix}", files if wrapped else without(f"{Path(place).name}/", files))
     source = find_train(tmp_path)
-    assert names(source) == COURSE_NAMES
+    assert names(source) == wanted
     assert labels(source) == [0, 0, 0, 1, 1, 1]
     assert source.classes == ("Cat", "Dog")
-    assert [source.read(picture) for picture in source.pictures] == [b"1", b"2", b"10"] * 2
+    assert [source.read(picture).decode() for picture in source.pictures] == re.findall(r"\d+", " ".join(wanted))
 
 
 @ZIPPED_OR_NOT
-@pytest.mark.parametrize("prefix", ["testset/test/", "test/", ""])
-def test_the_course_test_set_is_in_numeric_order(make_files, tmp_path, suffix, prefix):
+@pytest.mark.parametrize(
+    ("place", "prefix"),
+    [*(("catsdogs/testset", prefix) for prefix in ("testset/test/", "test/", "")), ("dogs-vs-cats/test1", "test1/")],
+)
+def test_a_test_set_is_in_numeric_order(make_files, tmp_path, suffix, place, prefix):
     order = random.Random(0).sample(range(1, 121), 120)
-    make_files(f"catsdogs/testset{suffix}", {f"{prefix}{number}.jpg": b"x" for number in order})
+    make_files(f"{place}{suffix}", {f"{prefix}{number}.jpg": b"x" for number in order})
     source = find_test(tmp_path)
     assert names(source) == [f"{number}.jpg" for number in range(1, 121)]
     assert set(labels(source)) == {None}
     assert source.classes == ()
-
-
-@ZIPPED_OR_NOT
-def test_kaggle_layout(make_files, tmp_path, suffix):
-    make_files(f"dogs-vs-cats/train{suffix}", KAGGLE if suffix else without("train/", KAGGLE))
-    tests = {f"test1/{number}.jpg": b"x" for number in (10, 2, 1)}
-    make_files(f"dogs-vs-cats/test1{suffix}", tests if suffix else without("test1/", tests))
-    source = find_train(tmp_path)
-    assert names(source) == ["cat.0.jpg", "cat.9.jpg", "cat.10.jpg", "dog.0.jpg", "dog.9.jpg", "dog.10.jpg"]
-    assert labels(source) == [0, 0, 0, 1, 1, 1]
-    assert source.classes == ("Cat", "Dog")
-    assert names(find_test(tmp_path)) == ["1.jpg", "2.jpg", "10.jpg"]
 
 
 @ZIPPED_OR_NOT
@@ -83,10 +78,7 @@ def test_microsoft_layout(make_files, tmp_path, suffix):
     assert names(source) == [f"{kind}/{number}.jpg" for kind in ("Cat", "Dog") for number in (0, 5, 11)]
     assert source.classes == ("Cat", "Dog")
     assert find_test(tmp_path) is None
-
-
-def test_an_archive_with_backslashes(make_files):
-    path = make_files("pets.zip", {name.replace("/", "\\"): data for name, data in PETS.items()})
+    path = make_files("backslashes.zip", {name.replace("/", "\\"): data for name, data in PETS.items()})
     source = Source(path, labelled=True)
     assert len(source.pictures) == 6
     assert source.read(source.pictures[1]) == b"5"
@@ -100,19 +92,15 @@ def test_cats_and_dogs_in_other_words(make_files, tmp_path, first, second):
     assert source.classes == ("Cat", "Dog")
 
 
-def test_any_folder_of_classes_in_alphabetical_order_regardless_of_case(make_files):
+def test_any_folder_of_classes_in_alphabetical_order_regardless_of_case(make_files, tmp_path):
     files = {"Tulip/deep/er/1.jpg": b"x", "aster/1.png": b"x", "Rose/1.gif": b"x", "Rose/n.txt": b"x"}
     source = Source(make_files("flowers", files), labelled=True)
     assert source.classes == ("aster", "Rose", "Tulip")
     assert names(source) == ["aster/1.png", "Rose/1.gif", "Tulip/deep/er/1.jpg"]
     assert labels(source) == [0, 1, 2]
-
-
-def test_a_root_that_is_itself_a_folder_of_classes(make_files, tmp_path):
-    make_files("", {"roses/1.jpg": b"x", "tulips/1.jpg": b"x"})
-    source = find_train(tmp_path)
-    assert source is not None
-    assert source.path == tmp_path
+    make_files("root", {"roses/1.jpg": b"x", "tulips/1.jpg": b"x"})
+    source = find_train(tmp_path / "root")
+    assert source.path == tmp_path / "root"
     assert source.classes == ("roses", "tulips")
 
 
@@ -150,29 +138,23 @@ def test_what_is_no_training_set_is_refused(make_files, name, files, words):
         _ = source.pictures
 
 
-@pytest.mark.parametrize("kept", [0, 10, -30])
-def test_a_broken_zip(make_files, kept):
-    path = make_files("trainset.zip", COURSE)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match="is not a zip file, or is damaged or cut short"):
-        listing_of(path)
-
-
-def test_a_missing_source(tmp_path):
+def test_a_missing_or_broken_zip(make_files, tmp_path):
     with pytest.raises(DataError, match="There is no folder or zip file"):
         Source(tmp_path / "nowhere", labelled=True)
+    for kept in (0, 10, -30):
+        path = make_files("trainset.zip", COURSE)
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(DataError, match="is not a zip file, or is damaged or cut short"):
+            listing_of(path)
 
 
-def test_a_damaged_entry_is_told_when_it_is_read(make_files):
+def test_a_damaged_entry_or_vanished_file_is_told_when_it_is_read(make_files):
     path = make_files("trainset.zip", {"Cat/1.jpg": b"abcdefgh", "Dog/1.jpg": b"stuvwxyz"})
     path.write_bytes(path.read_bytes().replace(b"stuvwxyz", b"stuvwxyZ"))
     source = Source(path, labelled=True)
     assert source.read(source.pictures[0]) == b"abcdefgh"
     with pytest.raises(DataError, match="it cannot be read from the zip file"):
         source.read(source.pictures[1])
-
-
-def test_a_file_that_vanished(make_files):
     source = Source(make_files("set", COURSE), labelled=True)
     (source.path / source.pictures[0].entry).unlink()
     with pytest.raises(DataError, match="it cannot be read"):
@@ -180,6 +162,8 @@ def test_a_file_that_vanished(make_files):
 
 
 def test_a_folder_of_photos_is_listed_in_natural_order(make_files):
+    wanted = ["1.jpg", "2.jpg", "10.jpg", "100.jpg", "A2.jpg", "a10.jpg", "b1.jpg"]
+    assert sorted(random.Random(1).sample(wanted, len(wanted)), key=natural_key) == wanted
     files = ("b/10.JPG", "b/9.jpeg", "a.png", "notes.txt", "b/Thumbs.db", ".a.jpg")
     folder = make_files("photos", dict.fromkeys(files, b"x"))
     assert listing_of(folder, labelled=False) == ["a.png", "b/9.jpeg", "b/10.JPG"]
@@ -201,12 +185,6 @@ def test_the_fingerprint_changes_with_the_files(make_files, suffix):
     assert Source(path, labelled=True).fingerprint() == before
     os.utime(path if suffix else path / "trainset/Cat/1.Cat.jpg", ns=(1, 1))
     assert Source(path, labelled=True).fingerprint() != before
-
-
-def test_natural_order():
-    wanted = ["1.jpg", "2.jpg", "10.jpg", "100.jpg", "A2.jpg", "a10.jpg", "b1.jpg"]
-    shuffled = random.Random(1).sample(wanted, len(wanted))
-    assert sorted(shuffled, key=natural_key) == wanted
 
 
 def test_the_root_is_named_by_the_environment(tmp_path, monkeypatch):

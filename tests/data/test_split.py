@@ -28,38 +28,28 @@ def crowd(pictures_of):
     return pictures_of(contents, [0] * 300 + [1] * 500)
 
 
-def test_the_parts_cover_everything_once_and_are_stratified_exactly(crowd):
-    parts = split(crowd, 160, seed=0)
-    assert sorted([*parts.train, *parts.valid, *parts.left_out]) == list(range(800))
+@pytest.mark.parametrize("n_valid", [0, 1, 7, 33, 160, 161, 399])
+def test_the_parts_cover_everything_once_and_are_stratified_exactly(crowd, n_valid):
+    parts = split(crowd, n_valid, seed=3)
+    assert len(parts.valid) == n_valid
+    assert sorted([*parts.train, *parts.valid]) == list(range(800))
     assert parts.left_out == {}
-    assert np.bincount(crowd.labels[parts.valid]).tolist() == [60, 100]
+    assert abs((crowd.labels[parts.valid] == 0).sum() - n_valid * 3 / 8) < 1
     for part in (parts.train, parts.valid):
         assert part.dtype == np.int64
         assert (np.diff(part) > 0).all()
 
 
-@pytest.mark.parametrize("n_valid", [0, 1, 7, 33, 161, 399])
-def test_other_sizes_are_exact_too(crowd, n_valid):
-    parts = split(crowd, n_valid, seed=3)
-    assert (len(parts.valid), len(parts.train)) == (n_valid, 800 - n_valid)
-    assert parts.valid.dtype == np.int64
-    assert abs((crowd.labels[parts.valid] == 0).sum() - n_valid * 3 / 8) < 1
+def test_copies_never_straddle(crowd):
+    for seed in range(8):
+        parts = split(crowd, 300, seed)
+        assert not set(crowd.hashes[parts.train]) & set(crowd.hashes[parts.valid])
+        assert (crowd.groups[parts.valid] > 0).any()  # or the test would prove nothing
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_copies_never_straddle(crowd, seed):
-    parts = split(crowd, 300, seed)
-    train, valid = set(crowd.hashes[parts.train]), set(crowd.hashes[parts.valid])
-    assert not train & valid
-    assert (crowd.groups[parts.valid] > 0).any()  # or the test would prove nothing
-
-
-def test_the_seed_decides(crowd):
+def test_the_seed_decides_and_the_order_of_the_pictures_does_not(crowd):
     assert same(split(crowd, 100, seed=5), split(crowd, 100, seed=5))
     assert not same(split(crowd, 100, seed=5), split(crowd, 100, seed=6))
-
-
-def test_the_order_of_the_pictures_does_not_matter(crowd):
     order = np.random.default_rng(1).permutation(800)
     shuffled = replace(
         crowd, pictures=crowd.pictures[order], labels=crowd.labels[order], names=tuple(crowd.names[i] for i in order)
@@ -80,45 +70,30 @@ def test_a_known_split(pictures_of):
     assert parts.valid.tolist() == [0, 4, 5, 8]
 
 
-def test_conflicting_labels_are_in_neither_part(pictures_of):
-    data = pictures_of([0, 1, 2, 3, 0, 4, 5, 6, 6], [0, 0, 0, 0, 1, 1, 1, 1, 1])
-    parts = split(data, 2, seed=0)
-    assert parts.left_out == {0: CONFLICT, 4: CONFLICT}
-    assert not {0, 4} & {*parts.train.tolist(), *parts.valid.tolist()}
-
-
-def test_what_the_test_set_has_is_in_neither_part(pictures_of, caplog):
+def test_conflicting_labels_and_copies_of_test_pictures_are_in_neither_part(pictures_of, caplog):
     data = pictures_of([0, 1, 2, 3, 1, 5, 6, 7, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1])
-    test = pictures_of([1, 9, 7, 0])
+    assert split(data, 2, seed=0).left_out == {0: CONFLICT, 8: CONFLICT}
     with caplog.at_level(logging.INFO):
-        parts = split(data, 2, seed=0, test=test)
+        parts = split(data, 2, seed=0, test=pictures_of([1, 9, 7, 0]))
     assert parts.left_out == {0: CONFLICT, 1: IN_TEST, 4: IN_TEST, 7: IN_TEST, 8: CONFLICT}
+    assert sorted([*parts.train, *parts.valid]) == [2, 3, 5, 6]
     assert "2 pictures with conflicting labels, 3 that the test set has too" in caplog.text
-    assert split(data, 2, seed=0).left_out.keys() == {0, 8}
 
 
-def test_where_every_picture_has_a_copy_less_than_a_group_is_missing(pictures_of):
+def test_three_classes_and_copies_of_every_picture(pictures_of):
+    data = pictures_of(list(range(60)), [0] * 10 + [1] * 20 + [2] * 30)
+    assert np.bincount(data.labels[split(data, 12, seed=0).valid]).tolist() == [2, 4, 6]
     data = pictures_of([i // 2 for i in range(40)], [0] * 20 + [1] * 20)
-    assert len(split(data, 10, seed=0).valid) == 8
+    assert len(split(data, 10, seed=0).valid) == 8  # less than a group of copies is missing
     assert len(split(data, 12, seed=0).valid) == 12
 
 
-@pytest.mark.parametrize("n_valid", [-1, 800, 10_000])
-def test_bad_sizes(crowd, n_valid):
-    with pytest.raises(DataError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
-        split(crowd, n_valid, seed=0)
-
-
-def test_unlabelled_or_empty_classes(pictures_of):
-    with pytest.raises(ValueError, match="labelled"):
-        split(pictures_of([0, 1]), 1, seed=0)
+def test_what_cannot_be_split_is_refused(crowd, pictures_of):
+    for n_valid in (-1, 800, 10_000):
+        with pytest.raises(DataError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
+            split(crowd, n_valid, seed=0)
     with pytest.raises(DataError, match="class Dog is left out"):
         split(pictures_of([0, 1, 0], [0, 0, 1]), 1, seed=0)
-
-
-def test_three_classes(pictures_of):
-    data = pictures_of(list(range(60)), [0] * 10 + [1] * 20 + [2] * 30)
-    assert np.bincount(data.labels[split(data, 12, seed=0).valid]).tolist() == [2, 4, 6]
 
 
 def test_groups_are_numbered_by_appearance():
@@ -156,8 +131,10 @@ def test_a_kept_split_is_read_again(crowd, tmp_path, caplog):
     assert path.name == "split-valid100-seed0.csv"
     swapped = replace(parts, train=parts.train.copy(), valid=parts.valid.copy())  # another one, as good
     single = crowd.groups == 0
-    i = next(k for k, index in enumerate(parts.train) if single[index] and crowd.labels[index] == 0)
-    j = next(k for k, index in enumerate(parts.valid) if single[index] and crowd.labels[index] == 0)
+    i, j = (
+        next(k for k, index in enumerate(part) if single[index] and crowd.labels[index] == 0)
+        for part in (parts.train, parts.valid)
+    )
     swapped.train[i], swapped.valid[j] = parts.valid[j], parts.train[i]
     write_split_csv(path, crowd, swapped)
     kept = load_split(tmp_path, crowd, 100, 0)
@@ -195,16 +172,13 @@ def test_a_csv_that_does_not_fit_is_made_again(crowd, tmp_path, caplog, old, new
     assert path.read_text() == before
 
 
-def test_a_csv_of_other_pictures_is_made_again(crowd, tmp_path, caplog):
+def test_a_csv_of_other_pictures_or_that_divides_copies(crowd, tmp_path, caplog):
     load_split(tmp_path, crowd, 100, 0)
     changed = crowd.pictures.copy()
     changed[0] = changed[1]
     other = replace(crowd, pictures=changed)
     assert same(load_split(tmp_path, other, 100, 0), split(other, 100, 0))
     assert "is not of these pictures" in caplog.text
-
-
-def test_a_csv_that_divides_copies_is_refused(crowd, tmp_path):
     parts = split(crowd, 100, 0)
     pair = np.flatnonzero(crowd.groups == 1)
     moved = replace(parts, valid=np.setdiff1d(np.append(parts.valid, pair[0]), pair[1:]))

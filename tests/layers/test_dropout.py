@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_a1.layers import Dropout, StochasticDepth, dropout, stochastic_depth
+from lit_a1.layers import Dropout, StochasticDepth
 
 SHAPE = (200, 50, 2, 3)
 every_layer = pytest.mark.parametrize("layer", [Dropout, StochasticDepth])
@@ -71,24 +71,12 @@ def test_extreme_probabilities(layer: type[Dropout]) -> None:
 
 
 @every_layer
-def test_off_in_evaluation_and_without_draws(layer: type[Dropout]) -> None:
-    x, state = torch.randn(SHAPE), torch.get_rng_state()
+def test_follows_the_global_seed_and_draws_nothing_in_evaluation(layer: type[Dropout]) -> None:
+    x, draws, state = torch.ones(SHAPE), [], torch.get_rng_state()
     assert layer(0.5).eval()(x) is x
     assert torch.equal(torch.get_rng_state(), state)
-
-
-@every_layer
-def test_follows_the_global_seed(layer: type[Dropout]) -> None:
-    x, draws = torch.ones(SHAPE), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         draws.append(layer(0.5)(x))
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
-
-
-def test_functions_check_their_arguments() -> None:
-    with pytest.raises(ValueError, match=r"p must lie in \[0, 1\], but is 2"):
-        dropout(torch.ones(3), 2.0, training=False)
-    with pytest.raises(ValueError, match="mode must be 'row' or 'batch'"):
-        stochastic_depth(torch.ones(3), 0.5, mode="")

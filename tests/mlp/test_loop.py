@@ -18,7 +18,6 @@ from lit_a1.data.mnist import load_mnist
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = [
     "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
     "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",
@@ -78,26 +77,22 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
         "784-16-12-10 (12,894 parameters), relu, learning rate 0.1 (linear), mini-batches"
     )
 
-    settings = yaml.safe_load((run / "config.yaml").read_text())
-    assert settings["model"]["hidden_dims"] == [16, 12]
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["hidden_dims"] == [16, 12]
     said = capsys.readouterr().out
     assert record["setup"] in said
     assert f"{record['best']['val/error']:.2%}" in said
     assert "python main.py mlp test --model.hidden_dims '[16,12]'" in said
     assert "tensorboard --logdir lightning_logs" in said
 
-
-def test_the_runs_own_settings_make_the_same_run_again() -> None:
-    first = fit()
-    main(["mlp", "fit", "--config", str(first / "config.yaml")])
-    again = first.with_name("version_1")
-    assert same(weights(first / "checkpoints/last.npz"), weights(again / "checkpoints/last.npz"))
+    main(["mlp", "fit", "--config", str(run / "config.yaml")])  # the same run again
+    assert same(weights(run / "checkpoints/last.npz"), weights(run.with_name("version_1") / "checkpoints/last.npz"))
 
 
 def test_test_measures_the_best_weights_and_logs_beside_the_run(
     capsys: pytest.CaptureFixture[str], scalars: Scalars
 ) -> None:
-    run = fit()
+    """What the weights were trained with is read from their file."""
+    run = fit("--model.lr", "0.07", "--seed_everything", "5")
     best = record_of(run)["best"]
     main(["mlp", "test", *SMALL])
     figures = json.loads((run / "test.json").read_text())
@@ -106,7 +101,14 @@ def test_test_measures_the_best_weights_and_logs_beside_the_run(
     assert figures["val/loss"] == pytest.approx(best["val/loss"], rel=1e-5)
     assert scalars(run)["test/error"] == [(best["step"], pytest.approx(figures["test/error"]))]
     assert len(scalars(run)["val/error"]) == 3
-    assert "right)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "right)" in said
+    assert "learning rate 0.07 (linear), mini-batches of 16, momentum 0.9, dropout 0.2, seed 5" in said
+
+    main(["mlp", "gradcheck", *SMALL, "--ckpt_path", "best"])
+    conclusion = Path("lightning_logs/mlp-gradcheck/version_0/conclusion.md").read_text()
+    assert "learning rate 0.07" in conclusion
+    assert f"weights of mlp/version_0/checkpoints/best.npz, epochs: {best['epoch'] + 1}." in conclusion
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,20 +152,27 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
         assert ours[tag] == theirs[tag], tag
 
 
-def test_a_resumed_run_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_a_constant_rate_can_be_prolonged_and_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "commit", lambda: "a1+")
     fit("--model.lr_decay", "constant", epochs=1)
     monkeypatch.setattr(environment, "commit", lambda: "b2")
-    run = fit("--model.lr_decay", "constant", "--ckpt_path", "last", epochs=2)
-    record = record_of(run)
+    record = record_of(fit("--model.lr_decay", "constant", "--ckpt_path", "last", epochs=2))
     assert (record["commit"], record["machine"]) == ("a1+ and b2", environment.cpu())
+    assert len(record["epochs"]) == 2
 
 
-def test_a_run_goes_on_only_as_it_was_started(refusal: Refusal) -> None:
-    fit("--model.lr", "0.05", epochs=1)
-    go_on = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
-    assert "started with model.lr=0.05, not 0.1" in refusal("mlp", *go_on, "2")
-    assert "over: 1 epochs are done" in refusal("mlp", *go_on, "1", "--model.lr", "0.05")
+def test_a_run_goes_on_only_as_and_where_it_was_started(tmp_path: Path, refusal: Refusal) -> None:
+    last = fit("--model.lr", "0.05", epochs=1) / "checkpoints/last.npz"
+    copied = tmp_path / "last.npz"
+    copied.write_bytes(last.read_bytes())
+    for flags, words in (
+        (["2"], "started with model.lr=0.05, not 0.1"),
+        (["1", "--model.lr", "0.05"], "over: 1 epochs are done"),
+        (["2", "--model.lr", "0.05"], "falls over trainer.max_epochs=1: it can't go on to 2"),
+        (["2", "--ckpt_path", str(copied)], "is not in a run's folder, lightning_logs/mlp/version_N/checkpoints"),
+    ):
+        assert words in refusal("mlp", "fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs", *flags)
+    assert list(tmp_path.iterdir()) == [copied]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +195,10 @@ def test_wrong_settings(flags: list[str], words: str, refusal: Refusal) -> None:
     assert not Path("lightning_logs").exists()
 
 
+def test_other_commands_are_refused(refusal: Refusal) -> None:
+    assert "mlp has no command 'predict'" in refusal("mlp", "predict")
+
+
 def test_weights_of_another_network_or_damaged_ones(refusal: Refusal) -> None:
     best = fit(epochs=1) / "checkpoints/best.npz"
     said = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]")
@@ -201,23 +214,6 @@ def test_a_truncated_file_of_digits(name: str, refusal: Refusal) -> None:
     path = Path("data", name)
     path.write_bytes(path.read_bytes()[:-20])
     assert name in refusal("mlp", "fit", *SMALL)
-
-
-def test_a_run_goes_on_in_its_own_folder_only(tmp_path: Path, refusal: Refusal) -> None:
-    last = fit(epochs=1) / "checkpoints/last.npz"
-    (tmp_path / "last.npz").write_bytes(last.read_bytes())
-    said = refusal("mlp", "fit", *SMALL, "--ckpt_path", str(tmp_path / "last.npz"))
-    assert "is not in a run's folder, lightning_logs/mlp/version_N/checkpoints" in said
-    assert [path.name for path in tmp_path.iterdir()] == ["last.npz"]
-
-
-def test_epochs_can_only_be_added_where_the_rate_does_not_fall_over_them(refusal: Refusal) -> None:
-    fit(epochs=1)
-    go_on = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs", "2"]
-    assert "falls over trainer.max_epochs=1: it can't go on to 2" in refusal("mlp", *go_on)
-    run = fit("--model.lr_decay", "constant", epochs=1)
-    main(["mlp", *go_on, "--model.lr_decay", "constant"])
-    assert len(record_of(run)["epochs"]) == 2
 
 
 def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
@@ -244,18 +240,3 @@ def test_stopped_by_the_keyboard(
         fit()
     assert leaving.value.code == 130
     assert words in capsys.readouterr().out
-
-
-def test_what_weights_were_trained_with_is_read_from_their_file(capsys: pytest.CaptureFixture[str]) -> None:
-    fit("--model.lr", "0.07", "--seed_everything", "5", epochs=1)
-    main(["mlp", "test", *SMALL])
-    said = capsys.readouterr().out
-    assert "learning rate 0.07 (linear), mini-batches of 16, momentum 0.9, dropout 0.2, seed 5" in said
-    main(["mlp", "gradcheck", *SMALL, "--ckpt_path", "best"])
-    (conclusion,) = Path("lightning_logs/mlp-gradcheck").glob("version_0/conclusion.md")
-    assert "learning rate 0.07" in conclusion.read_text()
-    assert "weights of mlp/version_0/checkpoints/best.npz, epochs: 1." in conclusion.read_text()
-
-
-def test_other_commands_are_refused(refusal: Refusal) -> None:
-    assert "mlp has no command 'predict'" in refusal("mlp", "predict")

@@ -222,23 +222,22 @@ COS_1, COS_7 = (1 + 0.9238795325112867) / 2, (1 - 0.9238795325112867) / 2  # of 
 
 
 @pytest.mark.parametrize(
-    ("decay", "first", "second", "middle", "last", "after"),
+    ("decay", "factors"),
     [
-        ("constant", 1, 1, 1, 1, 1),
-        ("linear", 1, 7 / 8, 1 / 2, 1 / 8, 0),
-        ("cosine", 1, COS_1, 1 / 2, COS_7, 0),
-        ("exponential", 1, 1, 1 / 4, 1 / 4, 1 / 16),
+        ("constant", [1, 1, 1, 1, 1]),
+        ("linear", [1, 7 / 8, 1 / 2, 1 / 8, 0]),
+        ("cosine", [1, COS_1, 1 / 2, COS_7, 0]),
+        ("exponential", [1, 1, 1 / 4, 1 / 4, 1 / 16]),
     ],
 )
-def test_learning_rates(
-    decay: str, first: float, second: float, middle: float, last: float, after: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_learning_rates(decay: str, factors: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of steps 0, 1, 4 (the second epoch's first), 7 (its last), and all after."""
     net = small(3, lr=0.8, lr_decay=decay, lr_decay_rate=0.25, epochs=2, batch_size=2)
     rates = []
     monkeypatch.setattr(net, "update", lambda step, lr: rates.append(lr))
     for _ in range(3):
         net.train(*examples(net, 7))  # four steps an epoch
-    wanted = 0.8 * np.array([first, second, middle, last, after, after])
+    wanted = 0.8 * np.array([*factors, factors[-1]])
     np.testing.assert_allclose(np.take(rates, [0, 1, 4, 7, 8, 11]), wanted, rtol=1e-12, atol=1e-15)
 
 

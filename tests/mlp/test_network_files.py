@@ -3,7 +3,7 @@
 import functools
 import gc
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(dtype: str, decay: st
     assert whole.test(*data) == second.test(*data)
 
 
-def test_a_saved_network_holds_no_pickle_and_names_its_parts(tmp_path: Path) -> None:
+def test_a_saved_network_names_its_parts_and_is_read_in_mode_test(tmp_path: Path) -> None:
     net, path = small(7, momentum=0.9), str(tmp_path / "w.npz")
     net.train(*examples())
     net.save(path, note=np.array("mine"))
@@ -67,13 +67,7 @@ def test_a_saved_network_holds_no_pickle_and_names_its_parts(tmp_path: Path) -> 
     assert arrays["dims"].tolist() == [4, 7, 3]
     assert arrays["done"].tolist() == [1, 3]
     assert np.array_equal(arrays["w2"], net.weights[1])
-    net.load(path)
 
-
-def test_mode_test_reads_the_weights_and_does_not_train(tmp_path: Path) -> None:
-    net, path = small(7), str(tmp_path / "w.npz")
-    net.train(*examples())
-    net.save(path)
     read = small(7, mode="test", model_path=path, seed=9, dropout=0.5)
     assert read.test(*examples()) == net.test(*examples())
     with refused("mode 'test'", "mode 'train'"):
@@ -107,41 +101,33 @@ def test_a_file_of_another_network_is_refused(changes: dict[str, Any], words: li
     assert np.array_equal(net.parameters, before)
 
 
-def damaged(path: Path, how: str) -> bytes | None:
-    """A saved network's bytes after something happened to them; None for no file."""
-    data, arrays = path.read_bytes(), dict(np.load(path))
-    middle, written = len(data) // 2, io.BytesIO()
-    cuts = {"missing": None, "empty": b"", "text": b"epoch,loss\n", "cut": data[:middle], "head": data[:10]}
-    if how in cuts:
-        return cuts[how]
-    if how == "flipped bits":
-        return data[:200] + bytes([data[200] ^ 255]) + data[201:]
-    if how == "lone array":
-        np.save(written, arrays["w1"])
-        return written.getvalue()
-    changes = {"no velocity": ("velocity", None), "NaN": ("w2", np.full((7, 3), np.nan)), "shape": ("b2", np.zeros(4))}
-    name, array = changes[how]
-    np.savez(written, **{key: value for key, value in (arrays | {name: array}).items() if value is not None})
-    return written.getvalue()
+def rewrite(path: Path, **changes: np.ndarray | None) -> None:
+    """Replaces arrays of a `.npz` file, or takes them away where None."""
+    arrays = dict(np.load(path)) | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
 
 
-DAMAGES = {
-    "missing": "no file",
-    **dict.fromkeys(["empty", "text", "cut", "head", "flipped bits", "lone array"], "is not a .npz file"),
-    "no velocity": "velocity",
-    "NaN": "weights that are not finite",
-    "shape": "w.npz is damaged",
+np.save(LONE_ARRAY := io.BytesIO(), np.zeros((4, 7)))
+DAMAGES: dict[str, Callable[[Path, bytes], Any]] = {
+    "missing": lambda path, data: path.unlink(),
+    "empty": lambda path, data: path.write_bytes(b""),
+    "text": lambda path, data: path.write_bytes(b"epoch,loss\n"),
+    "cut": lambda path, data: path.write_bytes(data[: len(data) // 2]),
+    "head": lambda path, data: path.write_bytes(data[:10]),
+    "flipped bits": lambda path, data: path.write_bytes(data[:200] + bytes([data[200] ^ 255]) + data[201:]),
+    "lone array": lambda path, data: path.write_bytes(LONE_ARRAY.getvalue()),
+    "no velocity": lambda path, data: rewrite(path, velocity=None),
+    "NaN": lambda path, data: rewrite(path, w2=np.full((7, 3), np.nan)),
+    "shape": lambda path, data: rewrite(path, b2=np.zeros(4)),
 }
+REFUSALS = {"missing": "no file", "no velocity": "velocity", "NaN": "that are not finite", "shape": "w.npz is damaged"}
 
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_file_is_refused(how: str, tmp_path: Path) -> None:
     small(7).save(str(path := tmp_path / "w.npz"))
-    data = damaged(path, how)
-    path.unlink()
-    if data is not None:
-        path.write_bytes(data)
-    with refused("w.npz", DAMAGES[how]):
+    DAMAGES[how](path, path.read_bytes())
+    with refused("w.npz", REFUSALS.get(how, "is not a .npz file")):
         small(7).load(str(path))
     gc.collect(1)  # a file left open is a warning, which is an error
 
@@ -204,15 +190,15 @@ def test_a_data_file_that_does_not_fit_is_refused(changes: dict[str, Any], words
         small(7, datapath=write(tmp_path / "mnist.npz", **changes)).train()
 
 
-def test_without_data_there_is_nothing_to_train_on(tmp_path: Path) -> None:
+def test_without_data_there_is_nothing_to_train_on() -> None:
     for work in (small(7).train, small(7).test):
         with refused("datapath", "x_train", "got None"):
             work()
     with refused("no file", "mnist.npz"):
-        small(7, datapath=str(tmp_path / "mnist.npz")).test()
-    (tmp_path / "mnist.npz").write_text("not numbers")
+        small(7, datapath="mnist.npz").test()
+    Path("mnist.npz").write_text("not numbers")
     with refused("mnist.npz", "not a .npz file"):
-        small(7, datapath=str(tmp_path / "mnist.npz")).test()
+        small(7, datapath="mnist.npz").test()
 
 
 # arguments

@@ -7,13 +7,14 @@ import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import PictureSet
-from lit_a1.layers import Dropout, cross_entropy
+from lit_a1.layers import Dropout
 from lit_a1.models import classifier
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
@@ -21,8 +22,13 @@ from lit_a1.optim import SGD, Schedule, parameter_groups
 from tests.models.conftest import SMALL, Losses, Pictures, check_equal, fit
 
 
-def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1) -> list[float]:
-    """The same training without Lightning and with torch's own optimiser, as a textbook has it, but for a step."""
+def plain_loop(
+    net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1, radius: float = 0.0, sharp_from: int = 0
+) -> list[float]:
+    """The losses of the same training without Lightning and with torch's own optimiser, as a textbook has it.
+
+    One step may be left out. With a radius the gradient is taken uphill from the step `sharp_from` on.
+    """
     steps = epochs * (len(data.sets["train"]) // data.batch_size)
     groups = parameter_groups(net, 5e-4)
     sgd = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
@@ -40,6 +46,15 @@ def plain_loop(net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: 
             loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
             sgd.zero_grad()
             loss.backward()
+            if radius and len(losses) >= sharp_from:
+                uphill = copy.deepcopy(net)
+                norm = torch.cat([weight.grad.flatten() for weight in net.parameters()]).norm()
+                for there, here in zip(uphill.parameters(), net.parameters(), strict=True):
+                    there.data += radius * here.grad / norm
+                high = F.cross_entropy(uphill(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
+                gradients = torch.autograd.grad(high, list(uphill.parameters()))
+                for here, gradient in zip(net.parameters(), gradients, strict=True):
+                    here.grad = gradient
             if len(losses) != skipped:
                 sgd.step()
             losses.append(loss.item())
@@ -52,9 +67,10 @@ def test_a_plain_loop_gives_the_same_losses() -> None:
     model = CatsDogsCNN(**SMALL, schedule="linear", warmup=0.25, label_smoothing=0.1)
     net = copy.deepcopy(model.net)
     losses = Losses()
-    fit(model, data, max_epochs=3, callbacks=[losses])
+    runner = fit(model, data, max_epochs=3, callbacks=[losses])
     expected = plain_loop(net, data, epochs=3, lr=0.05)
     assert losses.losses == pytest.approx(expected, abs=1e-5)
+    assert runner.callback_metrics["train/loss"].item() == pytest.approx(sum(expected[-3:]) / 3, abs=1e-5)
     assert len(set(expected)) == len(expected) == 9
 
 
@@ -71,10 +87,24 @@ def test_one_batch_can_be_overfitted() -> None:
     assert runner.callback_metrics["train/loss"] < 0.02
 
 
+def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str, count: int, tag: str = "") -> None:
+    """Compares a stage's logged loss and error with those of one batch of all its pictures."""
+    batch = data.sets[part].__getitems__(range(count))
+    with torch.no_grad():
+        logits = net.eval()(batch.pictures.float() / 255)
+    wrong = (logits.argmax(1) != batch.targets).float().mean().item()
+    expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
+    for name, value in expected.items():
+        assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
+
+
 def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
-    """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4)."""
+    """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4).
+
+    The loss is not smoothed: otherwise runs with different smoothing could not be compared.
+    """
     data = Pictures()
-    model = CatsDogsCNN(**SMALL, views="one", average_decay=0)
+    model = CatsDogsCNN(**SMALL, views="one", average_decay=0, label_smoothing=0.5)
     runner = fit(model, data)
     check_measured(runner, model.net, data, "val", 20)
     assert "train_eval/error" not in runner.callback_metrics
@@ -93,35 +123,19 @@ def test_training_pictures_are_measured_as_validation_is() -> None:
     check_measured(runner, model.average.net, data, "train", 37, tag="train_eval")
 
 
-def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str, count: int, tag: str = "") -> None:
-    """Compares a stage's logged loss and error with those of one batch of all its pictures."""
-    batch = data.sets[part].__getitems__(range(count))
-    with torch.no_grad():
-        logits = net.eval()(batch.pictures.float() / 255)
-    wrong = (logits.argmax(1) != batch.targets).float().mean().item()
-    expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
-    for name, value in expected.items():
-        assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
-
-
-def test_training_figures_are_means_over_the_epoch() -> None:
-    losses = Losses()
-    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[losses])
-    assert runner.callback_metrics["train/loss"].item() == pytest.approx(sum(losses.losses) / 3, abs=1e-5)
-
-
 class Spy(nn.Module):
-    """Keeps what it was given and whether it was training."""
+    """Keeps what it was given, whether it was training, and what its dropout kept."""
 
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(3, 2)
         self.dropout = Dropout(0.5)
-        self.seen: list[tuple[bool, Tensor]] = []
+        self.seen: list[tuple[bool, Tensor, Tensor]] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen.append((self.training, x.detach().clone()))
-        return self.linear(self.dropout(x.mean((2, 3))))
+        kept = self.dropout(torch.ones(x.shape[:2]))
+        self.seen.append((self.training, x.detach().clone(), kept))
+        return self.linear(x.mean((2, 3)) * kept)
 
 
 def test_only_training_pictures_are_augmented_and_only_training_drops() -> None:
@@ -136,8 +150,8 @@ def test_only_training_pictures_are_augmented_and_only_training_drops() -> None:
         return [bool((picture - clean).abs().flatten(1).amax(1).min() < 1e-6) for picture in pictures]
 
     seen = spy.seen[1:]  # the first is of the course's rule, which watches a forward pass
-    assert [training for training, _ in seen] == [True] * 3 + [False] * 3
-    for training, pictures in seen:
+    assert [training for training, *_ in seen] == [True] * 3 + [False] * 3
+    for training, pictures, _ in seen:
         assert not any(is_clean(pictures)) if training else all(is_clean(pictures))
     model.eval()
     assert torch.equal(*(model(spy.seen[-1][1]) for _ in range(2))), "dropout is on at test time"
@@ -191,40 +205,30 @@ def test_the_optimiser_is_the_projects_own_and_spares_norms_and_biases() -> None
     decayed, spared = optimizer.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0)
     assert {p.ndim for p in spared["params"]} == {1}
-
-
-def test_momentum_is_the_first_beta_of_adam() -> None:
+    # momentum is the first beta of Adam
     optimizer = CatsDogsCNN(**SMALL, optimizer="adamw", momentum=0.8).configure_optimizers()
     assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
 
 
-def test_soft_targets_train_too() -> None:
-    runner = fit(CatsDogsCNN(**SMALL), Pictures(augment=Augment(mixup=0.4, cutmix=1.0)), max_epochs=1)
-    assert 0 <= runner.callback_metrics["train/error"] <= 1
-
-
 def test_gradients_are_clipped() -> None:
-    largest: list[float] = []
+    norms: list[float] = []
 
-    class Watch(L.Callback):
-        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-            gradients = [p.grad.flatten() for p in pl_module.net.parameters() if p.grad is not None]
-            largest.append(float(torch.cat(gradients).norm()))
+    def watch(trainer: L.Trainer, model: Classifier, *_: Any) -> None:
+        norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in model.net.parameters()])))
 
-    fit(CatsDogsCNN(**SMALL, clip_gradient=0.01), max_epochs=1, callbacks=[Watch()])
-    assert len(largest) == 3
-    assert max(largest) <= 0.01 + 1e-6
+    fit(CatsDogsCNN(**SMALL, clip_gradient=0.01), max_epochs=1, callbacks=[LambdaCallback(on_train_batch_end=watch)])
+    assert len(norms) == 3
+    assert max(norms) <= 0.01 + 1e-6
 
 
 def test_a_loss_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:
     """A network that diverges in the middle of an epoch has no loss, and not that of the batches before."""
 
-    class Spoil(L.Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-            if batch_idx == 1:
-                batch.pictures.fill_(float("nan"))
+    def spoil(trainer: L.Trainer, model: Classifier, batch: Batch, index: int) -> None:
+        if index == 1:
+            batch.pictures.fill_(float("nan"))
 
-    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[Spoil()])
+    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[LambdaCallback(on_train_batch_start=spoil)])
     assert torch.isnan(runner.callback_metrics["train/loss"])
     assert 0 <= runner.callback_metrics["train/error"] <= 1
 
@@ -242,8 +246,10 @@ def test_a_large_batch_says_what_its_pictures_say(views: str, monkeypatch: pytes
     assert expected.std(0).min() > 1e-3
 
 
-def test_logging_of_steps_can_be_turned_off() -> None:
-    runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, log_every_n_steps=0)
+def test_soft_targets_train_too_and_logging_of_steps_can_be_turned_off() -> None:
+    data = Pictures(augment=Augment(mixup=0.4, cutmix=1.0))
+    runner = fit(CatsDogsCNN(**SMALL), data, max_epochs=1, log_every_n_steps=0)
+    assert 0 <= runner.callback_metrics["train/error"] <= 1
     assert "train/learning_rate" in runner.callback_metrics
 
 
@@ -283,6 +289,9 @@ def test_a_checkpoint_holds_plain_values_only(tmp_path: Any) -> None:
         ({"sam_radius": -0.1}, "sam_radius must be finite and at least 0; got -0.1"),
         ({"sam_radius": float("nan")}, "sam_radius must be finite"),
         ({"sam_from": 1.5}, "sam_from is a share of the steps"),
+        ({"activation": "sin"}, "activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"),
+        ({"transition": "average"}, "transition must be one of stride, max_pool; got 'average'"),
+        ({"precise_bn": -1}, "precise_bn must be at least 0; got -1"),
     ],
 )
 def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any], words: str) -> None:
@@ -293,13 +302,3 @@ def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any],
 def test_a_schedule_needs_an_end() -> None:
     with pytest.raises(MisconfigurationException, match="needs an end"):
         fit(CatsDogsCNN(**SMALL), max_epochs=-1)
-
-
-def test_the_loss_that_is_validated_has_no_smoothing() -> None:
-    """Otherwise runs with different smoothing could not be compared."""
-    data, model = Pictures(), CatsDogsCNN(**SMALL, label_smoothing=0.5, views="one", average_decay=0)
-    runner = fit(model, data, max_epochs=1)
-    val = data.sets["val"].__getitems__(range(20))
-    with torch.no_grad():
-        expected = cross_entropy(model.eval()(val.pictures.float() / 255), val.targets)
-    assert runner.callback_metrics["val/loss"].item() == pytest.approx(expected.item(), abs=1e-5)

@@ -50,18 +50,14 @@ def test_training_starts_from_the_averaged_weights_and_statistics(average: float
     assert seen == [1]
 
 
-def test_another_standardisation_is_kept(first: str) -> None:
-    model = fitted(first, mean=(0.1, 0.2, 0.3))
-    assert model.net[0].mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
-
-
 @pytest.mark.parametrize("kind", [FineTunedCNN, DistilledCNN])
-def test_dropout_and_synchronised_norms_make_no_other_network(kind: type[FineTunedCNN], first: str) -> None:
+def test_dropout_norms_and_standardisation_make_no_other_network(kind: type[FineTunedCNN], first: str) -> None:
     torch.manual_seed(3)
     others: dict[str, Any] = {"teachers": [first]} if kind is DistilledCNN else {}
-    others |= {"dropout": 0.3, "stochastic_depth": 0.2, "sync_norm": True}
+    others |= {"dropout": 0.3, "stochastic_depth": 0.2, "sync_norm": True, "mean": (0.1, 0.2, 0.3)}
     model = kind(start=first, **SMALL | {"lr": 0.0}, **others)
     fit(model, max_epochs=1)
+    assert model.net[0].mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])  # a standardisation of its own
     expected = load_member(Path(first)).model.net
     for ours, theirs in zip(model.net.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -100,16 +96,19 @@ def test_a_run_that_is_resumed_does_not_start_again(
     check_equal(weights(resumed), weights(whole))
 
 
-def test_a_checkpoint_is_used_without_the_one_it_started_from(first: str, tmp_path: Path) -> None:
-    model = FineTunedCNN(start=first, **SMALL)
+@pytest.mark.parametrize(("kind", "option"), [(FineTunedCNN, "start"), (DistilledCNN, "teachers")])
+def test_a_checkpoint_is_used_without_those_it_was_trained_with(
+    kind: type[FineTunedCNN], option: str, first: str, tmp_path: Path
+) -> None:
+    value = [first] if option == "teachers" else first
+    model = kind(**{option: value}, **SMALL)
     fit(model, max_epochs=1).save_checkpoint(tmp_path / "second.ckpt")
     Path(first).unlink()
-    loaded = FineTunedCNN.load_from_checkpoint(tmp_path / "second.ckpt", weights_only=True)
+    loaded = kind.load_from_checkpoint(tmp_path / "second.ckpt", weights_only=True)
     pictures = torch.rand(4, 3, 16, 16)
     assert torch.equal(loaded.eval()(pictures), model.eval()(pictures))
-    assert loaded.hparams["start"] == first
-    assert loaded.hparams["widths"] == SMALL["widths"]
-    assert isinstance(load_member(tmp_path / "second.ckpt").model, FineTunedCNN)
+    assert (loaded.hparams[option], loaded.hparams["widths"]) == (value, SMALL["widths"])
+    assert isinstance(load_member(tmp_path / "second.ckpt").model, kind)
 
 
 def test_weights_of_another_network_are_no_start(tmp_path: Path) -> None:

@@ -146,38 +146,32 @@ def test_float16_trains_close_to_float32(norm: str) -> None:
         assert float(half.callback_metrics[name]) == pytest.approx(float(single.callback_metrics[name]), abs=0.01), name
 
 
-def saved(path: Path, model: Classifier) -> MixedPrecision:
-    """Trains for four epochs, and leaves the checkpoint of the second."""
+class Save(L.Callback):
+    """Leaves the checkpoint of the second epoch."""
 
-    class Save(L.Callback):
-        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-            if trainer.current_epoch == 1:
-                trainer.save_checkpoint(path)
-
-    plugin = float16(growth_interval=3)
-    fit(model, max_epochs=4, plugins=[plugin], callbacks=[Overflow(1), Save()])
-    return plugin
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if trainer.current_epoch == 1:
+            trainer.save_checkpoint("x.ckpt")
 
 
-def test_a_run_that_is_resumed_ends_with_the_same_weights_and_scale(tmp_path: Path) -> None:
-    whole, resumed, plugin = make(dropout=0.3, **SHARP), make(dropout=0.3, **SHARP), float16(growth_interval=3)
-    expected = saved(tmp_path / "x.ckpt", whole)
-    runner = fit(resumed, tmp_path / "x.ckpt", max_epochs=4, plugins=[plugin])
+def test_a_run_that_is_resumed_ends_with_the_same_weights_and_scale() -> None:
+    whole, resumed, old = (make(dropout=0.3, **SHARP) for _ in range(3))
+    expected, plugin = float16(growth_interval=3), float16(growth_interval=3)
+    fit(whole, max_epochs=4, plugins=[expected], callbacks=[Overflow(1), Save()])
+    path = Path("x.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    runner = fit(resumed, path, max_epochs=4, plugins=[plugin])
     check_equal(weights(resumed), weights(whole))
     assert plugin.state_dict() == expected.state_dict()
     assert plugin.state_dict()["scale"] == 2.0**18  # halved once, doubled three times
     assert plugin.state_dict()["_growth_tracker"] == 1
     assert taken(runner) == 11
 
-
-def test_a_checkpoint_without_a_scale_is_resumed_too(tmp_path: Path) -> None:
-    """As one of float32 is, or one of a time without 16-mixed, which did not count the steps taken."""
-    saved(tmp_path / "x.ckpt", make())
-    checkpoint = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    # Checkpoints of float32 have no scale, and old ones no count of the steps taken.
     del checkpoint["MixedPrecision"], checkpoint["optimizer_states"][0]["param_groups"][0]["steps_taken"]
-    torch.save(checkpoint, tmp_path / "x.ckpt")
+    torch.save(checkpoint, path)
     plugin = float16()
-    runner = fit(make(), tmp_path / "x.ckpt", max_epochs=4, plugins=[plugin])
+    runner = fit(old, path, max_epochs=4, plugins=[plugin])
     assert plugin.scaler.get_scale() == 2.0**16
     assert taken(runner) == runner.global_step == 12
 

@@ -46,7 +46,7 @@ def test_published_weights_are_known_by_the_note_beside_them(
         ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; wanted is one of .*CatsDogsCNN"),
         ({"Pictures": None}, "does not say what pictures it was trained on"),
         ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
-        ({"hyper_parameters": TINY | {"widths": (4, 6)}}, "with other hyper-parameters"),
+        ({"hyper_parameters": TINY | {"widths": (4, 6)}}, "with other hyperparameters"),
     ],
 )
 def test_checkpoints_that_cannot_be_rebuilt_are_refused(changed: dict[str, Any], words: str, save: Save) -> None:

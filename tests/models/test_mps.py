@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from lit_a1.data.augment import Augment
 from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.layers import NORMS
 from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN, Ensemble
 from lit_a1.optim import OPTIMIZERS
 from lit_a1.runs.settings import build
@@ -131,7 +132,7 @@ def test_every_optimiser_with_all_that_recipes_may_turn_on(optimizer: Any) -> No
     run(CatsDogsCNN(**TINY | options, optimizer=optimizer), Pictures(augment=EVERYTHING, keep_on_device=True))
 
 
-@pytest.mark.parametrize("norm", ["batch", "layer", "group", "instance", "weight", "none"])
+@pytest.mark.parametrize("norm", NORMS)
 def test_every_norm(norm: Any) -> None:
     run(CatsDogsCNN(**TINY, norm=norm, activation="silu"), Pictures(augment=Augment(cutout=0.3, cutout_fill="mean")))
 

@@ -1,5 +1,4 @@
 import gc
-import io
 from copy import deepcopy
 
 import pytest
@@ -8,15 +7,24 @@ from torch import nn
 
 from lit_a1.optim import WeightAverage
 from lit_a1.optim.average import _SLOTS
+from tests.optim.conftest import reloaded
 
 
-def drift(net, step):
-    """Stands for a step of training: every parameter moves, and the running statistics too."""
+def follow(average, net, step):
+    """Updates the average after what stands for a step: every parameter moves, and the running statistics too."""
     generator = torch.Generator().manual_seed(step)
     with torch.no_grad():
         for param in net.parameters():
             param += torch.randn(param.shape, generator=generator, dtype=param.dtype)
     net.train()(torch.randn(4, 2, 6, 6, generator=generator, dtype=param.dtype))
+    average.update(net)
+
+
+def parent_of(net, **options):
+    """A module that has the network and its average, as a LightningModule has."""
+    parent = nn.Module()
+    parent.net, parent.average = net, WeightAverage(net, **options)
+    return parent
 
 
 def tensors(module):
@@ -52,8 +60,7 @@ def test_every_float_tensor_is_averaged_and_the_others_copied(net):
     average = WeightAverage(net, decay=0.75, warmup=False)
     expected = {name: tensor.clone() for name, tensor in tensors(net).items()}
     for step in range(3):
-        drift(net, step)
-        average.update(net)
+        follow(average, net, step)
         for name, tensor in tensors(net).items():
             is_float = tensor.is_floating_point()
             expected[name] = 0.75 * expected[name] + 0.25 * tensor if is_float else tensor.clone()
@@ -74,15 +81,19 @@ def test_shared_parameters_are_averaged_once():
     assert average.net[0].weight.item() == 0.5
 
 
-def test_network_itself_is_not_touched_nor_kept(net):
-    before = deepcopy(net)
-    average = WeightAverage(net)
-    average.update(net)
+def test_network_itself_is_not_touched_nor_kept_and_the_copy_stays_in_evaluation_mode(net):
+    before, parent = deepcopy(net), parent_of(net)
+    parent.average.update(net)
     assert_identical(net, before)
+    assert not set(net.modules()) & set(parent.average.modules())
     assert all(param.requires_grad for param in net.parameters())
+    assert not any(param.requires_grad for param in parent.average.parameters())
     assert net.training
-    modules = set(map(id, net.modules()))
-    assert not any(id(module) in modules for module in average.modules())
+    assert not any(module.training for module in parent.average.modules())
+    for mode in (True, False, True):
+        parent.train(mode)
+        assert net.training is mode
+        assert not any(module.training for module in parent.average.modules())
 
 
 def test_networks_that_are_gone_leave_nothing_behind():
@@ -97,59 +108,40 @@ def test_networks_that_are_gone_leave_nothing_behind():
     assert len(_SLOTS) == known
 
 
-def test_copy_takes_no_gradients_and_stays_in_evaluation_mode(net):
-    parent = nn.Module()
-    parent.net, parent.average = net, WeightAverage(net)
-    assert not any(module.training for module in parent.average.modules())
-    for mode in (True, False, True):
-        parent.train(mode)
-        assert net.training is mode
-        assert not any(module.training for module in parent.average.modules())
-    assert not any(param.requires_grad for param in parent.average.parameters())
-
-
-def test_forward_is_that_of_the_averaged_network(net):
+def test_forward_is_that_of_the_averaged_network_and_copies_are_independent(net):
     average = WeightAverage(net)
-    drift(net, 0)
-    average.update(net)
+    follow(average, net, 0)
     x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
     assert torch.equal(average(x, use_seldom=False), average.net(x, use_seldom=False))
     assert not torch.equal(average(x), net.eval()(x))
+    other = deepcopy(average)
+    follow(other, net, 1)
+    assert (average.updates, other.updates) == (1, 2)
+    assert not torch.equal(average.net.conv.weight, other.net.conv.weight)
 
 
 @pytest.mark.parametrize("assign", [False, True])
 @pytest.mark.parametrize("kind", ["ema", "swa"])
 def test_resumed_average_has_the_same_bits(kind, assign, net):
-    """Through a parent's state dict, as in a LightningModule, into an average that has been used already."""
-    parent, resumed = nn.Module(), nn.Module()
-    parent.net, parent.average = net, WeightAverage(net, kind=kind)
-    resumed.net = deepcopy(net)
-    resumed.average = WeightAverage(resumed.net, kind=kind)
+    """Through a parent's state dict, into an average that has been used already."""
+    parent, resumed = (parent_of(deepcopy(net), kind=kind) for _ in range(2))
     resumed.average.update(resumed.net)
     for step in range(7):
         if step == 4:
-            file = io.BytesIO()
-            torch.save(parent.state_dict(), file)
-            file.seek(0)
-            resumed.load_state_dict(torch.load(file, weights_only=True), assign=assign)
-        drift(parent.net, step)
-        parent.average.update(parent.net)
+            resumed.load_state_dict(reloaded(parent.state_dict()), assign=assign)
+        follow(parent.average, parent.net, step)
         if step >= 4:
-            drift(resumed.net, step)
-            resumed.average.update(resumed.net)
+            follow(resumed.average, resumed.net, step)
     assert_identical(parent, resumed)
     assert resumed.average.updates == 7
 
 
 def test_follows_its_parent_to_another_dtype(net):
-    parent = nn.Module()
-    parent.net, parent.average = net.float(), WeightAverage(net.float(), decay=0.5, warmup=False)
-    drift(parent.net, 0)
-    parent.average.update(parent.net)
+    parent = parent_of(net.float(), decay=0.5, warmup=False)
+    follow(parent.average, parent.net, 0)
     parent.to(torch.float64)
     before = {name: tensor.clone() for name, tensor in tensors(parent.average.net).items()}
-    drift(parent.net, 1)
-    parent.average.update(parent.net)
+    follow(parent.average, parent.net, 1)
     assert parent.average.updates.dtype == torch.int64
     for name, tensor in tensors(parent.average.net).items():
         if tensor.is_floating_point():
@@ -165,30 +157,17 @@ def test_buffers_that_were_replaced_are_still_followed(net):
     assert (average.net.norm.running_mean == 7.0).all()
 
 
-def test_copies_of_an_average_are_independent(net):
-    average = WeightAverage(net, decay=0.5, warmup=False)
-    average.update(net)
-    other = deepcopy(average)
-    drift(net, 0)
-    other.update(net)
-    assert average.updates == 1
-    assert other.updates == 2
-    assert not torch.equal(average.net.conv.weight, other.net.conv.weight)
-
-
 @pytest.mark.parametrize("before", [False, True])
 def test_network_compiled_in_place(before, net):
     plain = deepcopy(net)
     if before:
         net.compile(backend="eager")
-    average = WeightAverage(net)
+    average, reference = WeightAverage(net), WeightAverage(plain)
     if not before:
         net.compile(backend="eager")
-    reference = WeightAverage(plain)
     for step in range(2):
-        for model, mean in ((net, average), (plain, reference)):
-            drift(model, step)
-            mean.update(model)
+        follow(average, net, step)
+        follow(reference, plain, step)
     assert_identical(average, reference)
     assert average.net._compiled_call_impl is None
     x = torch.randn(2, 2, 6, 6, dtype=torch.float64)

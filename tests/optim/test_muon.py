@@ -8,10 +8,14 @@ from lit_a1.optim import Adam, Muon
 from lit_a1.optim.muon import EPS, VECTOR_RATE, _orthogonal_factors, _padded, orthogonalize
 
 
-def newton_schulz(matrix, iterations=5):
-    """The iterations as they are published, on the long side."""
+def random(*shape):
+    return torch.randn(shape, dtype=torch.float64)
+
+
+def newton_schulz(matrix):
+    """The five iterations as they are published, on the long side."""
     x = matrix / matrix.norm()
-    for _ in range(iterations):
+    for _ in range(5):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     return x
@@ -19,16 +23,13 @@ def newton_schulz(matrix, iterations=5):
 
 @pytest.mark.parametrize("shape", [(5, 40), (40, 5), (7, 7), (1, 9), (9, 1)])
 def test_the_same_as_iterations_on_the_long_side(shape):
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    wide = shape[0] <= shape[1]
-    expected = newton_schulz(matrix) if wide else newton_schulz(matrix.T).T
+    matrix = random(*shape)
+    expected = newton_schulz(matrix) if shape[0] <= shape[1] else newton_schulz(matrix.T).T
     torch.testing.assert_close(orthogonalize([matrix])[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_singular_vectors_stay_and_singular_values_come_near_one():
-    generator = torch.Generator().manual_seed(1)
-    matrix = torch.randn(6, 30, generator=generator, dtype=torch.float64)
-    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    u, _, vh = torch.linalg.svd(random(6, 30), full_matrices=False)
     values = torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.02], dtype=torch.float64)
     rotated = u.T @ orthogonalize([u * values @ vh])[0] @ vh.T
     assert (rotated - rotated.diagonal().diag()).abs().max() < 1e-9
@@ -37,27 +38,21 @@ def test_singular_vectors_stay_and_singular_values_come_near_one():
 
 def test_single_precision_is_enough_on_the_short_side():
     """Squared singular values lose digits; those of a gradient span three decades."""
-    generator = torch.Generator().manual_seed(2)
-    u, _, vh = torch.linalg.svd(torch.randn(64, 300, generator=generator, dtype=torch.float64), full_matrices=False)
+    u, _, vh = torch.linalg.svd(random(64, 300), full_matrices=False)
     matrix = u * torch.logspace(0, -3, 64, dtype=torch.float64) @ vh
     torch.testing.assert_close(orthogonalize([matrix.float()])[0].double(), newton_schulz(matrix), rtol=0, atol=1e-3)
 
 
-def random_matrices(*shapes):
-    generator = torch.Generator().manual_seed(9)
-    return [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
-
-
 def test_matrices_do_not_touch_each_other():
     """Those whose shorter sides are equal go through the iterations together."""
-    matrices = random_matrices((4, 9), (20, 4), (6, 6), (4, 4), (1, 9))
+    matrices = [random(*shape) for shape in ((4, 9), (20, 4), (6, 6), (4, 4), (1, 9))]
     for together, matrix in zip(orthogonalize(matrices), matrices, strict=True):
         torch.testing.assert_close(together, orthogonalize([matrix])[0], rtol=0, atol=1e-12)
     assert orthogonalize([]) == []
 
 
 def test_zeros_around_a_gram_matrix_stay_around_it():
-    (matrix,) = random_matrices((5, 12))
+    matrix = random(5, 12)
     gram = matrix @ matrix.T
     alone, padded = _orthogonal_factors(gram[None])[0], _orthogonal_factors(_padded(gram, 8)[None])[0]
     torch.testing.assert_close(padded[:5, :5], alone, rtol=0, atol=1e-12)
@@ -67,13 +62,13 @@ def test_zeros_around_a_gram_matrix_stay_around_it():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, where all matrices go through it together")
 def test_a_gpu_gives_the_same():
-    matrices = random_matrices((4, 9), (20, 4), (64, 576), (2, 64))
+    matrices = [random(*shape) for shape in ((4, 9), (20, 4), (64, 576), (2, 64))]
     for here, there in zip(orthogonalize(matrices), orthogonalize([matrix.cuda() for matrix in matrices]), strict=True):
         torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-10)
 
 
 def test_half_precision_around_it_changes_nothing():
-    matrix = torch.randn(8, 20, generator=torch.Generator().manual_seed(7))
+    matrix = torch.randn(8, 20)
     with torch.autocast("cpu", torch.bfloat16):
         inside = orthogonalize([matrix])
     assert torch.equal(inside[0], orthogonalize([matrix])[0])
@@ -81,18 +76,19 @@ def test_half_precision_around_it_changes_nothing():
 
 def test_nothing_to_learn_is_no_division_by_zero():
     assert orthogonalize([torch.zeros(3, 4)])[0].eq(0).all()
+    with pytest.raises(ValueError, match="two dimensions, got 3"):  # which a matrix has
+        orthogonalize([torch.ones(3, 2), torch.ones(2, 2, 2)])
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 @pytest.mark.parametrize("shape", [(4, 3, 2, 2), (8, 1, 2, 2), (8, 3), (3, 8)])
 def test_follows_its_formula(momentum, nesterov, shape):
-    generator = torch.Generator().manual_seed(3)
-    param = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    param = random(*shape).requires_grad_()
     optimizer = Muon([param], lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.2)
     expected, buffer = param.detach().clone(), torch.zeros_like(param)
     for _ in range(4):
-        param.grad = torch.randn(shape, generator=generator, dtype=torch.float64)
-        gradient = param.grad.clone()
+        gradient = random(*shape)
+        param.grad = gradient.clone()
         buffer = momentum * buffer + gradient
         direction = gradient + momentum * buffer if nesterov else buffer
         longer = max(1.0, shape[0] / direction[0].numel()) ** 0.5
@@ -105,14 +101,13 @@ def test_follows_its_formula(momentum, nesterov, shape):
 
 def test_same_as_torch_up_to_its_half_precision():
     """Torch's takes matrices only, and iterates in bfloat16."""
-    torch.manual_seed(4)
     ours, arguments = nn.Linear(6, 20, bias=False), {"lr": 0.05, "momentum": 0.9, "weight_decay": 1.0}
     theirs = deepcopy(ours)
     optimizers = [Muon(ours.parameters(), **arguments), torch.optim.Muon(theirs.parameters(), **arguments)]
     before = ours.weight.detach().clone()
-    for step in range(5):
+    for _ in range(5):
+        x = torch.randn(30, 6)
         for net, optimizer in zip((ours, theirs), optimizers, strict=True):
-            x = torch.randn(30, 6, generator=torch.Generator().manual_seed(step))
             optimizer.zero_grad()
             net(x).square().sum().backward()
             optimizer.step()
@@ -121,16 +116,14 @@ def test_same_as_torch_up_to_its_half_precision():
 
 
 def test_biases_and_norms_are_updated_by_adam():
-    torch.manual_seed(5)
     net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).double()
     other = deepcopy(net)
     ours = Muon(net.parameters(), lr=0.1, momentum=0.8, weight_decay=0.2)
     vectors = [param for param in other.parameters() if param.ndim == 1]
     theirs = Adam(vectors, lr=VECTOR_RATE * 0.1, betas=(0.8, 0.999), eps=EPS)
-    for step in range(4):
-        for index, (mine, reference) in enumerate(zip(net.parameters(), other.parameters(), strict=True)):
-            generator = torch.Generator().manual_seed(10 * step + index)
-            mine.grad = torch.randn(mine.shape, generator=generator, dtype=torch.float64)
+    for _ in range(4):
+        for mine, reference in zip(net.parameters(), other.parameters(), strict=True):
+            mine.grad = random(*mine.shape)
             reference.grad = mine.grad.clone()
         ours.step(), theirs.step()
     for mine, reference in zip(net.parameters(), other.parameters(), strict=True):
@@ -146,13 +139,11 @@ def test_gains_of_weight_norm_are_no_matrices():
 
 
 def test_the_memory_format_of_a_weight_does_not_matter():
-    weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    ends = []
+    weight, gradients, ends = random(4, 3, 3, 3), [random(4, 3, 3, 3) for _ in range(3)], []
     for layout in (torch.contiguous_format, torch.channels_last):
         param = weight.clone(memory_format=layout).requires_grad_()
         optimizer = Muon([param], lr=0.1)
-        for step in range(3):
-            gradient = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+        for gradient in gradients:
             param.grad = gradient.contiguous(memory_format=layout)
             optimizer.step()
         ends.append(param.detach())
@@ -160,15 +151,10 @@ def test_the_memory_format_of_a_weight_does_not_matter():
 
 
 def test_the_size_of_a_gradient_does_not_matter():
-    steps = []
+    gradient, steps = random(3, 5), []
     for size in (1e-3, 1e3):
         param = torch.zeros(3, 5, dtype=torch.float64, requires_grad=True)
-        param.grad = size * torch.randn(3, 5, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+        param.grad = size * gradient
         Muon([param], lr=0.1).step()
         steps.append(param.detach())
     torch.testing.assert_close(*steps, rtol=1e-3, atol=0)
-
-
-def test_a_matrix_has_two_dimensions():
-    with pytest.raises(ValueError, match="two dimensions, got 3"):
-        orthogonalize([torch.ones(3, 2), torch.ones(2, 2, 2)])

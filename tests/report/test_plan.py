@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lit_a1.analysis import PARTS
-from lit_a1.commands import mlp
 from lit_a1.commands.analyze import build_parser as analyze_parser
 from lit_a1.commands.compare import build_parser as compare_parser
+from lit_a1.mlp.options import parse as parse_mlp
 from lit_a1.report import plan
 from lit_a1.report.gather import RecordedRuns
 from lit_a1.report.plan import Step, missing, plan_text, quick, run
@@ -187,7 +187,7 @@ def test_every_command_is_understood(
         if command == "audit":
             assert options == []
         elif command == "mlp":
-            settings = mlp.parse(options)
+            settings = parse_mlp(options)
             assert Path(settings.trainer.save_dir) == OTHER
             assert settings.data.source == ("drawn" if drawn else "auto")
         elif command == "compare":

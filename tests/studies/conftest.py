@@ -14,6 +14,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.settings import flat
 
+Splits = tuple[LabelledSplit, LabelledSplit]
 CNN = {"widths": [4, 6], "blocks": [1], "stem_stride": 2, "average_decay": 0.5}
 MLP = {"hidden_dims": (12, 8), "nonlinearity": "relu", "dropout": 0.0}
 
@@ -40,9 +41,7 @@ def save_mlp(path: Path, seed: int, epoch: int, **changes: Any) -> Callable[[tor
 
 
 @pytest.fixture
-def digits(
-    mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[LabelledSplit, LabelledSplit]:
+def digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Splits:
     """Small files that LIT_A1_DATA names; validation and test pictures."""
     mnist_files(tmp_path / "mnist", train=240, test=60)
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
@@ -51,14 +50,20 @@ def digits(
 
 
 @pytest.fixture
-def add_run(digits: tuple[LabelledSplit, LabelledSplit], tmp_path: Path) -> Callable[..., Path]:
+def logs(tmp_path: Path) -> Path:
+    """The folder of all runs."""
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def add_run(digits: Splits, logs: Path) -> Callable[..., Path]:
     """Adds a run to `logs`; the last epoch's recorded validation error is the network's own."""
 
     def add(
         experiment: str, seed: int, errors: Sequence[float] = (0.3, 0.0), data: dict[str, Any] | None = None,
         record: dict[str, Any] | None = None, weights: str = "last", **model: Any,
     ) -> Path:  # fmt: skip
-        runs = tmp_path / "logs" / experiment
+        runs = logs / experiment
         folder = runs / f"version_{len(list(runs.glob('version_*')))}"
         (folder / "checkpoints").mkdir(parents=True)
         is_mlp = experiment.startswith("mlp")

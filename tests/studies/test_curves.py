@@ -73,7 +73,7 @@ def test_the_table_has_every_number_of_every_run(add: Add, tmp_path: Path) -> No
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"curves.csv", "curves.png", "words.md"}
 
 
-def test_a_curve_has_the_epochs_that_were_measured(add: Add) -> None:
+def test_a_curve_has_the_epochs_that_all_runs_measured(add: Add) -> None:
     run = add(0, [None, 0.3, None, 0.0])
     epochs, values = curve([run], "val/error")
     assert epochs == [2, 4]
@@ -84,10 +84,7 @@ def test_a_curve_has_the_epochs_that_were_measured(add: Add) -> None:
     perfect = add(1, [], epochs=[{"epoch": 0, "step": 1, "train_eval/error": 0.0, "train/error": 0.0}])
     for part in ("train", "train_eval"):  # and these count their own pictures
         assert curve([perfect], f"{part}/error")[1].item() == 0.5 / 400
-
-
-def test_a_curve_of_several_runs_has_the_epochs_of_all(add: Add) -> None:
-    runs = [add(0, [0.5, 0.4, 0.3, 0.2]), add(1, [0.7, None, 0.1])]
+    runs = [add(2, [0.5, 0.4, 0.3, 0.2]), add(3, [0.7, None, 0.1])]
     epochs, values = curve(runs, "val/error")
     assert epochs == [1, 3]
     np.testing.assert_array_equal(values, [[0.5, 0.3], [0.7, 0.1]])
@@ -103,11 +100,9 @@ def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, drawn: 
     assert ["marker" in look for _, look in drawn] == [True, False] * 2  # "" takes the marks away
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.size == (1920, 880)
-
-
-def test_training_pictures_measured_as_validation_have_a_line(add: Add, tmp_path: Path, drawn: list[Any]) -> None:
+    drawn.clear()
     row = {f"{part}/{name}": 0.1 for part in ("train", "train_eval", "val") for name in ("loss", "error")}
-    draw(tmp_path / "x.png", [add(0, [], epochs=[row | {"epoch": 0, "step": 1}])])
+    draw(tmp_path / "x.png", [add(1, [], epochs=[row | {"epoch": 0, "step": 1}])])
     assert [line.label for line, _ in drawn] == list(curves.PARTS.values()) * 2
     assert not any("marker" in look for _, look in drawn)  # a single point would not be seen without
 
@@ -149,9 +144,6 @@ def test_the_title_says_where_the_run_comes_from(add: Add) -> None:
         "Commit abc123; a machine, 2 cores; trained in 1.0 minutes",
     ]
     assert title([add(5, [None])]).startswith("catsdogs, seed 5: not validated\n")
-
-
-def test_the_title_of_several_runs(add: Add) -> None:
     runs = [add(1, [0.9, 0.1]), add(2, [0.9, 0.2], commit="def"), add(3, [0.3], commit="")]
     assert title(runs).splitlines() == [
         "catsdogs, seeds 1, 2 and 3: final validation error 20.00 ± 10.00 % (mean ± standard deviation; "
@@ -174,18 +166,14 @@ def test_the_legend_says_what_training_was_made_harder_with(add: Add) -> None:
         assert conditions(add(seed, [0.1], settings)) == words
 
 
-def test_studies_and_ensembles_are_no_trainings(add: Add) -> None:
-    run = add(0, [0.1])
-    assert is_training(run)
+def test_runs_are_read_from_inside_and_told_from_studies(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_training(add(1, [0.1], members=[{}]))
-    about = {name: value for name, value in run.record.items() if name != "settings"}
-    assert not is_training(Run(run.folder, run.weights, about))
-
-
-def test_the_folder_is_found_from_inside_it(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(add(0, [0.1]).folder)
     run = read(Path())
     assert (run.name, run.folder.parent.name) == ("version_10", "catsdogs")
+    assert is_training(run)
+    del run.record["settings"]
+    assert not is_training(run)
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,6 @@ def made(values: Array, crossed: Array | None = None, analytic: float = 1e-2) ->
     return Differences(np.arange(10), np.full(10, analytic), analytic + values, crossed)
 
 
-# the numbers
-
-
 def test_both_arms_have_the_slopes_of_theory() -> None:
     """On differences made to be truncation plus round-off of known size: how a processor rounds does not matter."""
     net, (x, y) = network(), sample()
@@ -93,7 +90,7 @@ def test_the_third_derivative_is_that_of_the_softmax() -> None:
     assert examine(net, x, y, nonzero).third == pytest.approx(largest, rel=0.02)
 
 
-def test_weights_are_counted_unit_after_unit_and_put_back() -> None:
+def test_weights_are_counted_unit_after_unit_and_put_back_and_dropout_is_off() -> None:
     net, (x, y) = network(), sample()
     before = net.parameters.copy()
     found = compare(net, x, y, np.array([0, 1, 12, 83]))
@@ -101,11 +98,8 @@ def test_weights_are_counted_unit_after_unit_and_put_back() -> None:
     assert found.analytic.tolist() == [gradients[0, 0], gradients[1, 0], gradients[0, 1], gradients[11, 6]]
     assert np.array_equal(before, net.parameters)
     assert found.absolute[:, 6].max() < 1e-6
-
-
-def test_dropout_is_off() -> None:
-    plain, dropping = network(), network(dropout=0.5, input_dropout=0.5)
-    assert np.array_equal(checked(plain, *sample())[1].numeric, checked(dropping, *sample())[1].numeric)
+    dropping = network(dropout=0.5, input_dropout=0.5)
+    assert np.array_equal(checked(net, x, y)[1].numeric, checked(dropping, x, y)[1].numeric)
 
 
 def test_weights_of_black_pixels_say_nothing() -> None:
@@ -119,9 +113,6 @@ def test_weights_of_black_pixels_say_nothing() -> None:
     assert "10 of them start at a pixel that is black" in text
     assert "it says nothing" in text
     assert "**Backpropagation and differences agree.**" in text
-
-
-# kinks
 
 
 def one_unit(nonlinearity: str, before: float) -> tuple[NN, Array, Labels]:
@@ -145,12 +136,18 @@ def test_a_kink_between_both_ends_is_marked(before: float, crossing: list[int]) 
     assert np.nanmax(found.largest()) < 0.1
 
 
-def test_a_kink_of_a_deeper_layer_is_marked() -> None:
+def test_a_kink_of_a_deeper_layer_is_marked_and_the_maximum_is_over_weights_that_cross_none() -> None:
     net, x, y = one_unit("relu", 5.0)
     deep = network("relu", (1, 1))
     deep.weights[0][:] = net.weights[0]
     deep.weights[1][:], deep.biases[1][:] = 1, -4.95  # the second unit is at 0.05
     assert STEPS[compare(deep, x, y, np.array([4])).crossed[0]].tolist() == [1, 5, 10]
+    values, crossed = np.full((10, len(STEPS)), 1e-9), np.zeros((10, len(STEPS)), dtype=bool)
+    values[3, 0], crossed[3, 0] = 0.5, True
+    found = made(values, crossed)
+    assert found.largest() == pytest.approx(np.full(12, 1e-9))
+    assert found.largest(crossed=True)[0] == pytest.approx(0.5)
+    assert np.isnan(found.largest(crossed=True)[1:]).all()
 
 
 @pytest.mark.parametrize("nonlinearity", SMOOTH)
@@ -160,41 +157,20 @@ def test_smooth_nonlinearities_have_no_kink(nonlinearity: str) -> None:
     assert "Kinks" not in words(net, x, y)
 
 
-def test_the_maximum_is_over_weights_that_cross_no_kink() -> None:
-    values, crossed = np.full((10, len(STEPS)), 1e-9), np.zeros((10, len(STEPS)), dtype=bool)
-    values[3, 0], crossed[3, 0] = 0.5, True
-    found = made(values, crossed)
-    assert found.largest() == pytest.approx(np.full(12, 1e-9))
-    assert found.largest(crossed=True)[0] == pytest.approx(0.5)
-    assert np.isnan(found.largest(crossed=True)[1:]).all()
-
-
-# the words
-
-
-def test_a_wrong_backward_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, (x, y) = network(), sample()
+def test_wrong_derivatives_and_gradients_where_there_are_none_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, (x, y), right = network(), sample(), NN.backward
     assert "wrong" not in words(net, x, y)
-    right = NN.backward
+    sigmoid = network("sigmoid")
+    sigmoid._slope = lambda z, a: a  # not a (1 - a)
+    assert "**the backward pass is wrong.**" in words(sigmoid, x, y)
     monkeypatch.setattr(NN, "backward", lambda self, labels, scale=1.0: right(self, labels, scale) * 1.001)
     text = words(net, x, y)
     assert "**the backward pass is wrong.**" in text
     assert "10 of the 10 are wrong" in text
     assert "agree" not in text
     assert "something other than truncation" in text
-
-
-def test_a_wrong_derivative_of_the_nonlinearity_is_detected() -> None:
-    net, (x, y) = network("sigmoid"), sample()
-    net._slope = lambda z, a: a  # not a (1 - a)
-    assert "**the backward pass is wrong.**" in words(net, x, y)
-
-
-def test_a_gradient_where_there_is_none_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, (x, y) = network(), sample(black=10)
-    right = NN.backward
     monkeypatch.setattr(NN, "backward", lambda self, labels, scale=1.0: right(self, labels, scale) + 0.01)
-    assert "10 of the 10 are wrong" in words(net, x, y, black=10)
+    assert "10 of the 10 are wrong" in words(net, *sample(black=10), black=10)
 
 
 def test_words_change_with_the_numbers() -> None:
@@ -225,14 +201,6 @@ def test_words_change_with_the_numbers() -> None:
     hidden = said(made(roundoff, analytic=1e-12))
     assert "But nothing is shown: their gradients are lost in round-off" in hidden
     assert "**the backward pass is wrong.**" in said(made(np.full(12, 1e-3)))
-
-
-def test_no_weight_has_a_gradient() -> None:
-    net, (x, y) = network(initialization="zero"), sample()
-    assert "nothing can be checked" in words(net, x, y)
-
-
-# the command
 
 
 @pytest.fixture
@@ -289,14 +257,10 @@ def test_run_takes_weights(setup: Setup, tmp_path: Path, capsys: pytest.CaptureF
     assert json.loads((folder / "record.json").read_text())["loss"] == pytest.approx(net.loss(net.forward(x), y))
 
 
-@pytest.mark.parametrize("wanted", [-1, 50])
-def test_a_sample_that_is_not_there_is_refused(setup: Setup, wanted: int) -> None:
-    with pytest.raises(ValueError, match=rf"^sample must be from 0 to 49, a training picture; got {wanted}$"):
-        run(setup, sample=wanted)
-    assert not setup.save_dir.exists()
-
-
-def test_weights_of_another_network_are_refused(setup: Setup, tmp_path: Path) -> None:
+def test_samples_that_are_not_there_and_weights_of_another_network_are_refused(setup: Setup, tmp_path: Path) -> None:
+    for wanted in (-1, 50):
+        with pytest.raises(ValueError, match=rf"^sample must be from 0 to 49, a training picture; got {wanted}$"):
+            run(setup, sample=wanted)
     network().save(str(tmp_path / "other.npz"))
     with pytest.raises(CheckpointError, match="12-7-6-4 with tanh"):
         run(setup, tmp_path / "other.npz")

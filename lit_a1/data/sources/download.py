@@ -28,23 +28,13 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
 
     The bytes go to `path` + `.part`, which a later call goes on from where the server allows it, and which is renamed
     once it has the right size and checksum. A server that does not answer is given up at once, so that a machine
-    without a network waits `timeout` at most; a transfer that breaks off is taken up again a few times. Of several
-    runs at once, one downloads under a lock, and the others wait for it.
-
-    Args:
-        url: an http or https address.
-        path: where the file goes; folders are made as needed.
-        sha256: checksum that the whole file must have, in hexadecimal.
-        size: length that the whole file must have, in bytes.
-        timeout: seconds to wait for an answer, and between two pieces of it.
+    without a network waits `timeout` seconds at most; a transfer that breaks off is taken up again a few times. Of
+    several runs at once, one downloads under a lock, and the others wait for it.
 
     Raises:
         DataError: the server can't be reached, refuses, breaks off again and again or sends something else than
-            what is expected, or the disk can't be written.
-        ValueError: `url` is neither http nor https.
+            `size` bytes with the checksum `sha256`, or the disk can't be written.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"url must start with http:// or https://, got {url!r}")
 
     def is_there() -> bool:
         return path.exists() and size in (None, path.stat().st_size)
@@ -71,7 +61,6 @@ class _UnreachableError(_BrokenOffError):
 
 
 def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeout: float) -> None:
-    """Transfers until `part` is whole and verified."""
     answered = restarted = False
     failures = 0
     while True:

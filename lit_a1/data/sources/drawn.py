@@ -25,21 +25,9 @@ def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> Drawn:
     """Draws cats (0) and dogs (1) in turn: a seed gives the same pictures, however many are asked for.
 
     Colours, backgrounds, poses, noise, blur and occlusion come from the same distributions for both, so that only
-    the shapes tell them apart: ears, pupils, snout, whiskers, tongue.
-
-    Args:
-        n: number of pictures.
-        seed: of the drawing, 0 or above.
-        size: height and width, in pixels.
-
-    Returns:
-        Pictures (n, size, size, 3) uint8, RGB, and labels (n,) int64.
-
-    Raises:
-        ValueError: `n` or `seed` is negative, or `size` is below 8.
+    the shapes tell them apart: ears, pupils, snout, whiskers, tongue. Pictures are (n, size, size, 3) uint8, RGB, and
+    labels (n,) int64.
     """
-    if size < 8:
-        raise ValueError(f"size must be 8 or above; got {size}")
     return _draw_in_turn(n, seed, 2, (size, size, 3), lambda label, rng: _draw_animal(bool(label), rng, size))
 
 
@@ -53,8 +41,6 @@ def draw_digits(n: int, seed: int) -> Drawn:
 
 
 def _draw_in_turn(n: int, seed: int, classes: int, shape: tuple[int, ...], draw: Draw) -> Drawn:
-    if n < 0 or seed < 0:
-        raise ValueError(f"n and seed must be 0 or above; got {n} and {seed}")
     labels = np.arange(n, dtype=np.int64) % classes
     pictures = np.empty((n, *shape), dtype=np.uint8)
     for index, label in enumerate(labels.tolist()):

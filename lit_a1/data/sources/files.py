@@ -16,12 +16,7 @@ _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)", re.IG
 class FolderFiles:
     """The files below a folder; links are followed, hidden files are left aside.
 
-    Attributes:
-        files: paths below the folder.
-        folders: those of the sub-folders at every depth, each ending in a slash.
-
-    Raises:
-        DataError: a folder can't be read.
+    `files` are paths below the folder, `folders` those of the sub-folders at every depth, each ending in a slash.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,13 +54,7 @@ class FolderFiles:
 
 
 class ZipFiles:
-    """The files of a zip file, opened once and read in place; threads may share it, forked processes may not.
-
-    Attributes and `read` are those of `FolderFiles`.
-
-    Raises:
-        DataError: it is no zip file, can't be read, or has an entry that points outside it.
-    """
+    """The same of a zip file, opened once and read in place; threads may share it, forked processes may not."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -20,12 +20,9 @@ _KAGGLE = re.compile(r"(cat|dog)\.\d+\.\w+", re.IGNORECASE)
 class Picture(NamedTuple):
     """One picture of a source."""
 
-    name: str
-    """Its path without the folders that only wrap the set, with forward slashes: the same zipped or unpacked."""
-    label: int | None
-    """Index into the source's `classes`; None where the source has no labels."""
-    entry: str
-    """Its whole path below the source."""
+    name: str  # its path without the folders that only wrap the set, with forward slashes: the same zipped or unpacked
+    label: int | None  # index into the source's `classes`; None where the source has no labels
+    entry: str  # its whole path below the source
 
 
 class Source:
@@ -59,11 +56,7 @@ class Source:
         return self._listing[1]
 
     def read(self, picture: Picture) -> bytes:
-        """The bytes of a picture's file; threads may call it side by side.
-
-        Raises:
-            DataError: it can't be read: why, in a few words that follow the file's name.
-        """
+        """The bytes of a picture's file, or a DataError of a few words that follow its name; safe for threads."""
         return self._files.read(picture.entry)
 
     def fingerprint(self) -> dict[str, str | int]:
@@ -87,11 +80,7 @@ class Source:
 
 
 def data_root() -> Path:
-    """The folder that data sets are looked for in: the environment variable LIT_A1_DATA, else `data`.
-
-    Raises:
-        DataError: LIT_A1_DATA names something that is not a folder.
-    """
+    """The folder that datasets are looked for in: the environment variable LIT_A1_DATA, else `data`."""
     root = Path(os.environ.get("LIT_A1_DATA") or "data")
     if os.environ.get("LIT_A1_DATA") and not root.is_dir():
         raise DataError(f"LIT_A1_DATA names {root}, which is not a folder.")

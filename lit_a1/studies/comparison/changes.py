@@ -1,8 +1,7 @@
 """How test pictures are changed for a comparison: shifted, rotated, noisy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,17 +20,6 @@ DIRECTIONS = {"down": (1, 0), "up": (-1, 0), "right": (0, 1), "left": (0, -1)}
 NOISE_SEED = 6135
 
 
-class Change(NamedTuple):
-    """One way in which all test pictures are changed."""
-
-    kind: str
-    """`none`, `shift`, `rotation` or `noise`."""
-    level: float
-    """In pixels, degrees, or shares of white."""
-    direction: str
-    apply: Callable[[Tensor], Tensor]
-
-
 def shifted(pictures: Tensor, dy: int, dx: int) -> Tensor:
     """Moves pictures (N,C,H,W) down and right by whole pixels; what that uncovers is black."""
     return F.pad(pictures, (dx, -dx, dy, -dy))
@@ -43,27 +31,24 @@ def rotated(pictures: Tensor, degrees: float) -> Tensor:
 
 
 def noisy(pictures: Tensor, std: float) -> Tensor:
-    """Adds Gaussian noise, the same each time, and clips to [0,1].
-
-    Args:
-        pictures: (N,C,H,W) in [0,1].
-        std: of the noise, as a share of white.
-    """
+    """Adds Gaussian noise, the same each time, to pictures (N,C,H,W) in [0,1], and clips them to that."""
     generator = torch.Generator().manual_seed(NOISE_SEED)
     return (pictures + std * torch.randn(pictures.shape, generator=generator)).clamp_(0, 1)
 
 
-def changes() -> Iterator[Change]:
-    """None at first, then 16 shifts, rotations to both sides, and noise."""
-    yield Change("none", 0, "", Tensor.clone)
+def changes() -> dict[tuple[str, float, str], Callable[[Tensor], Tensor]]:
+    """The ways to change all test pictures: none at first, then 16 shifts, rotations to both sides, and noise.
+
+    By kind (`none`, `shift`, `rotation`, `noise`), level (in pixels, degrees, shares of white) and direction.
+    """
+    found: dict[tuple[str, float, str], Callable[[Tensor], Tensor]] = {("none", 0, ""): Tensor.clone}
     for pixels in SHIFTS:
         for name, (dy, dx) in DIRECTIONS.items():
-            yield Change("shift", pixels, name, partial(shifted, dy=dy * pixels, dx=dx * pixels))
+            found["shift", pixels, name] = partial(shifted, dy=dy * pixels, dx=dx * pixels)
     for degrees in ROTATIONS:
-        for name, sign in (("counter-clockwise", 1), ("clockwise", -1)):
-            yield Change("rotation", degrees, name, partial(rotated, degrees=sign * degrees))
-    for std in NOISES:
-        yield Change("noise", std, "", partial(noisy, std=std))
+        found["rotation", degrees, "counter-clockwise"] = partial(rotated, degrees=degrees)
+        found["rotation", degrees, "clockwise"] = partial(rotated, degrees=-degrees)
+    return found | {("noise", std, ""): partial(noisy, std=std) for std in NOISES}
 
 
 def ink_lost(pictures: NDArray[np.uint8], pixels: int) -> float:

@@ -10,71 +10,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
-from lit_a1.runs.statistics import ALPHA, Interval, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measured
 
 Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
 
 
-class PairTest(NamedTuple):
-    """McNemar's test of one run of either experiment."""
-
-    first_seed: int
-    second_seed: int
-    b: int
-    """Pictures that only the first gets right."""
-    c: int
-    """Pictures that only the second gets right."""
-    p: float
-
-
-class PairwiseComparison(NamedTuple):
-    """The test errors of two experiments against each other."""
-
-    first: str
-    second: str
-    better: str
-    """Of the two, the one with the smaller mean error."""
-    worse: str
-    low: float
-    """Mean test error of the better one."""
-    high: float
-    interval: Interval | None
-    """95 % interval over seeds of high - low; None where the noise of training is not known."""
-    tests: list[PairTest]
-    """Of the runs with the same seed; in the order of their seeds where there are none."""
-    significant: int
-    """Pairs of runs in which the better one is better by more than the choice of test pictures explains."""
-    against: int
-    """Likewise the worse one."""
-    median_p: float
-
-
-def compare_pair(measured: Measured, first: str, second: str) -> PairwiseComparison:
+def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
     """Compares two experiments, run by run of the same seed; in the order of their seeds where they share none."""
     a, b = measured.rows(first), measured.rows(second)
     pairs = a.reset_index().merge(b.reset_index(), on="seed")[["index_x", "index_y"]].to_numpy().tolist()
-    tests = []
+    tests = []  # McNemar's of each pair of runs: both seeds, pictures that only the first or the second gets right, p
     for i, j in pairs or zip(a.index, b.index, strict=False):
         found = mcnemar(*((measured.answers[k] == measured.digits).tolist() for k in (i, j)))
-        tests.append(PairTest(measured.runs.seed[i], measured.runs.seed[j], *found))
+        tests.append((measured.runs.seed[i], measured.runs.seed[j], *found))
     second_is_better = b.test_error.mean() <= a.test_error.mean()
     better, worse = (b, a) if second_is_better else (a, b)
-    signs = [(1 if second_is_better else -1) * (test.c - test.b) for test in tests if test.p < ALPHA]
-    return PairwiseComparison(
-        first,
-        second,
-        better.label.iloc[0],
-        worse.label.iloc[0],
-        better.test_error.mean(),
-        worse.test_error.mean(),
-        difference_interval(better.test_error.tolist(), worse.test_error.tolist()),
-        tests,
-        sum(sign > 0 for sign in signs),
-        sum(sign < 0 for sign in signs),
-        median(test.p for test in tests),
-    )
+    # of the pairs of runs that differ by more than the choice of test pictures explains
+    second_wins = [only_second > only_first for *_, only_first, only_second, p in tests if p < ALPHA]
+    return {
+        "first": first,
+        "second": second,
+        "better": better.label.iloc[0],  # the one with the smaller mean error
+        "worse": worse.label.iloc[0],
+        "low": better.test_error.mean(),
+        "high": worse.test_error.mean(),
+        # over seeds, of high - low; None where the noise of training is not known
+        "interval": difference_interval(better.test_error.tolist(), worse.test_error.tolist()),
+        "tests": tests,
+        "significant": second_wins.count(second_is_better),  # pairs of runs in which the better one wins
+        "against": second_wins.count(not second_is_better),
+        "median_p": median(test[-1] for test in tests),
+    }
 
 
 def like_for_like(measured: Measured) -> tuple[str, str]:
@@ -91,10 +60,8 @@ class Disagreements(NamedTuple):
 
     right: str
     wrong: str
-    unanimous: list[int]
-    """Indices of those that all runs of the one get right and all of the other wrong."""
-    most: list[int]
-    """Likewise more than half of the runs of either, but not all of both."""
+    unanimous: list[int]  # that all runs of the one get right and all of the other wrong
+    most: list[int]  # likewise more than half of the runs of either, but not all of both
 
 
 def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
@@ -102,36 +69,37 @@ def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
     shares = measured.right(right).mean(axis=0), 1 - measured.right(wrong).mean(axis=0)
     clear = np.minimum(*shares)
     order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the pictures
-    unanimous = [int(k) for k in order if clear[k] == 1]
-    most = [int(k) for k in order if 0.5 < clear[k] < 1]
-    return Disagreements(right, wrong, unanimous, most)
+    unanimous, most = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
+    return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
 
 
-def conclude(measured: Measured) -> dict[str, Any]:
-    """The numbers that the template needs, but for what the command was told."""
+def write(measured: Measured, **about: object) -> str:
+    """The comparison in Markdown; `about` is what the command was told, by the names that the template uses."""
     labels = measured.experiments
     first, second = like_for_like(measured)
     experiments = {label: _experiment(measured, label) for label in labels}
     widest = sorted((each for each in experiments.values() if isfinite(each["gap"])), key=lambda each: -each["gap"])
     machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
     errors = measured.errors_by_level()
-    return {
-        "experiments": list(experiments.values()),
-        "mlp": next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
-        "comparisons": [compare_pair(measured, *pair) for pair in combinations(labels, 2)],
-        "alpha": ALPHA,
-        "goals": GOALS,
-        "machines": sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
-        "widest": widest,
-        "gap_interval": difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
-        "pair": (experiments[first], experiments[second]),
-        "errors": errors,
-        "units": UNITS,
-        "moving": MOVING,
-        "changes": {kind: _change(errors, kind, labels, first, second) for kind in KINDS},
-        "disagreements": [disagreements(measured, second, first), disagreements(measured, first, second)],
-        "wrong_in_all": int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
-    }
+    return render(
+        "studies/comparison/comparison.md.j2",
+        experiments=list(experiments.values()),
+        mlp=next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
+        comparisons=[compare_pair(measured, *pair) for pair in combinations(labels, 2)],
+        alpha=ALPHA,
+        goals=GOALS,
+        machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
+        widest=widest,
+        gap_interval=difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
+        pair=(experiments[first], experiments[second]),
+        errors=errors,
+        units=UNITS,
+        moving=MOVING,
+        changes={kind: _change(errors, kind, labels, first, second) for kind in KINDS},
+        disagreements=[disagreements(measured, second, first), disagreements(measured, first, second)],
+        wrong_in_all=int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
+        **about,
+    )
 
 
 def _experiment(measured: Measured, label: str) -> dict[str, Any]:
@@ -140,16 +108,10 @@ def _experiment(measured: Measured, label: str) -> dict[str, Any]:
     for goal in GOALS:
         epochs = rows[f"epochs_to_{goal}"].dropna().astype(int)
         goals[goal] = {"epochs": epochs, "seconds": (epochs * rows.seconds_an_epoch).median()}
-    medians = rows[["seconds_an_epoch", "training_seconds_an_epoch"]].median(skipna=False)
-    return {
-        "label": label,
+    return rows.iloc[0].to_dict() | {  # of the first run: label, experiment, run, parameters, multiply_adds
         "rows": rows,
-        "name": rows.experiment.iloc[0],
-        "run": rows.run.iloc[0],
-        "parameters": rows.parameters.iloc[0],
-        "multiply_adds": rows.multiply_adds.iloc[0],
-        "seconds": medians.seconds_an_epoch,
-        "training_seconds": medians.training_seconds_an_epoch,  # NaN where not recorded
+        "seconds": rows.seconds_an_epoch.median(),
+        "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN where not recorded
         "goals": goals,
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),

@@ -1,4 +1,4 @@
-"""The figures of a comparison: error curves, errors on changed pictures, and pictures that one network alone reads."""
+"""The figures of a comparison: error curves, errors on changed pictures, pictures that one network alone gets right."""
 
 import math
 from collections import defaultdict
@@ -50,15 +50,9 @@ def draw_curves(path: Path, measured: Measured, title: str) -> None:
 
 
 def curve(measured: Measured, label: str, part: str) -> NDArray[np.float64] | None:
-    """Errors (runs, epochs) as a logarithmic axis can show them: none at all counts as half a picture.
+    """Errors (runs, epochs) on a part, `train_eval` or `val`, as a logarithmic axis can show them.
 
-    Args:
-        measured: of all runs.
-        label: of the experiment.
-        part: `train_eval` or `val`.
-
-    Returns:
-        The epochs that all runs have; None where a run did not measure that part.
+    They are of the epochs that all runs of the experiment have; None where a run did not measure that part.
     """
     rows = measured.curves[measured.curves.label == label]
     if rows[f"{part}_error"].isna().any():
@@ -108,14 +102,7 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint8], title: str) -> None:
-    """Draws test digits that one of a like-for-like pair gets right and the other wrong, the 24 clearest of either way.
-
-    Args:
-        path: of the PNG.
-        measured: the answers.
-        pictures: (N,28,28), the test digits.
-        title: what was compared.
-    """
+    """Draws the 24 clearest test pictures (N,28,28) that one of a like-for-like pair gets right, the other wrong."""
     labels = like_for_like(measured)
     kinds = [disagreements(measured, *way) for way in (labels[::-1], labels)]
     names = [measured.rows(label).run.iloc[0].kind for label in labels]
@@ -123,16 +110,14 @@ def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint
     legend = f"Under each digit: what it is, then what {labels[0]} and {labels[1]} take it for."
     shown = [(each.unanimous + each.most)[: ACROSS * ROWS] for each in kinds]
     rows = [max(1, -(-len(found) // ACROSS)) for found in shown]
-    grid = {"height_ratios": rows}
-    with figure(path, width=9.6, height=1.4 + 1.2 * sum(rows), nrows=len(kinds), gridspec_kw=grid) as (sheet, panels):
+    height = 1.4 + 1.2 * sum(rows)
+    with figure(path, width=9.6, height=height, nrows=len(kinds), height_ratios=rows) as (sheet, panels):
         for panel, each, found, high in zip(panels, kinds, shown, rows, strict=True):
             margin = (CELL_WIDTH - SIDE) // 2
             cells = np.zeros((high * ACROSS, CELL_HEIGHT, CELL_WIDTH), np.uint8)
             cells[: len(found), :SIDE, margin : margin + SIDE] = pictures[found]
-            montage = np.vstack(
-                [np.hstack(list(cells[start : start + ACROSS])) for start in range(0, len(cells), ACROSS)]
-            )
-            panel.imshow(montage, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+            grid = cells.reshape(high, ACROSS, CELL_HEIGHT, CELL_WIDTH).swapaxes(1, 2).reshape(high * CELL_HEIGHT, -1)
+            panel.imshow(grid, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
             panel.set_axis_off()
             panel.set_title(heading(each, len(found)), loc="left", fontsize=10)
             for place, k in enumerate(found):
@@ -145,10 +130,7 @@ def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint
 
 
 def caption(measured: Measured, each: Disagreements, picture: int, sides: dict[str, str]) -> list[str]:
-    """`is 4`, `MLP: 9`, `CNN: 4`: a test picture's digit, then what each side takes it for.
-
-    Of the side that is wrong it is the commonest wrong answer of its runs, the smallest of equals.
-    """
+    """`is 4`, `MLP: 9`, `CNN: 4`: a picture's digit, and what each side takes it for (its commonest wrong answer)."""
     digit = measured.digits[picture]
     counts = np.bincount(measured.answers[measured.rows(each.wrong).index, picture], minlength=10)
     counts[digit] = 0
@@ -158,7 +140,6 @@ def caption(measured: Measured, each: Disagreements, picture: int, sides: dict[s
 
 def heading(each: Disagreements, shown: int) -> str:
     """`CNN right, MLP wrong: 70 in all runs, 211 more in most runs of both (the clearest 24)`."""
-    text = (
-        f"{each.right} right, {each.wrong} wrong: {len(each.unanimous)} in all runs, {len(each.most)} more in most runs"
-    )
-    return f"{text} of both" + (f" (the clearest {shown})" if shown < len(each.unanimous) + len(each.most) else "")
+    unanimous, most = len(each.unanimous), len(each.most)
+    text = f"{each.right} right, {each.wrong} wrong: {unanimous} in all runs, {most} more in most runs of both"
+    return text + (f" (the clearest {shown})" if shown < unanimous + most else "")

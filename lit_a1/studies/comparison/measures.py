@@ -1,7 +1,6 @@
 """What is measured for a comparison: the trained networks' answers to the test pictures, as they are and changed."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -27,22 +26,20 @@ GOALS = (98, 99)  # validation accuracies in percent
 
 @dataclass(frozen=True)
 class Measured:
-    """Recorded runs and the answers of their networks, in long format: an experiment is all rows with its label."""
+    """Recorded runs and the answers of their networks, in long format: an experiment is all rows with its label.
 
-    runs: pd.DataFrame
-    """A row for each run: what it is, what it cost, and its errors (shares; NaN for what was not measured)."""
-    curves: pd.DataFrame
-    """A row for each epoch of each run: `epoch` (from 1 on), `train_eval_error` and `val_error` (or NaN)."""
-    changed: pd.DataFrame
-    """A row for each run and change of the test pictures: `change` (at first none), `level`, `direction`, `error`."""
-    answers: NDArray[np.int64]
-    """(runs, N), the digit that each run's network takes each test picture for."""
-    digits: NDArray[np.int64]
-    """(N,), what they are."""
+    Errors are shares; NaN stands for what was not measured.
+    """
+
+    runs: pd.DataFrame  # a row for each run: what it is, what it cost, and its errors
+    curves: pd.DataFrame  # a row for each epoch (from 1 on) of each run: `train_eval_error`, `val_error`
+    changed: pd.DataFrame  # a row for each run and change of the test pictures, the first of which is none
+    answers: NDArray[np.int64]  # (runs, N), the digit that each run's network takes each test picture for
+    digits: NDArray[np.int64]  # (N,), what they are
 
     @property
     def experiments(self) -> list[str]:
-        """Their labels."""
+        """The labels."""
         return list(self.runs.label.unique())
 
     def rows(self, label: str) -> pd.DataFrame:
@@ -62,29 +59,20 @@ class Measured:
 def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
     """Lets every run's network answer the test pictures, as they are and changed.
 
-    Args:
-        experiments: whose runs are measured.
-        valid: the validation pictures, which show whether these are the digits that a run was trained on.
-        test: the test pictures.
-
-    Raises:
-        CheckpointError: a checkpoint can't be used, or its validation error is not the recorded one.
+    CheckpointError where a checkpoint can't be used, or its validation error is not the recorded one.
     """
     validated, pictures = (to_float(torch.from_numpy(part.pictures)[:, None]) for part in (valid, test))
     networks = []
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
-    answers = {}
-    for change in tqdm(list(changes()), desc="test pictures", unit="change", disable=None, leave=False):
-        changed = change.apply(pictures)
-        answers[change.kind, change.level, change.direction] = np.stack([net.answers(changed) for net in networks])
-    errors = [
-        (k, *change, error)
-        for change, found in answers.items()
-        for k, error in enumerate((found != test.labels).mean(axis=1))
-    ]
-    return tabulate(experiments, networks, answers["none", 0, ""], test.labels, errors)
+    answers, errors = [], []
+    for key, change in tqdm(changes().items(), desc="test pictures", unit="change", disable=None, leave=False):
+        changed = change(pictures)
+        answers.append(np.stack([network.answers(changed) for network in networks]))
+        for k, error in enumerate((answers[-1] != test.labels).mean(axis=1)):
+            errors.append((k, *key, error))
+    return tabulate(experiments, networks, answers[0], test.labels, errors)  # the first change is none
 
 
 def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int64]) -> None:
@@ -107,17 +95,12 @@ def tabulate(
 ) -> Measured:
     """Puts what the records say and what was measured into tables.
 
-    Args:
-        experiments: the runs.
-        networks: theirs, in this order.
-        answers: (runs, N).
-        digits: (N,), what the test pictures are.
-        errors: on the test pictures: number of the run, kind of change (one is `none`), level, direction and error.
+    `networks` and `answers` (runs, N) are in the order of the runs; each of `errors` has the number of the run, the
+    kind of change, its level and direction, and the error on the test pictures.
     """
-    named = zip(experiments.items(), labels_of(experiments), strict=True)
     heads: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
-        for (name, runs), label in named
+        for (name, runs), label in zip(experiments.items(), labels_of(experiments), strict=True)
         for run in runs
     ]
     runs = pd.DataFrame(
@@ -139,10 +122,8 @@ def tabulate(
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
     """What the experiments are called: `MLP`, `CNN`, `CNN, augmented`; their own names too where these are alike."""
     labels = [runs[0].kind + (", augmented" if runs[0].augmented else "") for runs in experiments.values()]
-    count = Counter(labels)
-    return [
-        label if count[label] == 1 else f"{label} ({name})" for label, name in zip(labels, experiments, strict=True)
-    ]
+    named = zip(labels, experiments, strict=True)
+    return [label if labels.count(label) == 1 else f"{label} ({name})" for label, name in named]
 
 
 def _of_run(run: Run, network: Network) -> dict[str, object]:
@@ -167,12 +148,9 @@ def _of_run(run: Run, network: Network) -> dict[str, object]:
 
 
 def epochs_to(run: Run, accuracy: float) -> int | None:
-    """The first epoch, from 1 on, after which that share of the validation pictures was right; None where none was.
-
-    Compared in whole pictures, as the recorded shares are rounded.
-    """
+    """The first epoch, from 1 on, after which that share of the validation pictures was right; None where none was."""
     pictures = run.record["pictures"]["val"]
     for number, row in enumerate(run.epochs, 1):
-        if round(row["val/error"] * pictures) <= (1 - accuracy) * pictures + 1e-6:
+        if round(row["val/error"] * pictures) <= (1 - accuracy) * pictures + 1e-6:  # recorded shares are rounded
             return number
     return None

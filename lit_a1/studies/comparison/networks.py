@@ -18,31 +18,23 @@ from lit_a1.runs.checkpoints import read
 from lit_a1.runs.finished import Run
 from lit_a1.runs.records import RECORD_FILE, CheckpointError
 
-BATCH = 500  # pictures that a network sees at once
-
 
 @dataclass(frozen=True)
 class Network:
     """A trained network, and what it is made of."""
 
-    classify: Callable[[torch.Tensor], NDArray[np.int64]]
-    """Pictures (N,1,28,28) in [0,1] -> the digit (N,) that it takes each of them for."""
+    classify: Callable[[torch.Tensor], NDArray[np.int64]]  # a batch of pictures, as `answers`
     parameters: int
-    multiply_adds: int
-    """For one picture."""
+    multiply_adds: int  # for one picture
 
     def answers(self, pictures: torch.Tensor) -> NDArray[np.int64]:
-        """As `classify`, in batches."""
+        """The digits (N,) that it takes pictures (N,1,28,28) in [0,1] for."""
         with torch.inference_mode():
-            return np.concatenate([self.classify(batch) for batch in pictures.split(BATCH)])
+            return np.concatenate([self.classify(batch) for batch in pictures.split(500)])
 
 
 def load_network(run: Run) -> Network:
-    """The trained network of a run.
-
-    Raises:
-        CheckpointError: the file is damaged, or of another network or epoch than the record says.
-    """
+    """The network of a run; CheckpointError where the file is damaged, or of another network or epoch than recorded."""
     return _mlp(run) if run.kind == "MLP" else _cnn(run)
 
 
@@ -55,11 +47,8 @@ def _mlp(run: Run) -> Network:
         raise CheckpointError(f"{run.folder / RECORD_FILE} does not say what network was trained: {error}.") from error
     load_weights(net, run.weights)
     _check_epoch(run, net.epoch)
-
-    def classify(pictures: torch.Tensor) -> NDArray[np.int64]:
-        return net.forward(pictures.reshape(len(pictures), -1).numpy()).argmax(axis=1)
-
-    return Network(classify, net.n_parameters, sum(weights.size for weights in net.weights))
+    multiply_adds = sum(weights.size for weights in net.weights)
+    return Network(lambda x: net.forward(x.flatten(1).numpy()).argmax(axis=1), net.n_parameters, multiply_adds)
 
 
 def _cnn(run: Run) -> Network:
@@ -73,12 +62,8 @@ def _cnn(run: Run) -> Network:
         raise CheckpointError(f"{run.weights} is of another version of {found}: {reason}") from error
     _check_epoch(run, checkpoint["epoch"] + 1)
     size = checkpoint[MNISTDataModule.__qualname__]["size"]  # that the weights were trained and validated at
-
-    def classify(pictures: torch.Tensor) -> NDArray[np.int64]:
-        return model(resize(pictures, size)).argmax(1).numpy()
-
     parts = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # 0 standardises
-    return Network(classify, parts.parameters, parts.multiply_adds)
+    return Network(lambda x: model(resize(x, size)).argmax(1).numpy(), parts.parameters, parts.multiply_adds)
 
 
 def _check_epoch(run: Run, done: int) -> None:

@@ -14,20 +14,10 @@ from lit_a1.runs.settings import UsageError
 def find_experiments(
     names: Sequence[str], logs: Path, weights: Weights, drawn: bool
 ) -> tuple[dict[str, list[Run]], list[str]]:
-    """The runs to compare: of each experiment, those with the settings of its newest one.
+    """The runs to compare, in the order of their seeds: of each experiment, those with the settings of its newest one.
 
-    Args:
-        names: of the experiments, without `-drawn`.
-        logs: the folder of all runs.
-        weights: which checkpoint a run must have.
-        drawn: whether the runs on drawn digits are meant.
-
-    Returns:
-        The runs of each experiment that has some, which differ in their seeds alone and are in the order of these; and
-        a sentence for each run or experiment left out.
-
-    Raises:
-        UsageError: fewer than two experiments have runs.
+    Also returns a sentence for each run or experiment that is left out. `names` are without `-drawn`. UsageError where
+    fewer than two experiments have runs.
     """
     for name in names:
         if name.endswith(DRAWN):

@@ -1,6 +1,5 @@
 """A comparison from beginning to end: runs are found, measured and drawn, and all that follows is kept."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +14,13 @@ from lit_a1.data.mnist import LabelledSplit, Wanted, draw_mnist, locate_mnist, r
 from lit_a1.environment import commit, cpu, versions
 from lit_a1.runs.finished import Weights
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE
-from lit_a1.runs.templates import render
+from lit_a1.runs.records import write_record
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
-from lit_a1.studies.comparison.conclusions import conclude
+from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
 from lit_a1.studies.comparison.measures import GOALS, Measured, measure
 from lit_a1.studies.comparison.runs import find_experiments
 
-FIGURES = ("curves", "robustness", "disagreements")
 TABLES = {
     "results": [
         "experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_an_epoch",
@@ -36,17 +33,9 @@ TABLES = {
 
 
 def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str) -> Path:
-    """Compares the runs of experiments on the test pictures.
+    """Compares the runs of experiments, which are folders in `logs`, on the test pictures.
 
-    Args:
-        names: of the experiments, folders in `logs` (those on drawn digits with `-drawn` behind the name).
-        logs: the folder of all runs.
-        weights: which of a run's weights.
-        source: of the digits, as `load_mnist` has it.
-        name: of the results' folder in `logs`.
-
-    Returns:
-        The folder with `comparison.md`, four tables, three figures and `record.json`.
+    Returns the folder with `comparison.md`, four tables, three figures and `record.json`: `logs/NAME/version_N`.
 
     Raises:
         DataError: as `load_mnist`.
@@ -79,14 +68,9 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
         "seconds": round(time.perf_counter() - started, 1),
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
-    write_text(folder / RECORD_FILE, json.dumps(about, indent=1) + "\n")
+    write_record(folder, about)
     print(f"\n{text}\nThis text, tables and figures: {relative_to_cwd(folder)}")
     return folder
-
-
-def write(measured: Measured, **about: object) -> str:
-    """The comparison in Markdown; the template names what it was made of."""
-    return render("studies/comparison/comparison.md.j2", **conclude(measured), **about)
 
 
 def _draw(folder: Path, measured: Measured, test: LabelledSplit, pictures: str, weights: Weights) -> None:
@@ -98,7 +82,7 @@ def _draw(folder: Path, measured: Measured, test: LabelledSplit, pictures: str, 
     title = f"Compared on {pictures}, {weights} weights."
     draw_disagreements(folder / "disagreements.png", measured, test.pictures, title)
     with SummaryWriter(folder) as writer:
-        for name in FIGURES:
+        for name in ("curves", "robustness", "disagreements"):
             with Image.open(folder / f"{name}.png") as picture:
                 writer.add_image(name, np.asarray(picture.convert("RGB")), 0, dataformats="HWC")
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from lit_a1.mlp.network import NN, Array, Labels
 
-STEPS = np.array([k * 10**i for i in range(6) for k in (1, 5)])
-"""The assignment's twelve N; epsilon = 1/N."""
+STEPS = np.array([k * 10**i for i in range(6) for k in (1, 5)])  # the assignment's twelve N; epsilon = 1/N
 UNIT = 2.0**-53  # largest relative error of a rounding in float64
 MARGIN = 30  # what is above this many times the estimated round-off is something else
 SMALL = 10_000  # from this N on, truncation (epsilon^2) is too little to matter in a verdict
@@ -19,20 +18,16 @@ KINKED = ("relu", "leaky_relu")
 
 @dataclass(frozen=True)
 class Differences:
-    """Derivatives of the loss L by some weights, both ways.
+    """Derivatives of the loss L by some weights of the first layer, by backpropagation and by central differences.
 
-    The first layer's weights are counted as in the assignment's matrix W1, (units, pixels), row after row: those of
-    unit 0 come first, from pixel 0 on.
+    The weights are counted as in the assignment's matrix W1, (units, pixels), row after row: those of unit 0 come
+    first, from pixel 0 on.
     """
 
-    index: NDArray[np.integer]
-    """(p,), the place of each weight."""
-    analytic: Array
-    """(p,), by backpropagation."""
-    numeric: Array
-    """(p, 12), (L(w + epsilon) - L(w - epsilon)) / (2 epsilon)."""
-    crossed: NDArray[np.bool_]
-    """(p, 12), whether a hidden unit passes the kink of its nonlinearity between w - epsilon and w + epsilon."""
+    index: NDArray[np.integer]  # (p,), the place of each weight
+    analytic: Array  # (p,), by backpropagation
+    numeric: Array  # (p, 12), (L(w + epsilon) - L(w - epsilon)) / (2 epsilon)
+    crossed: NDArray[np.bool_]  # (p, 12), whether a hidden unit passes its kink between w - epsilon and w + epsilon
 
     @property
     def absolute(self) -> Array:
@@ -63,13 +58,9 @@ def backpropagated(net: NN, x: Array, y: Labels) -> Array:
 
 
 def compare(net: NN, x: Array, y: Labels, index: NDArray[np.integer]) -> Differences:
-    """Central differences beside backpropagation, without dropout.
+    """Central differences beside backpropagation, without dropout, for one sample: x (1, pixels) and its label y (1,).
 
-    Args:
-        net: in float64; its weights are changed and put back.
-        x: (1, pixels), the sample.
-        y: (1,), its label.
-        index: (p,), the weights, as `Differences` counts them.
+    `net`, in float64, has its weights changed and put back; `index` (p,) says which, as `Differences` counts them.
     """
     matrix = net.weights[0].T  # (units, pixels), a view
     numeric = np.empty((len(index), len(STEPS)))
@@ -104,26 +95,17 @@ class Findings:
     """What the differences show; None where they don't show it."""
 
     loss: float
-    roundoff: float
-    """Estimated error e of a computed loss: u (max(1, L) + sum_j |dL/dz_j z_j|) over the logits z, u = 2^-53."""
-    best_n: int | None = None
-    """With the smallest maximum, among the N at which all weights are compared, or among all if there are none."""
-    smallest: float | None = None
-    fitted: int = 0
-    """Uncrossed differences in which truncation dominates, of weights that have two or more."""
-    fitted_n: tuple[int, int] | None = None
-    slope: float | None = None
-    """Of log |difference| against log N there, with a constant for each weight."""
-    third: float | None = None
-    """Largest |L'''| = |d^3 L / dw^3|, from |difference| = |L'''| / (6 N^2)."""
-    optimum: float | None = None
-    """The epsilon for which epsilon^2 |L'''| / 6 + e / epsilon is smallest: (3 e / |L'''|)^(1/3)."""
-    right_slope: float | None = None
-    """Of log max |difference| against log N beyond `best_n`."""
-    right_factor: float | None = None
-    """Geometric mean of max |difference| / N there."""
-    right_points: int = 0
-    """How many N these are."""
+    roundoff: float  # estimated error e of a computed L: u (max(1, L) + sum_j |dL/dz_j z_j|), logits z, u = 2^-53
+    best_n: int | None = None  # with the smallest maximum, of the N where all weights are compared; of all if none is
+    smallest: float | None = None  # that maximum
+    fitted: int = 0  # uncrossed differences in which truncation dominates, of weights that have two or more
+    fitted_n: tuple[int, int] | None = None  # the first and last N of these
+    slope: float | None = None  # of log |difference| against log N there, with a constant for each weight
+    third: float | None = None  # largest |L'''| = |d^3 L / dw^3|, from |difference| = |L'''| / (6 N^2)
+    optimum: float | None = None  # epsilon with the smallest epsilon^2 |L'''| / 6 + e / epsilon: (3 e / |L'''|)^(1/3)
+    right_slope: float | None = None  # of log max |difference| against log N beyond `best_n`
+    right_factor: float | None = None  # geometric mean of max |difference| / N there
+    right_points: int = 0  # how many N these are
 
 
 def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:

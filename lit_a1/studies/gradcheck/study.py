@@ -37,15 +37,10 @@ HEADER = ("weights", "index", "row", "column", "N", "epsilon", "analytic", "nume
 def write(
     first: Differences, nonzero: Differences, found: Findings, nonlinearity: str, black: int, **about: str
 ) -> str:
-    """The conclusion, in Markdown.
+    """The conclusion from the first weights and the first with a gradient, in Markdown.
 
-    Args:
-        first: the first weights.
-        nonzero: the first with a gradient.
-        found: what these show.
-        nonlinearity: of the hidden layers.
-        black: how many of the first weights start at a pixel that is black in every training picture.
-        about: `setup`, `origin` of the weights and the `picture`, in words.
+    `black` is how many of the first weights start at a pixel that is black in every training picture; `about` has
+    `setup`, `origin` of the weights and the `picture`, in words.
     """
     gradients, crossed = np.abs(nonzero.analytic), nonzero.crossed.sum(axis=0)
     small, worst = STEPS >= SMALL, nonzero.largest(crossed=True)
@@ -118,20 +113,11 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
 
 
 def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
-    """Trains for `setup.epochs`, or takes trained weights; then checks gradients of the first layer in float64.
+    """Trains, or takes the weights of a `.npz`; then checks gradients of the first layer in float64.
 
-    Args:
-        setup: of the command.
-        weights: `.npz` that `NN.save` wrote.
-        sample: which of the training pictures the loss is of.
-
-    Returns:
-        The folder with differences.csv, differences.png, conclusion.md and record.json.
-
-    Raises:
-        DataError: as `Setup.digits`.
-        UsageError: there is no such sample.
-        CheckpointError: the weights are of another network, or damaged.
+    The loss is that of one training picture, number `sample`. Returns the folder with `differences.csv`,
+    `differences.png`, `conclusion.md` and `record.json`. UsageError where there is no such sample, CheckpointError
+    where the weights are of another network, or damaged.
     """
     trained, digits = setup.network(dtype="float32"), setup.digits()
     if not 0 <= sample < len(digits.train.labels):

@@ -17,14 +17,7 @@ NEAR = 0.02  # losses that differ by less than this share are called about equal
 
 
 def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
-    """The comparison, in Markdown.
-
-    Args:
-        trials: zero, normal and glorot.
-        net: a network as they were, for its layers and nonlinearity.
-        digits: that they were trained on.
-        words: what the study was run with.
-    """
+    """The comparison of the trials zero, normal and glorot, in Markdown; `net` is a network as they trained it."""
     zero, _, glorot = trials
     validated, classes = len(digits.valid.labels), net.dims[-1]
     finite = [trial for trial in trials if trial.diverged is None]

@@ -18,37 +18,25 @@ Moments = tuple[int, float, float]  # how many numbers, their mean and their var
 class State(NamedTuple):
     """What a network does with the training pictures; not finite where its parameters aren't."""
 
-    z: list[float]
-    """Standard deviation of each layer's pre-activations, over units and pictures; the last are the logits."""
-    delta: list[float]
-    """Likewise of dL/dz, L being the loss of one picture."""
-    slope: list[float]
-    """Root mean square of f'(z) in each hidden layer."""
-    flat: list[float]
-    """Share of the f'(z) of each hidden layer, over units and pictures, that are at most `FLAT` in size."""
-    stuck: list[float]
-    """Share of its units that are dead (flat for every picture) or, where f is bounded, saturated (|f'| at most
-    `FLAT` on average)."""
-    sure: float
-    """Share of the pictures for which one class gets a probability above `SURE`."""
-    answers: float
-    """Number of classes that are the answer to some picture."""
+    z: list[float]  # standard deviation of each layer's pre-activations, over units and pictures; the last are logits
+    delta: list[float]  # likewise of dL/dz, L being the loss of one picture
+    slope: list[float]  # root mean square of f'(z) in each hidden layer
+    flat: list[float]  # share of the f'(z) of each hidden layer that are at most `FLAT` in size
+    stuck: list[float]  # share of units: dead (always flat), or, of a bounded f, saturated (|f'| <= `FLAT` on average)
+    sure: float  # share of the pictures for which one class gets a probability above `SURE`
+    answers: float  # number of classes that are the answer to some picture
 
 
 class Trial(NamedTuple):
-    """One initialization: its curve, and what explains it."""
+    """One initialization: its curve, and what explains it, layer by layer."""
 
     name: str
-    epochs: list[Metrics]
-    """Loss and error before training (epoch 0) and after each epoch."""
+    epochs: list[Metrics]  # loss and error before training (epoch 0) and after each epoch
     before: State
     after: State
-    first_step: list[float]
-    """Size of the first step of each layer's weights, relative to the weights (Euclidean norms)."""
+    first_step: list[float]  # as the functions of these names measure it
     moved: list[tuple[float, float]]
-    """Largest change of a weight and of a bias of each layer, from start to end."""
     unlike: list[float]
-    """Largest difference between the weights of two units of a hidden layer, relative to the layer's largest."""
 
     @property
     def label(self) -> str:
@@ -128,10 +116,7 @@ def _std(parts: list[Moments]) -> float:
 
 
 def first_step(net: NN, examples: Examples) -> list[float]:
-    """Takes a step on the first mini-batch of pictures; returns its size in each layer, relative to the weights.
-
-    Euclidean norms; NaN where all weights are zero.
-    """
+    """Takes a step on the first mini-batch; its norm in each layer as a share of the weights' (NaN where that is 0)."""
     start = [weights.copy() for weights in net.weights]
     net.forward(examples.pictures[: net.batch_size])
     net.update(net.backward(examples.labels[: net.batch_size], net.lr), net.lr)
@@ -141,10 +126,9 @@ def first_step(net: NN, examples: Examples) -> list[float]:
 
 
 def moved(net: NN, start: NN) -> list[tuple[float, float]]:
-    """Largest change of a weight and of a bias in each layer."""
-    pairs = (zip(net.weights, start.weights, strict=True), zip(net.biases, start.biases, strict=True))
-    weights, biases = ([float(np.abs(new - old).max()) for new, old in kind] for kind in pairs)
-    return list(zip(weights, biases, strict=True))
+    """Largest change of a weight and of a bias in each layer, from the start on."""
+    layers = zip(net.weights, start.weights, net.biases, start.biases, strict=True)
+    return [(float(np.abs(w - old_w).max()), float(np.abs(b - old_b).max())) for w, old_w, b, old_b in layers]
 
 
 def unlike(net: NN) -> list[float]:

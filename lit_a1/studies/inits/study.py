@@ -15,7 +15,7 @@ from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis
+from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis, visible
 from lit_a1.runs.printed import epoch_line
 from lit_a1.runs.records import Metrics
 from lit_a1.runs.wording import clock
@@ -27,15 +27,10 @@ LINES = ("--", ":", "-")
 
 
 def run(setup: Setup) -> Path:
-    """Trains the network from each initialization, and leaves the figures, a drawing and a comparison in words.
+    """Trains the network from each initialization; raises as `NN` and `load_mnist` do.
 
-    Returns:
-        The folder with `losses.csv`, `losses.png`, `comparison.md`, `record.json` and, for TensorBoard, a run for
-        each initialization.
-
-    Raises:
-        ValueError: as `NN`.
-        DataError: as `load_mnist`.
+    Returns the folder with `losses.csv`, `losses.png`, `comparison.md`, `record.json` and, for TensorBoard, a run for
+    each initialization.
     """
     net = setup.network()
     digits = setup.digits(str(net.dtype))
@@ -91,19 +86,8 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
     return Trial(name, epochs, before, after, first_step(start, digits.train), changes, unlike(net))
 
 
-# the drawing
-
-
 def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: str) -> None:
-    """Draws training loss and validation error against the epoch, both on logarithmic axes.
-
-    Args:
-        path: of the PNG.
-        trials: one for each initialization.
-        classes: outputs of the network; ln(classes) and the error of a guess are marked.
-        validated: number of pictures for validation; no error among them is drawn as half an error.
-        words: what the study was run with.
-    """
+    """Draws training loss and error of the `validated` pictures against the epoch, with those of a guess."""
     with figure(path, width=9.0, height=4.3, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
@@ -111,7 +95,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
             losses = np.array(trial.losses)
             losses[~np.isfinite(losses)] = np.nan
             left.plot(np.maximum(losses, np.finfo(np.float32).eps), label=label, **look)
-            right.plot([max(row["val/error"], 0.5 / validated) for row in trial.epochs[: trial.diverged]], **look)
+            right.plot([visible(row["val/error"], validated) for row in trial.epochs[: trial.diverged]], **look)
         marks = ((left, math.log(classes), f"ln {classes}"), (right, 1 - 1 / classes, "by chance"))
         for axes, value, name in marks:
             axes.set_yscale("log")

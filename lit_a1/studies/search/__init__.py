@@ -1,1 +1,1 @@
-"""Hyper-parameter search, of the CNNs and of the numpy network."""
+"""Hyperparameter search, of the CNNs and of the numpy network."""

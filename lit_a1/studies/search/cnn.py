@@ -11,12 +11,11 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from lit_a1.data.files import write_text
 from lit_a1.data.module import PictureDataModule
 from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import RECORD_FILE
+from lit_a1.runs.records import write_record
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
@@ -25,32 +24,23 @@ from lit_a1.studies.search.training import sentence, train
 from lit_a1.training import experiment_of, parse
 
 KINDS: dict[str, type] = {"model": Classifier, "data": PictureDataModule}
+# options whose trials would be measured on other pictures, and could not be compared
 OTHER_PICTURES = ("data.source", "data.n_valid", "data.split_seed", "data.decode_size")
-"""Options whose trials would be measured on other pictures, and could not be compared."""
+# settings in which processes that share a study may differ
 OF_THE_MACHINE = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
     *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
     *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
 )
-"""Settings in which processes that share a study may differ."""
-USUAL = {
-    **{"max_steps": -1, "max_time": None, "min_epochs": None, "min_steps": None, "callbacks": None},
-    **{"fast_dev_run": False, "overfit_batches": 0.0, "limit_val_batches": None},
-}
-"""Options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer pictures."""
+# options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer pictures
+USUAL = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
+USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
 
 def objective(arguments: Sequence[str], path: Path) -> Objective:
-    """The search of a CNN's options.
+    """The search of a CNN: the YAML says what is searched; the arguments of `fit`, which all trials share, the rest.
 
-    Args:
-        arguments: of `fit`, which all trials share.
-        path: of the YAML that says what is searched.
-
-    Raises:
-        DataError: there are no pictures.
-        SystemExit: an argument is refused.
-        UsageError: the space is, or a setting that a search can't have.
+    SystemExit where an argument is refused, UsageError where the YAML is, or a setting that a search can't have.
     """
     settings = parse(["fit", *arguments])
     _check(settings)
@@ -80,7 +70,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         content = {"search": shared, **results, "commit": commit(), "versions": versions()}
         content["machines"] = sorted({trial.machine for trial in trials})
         content["finished"] = time.strftime("%Y-%m-%d %H:%M")
-        write_text(folder / RECORD_FILE, json.dumps(content, indent=1) + "\n")
+        write_record(folder, content)
 
     return Objective(
         study_name="cnn",
@@ -135,11 +125,7 @@ def _key(settings: Namespace, name: str) -> str:
 
 
 def own_values(settings: Namespace, space: Space) -> dict[str, Any]:
-    """What a command is set to, of all that is searched.
-
-    Raises:
-        UsageError: there is no such option, or it can't be searched.
-    """
+    """What a command is set to, of all that is searched; UsageError where there is no such option to search."""
     own = {name: settings[_key(settings, name)] for name in space}
     return json.loads(json.dumps(own))  # lists, as a YAML has them, where the parser has tuples
 
@@ -147,8 +133,7 @@ def own_values(settings: Namespace, space: Space) -> dict[str, Any]:
 def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> None:
     """Builds the network and its data with each of the values to choose from, and at both ends of each range.
 
-    Raises:
-        UsageError: a value is refused where all others are the command's; in other company, only its trial tells.
+    UsageError where a value is refused beside the command's other settings; beside others, only its trial can tell.
     """
     for name, choices in space.items():
         span = choices if isinstance(choices, Range) else None
@@ -179,8 +164,7 @@ def settings_of(sampled: Mapping[str, Any], space: Space) -> dict[str, Any]:
 
 def flags_of(settings: Mapping[str, Any]) -> list[str]:
     """The flags of `fit` that set these values."""
-    return [
-        word
-        for name, value in settings.items()
-        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
-    ]
+    flags = []
+    for name, value in settings.items():
+        flags += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
+    return flags

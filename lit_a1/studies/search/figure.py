@@ -1,4 +1,4 @@
-"""The figure of a search: every trial, against every hyper-parameter."""
+"""The figure of a search: every trial, against every hyperparameter."""
 
 import math
 import textwrap
@@ -16,7 +16,6 @@ from lit_a1.studies.search.space import Range
 
 COLUMNS = 4
 REACH = 10  # of the axis, in errors of the best trial: what is far off would press the good ones together
-LINE = 150  # characters
 LOOKS: dict[str, dict[str, Any]] = {
     "stopped early": {"color": "#888888", "alpha": 0.4, "s": 16, "linewidths": 0},
     "complete": {"color": COLOURS[0], "alpha": 0.85, "s": 22, "linewidths": 0},
@@ -26,15 +25,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictures: int, title: str) -> None:
-    """Draws each trial's validation error against each hyper-parameter.
-
-    Args:
-        path: of the PNG.
-        trials: one of which has an error at least.
-        objective: of the search.
-        pictures: that validate; no error at all is drawn as half a one, as the axis is logarithmic.
-        title: what was searched on what.
-    """
+    """Draws each trial's error on the validation pictures against each hyperparameter; one trial at least has one."""
     measured = [trial for trial in trials if trial.epoch]
     best = min((trial for trial in measured if trial.state == "complete"), key=lambda trial: trial.error, default=None)
     errors = [100 * visible(trial.error, pictures) for trial in measured]
@@ -43,9 +34,13 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictur
         title += f" Errors above {top:.2g}% are drawn at the upper end."
     groups: dict[str, list[tuple[TrialRecord, float]]] = {label: [] for label in LOOKS}
     for trial, error in zip(measured, errors, strict=True):
-        label = "complete" if trial.state == "complete" else "stopped early"
-        label = "the first, the command's own" if trial.start else label
-        groups["the best" if trial is best else label].append((trial, min(error, top)))
+        if trial is best:
+            label = "the best"
+        elif trial.start:
+            label = "the first, the command's own"
+        else:
+            label = "complete" if trial.state == "complete" else "stopped early"
+        groups[label].append((trial, min(error, top)))
     columns = min(COLUMNS, len(objective.space))
     rows = math.ceil(len(objective.space) / columns)
     shape = {"height": 8.2 / 3 * max(rows, 1.5), "nrows": rows, "ncols": columns, "sharey": True, "squeeze": False}
@@ -72,11 +67,11 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictur
             axis.set_ylabel("Validation error (%)")
         handles, labels = axes.flat[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=5)
-        drawing.suptitle(textwrap.fill(title, LINE, break_on_hyphens=False), x=0.01, ha="left", fontsize=10)
+        drawing.suptitle(textwrap.fill(title, 150, break_on_hyphens=False), x=0.01, ha="left", fontsize=10)
 
 
 def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialRecord], float]:
-    """Lays out the axis of a hyper-parameter, and gives the function that places a trial on it."""
+    """Lays out the axis of a hyperparameter, and gives the function that places a trial on it."""
     values = objective.space[name]
     if not isinstance(values, Range):
         labels, texts = [str(value).replace("_", "\n") for value in values], objective.sampled[name].choices

@@ -1,4 +1,4 @@
-"""The search of the numpy network: what a sample means as a network, and how one is trained."""
+"""The search of the numpy network: which network a sample stands for, and how it is trained."""
 
 import inspect
 import json
@@ -23,21 +23,13 @@ from lit_a1.studies.search.space import Range, Space, distributions, nearest, re
 
 SPACE = REPOSITORY / "configs" / "spaces" / "mlp.yaml"
 COLUMNS = "trial state diverged val_accuracy_best best_epoch val_accuracy_last epochs seconds parameters architecture"
-PARAMETERS = (500_000, 1_000_000)  # where the setup has no parameter_range
 
 
 def objective(setup: Setup) -> Objective:
-    """The search of a network's size, shape and settings.
-
-    Args:
-        setup: what all trials share; of what is searched, it only says what the first trial is.
-
-    Raises:
-        DataError: as `load_mnist`.
-    """
+    """The search of a network's size, shape and settings; of these, `setup` only says what the first trial is."""
     started, net, digits = time.perf_counter(), setup.network(), setup.digits()
     ranges = read_space(SPACE)
-    space: Space = {"parameters": Range(*setup.model.get("parameter_range", PARAMETERS)), **ranges}
+    space: Space = {"parameters": Range(*setup.model.get("parameter_range", (500_000, 1_000_000))), **ranges}
     names = {name: name for name in ranges if name not in ("layers", "taper")}
     hidden, own = net.dims[1:-1], {name: getattr(net, name) for name in names}
     sizes: dict[str, float] = {"parameters": net.n_parameters, "layers": len(hidden)}
@@ -98,10 +90,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
         taper: t, above 0 and at most 1.
         parameters: the wanted size, biases included.
         ends: inputs and outputs.
-        allowed: fewest and most parameters; a network outside is never chosen.
-
-    Raises:
-        UsageError: no such network is inside.
+        allowed: fewest and most parameters; UsageError where no network is inside.
     """
 
     def units(first: int) -> list[int]:
@@ -121,11 +110,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
 
 
 def settings_of(sampled: Settings, space: Space, ends: tuple[int, int]) -> dict[str, Any]:
-    """What was sampled from the space, as keywords of `NN`; `ends` are inputs and outputs.
-
-    Raises:
-        UsageError: as `widths`.
-    """
+    """What was sampled from the space, as keywords of `NN`; `ends` are inputs and outputs. Raises as `widths`."""
     size = space["parameters"]
     assert isinstance(size, Range)
     hidden = widths(int(sampled["layers"]), sampled["taper"], sampled["parameters"], ends, (size.low, size.high))

@@ -10,8 +10,8 @@ from lit_a1.runs.wording import clock
 from lit_a1.studies.search.space import Space
 
 Settings = Mapping[str, Any]
+# takes an epoch, from 1 on, and its validation error (NaN where a loss is not finite); whether to stop the training
 Report = Callable[[int, float], bool]
-"""Takes an epoch, from 1 on, and its validation error, NaN where a loss is not finite; whether to stop the training."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class TrialRecord:
     parameters: int = 0
     seconds: float = 0.0
     start: bool = False  # its settings are the command's own, or what can be sampled nearest to them
-    own: Settings | None = None  # of such a one: the command's own
-    refused: str = ""  # why
+    own: Settings | None = None  # the command's own settings, where it starts from these
+    refused: str = ""  # why its settings were refused
     architecture: str = ""
     machine: str = ""
 
@@ -96,22 +96,19 @@ class Objective:
     epochs: int  # of a trial that is not stopped early
     shared: Settings  # what the trials of a study have in common
     space: Space
-    sampled: Mapping[str, Any]  # what Optuna samples from: a distribution for each hyper-parameter
+    sampled: Mapping[str, Any]  # what Optuna samples from: a distribution for each hyperparameter
     start: Settings  # what is sampled first
     own: Settings  # the command's own settings
 
+    # makes `settings` of what was sampled, and `words` and other fields of `TrialRecord` that are known by then
     about: Callable[[Settings], dict[str, Any]]
-    """Makes `settings` of what was sampled, and `words` and other fields of `TrialRecord` that are known by then."""
+    # trains with some settings, in a folder that it may leave something in, reports each epoch that was measured, and
+    # returns the numbers of parameters and of pictures; quiet if an earlier trial has said which data were found and
+    # what this machine can't do; raises UsageError where the settings are refused
     train: Callable[[Settings, Path, Report, bool], tuple[int, dict[str, int]]]
-    """Trains a network, reports each epoch that was measured, and returns the numbers of parameters and of pictures.
-
-    It takes the settings, a folder that it may leave something in, `Report`, and whether to be quiet: an earlier trial
-    has said which data were found and what this machine can't do. It raises UsageError where the settings are refused.
-    """
-    command: Callable[[Settings], str]
-    """What to type to train a network with some settings."""
+    command: Callable[[Settings], str]  # what to type to train a network with some settings
+    # writes `record.json` into the study's folder: the results, and what they were measured on
     record: Callable[[Path, Sequence[TrialRecord], dict[str, Any]], None]
-    """Writes `record.json` into the study's folder: the results, and what they were measured on."""
 
     columns: str  # of `trials.csv`, before the settings
     names: Mapping[str, str]  # what settings are called in tables and texts, by their full names

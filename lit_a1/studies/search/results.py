@@ -18,9 +18,9 @@ from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import in_full
 
-TRIALS, FIGURE, SUMMARY = "trials.csv", "search.png", "summary.md"
-SHOWN = 5  # trials in the table of the best, and hyper-parameters in the list of what matters
-ENOUGH = 12  # complete trials to weigh the hyper-parameters by
+TRIALS, FIGURE = "trials.csv", "search.png"
+SHOWN = 5  # trials in the table of the best, and hyperparameters in the list of what matters
+ENOUGH = 12  # complete trials to weigh the hyperparameters by
 TOP = 0.25  # share of them that is set against all
 
 
@@ -38,7 +38,7 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
     """Writes what was found so far, and prints it: other processes may still be at it."""
     pictures = (objective.pictures or study.user_attrs.get("pictures", {})).get("val", 0)
     text, best = conclude(trials, objective, pictures, importances(study))
-    write_text(folder / SUMMARY, text)
+    write_text(folder / "summary.md", text)
     if pictures and any(trial.epoch for trial in trials):
         title = f"{objective.words}: {counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, "
         title += f"measured on {counted(pictures, 'picture')}."
@@ -50,10 +50,7 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:
-    """How much each hyper-parameter sets the best complete trials apart, adding up to 1.
-
-    Empty where none does, None where the trials are too few to say.
-    """
+    """How much each hyperparameter sets the best trials apart, as shares of 1; None where there are too few trials."""
     if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < ENOUGH:
         return None
     with warnings.catch_warnings():
@@ -67,10 +64,7 @@ def importances(study: optuna.Study) -> dict[str, float] | None:
 def conclude(
     trials: Sequence[TrialRecord], objective: Objective, pictures: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
-    """What a search found, in Markdown, and its best trial for the record (empty where there is none).
-
-    `pictures` are those that trials were measured on, `importances` as the function of this name makes them.
-    """
+    """What a search found, in Markdown, and its best trial for the record (empty where there is none)."""
     complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
     best, others = complete[0] if complete else None, complete[1:]
     start = next((trial for trial in reversed(trials) if trial.start), None)

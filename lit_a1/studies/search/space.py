@@ -23,8 +23,7 @@ class Range:
     log: bool = False
     step: float | None = None
     none_below: float = 0.0
-    whole: bool = False
-    """Whether they are whole numbers."""
+    whole: bool = False  # whether they are whole numbers
 
     @property
     def distribution(self) -> BaseDistribution:
@@ -57,12 +56,11 @@ class Range:
         return f"0, or {words}" if self.none_below else words
 
 
-Space = Mapping[str, Range | Sequence[Any]]
-"""Hyper-parameters by name: a range, or the values to choose from."""
+Space = Mapping[str, Range | Sequence[Any]]  # hyperparameters by name: a range, or the values to choose from
 
 
 def in_full(values: Range | Sequence[Any]) -> str:
-    """All that tells what is searched of a hyper-parameter from anything else."""
+    """A range, or the values to choose from, in words; different ones have different words."""
     if not isinstance(values, Range):
         return ", ".join(map(str, values))
     steps = f", in steps of {values.step:g}" if values.step else ""
@@ -78,10 +76,7 @@ def distributions(space: Space, text: Callable[[Any], str] = str) -> dict[str, A
 
 
 def nearest(own: Mapping[str, Any], space: Space, text: Callable[[Any], str] = str) -> dict[str, Any]:
-    """What can be sampled from these distributions and is nearest to a command's own settings.
-
-    Of numbers to choose from that is the nearest one; of other values, where one's own is none of them, the first.
-    """
+    """What can be sampled nearest to a command's own settings: of values that are no numbers, in doubt the first."""
     found: dict[str, Any] = {}
     for name, values in space.items():
         value = own[name]
@@ -97,11 +92,7 @@ def nearest(own: Mapping[str, Any], space: Space, text: Callable[[Any], str] = s
 
 
 def read_space(path: Path) -> dict[str, Range | list[Any]]:
-    """The ranges and choices of a YAML, by the names of hyper-parameters.
-
-    Raises:
-        UsageError: it can't be read, or holds something else.
-    """
+    """The ranges and choices of a YAML, by the names of hyperparameters; UsageError where it holds something else."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:

@@ -1,4 +1,4 @@
-"""A study, which can be stopped and gone on with, and shared by processes: Optuna's trials in a folder's journal."""
+"""A study: Optuna's trials in a journal, which can be interrupted, continued, and shared by processes."""
 
 import json
 import math
@@ -27,28 +27,22 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.results import write_results, write_trials
 
 JOURNAL = "study.journal"
-LOCKS = ".locks"  # of the journal, of taking a trial and writing results, and of each trial for as long as it runs
+LOCKS = ".locks"  # one for the journal, for taking a trial, for writing results, and for each trial while it runs
 BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-"""Of trials that are over, in words."""
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # of trials in words
 
 
 def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
     """Searches, or goes on searching, and writes what was found; only validation pictures decide.
 
-    TPE (Bergstra et al., 2011, Algorithms for hyper-parameter optimization) proposes the settings, after a first trial
+    TPE (Bergstra et al., 2011, Algorithms for hyperparameter optimization) proposes the settings, after a first trial
     of the command's own. A trial is stopped early when its loss is not finite, or when even its best validation error
     is above the median of those that the complete trials had after the same epoch.
 
-    Args:
-        objective: what is searched.
-        trials: complete and stopped ones in the end, those of other processes and earlier runs included.
-        folder: of a study to go on with, or to take part in; a new one by default.
-
-    Returns:
-        The study's folder, with its journal, `trials.csv` (written anew after every trial), `search.png`,
-        `summary.md` and `record.json`.
+    `trials` counts complete and stopped ones, those of other processes and earlier runs included; `folder` is that of a
+    study to go on with, or to take part in. Returns the study's folder, with `trials.csv` (written anew after every
+    trial), `search.png`, `summary.md` and `record.json`.
 
     Raises:
         DataError: there are no pictures, or not those that the study was begun with.
@@ -83,14 +77,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 class Study:
-    """Optuna's study in a folder, as one process works at it.
+    """Optuna's study in a folder, as one process works at it; a new one where there is no journal.
 
-    Args:
-        objective: what is searched.
-        folder: that holds the journal, whole or as a killed process left it; an empty one for a new study.
-
-    Raises:
-        UsageError: the journal is damaged, or the study was begun with something else in common.
+    UsageError where the journal is damaged, or the study was begun with something else in common.
     """
 
     def __init__(self, objective: Objective, folder: Path) -> None:
@@ -174,7 +163,7 @@ class Study:
             self.optuna.sampler = optuna.samplers.TPESampler(multivariate=True, seed=int(seed), constant_liar=True)
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
-        """Trains a trial's network, and notes what came of it; `show` takes what it is at."""
+        """Trains a trial's network, and records its state; `show` gets a line after each epoch."""
         objective, started, bad = self.objective, time.perf_counter(), False
 
         def report(epoch: int, error: float) -> bool:

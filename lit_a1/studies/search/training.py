@@ -64,9 +64,8 @@ class TrialCLI(TrainingCLI):
             )
         return trainer
 
-    def _logger(self, folder: str, name: str, options: dict[str, Any]) -> TensorBoardLogger:
-        options |= {"name": "", "version": self.folder.name, "default_hp_metric": False}
-        return TensorBoardLogger(self.folder.parent, **options)
+    def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
+        return super()._logger(self.folder.parent, "", version=self.folder.name)
 
     def _callbacks(self) -> list[Callback]:
         left_out = (ModelCheckpoint, ProgressLines)
@@ -74,18 +73,11 @@ class TrialCLI(TrainingCLI):
 
 
 def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
-    """Trains a network, without its own progress and last words, and returns its record, as `RunRecord` writes it.
+    """Trains as `fit` with these arguments, without its progress and last words; returns the record of the run.
 
-    Args:
-        arguments: of `fit`.
-        folder: of the run; what a process left there that had the same trial is written over.
-        report: is called after each epoch that was measured.
-        quiet: says nothing else either: an earlier trial said which data were found and what this machine can't do.
-
-    Raises:
-        KeyboardInterrupt: the user ended it.
-        SystemExit: a signal did.
-        UsageError: the settings are refused.
+    What an interrupted process left in the folder is written over. `quiet` also leaves out which data were found and
+    what this machine can't do. Raises KeyboardInterrupt where the user ended it, SystemExit where a signal did, and
+    UsageError where the settings are refused.
     """
     pruning, refusal = PruningCallback(report), io.StringIO()
     logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)

@@ -17,6 +17,7 @@ from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
+Splits = tuple[LabelledSplit, LabelledSplit]
 
 
 def run(seed: int, suffix: str = ".ckpt", epochs: list[dict[str, float]] | None = None, **settings: Any) -> Run:
@@ -38,9 +39,6 @@ def pair(first: list[list[int]], second: list[list[int]], first_seed: int = 0) -
     return table_of(*runs, answers=[*first, *second])
 
 
-# the changes
-
-
 def test_a_shift_moves_whole_pixels_and_uncovers_black() -> None:
     picture = torch.zeros(1, 1, 5, 5)
     picture[0, 0, 2, 2], picture[0, 0, 0, 4] = 0.7, 1
@@ -50,9 +48,13 @@ def test_a_shift_moves_whole_pixels_and_uncovers_black() -> None:
     assert moved.sum() == pytest.approx(1.7)
     assert shifted(picture, -1, 0).sum() == pytest.approx(0.7)
     assert shifted(torch.ones(1, 1, 5, 5), 0, 2)[0, 0, 0].tolist() == [0, 0, 1, 1, 1]
+    pictures = np.zeros((2, 28, 28), np.uint8)
+    pictures[0, 1, 14] = pictures[1, 14, 14] = 100  # up by two pixels loses the first
+    assert ink_lost(pictures, 1) == 0
+    assert ink_lost(pictures, 2) == pytest.approx(1 / 8)
 
 
-def test_a_turn_is_about_the_centre_and_uncovers_black() -> None:
+def test_a_rotation_is_about_the_centre_and_uncovers_black() -> None:
     picture = torch.zeros(1, 1, 28, 28)
     picture[0, 0, 4, 20] = 1
     quarter = rotated(picture, 90)  # counter-clockwise
@@ -73,7 +75,7 @@ def test_noise_has_its_strength_stays_in_range_and_is_the_same_each_time() -> No
 
 def test_every_change_does_what_it_says() -> None:
     pictures = torch.rand(2, 1, 28, 28)
-    found = {(each.kind, each.level, each.direction): each.apply(pictures) for each in changes()}
+    found = {key: change(pictures) for key, change in changes().items()}
     assert len(found) == 1 + 16 + 6 + 4
     assert torch.equal(found["none", 0, ""], pictures)
     assert torch.equal(found["shift", 3, "left"], shifted(pictures, 0, -3))
@@ -82,22 +84,9 @@ def test_every_change_does_what_it_says() -> None:
     assert torch.equal(found["noise", 0.2, ""], noisy(pictures, 0.2))
 
 
-def test_white_that_a_shift_moves_out() -> None:
-    pictures = np.zeros((2, 28, 28), np.uint8)
-    pictures[0, 1, 14] = pictures[1, 14, 14] = 100  # up by two pixels loses the first
-    assert ink_lost(pictures, 1) == 0
-    assert ink_lost(pictures, 2) == pytest.approx(1 / 8)
-
-
-# measuring
-
-
-def test_errors_are_those_of_the_networks_on_the_pictures(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit]
-) -> None:
-    logs = add_run("mlp", 0).parents[1]
-    for seed in (0, 1):
-        add_run("mnist", seed)
+def test_errors_are_those_of_the_networks_on_the_pictures(add_run: Add, digits: Splits, logs: Path) -> None:
+    for name, seed in (("mlp", 0), ("mnist", 0), ("mnist", 1)):
+        add_run(name, seed)
     experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     measured = measure(experiments, *digits)
     assert len(measured.changed) == 3 * 27
@@ -114,34 +103,19 @@ def test_errors_are_those_of_the_networks_on_the_pictures(
     assert errors["CNN", "shift", 2][1] == pytest.approx(np.mean(moved))
     assert len(changed["mlp", 0, "rotation", 15]) == 2
     assert measured.experiments == ["MLP", "CNN"]
-
-
-def test_runs_of_other_digits_are_refused(add_run: Add, digits: tuple[LabelledSplit, LabelledSplit]) -> None:
-    valid, test = digits
-    logs = add_run("mlp", 0).parents[1]
-    add_run("mnist", 0)
-    experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    other = LabelledSplit(
-        valid.pictures,
-        (load_network(experiments["mlp"][0]).answers(torch.from_numpy(valid.pictures)[:, None] / 255) + 1) % 10,
-    )
-    for part in (other, LabelledSplit(valid.pictures[:-1], valid.labels[:-1])):
+    pictures, labels = digits[0]  # of other digits runs are refused
+    wrong = (load_network(experiments["mlp"][0]).answers(torch.from_numpy(pictures)[:, None] / 255) + 1) % 10
+    for part in (LabelledSplit(pictures, wrong), LabelledSplit(pictures[:-1], labels[:-1])):
         with pytest.raises(CheckpointError, match="it was validated on other digits"):
-            measure(experiments, part, test)
+            measure(experiments, part, digits[1])
 
 
-def test_the_best_weights_are_checked_against_the_best_epoch(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit]
-) -> None:
-    paths = [add_run(name, 0, errors=(), weights="best") for name in ("mlp", "mnist")]
-    for path in paths:  # a worse epoch after the best one
-        text = (path / "record.json").read_text()
-        (path / "record.json").write_text(text.replace("100.0}]", '100.0}, {"epoch": 1, "val/error": 1.0}]'))
-    experiments, _ = find_experiments(["mlp", "mnist"], paths[0].parents[1], "best", drawn=False)
+def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: Splits, logs: Path) -> None:
+    for name in ("mlp", "mnist"):  # a worse epoch after the best one
+        record = add_run(name, 0, errors=(), weights="best") / "record.json"
+        record.write_text(record.read_text().replace("100.0}]", '100.0}, {"epoch": 1, "val/error": 1.0}]'))
+    experiments, _ = find_experiments(["mlp", "mnist"], logs, "best", drawn=False)
     measure(experiments, *digits)
-
-
-# what follows
 
 
 def test_labels_say_what_was_trained_and_tell_experiments_apart() -> None:
@@ -151,21 +125,18 @@ def test_labels_say_what_was_trained_and_tell_experiments_apart() -> None:
     assert labels_of(experiments | {"d": [plain]}) == ["MLP", "CNN (b)", "CNN, augmented", "CNN (d)"]
 
 
-def test_pairs_have_the_same_seed_else_the_same_place() -> None:
-    (test,) = compare_pair(pair([[1, 1], [1, 0]], [[0, 1], [0, 0]], first_seed=1), "MLP", "CNN").tests
+def test_two_experiments_are_compared_in_pairs_of_a_seed_or_else_a_place_whichever_is_better() -> None:
+    (test,) = compare_pair(pair([[1, 1], [1, 0]], [[0, 1], [0, 0]], first_seed=1), "MLP", "CNN")["tests"]
     assert test[:4] == (1, 1, 1, 1)
-    tests = compare_pair(pair([[1, 1], [1, 0]], [[0, 1], [0, 0], [1, 1]], first_seed=5), "MLP", "CNN").tests
+    tests = compare_pair(pair([[1, 1], [1, 0]], [[0, 1], [0, 0], [1, 1]], first_seed=5), "MLP", "CNN")["tests"]
     assert [test[:3] for test in tests] == [(0, 5, 1), (1, 6, 1)]
-
-
-def test_two_experiments_are_compared_whichever_is_better() -> None:
     measured = pair([[1, 0, 0, 0], [1, 1, 0, 0]], [[1, 1, 1, 1], [1, 1, 1, 0]])
     for order in (("MLP", "CNN"), ("CNN", "MLP")):
         found = compare_pair(measured, *order)
-        assert (found.better, found.worse, found.low, found.high) == ("CNN", "MLP", 0.125, 0.625)
-        assert found.interval is not None
-        assert sum(found.interval) / 2 == pytest.approx(0.5)
-    assert compare_pair(pair([[1, 0, 0, 0], [1, 1, 0, 0]], [[1, 1, 1, 1]]), "MLP", "CNN").interval is None
+        assert [found[name] for name in ("better", "worse", "low", "high")] == ["CNN", "MLP", 0.125, 0.625]
+        assert found["interval"] is not None
+        assert sum(found["interval"]) / 2 == pytest.approx(0.5)
+    assert compare_pair(pair([[1, 0, 0, 0], [1, 1, 0, 0]], [[1, 1, 1, 1]]), "MLP", "CNN")["interval"] is None
 
 
 def test_the_like_for_like_pair() -> None:
@@ -189,27 +160,21 @@ def test_disagreements_are_of_all_runs_or_of_most() -> None:
     assert halves[2:] == ([1], [])  # half of the runs are not most
 
 
-def test_a_caption_gives_each_side_its_own_answer_and_of_several_wrong_ones_the_commonest() -> None:
+def test_captions_give_the_commonest_wrong_answer_and_headings_say_how_many_there_are() -> None:
     measured = pair([[1]] * 5, [[3], [1], [1], [7], [7]])
     found = disagreements(measured, "MLP", "CNN")
     for sides in ({"MLP": "first", "CNN": "second"}, {"CNN": "second", "MLP": "first"}):
         answers = [f"{name}: {1 if name == 'first' else 7}" for name in sides.values()]
         assert caption(measured, found, 0, sides) == ["is 1", *answers]
-
-
-def test_headings_say_how_many_there_are() -> None:
     found = Disagreements("x", "y", list(range(30)), [40, 41])
     assert heading(found, 24) == "x right, y wrong: 30 in all runs, 2 more in most runs of both (the clearest 24)"
     assert heading(found, 32).endswith("both")
 
 
-def test_epochs_to_an_accuracy_are_counted_in_whole_pictures() -> None:
+def test_seconds_an_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_pictures() -> None:
     errors = (0.03, float(np.float32(0.02)) + 1e-8, 0.01)
     trained = run(0, epochs=[{"val/error": error} for error in errors])
     assert [epochs_to(trained, goal) for goal in (0.98, 0.99, 0.995)] == [2, 3, None]
-
-
-def test_seconds_an_epoch() -> None:
     epochs = [{"val/error": 0.1, "train/pictures_per_second": speed} for speed in (20.0, 40.0)]
     rows = table_of([run(0, epochs=epochs), run(1)]).runs
     assert rows.seconds_an_epoch.tolist() == [45, 90]
@@ -226,11 +191,10 @@ def test_seconds_an_epoch() -> None:
         ("train_eval", [[None, 0.1]], None),
     ],
 )
-def test_curves_are_the_recorded_errors(
-    part: str, errors: list[list[float | None]], expected: list[list[float]] | None
-) -> None:
-    rows = [
-        [{"val/error": 0.5} | ({} if error is None else {f"{part}/error": error}) for error in each] for each in errors
-    ]
-    found = curve(table_of([run(k, epochs=epochs) for k, epochs in enumerate(rows)]), "CNN", part)
+def test_curves_are_the_recorded_errors(part: str, errors: list[list[float | None]], expected: Any) -> None:
+    def row(error: float | None) -> dict[str, float]:
+        return {"val/error": 0.5} | ({} if error is None else {f"{part}/error": error})
+
+    runs = [run(k, epochs=list(map(row, each))) for k, each in enumerate(errors)]
+    found = curve(table_of(runs), "CNN", part)
     assert (None if found is None else found.tolist()) == expected

@@ -10,20 +10,14 @@ from lit_a1.data.resample import resize
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import UsageError, flat
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
 
 
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    return tmp_path / "logs"
-
-
 def the_run(experiment: Path) -> Run:
-    """The only one."""
     folder = experiment / "version_0"
     (weights,) = (folder / "checkpoints").iterdir()
     return Run(folder, weights, json.loads((folder / "record.json").read_text()))
@@ -34,15 +28,12 @@ def the_network(experiment: Path) -> Network:
 
 
 def test_runs_that_differ_in_their_seeds_alone_in_the_order_of_these(add_run: Add, logs: Path) -> None:
-    for seed in (2, 0):
-        add_run("mlp", seed)
-    add_run("mnist", 1)
+    for name, seed in (("mlp", 2), ("mlp", 0), ("mnist", 1)):
+        add_run(name, seed)
     experiments, left_out = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
-    assert [(name, [run.seed for run in runs]) for name, runs in experiments.items()] == [
-        ("mlp", [0, 2]),
-        ("mnist", [1]),
-    ]
-    assert [run.name for run in experiments["mlp"]] == ["version_1", "version_0"]
+    found = {name: [(run.seed, run.name) for run in runs] for name, runs in experiments.items()}
+    assert found == {"mlp": [(0, "version_1"), (2, "version_0")], "mnist": [(1, "version_0")]}
+    assert list(found) == ["mlp", "mnist"]
     assert [runs[0].kind for runs in experiments.values()] == ["MLP", "CNN"]
     assert left_out == []
 
@@ -75,12 +66,13 @@ def test_what_is_left_out_is_named_with_the_reason(add_run: Add, logs: Path) -> 
 
 
 def test_the_newest_is_that_of_the_largest_number(add_run: Add, logs: Path) -> None:
-    for seed in range(11):
-        add_run("mlp", seed, dropout=0.1 if seed == 10 else 0.0)
+    add_run("mlp", 0)
+    add_run("mlp", 1, dropout=0.1).rename(logs / "mlp" / "version_10")
+    (logs / "mlp" / "version_0").rename(logs / "mlp" / "version_9")
     add_run("mnist", 0)
     experiments, left_out = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     assert [run.name for run in experiments["mlp"]] == ["version_10"]
-    assert len(left_out) == 10
+    assert len(left_out) == 1
 
 
 def test_runs_on_drawn_digits_stay_among_themselves(add_run: Add, logs: Path) -> None:
@@ -150,19 +142,17 @@ def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(
 
 
 @pytest.mark.parametrize(
-    ("data", "expected"),
+    ("augment", "expected"),
     [
         ({}, False),
-        ({"augment": {"shift": 0, "crop_scale": (1.0, 1.0), "flip": "none", "shift_padding": "reflect"}}, False),
-        ({"augment": {"rotation": 10.0}}, True),
-        ({"augment": {"crop_scale": (0.8, 1.0)}}, True),
+        ({"shift": 0, "crop_scale": (1.0, 1.0), "flip": "none", "shift_padding": "reflect"}, False),
+        ({"rotation": 10.0}, True),
+        ({"crop_scale": (0.8, 1.0)}, True),
     ],
 )
-def test_augmentation_is_told_from_the_settings(
-    data: dict[str, object], expected: bool, add_run: Add, logs: Path
-) -> None:
-    add_run("mnist", 0, data=data)
-    assert the_run(logs / "mnist").augmented == expected
+def test_augmentation_is_told_from_the_settings(augment: dict[str, object], expected: bool) -> None:
+    settings = flat({"data": {"augment": augment} if augment else {}})
+    assert Run(Path(), Path(), {"settings": settings}).augmented == expected
 
 
 def test_checkpoints_that_cannot_be_used_are_refused(add_run: Add, logs: Path) -> None:

@@ -18,14 +18,15 @@ from lit_a1.studies.comparison.networks import load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
+Splits = tuple[LabelledSplit, LabelledSplit]
 FIGURES = ("curves", "robustness", "disagreements")
 TABLES = ("results", "curves", "robustness", "predictions")
 
 
 def test_leaves_words_tables_and_figures(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], capsys: pytest.CaptureFixture[str]
+    add_run: Add, digits: Splits, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs = add_run("mlp", 0).parents[1]
+    add_run("mlp", 0)
     for seed in (0, 1):
         add_run("mnist_plain", seed)
         add_run("mnist", seed, data={"augment": {"shift": 2}})
@@ -47,7 +48,14 @@ def test_leaves_words_tables_and_figures(
     kept = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".md", ".json", ".csv"))
     assert str(logs.parent) not in kept
     check_tables(folder, logs, digits[1])
-    check_figures(folder)
+    events = EventAccumulator(str(folder)).Reload()
+    assert set(events.Tags()["images"]) == set(FIGURES)
+    for name in FIGURES:
+        with Image.open(folder / f"{name}.png") as picture:
+            assert picture.width > 1000
+            assert picture.height > 400
+            (shown,) = events.Images(name)
+            assert (shown.width, shown.height) == picture.size
 
 
 def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
@@ -81,37 +89,22 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
             assert lines[f"{part}_error"].tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def check_figures(folder: Path) -> None:
-    """They are pictures of a fair size, and in TensorBoard the same."""
-    events = EventAccumulator(str(folder)).Reload()
-    assert set(events.Tags()["images"]) == set(FIGURES)
-    for name in FIGURES:
-        with Image.open(folder / f"{name}.png") as picture:
-            assert picture.width > 1000
-            assert picture.height > 400
-            (shown,) = events.Images(name)
-            assert (shown.width, shown.height) == picture.size
-
-
 def test_drawn_digits_have_runs_and_a_folder_of_their_own(
-    add_run: Add, digits: tuple[LabelledSplit, LabelledSplit], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    add_run: Add, digits: Splits, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        mnist, "draw_digits", lambda count, seed: (digits[1].pictures[:count], digits[1].labels[:count])
-    )
+    pictures, labels = digits[1].pictures[:40], digits[1].labels[:40]
+    monkeypatch.setattr(mnist, "draw_digits", lambda count, seed: (pictures[:count], labels[:count]))
     for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
         monkeypatch.setattr(mnist, name, 40)
     for name in ("mlp-drawn", "mnist_plain-drawn"):
         folder = add_run(name, 0)
         record = json.loads((folder / "record.json").read_text())
         (weights,) = (folder / "checkpoints").iterdir()
-        answers = load_network(Run(folder, weights, record)).answers(
-            torch.from_numpy(digits[1].pictures[:40])[:, None] / 255
-        )
-        record["epochs"][-1]["val/error"] = float(np.mean(answers != digits[1].labels[:40]))
+        answers = load_network(Run(folder, weights, record)).answers(torch.from_numpy(pictures)[:, None] / 255)
+        record["epochs"][-1]["val/error"] = float(np.mean(answers != labels))
         (folder / "record.json").write_text(json.dumps(record))
-    main(["compare", "--logs", str(tmp_path / "logs"), "--source", "drawn", "--name", "x"])
-    text = (tmp_path / "logs" / "x-drawn" / "version_0" / "comparison.md").read_text()
+    main(["compare", "--logs", str(logs), "--source", "drawn", "--name", "x"])
+    text = (logs / "x-drawn" / "version_0" / "comparison.md").read_text()
     assert "drawn digits (NOT MNIST)" in text
     assert "- mnist-drawn: there is no finished run with last weights." in text
 
@@ -130,7 +123,7 @@ def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], t
     assert not (tmp_path / "logs" / "mnist-compare").exists()
 
 
-def test_runs_as_fit_leaves_them_are_compared(digits: tuple[LabelledSplit, LabelledSplit]) -> None:
+def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
     """From the shipped recipes, with small networks: what the commands write is what the comparison reads."""
     configs = Path(__file__).resolve().parents[3] / "configs"
     small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]

@@ -7,9 +7,9 @@ import pytest
 
 from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.changes import KINDS
+from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.measures import tabulate
 from lit_a1.studies.comparison.networks import Network
-from lit_a1.studies.comparison.study import write
 
 PICTURES = 1000
 
@@ -23,30 +23,16 @@ class Experiment(NamedTuple):
 
 
 def experiment(
-    name: str,
-    wrong: Sequence[int],
-    *,
-    kind: str = "CNN",
-    vals: Sequence[float] = (0.03, 0.015, 0.008),
-    train: float | None = 0.5,
-    costs: tuple[int, int] = (1000, 8000),
-    added: float = 0.1,
-    machine: str = "a machine",
-    weights: str = "last",
-    seconds: float = 30.0,
-    **settings: Any,
-) -> Experiment:
+    name: str, wrong: Sequence[int], *, kind: str = "CNN", vals: Sequence[float] = (0.03, 0.015, 0.008),
+    train: float | None = 0.5, costs: tuple[int, int] = (1000, 8000), added: float = 0.1, machine: str = "a machine",
+    weights: str = "last", seconds: float = 30.0, **settings: Any,
+) -> Experiment:  # fmt: skip
     """Runs that are wrong on the first pictures, so many."""
     epochs = [{"val/error": val} | ({} if train is None else {"train_eval/error": val * train}) for val in vals]
     about = {"seconds": seconds, "machine": machine, "settings": settings, "pictures": {"train": 5000, "val": PICTURES}}
-    runs = [
-        Run(
-            Path(name, f"version_{seed}"),
-            Path(weights + (".npz" if kind == "MLP" else ".ckpt")),
-            about | {"seed": seed, "epochs": [dict(row) for row in epochs]},
-        )
-        for seed in range(len(wrong))
-    ]
+    path = Path(weights + (".npz" if kind == "MLP" else ".ckpt"))
+    records = [about | {"seed": seed, "epochs": [dict(row) for row in epochs]} for seed in range(len(wrong))]
+    runs = [Run(Path(name, f"version_{seed}"), path, record) for seed, record in enumerate(records)]
     errors = {
         (change, level): [count / PICTURES + added * level / max(levels) for count in wrong]
         for change, levels in KINDS.items()
@@ -61,10 +47,10 @@ def words(*made: Experiment, weights: Any = "last", left_out: Sequence[str] = ()
     answers = np.ones((len(networks), PICTURES), np.int64)
     for row, count in zip(answers, (count for each in made for count in each.wrong), strict=True):
         row[:count] = 0
-    rows = [
-        [(*key, "", errors[k]) for key, errors in each.errors.items()] for each in made for k in range(len(each.runs))
-    ]
-    errors = [(k, *rest) for k, row in enumerate(rows) for rest in row]
+    errors, start = [], 0
+    for each in made:
+        errors += [(start + k, *key, "", own) for key, found in each.errors.items() for k, own in enumerate(found)]
+        start += len(each.runs)
     experiments = {each.name: each.runs for each in made}
     measured = tabulate(experiments, networks, answers, np.ones(PICTURES, np.int64), errors)
     text = write(measured, weights=weights, pictures="1,000 pictures", ink_lost=0.0123, left_out=left_out)

@@ -54,14 +54,6 @@ def test_the_shipped_spaces_hold_what_their_recipes_are_set_to() -> None:
             assert found, option
 
 
-def test_a_commands_own_values() -> None:
-    own = own_values(parse([*TRIAL, "--model.lr", "0.05"]), SPACE)
-    assert own == {
-        "model.lr": 0.05, "model.weight_decay": 5e-4, "model.momentum": 0.9, "data.batch_size": 64,
-        "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0],
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -99,7 +91,11 @@ def test_values_that_are_refused_are_told_before_the_first_trial(
         check_space(settings, {name: values}, own)
 
 
-def test_samples_are_inside_and_set_by_flags() -> None:
+def test_samples_are_inside_and_set_by_flags(settings: Any) -> None:
+    assert own_values(settings, SPACE) == {
+        "model.lr": 0.15, "model.weight_decay": 5e-4, "model.momentum": 0.9, "data.batch_size": 64,
+        "model.norm": "batch", "data.augment.crop_scale": [0.4, 1.0],
+    }  # fmt: skip
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     sampled = [settings_of(study.ask(distributions(SPACE, cnn.json.dumps)).params, SPACE) for _ in range(40)]
     assert all(0.02 <= values["model.lr"] <= 0.6 for values in sampled)
@@ -110,9 +106,6 @@ def test_samples_are_inside_and_set_by_flags() -> None:
     assert min(decays - {0.0}) >= 0.001
     for values in sampled[:3]:
         assert own_values(parse([*TRIAL, *flags_of(values)]), SPACE) == values
-
-
-# studies
 
 
 @pytest.fixture
@@ -142,27 +135,24 @@ def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, trained: list[Sequence
     assert "Searched: lr 0.02 to 0.6 (logarithmic); norm batch, group; augment.crop_scale [0.2, 1.0], [0.4" in text
 
 
-@pytest.mark.parametrize(
-    ("flags", "lr", "words"),
-    [
-        (["--trainer.max_epochs", "3"], "", "begun with trainer.max_epochs 6; got 3"),
-        (["--seed_everything", "1"], "", "begun with seed 0; got 1"),
-        (["--model.dropout", "0.1"], "", "begun with model.dropout 0.0; got 0.1"),
-        (["--trainer.limit_train_batches", "9"], "", "begun with trainer.limit_train_batches None; got 9"),
-        ([], "{low: 0.1, high: 1.0}", r"begun with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"),
-        ([], "{low: 0.1, high: 0.2, step: 0.05}", r"got 0\.1 to 0\.2, in steps of 0\.05"),
-        (["--trainer.precision", "32-true", "--model.lr", "0.1"], "", ""),  # machines and what is searched may differ
-    ],
-)
-def test_a_study_goes_on_with_the_same_settings_only(
-    tmp_path: Path, trained: list[Sequence[str]], flags: list[str], lr: str, words: str
-) -> None:
+@pytest.mark.usefixtures("trained")
+def test_a_study_goes_on_with_the_same_settings_only(tmp_path: Path) -> None:
     folder = run(searched(tmp_path), 1)
-    other = searched(tmp_path, *flags, **{"lr": lr} if lr else {})
-    if words:
+    for flag, value, words in (
+        ("--trainer.max_epochs", "3", "begun with trainer.max_epochs 6; got 3"),
+        ("--seed_everything", "1", "begun with seed 0; got 1"),
+        ("--model.dropout", "0.1", "begun with model.dropout 0.0; got 0.1"),
+        ("--trainer.limit_train_batches", "9", "begun with trainer.limit_train_batches None; got 9"),
+    ):
         with pytest.raises(UsageError, match=words):
-            run(other, 2, folder)
-    else:
-        run(other, 2, folder)
-        assert len(rows(folder)) == 2
-        assert "the command's own settings: the search" in (folder / "summary.md").read_text()  # those of its beginning
+            run(searched(tmp_path, flag, value), 2, folder)
+    for lr, words in (
+        ("{low: 0.1, high: 1.0}", r"begun with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"),
+        ("{low: 0.1, high: 0.2, step: 0.05}", r"got 0\.1 to 0\.2, in steps of 0\.05"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            run(searched(tmp_path, lr=lr), 2, folder)
+    # machines and what is searched may differ
+    run(searched(tmp_path, "--trainer.precision", "32-true", "--model.lr", "0.1"), 2, folder)
+    assert len(rows(folder)) == 2
+    assert "the command's own settings: the search" in (folder / "summary.md").read_text()  # those of its beginning

@@ -19,7 +19,8 @@ import pytest
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.options import parse, setup_of
 from lit_a1.mlp.setup import Setup, describe
-from lit_a1.studies.search import mlp
+from lit_a1.studies.search import mlp, results
+from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.mlp import objective, settings_of, widths
 from lit_a1.studies.search.space import Range, in_full, read_space
 from lit_a1.studies.search.study import Study, run
@@ -36,14 +37,11 @@ def setup(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.
     return Setup(MODEL, epochs=2, save_dir=tmp_path / "logs", name="mlp-search")
 
 
-# what a sample means
-
-
 def size(hidden: list[int], ends: tuple[int, int] = (784, 10)) -> int:
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise([ends[0], *hidden, ends[1]]))
 
 
-def test_widths_are_always_in_the_allowed_range() -> None:
+def test_widths_are_always_in_the_allowed_range_and_give_known_networks_back() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
         layers, taper = int(rng.integers(1, 4)), rng.uniform(0.4, 1)
@@ -52,6 +50,10 @@ def test_widths_are_always_in_the_allowed_range() -> None:
         assert len(hidden) == layers
         assert RANGE[0] <= size(hidden) <= RANGE[1]
         assert abs(size(hidden) - wanted) < 4000  # a unit more in every layer is some thousand parameters
+    assert widths(2, 1.0, 669_706, (784, 10), RANGE) == [512, 512]
+    assert widths(2, 0.5, size([800, 400]), (784, 10), RANGE) == [800, 400]
+    with pytest.raises(ValueError, match="parameter_range must leave room for 2 hidden layers"):
+        widths(2, 1.0, 669_800, (784, 10), (669_707, 669_900))
 
 
 @pytest.mark.parametrize(("layers", "taper"), [(1, 1.0), (2, 0.5), (3, 0.7)])
@@ -64,14 +66,7 @@ def test_widths_come_nearest_to_the_wanted_size(layers: int, taper: float) -> No
         assert size(widths(layers, taper, wanted, (20, 3), (1, 10**6)), (20, 3)) == size(best, (20, 3))
 
 
-def test_widths_give_known_networks_back() -> None:
-    assert widths(2, 1.0, 669_706, (784, 10), RANGE) == [512, 512]
-    assert widths(2, 0.5, size([800, 400]), (784, 10), RANGE) == [800, 400]
-    with pytest.raises(ValueError, match="parameter_range must leave room for 2 hidden layers"):
-        widths(2, 1.0, 669_800, (784, 10), (669_707, 669_900))
-
-
-def test_every_sample_is_a_network(setup: Setup) -> None:
+def test_every_sample_is_a_network_and_small_numbers_mean_none(setup: Setup) -> None:
     searched, rng = objective(setup), np.random.default_rng(0)
     for _ in range(50):
         sampled = {
@@ -85,10 +80,6 @@ def test_every_sample_is_a_network(setup: Setup) -> None:
         assert settings["momentum"] == 0 or 0.5 <= settings["momentum"] <= 0.95
         assert settings["weight_decay"] == 0 or 1e-6 <= settings["weight_decay"] <= 1e-3
         assert settings["momentum"] > 0 or not settings["nesterov"]
-
-
-def test_small_samples_mean_none(setup: Setup) -> None:
-    searched = objective(setup)
     for momentum, decay, meant in ((0.49, 9e-7, (0, False, 0)), (0.5, 1.2345e-6, (0.5, True, 1.23e-6))):
         sampled = {**searched.start, "nesterov": "yes", "momentum": momentum, "weight_decay": decay}
         settings = settings_of(sampled, searched.space, (784, 10))
@@ -114,11 +105,7 @@ def test_the_first_trial_is_the_nearest_where_the_commands_own_is_outside(setup:
     settings = searched.about(searched.start)["settings"]
     assert len(settings["hidden_dims"]) == 3
     assert [settings[name] for name in ("lr", "dropout", "batch_size", "momentum")] == [1.0, 0.5, 128, 0.0]
-
-
-def test_ranges_in_words(setup: Setup) -> None:
-    space = objective(replace(setup, model={})).space
-    assert [in_full(space[name]) for name in ("parameters", "momentum", "lr")] == [
+    assert [in_full(searched.space[name]) for name in ("parameters", "momentum", "lr")] == [
         "500,000 to 1,000,000", "0, or 0.5 to 0.95, in steps of 0.01", "0.005 to 1 (logarithmic)"
     ]  # fmt: skip
 
@@ -139,12 +126,12 @@ def test_the_command_trains_the_same_network(setup: Setup) -> None:
     np.testing.assert_array_equal(found.parameters, wanted.parameters)
 
 
-# searches
-
-
-@pytest.mark.usefixtures("with_figure")
-def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run(objective(setup), 3)
+def test_a_search_leaves_everything_behind(
+    setup: Setup, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "draw", draw)
+    searched = objective(setup)
+    folder = run(searched, 3)
     assert folder == setup.save_dir / "mlp-search" / "version_0"
     left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json"}
     assert left <= {path.name for path in folder.iterdir()}
@@ -162,11 +149,7 @@ def test_a_search_leaves_everything_behind(setup: Setup, capsys: pytest.CaptureF
     assert summary in shown
     assert "on the digits of mnist/, 250 pictures to learn from" in summary
     assert str(setup.mnist.origin) not in summary  # it is passed on: it does not tell where the digits lie
-
-
-def test_a_trials_metrics_are_those_of_its_network(setup: Setup) -> None:
-    folder = run(objective(setup), 2)
-    trial = Study(objective(setup), folder).optuna.trials[1]
+    trial = Study(searched, folder).optuna.trials[1]
     net, digits = setup.network(**trial.user_attrs["settings"]), setup.digits()
     errors = []
     for _ in range(setup.epochs):
@@ -194,7 +177,9 @@ def searched_with(monkeypatch: pytest.MonkeyPatch, **ranges: Range) -> None:
 
 def test_a_network_that_diverges_is_stopped(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     searched_with(monkeypatch, lr=Range(1e30, 1e35))
-    assert cells(run(objective(setup), 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
+    searched = objective(setup)
+    assert cells(run(searched, 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
+    assert (searched.one_process, searched.best_epoch_counts) == (True, True)
 
 
 def test_a_killed_study_goes_on(setup: Setup) -> None:
@@ -244,39 +229,25 @@ def test_a_study_of_an_earlier_version_goes_on(setup: Setup) -> None:
         assert "50 pictures to choose by" in (folder / "summary.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"epochs": 3}, "begun with epochs 2; got 3"),
-        ({"seed": 1}, "begun with seed 0; got 1"),
-        ({"model": MODEL | {"initialization": "zero"}}, "begun with initialization None; got zero"),
-        ({"labels": np.zeros(50, np.int64)}, r"begun with data 250 [+] 50 pictures"),
-        ({"ranges": {"dropout": Range(0, 0.8, step=0.01)}}, r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"),
-        ({"model": MODEL | {"lr": 0.5}}, ""),  # what is searched may differ
-    ],
-)
-def test_a_study_goes_on_with_the_same_settings_only(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
-) -> None:
+def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NN, "train", lambda net, *_: (1.0, 0.5))
     monkeypatch.setattr(NN, "test", lambda net, *_: (1.0, 0.5))
     folder = run(objective(setup), 1)
-    if ranges := changes.get("ranges"):
-        searched_with(monkeypatch, **ranges)
-    other = replace(setup, **{key: value for key, value in changes.items() if key in ("epochs", "seed", "model")})
-    valid = setup.mnist.valid._replace(labels=changes.get("labels", setup.mnist.valid.labels))
-    other.__dict__["mnist"] = setup.mnist._replace(valid=valid)
-    searched = objective(other)
-    if not words:
-        run(searched, 2, folder)
-        assert len(rows(folder)) == 2
-        return
-    with pytest.raises(ValueError, match=words):
-        run(searched, 2, folder)
-    assert len(rows(folder)) == 1
-    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
+    def refused(words: str, labels: Any = setup.mnist.valid.labels, **changes: Any) -> None:
+        other = replace(setup, **changes)
+        other.__dict__["mnist"] = setup.mnist._replace(valid=setup.mnist.valid._replace(labels=labels))
+        with pytest.raises(ValueError, match=words):
+            run(objective(other), 2, folder)
+        assert len(rows(folder)) == 1
+        assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
-def test_a_study_is_one_processs_and_the_best_epoch_counts(setup: Setup) -> None:
-    searched = objective(setup)
-    assert (searched.one_process, searched.best_epoch_counts) == (True, True)
+    refused("begun with epochs 2; got 3", epochs=3)
+    refused("begun with seed 0; got 1", seed=1)
+    refused("begun with initialization None; got zero", model=MODEL | {"initialization": "zero"})
+    refused(r"begun with data 250 [+] 50 pictures", labels=np.zeros(50, np.int64))
+    run(objective(replace(setup, model=MODEL | {"lr": 0.5})), 2, folder)  # what is searched may differ
+    assert len(rows(folder)) == 2
+    searched_with(monkeypatch, dropout=Range(0, 0.8, step=0.01))
+    with pytest.raises(ValueError, match=r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"):
+        run(objective(setup), 3, folder)

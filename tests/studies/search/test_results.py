@@ -40,34 +40,27 @@ def test_a_trial_as_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tried", "diverged", "epochs", "best", "last"),
+    ("tried", "expected"),
     [
-        (TrialRecord(1, "failed", {}, True), "no", "0", "", ""),
-        (trial(2, [math.nan], "pruned"), "yes", "1", "", ""),
-        (trial(4, [0.3, math.nan], "pruned"), "yes", "2", "0.70000", ""),
-        (trial(4, [0.3, math.nan], "pruned", every=2), "yes", "4", "", ""),
+        (TrialRecord(1, "failed", {}, True), ["no", "0", "", "", ""]),
+        (trial(2, [math.nan], "pruned"), ["yes", "1", "", "", ""]),
+        (trial(4, [0.3, math.nan], "pruned"), ["yes", "2", "0.70000", "1", ""]),
+        (trial(4, [0.3, math.nan], "pruned", every=2), ["yes", "4", "", "", ""]),
     ],
 )
-def test_what_was_not_measured_has_empty_cells(
-    tried: TrialRecord, diverged: str, epochs: str, best: str, last: str
-) -> None:
-    row = tried.cells()
-    assert (row["diverged"], row["epochs"]) == (diverged, epochs)
-    assert (row["val_accuracy_best"], row["val_accuracy_last"]) == (best, last)
-    assert bool(row["best_epoch"]) == bool(best)
+def test_what_was_not_measured_has_empty_cells(tried: TrialRecord, expected: list[str]) -> None:
+    names = ("diverged", "epochs", "val_accuracy_best", "best_epoch", "val_accuracy_last")
+    assert [tried.cells()[name] for name in names] == expected
     assert tried.line().startswith(f"trial  {tried.number}  ")
 
 
 def test_a_clear_gain_of_the_numpy_network() -> None:
     text = text_of(
-        trial(0, [0.3, 0.1, 0.08, 0.06]),
-        trial(1, [0.3, 0.1, 0.02, 0.03]),
-        trial(2, [0.8], "pruned"),
-        trial(3, [0.5, math.nan], "pruned"),
-        trial(4, [0.5], "failed"),
-    )
+        trial(0, [0.3, 0.1, 0.08, 0.06]), trial(1, [0.3, 0.1, 0.02, 0.03]), trial(2, [0.8], "pruned"),
+        trial(3, [0.5, math.nan], "pruned"), trial(4, [0.5], "failed"),
+    )  # fmt: skip
     assert text.startswith(
-        "# Hyper-parameter search\n\ntoy: a network on pictures, seed 0, 10,000 pictures to choose by; the test "
+        "# Hyperparameter search\n\ntoy: a network on pictures, seed 0, 10,000 pictures to choose by; the test "
         "pictures were not used. Trials: 5, of up to 4 epochs each.\n\nRun to the end: 2; stopped early: 2 (1 because "
         "the loss was no longer finite); ended with their process: 1. Stopping early saved 5 of 16 epochs (31%). A "
         "validation accuracy of 97% or more was reached by 1 of 5.\n\nThe best is trial 1: validation accuracy 98.00% "
@@ -98,31 +91,23 @@ def test_a_clear_gain_of_a_cnn() -> None:
     )
 
 
-def test_a_difference_inside_the_noise_is_called_that() -> None:
+def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() -> None:
     text = text_of(trial(0, [0.0205]), trial(1, [0.02]), trial(2, [0.1]))
     assert "The gain may be noise (p = 1; " in text
     assert "The second best, trial 0, makes 5 errors more. 10,000 pictures don't tell 1 of the 2 other complete" in text
-
-
-def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() -> None:
     best, other = trial(1, [0.02]), trial(2, [0.0245])
     assert p_value(best, other, PICTURES, 1) == pytest.approx(0.0348, abs=1e-4)  # scipy.stats.fisher_exact
     assert p_value(best, other, PICTURES, 2) == pytest.approx(0.0696, abs=1e-4)
     assert p_value(best, best, PICTURES, 7) == p_value(trial(1, [0.0]), trial(2, [0.0]), PICTURES, 1) == 1
 
 
-def test_where_the_search_found_nothing_better() -> None:
+def test_what_the_first_trial_and_its_settings_are() -> None:
     text = text_of(trial(0, [0.02]), trial(1, [0.1]))
     assert "It is the command's own network: the search has gained nothing." in text
     assert "tell all others from the best" in text
     assert "The second best" not in text_of(trial(0, [0.02]))
-
-
-def test_the_last_epoch_of_a_cnn_counts_and_not_the_best() -> None:
+    # the last epoch of a CNN counts, and not the best
     assert "The best is trial 0" in text_of(trial(0, [0.3, 0.2], every=2), trial(1, [0.1, 0.21], every=2))
-
-
-def test_whose_settings_the_first_are() -> None:
     near = {"settings": OWN | {"lr": 0.02}}
     text = text_of(trial(0, [0.2], every=2, **near), trial(1, [0.1], every=2))
     assert "Trial 0, the command's own settings, as nearly as the ranges allow, reached 80.00%" in text
@@ -133,18 +118,15 @@ def test_whose_settings_the_first_are() -> None:
     assert "Trial 0, the command's own network, did not run to its end." in text
 
 
-def test_without_a_complete_trial() -> None:
+def test_importances_are_listed_by_their_short_names_if_there_is_a_complete_trial() -> None:
     text, best = conclude([trial(0, [math.nan], "pruned")], MLP, PICTURES, {})
     assert "stopped early: 1 (1 because the loss was no longer finite)" in text
     assert "No trial ran to its end" in text
     assert best == {}
-
-
-def test_importances_are_listed_by_their_short_names() -> None:
     text = text_of(trial(0, [0.02]), importances={"dropout": 0.1, "norm": 0.6, "layers": 0.3})
     assert "kind of norm 60%, layers 30%, dropout 10%. From so few" in text
     assert "a hint" in text
-    assert "No hyper-parameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
+    assert "No hyperparameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
 
 
 def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None:
@@ -154,14 +136,10 @@ def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None
     }  # fmt: skip
     objective = toy(space=space)
     sampled = {"lr": 0.02, "norm": "batch", "x": "None", "y": 20, "decay": 1e-7, "momentum": 0.9}
+    states = (0.05, "complete"), (0.0, "complete"), (0.9, "pruned"), (math.nan, "pruned"), (0.3, "failed")
     trials = [
-        trial(0, [0.05]),
-        trial(1, [0.0]),  # no error at all, on a logarithmic axis
-        trial(2, [0.9], "pruned"),
-        trial(3, [math.nan], "pruned"),
-        trial(4, [0.3], "failed"),
+        trial(number, [error], state, sampled=sampled, settings={}) for number, (error, state) in enumerate(states)
     ]
-    trials = [TrialRecord(**vars(one) | {"sampled": sampled, "settings": {}}) for one in trials]
     nothing = TrialRecord(5, "failed", {}, True)
     assert set(distributions(space)) == set(sampled)
     for name, shown in (("all", [*trials, nothing]), ("one", trials[2:3])):

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -25,10 +26,6 @@ FOLDER = Path("logs/toy-search/version_0")
 def begun() -> Path:
     """A study with one trial."""
     return run(toy(), 1)
-
-
-def interrupted(*_: Any) -> Any:
-    raise KeyboardInterrupt
 
 
 def test_a_study_leaves_everything_behind(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +88,7 @@ def test_a_study_that_goes_on_samples_what_one_that_was_not_stopped_does() -> No
     assert rows(folder) == whole
 
 
-def test_a_study_of_one_process_goes_on() -> None:
+def test_a_study_of_one_process_goes_on_but_not_while_another_search_does() -> None:
     folder = run(falling(one_process=True), 2)
     before = rows(folder)
     assert run(falling(one_process=True), 4, folder) == folder
@@ -99,15 +96,17 @@ def test_a_study_of_one_process_goes_on() -> None:
     assert after[:2] == before
     assert len({row["lr"] for row in after}) == 4  # not the first samples again
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+    with FileLock(folder / ".search.lock"):
+        run(falling(), 5, folder)
+        with pytest.raises(UsageError, match="another search is running in"):
+            run(falling(one_process=True), 6, folder)
 
 
 def test_bad_trials_are_stopped_early() -> None:
     folder = run(toy(lambda trial, epoch: 0.1 if trial < BEFORE_PRUNING or epoch == 6 else 0.3), 7)
     assert cells(folder, "state", "epochs", "diverged")[BEFORE_PRUNING:] == [("pruned", "2", "no")] * 2
     assert "saved 8 of 42 epochs" in (folder / "summary.md").read_text()
-
-
-def test_a_trial_is_not_stopped_after_its_last_epoch() -> None:
+    # but none after its last epoch
     objective = toy(lambda trial, epoch: 0.1 if trial < BEFORE_PRUNING and epoch == 3 else 0.2, epochs=3)
     folder = run(objective, BEFORE_PRUNING + 1)
     assert cells(folder, "state", "val_accuracy_best")[-1] == ("complete", "0.80000")
@@ -123,7 +122,7 @@ def test_a_diverged_trial_is_stopped_at_once_and_has_no_error(monkeypatch: pytes
 
 def test_the_own_settings_are_tried_again_if_that_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(replace(toy(), train=interrupted), 2)
+        run(replace(toy(), train=Mock(side_effect=KeyboardInterrupt)), 2)
     assert f"Stopped. Go on with the same command and --study {FOLDER}" in capsys.readouterr().out
     run(toy(), 2, FOLDER)
     assert cells(FOLDER, "state", "lr")[:2] == [("failed", "0.15"), ("complete", "0.15")]
@@ -144,79 +143,49 @@ def test_importances_need_enough_complete_trials(monkeypatch: pytest.MonkeyPatch
     assert math.isclose(sum(found.values()), 1)
 
 
-# processes
-
-
-def test_processes_share_a_study(begun: Path) -> None:
+def test_processes_share_a_study_and_give_up_the_trial_of_one_that_was_killed(begun: Path) -> None:
     one, other, third, fourth = (Study(toy(), begun) for _ in range(4))
     trials = [process.take(4) for process in (one, other, third)]
     assert [trial.number for trial in trials if trial is not None] == [1, 2, 3]
     assert len({trial.params["lr"] for trial in trials if trial is not None}) == 3
     assert fourth.take(4) is None  # what the others are at counts too
-    assert fourth.take(5) is not None
-
-
-def test_the_trial_of_a_process_that_was_killed_is_given_up(begun: Path) -> None:
-    one, other, third = (Study(toy(), begun) for _ in range(3))
-    assert one.take(3) is not None
-    assert other.take(3) is not None
     one.running.release()  # as the system does
-    assert third.take(3) is not None
-    assert [trial.state.name for trial in one.optuna.trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
+    assert fourth.take(4) is not None
+    states = [trial.state.name for trial in one.optuna.trials]
+    assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING"]
+    assert Study(toy(), begun).take(5) is not None
 
 
-def test_two_searches_in_one_study_are_refused_where_it_is_one_processs(begun: Path) -> None:
-    with FileLock(begun / ".search.lock"):
-        run(toy(), 2, begun)
-        with pytest.raises(UsageError, match="another search is running in"):
-            run(toy(one_process=True), 3, begun)
-
-
-def test_a_line_that_was_half_written_is_left_out(begun: Path) -> None:
-    with (begun / "study.journal").open("ab") as file:
+def test_a_line_that_was_half_written_is_left_out_and_a_damaged_journal_refused(begun: Path) -> None:
+    journal = begun / "study.journal"
+    with journal.open("ab") as file:
         file.write(b'{"op_code":8,"worker_id":"half a li')
     run(toy(), 2, begun)
     assert cells(begun, "state") == [("complete",)] * 2
+    journal.write_bytes(b"#" + journal.read_bytes())
+    with pytest.raises(UsageError, match="must be the journal of a search; it is damaged"):
+        run(toy(), 3, begun)
 
 
-# refusals
-
-
-@pytest.mark.parametrize(
-    ("objective", "trials", "error", "words"),
-    [
-        (toy(epochs=3), 2, UsageError, "begun with epochs 6; got 3"),
-        (toy(seed=1), 2, UsageError, "begun with seed 0; got 1"),
-        (
-            toy(space={"lr": Range(0.1, 1.0, step=0.1)}), 2, UsageError,
-            r"begun with the range of lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1, in steps of 0.1",
-        ),
-        (toy(pictures=1999), 2, DataError, r"was begun with \{'val': 2000\} pictures; there are \{'val': 1999\} here"),
-        (toy(), 0, UsageError, "trials must be 1 or above; got 0"),
-    ],
-)  # fmt: skip
-def test_a_study_does_not_go_on_with_something_else(
-    begun: Path, objective: Objective, trials: int, error: type[Exception], words: str
-) -> None:
+def test_a_study_does_not_go_on_with_something_else(begun: Path, tmp_path: Path) -> None:
     before = rows(begun)
-    with pytest.raises(error, match=words):
-        run(objective, trials, begun)
+    for objective, words in (
+        (toy(epochs=3), "begun with epochs 6; got 3"),
+        (toy(seed=1), "begun with seed 0; got 1"),
+        (toy(space={"lr": Range(0.1, 1.0, step=0.1)}), r"begun with the range of lr 0.02 to 0.6 \(logarithmic\); got "
+         "0.1 to 1, in steps of 0.1"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            run(objective, 2, begun)
+    with pytest.raises(DataError, match=r"was begun with \{'val': 2000\} pictures; there are \{'val': 1999\} here"):
+        run(toy(pictures=1999), 2, begun)
+    with pytest.raises(UsageError, match="trials must be 1 or above; got 0"):
+        run(toy(), 0, begun)
+    with pytest.raises(UsageError, match=r"study must be the folder of an earlier search; .* has no study.journal"):
+        run(toy(), 2, tmp_path)
     run(toy(), 1, begun)
     assert rows(begun)[:1] == before
     assert [path.name for path in begun.parent.iterdir()] == ["version_0"]
-
-
-def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"study must be the folder of an earlier search; .* has no study.journal"):
-        run(toy(), 2, tmp_path)
-    assert not Path("logs").exists()
-
-
-def test_a_damaged_journal_is_refused(begun: Path) -> None:
-    journal = begun / "study.journal"
-    journal.write_bytes(b"#" + journal.read_bytes())
-    with pytest.raises(UsageError, match="must be the journal of a search; it is damaged"):
-        run(toy(), 2, begun)
 
 
 def test_settings_that_are_refused_end_the_search_if_they_are_the_first() -> None:
