@@ -39,9 +39,7 @@ from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E4
 from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
 
 CONFIGS = ROOT / "configs"
-COMMIT = re.compile(r"[0-9a-f]{7,40}")
-LIMIT = 12_000_000
-"""Bytes that all files in lit_a1/pretrained/ may take."""
+LIMIT = 12_000_000  # bytes that all files in lit_a1/pretrained/ may take
 ROOM_FOR_JSON = 10_000
 FROM_RECORD = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
 FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
@@ -56,10 +54,10 @@ def record_of_run(run: Path) -> dict[str, Any]:
     record = read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
         raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
-    if not COMMIT.fullmatch(record["commit"]):
-        state = "with changes that are in no commit" if "+" in record["commit"] else "outside a checkout"
-        if " and " in record["commit"]:
-            state = f"at {record['commit']}"
+    if not re.fullmatch("[0-9a-f]{7,40}", commit := record["commit"]):
+        state = "with changes that are in no commit" if "+" in commit else "outside a checkout"
+        if " and " in commit:
+            state = f"at {commit}"
         raise CheckpointError(f"{run} was trained {state}: train it again at a commit, so that it can be repeated.")
     return record
 
@@ -67,12 +65,8 @@ def record_of_run(run: Path) -> dict[str, Any]:
 def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str, Any]:
     """A checkpoint with the weights that are evaluated alone, without what only resuming needs.
 
-    Args:
-        checkpoint: as `read` gives it.
-        parameters: names, within the network, of what becomes float16; running statistics and counters stay.
-
-    Returns:
-        a checkpoint whose `net` and `average.net`, where there is an average, share their tensors.
+    Its `net` and `average.net`, where there is an average, share their tensors. The `parameters`, named as in the
+    network, become float16; running statistics and counters stay.
 
     Raises:
         CheckpointError: a weight is not finite, or too large for float16.
@@ -107,13 +101,7 @@ def check_room(folder: Path, name: str, size: int) -> None:
 
 
 def flags_of(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The flags that turn settings into a run's; both nested, as JSON has them.
-
-    Args:
-        ours: the run's.
-        theirs: those of the YAML. What only they hold is newer than the run.
-        prefix: of the names.
-    """
+    """The flags that turn a YAML's settings (`theirs`) into a run's, both nested; what only the YAML holds is newer."""
     for name, value in ours.items():
         flag = prefix if name == "init_args" else f"{prefix}.{name}".lstrip(".")
         if value == theirs.get(name) or flag.startswith(NO_PART_OF_THE_RECIPE):
@@ -155,10 +143,9 @@ def error_of(validated: TrainingCLI) -> float:
 
 
 def submission(config: Path) -> dict[str, Any]:
-    """What the published weights write of the test pictures: rows, sha256, and the smallest margin.
+    """What the published weights write of the test pictures: rows, sha256, and the smallest margin of a picture.
 
-    The margin is half of what lies between the two largest probabilities of a picture: of two classes, how far both
-    are from 0.5.
+    The margin is half the difference of the two largest probabilities: of two classes, how far both are from 0.5.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "submission.csv")
@@ -171,11 +158,7 @@ def submission(config: Path) -> dict[str, Any]:
 
 
 def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
-    """Writes NAME.ckpt and NAME.json from a run, NAME being that of its experiment; leaves nothing where it fails.
-
-    Args:
-        run: its folder, lightning_logs/NAME/version_N.
-        checkpoint: which of those in it.
+    """Writes NAME.ckpt and NAME.json from a run, lightning_logs/NAME/version_N; leaves nothing where it fails.
 
     Returns:
         what NAME.json holds.

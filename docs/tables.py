@@ -37,9 +37,8 @@ STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / "results.md"
 TRIED = ROOT / "docs" / "tried.md"
-TABLES = {"catsdogs": (*RECIPES, ENSEMBLE), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}
-"""The tables of docs/results.md: the configs of each."""
-SUMMARY = {
+TABLES = {"catsdogs": (*RECIPES, ENSEMBLE), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}  # results.md's
+SUMMARY = {  # the rows of README.md's table: what each config is
     "mlp": "MNIST, perceptron in numpy",
     "mnist_plain": "MNIST, CNN",
     "mnist": "MNIST, CNN, augmented",
@@ -49,7 +48,6 @@ SUMMARY = {
     "catsdogs_best": "Cats vs Dogs, best network",
     "catsdogs_ensemble": "Cats vs Dogs, ensemble",
 }
-"""The rows of README.md's table: what each config is."""
 
 
 def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
@@ -73,8 +71,7 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
     """The cells of such lines, by column."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for config in configs:
-        found = [row for row in rows if row["config"] == config and row["last_val_error"] not in ("", "nan")]
-        found = [row for row in found if is_shipped(row)]
+        found = [row for row in shipped_rows(rows, config) if row["last_val_error"] not in ("", "nan")]
         if config == ENSEMBLE:  # the newest row alone: its members' recipes may have changed
             found = sorted(found, key=lambda row: row["finished"])[-1:]
         for row in found:
@@ -84,7 +81,7 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
     for (config, *_), seeds in groups.items():
         runs = list(seeds.values())
         tested = all(run["tested"] == "last" for run in runs)
-        cells = {
+        table.append({
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(runs[-1]['parameters']):,}",
             "epochs": runs[-1]["epochs"],
@@ -95,23 +92,21 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
             "test, last epoch": accuracy(runs, "test_error") if tested else "",
             "seeds": ", ".join(sorted(seeds)),
             "machine": "{machine}; {packages}".format(**runs[-1]),
-        }
-        table.append(cells)
+        })  # fmt: skip
     return table
 
 
-def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
-    """How long a recipe took, with the trainings that it builds on.
+def shipped_rows(rows: Sequence[Row], config: str) -> list[Row]:
+    """Those of a recipe as its YAML has it now."""
+    return [row for row in rows if row["config"] == config and is_shipped(row)]
 
-    Args:
-        config: the recipe.
-        seconds: of its own; of an ensemble, those of its members.
-        rows: of docs/runs.csv.
-    """
+
+def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
+    """How long a recipe took: its own `seconds` (an ensemble's are its members'), and the trainings it builds on."""
     before = sorted(builds_on(config) - set(sources(config).get(MEMBERS, ())))
     if not before:
         return duration(seconds)
-    times = [[float(row["seconds"]) for row in rows if row["config"] == name and is_shipped(row)] for name in before]
+    times = [[float(row["seconds"]) for row in shipped_rows(rows, name)] for name in before]
     if not all(times):
         return f"{duration(seconds)} after {listed(before)}"
     total = duration(seconds + sum(map(median, times)))
@@ -134,14 +129,13 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     rows = []
     for note in notes:
         before = [f"`{name}`" for name in note.get("builds_on", ())]  # experiments that have to be trained before
-        cells = {
+        rows.append({
             "weights": f"`{Path(note['config']).stem}.ckpt`",
             "trained by": f"`{note['command']}`" + (f" after {listed(before)}" if before else ""),
             "size": f"{note['bytes'] / 1e6:.1f} MB",
             "validation": f"{1 - note['val_error']:.2%}",
             "sha256 of submission.csv": f"`{note['submission_sha256']}`" if "submission_sha256" in note else "",
-        }
-        rows.append(cells)
+        })  # fmt: skip
     return markdown(rows) or "No weights are published yet."
 
 
@@ -170,23 +164,16 @@ def documents() -> dict[Path, str]:
     rows = read_rows(RUNS)
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
     tables = {name: results_table(rows, configs) for name, configs in TABLES.items()}
+    there = {row["config"] for row in rows if (ROOT / "configs" / f"{row['config']}.yaml").exists()}
     return {
         README: between(README, {"results": summary_table(rows)}),
         RESULTS: between(RESULTS, tables | {"pretrained": pretrained_table(notes)}),
-        TRIED: tried(),
+        TRIED: page(rows, {config: fingerprint(shipped(config)) for config in sorted(there.intersection(CONFIGS))}),
     }
 
 
-def tried() -> str:
-    """docs/tried.md as docs/runs.csv has it."""
-    rows = read_rows(RUNS)
-    configs = {row["config"] for row in rows if row["config"] in CONFIGS}
-    there = sorted(config for config in configs if (ROOT / "configs" / f"{config}.yaml").exists())
-    return page(rows, {config: fingerprint(shipped(config)) for config in there})
-
-
 def add(runs: Sequence[Path]) -> Iterator[str]:
-    """Appends runs, and brings up to date what is said of those that are there already; yields what it did.
+    """Appends runs, and brings rows up to date that are there already; yields what it did.
 
     Raises:
         UsageError: a run is on drawn pictures, or has no record.
@@ -246,10 +233,8 @@ def main() -> None:
     """Adds runs, keeps studies, or writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, words in (
-        ("add", "add runs to docs/runs.csv"),
-        ("keep", "copy studies, or draw runs' curves, to docs/studies"),
-    ):
+    help_of = {"add": "add runs to docs/runs.csv", "keep": "copy studies, or draw runs' curves, to docs/studies"}
+    for name, words in help_of.items():
         commands.add_parser(name, help=words).add_argument("runs", nargs="+", type=Path)
     commands.add_parser("write", help="write the tables of README.md and docs/results.md, and docs/tried.md")
     options = parser.parse_args()

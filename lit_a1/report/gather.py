@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -18,28 +18,21 @@ from lit_a1.runs.settings import UsageError
 from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
-NEEDED: dict[str, type | tuple[type, ...]] = {
+NEEDED: dict[str, type | tuple[type, ...]] = {  # what the record of a training holds, of which types
     **dict.fromkeys(("settings", "pictures", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
     **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), (int, float)),
     "epochs": list,
     "seed": (int, list),
 }
-"""What the record of a training holds, of which types."""
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(NamedTuple):
     """What a study left: a record, a text, tables, figures."""
 
     folder: Path
     record: dict[str, Any]
     recorded: bool  # it was not run here, but comes with the project
-
-    @property
-    def source(self) -> str:
-        """Folder, seed, commit, machine."""
-        return source_of(self.folder, self.record)
 
 
 @dataclass(frozen=True)
@@ -113,8 +106,8 @@ def gather(logs: Path, source: str) -> RecordedRuns:
     if source != "auto":
         return RecordedRuns(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
-    kinds = [{name for name in names if _of_digits(name) == digits} for digits in (True, False)]
-    return RecordedRuns(logs, *(bool(kind) and all(name.endswith(DRAWN) for name in kind) for kind in kinds))
+    kinds = [[name.endswith(DRAWN) for name in names if _of_digits(name) == digits] for digits in (True, False)]
+    return RecordedRuns(logs, *(bool(drawn) and all(drawn) for drawn in kinds))
 
 
 def _of_digits(name: str) -> bool:

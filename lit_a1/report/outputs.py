@@ -10,7 +10,7 @@ from lit_a1.analysis import PARTS
 from lit_a1.data.audit import PROBLEMS
 from lit_a1.environment import PROGRAM
 from lit_a1.report.document import table
-from lit_a1.report.gather import Study, read_analysis
+from lit_a1.report.gather import Study, read_analysis, source_of
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 
@@ -31,7 +31,9 @@ def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
     files = [] if left is None else [path.name for path in left.folder.iterdir()]
     words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
     top, parts = split_markdown(words)
-    return {"left": left, "command": command, "files": files, "text_file": text, "top": top, "parts": parts}
+    source = source_of(left.folder, left.record) if left else ""
+    about = {"left": left, "source": source, "command": command, "files": files}
+    return about | {"text_file": text, "top": top, "parts": parts}
 
 
 def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:

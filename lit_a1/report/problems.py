@@ -8,11 +8,11 @@ from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
 from lit_a1.report.outputs import analysis, audited, split_markdown, study
 from lit_a1.report.plan import PHOTOS, Commands
-from lit_a1.report.recipes import fingerprint, parse_changes, shipped
-from lit_a1.report.results import ensemble, errors_of, experiment, gap, last_error, layers, results, status
+from lit_a1.report.recipes import fingerprint, shipped
+from lit_a1.report.results import ensemble, errors_of, gap, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
-from lit_a1.report.tried import FURTHER, NOT_DONE, page
+from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
@@ -83,11 +83,10 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "trial_command": commands.trial().command,
         "name": name,
         "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
-        "analyze_best": commands.analyze(experiment(best), best).command if best and analyzed is not best else "",
+        "analyze_best": commands.analyze(best.experiment, best).command if best and analyzed is not best else "",
         "gap": best and gap([best]),
         "noise": best and errors_of([best]),
         "ideas": _ideas(best, [row for row, _ in rows]) if best else [],
-        "not_done": NOT_DONE,
     }
 
 
@@ -99,7 +98,7 @@ def rank(found: RecordedRuns, names: Sequence[str]) -> list[Run]:
 
 def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
     """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
-    places: list[tuple[Path, Run | None, str]] = [(run.folder / "analysis", run, experiment(run)) for run in ranked]
+    places: list[tuple[Path, Run | None, str]] = [(run.folder / "analysis", run, run.experiment) for run in ranked]
     places += [(found.folder(name) / PRETRAINED_FOLDER, None, name) for name in reversed(RECIPES)]
     untrained = found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
     return next((place for place in places if read_analysis(place[0]) is not None), places[0] if ranked else untrained)
@@ -110,8 +109,7 @@ def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, 
 
     Then the `folder` of each run that can't be compared and the `reason`, a sentence.
     """
-    rows: list[tuple[Row, str]] = []
-    unreadable = []
+    rows, unreadable = list[tuple[Row, str]](), []
     for run in [run for name in CONFIGS for run in found.trainings(name)]:
         try:
             rows.append((row_of(run.folder), str(display_path(run.folder))))
@@ -145,13 +143,8 @@ def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
 def _ideas(best: Run, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Changes that made the short recipe better, also after Holm's correction, and of which the best run has none."""
     settings = {name.partition(".")[2]: str(value) for name, value in best.settings.items()}
-    better = [
-        each
-        for each in compare(settings_of(sorted(rows, key=lambda row: row["finished"])))
-        if each.setting.runs[0]["config"] == TRIAL
-        and each.holds
-        and each.difference < 0
-        and not parse_changes(each.setting.runs[0]["changes"]).items() & settings.items()
-    ]
-    better.sort(key=lambda each: each.difference)
-    return [{"changes": short(each.setting.changes), "points": -100 * each.difference} for each in better]
+    found = compare(settings_of(sorted(rows, key=lambda row: row["finished"])))
+    better = [each for each in found if each.setting.recipe[0] == TRIAL and each.holds and each.difference < 0]
+    new = [each for each in better if not each.setting.changes.items() & settings.items()]
+    new.sort(key=lambda each: each.difference)
+    return [{"changes": short(each.setting.changes), "points": -100 * each.difference} for each in new]

@@ -19,7 +19,7 @@ from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import DRAWN, relative_to_cwd
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, wilson
@@ -27,11 +27,6 @@ from lit_a1.runs.wording import percent, probability, spread
 from lit_a1.studies.curves import draw
 
 THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # training leaves parts of a network out
-
-
-def experiment(run: Run) -> str:
-    """The name of a run's YAML."""
-    return run.folder.parent.name.removesuffix(DRAWN)
 
 
 def status(found: RecordedRuns, name: str) -> dict[str, Any]:
@@ -69,8 +64,7 @@ def _recorded(name: str) -> dict[str, Any] | None:
             "validation error": percent(float(row["last_val_error"])),
             "test error": percent(float(row["test_error"])) if row["tested"] == "last" else "",
             "time": duration(float(row["seconds"])),
-            "commit": row["commit"],
-            "machine": row["machine"],
+            **{name: row[name] for name in ("commit", "machine")},
         }
         for seed, row in sorted(newest.items())
     ]
@@ -85,19 +79,19 @@ def _recorded(name: str) -> dict[str, Any] | None:
 def results(found: RecordedRuns, name: str, work: Path) -> dict[str, Any]:
     """Errors of a recipe that was trained, its runs as a table and their curves as a figure in the folder `work`."""
     runs = found.alike(name)
-    folder = runs[0].folder.parent.name
+    folder, yaml = runs[0].folder.parent.name, f"configs/{name}.yaml"
     curves = work / f"curves-{folder}.png"
     draw(curves, runs)
     differing = unknown = ""
-    if (REPOSITORY / "configs" / f"{name}.yaml").is_file():
-        try:
+    try:
+        if (REPOSITORY / yaml).is_file():
             differing = changes(runs[0].record["settings"], shipped(name))
-        except UsageError as error:
-            unknown = str(error)
+    except UsageError as error:
+        unknown = str(error)
     return {
         "name": name,
         "folder": folder,
-        "yaml": f"configs/{name}.yaml",
+        "yaml": yaml,
         "changes": differing,
         "unknown_changes": unknown,
         "errors": errors_of(runs),
@@ -163,10 +157,8 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
 def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
     """Training against validation, means over the runs of one recipe; None where the last epoch was not measured.
 
-    Returns:
-        `train` and `valid`, errors of the last epoch; whether they are `comparable`, as the training pictures were
-        measured as those of validation are or are not harder; and whether the network `overfits`: fewer training
-        pictures are wrong than the choice of validation pictures explains.
+    They are `comparable` where the training pictures were measured as those of validation are, or are not harder; the
+    network `overfits` where fewer training pictures are wrong than the choice of validation pictures explains.
     """
     ends = [run.record["last"] for run in runs]
     exact = all("train_eval/error" in row for row in ends)
@@ -218,10 +210,9 @@ def layers(run: Run | None, name: str) -> dict[str, Any]:
 
 
 def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
-    """The newest ensemble that was measured, against the best of its members; None where there is none.
+    """The newest ensemble that was measured, against the best of its members, by Fisher's exact test (two-sided).
 
-    The p value is two-sided, of Fisher's exact test: the errors are of the same pictures, so that it overstates the
-    noise.
+    The errors are of the same pictures, so that the test overstates the noise. None where there is no ensemble.
     """
     for run in reversed(found.trainings(ENSEMBLE)):
         members = run.record.get("members")

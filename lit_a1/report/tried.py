@@ -13,7 +13,6 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted, duration, percent, probability, spread, table
 
 FURTHER = "What would help further and was not done"
-NOT_DONE = tuple(line.removeprefix("- ") for line in render("report/not_done.md.j2").splitlines())
 SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
 HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "error", "95 %", "points", "verdict")
 SUMMARY = {"better": "helped", "worse": "hurt"}  # verdicts as the summary calls them
@@ -69,9 +68,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
     found = [each for each in trials.compare(settings) if each.base or not each.setting.options <= MACHINE]
     machines = dict.fromkeys(row["machine"] for row in rows)
     letters = {name: chr(65 + place) if place < 26 else f"A{place}" for place, name in enumerate(machines)}
-    sections = {
-        title: _groups([each for each in found if each.setting.theme.title == title], recipes) for title in TITLES
-    }
+    themes = {title: [each for each in found if each.setting.theme.title == title] for title in TITLES}
     return render(
         "report/tried.md.j2",
         rows=rows,
@@ -91,7 +88,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         tests=sum(each.p is not None for each in found),
         holding=sum(each.holds for each in found),
         **_as_shipped(settings, recipes, letters),
-        sections={title: groups for title, groups in sections.items() if groups},
+        sections={title: _groups(compared, recipes) for title, compared in themes.items() if compared},
         comparisons=lambda group: _comparisons(group, letters),
         short=short,
         probability=probability,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import Metrics, best_of
 
 Weights = Literal["last", "best"]
@@ -33,6 +34,11 @@ class Run:
     def name(self) -> str:
         """`version_N`."""
         return self.folder.name
+
+    @property
+    def experiment(self) -> str:
+        """The name of its YAML."""
+        return self.folder.parent.name.removesuffix(DRAWN)
 
     @property
     def seed(self) -> int:

@@ -51,9 +51,8 @@ def test_a_template_gives_that_markdown() -> None:
     photos = {"state": "missing", "path": "audit.csv", "command": "audit it"}
     _, (section,) = read_markdown(write_section("photos", photos=photos))
     assert (section.title, section.anchor, section.depth) == ("The photos", "photos", 2)
-    assert section.blocks[-1] == Block(
-        "missing", "The photos have not been audited: there is no `audit.csv`.", command="audit it"
-    )
+    note = "The photos have not been audited: there is no `audit.csv`."
+    assert section.blocks[-1] == Block("missing", note, command="audit it")
 
 
 def test_markdown_is_split_at_its_headings() -> None:

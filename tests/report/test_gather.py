@@ -19,10 +19,16 @@ def torn(folder: Path, keep: float) -> None:
     events.write_bytes(data[: int(keep * len(data))])
 
 
-def test_finished_runs_are_found_oldest_first(add_run: Add) -> None:
-    for number in range(11):
-        add_run("catsdogs", [0.2], seed=number)
-    assert [run.name for run in gather(LOGS, "auto").trainings("catsdogs")] == [f"version_{k}" for k in range(11)]
+def test_finished_runs_are_found_oldest_first_and_seeds_by_number(add_run: Add) -> None:
+    for seed in reversed(range(11)):
+        add_run("catsdogs", [0.2], seed=seed)
+    found = gather(LOGS, "auto")
+    assert [run.name for run in found.trainings("catsdogs")] == [f"version_{k}" for k in range(11)]
+    assert [run.seed for run in found.alike("catsdogs")] == list(range(11))
+    newest = found.newest("catsdogs")
+    assert newest is not None
+    assert newest.seed == 0
+    assert found.newest("mnist") is None
 
 
 def test_runs_that_are_alike_have_the_settings_of_the_newest(add_run: Add) -> None:
@@ -34,27 +40,12 @@ def test_runs_that_are_alike_have_the_settings_of_the_newest(add_run: Add) -> No
     assert [(run.seed, run.record["last"]["val/error"]) for run in found.alike("catsdogs")] == [(0, 0.2), (2, 0.25)]
 
 
-def test_seeds_are_in_the_order_of_numbers(add_run: Add) -> None:
-    for seed in (10, 2, 0):
-        add_run("catsdogs", [0.2], seed=seed)
-    found = gather(LOGS, "real")
-    assert [run.seed for run in found.alike("catsdogs")] == [0, 2, 10]
-    newest = found.newest("catsdogs")
-    assert newest is not None
-    assert newest.seed == 0
-    assert found.newest("mnist") is None
-
-
-def test_a_run_killed_in_the_middle_says_how_far_it_came(add_run: Add) -> None:
-    add_run("catsdogs", [0.3, 0.2], finished=False)
+def test_of_a_run_killed_in_the_middle_its_event_file_tells_what_it_still_holds(add_run: Add) -> None:
+    folder = add_run("catsdogs", [0.3, 0.2, 0.1], finished=False)
     found = gather(LOGS, "real")
     assert found.trainings("catsdogs") == []
     (reason,) = found.unfinished("catsdogs")
-    assert "after epoch 2 of 3; its last validation error is 20.00 %" in reason
-
-
-def test_a_torn_event_file_gives_what_it_still_holds(add_run: Add) -> None:
-    folder = add_run("catsdogs", [0.3, 0.2, 0.1], finished=False)
+    assert "after epoch 3 of 4; its last validation error is 10.00 %" in reason
     whole = scalars(folder)
     assert [row["val/error"] for row in whole] == pytest.approx([0.3, 0.2, 0.1])
     torn(folder, 0.7)
@@ -79,7 +70,7 @@ def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_proje
     study = found.study("mlp-inits")
     assert study is not None
     assert (study.folder.name, study.recorded) == ("version_0", False)
-    assert study.source == "lightning_logs/mlp-inits/version_0, seed 3, commit c, m"
+    assert source_of(study.folder, study.record) == "lightning_logs/mlp-inits/version_0, seed 3, commit c, m"
 
 
 def test_drawn_runs_are_meant_only_where_there_are_no_others_of_the_kind(add_run: Add) -> None:

@@ -36,12 +36,6 @@ def page(document: Document) -> Element:
     return parsed(html.render(document))
 
 
-def test_head(page: Element, document: Document) -> None:
-    assert page.get("lang") == "en"
-    assert words(page.find("head/title")) == document.title
-    assert "width=device-width" in page.find("head/meta[@name='viewport']").get("content", "")
-
-
 def test_nothing_is_loaded_from_elsewhere(page: Element) -> None:
     for element in page.iter():
         for name in ("src", "srcset", "data", "poster", "action", "background"):
@@ -69,7 +63,10 @@ def test_contents_lead_to_every_section(page: Element, document: Document) -> No
             assert not link.get("href", "").startswith("#") or link.get("href", "")[1:] in ids
 
 
-def test_headings_are_numbered_and_nested(page: Element, document: Document) -> None:
+def test_head_and_headings(page: Element, document: Document) -> None:
+    assert page.get("lang") == "en"
+    assert words(page.find("head/title")) == document.title
+    assert "width=device-width" in page.find("head/meta[@name='viewport']").get("content", "")
     headings = [(element.tag, words(element)) for element in page.iter() if re.fullmatch("h[1-6]", element.tag)]
     assert headings == [
         ("h1", document.title),
@@ -96,28 +93,24 @@ def test_metrics(page: Element, picture: Path) -> None:
     assert all(image.get("alt") for image in page.iter("img"))
 
 
-def test_no_text_is_lost(page: Element, shown_texts: list[str]) -> None:
+def test_no_text_is_lost_and_a_command_is_kept_to_the_letter(
+    page: Element, shown_texts: list[str], document: Document
+) -> None:
     shown = words(page)
     for text in shown_texts:
         assert " ".join(text.split()) in shown
-
-
-def test_a_command_is_kept_to_the_letter(page: Element, document: Document) -> None:
     (command,) = (block.command for block in document.blocks if block.command)
     (note,) = (note for note in with_class(page, "missing") if note.find("pre") is not None)
     assert "".join(note.find("pre").itertext()) == command
 
 
-def test_numbers_stand_to_the_right(page: Element) -> None:
+def test_tables_scroll_and_numbers_stand_to_the_right(page: Element) -> None:
     wide = next(with_class(page, "table"))
     assert all(row[0].tag == "th" and row[0].get("class") != "number" for row in wide.find(".//tbody"))
     assert {cell.get("class") for row in wide.find(".//tbody") for cell in row[1:]} == {"number"}
     assert [cell.get("class") for cell in page.find(".//div[@class='text']//tbody/tr")] == [None, "number"]
     assert re.search(r"\.number \{[^}]*text-align: right", STYLE)
     assert "tabular-nums" in STYLE
-
-
-def test_every_table_has_its_own_box_to_scroll_in(page: Element) -> None:
     boxes = list(with_class(page, "scroll"))
     assert all(box.find("table") is not None and box.get("tabindex") == "0" for box in boxes)
     assert len(boxes) == len(list(page.iter("table"))) == 5

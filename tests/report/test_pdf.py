@@ -42,14 +42,11 @@ def places(reader: PdfReader) -> list[tuple[str, float, float]]:
     return found
 
 
-def test_no_text_is_lost(document: Document, tmp_path: Path, shown_texts: list[str]) -> None:
-    shown = text_of(rendered(document, tmp_path))
+def test_texts_properties_and_links(document: Document, tmp_path: Path, shown_texts: list[str]) -> None:
+    reader = rendered(document, tmp_path)
+    shown = text_of(reader)
     for text in shown_texts:
         assert letters(text) in shown
-
-
-def test_properties(document: Document, tmp_path: Path) -> None:
-    reader = rendered(document, tmp_path)
     assert reader.metadata is not None
     assert reader.metadata.title == document.title
     assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]  # A4
@@ -58,13 +55,9 @@ def test_properties(document: Document, tmp_path: Path) -> None:
     assert isinstance(below, list)
     assert letters(reader.pages[0].extract_text()).endswith(f"1/{len(reader.pages)}")
     assert sum(len(page.images) for page in reader.pages) == 1
-    first_bytes = (tmp_path / "report.pdf").read_bytes()
     pdf.render(document, tmp_path / "again.pdf")
-    assert (tmp_path / "again.pdf").read_bytes() == first_bytes
-
-
-def test_links(document: Document, tmp_path: Path) -> None:
-    notes = [note.get_object() for page in rendered(document, tmp_path).pages for note in page.get("/Annots", [])]
+    assert (tmp_path / "again.pdf").read_bytes() == (tmp_path / "report.pdf").read_bytes()
+    notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
     outside = {note["/A"]["/URI"] for note in notes if "/URI" in note.get("/A", {})}
     assert outside == {"https://example.org/?a=b&c=d", "https://example.org/picture.png"}
     inside = [note for note in notes if "/URI" not in note.get("/A", {})]

@@ -28,7 +28,7 @@ def say(macro: Say) -> Say:
 def further(**values: Any) -> str:
     """What could help further, of some readings."""
     nothing = dict.fromkeys(("gap", "noise", "ensemble", "suspects"))
-    return write_section("further", **nothing | {"ideas": [], "not_done": ["A."]} | values)
+    return write_section("further", **nothing | {"ideas": []} | values)
 
 
 def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
@@ -123,12 +123,9 @@ def test_a_gap_is_compared_with_the_noise_of_the_pictures(
     assert advice in " ".join(further(gap=gap(found.alike("catsdogs"))).split())
 
 
-def test_without_runs_nothing_is_concluded() -> None:
+def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_concluded() -> None:
     assert "Read off" not in further()
     assert "Not done" in further()
-
-
-def test_suspected_labels_and_the_noise_are_named() -> None:
     noise = {"mean": 0.05, "pictures": 2000, "interval": (0.041, 0.06)}
     text = " ".join(further(noise=noise, suspects=3).split())
     assert "2,000 validation pictures tell an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text

@@ -5,7 +5,6 @@ import pytest
 
 from lit_a1.runs.folders import new_version, resolve, trained_weights
 from lit_a1.runs.records import CheckpointError, version_of
-from lit_a1.runs.wording import clock
 
 
 def put(folder: Path, version: int, name: str) -> Path:
@@ -53,7 +52,7 @@ def test_on_drawn_pictures_they_are_of_such_runs(tmp_path: Path) -> None:
     for name in ("x", "x-drawn"):
         put(tmp_path / name, 0, "last.ckpt")
         (tmp_path / name / "version_0" / "record.json").write_text("{}")
-    drawn = tmp_path / "x-drawn" / "version_0" / "checkpoints" / "last.ckpt"
+    drawn = tmp_path.joinpath("x-drawn", "version_0", "checkpoints", "last.ckpt")
     assert trained_weights(str(tmp_path / "x"), drawn=True) == drawn
     assert trained_weights(str(tmp_path / "x-drawn"), drawn=True) == drawn
     assert trained_weights(str(tmp_path / "x" / "version_0"), drawn=True).parts[-4] == "x"
@@ -73,10 +72,3 @@ def test_each_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: new_version(tmp_path).name, range(8)))
     assert set(made) == {f"version_{number}" for number in range(8, 16)}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3661, "1:01:01")]
-)
-def test_clock(seconds: float, words: str) -> None:
-    assert clock(seconds) == words

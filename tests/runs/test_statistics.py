@@ -21,14 +21,11 @@ def pictures(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[
     return first, [True] * both + [False] * b + [True] * c + [False] * neither
 
 
-@pytest.mark.parametrize(("both", "neither"), [(0, 0), (1000, 30)])
-def test_mcnemar_by_hand(both: int, neither: int) -> None:
+def test_mcnemar() -> None:
     """1 or fewer heads of 6 tosses: (1 + 6) / 64, and twice that on both sides."""
-    for b, c, p in ((1, 5, 2 * 7 / 64), (5, 1, 2 * 7 / 64), (3, 3, 1), (0, 0, 1)):
-        assert mcnemar(*pictures(both, b, c, neither)) == (b, c, pytest.approx(p))
-
-
-def test_mcnemar_of_many_pictures() -> None:
+    for both, neither in ((0, 0), (1000, 30)):
+        for b, c, p in ((1, 5, 2 * 7 / 64), (5, 1, 2 * 7 / 64), (3, 3, 1), (0, 0, 1)):
+            assert mcnemar(*pictures(both, b, c, neither)) == (b, c, pytest.approx(p))
     b, c = 4000, 4300  # the normal approximation, with the correction for continuity
     z = (c - b - 1) / math.sqrt(b + c)
     assert mcnemar(*pictures(0, b, c, 0)).p == pytest.approx(math.erfc(z / math.sqrt(2)), rel=3e-3)
@@ -36,17 +33,12 @@ def test_mcnemar_of_many_pictures() -> None:
         mcnemar([True], [])
 
 
-def test_the_interval_of_a_mean() -> None:
-    """Student's t of 4 degrees of freedom is 2.77645 in the printed tables."""
-    half = 2.77645 * math.sqrt(2.5 / 5)
+def test_intervals_of_a_mean_and_of_a_difference() -> None:
+    half = 2.77645 * math.sqrt(2.5 / 5)  # Student's t of 4 degrees of freedom, from the printed tables
     assert mean_interval([1, 2, 3, 4, 5]) == pytest.approx((3 - half, 3 + half), rel=1e-5)
     assert mean_interval([1]) is None
     assert mean_interval([2, 2, 2]) is None
-
-
-def test_the_interval_of_a_difference() -> None:
-    """Of two pairs with the same variance: 2 degrees of freedom, whose t is 4.30265."""
-    half = 4.30265 * math.sqrt(2)
+    half = 4.30265 * math.sqrt(2)  # of two pairs with the same variance: 2 degrees of freedom
     assert difference_interval([1, 3], [5, 3]) == pytest.approx((2 - half, 2 + half), rel=1e-5)
     assert difference_interval([1, 1], [3, 5]) == pytest.approx((3 - 12.7062, 3 + 12.7062), rel=1e-5)
     assert difference_interval([1], [3, 5]) is None
@@ -58,15 +50,7 @@ def test_holms_correction_by_hand() -> None:
     assert holm([0.9, 0.02, 0.01, 0.025]) == pytest.approx([0.9, 0.06, 0.04, 0.06])
     assert holm([0.5, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-@pytest.mark.parametrize(
-    ("values", "hold"),
-    [
-        ([0.02, 0.001, 0.04], [True, True, True]),
-        ([0.03, 0.001, 0.04], [False, True, False]),
-        ([0.02, 0.001, 0.06], [True, True, False]),
-    ],
-)
-def test_holm_gives_up_at_the_first_that_stands(values: list[float], hold: list[bool]) -> None:
-    assert [p <= ALPHA for p in holm(values)] == hold
+    # it gives up at the first that stands
+    for last, hold in ((0.04, [True, True, True]), (0.06, [True, True, False])):
+        assert [p <= ALPHA for p in holm([0.02, 0.001, last])] == hold
+    assert [p <= ALPHA for p in holm([0.03, 0.001, 0.04])] == [False, True, False]

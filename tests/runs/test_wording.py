@@ -1,32 +1,31 @@
 import math
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lit_a1.runs import wording
-from lit_a1.runs.wording import counted, listed, number, percent, table, typed
+from lit_a1.runs.wording import clock, counted, listed, number, percent, table, typed
 
 
-def test_numbers_have_three_digits() -> None:
-    values = (0.0, 2.34567, 147.23, 3635.5, 0.00071234, 1.2e-7, 4.3e18, math.nan)
-    assert [number(value) for value in values] == [
-        *("0", "2.35", "147", "3,636", "0.000712", "1.2e-07", "4.3e+18", "not finite")
-    ]
-
-
-def test_shares_are_percents() -> None:
-    assert [percent(share) for share in (0.0, 0.00552, 1.0, math.nan)] == ["0.00 %", "0.55 %", "100.00 %", "not finite"]
-
-
-def test_lists_end_in_and() -> None:
-    assert listed([1.234, 2, "c"]) == "1.23, 2 and c"
-    assert listed([0.5], percent) == "50.00 %"
-
-
-def test_nouns_follow_their_number() -> None:
-    assert [counted(count, "run") for count in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (number, {0.0: "0", 2.34567: "2.35", 147.23: "147", 3635.5: "3,636", 0.00071234: "0.000712", 1.2e-7: "1.2e-07",
+                  4.3e18: "4.3e+18", math.nan: "not finite"}),
+        (percent, {0.0: "0.00 %", 0.00552: "0.55 %", 1.0: "100.00 %", math.nan: "not finite"}),
+        (clock, {0: "0:00", 59.6: "1:00", 61: "1:01", 3599: "59:59", 3661: "1:01:01"}),
+        (lambda count: counted(count, "run"), {0: "0 runs", 1: "1 run", 1200: "1,200 runs"}),
+        (listed, {(1.234, 2, "c"): "1.23, 2 and c"}),
+        (lambda values: listed(values, percent), {(0.5,): "50.00 %"}),
+    ],
+    ids=["number", "percent", "clock", "counted", "listed", "listed percents"],
+)  # fmt: skip
+def test_words(words: Callable[[Any], str], texts: dict[Any, str]) -> None:
+    assert {value: words(value) for value in texts} == texts
 
 
 def test_a_table_has_a_heading_and_numbers_to_the_right() -> None:
