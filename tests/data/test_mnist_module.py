@@ -1,3 +1,4 @@
+import inspect
 import types
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from lit_a1.data.mnist_module import MNISTDataModule
 @pytest.fixture
 def digits(mnist_files) -> Path:
     return mnist_files(Path("data"))
+
+
+def test_its_options_are_those_that_recorded_runs_were_started_with():
+    """A run is resumed only with the settings that it was started with: one option more would refuse them all."""
+    assert set(inspect.signature(MNISTDataModule).parameters) == {
+        "source", "batch_size", "eval_batch_size", "size", "size_schedule", "augment", "workers", "measure_train",
+    }  # fmt: skip
 
 
 def in_a_trainer(data: MNISTDataModule, training: bool) -> MNISTDataModule:

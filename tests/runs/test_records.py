@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from lit_a1.runs import records
+from lit_a1.runs.records import TrainingRecord
 
 
 @pytest.mark.parametrize(
@@ -14,3 +16,21 @@ def test_a_damaged_test_is_none(text: str, tmp_path: Path) -> None:
     assert records.test_metrics(tmp_path) == {}
     (tmp_path / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.1}')
     assert records.test_metrics(tmp_path)["test/error"] == 0.1
+
+
+def test_a_resumed_training_counts_what_went_before(tmp_path: Path) -> None:
+    first = TrainingRecord({"model.lr": 0.1})
+    first.start("a machine")
+    first.epochs.append({"epoch": 0, "step": 4, "val/error": 0.2})
+    carried = json.loads(json.dumps(first.state())) | {"seconds": 1000.0, "peak_memory_gb": 500.0}
+    second = TrainingRecord({"model.lr": 0.1})
+    second.restore(carried)
+    second.start("another machine")
+    second.epochs.append({"epoch": 1, "step": 8, "val/error": 0.1})
+    record = second.finish(tmp_path, seed=3)
+    assert record == json.loads((tmp_path / "record.json").read_text())
+    assert record["seconds"] >= 1000
+    assert second.seconds_an_epoch < 1000  # of this process alone
+    assert record["peak_memory_gb"] == 500
+    assert (record["best"]["epoch"], record["last"]["epoch"], len(record["epochs"])) == (1, 1, 2)
+    assert record["machine"] == "a machine and another machine"

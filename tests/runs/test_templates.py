@@ -21,6 +21,7 @@ def test_paragraphs_are_lines_and_empty_ones_are_left_out(template: Path) -> Non
     template.write_text(
         "# A title\n\nOf {{ runs | counted('run') }}\n  {% if best %}\nthe best has {{ best | percent }}\n"
         "  {% endif %}\nof errors.\n\n{% if worst is defined %}\nNever.\n{% endif %}\n\n"
+        "{% if worst is defined %}\nNor this.\n{% endif %}\n\n"
         "- one\n- {{ [1, 2.5] | listed }}\n\n"
         "{{ table([['a', 'b'], ['x', '1']]) }}\n\n    python main.py fit\n"
     )

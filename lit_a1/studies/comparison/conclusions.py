@@ -74,7 +74,7 @@ def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
 
 
 def write(measured: Measured, **about: object) -> str:
-    """The comparison in Markdown; `about` is what the command was told, by the names that the template uses."""
+    """The comparison in Markdown; `about` is what else the template names."""
     labels = measured.experiments
     first, second = like_for_like(measured)
     experiments = {label: _experiment(measured, label) for label in labels}
