@@ -49,11 +49,11 @@ def record_of_run(run: Path) -> dict[str, Any]:
     """The record of a run that may be published.
 
     Raises:
-        CheckpointError: there is no sound record, the pictures were drawn, or nobody can tell which code trained.
+        CheckpointError: there is no sound record, the images were drawn, or nobody can tell which code trained.
     """
     record = read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
-        raise CheckpointError(f"{run} was trained on drawn pictures: only weights of real ones are published.")
+        raise CheckpointError(f"{run} was trained on drawn images: only weights of real ones are published.")
     if not re.fullmatch("[0-9a-f]{7,40}", commit := record["commit"]):
         state = "with changes that are in no commit" if "+" in commit else "outside a checkout"
         if " and " in commit:
@@ -132,7 +132,7 @@ def builds_on(settings: dict[str, Any]) -> list[str]:
 
 
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:
-    """Runs `validate` or `predict` as the command line does, on the real pictures and on the CPU."""
+    """Runs `validate` or `predict` as the command line does, on the real images and on the CPU."""
     options = ["--data.source", "real", "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint]
     return TrainingCLI([command, "--config", str(config), *options, *flags])
 
@@ -143,7 +143,7 @@ def error_of(validated: TrainingCLI) -> float:
 
 
 def submission(config: Path) -> dict[str, Any]:
-    """What the published weights write of the test pictures: rows, sha256, and the smallest margin of a picture.
+    """What the published weights write of the test images: rows, sha256, and the smallest margin of an image.
 
     The margin is half the difference of the two largest probabilities: of two classes, how far both are from 0.5.
     """
@@ -154,7 +154,7 @@ def submission(config: Path) -> dict[str, Any]:
         with path.with_stem("submission_probabilities").open(newline="", encoding="utf-8") as file:
             rows = [sorted(map(float, row[1:])) for row in list(csv.reader(file))[1:]]
     margin = round(min(row[-1] - row[-2] for row in rows) / 2, 6)
-    return {"test_pictures": len(rows), "submission_sha256": digest, "smallest_margin": margin}
+    return {"test_images": len(rows), "submission_sha256": digest, "smallest_margin": margin}
 
 
 def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
@@ -165,7 +165,7 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
 
     Raises:
         CheckpointError: the run can't be published, or configs/NAME.yaml builds another network.
-        DataError: there are no real pictures to measure the weights on.
+        DataError: there are no real images to measure the weights on.
     """
     run = run.resolve()
     record, name = record_of_run(run), run.parent.name
@@ -193,7 +193,7 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
         "checkpoint": checkpoint,
         "checkpoint_epoch": whole["epoch"] + 1,
         **{key: record[key] for key in FROM_RECORD},
-        "val_pictures": len(whole_precision.datamodule.sets["val"]),
+        "val_images": len(whole_precision.datamodule.sets["val"]),
         "val_error_full_precision": error_of(whole_precision),
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         "bytes": len(content.getvalue()),

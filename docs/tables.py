@@ -114,13 +114,13 @@ def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
 
 
 def accuracy(runs: Sequence[Row], column: str) -> str:
-    """Mean and standard deviation over seeds; or one run's, on validation pictures with its 95% interval."""
+    """Mean and standard deviation over seeds; or one run's, on validation images with its 95% interval."""
     errors = [float(run[column]) for run in runs]
     if len(errors) > 1:
         return f"{1 - mean(errors):.2%} ± {stdev(errors):.2%}"
     if column == "test_error":
         return f"{1 - errors[0]:.2%}"
-    low, high = wilson(errors[0], int(runs[0]["val_pictures"]))
+    low, high = wilson(errors[0], int(runs[0]["val_images"]))
     return f"{1 - errors[0]:.2%} ({1 - high:.1%} to {1 - low:.1%})"
 
 
@@ -176,11 +176,11 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
     """Appends runs, and brings rows up to date that are there already; yields what it did.
 
     Raises:
-        UsageError: a run is on drawn pictures, or has no record.
+        UsageError: a run is on drawn images, or has no record.
     """
     known = {identity(row): row for row in read_rows(RUNS)}
     if drawn := [run for run in runs if run.resolve().parent.name.endswith(DRAWN)]:
-        raise UsageError(f"{drawn[0]} was trained on drawn pictures, whose figures enter no table.")
+        raise UsageError(f"{drawn[0]} was trained on drawn images, whose figures enter no table.")
     for run in runs:
         row = row_of(run)
         old = known.get(identity(row))

@@ -12,9 +12,9 @@ from lit_a1.startup import check_compiler_cache, check_versions, import_lightnin
 
 COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the options, and what the command does
     "fit": ("fit", "train a network: --config configs/catsdogs.yaml"),
-    "validate": ("fit", "measure a checkpoint on the validation pictures"),
-    "test": ("fit", "measure a checkpoint on labelled test pictures"),
-    "predict": ("fit", "label the test pictures, or --data.predict_dir DIR, into submission.csv"),
+    "validate": ("fit", "measure a checkpoint on the validation images"),
+    "test": ("fit", "measure a checkpoint on labelled test images"),
+    "predict": ("fit", "label the test images, or --data.predict_dir DIR, into submission.csv"),
     "mlp": ("mlp", "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck"),
     "search": ("search", "try hyperparameters of a CNN, in ranges of configs/spaces/; processes can share a study"),
     "architecture": ("architecture", "the layers of a network: filters, strides, shapes, parameters, multiply-adds"),

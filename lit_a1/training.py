@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 
 from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
@@ -41,7 +41,7 @@ class TrainingCLI(LightningCLI):
         self.arguments = list(args)
         super().__init__(
             Classifier,
-            PictureDataModule,
+            ImageDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -114,7 +114,7 @@ class TrainingCLI(LightningCLI):
         augment = data.get("augment") or Namespace()
         mixes = augment.get("mixup") or augment.get("cutmix")
         if mixes and (until := augment.get("mix_until", 0)) >= epochs:
-            log.info("data.augment.mix_until is %d: pictures are mixed to the end of %d epochs.", until, epochs)
+            log.info("data.augment.mix_until is %d: images are mixed to the end of %d epochs.", until, epochs)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; what a class refuses ends in a sentence."""
@@ -152,7 +152,7 @@ class TrainingCLI(LightningCLI):
                 kwargs["logger"] = self._logger(folder, name)
         else:
             self.save_config_callback = None
-            devices = self.command.trainer.devices  # several would shuffle rows, and count some pictures twice
+            devices = self.command.trainer.devices  # several would shuffle rows, and count some images twice
             one = devices if isinstance(devices, list) and len(devices) == 1 else 1
             kwargs |= {"logger": False, "enable_checkpointing": False}
             kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}

@@ -83,24 +83,24 @@ def decoded_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few_drawn(monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many pictures there are of each part where they are drawn: the usual thousands take long."""
+    """How many images there are of each part where they are drawn: the usual thousands take long."""
     for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
         monkeypatch.setattr(module, name, 100)
     return 100
 
 
-def jpeg(picture: np.ndarray) -> bytes:
-    """A picture (H,W,3) uint8 as the bytes of a JPEG file."""
+def jpeg(image: np.ndarray) -> bytes:
+    """An image (H,W,3) uint8 as the bytes of a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=95)
+    Image.fromarray(image).save(file, "JPEG", quality=95)
     return file.getvalue()
 
 
 def photo(label: int, rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    """A picture (size,size,3) that a network learns at once: cats are reddish above, dogs bluish, with noise."""
-    picture = rng.integers(0, 96, (size, size, 3))
-    picture[: size // 2, :, 2 * label] += 128
-    return picture.astype(np.uint8)
+    """An image (size,size,3) that a network learns at once: cats are reddish above, dogs bluish, with noise."""
+    image = rng.integers(0, 96, (size, size, 3))
+    image[: size // 2, :, 2 * label] += 128
+    return image.astype(np.uint8)
 
 
 @pytest.fixture
@@ -151,10 +151,10 @@ def mnist_files() -> Callable[..., Path]:
     def make(folder: Path, train: int = 60, test: int = 20, gz: bool = True) -> Path:
         rng = np.random.default_rng(0)
         for part, count in (("train", train), ("t10k", test)):
-            pictures, labels = rng.integers(0, 96, (count, 28, 28)), np.arange(count) % 10
-            for picture, label in zip(pictures, labels, strict=True):
-                picture[4 + 2 * label : 6 + 2 * label, 4:24] += 128
-            write_idx_file(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", pictures)
+            images, labels = rng.integers(0, 96, (count, 28, 28)), np.arange(count) % 10
+            for image, label in zip(images, labels, strict=True):
+                image[4 + 2 * label : 6 + 2 * label, 4:24] += 128
+            write_idx_file(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", images)
             write_idx_file(folder / f"{part}-labels-idx1-ubyte{'.gz' if gz else ''}", labels)
         return folder
 

@@ -24,7 +24,7 @@ QUICK = {
     "validate": ["--model.members", "[lightning_logs/catsdogs-drawn]", "--trainer.accelerator", "cpu"],
 }  # fmt: skip
 SMALL = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.stem_stride", "2"]
-START = ["--model.start", "lightning_logs/catsdogs"]  # of the runs on drawn pictures
+START = ["--model.start", "lightning_logs/catsdogs"]  # of the runs on drawn images
 MEMBER = [
     "fit", "--config", str(REPOSITORY / "configs" / "catsdogs.yaml"), "--trainer.accelerator", "cpu",
     "--trainer.max_epochs", "1", "--model.compile_net", "false", *SMALL,

@@ -65,7 +65,7 @@ def run(tables: ModuleType, tmp_path: Path) -> Callable[..., Path]:
         row = {"epoch": 3, "step": 40, "val/error": 0.05}
         record = {
             "finished": "2026-01-01 00:00", "seed": seed, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
-            "machine": "m", "versions": {"torch": "2"}, "commit": "c", "pictures": {"train": 1, "val": 2000},
+            "machine": "m", "versions": {"torch": "2"}, "commit": "c", "images": {"train": 1, "val": 2000},
             "epochs": [row, row], "best": row, "last": row | {"val/error": 0.06},
             "settings": tables.shipped(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
         }  # fmt: skip
@@ -117,11 +117,11 @@ def test_a_run_that_is_added_again_after_its_test_keeps_its_place(
     assert (first["recipe"], first["changes"]) == (second["recipe"], "")  # by the YAML of its time
 
 
-def test_runs_on_drawn_pictures_enter_no_table(
+def test_runs_on_drawn_images_enter_no_table(
     tables: ModuleType, recorded: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(run(name="catsdogs-drawn"))
-    with pytest.raises(tables.UsageError, match="was trained on drawn pictures"):
+    with pytest.raises(tables.UsageError, match="was trained on drawn images"):
         list(tables.add([Path()]))
     assert not recorded.exists()
 

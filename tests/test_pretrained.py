@@ -85,7 +85,7 @@ def test_the_weights_repeat_their_figures_and_their_submission(
     monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
     options = ["--config", config_of(name), "--ckpt_path", "pretrained", "--trainer.accelerator", "cpu"]
     cli = TrainingCLI(["validate", *options])
-    assert len(cli.datamodule.sets["val"]) == about["val_pictures"]
+    assert len(cli.datamodule.sets["val"]) == about["val_images"]
     assert float(cli.trainer.callback_metrics["val/error"]) == pytest.approx(about["val_error"], abs=1e-6)
     if "submission_sha256" in about:
         main(["predict", *options])

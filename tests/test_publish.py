@@ -1,4 +1,4 @@
-"""Trained weights from a run to lit_a1/pretrained/, and from there to a submission, on small pictures."""
+"""Trained weights from a run to lit_a1/pretrained/, and from there to a submission, on small images."""
 
 import csv
 import hashlib
@@ -34,7 +34,7 @@ def publish(script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: py
     module = script("publish")
     monkeypatch.setattr("lit_a1.runs.folders.PRETRAINED", tmp_path / "pretrained")
     monkeypatch.setattr(module, "CONFIGS", tmp_path / "configs")
-    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
+    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     (tmp_path / "pretrained").mkdir()
     (tmp_path / "configs").mkdir()
     settings = yaml.safe_load((REPOSITORY / "configs" / "catsdogs.yaml").read_text())
@@ -48,7 +48,7 @@ def publish(script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: py
 
 
 def mislabel(archive: Path, count: int = 12) -> None:
-    """Adds dogs to the cats, a little brighter: pictures that a network has wrong."""
+    """Adds dogs to the cats, a little brighter: images that a network has wrong."""
     with zipfile.ZipFile(archive, "a") as photos:
         for number in range(1, count + 1):
             with Image.open(io.BytesIO(photos.read(f"trainset/Dog/{number}.Dog.jpg"))) as dog:
@@ -102,7 +102,7 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
         assert about[key] == record[key]
     assert (about["config"], about["seed"], about["epochs"]) == ("configs/tiny.yaml", 3, 2)
     assert about["builds_on"] == []
-    assert (about["val_pictures"], about["test_pictures"]) == (16, 12)
+    assert (about["val_images"], about["test_images"]) == (16, 12)
     assert about["val_error_full_precision"] == pytest.approx(record["last"]["val/error"])
     assert about["val_error"] > 0
     assert (about["sha256"], about["bytes"]) == (hashlib.sha256(ckpt.read_bytes()).hexdigest(), ckpt.stat().st_size)
@@ -169,10 +169,10 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
 
     def fail(config: Path) -> dict[str, Any]:
         assert read(folder / "tiny.ckpt")
-        raise CheckpointError("no test pictures")
+        raise CheckpointError("no test images")
 
     monkeypatch.setattr(publish, "submission", fail)
-    with pytest.raises(CheckpointError, match="no test pictures"):
+    with pytest.raises(CheckpointError, match="no test images"):
         publish.publish(run)
     assert contents(folder) == {"tiny.ckpt": b"of an earlier run"}
 
@@ -194,8 +194,8 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
 @pytest.mark.parametrize(
     ("name", "changed", "words"),
     [
-        ("tiny-drawn", {}, "on drawn pictures"),
-        ("tiny", {"settings": {"data.source": "drawn"}}, "on drawn pictures"),
+        ("tiny-drawn", {}, "on drawn images"),
+        ("tiny", {"settings": {"data.source": "drawn"}}, "on drawn images"),
         ("tiny", {"commit": "0123456789+"}, "with changes that are in no commit"),
         ("tiny", {"commit": "0123456789 and 9876543210"}, "was trained at 0123456789 and 9876543210: train it again"),
         ("tiny", {"commit": ""}, "outside a checkout"),

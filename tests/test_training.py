@@ -1,4 +1,4 @@
-"""From the command line to the files it leaves behind, on small pictures."""
+"""From the command line to the files it leaves behind, on small images."""
 
 import csv
 import itertools
@@ -60,7 +60,7 @@ def test_fit_leaves_what_it_promises(photos: Path, capsys: Capture, scalars: Sca
     logged = scalars(run)
     steps = 64 // 8
     measured = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "error")]
-    for tag in (*measured, "train/gradient_norm", "train/pictures_per_second"):
+    for tag in (*measured, "train/gradient_norm", "train/images_per_second"):
         assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1], tag
     assert len(logged["train/learning_rate"]) == 2 * steps
     assert "hp_metric" not in logged
@@ -106,8 +106,8 @@ def test_commands_that_use_a_run(
     for label, name in enumerate(("cat", "dog")):
         (tmp_path / "mine" / name).mkdir(parents=True)
         for number in range(3):
-            picture = Image.fromarray(np.full((64, 64, 3), 60 * label + number, np.uint8))
-            picture.save(tmp_path / f"mine/{name}/{number}.png")
+            image = Image.fromarray(np.full((64, 64, 3), 60 * label + number, np.uint8))
+            image.save(tmp_path / f"mine/{name}/{number}.png")
     main(["test", *SMALL, "--data.test_dir", str(tmp_path / "mine"), "--ckpt_path", "last"])
     metrics = json.loads((run / "test.json").read_text())
     assert scalars(run)["test/error"] == [(16, pytest.approx(metrics["test/error"]))]
@@ -125,14 +125,14 @@ def test_predict_writes_a_submission_in_numeric_order(
     photos: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
     fit("--model.lr", "0.02", epochs=6)
-    assert "needs 4999 rows, one a test picture; there are 12" in refusal("predict", *SMALL)
+    assert "needs 4999 rows, one a test image; there are 12" in refusal("predict", *SMALL)
     assert not Path("submission.csv").exists()
-    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
+    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     main(["predict", *SMALL])
     rows, probabilities = table("submission.csv"), table("submission_probabilities.csv")
     assert (list(rows[0]), list(probabilities[0])) == (["id", "label"], ["id", "Cat", "Dog"])
     assert [row["id"] for row in rows] == [str(number) for number in range(1, 13)]
-    # the pictures' own labels, not those of the validation set: odd numbers are dogs (and easy)
+    # the images' own labels, not those of the validation set: odd numbers are dogs (and easy)
     assert [row["label"] for row in rows] == ["Dog" if number % 2 else "Cat" for number in range(1, 13)]
     for both, row in zip(probabilities, rows, strict=True):
         assert float(both["Cat"]) + float(both["Dog"]) == pytest.approx(1, abs=2e-6)
@@ -163,13 +163,13 @@ def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monke
 
 
 def test_two_devices_train_one_network(photos: Path, in_background: Background) -> None:
-    """Two processes share the pictures and leave one run (the layer's own test compares the statistics)."""
+    """Two processes share the images and leave one run (the layer's own test compares the statistics)."""
     flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
     run = in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
     said = run.communicate()[0]
     assert run.returncode == 0, said
     record = json.loads(Path("lightning_logs/catsdogs/version_0/record.json").read_text())
-    assert record["last"]["step"] == 4  # 64 pictures, 8 on each device
+    assert record["last"]["step"] == 4  # 64 images, 8 on each device
     assert [path.name for path in Path("lightning_logs/catsdogs").iterdir()] == ["version_0"]
 
 
@@ -199,7 +199,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     runs = [Path("lightning_logs", name, "version_0") for name in ("catsdogs", "whole")]
     records = [json.loads((run / "record.json").read_text())["epochs"] for run in runs]
     for row in itertools.chain(*records):
-        row.pop("train/pictures_per_second")
+        row.pop("train/images_per_second")
     assert records[0] == records[1]
     ours, theirs = map(scalars, runs)
     for tag in ("train/loss", "val/loss", "train/learning_rate"):
@@ -233,7 +233,7 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
         (["--data.augment.flip", "sideways"], "flip"),
         (["--trainer.max_epoch", "3"], "max_epoch"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["--data.n_valid", "2000"], r"n_valid must .* training pictures of each class \(40 Cat, 40 Dog\)"),
+        (["--data.n_valid", "2000"], r"n_valid must .* training images of each class \(40 Cat, 40 Dog\)"),
         (["--data.augment.shift", "99"], "augment.shift must be at most decode_size"),
         (["--data.decode_size", "0"], "decode_size must be at least 8"),
         (["--trainer.precision", "bf16-true"], "precision must be 32-true, bf16-mixed or 16-mixed; got bf16-true"),

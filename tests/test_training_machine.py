@@ -99,7 +99,7 @@ def test_what_a_shorter_run_does_not_reach_is_told(capsys: Capture) -> None:
     recipe += ["--data.augment.cutmix", "1.0"]
     sentences = (
         "data.size_schedule changes the size in epoch 2, which 2 epochs don't reach.",
-        "data.augment.mix_until is 2: pictures are mixed to the end of 2 epochs.",
+        "data.augment.mix_until is 2: images are mixed to the end of 2 epochs.",
     )
     for epochs in ("2", "3"):
         main(["fit", *TINY, *recipe, "--trainer.max_epochs", epochs])

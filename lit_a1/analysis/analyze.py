@@ -51,7 +51,7 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         "experiment": network.name,
         "source": network.source,
         "parts": [result.name for result in results],
-        "pictures": len(network.labels),
+        "images": len(network.labels),
         "drawn": network.drawn,
         "val/error": network.error,
         "machine": machine(),

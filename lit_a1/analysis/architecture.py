@@ -33,7 +33,7 @@ def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
     model, size = build(Classifier, settings.model), settings.data.init_args.size
     shape = (model.channels, size, size)
     _, net = model.net  # the first standardises
-    return f"{type(model).__name__}, pictures {shape_words(shape)}", layers_of(net, shape)
+    return f"{type(model).__name__}, images {shape_words(shape)}", layers_of(net, shape)
 
 
 def rows_of(found: "Architecture") -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Where the network looks: class activation maps, and what happens when a part of the picture is covered."""
+"""Where the network looks: class activation maps, and what happens when a part of the image is covered."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +11,24 @@ from scipy import stats
 from torch import Tensor
 
 from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
+from lit_a1.analysis.images import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.intervals import mean_with_interval
 from lit_a1.analysis.network import BATCH, Flags, Floats, Ints, TrainedNetwork
-from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 
 TITLE = "Where the network looks"
-SHOWN = 6  # pictures
-COMPARED = 50  # pictures on which both maps are compared
-COVERED = 4  # the square's side is the picture's over this
-FINE, COARSE = 4, 2  # the square moves by its side over this: for the pictures shown, and those compared
-OPACITY = 0.7  # of a map over its picture
-PALE = 0.45  # what black is lifted to in the picture beneath a map, so that the map's colours show
-Pair = tuple[Ints, Ints]  # two classes of each of N pictures, (N,) each; maps are positive where they favour the first
+SHOWN = 6  # images
+COMPARED = 50  # images on which both maps are compared
+COVERED = 4  # the square's side is the image's over this
+FINE, COARSE = 4, 2  # the square moves by its side over this: for the images shown, and those compared
+OPACITY = 0.7  # of a map over its image
+PALE = 0.45  # what black is lifted to in the image beneath a map, so that the map's colours show
+Pair = tuple[Ints, Ints]  # two classes of each of N images, (N,) each; maps are positive where they favour the first
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """What covering does to n pictures: `drops` (n,p,p), the log-odds before minus those after."""
+    """What covering does to n images: `drops` (n,p,p), the log-odds before minus those after."""
 
     drops: Floats
     side: int  # of the covering square in pixels
@@ -88,7 +88,7 @@ def enlarged(maps: Floats, size: int) -> Floats:
 
 
 def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occlusion:
-    """Covers pictures with a square of the training pictures' mean colour, which moves by its side over `parts`.
+    """Covers images with a square of the training images' mean colour, which moves by its side over `parts`.
 
     Source: Zeiler & Fergus 2014, section 4.2, with the log-odds of two classes in place of the probability.
     """
@@ -97,16 +97,16 @@ def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occl
     places = [(y, x) for y in starts for x in starts]
     drops = []
 
-    def log_odds(pictures: Tensor, k: int) -> Tensor:
-        logits = network.net(pictures).double()
+    def log_odds(images: Tensor, k: int) -> Tensor:
+        logits = network.net(images).double()
         return logits[:, pair[0][k]] - logits[:, pair[1][k]]
 
     with torch.inference_mode():
-        for k, picture in enumerate(network.standardize(network.prepared(rows))):
-            before = log_odds(picture[None], k)
+        for k, image in enumerate(network.standardize(network.prepared(rows))):
+            before = log_odds(image[None], k)
             for first in range(0, len(places), BATCH):
                 some = places[first : first + BATCH]
-                covered = picture.repeat(len(some), 1, 1, 1)
+                covered = image.repeat(len(some), 1, 1, 1)
                 for each, (y, x) in zip(covered, some, strict=True):
                     each[:, y : y + side, x : x + side] = 0  # standardised, the mean is 0
                 drops.append(before - log_odds(covered, k))
@@ -129,13 +129,13 @@ def rank_correlations(one: Floats, other: Floats) -> Floats:
 
 
 def another_of_the_class(labels: Ints) -> Ints:
-    """For each of N pictures the next one of its class, after the last the first; -1 where there is no other."""
+    """For each of N images the next one of its class, after the last the first; -1 where there is no other."""
     rows = pd.Series(np.arange(len(labels))).groupby(labels)
     return rows.transform(lambda own: np.roll(own, -1) if len(own) > 1 else -1).to_numpy()
 
 
-def shown_pictures(network: TrainedNetwork) -> Ints:
-    """The most confident correct pictures of each class in turn (4 in all), then the most confident wrong ones."""
+def shown_images(network: TrainedNetwork) -> Ints:
+    """The most confident correct images of each class in turn (4 in all), then the most confident wrong ones."""
     wrong = most_confident_wrong(network, SHOWN // 3)
     ranks = [most_confident_correct(network, class_, SHOWN) for class_ in range(len(network.classes))]
     correct = [rows[k] for k in range(SHOWN) for rows in ranks if k < len(rows)][: SHOWN - len(wrong)]
@@ -144,14 +144,14 @@ def shown_pictures(network: TrainedNetwork) -> Ints:
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Draws both maps of a few pictures, and measures how well they agree and where the evidence lies."""
-    rows = shown_pictures(network)
+    """Draws both maps of a few images, and measures how well they agree and where the evidence lies."""
+    rows = shown_images(network)
     maps, odds, pair = evidence(network, rows)
     occlusion = occlude(network, rows, pair, FINE)
     activation, drops = enlarged(maps, network.size), occlusion.per_pixel(network.size)
     _draw(result, network, rows, odds, pair, {"activation map": activation, "occlusion": drops})
-    columns: dict[str, Any] = {"picture": network.indices[rows], "class": network.names(network.labels[rows])}
-    columns |= {"answer": network.names(network.predictions[rows])}
+    columns: dict[str, Any] = {"image": network.indices[rows], "class": network.names(network.labels[rows])}
+    columns |= {"prediction": network.names(network.predictions[rows])}
     columns |= {"towards": network.names(pair[0]), "against": network.names(pair[1]), "log_odds": odds}
     most, least = occlusion.drops.max((1, 2)), occlusion.drops.min((1, 2))
     result.table("attention", {**columns, "largest_drop": most, "smallest_drop": least})
@@ -171,17 +171,17 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
     other = another_of_the_class(network.labels[rows])
     control = mean_with_interval(rank_correlations(covered[other[other >= 0]], occlusion.drops[other >= 0]))
     names = network.names(network.labels[rows])
-    result.table("agreement", {"picture": network.indices[rows], "class": names, "rank_correlation": own})
+    result.table("agreement", {"image": network.indices[rows], "class": names, "rank_correlation": own})
     mean, half, count = mean_with_interval(own)
-    result.number(agreement=mean, agreement_half_interval=half, agreement_pictures=count)
+    result.number(agreement=mean, agreement_half_interval=half, agreement_images=count)
     result.number(agreement_control=control[0])
     return {"places": occlusion.drops[0].size, "control": control}
 
 
 def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:
-    """Measures how much of the evidence for the answers lies in the middle; returns further values for the template."""
+    """Measures how much of the evidence lies in the middle; returns further values for the template."""
     maps, odds, _ = evidence(network, sample(network))
-    shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], network.size))  # for the answer
+    shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], network.size))  # for the prediction
     mean, half, count = mean_with_interval(shares)
     uniform = central_share(np.ones((1, network.size, network.size)))[0]
     result.number(central_share=mean, central_share_half_interval=half, central_share_uniform=uniform)
@@ -192,19 +192,19 @@ def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str,
 def _draw(
     result: AnalysisResult, network: TrainedNetwork, rows: Ints, odds: Floats, pair: Pair, maps: dict[str, Floats]
 ) -> None:
-    """Draws n pictures, a column each, and beneath them maps (n,S,S) over the picture in pale grey."""
+    """Draws n images, a column each, and beneath them maps (n,S,S) over the image in pale grey."""
     layout: dict[str, Any] = {"height": 3.9, "nrows": 1 + len(maps), "ncols": len(rows)}
-    with result.figure("attention", shows_pictures=True, **layout) as (figure, panels):
-        pictures = network.prepared(rows).permute(0, 2, 3, 1).numpy()
-        for k, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+    with result.figure("attention", shows_images=True, **layout) as (figure, panels):
+        images = network.prepared(rows).permute(0, 2, 3, 1).numpy()
+        for k, (row, image) in enumerate(zip(rows, images, strict=True)):
             label, prediction = network.names([network.labels[row], network.predictions[row]])
             title = f"is {label}\nanswer {prediction}\n"
             if len(network.classes) > 2:
                 title += " against ".join(network.names([pair[0][k], pair[1][k]])) + "\n"
             panels[0, k].set_title(f"{title}log-odds {odds[k]:+.1f}", fontsize=8, pad=3)
-            panels[0, k].imshow(picture, cmap="gray", vmin=0, vmax=1)
+            panels[0, k].imshow(image, cmap="gray", vmin=0, vmax=1)
             for panel in panels[1:, k]:
-                panel.imshow(PALE + (1 - PALE) * picture.mean(2), cmap="gray", vmin=0, vmax=1)
+                panel.imshow(PALE + (1 - PALE) * image.mean(2), cmap="gray", vmin=0, vmax=1)
         for line, each in zip(panels[1:], maps.values(), strict=True):
             reach = float(np.abs(each).max()) or 1.0
             for panel, values in zip(line, each, strict=True):
@@ -212,7 +212,7 @@ def _draw(
             bar = figure.colorbar(image, ax=list(line), aspect=12, shrink=0.85, pad=0.01)
             bar.ax.tick_params(labelsize=8)
             bar.set_label("Log-odds", size=8)
-        for panel, name in zip(panels[:, 0], ("picture", *maps), strict=True):
+        for panel, name in zip(panels[:, 0], ("image", *maps), strict=True):
             panel.set_ylabel(name, fontsize=8)
         for panel in panels.flat:
             without_axes(panel)

@@ -14,7 +14,7 @@ from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA
 
 TITLE = "Are its probabilities true?"
-LEAST = 4  # pictures to fit a temperature on one half and measure it on the other
+LEAST = 4  # images to fit a temperature on one half and measure it on the other
 BINS = 15  # as Guo et al. 2017
 DRAWS = 1000  # of labels
 TEMPERATURES = 0.05, 20.0  # that are searched
@@ -23,7 +23,7 @@ TEMPERATURES = 0.05, 20.0  # that are searched
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature."""
     stated, labels = network.log_probabilities.astype(np.float64), network.labels
-    lines = {"all pictures, as it is": reliability(stated, labels)}
+    lines = {"all images, as it is": reliability(stated, labels)}
     scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
     probability = np.exp(stated.max(1))
     ece, right = by_chance(probability)
@@ -44,8 +44,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
             for measure, value in score(log_probabilities, labels[shown]).items():
                 result.number(**{f"{measure}_{name}": value})
     _draw(result, list(lines.values()), len(network.classes))
-    table = pd.concat(lines, names=["pictures of"]).reset_index(level=0)
-    table["right_low"], table["right_high"] = wilson_intervals(table.right, table.pictures)
+    table = pd.concat(lines, names=["images of"]).reset_index(level=0)
+    table["right_low"], table["right_high"] = wilson_intervals(table.right, table.images)
     result.table("calibration", table)
     facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES}
     facts |= {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
@@ -62,19 +62,19 @@ def _bin_of(probability: Floats) -> Ints:
 
 
 def reliability(log_probabilities: Floats, labels: Ints) -> pd.DataFrame:
-    """Of log-probabilities (N,K) and labels (N,), the bins of a reliability diagram that have pictures, a row each.
+    """Of log-probabilities (N,K) and labels (N,), the bins of a reliability diagram that have images, a row each.
 
-    The answers' probability is in (`low`, `high`] and `probability` on average; `right` is the share of right ones.
+    The predictions' probability is in (`low`, `high`] and `probability` on average; `right` is the share of right ones.
     """
     probability, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
     groups = pd.DataFrame({"probability": probability, "right": right}).groupby(_bin_of(probability))
     means = {name: groups[name].mean() for name in ("probability", "right")}
-    bins = pd.DataFrame({"pictures": groups.size(), **means})
+    bins = pd.DataFrame({"images": groups.size(), **means})
     return pd.DataFrame({"low": bins.index / BINS, "high": (bins.index + 1) / BINS}, bins.index).join(bins)
 
 
 def by_chance(probability: Floats) -> tuple[Floats, Floats]:
-    """Draws whether N answers are right by their probabilities: calibration error and share right of each draw."""
+    """Draws whether N predictions are right by their probabilities: calibration error and share right of each draw."""
     in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
     right = np.random.default_rng(0).random((DRAWS, len(probability))) < probability
     return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
@@ -87,7 +87,7 @@ def score(log_probabilities: Floats, labels: Ints) -> dict[str, float]:
     calibration of modern neural networks", arXiv:1706.04599, equation 3).
     """
     bins = reliability(log_probabilities, labels)
-    ece = np.average((bins.right - bins.probability).abs(), weights=bins.pictures)
+    ece = np.average((bins.right - bins.probability).abs(), weights=bins.images)
     truth = np.eye(log_probabilities.shape[1])[labels]
     brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
     return {"nll": float(likelihoods(log_probabilities, labels).mean()), "brier": float(brier), "ece": float(ece)}
@@ -127,19 +127,19 @@ def _draw(result: AnalysisResult, lines: list[pd.DataFrame], classes: int) -> No
     with result.figure("calibration", width=6.4 if columns == 2 else 3.6, height=4.8, **layout) as (_, panels):
         for place, bins in enumerate(lines):
             (above, below), look = panels[:, min(place, 1)], int(place == 2)
-            errors = error_bars(bins.right, bins.pictures)
+            errors = error_bars(bins.right, bins.images)
             label = "with the temperature" if look else "as it is"
             style = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 5, "elinewidth": 1.2}
             above.errorbar(bins.probability, bins.right, errors, linestyle="none", label=label, **style)
             style = {"facecolor": "none", "edgecolor": COLOURS[look], "linewidth": 1.4}
-            below.bar(bins.low, bins.pictures, width=1 / BINS, align="edge", **style)
-        under = np.dot(lines[0].pictures, lines[0].right - lines[0].probability) > 0
-        for (above, below), title in zip(panels.T, ("All pictures", "The other half"), strict=False):
+            below.bar(bins.low, bins.images, width=1 / BINS, align="edge", **style)
+        under = np.dot(lines[0].images, lines[0].right - lines[0].probability) > 0
+        for (above, below), title in zip(panels.T, ("All images", "The other half"), strict=False):
             above.plot([0, 1], [0, 1], "--", color="black", lw=1)
             above.legend(loc="lower right" if under else "upper left", fontsize=9)  # where fewer points are
             above.set_title(title, fontsize=10)
-            below.set(xlabel="Probability of the answer", yscale="log")
+            below.set(xlabel="Probability of the prediction", yscale="log")
             below.set_ylim(bottom=0.7)
-        first = int(BINS / classes) / BINS  # no answer is below 1 / classes
+        first = int(BINS / classes) / BINS  # no prediction is below 1 / classes
         panels[0, 0].set(ylabel="Share right", ylim=(-0.03, 1.03), xlim=(first, 1.02))
-        panels[1, 0].set_ylabel("Pictures")
+        panels[1, 0].set_ylabel("Images")

@@ -1,4 +1,4 @@
-"""Whether mistakes go with what pictures are like: brightness, contrast, sharpness and share of foreground."""
+"""Whether mistakes go with what images are like: brightness, contrast, sharpness and share of foreground."""
 
 from itertools import combinations
 from typing import Any
@@ -15,10 +15,10 @@ from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, Z, holm
 
-TITLE = "What makes pictures hard"
-BINS, LEAST = 6, 5  # bins at most; pictures that a bin should have
-LEVELS = 64  # of the histogram that a picture is divided by
-AT_ONCE = 500  # pictures
+TITLE = "What makes images hard"
+BINS, LEAST = 6, 5  # bins at most; images that a bin should have
+LEVELS = 64  # of the histogram that an image is divided by
+AT_ONCE = 500  # images
 AXES = {
     "brightness": "Brightness (mean luma)",
     "contrast": "Contrast (std of luma)",
@@ -29,11 +29,11 @@ NAMES = {name: "share of foreground" if name == "foreground" else name for name 
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Draws the error against four quantities of the pictures, and tests which of them go with mistakes."""
-    quantities, wrong = measure(network.pictures), ~network.correct
+    """Draws the error against four quantities of the images, and tests which of them go with mistakes."""
+    quantities, wrong = measure(network.images), ~network.correct
     bins = pd.concat([equal_bins(values, wrong).assign(quantity=name) for name, values in quantities.items()])
-    bins["error"] = bins.mistakes / bins.pictures
-    bins["error_low"], bins["error_high"] = wilson_intervals(bins.error, bins.pictures)
+    bins["error"] = bins.mistakes / bins.images
+    bins["error_low"], bins["error_high"] = wilson_intervals(bins.error, bins.images)
     _draw(result, bins, network.error)
     columns = {"index": network.indices, "truth": network.names(network.labels), "right": network.correct.astype(int)}
     result.table("conditions", columns | quantities)
@@ -55,15 +55,15 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(count=len(wrong), wrong=int(wrong.sum()), **facts)
 
 
-def measure(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Quantities (N,) of pictures (N,H,W,C), at least 3 pixels high and wide, by name.
+def measure(images: NDArray[np.uint8]) -> dict[str, Floats]:
+    """Quantities (N,) of images (N,H,W,C), at least 3 pixels high and wide, by name.
 
-    Brightness is the mean luma, 0 (black) to 1 (white); contrast its standard deviation over the picture; sharpness
+    Brightness is the mean luma, 0 (black) to 1 (white); contrast its standard deviation over the image; sharpness
     the variance of its 4-neighbour Laplacian away from the edge, a measure of focus (Pech-Pacheco et al. 2000).
     """
     parts = []
-    for start in range(0, len(pictures), AT_ONCE):
-        some = pictures[start : start + AT_ONCE] / 255
+    for start in range(0, len(images), AT_ONCE):
+        some = images[start : start + AT_ONCE] / 255
         luma = some @ np.array(LUMA) if some.shape[-1] == 3 else some[..., 0]
         inner = luma[:, 1:-1, 1:-1]
         laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * inner
@@ -71,15 +71,15 @@ def measure(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
     return dict(zip(AXES, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
 
-def foreground_share(pictures: Floats) -> Floats:
-    """Share (N,) of the pixels of pictures (N,H,W,C) in [0,1] whose colour is far from the border's median colour.
+def foreground_share(images: Floats) -> Floats:
+    """Share (N,) of the pixels of images (N,H,W,C) in [0,1] whose colour is far from the border's median colour.
 
-    The distances are cut in two by Otsu's threshold, picture by picture. A proxy for the size of what is shown, which
+    The distances are cut in two by Otsu's threshold, image by image. A proxy for the size of what is shown, which
     is misled where the background is not plain or where the object reaches the border.
     """
-    border = np.concatenate([pictures[:, 0], pictures[:, -1], pictures[:, 1:-1, 0], pictures[:, 1:-1, -1]], 1)
+    border = np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], 1)
     around = np.median(border, 1)[:, None, None]
-    distances = np.linalg.norm(pictures - around, axis=-1).reshape(len(pictures), -1)
+    distances = np.linalg.norm(images - around, axis=-1).reshape(len(images), -1)
     largest = distances.max(1, keepdims=True)
     scaled = np.divide(distances, largest, out=np.zeros_like(distances), where=largest > 0)
     levels = np.minimum((scaled * LEVELS).astype(np.int64), LEVELS - 1)
@@ -103,20 +103,20 @@ def otsu(levels: Ints) -> Ints:
 
 
 def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
-    """Cuts N pictures at the quantiles of a quantity into bins, a row each; equal values stay together."""
+    """Cuts N images at the quantiles of a quantity into bins, a row each; equal values stay together."""
     count = max(1, min(BINS, len(values) // LEAST))
     place = np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")
     bins = pd.DataFrame({"value": values, "wrong": wrong}).groupby(place)
     of_value = {"low": ("value", "min"), "high": ("value", "max"), "middle": ("value", "median")}
-    return bins.agg(**of_value, pictures=("wrong", "size"), mistakes=("wrong", "sum"))
+    return bins.agg(**of_value, images=("wrong", "size"), mistakes=("wrong", "sum"))
 
 
 def trend(values: Floats, wrong: Flags) -> dict[str, Any] | None:
-    """Compares a quantity (N,) between wrong and correct pictures; None where there is but one kind.
+    """Compares a quantity (N,) between wrong and correct images; None where there is but one kind.
 
-    `chance` is that a wrong picture has more of it than a correct one, ties counting half: the area under the ROC
+    `chance` is that a wrong image has more of it than a correct one, ties counting half: the area under the ROC
     curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN where either kind has fewer
-    than two pictures; `p` is that of Mann & Whitney's two-sided test (1947).
+    than two images; `p` is that of Mann & Whitney's two-sided test (1947).
     """
     bad, good = values[wrong], values[~wrong]
     if not len(bad) or not len(good):
@@ -126,7 +126,7 @@ def trend(values: Floats, wrong: Flags) -> dict[str, Any] | None:
     test = stats.mannwhitneyu(bad, good)
     chance, half = float(test.statistic) / (len(bad) * len(good)), np.nan
     if min(len(bad), len(good)) > 1:
-        ranks = stats.rankdata(values)  # less the rank among its own kind: how many of the other kind a picture exceeds
+        ranks = stats.rankdata(values)  # less the rank among its own kind: how many of the other kind an image exceeds
         shares = (ranks[wrong] - stats.rankdata(bad)) / len(good), (ranks[~wrong] - stats.rankdata(good)) / len(bad)
         half = Z * np.sqrt(sum(each.var(ddof=1) / len(each) for each in shares))
     low, high = np.clip([chance - half, chance + half], 0, 1)
@@ -137,7 +137,7 @@ def _draw(result: AnalysisResult, bins: pd.DataFrame, error: float) -> None:
     with result.figure("conditions", height=5.0, nrows=2, ncols=2, sharey=True) as (_, panels):
         for axes, (name, label) in zip(panels.flat, AXES.items(), strict=True):
             found = bins[bins.quantity == name]
-            errors = 100 * error_bars(found.error, found.pictures)
+            errors = 100 * error_bars(found.error, found.images)
             axes.errorbar(found.middle, 100 * found.error, errors, fmt="o", markersize=6)
             axes.axhline(100 * error, color="black", lw=1, ls="--")
             axes.set_xlabel(label)

@@ -20,18 +20,20 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     classes = network.classes
     codes = network.labels * len(classes) + network.predictions
     matrix = np.bincount(codes, minlength=len(classes) ** 2).reshape(len(classes), len(classes))  # label by prediction
-    pictures, wrong = matrix.sum(1), matrix.sum(1) - matrix.diagonal()
+    images, wrong = matrix.sum(1), matrix.sum(1) - matrix.diagonal()
     _draw_matrix(result, classes, matrix)
-    result.table("confusion", {"truth": classes, **{f"answer {name}": matrix[:, k] for k, name in enumerate(classes)}})
-    by_class = pd.DataFrame({"class": classes, "pictures": pictures, "mistakes": wrong})
-    held = pictures > 0
-    by_class.loc[held, "error"] = by_class.mistakes / by_class.pictures
-    by_class.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(by_class.error[held], by_class.pictures[held]))
+    result.table(
+        "confusion", {"truth": classes, **{f"prediction {name}": matrix[:, k] for k, name in enumerate(classes)}}
+    )
+    by_class = pd.DataFrame({"class": classes, "images": images, "mistakes": wrong})
+    held = images > 0
+    by_class.loc[held, "error"] = by_class.mistakes / by_class.images
+    by_class.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(by_class.error[held], by_class.images[held]))
     result.table("confusion_by_class", by_class)
     _draw_errors(result, by_class, network.error)
     low, high = wilson(network.error, len(network.labels))
     result.number(val_error=network.error, val_error_low=low, val_error_high=high)
-    result.number(mistakes=wrong.sum(), pictures=len(network.labels), equal_errors_p=equal_errors(wrong, pictures))
+    result.number(mistakes=wrong.sum(), images=len(network.labels), equal_errors_p=equal_errors(wrong, images))
 
     off_diagonal = matrix - np.diag(matrix.diagonal())
     most = int(off_diagonal.max())
@@ -42,14 +44,14 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(alpha=ALPHA, tables=TABLES, confused=confused, **facts)
 
 
-def equal_errors(wrong: Ints, pictures: Ints) -> float | None:
-    """P value of mistakes (K,) among pictures (K,) of each class, if every class were equally hard.
+def equal_errors(wrong: Ints, images: Ints) -> float | None:
+    """P value of mistakes (K,) among images (K,) of each class, if every class were equally hard.
 
     By Fisher's exact test for two classes, and its extension to more (Freeman & Halton 1951, Biometrika 38) on random
-    tables. Classes without pictures are left out; None where fewer than two are left.
+    tables. Classes without images are left out; None where fewer than two are left.
     """
-    held = pictures > 0
-    table = np.stack([wrong[held], (pictures - wrong)[held]], 1)
+    held = images > 0
+    table = np.stack([wrong[held], (images - wrong)[held]], 1)
     if len(table) < 2:
         return None
     if not table.sum(0).all():  # all right or all wrong: no other table has these sums
@@ -76,15 +78,15 @@ def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints)
             )  # fmt: skip
         axes.set_xticks(range(len(classes)), classes)
         axes.set_yticks(range(len(classes)), classes)
-        axes.set(xlabel="Answer", ylabel="Truth")
+        axes.set(xlabel="Prediction", ylabel="Truth")
         axes.grid(visible=False)
         axes.spines[:].set_visible(True)
 
 
 def _draw_errors(result: AnalysisResult, by_class: pd.DataFrame, error: float) -> None:
     with result.figure("confusion_by_class", height=1.0 + 0.3 * len(by_class)) as (_, axes):
-        held = by_class[by_class.pictures > 0]
-        errors = 100 * error_bars(held.error, held.pictures)
+        held = by_class[by_class.images > 0]
+        errors = 100 * error_bars(held.error, held.images)
         axes.errorbar(100 * held.error, held.index, xerr=errors, fmt="o", markersize=6)
         axes.axvline(100 * error, color="black", lw=1, ls="--")
         axes.set_yticks(by_class.index, by_class["class"])

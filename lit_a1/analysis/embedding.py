@@ -17,11 +17,11 @@ from lit_a1.runs.statistics import ALPHA, mcnemar
 
 TITLE = "What the last layer sees"
 NEIGHBOURS = 10
-THUMBNAIL, SPRITE = 32, 8192  # pixels: a picture in the projector; the largest sheet of them that it can show
+THUMBNAIL, SPRITE = 32, 8192  # pixels: an image in the projector; the largest sheet of them that it can show
 DIGITS = 4  # decimals that features are written with
 TAG = "features"
 PROJECTOR = ".projector"  # ends the name of the event file that marks the folder for the projector
-AT_ONCE = 1000  # pictures
+AT_ONCE = 1000  # images
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -54,7 +54,7 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
 
 
 def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> Ints:
-    """The class (N,) that most of the k nearest other pictures have, by the cosine of features (N,F), of labels (N,).
+    """The class (N,) that most of the k nearest other images have, by the cosine of features (N,F), of labels (N,).
 
     Of classes with equally many neighbours, the one whose neighbours' cosines sum to most.
     """
@@ -64,7 +64,7 @@ def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> 
     predictions = []
     for start in range(0, len(labels), AT_ONCE):
         cosines = directions[start : start + AT_ONCE] @ directions.T
-        cosines.diagonal(start).fill_(-torch.inf)  # a picture is no neighbour of its own
+        cosines.diagonal(start).fill_(-torch.inf)  # an image is no neighbour of its own
         values, near = cosines.topk(k)
         votes = of_class[near] * (1 + values / (4 * k))[..., None]  # cosines add up to less than half a vote
         predictions.append(votes.sum(1).argmax(1))
@@ -72,7 +72,7 @@ def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> 
 
 
 def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
-    """Writes features, properties and thumbnails for TensorBoard's projector; returns of how many pictures.
+    """Writes features, properties and thumbnails for TensorBoard's projector; returns of how many images.
 
     They are as many as thumbnails fit on the largest sheet. TensorBoard looks only into folders with an event file.
     """
@@ -83,7 +83,7 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
         old.unlink()
     properties = {
         "label": network.names(network.labels),
-        "answer": network.names(network.predictions),
+        "prediction": network.names(network.predictions),
         "right": np.where(network.correct, "right", "wrong"),
         "probability": [f"{probability:.4f}" for probability in network.probabilities.max(1)],
         "index": map(str, network.indices),
@@ -98,7 +98,7 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
 
 
 def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, shares: Floats) -> None:
-    size = 6 * max(1.0, min(4.0, math.sqrt(2000 / len(network.labels))))  # points^2: fewer pictures, larger marks
+    size = 6 * max(1.0, min(4.0, math.sqrt(2000 / len(network.labels))))  # points^2: fewer images, larger marks
     with result.figure("embedding", height=4.6) as (_, axes):
         for k, name in enumerate(network.classes):
             look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}

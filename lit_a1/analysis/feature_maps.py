@@ -1,4 +1,4 @@
-"""Feature maps of a few pictures from the stem to the last stage; sizes and sparsity of each layer's maps."""
+"""Feature maps of a few images from the stem to the last stage; sizes and sparsity of each layer's maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
+from lit_a1.analysis.images import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.network import Ints, TrainedNetwork
-from lit_a1.analysis.pictures import most_confident_correct, most_confident_wrong, sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
 
 TITLE = "Feature maps through the depth of the network"
 SHOWN = 8  # channels of each layer
-CORRECT = 2  # pictures that are predicted correctly, of different classes
+CORRECT = 2  # images that are predicted correctly, of different classes
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Draws the maps of a few pictures, and measures sizes, receptive fields and sparsity of each layer."""
+    """Draws the maps of a few images, and measures sizes, receptive fields and sparsity of each layer."""
     layers, rows = hidden_layers(network.net), sample(network)
     found = measure(network, layers, rows)
     result.table("feature_maps", found)
     for layer, each in zip(layers, found, strict=True):
         key = layer.name.lower().replace(", ", "_").replace(" ", "_")
         result.number(**{f"zero_share_{key}": each["zero_share"], f"receptive_field_{key}": layer.field.size})
-    drawn = [_draw(result, network, row, kind, layers) for row, kind in shown_pictures(network)]
-    result.describe(layers=found, size=network.size, count=len(rows), pictures=drawn)
+    drawn = [_draw(result, network, row, kind, layers) for row, kind in shown_images(network)]
+    result.describe(layers=found, size=network.size, count=len(rows), images=drawn)
 
 
-def shown_pictures(network: TrainedNetwork) -> list[tuple[int, str]]:
-    """The most confident correct picture of the first two classes that have one, and the most confident wrong one.
+def shown_images(network: TrainedNetwork) -> list[tuple[int, str]]:
+    """The most confident correct image of the first two classes that have one, and the most confident wrong one.
 
     The wrong one is of a third class where there is such. Each with what it is: `right_1`, `right_2`, `wrong`.
     """
@@ -45,9 +45,9 @@ def shown_pictures(network: TrainedNetwork) -> list[tuple[int, str]]:
 
 
 def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> list[dict[str, Any]]:
-    """Of each layer's maps: sizes, receptive field, and the share of exact zeros, its mean and std over pictures.
+    """Of each layer's maps: sizes, receptive field, and the share of exact zeros, its mean and std over images.
 
-    `silent_channels` is the number of channels that are zero everywhere on all of these pictures.
+    `silent_channels` is the number of channels that are zero everywhere on all of these images.
     """
     found: list[dict[str, Any]] = []
     batches = [list(map(_sums, outputs)) for _, outputs in feature_maps(network, rows, layers)]
@@ -76,14 +76,14 @@ def most_varied(maps: Tensor, count: int = SHOWN) -> Ints:
 def _draw(
     result: AnalysisResult, network: TrainedNetwork, row: int, kind: str, layers: list[HiddenLayer]
 ) -> dict[str, object]:
-    """Draws the maps of a picture, and returns values for its caption."""
+    """Draws the maps of an image, and returns values for its caption."""
     ((_, outputs),) = feature_maps(network, np.array([row]), layers)
     shown = min(SHOWN, max(maps.shape[1] for maps in outputs))
     layout: dict[str, Any] = {"height": 0.1 + 0.86 * len(layers), "nrows": len(layers), "ncols": 1 + shown}
-    with result.figure(f"maps_{kind}", shows_pictures=True, **layout) as (_, panels):
-        picture = network.prepared([row])[0].permute(1, 2, 0).numpy()
+    with result.figure(f"maps_{kind}", shows_images=True, **layout) as (_, panels):
+        image = network.prepared([row])[0].permute(1, 2, 0).numpy()
         for line, layer, maps in zip(panels, layers, outputs, strict=True):
-            _draw_field(line[0], layer, maps.shape[1:], picture)
+            _draw_field(line[0], layer, maps.shape[1:], image)
             for panel in line[1:]:
                 panel.axis("off")
             for panel, channel in zip(line[1:], most_varied(maps[0], shown), strict=False):
@@ -96,10 +96,10 @@ def _draw(
     return {"kind": kind, "index": network.indices[row], "channels": shown, **facts}
 
 
-def _draw_field(panel: Axes, layer: HiddenLayer, shape: tuple[int, ...], picture: NDArray[np.float32]) -> None:
-    """Draws a picture (H,W,C) with the receptive field of the middle unit, as far as it lies within."""
-    panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    (top, bottom), (left, right) = (np.clip(layer.field.at(side // 2), 0, len(picture)) for side in shape[1:])
+def _draw_field(panel: Axes, layer: HiddenLayer, shape: tuple[int, ...], image: NDArray[np.float32]) -> None:
+    """Draws an image (H,W,C) with the receptive field of the middle unit, as far as it lies within."""
+    panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    (top, bottom), (left, right) = (np.clip(layer.field.at(side // 2), 0, len(image)) for side in shape[1:])
     for colour, line in (("white", 2.2), (COLOURS[1], 1.2)):
         square = (left - 0.5, top - 0.5), right - left, bottom - top
         panel.add_patch(Rectangle(*square, fill=False, edgecolor=colour, linewidth=line))

@@ -13,24 +13,24 @@ BINS = 20
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Compares the confidence of the predictions, and the errors where test pictures have labels.
+    """Compares the confidence of the predictions, and the errors where test images have labels.
 
     Without labels it estimates the error: the validation's, and average thresholded confidence (Garg et al. 2022).
     """
-    if network.test_pictures is None:
+    if network.test_images is None:
         result.describe(compared=False)
         return
-    log_probabilities = network.predict(network.test_pictures)
+    log_probabilities = network.predict(network.test_images)
     predictions, classes = log_probabilities.argmax(1), len(network.classes)
     valid, test = (np.exp(each.max(1)).astype(np.float64) for each in (network.log_probabilities, log_probabilities))
     _draw(result, valid, test)
-    result.number(val_pictures=len(valid), test_pictures=len(test), val_error=network.error)
+    result.number(val_images=len(valid), test_images=len(test), val_error=network.error)
     result.number(val_confidence=valid.mean(), test_confidence=test.mean())
     shift = stats.ks_2samp(valid, test)
     result.number(ks_statistic=shift.statistic, ks_p=shift.pvalue)
     shares = [np.bincount(each, minlength=classes) / len(each) for each in (predictions, network.labels)]
-    columns = {"share_of_test_answers": shares[0], "share_of_validation_labels": shares[1]}
-    result.table("test_answers", {"class": network.classes, **columns})
+    columns = {"share_of_test_predictions": shares[0], "share_of_validation_labels": shares[1]}
+    result.table("test_predictions", {"class": network.classes, **columns})
     around = None
     if network.test_labels is None:
         threshold = np.sort(valid)[round(network.error * len(valid))] if network.error < 1 else np.inf
@@ -54,7 +54,7 @@ def _draw(result: AnalysisResult, valid: Floats, test: Floats) -> None:
         looks = zip(("validation", "test"), (valid, test), COLOURS, ("-", "--"), strict=False)
         for name, confidence, colour, line in looks:
             shares = np.histogram(confidence, edges)[0] / len(confidence)
-            label = f"{name}, {len(confidence):,} pictures"
+            label = f"{name}, {len(confidence):,} images"
             axes.stairs(shares, edges, label=label, color=colour, linestyle=line, linewidth=1.6)
-        axes.set(yscale="log", xlabel="Probability of the answer", ylabel="Share of the pictures")
+        axes.set(yscale="log", xlabel="Probability of the prediction", ylabel="Share of the images")
         axes.legend(loc="upper left")

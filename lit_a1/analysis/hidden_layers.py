@@ -19,7 +19,7 @@ FEW = 6  # residual blocks up to which each is a layer of its own here
 class ReceptiveField:
     """Which pixels a unit sees: the one at place i of a row sees `size` of them, from `start + i * stride` on.
 
-    Norms over positions and squeeze-and-excitation, which see the whole picture, are not counted.
+    Norms over positions and squeeze-and-excitation, which see the whole image, are not counted.
     """
 
     size: int = 1  # height and width in pixels
@@ -85,7 +85,7 @@ def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]
 def feature_maps(
     network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]
 ) -> Iterator[tuple[Ints, list[Tensor]]]:
-    """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its pictures as they are."""
+    """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its images as they are."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         with torch.inference_mode(), ExitStack() as stack:

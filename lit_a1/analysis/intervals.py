@@ -1,4 +1,4 @@
-"""95 % intervals: of shares of pictures (Wilson), and of means over pictures (Student's t)."""
+"""95 % intervals: of shares of images (Wilson), and of means over images (Student's t)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Activation maximisation: pictures made by gradient ascent for a class or a channel."""
+"""Activation maximisation: images made by gradient ascent for a class or a channel."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,38 +13,38 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from lit_a1.analysis.hidden_layers import HiddenLayer, feature_maps, hidden_layers
+from lit_a1.analysis.images import sample, without_axes
 from lit_a1.analysis.network import Floats, Ints, TrainedNetwork
-from lit_a1.analysis.pictures import sample, without_axes
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.models.residual import ResidualBlock
 from lit_a1.runs.wording import number
 
 TITLE = "What excites a unit"
 CHANNELS = 5  # of each stage
-BEST = 4  # validation pictures of each channel
-SEARCHED = 2000  # validation pictures, at most, among which these are looked for
+BEST = 4  # validation images of each channel
+SEARCHED = 2000  # validation images, at most, among which these are looked for
 COLOURED = 200  # of them, from which the colours of the data are taken
-STARTS = 6  # made pictures of the classes, at least; each begins with noise of its own
-ACROSS = 5  # classes in a row, where each has one picture
+STARTS = 6  # made images of the classes, at least; each begins with noise of its own
+ACROSS = 5  # classes in a row, where each has one image
 STEPS = 128
 RATE = 2.0  # way that gradient ascent goes in all, as the root mean square over the parameters
-JITTER = 1 / 12  # pictures shift by at most this share of their side in a step
+JITTER = 1 / 12  # images shift by at most this share of their side in a step
 VARIATION = 0.1  # weight of the total variation's direction, beside 1 of the score's
 NOISE = 0.05  # standard deviation of the parameters to begin with
-Score = Callable[[Tensor], Tensor]  # maps pictures (n,C,H,W) in [0,1] to values (n,), each of its own picture alone
+Score = Callable[[Tensor], Tensor]  # maps images (n,C,H,W) in [0,1] to values (n,), each of its own image alone
 
 
 class Paint:
-    """n pictures, as the parameters that gradient ascent moves: Fourier coefficients of decorrelated colours.
+    """n images, as the parameters that gradient ascent moves: Fourier coefficients of decorrelated colours.
 
-    Each frequency is scaled by its inverse, as in photographs, and colours by the covariance of those of `pictures`
+    Each frequency is scaled by its inverse, as in photographs, and colours by the covariance of those of `images`
     (N,C,H,W) in [0,1], so that a step changes coarse shapes as readily as single pixels (Olah et al. 2017, "Feature
     Visualization"). A sigmoid keeps the pixels in [0,1].
     """
 
-    def __init__(self, count: int, pictures: Tensor, generator: torch.Generator) -> None:
-        _, channels, self.size, _ = pictures.shape
-        pixels = pictures.permute(1, 0, 2, 3).flatten(1)
+    def __init__(self, count: int, images: Tensor, generator: torch.Generator) -> None:
+        _, channels, self.size, _ = images.shape
+        pixels = images.permute(1, 0, 2, 3).flatten(1)
         self.mean = torch.logit(pixels.mean(1).clamp(0.02, 0.98))[:, None, None]
         values, vectors = torch.linalg.eigh(torch.cov(pixels).view(channels, channels))
         self.colours = vectors * (values.clamp_min(0) / values.max()).sqrt()
@@ -54,48 +54,48 @@ class Paint:
         shape = (count, channels, *self.scale.shape, 2)
         self.parameters = (NOISE * torch.randn(shape, generator=generator)).requires_grad_()
 
-    def picture(self) -> Tensor:
-        """The pictures (n,C,H,W)."""
+    def image(self) -> Tensor:
+        """The images (n,C,H,W)."""
         plain = torch.fft.irfft2(torch.view_as_complex(self.parameters) * self.scale, s=(self.size, self.size))
         return torch.sigmoid(self.mean + torch.einsum("cd,ndhw->nchw", self.colours, plain))
 
     def direction(self, scores: Tensor) -> Tensor:
-        """The gradient of n scores by the parameters, that of each picture at length 1; zeros stay."""
+        """The gradient of n scores by the parameters, that of each image at length 1; zeros stay."""
         (gradient,) = torch.autograd.grad(scores.sum(), self.parameters)
         lengths = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
         return gradient / lengths.view(-1, *[1] * (gradient.dim() - 1))
 
 
-def total_variation(pictures: Tensor) -> Tensor:
+def total_variation(images: Tensor) -> Tensor:
     """Mean absolute difference (n,) of neighbouring pixels, along rows and columns."""
-    return (pictures.diff(dim=2).abs().mean((1, 2, 3)) + pictures.diff(dim=3).abs().mean((1, 2, 3))) / 2
+    return (images.diff(dim=2).abs().mean((1, 2, 3)) + images.diff(dim=3).abs().mean((1, 2, 3))) / 2
 
 
 def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = STEPS) -> tuple[Tensor, Tensor]:
-    """Makes pictures (n,C,H,W) in [0,1] whose `score` (n,) is large, by normalised gradient ascent on `paint`.
+    """Makes images (n,C,H,W) in [0,1] whose `score` (n,) is large, by normalised gradient ascent on `paint`.
 
-    Each step shifts the pictures at random, the border going round, and moves each picture's parameters along the
+    Each step shifts the images at random, the border going round, and moves each image's parameters along the
     gradient of its score, brought to length 1, less that of the total variation (Mahendran & Vedaldi 2015).
     """
     reach = max(1, round(JITTER * paint.size))
     length = RATE * (paint.parameters[0].numel() ** 0.5)
     for step in range(steps):
         shifts = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
-        upwards = paint.direction(score(paint.picture().roll(shifts, (2, 3))))
-        rougher = paint.direction(total_variation(paint.picture()))
+        upwards = paint.direction(score(paint.image().roll(shifts, (2, 3))))
+        rougher = paint.direction(total_variation(paint.image()))
         with torch.no_grad():
             paint.parameters += length / steps * (1 - step / steps) * (upwards - VARIATION * rougher)
     with torch.inference_mode():
-        pictures = paint.picture()
-        return pictures, score(pictures)
+        images = paint.image()
+        return images, score(images)
 
 
 def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
-    """The logit of a class for each of n pictures, of two classes less that of the other one."""
+    """The logit of a class for each of n images, of two classes less that of the other one."""
     rows = torch.arange(len(classes))
 
-    def score(pictures: Tensor) -> Tensor:
-        logits = network.net(network.standardize(pictures))
+    def score(images: Tensor) -> Tensor:
+        logits = network.net(network.standardize(images))
         own = logits[rows, list(classes)]
         return own if logits.shape[1] > 2 else 2 * own - logits.sum(1)
 
@@ -103,7 +103,7 @@ def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
 
 
 def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) -> Score:
-    """The mean of a channel of a stage (from 0) over positions, after the last activation, for each of n pictures.
+    """The mean of a channel of a stage (from 0) over positions, after the last activation, for each of n images.
 
     A silent channel has no gradient; that of its mean ahead of the activation stands in.
     """
@@ -113,16 +113,16 @@ def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) 
     assert isinstance(block, ResidualBlock)
     rows = torch.arange(len(channels))
 
-    def score(pictures: Tensor) -> Tensor:
+    def score(images: Tensor) -> Tensor:
         ahead: list[Tensor] = []
         # the block's activation, called within it and then at its end; it may work in place, so its input is copied
         note = block.residual[1].register_forward_pre_hook(lambda _, inputs: ahead.append(inputs[0].clone()))
         try:
-            after = until(pictures)
+            after = until(images)
         finally:
             note.remove()
-        answer, before = (maps[rows, list(channels)].mean((1, 2)) for maps in (after, ahead[-1]))
-        return answer + torch.where(answer == 0, before - before.detach(), 0)
+        activation, before = (maps[rows, list(channels)].mean((1, 2)) for maps in (after, ahead[-1]))
+        return activation + torch.where(activation == 0, before - before.detach(), 0)
 
     return score
 
@@ -134,24 +134,24 @@ class Excited:
     layer: str  # `Classes`, `Stage 1`
     unit: int
     name: str  # `Dog`, `channel 7`
-    pictures: NDArray[np.float32]  # (n,H,W,C) in [0,1], made
+    images: NDArray[np.float32]  # (n,H,W,C) in [0,1], made
     reached: Floats  # (n,) the unit's activations by them
-    best: Ints  # the validation pictures that excite it most, the most first
+    best: Ints  # the validation images that excite it most, the most first
     values: Floats  # its activations by those
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Makes and draws the pictures, and measures how far they exceed what validation pictures excite."""
+    """Makes and draws the images, and measures how far they exceed what validation images excite."""
     rows, two = sample(network, SEARCHED), len(network.classes) == 2
     layers = hidden_layers(network.net, blocks=False)[1:]
-    means, logits = real_answers(network, rows, layers)
+    means, logits = real_activations(network, rows, layers)
     colours = network.prepared(rows[:: max(1, len(rows) // COLOURED)])
 
-    # makes a picture for each of `units`, columns of the activations by real pictures (n,units)
+    # makes an image for each of `units`, columns of the activations by real images (n,units)
     def excite(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[Excited]:
         generator = torch.Generator().manual_seed(0)
-        pictures, reached = ascend(Paint(len(units), colours, generator), score, generator)
-        shown, values, found = pictures.permute(0, 2, 3, 1).numpy(), reached.double().numpy(), []
+        images, reached = ascend(Paint(len(units), colours, generator), score, generator)
+        shown, values, found = images.permute(0, 2, 3, 1).numpy(), reached.double().numpy(), []
         for unit in dict.fromkeys(units):
             own = np.flatnonzero(np.array(units) == unit)
             best = np.argsort(-real[:, unit], kind="stable")[:BEST]
@@ -174,7 +174,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     units = [*classes, *(unit for stage in stages for unit in stage)]
     table = pd.DataFrame(units, columns=["layer", "unit", "name"])
     table["reached"], table["best_real"] = [unit.reached.max() for unit in units], [unit.values[0] for unit in units]
-    table["best_real_picture"] = network.indices[[unit.best[0] for unit in units]]
+    table["best_real_image"] = network.indices[[unit.best[0] for unit in units]]
     result.table("maximise", table)
     result.number(**{f"reached_{unit.name}": unit.reached.max() for unit in classes})
     result.number(**{f"best_real_{unit.name}": unit.values[0] for unit in classes})
@@ -188,8 +188,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.describe(two=two, classes=classes, stages=facts, channels=len(units) - len(classes), **counts)
 
 
-def real_answers(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
-    """Of n validation pictures, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
+def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
+    """Of n validation images, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
     batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
@@ -197,8 +197,8 @@ def real_answers(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLay
 
 
 def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
-    """Draws the pictures made for each class: a row a class where there are several of each, else one after another."""
-    starts = len(classes[0].pictures)
+    """Draws the images made for each class: a row a class where there are several of each, else one after another."""
+    starts = len(classes[0].images)
     across = starts if starts > 1 else min(ACROSS, len(classes))
     rows = -(-len(classes) * starts // across)
     layout: dict[str, Any] = {"height": 0.2 + rows * (6.4 / across + 0.1), "nrows": rows, "ncols": across}
@@ -207,17 +207,17 @@ def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
         for panel in panels.flat[len(cells) :]:
             panel.set_visible(False)
         for panel, (unit, k) in zip(panels.flat, cells, strict=False):
-            _show(panel, unit.pictures[k], f"{unit.name}: {unit.reached[k]:+.1f}", fontsize=9)
+            _show(panel, unit.images[k], f"{unit.name}: {unit.reached[k]:+.1f}", fontsize=9)
 
 
 def _draw_channels(
     result: AnalysisResult, name: str, stages: list[list[Excited]], real: TrainedNetwork | None = None
 ) -> None:
-    """Draws the picture made for each channel, a row a stage; given a network, the best of its real pictures."""
+    """Draws the image made for each channel, a row a stage; given a network, the best of its real images."""
     across = max(map(len, stages))
     height = 0.1 + len(stages) * (6.0 / across + 0.25)
     layout: dict[str, Any] = {"height": height, "nrows": len(stages), "ncols": across}
-    with result.figure(name, shows_pictures=real is not None, **layout) as (_, panels):
+    with result.figure(name, shows_images=real is not None, **layout) as (_, panels):
         for panel in panels.flat:
             without_axes(panel)
         for line, stage in zip(panels, stages, strict=True):
@@ -225,20 +225,20 @@ def _draw_channels(
             for panel, unit in zip(line, stage, strict=False):
                 if real is None:
                     made, best = number(unit.reached[0]), number(unit.values[0])
-                    _show(panel, unit.pictures[0], f"{unit.unit}: {made} ({best})", fontsize=8)
+                    _show(panel, unit.images[0], f"{unit.unit}: {made} ({best})", fontsize=8)
                 else:
                     least, most = number(unit.values.min()), number(unit.values.max())
                     _show(panel, two_by_two(real.prepared(unit.best)), f"{unit.unit}: {least} to {most}", fontsize=8)
 
 
-def two_by_two(pictures: Tensor) -> NDArray[np.float32]:
-    """Pictures (n,C,S,S) as one (H,W,3), two in a row, white between them and where there is none."""
-    return make_grid(pictures, nrow=2, padding=2, pad_value=1)[:, 2:-2, 2:-2].permute(1, 2, 0).numpy()
+def two_by_two(images: Tensor) -> NDArray[np.float32]:
+    """Images (n,C,S,S) as one (H,W,3), two in a row, white between them and where there is none."""
+    return make_grid(images, nrow=2, padding=2, pad_value=1)[:, 2:-2, 2:-2].permute(1, 2, 0).numpy()
 
 
-def _show(panel: Axes, picture: NDArray[np.float32], title: str, fontsize: int) -> None:
-    """Draws a picture (H,W,C) in [0,1], in a thin frame: it may be as white as the page."""
+def _show(panel: Axes, image: NDArray[np.float32], title: str, fontsize: int) -> None:
+    """Draws an image (H,W,C) in [0,1], in a thin frame: it may be as white as the page."""
     without_axes(panel)
     panel.spines[:].set(visible=True, color="#999999", linewidth=0.5)
-    panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     panel.set_title(title, fontsize=fontsize, pad=3)

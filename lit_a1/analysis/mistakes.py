@@ -1,11 +1,10 @@
-"""The most confident mistakes, the closest calls, and the most typical pictures of each class."""
+"""The most confident mistakes, the closest calls, and the most typical images of each class."""
 
 from itertools import zip_longest
 
 import numpy as np
 
-from lit_a1.analysis.network import TrainedNetwork
-from lit_a1.analysis.pictures import (
+from lit_a1.analysis.images import (
     closest_calls,
     contact_sheet,
     in_lines,
@@ -13,24 +12,25 @@ from lit_a1.analysis.pictures import (
     most_typical,
     per_line,
 )
+from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 
-TITLE = "Mistakes, close calls and typical pictures"
-LINES = 4  # of pictures on a sheet
+TITLE = "Mistakes, close calls and typical images"
+LINES = 4  # of images on a sheet
 DIGITS = 5  # of the most typical digits of each class
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Draws contact sheets of the surest mistakes, the closest calls and typical pictures; lists all mistakes."""
+    """Draws contact sheets of the surest mistakes, the closest calls and typical images; lists all mistakes."""
     width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
     wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, LINES * width)
     if len(surest := wrong[: LINES * width]):
         contact_sheet(result, "mistakes_surest", network, in_lines(surest, width))
     close_mixed = contact_sheet(result, "mistakes_close", network, in_lines(close, width))
     columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
-    columns |= {"answer": network.names(network.predictions[wrong])}
+    columns |= {"prediction": network.names(network.predictions[wrong])}
     result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
-    result.number(mistakes=len(wrong), pictures=len(network.labels), closest_margin=np.abs(margins).min())
+    result.number(mistakes=len(wrong), images=len(network.labels), closest_margin=np.abs(margins).min())
     if len(wrong):
         result.number(surest_mistake=confidence[wrong].max(), median_mistake=np.median(confidence[wrong]))
     if len(wrong) and network.correct.any():

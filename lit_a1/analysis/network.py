@@ -1,4 +1,4 @@
-"""The trained network under analysis: a CNN, the pictures that its training held out, and its predictions."""
+"""The trained network under analysis: a CNN, the images that its training held out, and its predictions."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.augment import resize, to_float
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import ImageDataModule, ImageSet
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
@@ -25,54 +25,54 @@ from lit_a1.runs.records import CheckpointError, version_of
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-BATCH = 250  # pictures that the network sees at once
+BATCH = 250  # images that the network sees at once
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network with N validation pictures of K classes, which its training held out."""
+    """A trained network with N validation images of K classes, which its training held out."""
 
     name: str  # of the experiment, `catsdogs`
     model: Classifier  # in evaluation mode, on the CPU, not compiled, with the weights that it is validated with
     size: int  # height and width in pixels that it is evaluated at
     classes: tuple[str, ...]
-    pictures: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
+    images: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
     labels: Ints  # (N,)
-    indices: Ints  # (N,), the pictures' numbers in their dataset
+    indices: Ints  # (N,), the images' numbers in their dataset
     source: str  # run, checkpoint, epochs that it was trained for, seed, commit and machine
-    drawn: bool  # whether the pictures are a stand-in that this project drew
-    test_pictures: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any
+    drawn: bool  # whether the images are a stand-in that this project drew
+    test_images: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any
     test_labels: Ints | None = None  # (M,), where they are known
 
     @property
     def net(self) -> ResidualNet:
-        """The network alone, which maps standardised pictures to logits."""
+        """The network alone, which maps standardised images to logits."""
         net = self.model.net[1]  # 0 standardises
         assert isinstance(net, ResidualNet)
         return net
 
     @property
     def standardize(self) -> nn.Module:
-        """Maps pictures in [0,1] to what `net` takes."""
+        """Maps images in [0,1] to what `net` takes."""
         return self.model.net[0]
 
     @property
     def is_photos(self) -> bool:
-        """Whether the pictures are cats and dogs, in colour, and not digits."""
-        return self.pictures.shape[-1] == 3
+        """Whether the images are cats and dogs, in colour, and not digits."""
+        return self.images.shape[-1] == 3
 
     def names(self, classes: Iterable[int]) -> list[str]:
         """The names of classes that are given by number."""
         return [self.classes[k] for k in classes]
 
     def prepared(self, rows: Sequence[int] | Ints | slice, size: int | None = None) -> Tensor:
-        """Validation pictures (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
-        return _prepared(self.pictures[rows], size or self.size)
+        """Validation images (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
+        return _prepared(self.images[rows], size or self.size)
 
-    def predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Log-probabilities (n,K) of pictures (n,H,W,C), as `log_probabilities`."""
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Log-probabilities (n,K) of images (n,H,W,C), as `log_probabilities`."""
         with torch.inference_mode():
-            batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+            batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
             return torch.cat([self.model(_prepared(batch, self.size)) for batch in batches]).numpy()
 
     @cached_property
@@ -80,8 +80,8 @@ class TrainedNetwork:
         predictions, features = [], []
         for start in range(0, len(self.labels), BATCH):
             with captured(self.net.linear, inputs=True) as seen:
-                predictions.append(self.predict(self.pictures[start : start + BATCH]))
-            features.append(torch.cat(seen)[: len(predictions[-1])])  # of the first view, the pictures as they are
+                predictions.append(self.predict(self.images[start : start + BATCH]))
+            features.append(torch.cat(seen)[: len(predictions[-1])])  # of the first view, the images as they are
         return np.concatenate(predictions), torch.cat(features).numpy()
 
     @property
@@ -96,12 +96,12 @@ class TrainedNetwork:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(N,F) inputs of the last layer, means over positions, for each picture (unmirrored)."""
+        """(N,F) inputs of the last layer, means over positions, for each image (unmirrored)."""
         return self._outputs[1]
 
     @property
     def predictions(self) -> Ints:
-        """(N,) the likeliest class of each picture."""
+        """(N,) the likeliest class of each image."""
         return self.log_probabilities.argmax(1)
 
     @property
@@ -111,7 +111,7 @@ class TrainedNetwork:
 
     @property
     def error(self) -> float:
-        """Share of the pictures that are predicted wrongly."""
+        """Share of the images that are predicted wrongly."""
         return float(1 - self.correct.mean())
 
     def margins(self) -> NDArray[np.float32]:
@@ -122,8 +122,8 @@ class TrainedNetwork:
         return self.log_probabilities[rows, self.labels] - others.max(1)
 
 
-def _prepared(pictures: NDArray[np.uint8], size: int) -> Tensor:
-    return resize(to_float(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)), size)
+def _prepared(images: NDArray[np.uint8], size: int) -> Tensor:
+    return resize(to_float(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)), size)
 
 
 @contextmanager
@@ -141,11 +141,11 @@ def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor
         handle.remove()
 
 
-def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwork:
-    """Reads the checkpoint of an experiment, and the pictures that its training held out, from data not set up yet.
+def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork:
+    """Reads the checkpoint of an experiment, and the images that its training held out, from data not set up yet.
 
     Raises CheckpointError if the file is damaged or of a network that is no `ResidualNet`; DataError if there are no
-    pictures, or other ones than it was validated on.
+    images, or other ones than it was validated on.
     """
     member = load_member(path)
     if not isinstance(net := member.model.net[1], ResidualNet):
@@ -162,17 +162,17 @@ def load_network(name: str, path: Path, data: PictureDataModule) -> TrainedNetwo
         member.model.eval().requires_grad_(False),
         size=int(member.data["size"]),
         classes=tuple(map(str, data.classes)),
-        pictures=np.asarray(held_out.pictures)[rows],
+        images=np.asarray(held_out.images)[rows],
         labels=np.asarray(held_out.labels)[rows].astype(np.int64),
         indices=np.asarray(rows),
         source=_source(member),
         drawn=data.drawn,
-        test_pictures=None if test is None else np.asarray(test.pictures),
+        test_images=None if test is None else np.asarray(test.images),
         test_labels=test_labels if test_labels is not None and (test_labels >= 0).all() else None,
     )
 
 
-def _test_set(data: PictureDataModule) -> PictureSet | None:
+def _test_set(data: ImageDataModule) -> ImageSet | None:
     for stage in ("test", "predict"):
         try:
             data.locate(stage)

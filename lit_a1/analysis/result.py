@@ -30,7 +30,7 @@ class ResultFigure:
 
     file: str  # its name in the folder
     caption: str  # what is drawn and how to read it, in a sentence or two of Markdown
-    shows_pictures: bool  # of the dataset, which are not ours to pass on
+    shows_images: bool  # of the dataset, which are not ours to pass on
 
 
 @dataclass
@@ -49,12 +49,12 @@ class AnalysisResult:
     tables: list[str] = field(default_factory=list)  # names of the CSVs in the folder
 
     @contextmanager
-    def figure(self, name: str, *, shows_pictures: bool = False, **layout: Any) -> Iterator[tuple[Figure, Any]]:
+    def figure(self, name: str, *, shows_images: bool = False, **layout: Any) -> Iterator[tuple[Figure, Any]]:
         """Gives a figure and its axes, an array (rows,columns) where the layout has either; keeps it as `NAME.png`."""
         layout |= {"squeeze": not {"nrows", "ncols"} & layout.keys()}
         with figure(self.folder / f"{name}.png", **layout) as drawing_and_axes:
             yield drawing_and_axes
-        self.figures.append(ResultFigure(f"{name}.png", "", shows_pictures))
+        self.figures.append(ResultFigure(f"{name}.png", "", shows_images))
 
     def table(self, name: str, rows: Any) -> None:
         """Keeps what `pandas.DataFrame` takes as `NAME.csv`; floats to six digits, None and NaN as empty cells."""
@@ -95,8 +95,8 @@ class AnalysisResult:
     def log(self, writer: SummaryWriter) -> None:
         """Adds figures, numbers and words to TensorBoard."""
         for drawn in self.figures:
-            with Image.open(self.folder / drawn.file) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
+            with Image.open(self.folder / drawn.file) as image:
+                pixels = np.asarray(image.convert("RGB"))
             writer.add_image(f"{self.name}/{Path(drawn.file).stem}", pixels, 0, dataformats="HWC")
         for name, value in self.numbers.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

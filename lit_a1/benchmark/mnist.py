@@ -1,12 +1,12 @@
-"""`python main.py benchmark mnist`: training time to 99 % on MNIST's test pictures, against PyTorch's example.
+"""`python main.py benchmark mnist`: training time to 99 % on MNIST's test images, against PyTorch's example.
 
-Ours is `configs/mnist_fast.yaml` as it is, through Lightning, on 50,000 pictures: a schedule laid out for so few epochs
+Ours is `configs/mnist_fast.yaml` as it is, through Lightning, on 50,000 images: a schedule laid out for so few epochs
 that its time is that of the whole training. Theirs is https://github.com/pytorch/examples/blob/main/mnist/main.py,
-written anew, on all 60,000 pictures, until the first epoch that ends with 99 % of the test pictures right.
+written anew, on all 60,000 images, until the first epoch that ends with 99 % of the test images right.
 
-What could be done in two ways is done in the one that is kinder to theirs: its pictures are standardised before the
+What could be done in two ways is done in the one that is kinder to theirs: its images are standardised before the
 clock starts and lie as tensors in memory, on the device, with neither torchvision's transforms nor a DataLoader, nor
-the lines that the example prints; they are shuffled, which the example does not do on a CPU; and the test pictures tell
+the lines that the example prints; they are shuffled, which the example does not do on a CPU; and the test images tell
 it when to stop. Both clocks run from the building of the network to the last step. Neither counts the reading of the
 files or any evaluation.
 """
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from lit_a1.benchmark.timing import Timing, timing_of
 from lit_a1.data.mnist import LabelledSplit, Mnist, load_mnist
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import REPOSITORY, keep_freed_memory
 from lit_a1.models import Classifier
 from lit_a1.runs.settings import build
@@ -43,13 +43,13 @@ class Run(NamedTuple):
 
     seconds: float
     epochs: int
-    pictures: int  # in an epoch
-    correct: int  # test pictures that the trained network gets right
+    images: int  # in an epoch
+    correct: int  # test images that the trained network gets right
     tested: int
 
     @property
     def accuracy(self) -> float:
-        """The share of the test pictures that the network gets right."""
+        """The share of the test images that the network gets right."""
         return self.correct / self.tested
 
     @property
@@ -58,7 +58,7 @@ class Run(NamedTuple):
         return self.accuracy >= TARGET
 
     def __str__(self) -> str:
-        return f"{self.accuracy:.2%} after {counted(self.epochs, 'epoch')} of {self.pictures:,}, {self.seconds:.2f} s"
+        return f"{self.accuracy:.2%} after {counted(self.epochs, 'epoch')} of {self.images:,}, {self.seconds:.2f} s"
 
 
 def now() -> float:
@@ -73,7 +73,7 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     recipe["data"]["init_args"]["source"] = "real"
     torch.manual_seed(seed)
-    data = build(PictureDataModule, recipe["data"])
+    data = build(ImageDataModule, recipe["data"])
     data.prepare_data()
     data.setup("fit")
     off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
@@ -103,17 +103,17 @@ class ExampleNet(nn.Module):
         self.fc1 = nn.Linear(64 * 12 * 12, 128)
         self.fc2 = nn.Linear(128, 10)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Maps standardised pictures (N,1,28,28) to log-probabilities (N,10)."""
-        features = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(pictures)))), 2)
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps standardised images (N,1,28,28) to log-probabilities (N,10)."""
+        features = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(images)))), 2)
         hidden = F.relu(self.fc1(self.dropout1(features).flatten(1)))
         return F.log_softmax(self.fc2(self.dropout2(hidden)), 1)
 
 
 class Labelled(NamedTuple):
-    """Pictures (N,1,28,28) float32, standardised as the example does, and their labels (N,) int64."""
+    """Images (N,1,28,28) float32, standardised as the example does, and their labels (N,) int64."""
 
-    pictures: Tensor
+    images: Tensor
     labels: Tensor
 
 
@@ -121,8 +121,8 @@ def example_data(digits: Mnist, device: str) -> tuple[Labelled, Labelled]:
     """The whole training file, which `load_mnist` splits in two, and the test file."""
 
     def labelled(*parts: LabelledSplit) -> Labelled:
-        pictures, labels = (torch.from_numpy(np.concatenate(arrays)).to(device) for arrays in zip(*parts, strict=True))
-        return Labelled((pictures.unsqueeze(1) / 255 - 0.1307) / 0.3081, labels)
+        images, labels = (torch.from_numpy(np.concatenate(arrays)).to(device) for arrays in zip(*parts, strict=True))
+        return Labelled((images.unsqueeze(1) / 255 - 0.1307) / 0.3081, labels)
 
     return labelled(digits.train, digits.valid), labelled(digits.test)
 
@@ -131,7 +131,7 @@ def theirs(train: Labelled, test: Labelled, seed: int, epochs: int = EPOCHS) -> 
     """Trains as the example does until an epoch ends with the target reached, or to the last epoch."""
     torch.manual_seed(seed)
     started = now()
-    net = ExampleNet().to(train.pictures.device)
+    net = ExampleNet().to(train.images.device)
     adadelta = torch.optim.Adadelta(net.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(adadelta, step_size=1, gamma=0.7)
     seconds = now() - started
@@ -140,7 +140,7 @@ def theirs(train: Labelled, test: Labelled, seed: int, epochs: int = EPOCHS) -> 
         net.train()
         for rows in torch.randperm(len(train.labels), device=train.labels.device).split(BATCH):
             adadelta.zero_grad()
-            F.nll_loss(net(train.pictures[rows]), train.labels[rows]).backward()
+            F.nll_loss(net(train.images[rows]), train.labels[rows]).backward()
             adadelta.step()
         schedule.step()
         seconds += now() - started
@@ -152,10 +152,10 @@ def theirs(train: Labelled, test: Labelled, seed: int, epochs: int = EPOCHS) -> 
 
 @torch.no_grad()
 def count_correct(net: nn.Module, test: Labelled) -> int:
-    """How many pictures a network gets right."""
+    """How many images a network gets right."""
     net.eval()
-    batches = zip(test.pictures.split(TEST_BATCH), test.labels.split(TEST_BATCH), strict=True)
-    return sum(int((net(pictures).argmax(1) == labels).sum()) for pictures, labels in batches)
+    batches = zip(test.images.split(TEST_BATCH), test.labels.split(TEST_BATCH), strict=True)
+    return sum(int((net(images).argmax(1) == labels).sum()) for images, labels in batches)
 
 
 def mnist(pairs: int) -> list[Timing]:
@@ -164,7 +164,7 @@ def mnist(pairs: int) -> list[Timing]:
     keep_freed_memory()  # as `fit` does; theirs gains by it too
     train, test = example_data(load_mnist("real"), "cuda" if torch.cuda.is_available() else "cpu")
     ours(0, max_epochs=1, limit_train_batches=2, limit_test_batches=1)
-    few = Labelled(train.pictures[: 2 * BATCH], train.labels[: 2 * BATCH])
+    few = Labelled(train.images[: 2 * BATCH], train.labels[: 2 * BATCH])
     theirs(few, few, seed=0, epochs=1)
     bar = tqdm(range(pairs), desc="MNIST to 99 %", unit="pair", disable=None, leave=False)
     return [compare([(ours(seed), theirs(train, test, seed)) for seed in bar])]
@@ -178,7 +178,7 @@ def compare(pairs: Sequence[tuple[Run, Run]]) -> Timing:
     """
     mine, other = zip(*pairs, strict=True)
     timing = timing_of(
-        f"MNIST, training to {TARGET:.0%} of the test pictures: PyTorch's example",
+        f"MNIST, training to {TARGET:.0%} of the test images: PyTorch's example",
         [run.seconds if run.reached else math.inf for run in mine],
         [run.seconds for run in other],
         limit=0.25,

@@ -37,11 +37,11 @@ def with_torch_norms(net: nn.Module) -> nn.Module:
 def training_step(pairs: int, batch: int, size: int, compiled: bool = False, steps: int = 5) -> Timing:
     """A training step of the Cats-vs-Dogs network: hand-written norm, loss and SGD against torch's.
 
-    A timing is that of `steps` steps on a batch of pictures; compiled, both networks run in half precision.
+    A timing is that of `steps` steps on a batch of images; compiled, both networks run in half precision.
     """
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    pictures = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(0, 2, (batch,), device=device)
     model = CatsDogsCNN(**_recipe("model") | {"compile_net": False})
     our_net = model.net.to(device)
@@ -58,7 +58,7 @@ def training_step(pairs: int, batch: int, size: int, compiled: bool = False, ste
             for _ in range(steps):
                 sgd.zero_grad()
                 with torch.autocast(device, torch.bfloat16, enabled=compiled):
-                    loss = loss_of(net(pictures), targets, label_smoothing=0.1)
+                    loss = loss_of(net(images), targets, label_smoothing=0.1)
                 loss.backward()
                 sgd.step()
             if device == "cuda":
@@ -68,7 +68,7 @@ def training_step(pairs: int, batch: int, size: int, compiled: bool = False, ste
 
     ours, theirs = run(our_net, our_sgd, cross_entropy), run(their_net, their_sgd, F.cross_entropy)
     how = ", compiled, half precision" if compiled else ""
-    found = alternate(f"training step, {batch} pictures of {size}x{size}{how}", ours, theirs, pairs, 1.15)
+    found = alternate(f"training step, {batch} images of {size}x{size}{how}", ours, theirs, pairs, 1.15)
     return found._replace(ours_s=found.ours_s / steps, theirs_s=found.theirs_s / steps)
 
 
@@ -85,33 +85,33 @@ def mlp(pairs: int) -> list[Timing]:
     """An epoch of the numpy network against a plain PyTorch loop, and against its own matrix products alone."""
     layers, batch, count = (784, 512, 512, 10), 128, 50_000
     rng = np.random.default_rng(0)
-    pictures = rng.random((count, layers[0]), dtype=np.float32)
+    images = rng.random((count, layers[0]), dtype=np.float32)
     labels = rng.integers(0, layers[-1], count)
     net = NN(layers[1:-1], batch_size=batch)
     hidden = (module for a, b in itertools.pairwise(layers[:-1]) for module in (nn.Linear(a, b), nn.ReLU()))
     model = nn.Sequential(*hidden, nn.Linear(*layers[-2:]))
-    name = f"numpy MLP, an epoch of {count:,} pictures, {net.architecture}, batches of {batch}"
+    name = f"numpy MLP, an epoch of {count:,} images, {net.architecture}, batches of {batch}"
 
     def ours() -> None:
-        net.train(pictures, labels)
+        net.train(images, labels)
 
-    theirs = torch_epoch(model, torch.from_numpy(pictures), torch.from_numpy(labels), batch, net.lr)
+    theirs = torch_epoch(model, torch.from_numpy(images), torch.from_numpy(labels), batch, net.lr)
     against_torch = alternate(f"{name}: a PyTorch loop", ours, theirs, pairs, 0.8)
     products = matrix_products(layers, batch, count // batch)
     return [against_torch, alternate(f"{name}: its matrix products alone", ours, products, pairs, 1 / 0.65)]
 
 
 def torch_epoch(
-    model: nn.Module, pictures: torch.Tensor, labels: torch.Tensor, batch: int, lr: float
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int, lr: float
 ) -> Callable[[], None]:
     """An epoch as PyTorch's users write it: tensors in memory, torch.optim.SGD, mean loss and errors kept."""
     sgd = torch.optim.SGD(model.parameters(), lr=lr)
 
     def epoch() -> None:
         loss_sum, errors = 0.0, 0
-        for rows in torch.randperm(len(pictures)).split(batch):
+        for rows in torch.randperm(len(images)).split(batch):
             wanted = labels[rows]
-            logits = model(pictures[rows])
+            logits = model(images[rows])
             loss = F.cross_entropy(logits, wanted)
             sgd.zero_grad()
             loss.backward()

@@ -40,7 +40,7 @@ class EnsembleRecord(Callback):
             [{"epoch": epochs - 1, "step": sum(member.step for member in members)} | metrics],
             settings=self.settings,
             seed=[member.seed for member in members],
-            pictures={part: len(found) for part, found in trainer.datamodule.sets.items()},  # type: ignore[attr-defined]
+            images={part: len(found) for part, found in trainer.datamodule.sets.items()},  # type: ignore[attr-defined]
             parameters=sum(member.parameters for member in members),
             seconds=round(sum(member.training.get("seconds", 0.0) for member in members), 1),
             peak_memory_gb=round(max(memory), 2),

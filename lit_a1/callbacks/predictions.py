@@ -19,12 +19,12 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
     It wants `count` of them, with ids 1..count in numeric order; where that is None any names will do.
     """
     if count is not None and len(rows) != count:
-        raise DataError(f"A submission needs {count} rows, one a test picture; there are {len(rows)}.")
+        raise DataError(f"A submission needs {count} rows, one a test image; there are {len(rows)}.")
     for place, (name, label) in enumerate(rows, start=1):
         if count is not None and name != str(place):
             raise DataError(f"A submission's ids run from 1 to {count} in numeric order; row {place} has id {name!r}.")
         if label not in classes:
-            raise DataError(f"A submission's labels are {' or '.join(classes)}; picture {name} has {label!r}.")
+            raise DataError(f"A submission's labels are {' or '.join(classes)}; image {name} has {label!r}.")
 
 
 class PredictionFiles(BasePredictionWriter):
@@ -58,4 +58,4 @@ class PredictionFiles(BasePredictionWriter):
         shares = [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)]
         write_csv(others, ("id", *data.classes), shares)
         counts = ", ".join(f"{labels.count(name)} {name}" for name in data.classes)
-        print(f"{len(rows)} pictures: {counts}.\nLabels: {self.path}\nProbabilities: {others}")
+        print(f"{len(rows)} images: {counts}.\nLabels: {self.path}\nProbabilities: {others}")

@@ -95,7 +95,7 @@ class ProgressLines(ProgressBar):
 
     @staticmethod
     def _pixels(trainer: L.Trainer, steps: int) -> float:
-        """The pixels of one picture of each step, summed over the steps: their size may change between epochs."""
+        """The pixels of one image of each step, summed over the steps: their size may change between epochs."""
         size_at = trainer.datamodule.size_at  # type: ignore[attr-defined]
         batches = int(trainer.num_training_batches)
         epochs, rest = divmod(steps, batches)

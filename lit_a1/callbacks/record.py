@@ -16,7 +16,7 @@ from lit_a1.runs.records import TrainingRecord, log_hparams
 
 
 def _count(loader: Any) -> int:
-    """Pictures of a loader, or of the first of several."""
+    """Images of a loader, or of the first of several."""
     loader = loader[0] if isinstance(loader, list) else loader
     return len(loader.dataset) if loader else 0
 
@@ -73,7 +73,7 @@ class RunRecord(Callback):
         record = self.record.finish(
             Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
             seed=pl_module.run_seed,
-            pictures={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
+            images={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             **({"began_with": began_with} if began_with else {}),
         )

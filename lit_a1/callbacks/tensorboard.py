@@ -24,11 +24,11 @@ def writer_of(trainer: L.Trainer) -> "SummaryWriter | None":
 
 
 class TensorBoardExtras(Callback):
-    """Logs pictures per second, the first batch as the network sees it, and the network's graph."""
+    """Logs images per second, the first batch as the network sees it, and the network's graph."""
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the epoch's stopwatch."""
-        self._pictures, self._started = 0, time.perf_counter()
+        self._images, self._started = 0, time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -41,13 +41,13 @@ class TensorBoardExtras(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts pictures; stops the watch after the last batch, before validation begins."""
-        self._pictures += len(batch.pictures) * trainer.world_size
+        """Counts images; stops the watch after the last batch, before validation begins."""
+        self._images += len(batch.images) * trainer.world_size
         if trainer.is_last_batch:
-            if batch.pictures.is_cuda:
+            if batch.images.is_cuda:
                 torch.cuda.synchronize()
-            speed = self._pictures / (time.perf_counter() - self._started)
-            pl_module.log("train/pictures_per_second", speed, on_step=False, on_epoch=True)
+            speed = self._images / (time.perf_counter() - self._started)
+            pl_module.log("train/images_per_second", speed, on_step=False, on_epoch=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Brings what was logged to the disk before a checkpoint is written, which a resumed run starts from."""
@@ -58,11 +58,11 @@ class TensorBoardExtras(Callback):
     def _show(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:
         from torchvision.utils import make_grid  # slow to import, and `--help` comes this way
 
-        writer.add_image("first batch", make_grid(batch.pictures[:64].float().clamp(0, 1), nrow=8), 0)
+        writer.add_image("first batch", make_grid(batch.images[:64].float().clamp(0, 1), nrow=8), 0)
         # tracing runs the network: a copy keeps running statistics and random draws as they were
         assert isinstance(module.net, nn.Module)
         net = copy.deepcopy(module.net).cpu().eval()
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes for constants
-            picture = batch.pictures[:1].detach().float().cpu()
-            writer.add_graph(torch.jit.trace(net, picture, check_trace=False), picture)  # add_graph would trace twice
+            image = batch.images[:1].detach().float().cpu()
+            writer.add_graph(torch.jit.trace(net, image, check_trace=False), image)  # add_graph would trace twice

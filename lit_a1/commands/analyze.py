@@ -16,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         f"{PROGRAM} analyze",
         usage=f"{PROGRAM} analyze --config configs/catsdogs.yaml [--ckpt_path best] [options]",
-        description="Look inside a trained CNN, and at its answers on the pictures that training held out: figures, "
+        description="Look inside a trained CNN, and at its predictions on the images that training held out: figures, "
         "tables and words in the folder of its run, and in TensorBoard.",
         epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "
         "run's best); --data.source drawn.",
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Analyses a checkpoint on the pictures that it was validated on."""
+    """Analyses a checkpoint on the images that it was validated on."""
     options, others = build_parser().parse_known_args(list(arguments))
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"{kind[0]} is of the numpy network; analyze looks inside CNNs")
     from lit_a1.analysis import analyze  # after `--help`, which needs no torch
     from lit_a1.analysis.network import load_network
-    from lit_a1.data.module import PictureDataModule
+    from lit_a1.data.module import ImageDataModule
     from lit_a1.training import experiment_of, parse, quieten
 
     show_messages()
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     if str(settings.model.class_path).endswith(".Ensemble"):
         raise CheckpointError("An ensemble has no layers of its own: analyze one of its members.")
     try:
-        data = build(PictureDataModule, settings.data)
+        data = build(ImageDataModule, settings.data)
     except (ValueError, TypeError) as error:  # what the class refuses
         raise UsageError(str(error)) from error
     data.locate("validate")

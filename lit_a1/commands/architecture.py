@@ -18,8 +18,8 @@ def main(arguments: Sequence[str]) -> None:
             f"{PROGRAM} architecture",
             usage=f"{PROGRAM} architecture --config configs/mnist.yaml [options]",
             description="Print the layers of the network that a YAML describes: filter size, stride, output shape, "
-            "parameters and multiply-adds of one picture. It takes the options of fit, or of mlp fit for the numpy "
-            "network: --model.widths [16,32,64] shows another network, --data.size 32 the same for other pictures.",
+            "parameters and multiply-adds of one image. It takes the options of fit, or of mlp fit for the numpy "
+            "network: --model.widths [16,32,64] shows another network, --data.size 32 the same for other images.",
         )
         parser.parse_args(["--help"])
     if not arguments:

@@ -14,15 +14,15 @@ from lit_a1.environment import PROGRAM
 
 
 def _table(result: Audit) -> Table:
-    """Pictures in each part, and how many of them have each problem."""
+    """Images in each part, and how many of them have each problem."""
     table = Table(title="Audit", title_justify="left")
     table.add_column("")
     for part in result.sources:
         table.add_column(part, justify="right")
     counts = [
-        sum(n for name, n in result.summary.items() if name.startswith(f"pictures: {part}")) for part in result.sources
+        sum(n for name, n in result.summary.items() if name.startswith(f"images: {part}")) for part in result.sources
     ]
-    table.add_row("pictures", *(f"{count:,}" for count in counts), end_section=True)
+    table.add_row("images", *(f"{count:,}" for count in counts), end_section=True)
     for problem, meaning in PROBLEMS.items():
         found = [result.summary.get(f"{problem}: {part}", 0) for part in result.sources]
         if any(found):

@@ -2,7 +2,7 @@
 
 mlp    an epoch of the numpy network: a PyTorch loop, and numpy's matrix products alone
 step   a training step of the Cats-vs-Dogs network: torch's batch norm, loss and SGD
-mnist  training until 99 % of MNIST's test pictures are right: the PyTorch example's network and loop; it takes
+mnist  training until 99 % of MNIST's test images are right: the PyTorch example's network and loop; it takes
        minutes and needs MNIST's files (fetched where they are missing), so that it runs only when it is named
 """
 

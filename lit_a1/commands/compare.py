@@ -18,7 +18,7 @@ def build_parser() -> Parser:
     parser.add_argument("--experiments", nargs="+", type=str, default=EXPERIMENTS, help="folders of runs to compare")
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
     parser.add_argument(
-        "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation pictures) or best"
+        "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation images) or best"
     )
     parser.add_argument(
         "--source", type=Wanted, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"

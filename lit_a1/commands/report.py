@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--source",
         choices=("auto", "real", "drawn"),
         default="auto",
-        help="runs on real pictures or on drawn ones (default: drawn where there are none on real ones)",
+        help="runs on real images or on drawn ones (default: drawn where there are none on real ones)",
     )
     return parser
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
-    """The same, with drawn pictures in the place of those that are neither on disk nor can be fetched."""
+    """The same, with drawn images in the place of those that are neither on disk nor can be fetched."""
     from lit_a1.data.catsdogs import CatsDogsDataModule
     from lit_a1.data.mnist import locate_mnist
     from lit_a1.report.gather import RecordedRuns

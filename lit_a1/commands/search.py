@@ -14,7 +14,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"{PROGRAM} search",
         usage=f"{PROGRAM} search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
         description="Try hyperparameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
-        "stopped at an epoch that is measured, and only the validation pictures decide. The study is a folder: the "
+        "stopped at an epoch that is measured, and only the validation images decide. The study is a folder: the "
         "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it.",
         epilog="It takes the options of fit too, which all trials share: --trainer.max_epochs 4, --data.source drawn.",
         allow_abbrev=False,

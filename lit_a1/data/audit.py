@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: unreadable, copied, contradictory, blank and odd pictures."""
+"""What is wrong with a dataset: unreadable, copied, contradictory, blank and odd images."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
 from lit_a1.data.decode import SUFFIXES_OF, Header, decode, read_header
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
-from lit_a1.data.sources.layouts import Picture, Source
+from lit_a1.data.sources.layouts import Source, SourceImage
 
 PROBLEMS = {
     "unreadable": "The file cannot be decoded",
@@ -33,15 +33,15 @@ PROBLEMS = {
 NEAR_CONSTANT = 8.0  # standard deviation of the widest channel, of 255
 ELONGATED = 2.5  # longer side over shorter side
 ENORMOUS = 25_000_000  # pixels
-MAX_TILES = 60  # pictures that a section of the contact sheet shows
+MAX_TILES = 60  # images that a section of the contact sheet shows
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One picture, one problem: a line of the table."""
+    """One image, one problem: a line of the table."""
 
     problem: str  # a key of `PROBLEMS`
-    group: int  # number of its group of exact copies; 0 for problems of single pictures
+    group: int  # number of its group of exact copies; 0 for problems of single images
     name: str
     part: str  # `train` or `test`
     label: str  # name of the class; empty without one
@@ -53,7 +53,7 @@ class Audit:
     """What an audit found."""
 
     findings: list[Finding]  # by problem in the order of `PROBLEMS`, then by group, part and order in the source
-    summary: dict[str, int]  # counts: pictures by part and class, groups of copies, pictures by problem and part
+    summary: dict[str, int]  # counts: images by part and class, groups of copies, images by problem and part
     sources: dict[str, Source]  # of the parts `train` and `test`
 
 
@@ -74,7 +74,7 @@ class _Examined:
 def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
     """Reads every file of a dataset and lists what is wrong with it.
 
-    Copies are exact: the same pixels once decoded to size x size (so a picture stored twice in different files counts
+    Copies are exact: the same pixels once decoded to size x size (so an image stored twice in different files counts
     too). Groups of copies are numbered over both parts, and each is listed under one of the four headings for
     copies, the first that applies.
     """
@@ -92,7 +92,7 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
         findings += [each.finding(problem, detail, number) for each in groups[number]]
     findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable
 
-    summary = Counter(f"pictures: {each.part} {each.label}".strip() for each in examined)
+    summary = Counter(f"images: {each.part} {each.label}".strip() for each in examined)
     summary["groups of copies"] = len(groups)
     summary["groups of copies in train and test"] = sum(len({e.part for e in group}) == 2 for group in groups.values())
     summary["groups of copies with conflicting labels"] = len(
@@ -109,13 +109,13 @@ def save_table(result: Audit, path: Path) -> None:
 
 
 def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
-    """Writes a PNG that shows the pictures found, under a heading for each problem, copies side by side."""
-    pictures = {(part, p.name): p for part, source in result.sources.items() for p in source.pictures}
+    """Writes a PNG that shows the images found, under a heading for each problem, copies side by side."""
+    images = {(part, p.name): p for part, source in result.sources.items() for p in source.images}
 
     def tile(finding: Finding) -> Tile:
         source, name = result.sources[finding.part], PurePosixPath(finding.name).name
         try:
-            pixels = decode(source.read(pictures[finding.part, finding.name]), size)
+            pixels = decode(source.read(images[finding.part, finding.name]), size)
         except DataError:
             return Tile(None, name, finding.detail)
         return Tile(pixels, name, f"{finding.part} {finding.label}".strip())
@@ -134,17 +134,17 @@ def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
 
 
 def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
-    def examine(picture: Picture) -> _Examined:
-        label = "" if picture.label is None else source.classes[picture.label]
+    def examine(image: SourceImage) -> _Examined:
+        label = "" if image.label is None else source.classes[image.label]
         try:
-            data = source.read(picture)
+            data = source.read(image)
             header, pixels = read_header(data), decode(data, size)
         except DataError as error:
-            return _Examined(picture.name, part, label, "", [("unreadable", str(error))])
-        oddities = list(_oddities(PurePosixPath(picture.name), header, pixels, size))
-        return _Examined(picture.name, part, label, pixel_hash(pixels), oddities)
+            return _Examined(image.name, part, label, "", [("unreadable", str(error))])
+        oddities = list(_oddities(PurePosixPath(image.name), header, pixels, size))
+        return _Examined(image.name, part, label, pixel_hash(pixels), oddities)
 
-    return in_threads(examine, source.pictures, f"Auditing {source.path.name}")
+    return in_threads(examine, source.images, f"Auditing {source.path.name}")
 
 
 def _copies(group: list[_Examined]) -> tuple[str, str]:

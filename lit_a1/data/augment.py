@@ -1,7 +1,7 @@
-"""Augmentation of whole batches, on the device they are on, with a fresh draw for each picture.
+"""Augmentation of whole batches, on the device they are on, with a fresh draw for each image.
 
-torchvision's v2 transforms draw once a batch; these draw once a picture, all from one `torch.Generator`, so that an
-augmented batch is a pure function of the pictures and the generator's state. Crop, shift, zoom and flip are one
+torchvision's v2 transforms draw once a batch; these draw once an image, all from one `torch.Generator`, so that an
+augmented batch is a pure function of the images and the generator's state. Crop, shift, zoom and flip are one
 resampling (`resample`), brightness, contrast and saturation one affine map (`colour`).
 """
 
@@ -27,11 +27,11 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: what Pillow and torchvision call g
 
 
 def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
-    """Which pictures to flip in an epoch: half of them, by a hash of index and seed, then the other half, and so on.
+    """Which images to flip in an epoch: half of them, by a hash of index and seed, then the other half, and so on.
 
-    Two epochs in a row show both sides of each picture, where independent draws show the same side twice to half of
+    Two epochs in a row show both sides of each image, where independent draws show the same side twice to half of
     them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498). `index` (N,) are the
-    pictures' places in the dataset; the result is (N,) bools.
+    images' places in the dataset; the result is (N,) bools.
     """
     # a 32-bit integer hash of xor-shifts and products (github.com/skeeto/hash-prospector); products stay below 2^63
     bits = (index.long() ^ (seed * 0x9E3779B1 & 0xFFFFFFFF)) & 0xFFFFFFFF
@@ -40,27 +40,27 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
     return ((bits ^ bits >> 15) + epoch) % 2 == 1
 
 
-def colour(pictures: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Changes each picture's brightness by b, then contrast by c, then saturation by s (1 leaves it as it is).
+def colour(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Changes each image's brightness by b, then contrast by c, then saturation by s (1 leaves it as it is).
 
-    With luma L(x) = 0.299 R + 0.587 G + 0.114 B of each pixel, and its mean m over the picture, the three steps
+    With luma L(x) = 0.299 R + 0.587 G + 0.114 B of each pixel, and its mean m over the image, the three steps
     x -> b x, x -> c x + (1 - c) mean L(x) and x -> s x + (1 - s) L(x) are together
 
         y = b c s x + b c (1 - s) L(x) + b (1 - c) m,
 
-    clamped to [0, 1] once, at the end. s = 0 makes a grey picture. Pictures are (N, 3, H, W) floats in [0, 1], the
+    clamped to [0, 1] once, at the end. s = 0 makes a grey image. Images are (N, 3, H, W) floats in [0, 1], the
     factors (N,).
 
     Raises:
         ValueError: not three channels.
     """
-    if pictures.shape[1] != 3:
-        raise ValueError(f"colour needs pictures of 3 channels; got {pictures.shape[1]}")
-    kernel = pictures.new_tensor(LUMA).view(1, 3, 1, 1).expand(3, 3, 1, 1)
-    luma = F.conv2d(pictures, kernel)  # on all three channels, which spares the slow broadcast along the innermost axis
+    if images.shape[1] != 3:
+        raise ValueError(f"colour needs images of 3 channels; got {images.shape[1]}")
+    kernel = images.new_tensor(LUMA).view(1, 3, 1, 1).expand(3, 3, 1, 1)
+    luma = F.conv2d(images, kernel)  # on all three channels, which spares the slow broadcast along the innermost axis
     b, c, s = (factor.view(-1, 1, 1, 1) for factor in (brightness, contrast, saturation))
     mean = luma.mean((1, 2, 3), keepdim=True)
-    return luma.mul_(b * c * (1 - s)).add_(b * (1 - c) * mean).addcmul_(pictures, b * c * s).clamp_(0, 1)
+    return luma.mul_(b * c * (1 - s)).add_(b * (1 - c) * mean).addcmul_(images, b * c * s).clamp_(0, 1)
 
 
 @dataclass(frozen=True)
@@ -68,31 +68,31 @@ class Augment:
     """The augmentation of a training batch; with nothing switched on it is `to_float` and `resize`.
 
     In this order: one resampling for crop, shift and flip; rotation; colours and greyscale; cutout; mixup and CutMix.
-    Every picture has its own draws. Crops and flips as augmentation: Krizhevsky et al. 2012 ("ImageNet classification
+    Every image has its own draws. Crops and flips as augmentation: Krizhevsky et al. 2012 ("ImageNet classification
     with deep convolutional neural networks"); the other sources are named by the functions.
 
     Attributes:
-        flip: left to right: "none", "random" (each picture with odds of one half) or "alternating"
+        flip: left to right: "none", "random" (each image with odds of one half) or "alternating"
             (`alternating_flip_mask`).
         flip_seed: which half "alternating" flips first.
-        crop_scale: smallest and largest area of a crop, as shares of the picture's; (1, 1) for no crop.
+        crop_scale: smallest and largest area of a crop, as shares of the image's; (1, 1) for no crop.
         crop_ratio: smallest and largest aspect ratio of a crop, width over height.
         shift: farthest move in each direction, in whole pixels of the input.
-        shift_padding: what a shift uncovers: "edge" repeats the nearest pixel, "reflect" mirrors the picture.
+        shift_padding: what a shift uncovers: "edge" repeats the nearest pixel, "reflect" mirrors the image.
         rotation: farthest turn to either side, in degrees.
         brightness: factors are uniform in [1 - brightness, 1 + brightness].
         contrast: likewise.
         saturation: likewise.
-        grayscale: probability of a grey picture.
-        cutout: side of the covered patch, as a share of the picture's; 0 for none.
+        grayscale: probability of a grey image.
+        cutout: side of the covered patch, as a share of the image's; 0 for none.
         cutout_ratio: smallest and largest aspect ratio of the patch.
         cutout_fill: "zeros", "mean" or "noise".
-        cutout_probability: of a picture to be covered.
+        cutout_probability: of an image to be covered.
         mixup: alpha of mixup; 0 for none.
         cutmix: alpha of CutMix; 0 for none.
-        mix_probability: of a picture to be mixed.
-        mix_until: first epoch in which no picture is mixed any more; 0 mixes to the end. The last epochs then show
-            pictures more like those that are evaluated (He Z. et al. 2019, "Data augmentation revisited",
+        mix_probability: of an image to be mixed.
+        mix_until: first epoch in which no image is mixed any more; 0 mixes to the end. The last epochs then show
+            images more like those that are evaluated (He Z. et al. 2019, "Data augmentation revisited",
             arXiv:1909.09148).
 
     Raises:
@@ -142,7 +142,7 @@ class Augment:
 
     def __call__(
         self,
-        pictures: Tensor,
+        images: Tensor,
         labels: Tensor,
         index: Tensor,
         *,
@@ -154,31 +154,31 @@ class Augment:
         """Augments one batch.
 
         Args:
-            pictures: (N, C, H, W) uint8 (C = 3 where colours are changed).
+            images: (N, C, H, W) uint8 (C = 3 where colours are changed).
             labels: (N,) int64.
-            index: (N,) integers, each picture's place in the dataset.
+            index: (N,) integers, each image's place in the dataset.
             size: S, height and width of the result.
             epoch: counted from 0.
-            generator: on the pictures' device.
+            generator: on the images' device.
             num_classes: K.
 
         Returns:
-            Pictures (N, C, S, S), float32 in [0, 1], channels-last; and the labels themselves, or soft targets (N, K)
+            Images (N, C, S, S), float32 in [0, 1], channels-last; and the labels themselves, or soft targets (N, K)
             float32 where mixup or CutMix is on in this epoch.
 
         Raises:
             ValueError: wrong shapes, or a generator on another device.
-            TypeError: pictures that are not uint8.
+            TypeError: images that are not uint8.
         """
-        if pictures.dtype != torch.uint8:
-            raise TypeError(f"pictures must be uint8; got {pictures.dtype}")
+        if images.dtype != torch.uint8:
+            raise TypeError(f"images must be uint8; got {images.dtype}")
         for name, values in (("labels", labels), ("index", index)):
-            if values.shape != pictures.shape[:1]:
-                raise ValueError(f"{name} must have the shape ({len(pictures)},); got {tuple(values.shape)}")
-        if generator.device.type != pictures.device.type:
-            raise ValueError(f"the generator is on {generator.device}, but the pictures are on {pictures.device}")
-        with torch.autocast(pictures.device.type, enabled=False):  # float32 whatever the trainer's precision
-            result = self._place(to_float(pictures), index, size, epoch, generator)
+            if values.shape != images.shape[:1]:
+                raise ValueError(f"{name} must have the shape ({len(images)},); got {tuple(values.shape)}")
+        if generator.device.type != images.device.type:
+            raise ValueError(f"the generator is on {generator.device}, but the images are on {images.device}")
+        with torch.autocast(images.device.type, enabled=False):  # float32 whatever the trainer's precision
+            result = self._place(to_float(images), index, size, epoch, generator)
             result = self._recolour(result, generator)
             if self.cutout > 0:
                 ratio, fill, probability = self.cutout_ratio, self.cutout_fill, self.cutout_probability
@@ -188,19 +188,19 @@ class Augment:
             mixing = {"mixup": self.mixup, "cutmix": self.cutmix, "probability": self.mix_probability}
             return mix(result, labels, num_classes=num_classes, generator=generator, **mixing)
 
-    def _place(self, pictures: Tensor, index: Tensor, size: int, epoch: int, generator: torch.Generator) -> Tensor:
+    def _place(self, images: Tensor, index: Tensor, size: int, epoch: int, generator: torch.Generator) -> Tensor:
         """Flip, crop, shift and rotation: (N, C, H, W) -> (N, C, size, size)."""
-        count, _, height, width = pictures.shape
-        device = pictures.device
+        count, _, height, width = images.shape
+        device = images.device
         if self.shift > min(height, width):
-            raise ValueError(f"shift must be at most the pictures' sides, {height} and {width}; got {self.shift}")
+            raise ValueError(f"shift must be at most the images' sides, {height} and {width}; got {self.shift}")
         if self.flip == "alternating":
             mirrored = alternating_flip_mask(index, epoch, self.flip_seed)
         elif self.flip == "random":
             mirrored = torch.rand(count, generator=generator, device=device) < 0.5
         else:
             mirrored = None
-        boxes = whole(pictures)
+        boxes = whole(images)
         if self.crop_scale != (1, 1):
             boxes = random_boxes(
                 count, height, width, scale=self.crop_scale, ratio=self.crop_ratio, generator=generator
@@ -209,20 +209,20 @@ class Augment:
             moves = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator, device=device)
             boxes = boxes + F.pad(moves, (0, 2))
         if self.crop_scale != (1, 1) or self.shift > 0:
-            placed = resample(pictures, boxes, size, mirrored, self.shift_padding)
+            placed = resample(images, boxes, size, mirrored, self.shift_padding)
         else:
-            placed = resize(pictures, size)
+            placed = resize(images, size)
             placed = placed if mirrored is None else flip(placed, mirrored)
         if self.rotation > 0:
             placed = rotate(placed, self.rotation * (2 * torch.rand(count, generator=generator, device=device) - 1))
         return placed.clamp_(0, 1)  # weights that should sum to one may miss it by a rounding
 
-    def _recolour(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
+    def _recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Brightness, contrast, saturation and greyscale."""
         strengths = (self.brightness, self.contrast, self.saturation)
         if not any((*strengths, self.grayscale)):
-            return pictures
-        *draws, chance = torch.rand((4, len(pictures)), generator=generator, device=pictures.device)
+            return images
+        *draws, chance = torch.rand((4, len(images)), generator=generator, device=images.device)
         factors = [1 + strength * (2 * draw - 1) for strength, draw in zip(strengths, draws, strict=True)]
         factors[2] = factors[2].where(chance >= self.grayscale, 0.0)
-        return colour(pictures, *factors)
+        return colour(images, *factors)

@@ -1,4 +1,4 @@
-"""Batches of pictures, and the sets that they are cut from, which worker processes share."""
+"""Batches of images, and the sets that they are cut from, which worker processes share."""
 
 import mmap
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from torch.utils.data import Dataset
 
 
 class Batch(NamedTuple):
-    """A batch of pictures."""
+    """A batch of images."""
 
-    pictures: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
+    images: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
     targets: Tensor  # (N,) int64, -1 for no label; or (N,K) float32 soft targets after mixup or cutmix
-    indices: Tensor  # (N,) int64, which picture of its dataset each one is
+    indices: Tensor  # (N,) int64, which image of its dataset each one is
 
 
 class SharedArray:
@@ -42,24 +42,24 @@ class SharedArray:
         self.values = place.numpy() if isinstance(place, Tensor) else np.memmap(*place)
 
 
-class PictureSet(Dataset[Batch]):
-    """The pictures `index` (all by default) of M in one array, cut from it a whole batch at a time.
+class ImageSet(Dataset[Batch]):
+    """The images `index` (all by default) of M in one array, cut from it a whole batch at a time.
 
-    `pictures` are (M,H,W,C) uint8, memory-mapped or not; `labels` (M,) int64, or None where there are none.
+    `images` are (M,H,W,C) uint8, memory-mapped or not; `labels` (M,) int64, or None where there are none.
     """
 
-    held = False  # whether the device holds the pictures: a batch is then cut there, and here has none
+    held = False  # whether the device holds the images: a batch is then cut there, and here has none
 
-    def __init__(self, pictures: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
-        self.pictures = pictures
-        self.labels = np.full(len(pictures), -1) if labels is None else labels
-        self.index = np.arange(len(pictures)) if index is None else index
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
+        self.images = images
+        self.labels = np.full(len(images), -1) if labels is None else labels
+        self.index = np.arange(len(images)) if index is None else index
         self._shared: dict[str, SharedArray] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker gets that is spawned, as on Windows and on a Mac: no copies of the arrays."""
         if not self._shared:
-            self._shared = {name: SharedArray(getattr(self, name)) for name in ("pictures", "labels", "index")}
+            self._shared = {name: SharedArray(getattr(self, name)) for name in ("images", "labels", "index")}
         return {"held": self.held, "_shared": self._shared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -72,10 +72,10 @@ class PictureSet(Dataset[Batch]):
         return self.__getitems__([item])
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
-        """The batch of these positions: pictures (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
+        """The batch of these positions: images (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
         index = self.index[np.asarray(items)]
-        pictures = torch.from_numpy(self.pictures[index[:0] if self.held else index]).permute(0, 3, 1, 2)
-        return Batch(pictures, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
+        images = torch.from_numpy(self.images[index[:0] if self.held else index]).permute(0, 3, 1, 2)
+        return Batch(images, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
 
 
 def as_it_is(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Decoded sets of pictures: memory-mapped uint8 arrays on disk, each beside a JSON file that says what it holds."""
+"""Decoded sets of images: memory-mapped uint8 arrays on disk, each beside a JSON file that says what it holds."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ from tqdm import tqdm
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
-from lit_a1.data.sources.layouts import Picture, Source
+from lit_a1.data.sources.layouts import Source, SourceImage
 
 FORMAT = 1  # raise it when what is stored changes, decoding included: older caches are then rebuilt
-BLANK = 128  # grey level of the picture that stands for an unreadable one
-CHUNK = 1024  # pictures that are decoded at a time
+BLANK = 128  # grey level of the image that stands for an unreadable one
+CHUNK = 1024  # images that are decoded at a time
 NAMED = 10  # unreadable files that a warning names
 
 log = logging.getLogger(__name__)
@@ -35,22 +35,22 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """A decoded set of N pictures."""
+class DecodedImages:
+    """A decoded set of N images."""
 
-    pictures: NDArray[np.uint8]  # (N,H,W,3), RGB; a read-only memory map where it comes from the cache
+    images: NDArray[np.uint8]  # (N,H,W,3), RGB; a read-only memory map where it comes from the cache
     labels: NDArray[np.int64] | None  # (N,), indices into `classes`; None where the set has no labels
-    names: tuple[str, ...]  # N names, as `Picture.name`
+    names: tuple[str, ...]  # N names, as `SourceImage.name`
     classes: tuple[str, ...]  # empty where the set has no labels
-    skipped: dict[str, str]  # why, by name, a file could not be read: it is left out, or kept as a grey picture
+    skipped: dict[str, str]  # why, by name, a file could not be read: it is left out, or kept as a grey image
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
     def hashes(self) -> NDArray[np.str_]:
-        """(N,) `pixel_hash` of each picture."""
-        return np.array([pixel_hash(picture) for picture in self.pictures])
+        """(N,) `pixel_hash` of each image."""
+        return np.array([pixel_hash(image) for image in self.images])
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
@@ -58,9 +58,9 @@ class Pictures:
         return groups_of_copies(self.hashes)
 
 
-def pixel_hash(picture: NDArray[np.uint8]) -> str:
-    """SHA-256 of the pixels, hexadecimal: equal for two pictures of one size that are the same to the pixel."""
-    return hashlib.sha256(picture.tobytes()).hexdigest()
+def pixel_hash(image: NDArray[np.uint8]) -> str:
+    """SHA-256 of the pixels, hexadecimal: equal for two images of one size that are the same to the pixel."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def groups_of_copies(hashes: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -77,18 +77,18 @@ def cache_root() -> Path:
     return Path(os.environ.get("LIT_A1_CACHE") or Path("data", "cache"))
 
 
-def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> Pictures:
-    """The pictures of a source, decoded at the first call and from then on read from the cache.
+def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedImages:
+    """The images of a source, decoded at the first call and from then on read from the cache.
 
     A cache that is missing, half-written, damaged (by its SHA-256) or older than its source is built again. It is
     written in a folder of its own that is renamed when complete, so that a run killed half-way leaves nothing wrong
     behind. Of several runs at once, one builds it under a lock, and the others wait and read.
 
-    `broken` says what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey picture in
+    `broken` says what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey image in
     its place, both with a warning that names it.
 
     Raises:
-        DataError: as `Source` says, no picture of a class is readable, or the cache can't be written.
+        DataError: as `Source` says, no image of a class is readable, or the cache can't be written.
     """
     wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
     identity = _json_hash([str(source.path.resolve()), source.labelled])
@@ -108,72 +108,72 @@ def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> Pictures
             raise DataError(
                 f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
             ) from error
-    assert isinstance(found, Pictures), found
+    assert isinstance(found, DecodedImages), found
     _warn_of(found.skipped, source, broken)
     return found
 
 
-def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> Pictures:
+def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedImages:
     """The same in memory, without a cache: for a folder of photos to be labelled once."""
-    kept: list[Picture] = []
+    kept: list[SourceImage] = []
     skipped: dict[str, str] = {}
     rows = list(_decoded(source, size, broken, kept, skipped))
     _warn_of(skipped, source, broken, named=len(skipped))
-    labels = np.array([picture.label for picture in kept], dtype=np.int64) if source.labelled else None
-    return Pictures(np.stack(rows), labels, tuple(picture.name for picture in kept), source.classes, skipped)
+    labels = np.array([image.label for image in kept], dtype=np.int64) if source.labelled else None
+    return DecodedImages(np.stack(rows), labels, tuple(image.name for image in kept), source.classes, skipped)
 
 
-def in_threads(function: Callable[[Picture], T], pictures: list[Picture], title: str) -> Iterator[T]:
-    """`function` of each picture, in order, computed by a pool of threads under a progress bar.
+def in_threads(function: Callable[[SourceImage], T], images: list[SourceImage], title: str) -> Iterator[T]:
+    """`function` of each image, in order, computed by a pool of threads under a progress bar.
 
     Pillow's warnings about single files are hidden meanwhile; in the threads themselves that would not be safe.
     """
-    bar = tqdm(total=len(pictures), desc=title, unit="pictures", disable=None)
+    bar = tqdm(total=len(images), desc=title, unit="images", disable=None)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool, bar:
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        for start in range(0, len(pictures), CHUNK):  # a bounded number waits in memory
-            for result in pool.map(function, pictures[start : start + CHUNK]):
+        for start in range(0, len(images), CHUNK):  # a bounded number waits in memory
+            for result in pool.map(function, images[start : start + CHUNK]):
                 bar.update()
                 yield result
 
 
 def _decoded(
-    source: Source, size: int, broken: Broken, kept: list[Picture], skipped: dict[str, str]
+    source: Source, size: int, broken: Broken, kept: list[SourceImage], skipped: dict[str, str]
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yields the decoded pictures; fills `kept` with what they are and `skipped` with the reasons of the others."""
+    """Yields the decoded images; fills `kept` with what they are and `skipped` with the reasons of the others."""
 
-    def attempt(picture: Picture) -> NDArray[np.uint8] | DataError:
+    def attempt(image: SourceImage) -> NDArray[np.uint8] | DataError:
         try:
-            return decode(source.read(picture), size)
+            return decode(source.read(image), size)
         except DataError as error:
             return error
 
-    results = in_threads(attempt, source.pictures, f"Decoding {source.path.name}")
-    for picture, result in zip(source.pictures, results, strict=True):
+    results = in_threads(attempt, source.images, f"Decoding {source.path.name}")
+    for image, result in zip(source.images, results, strict=True):
         if isinstance(result, DataError):
-            skipped[picture.name] = str(result)
+            skipped[image.name] = str(result)
             if broken != "blank":
                 continue
             result = np.full((size, size, 3), BLANK, dtype=np.uint8)
-        kept.append(picture)
+        kept.append(image)
         yield result
-    readable = [picture for picture in kept if picture.name not in skipped]
-    missing = set(range(len(source.classes))) - {picture.label for picture in readable}
+    readable = [image for image in kept if image.name not in skipped]
+    missing = set(range(len(source.classes))) - {image.label for image in readable}
     if missing or not readable:
         which = f"of class {source.classes[min(missing)]} " if missing else ""
-        raise DataError(f"No picture {which}in {source.path} can be read: {_listed(skipped, '; ')}.")
+        raise DataError(f"No image {which}in {source.path} can be read: {_listed(skipped, '; ')}.")
 
 
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
     for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed: this one holds the lock
         shutil.rmtree(abandoned, ignore_errors=True)
-    kept: list[Picture] = []
+    kept: list[SourceImage] = []
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as temp:
         new = Path(temp, "new")
         new.mkdir()
-        with (new / "pictures.npy").open("wb") as file:
-            start = _write_header(file, len(source.pictures), wanted["size"])
+        with (new / "images.npy").open("wb") as file:
+            start = _write_header(file, len(source.images), wanted["size"])
             for row in _decoded(source, wanted["size"], broken, kept, skipped):
                 file.write(row.data)
             file.seek(0)
@@ -182,11 +182,11 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         body = {
             **wanted,
             "classes": source.classes,
-            "names": [picture.name for picture in kept],
-            "labels": [picture.label for picture in kept] if source.labelled else None,
+            "names": [image.name for image in kept],
+            "labels": [image.label for image in kept] if source.labelled else None,
             "broken": broken if skipped else None,
             "skipped": skipped,
-            "pictures_sha256": _file_hash(new / "pictures.npy"),
+            "images_sha256": _file_hash(new / "images.npy"),
         }
         text = json.dumps({"metadata_sha256": _json_hash(body), **body}, indent=1)
         (new / "metadata.json").write_text(text, encoding="utf-8")
@@ -195,12 +195,12 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         move(new, folder)
 
 
-def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures | str:
+def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> DecodedImages | str:
     """The set that a cache holds; or why it must be built again, in a few words."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-        pictures = np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False)
-        sha256 = _file_hash(folder / "pictures.npy")
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        sha256 = _file_hash(folder / "images.npy")
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, EOFError) as error:
@@ -210,12 +210,12 @@ def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> Pictures | st
     if {key: metadata.get(key) for key in wanted} != wanted or metadata["broken"] not in (None, broken):
         return "its source or the way of decoding has changed"
     names, classes, labels = tuple(metadata["names"]), tuple(metadata["classes"]), metadata["labels"]
-    if pictures.shape != (len(names), wanted["size"], wanted["size"], 3) or pictures.dtype != np.uint8:
-        return "pictures.npy has another shape than metadata.json says"
-    if sha256 != metadata["pictures_sha256"]:
-        return "pictures.npy was altered (its SHA-256 differs)"
+    if images.shape != (len(names), wanted["size"], wanted["size"], 3) or images.dtype != np.uint8:
+        return "images.npy has another shape than metadata.json says"
+    if sha256 != metadata["images_sha256"]:
+        return "images.npy was altered (its SHA-256 differs)"
     labels = None if labels is None else np.array(labels, dtype=np.int64)
-    return Pictures(pictures, labels, names, classes, metadata["skipped"])
+    return DecodedImages(images, labels, names, classes, metadata["skipped"])
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> int:
@@ -242,4 +242,4 @@ def _listed(skipped: dict[str, str], separator: str, named: int = NAMED) -> str:
 def _warn_of(skipped: dict[str, str], source: Source, broken: Broken, named: int = NAMED) -> None:
     if skipped:
         fate = "left out" if broken == "skip" else "replaced by grey ones"
-        log.warning("Unreadable pictures of %s, %s:\n  %s", source.path, fate, _listed(skipped, "\n  ", named))
+        log.warning("Unreadable images of %s, %s:\n  %s", source.path, fate, _listed(skipped, "\n  ", named))

@@ -5,10 +5,10 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from lit_a1.data.batch import PictureSet
-from lit_a1.data.cache import Pictures, cache_root, decode_all, load
+from lit_a1.data.batch import ImageSet
+from lit_a1.data.cache import DecodedImages, cache_root, decode_all, load
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
 from lit_a1.data.sources.layouts import Source, data_root, find_test, find_train
@@ -20,7 +20,7 @@ MICROSOFT_URL = (
 MICROSOFT_SHA256 = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
 MICROSOFT_SIZE = 824_887_076
 ARCHIVE = MICROSOFT_URL.rpartition("/")[2]
-COURSE_TEST_PICTURES = 4999
+COURSE_TEST_IMAGES = 4999
 DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 3000, 500, 500
 DOWNLOADS = Path("data", "catsdogs")  # the folder that LIT_A1_DATA names is only read
 NO_PHOTOS = "NO PHOTOS: THIS RUN USES DRAWN CATS AND DOGS. Its figures say nothing about the photos."
@@ -28,18 +28,18 @@ NO_PHOTOS = "NO PHOTOS: THIS RUN USES DRAWN CATS AND DOGS. Its figures say nothi
 log = logging.getLogger(__name__)
 
 
-class CatsDogsDataModule(PictureDataModule):
+class CatsDogsDataModule(ImageDataModule):
     """Finds the photos, decodes them once, splits them once, and serves batches.
 
     Args:
-        source: `auto` (what is on disk, else Microsoft's archive, else drawn pictures), `real` (never drawn ones) or
+        source: `auto` (what is on disk, else Microsoft's archive, else drawn images), `real` (never drawn ones) or
             `drawn`. Photos are looked for below the folder that LIT_A1_DATA names, else below `data`.
         decode_size: height and width that photos are decoded to, in pixels; others are scaled and centre-cropped.
-        n_valid: validation pictures, held out of training.
+        n_valid: validation images, held out of training.
         split_seed: chooses which; it has nothing to do with the seed of the run.
-        predict_dir: a folder of photos for `predict` to label, instead of the test pictures.
-        test_dir: labelled photos for `test`, one sub-folder a class (the course's test pictures have no labels).
-        **options: of `PictureDataModule`.
+        predict_dir: a folder of photos for `predict` to label, instead of the test images.
+        test_dir: labelled photos for `test`, one sub-folder a class (the course's test images have no labels).
+        **options: of `ImageDataModule`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class CatsDogsDataModule(PictureDataModule):
         if decode_size < 8:
             raise ValueError(f"decode_size must be at least 8 pixels; got {decode_size}")
         if n_valid < 2:
-            raise ValueError(f"n_valid must be at least 2, a picture of each class; got {n_valid}")
+            raise ValueError(f"n_valid must be at least 2, an image of each class; got {n_valid}")
         if self.augment.shift > decode_size:
             raise ValueError(f"augment.shift must be at most decode_size, {decode_size}; got {self.augment.shift}")
         self.source, self.decode_size = source, decode_size
@@ -83,11 +83,11 @@ class CatsDogsDataModule(PictureDataModule):
             self._find(stage)
         if stage == "test" and not self.drawn:
             raise DataError(
-                "The test pictures have no labels: label them with predict, measure with validate, or name labelled "
+                "The test images have no labels: label them with predict, measure with validate, or name labelled "
                 "photos with --data.test_dir DIR, one sub-folder a class."
             )
         if stage == "predict" and not self.drawn and self._test is None:
-            raise DataError("There are no test pictures beside these photos: name some with --data.predict_dir DIR.")
+            raise DataError("There are no test images beside these photos: name some with --data.predict_dir DIR.")
 
     def _folder_for(self, stage: str) -> str | None:
         return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
@@ -112,7 +112,7 @@ class CatsDogsDataModule(PictureDataModule):
             log.warning("%s", error)
 
     def prepare_data(self) -> None:
-        """Finds and decodes the pictures; Lightning calls it on the first device only, so that it is done once."""
+        """Finds and decodes the images; Lightning calls it on the first device only, so that it is done once."""
         stage = str(self.trainer.state.fn.value) if self.trainer is not None and self.trainer.state.fn else "fit"
         self.locate(stage)
         if stage in ("fit", "validate") and not self.drawn:
@@ -131,7 +131,7 @@ class CatsDogsDataModule(PictureDataModule):
         elif stage == "predict":
             self._set_up_predict()
 
-    def _load_photos(self) -> tuple[Pictures, Pictures | None]:
+    def _load_photos(self) -> tuple[DecodedImages, DecodedImages | None]:
         assert self._train is not None
         test = load(self._test, self.decode_size, broken="blank") if self._test is not None else None
         return load(self._train, self.decode_size), test
@@ -148,9 +148,9 @@ class CatsDogsDataModule(PictureDataModule):
             raise DataError(f"Two classes are needed; {path} has {len(self.classes)}: {', '.join(self.classes)}.")
         folder = cache_root() / f"{path.stem}-split-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
         parts = load_split(folder, photos, self.n_valid, self.split_seed, test=test)
-        self.sets["train"] = PictureSet(photos.pictures, photos.labels, parts.train)
-        self.sets["val"] = PictureSet(photos.pictures, photos.labels, parts.valid)
-        log.info("%s: %d pictures for training, %d for validation.", path, len(parts.train), len(parts.valid))
+        self.sets["train"] = ImageSet(photos.images, photos.labels, parts.train)
+        self.sets["val"] = ImageSet(photos.images, photos.labels, parts.valid)
+        log.info("%s: %d images for training, %d for validation.", path, len(parts.train), len(parts.valid))
 
     def _set_up_test(self) -> None:
         if self.test_dir is None:
@@ -158,7 +158,7 @@ class CatsDogsDataModule(PictureDataModule):
             return
         photos = decode_all(Source(self.test_dir, labelled=True), self.decode_size)
         self.classes = photos.classes
-        self.sets["test"] = PictureSet(photos.pictures, photos.labels)
+        self.sets["test"] = ImageSet(photos.images, photos.labels)
 
     def _set_up_predict(self) -> None:
         if self.predict_dir is not None:
@@ -168,7 +168,7 @@ class CatsDogsDataModule(PictureDataModule):
             photos = load(self._test, self.decode_size, broken="blank")
             self.predict_names = [Path(name).stem for name in photos.names]
             if self._test.path.stem == "testset":
-                self.predict_count = COURSE_TEST_PICTURES
+                self.predict_count = COURSE_TEST_IMAGES
             elif all(name.isdecimal() for name in self.predict_names):
                 self.predict_count = len(photos)
             else:
@@ -177,7 +177,7 @@ class CatsDogsDataModule(PictureDataModule):
             self.sets["predict"] = self._draw(DRAWN_TEST, seed=2)
             self.predict_names = [str(number) for number in range(1, DRAWN_TEST + 1)]
             return
-        self.sets["predict"] = PictureSet(photos.pictures, None)
+        self.sets["predict"] = ImageSet(photos.images, None)
 
-    def _draw(self, count: int, seed: int) -> PictureSet:
-        return PictureSet(*draw_cats_and_dogs(count, seed, self.decode_size))
+    def _draw(self, count: int, seed: int) -> ImageSet:
+        return ImageSet(*draw_cats_and_dogs(count, seed, self.decode_size))

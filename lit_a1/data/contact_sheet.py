@@ -1,4 +1,4 @@
-"""A contact sheet: small pictures with captions, in groups, under headings."""
+"""A contact sheet: small images with captions, in groups, under headings."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 COLUMNS = 11
-CELL, GAP, MARGIN = 96, 6, 20  # pixels: a picture's height and width, the space around it, and that around the sheet
-STEP, ROW = CELL + 2 * GAP, CELL + 32 + 3 * GAP  # from a picture to the next one, to the right and down
+CELL, GAP, MARGIN = 96, 6, 20  # pixels: an image's height and width, the space around it, and that around the sheet
+STEP, ROW = CELL + 2 * GAP, CELL + 32 + 3 * GAP  # from an image to the next one, to the right and down
 TITLE, HEADING = 32, 64  # their heights
 LINE = COLUMNS * STEP
 WIDTH = LINE + 2 * MARGIN
@@ -19,7 +19,7 @@ PAPER, INK, FAINT, LOST = (255, 255, 255), (30, 30, 34), (110, 110, 116), (200, 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture, (H,W,3) uint8 or None if it can't be read, and two lines of text."""
+    """An image, (H,W,3) uint8 or None if it can't be read, and two lines of text."""
 
     pixels: NDArray[np.uint8] | None
     name: str

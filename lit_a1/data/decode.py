@@ -1,4 +1,4 @@
-"""One encoded picture in, one uint8 array out: any size, mode and rotation becomes size x size RGB."""
+"""One encoded image in, one uint8 array out: any size, mode and rotation becomes size x size RGB."""
 
 import contextlib
 import io
@@ -26,12 +26,12 @@ _DRAFT = 3  # a large JPEG is decoded at a reduced size of at least this many ti
 
 
 class DecodeError(DataError):
-    """Why a file is not a usable picture, in a few words that follow the file's name: `it is truncated`."""
+    """Why a file is not a usable image, in a few words that follow the file's name: `it is truncated`."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's file says of itself before it is decoded."""
+    """What an image's file says of itself before it is decoded."""
 
     format: str
     mode: str
@@ -41,21 +41,21 @@ class Header:
 
 
 def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decodes a picture, turns it upright, and scales and crops its centre to a square.
+    """Decodes an image, turns it upright, and scales and crops its centre to a square.
 
     The largest centred square is resampled by Pillow's bilinear filter (which averages when it shrinks, as
-    torchvision's `Resize` does); a picture that is size x size already is returned exactly as decoded.
-    Transparent pictures are laid on white. 16-bit greyscale is scaled by 255 / 65535; 32-bit and floating-point
-    pictures by the smallest of 1, 255 and 65535 that holds all their values. The result is (size, size, 3), RGB.
+    torchvision's `Resize` does); an image that is size x size already is returned exactly as decoded.
+    Transparent images are laid on white. 16-bit greyscale is scaled by 255 / 65535; 32-bit and floating-point
+    images by the smallest of 1, 255 and 65535 that holds all their values. The result is (size, size, 3), RGB.
 
     Raises:
-        DecodeError: the bytes are not a picture, are cut short or damaged, or declare more than `max_pixels`, which is
+        DecodeError: the bytes are not an image, are cut short or damaged, or declare more than `max_pixels`, which is
             seen before any of it is decoded.
     """
     with _opened(data, max_pixels) as image:
         image.draft(None, (_DRAFT * size, _DRAFT * size))  # JPEG only: the others ignore it
         image.load()
-        with contextlib.suppress(Exception):  # a damaged EXIF block does not make a picture unreadable
+        with contextlib.suppress(Exception):  # a damaged EXIF block does not make an image unreadable
             ImageOps.exif_transpose(image, in_place=True)
         rgb = _to_rgb(image)
         if rgb.size != (size, size):
@@ -64,7 +64,7 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
 
 
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Reads what the file says of itself, without decoding the picture; raises as `decode`, where the header tells."""
+    """Reads what the file says of itself, without decoding the image; raises as `decode`, where the header tells."""
     with _opened(data, max_pixels) as image:
         orientation = 1
         with contextlib.suppress(Exception):
@@ -74,7 +74,7 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 @contextlib.contextmanager
 def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """The opened picture; whatever Pillow raises on it becomes a DecodeError."""
+    """The opened image; whatever Pillow raises on it becomes a DecodeError."""
     if not data:
         raise DecodeError("it is empty")
     try:
@@ -87,7 +87,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     except DecodeError:
         raise
     except UnidentifiedImageError:
-        raise DecodeError(f"it is not a picture ({', '.join(SUFFIXES_OF)})") from None
+        raise DecodeError(f"it is not an image ({', '.join(SUFFIXES_OF)})") from None
     except Image.DecompressionBombError:
         raise DecodeError(f"it declares more pixels than the {max_pixels:,} allowed") from None
     except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
@@ -108,7 +108,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled_to_bytes(image: Image.Image) -> Image.Image:
-    """A greyscale picture of 16 or 32 bits or floats, as 8 bits."""
+    """A greyscale image of 16 or 32 bits or floats, as 8 bits."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     if image.mode.startswith("I;16"):
         top = 65535.0

@@ -1,4 +1,4 @@
-"""Augmentations that put something else into a picture: cutout, mixup and CutMix.
+"""Augmentations that put something else into an image: cutout, mixup and CutMix.
 
 The weight of what comes in is kept as the outer product of a part along the rows and a part along the columns, both
 (N, S): a patch is ones within and zeros without, and a constant is a constant column part. The map's mean is then the
@@ -16,7 +16,7 @@ Fill = Literal["zeros", "mean", "noise"]
 
 
 def random_patches(heights: Tensor, widths: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rectangles with their centre on a random pixel, clipped where they leave the picture.
+    """Rectangles with their centre on a random pixel, clipped where they leave the image.
 
     `heights` and `widths` are (N,) whole numbers of pixels; 0 makes no patch.
 
@@ -32,10 +32,10 @@ def random_patches(heights: Tensor, widths: Tensor, size: int, generator: torch.
     return rows, columns
 
 
-def _square(pictures: Tensor) -> tuple[int, int, int]:
-    count, channels, height, width = pictures.shape
+def _square(images: Tensor) -> tuple[int, int, int]:
+    count, channels, height, width = images.shape
     if height != width:
-        raise ValueError(f"patches need square pictures; got {height} x {width}")
+        raise ValueError(f"patches need square images; got {height} x {width}")
     return count, channels, height
 
 
@@ -46,7 +46,7 @@ def outer(rows: Tensor, columns: Tensor, channels: int) -> Tensor:
 
 
 def cutout(
-    pictures: Tensor,
+    images: Tensor,
     side: float,
     generator: torch.Generator,
     *,
@@ -54,37 +54,37 @@ def cutout(
     fill: Fill = "mean",
     probability: float = 1.0,
 ) -> Tensor:
-    """Covers one patch of each picture (DeVries & Taylor 2017, "Cutout", arXiv:1708.04552).
+    """Covers one patch of each image (DeVries & Taylor 2017, "Cutout", arXiv:1708.04552).
 
     The patch's centre is uniform over the pixels, and what falls outside is cut off, as in the paper. With other
     ratios, "noise" and a probability below 1 it is random erasing of one size (Zhong et al. 2020, arXiv:1708.04896).
 
     Args:
-        pictures: (N, C, S, S) floats, square.
+        images: (N, C, S, S) floats, square.
         side: of the patch, as a share of S; that of the square of the same area where the patch is none.
-        generator: on the pictures' device.
+        generator: on the images' device.
         ratio: width over height, log-uniform between these two.
-        fill: "zeros" (black), "mean" (the picture's own mean colour; the nearest to Cutout, whose zeros come after
+        fill: "zeros" (black), "mean" (the image's own mean colour; the nearest to Cutout, whose zeros come after
             the dataset's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
-        probability: of a picture to be covered.
+        probability: of an image to be covered.
     """
-    count, channels, size = _square(pictures)
-    shape, chance = torch.rand((2, count), generator=generator, device=pictures.device)
+    count, channels, size = _square(images)
+    shape, chance = torch.rand((2, count), generator=generator, device=images.device)
     low, high = map(math.log, ratio)
     root = torch.exp((low + (high - low) * shape) / 2)
     is_covered = chance < probability
     heights, widths = ((size * side * stretch).round().long() * is_covered for stretch in (1 / root, root))
     rows, columns = random_patches(heights, widths, size, generator)
     if fill == "zeros":
-        cover = torch.zeros((), device=pictures.device)
+        cover = torch.zeros((), device=images.device)
     elif fill == "mean":
-        line = pictures.mean((2, 3)).repeat(1, size).view(count, 1, size, channels)
+        line = images.mean((2, 3)).repeat(1, size).view(count, 1, size, channels)
         cover = line.expand(-1, size, -1, -1).permute(0, 3, 1, 2)
     elif fill == "noise":
-        cover = torch.empty_like(pictures).uniform_(generator=generator)
+        cover = torch.empty_like(images).uniform_(generator=generator)
     else:
         raise ValueError(f'fill must be "zeros", "mean" or "noise"; got {fill!r}')
-    return pictures.lerp(cover, outer(rows, columns, channels))
+    return images.lerp(cover, outer(rows, columns, channels))
 
 
 def sample_beta(alpha: Tensor, generator: torch.Generator) -> Tensor:
@@ -107,7 +107,7 @@ def sample_beta(alpha: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def mix(
-    pictures: Tensor,
+    images: Tensor,
     labels: Tensor,
     *,
     num_classes: int,
@@ -116,32 +116,32 @@ def mix(
     cutmix: float = 0.0,
     probability: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Mixes each picture x_a, and its label, with another picture x_b of the batch.
+    """Mixes each image x_a, and its label, with another image x_b of the batch.
 
         x = (1 - W) * x_a + W * x_b,        t = (1 - mean W) onehot(a) + mean W onehot(b).
 
     In mixup (Zhang et al. 2018, arXiv:1710.09412) W is the number 1 - lambda; in CutMix (Yun et al. 2019,
     arXiv:1905.04899) it is 1 in a patch of that area, centred anywhere and clipped, and 0 elsewhere. `mean W` is the
-    share of x_b that is really there, after clipping. Every picture has its own lambda (the papers draw one a batch),
+    share of x_b that is really there, after clipping. Every image has its own lambda (the papers draw one a batch),
     so that a batch holds all degrees of mixing; partners are a random permutation of the batch.
 
     Args:
-        pictures: (N, C, S, S) floats, square.
+        images: (N, C, S, S) floats, square.
         labels: (N,) int64 in [0, num_classes).
         num_classes: K.
-        generator: on the pictures' device.
+        generator: on the images' device.
         mixup: alpha of mixup, 0 for none.
-        cutmix: alpha of CutMix, 0 for none; where both are above 0, each picture takes either with even odds.
-        probability: of a picture to be mixed at all.
+        cutmix: alpha of CutMix, 0 for none; where both are above 0, each image takes either with even odds.
+        probability: of an image to be mixed at all.
 
     Returns:
-        Mixed pictures, and soft targets (N, K) float32, each row summing to one.
+        Mixed images, and soft targets (N, K) float32, each row summing to one.
     """
     if mixup <= 0 and cutmix <= 0:
         raise ValueError(f"mixup or cutmix must be above 0; got {mixup} and {cutmix}")
-    count, channels, size = _square(pictures)
-    partners = torch.randperm(count, generator=generator, device=pictures.device)
-    chance = torch.rand((2, count, 1), generator=generator, device=pictures.device)
+    count, channels, size = _square(images)
+    partners = torch.randperm(count, generator=generator, device=images.device)
+    chance = torch.rand((2, count, 1), generator=generator, device=images.device)
     is_mixed = chance[0] < probability
     is_cut = chance[1] < (cutmix > 0) / ((cutmix > 0) + (mixup > 0))
     partner_share = 1 - sample_beta(torch.where(is_cut, cutmix, mixup), generator)
@@ -152,6 +152,6 @@ def mix(
     weight = rows.mean(1, keepdim=True) * columns.mean(1, keepdim=True)
     targets = F.one_hot(labels, num_classes).float()
     return (
-        pictures.lerp(pictures[partners], outer(rows, columns, channels)),
+        images.lerp(images[partners], outer(rows, columns, channels)),
         targets.lerp(targets[partners], weight),
     )

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 
 class LabelledSplit(NamedTuple):
-    """N labelled pictures: those to train on, to validate on, or to test on."""
+    """N labelled images: those to train on, to validate on, or to test on."""
 
-    pictures: NDArray[np.uint8]  # (N,28,28), white on black
+    images: NDArray[np.uint8]  # (N,28,28), white on black
     labels: NDArray[np.int64]  # (N,), the digits 0 to 9
 
 
@@ -39,7 +39,7 @@ class Mnist(NamedTuple):
 def load_mnist(source: Wanted = "auto") -> Mnist:
     """Finds MNIST, fetches it if need be, and reads it in its usual split.
 
-    The last 10,000 pictures of the training file validate, and the 50,000 before them train; the test file tests.
+    The last 10,000 images of the training file validate, and the 50,000 before them train; the test file tests.
     Of a smaller training file the last sixth validates. Fashion-MNIST and others with the same layout can be put in
     MNIST's place: only what is fetched is compared with MNIST's checksums.
 
@@ -77,13 +77,13 @@ def check_source(source: str) -> None:
 
 def read_mnist(files: Files) -> Mnist:
     """Reads the four files, checks that they belong together, and splits the training file."""
-    (pictures, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
+    (images, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
     if len(labels) < 2:
-        raise DataError(f"{files['train-labels-idx1-ubyte']} must have a picture to train on and one to validate on.")
+        raise DataError(f"{files['train-labels-idx1-ubyte']} must have an image to train on and one to validate on.")
     cut = len(labels) - min(10_000, max(1, len(labels) // 6))
-    train, valid = LabelledSplit(pictures[:cut], labels[:cut]), LabelledSplit(pictures[cut:], labels[cut:])
+    train, valid = LabelledSplit(images[:cut], labels[:cut]), LabelledSplit(images[cut:], labels[cut:])
     origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
-    log.info("%s: %d pictures for training, %d for validation, %d for the test.", origin, *counts)
+    log.info("%s: %d images for training, %d for validation, %d for the test.", origin, *counts)
     return Mnist(train, valid, test, drawn=False, origin=origin)
 
 
@@ -97,17 +97,15 @@ def draw_mnist() -> Mnist:
 
 
 def _read_pair(files: Files, name: str) -> LabelledSplit:
-    pictures_path, labels_path = files[f"{name}-images-idx3-ubyte"], files[f"{name}-labels-idx1-ubyte"]
-    pictures, labels = read_idx(pictures_path), read_idx(labels_path)
-    if pictures.shape[1:] != (SIDE, SIDE):
-        expected = f"pictures of the shape (N, {SIDE}, {SIDE})"
-        raise DataError(f"{pictures_path} must hold {expected}; its shape is {pictures.shape}.")
+    images_path, labels_path = files[f"{name}-images-idx3-ubyte"], files[f"{name}-labels-idx1-ubyte"]
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    if images.shape[1:] != (SIDE, SIDE):
+        expected = f"images of the shape (N, {SIDE}, {SIDE})"
+        raise DataError(f"{images_path} must hold {expected}; its shape is {images.shape}.")
     if labels.ndim != 1:
         raise DataError(f"{labels_path} must hold labels of the shape (N,); its shape is {labels.shape}.")
-    if len(pictures) != len(labels):
-        raise DataError(
-            f"{pictures_path} has {len(pictures):,} pictures, but {labels_path} has {len(labels):,} labels."
-        )
+    if len(images) != len(labels):
+        raise DataError(f"{images_path} has {len(images):,} images, but {labels_path} has {len(labels):,} labels.")
     if labels.max() > 9:
         raise DataError(f"{labels_path} has the label {labels.max()}; labels are 0 to 9.")
-    return LabelledSplit(pictures, labels.astype(np.int64))
+    return LabelledSplit(images, labels.astype(np.int64))

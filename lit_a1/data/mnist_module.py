@@ -5,28 +5,28 @@ from collections.abc import Mapping
 import numpy as np
 
 from lit_a1.data.augment import Augment
-from lit_a1.data.batch import PictureSet
+from lit_a1.data.batch import ImageSet
 from lit_a1.data.mnist import Files, Mnist, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.data.sources.drawn import SIDE
 
 
-class MNISTDataModule(PictureDataModule):
+class MNISTDataModule(ImageDataModule):
     """Finds or fetches MNIST, and serves it in batches (N,1,28,28) before any resizing.
 
-    The split is the usual one: 50,000 pictures train, 10,000 validate, 10,000 test. `predict` labels the test
-    pictures, whose names are their numbers from 1 on.
+    The split is the usual one: 50,000 images train, 10,000 validate, 10,000 test. `predict` labels the test
+    images, whose names are their numbers from 1 on.
 
     Args:
         source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`, as
             `load_mnist`.
-        batch_size: as `PictureDataModule`, like all that follow.
-        eval_batch_size: pictures a batch outside training.
-        size: height and width of the pictures that the network sees, in pixels.
+        batch_size: as `ImageDataModule`, like all that follow.
+        eval_batch_size: images a batch outside training.
+        size: height and width of the images that the network sees, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`.
-        augment: what is done to training pictures; colours can't be changed.
+        augment: what is done to training images; colours can't be changed.
         workers: processes that cut batches.
-        measure_train: validates on the training pictures as well, without augmentation.
+        measure_train: validates on the training images as well, without augmentation.
 
     Raises:
         ValueError: a value out of its range.
@@ -52,7 +52,7 @@ class MNISTDataModule(PictureDataModule):
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
         for name in ("brightness", "contrast", "saturation", "grayscale"):
             if (value := getattr(self.augment, name)) > 0:
-                raise ValueError(f"augment.{name} must be 0, since MNIST's pictures are grey; got {value}")
+                raise ValueError(f"augment.{name} must be 0, since MNIST's images are grey; got {value}")
         self.source: Wanted = source
         self.classes = tuple(str(digit) for digit in range(10))
         self.drawn = source == "drawn"
@@ -74,12 +74,12 @@ class MNISTDataModule(PictureDataModule):
         self.locate(stage)
         if self._mnist is None:
             self._mnist = draw_mnist() if self._files is None else read_mnist(self._files)
-        train, valid, test = (PictureSet(part.pictures[..., np.newaxis], part.labels) for part in self._mnist[:3])
+        train, valid, test = (ImageSet(part.images[..., np.newaxis], part.labels) for part in self._mnist[:3])
         if stage in ("fit", "validate"):
             self.sets |= {"train": train, "val": valid}
         elif stage == "test":
             self.sets["test"] = test
         elif stage == "predict":
-            self.sets["predict"] = PictureSet(test.pictures, None)
+            self.sets["predict"] = ImageSet(test.images, None)
             self.predict_count = len(test)
             self.predict_names = [str(number) for number in range(1, len(test) + 1)]

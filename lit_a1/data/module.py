@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lit_a1.data.augment import Augment, resize, to_float
-from lit_a1.data.batch import Batch, PictureSet, as_it_is
+from lit_a1.data.batch import Batch, ImageSet, as_it_is
 from lit_a1.data.errors import DataError
 
 
@@ -31,30 +31,30 @@ class EpochShuffle(Sampler[int]):
         return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist())
 
 
-class PictureDataModule(L.LightningDataModule):
-    """Loads batches of uint8 pictures; augments those of training and resizes all others, on the device.
+class ImageDataModule(L.LightningDataModule):
+    """Loads batches of uint8 images; augments those of training and resizes all others, on the device.
 
-    A subclass's `setup` fills `sets` with `PictureSet`s under `train`, `val`, `test` and `predict`, and `predict_names`
+    A subclass's `setup` fills `sets` with `ImageSet`s under `train`, `val`, `test` and `predict`, and `predict_names`
     with the names of the last; where all of them must be answered, `predict_count` is their number.
 
     Args:
-        batch_size: pictures a training step.
-        eval_batch_size: pictures a batch elsewhere.
-        size: height and width of the pictures that the network is trained on, in pixels.
-        size_schedule: other sizes for training, as `{first epoch: size}`; smaller pictures early cost less time.
+        batch_size: images a training step.
+        eval_batch_size: images a batch elsewhere.
+        size: height and width of the images that the network is trained on, in pixels.
+        size_schedule: other sizes for training, as `{first epoch: size}`; smaller images early cost less time.
             Validation during training follows the training size; the size of evaluation travels in the checkpoint.
-        augment: what is done to training pictures.
-        workers: processes that cut batches; 0 is best for pictures that are already in memory.
-        measure_train: validates on the training pictures as well, without augmentation.
-        eval_scale: evaluates on pictures this many times as large as the training size of the same epoch. Random
-            crops make things look larger in training; larger pictures make up for it (Touvron et al. 2019, "Fixing
+        augment: what is done to training images.
+        workers: processes that cut batches; 0 is best for images that are already in memory.
+        measure_train: validates on the training images as well, without augmentation.
+        eval_scale: evaluates on images this many times as large as the training size of the same epoch. Random
+            crops make things look larger in training; larger images make up for it (Touvron et al. 2019, "Fixing
             the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
             serve at another: the model should take them again (`precise_bn`).
-        keep_on_device: holds all pictures, as bytes, on the device that trains, so that a batch travels as indices.
+        keep_on_device: holds all images, as bytes, on the device that trains, so that a batch travels as indices.
     """
 
     classes: tuple[str, ...] = ()
-    drawn = False  # whether the pictures are a stand-in, drawn by this project
+    drawn = False  # whether the images are a stand-in, drawn by this project
     next_commands: tuple[str, ...] = ("validate", "predict")  # what a user would do with a trained network
 
     def __init__(
@@ -83,7 +83,7 @@ class PictureDataModule(L.LightningDataModule):
         self.workers, self.measure_train = workers, measure_train
         self.eval_scale, self.keep_on_device = eval_scale, keep_on_device
         self._held: dict[str, tuple[np.ndarray, Tensor]] = {}
-        self.sets: dict[str, PictureSet] = {}
+        self.sets: dict[str, ImageSet] = {}
         self.predict_names: list[str] = []
         self.predict_count: int | None = None
         self.run_seed = torch.initial_seed()
@@ -93,7 +93,7 @@ class PictureDataModule(L.LightningDataModule):
         """Finds what a stage needs, before anything is built on it; `drawn` is settled after it."""
 
     def size_at(self, epoch: int) -> int:
-        """Size of the training pictures in an epoch, in pixels."""
+        """Size of the training images in an epoch, in pixels."""
         started = [first for first in self.size_schedule if first <= epoch]
         return self.size_schedule[max(started)] if started else self.size
 
@@ -110,30 +110,30 @@ class PictureDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled, in batches that are all full (unless there are fewer pictures than a batch holds)."""
+        """Shuffled, in batches that are all full (unless there are fewer images than a batch holds)."""
         count = len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """Every validation picture, in order; with `measure_train` every training picture too, in another loader."""
+        """Every validation image, in order; with `measure_train` every training image too, in another loader."""
         names = ("val", "train") if self.measure_train else ("val",)
         return [self._loader(name, self.eval_batch_size) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Every labelled test picture, in order."""
+        """Every labelled test image, in order."""
         return self._loader("test", self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Every picture to label, in order."""
+        """Every image to label, in order."""
         return self._loader("predict", self.eval_batch_size)
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
-        """Batches (N,C,H,W) of the same `count` random training pictures, at most, as evaluation sees them."""
-        pictures = self.sets["train"]
-        index = np.random.default_rng(0).permutation(pictures.index)[:count]
+        """Batches (N,C,H,W) of the same `count` random training images, at most, as evaluation sees them."""
+        images = self.sets["train"]
+        index = np.random.default_rng(0).permutation(images.index)[:count]
         for rows in np.array_split(index, -(-len(index) // self.eval_batch_size)):
-            batch = torch.from_numpy(pictures.pictures[rows]).to(device).permute(0, 3, 1, 2)
+            batch = torch.from_numpy(images.images[rows]).to(device).permute(0, 3, 1, 2)
             yield resize(to_float(batch), self._eval_size())
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -141,14 +141,14 @@ class PictureDataModule(L.LightningDataModule):
         assert self.trainer is not None
         epoch = self.trainer.current_epoch
         if self.keep_on_device:
-            batch = batch._replace(pictures=self._on_device(dataloader_idx, batch.indices))
+            batch = batch._replace(images=self._on_device(dataloader_idx, batch.indices))
         if not self.trainer.training:
-            return batch._replace(pictures=resize(to_float(batch.pictures), self._eval_size()))
-        generator = torch.Generator(batch.pictures.device)
+            return batch._replace(images=resize(to_float(batch.images), self._eval_size()))
+        generator = torch.Generator(batch.images.device)
         # one number more than the network's own draws start from: another stream
         generator.manual_seed(hash((self.run_seed, self.trainer.global_step, self.trainer.global_rank, 1)))
-        pictures, targets = self.augment(
-            batch.pictures,
+        images, targets = self.augment(
+            batch.images,
             batch.targets,
             batch.indices,
             size=self.size_at(epoch),
@@ -156,7 +156,7 @@ class PictureDataModule(L.LightningDataModule):
             generator=generator,
             num_classes=len(self.classes),
         )
-        return Batch(pictures, targets, batch.indices)
+        return Batch(images, targets, batch.indices)
 
     def _on_device(self, dataloader_idx: int, indices: Tensor) -> Tensor:
         """Cuts a batch (N,C,H,W) of the bytes that the device holds; they are copied there when first asked for."""
@@ -167,7 +167,7 @@ class PictureDataModule(L.LightningDataModule):
             name = "train"
         elif name not in ("test", "predict"):
             name = "val"
-        array = self.sets[name].pictures
+        array = self.sets[name].images
         held = next((there for source, there in self._held.values() if source is array), None)
         if held is None or held.device != indices.device:
             held = torch.from_numpy(np.array(array)).to(indices.device)
@@ -190,16 +190,16 @@ class PictureDataModule(L.LightningDataModule):
         self._checkpoint_size, self.classes = state_dict["size"], tuple(state_dict["classes"])
 
     def check_split(self, state_dict: dict[str, Any]) -> None:
-        """Refuses with a DataError a checkpoint of other classes, or of another split of the pictures."""
+        """Refuses with a DataError a checkpoint of other classes, or of another split of the images."""
         classes = tuple(state_dict["classes"])
         if {"val", "test"} & self.sets.keys() and self.classes != classes:
             raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")
         if "val" in self.sets and state_dict["validation"] != self._validation():
             raise DataError(
-                "The checkpoint was trained with another split of the pictures (other photos, n_valid or split_seed): "
-                "validating on this one would count pictures that it has learnt."
+                "The checkpoint was trained with another split of the images (other photos, n_valid or split_seed): "
+                "validating on this one would count images that it has learnt."
             )
 
     def _validation(self) -> str:
-        """A hash of which pictures are held out."""
+        """A hash of which images are held out."""
         return hashlib.sha256(self.sets["val"].index.astype(np.int64).tobytes()).hexdigest()[:16]

@@ -1,8 +1,8 @@
-"""Crop, resize, shift, flip and rotate a batch, with another geometry for every picture.
+"""Crop, resize, shift, flip and rotate a batch, with another geometry for every image.
 
 A crop that is resized is separable: one weighted sum along the rows, then one along the columns. Each output line
 needs few input lines, so both sums are `embedding_bag`s over lines: at 64x64 on a CPU about three times as fast as
-`F.grid_sample`, and with antialiasing. Pictures are (N, C, H, W) in the channels-last layout throughout.
+`F.grid_sample`, and with antialiasing. Images are (N, C, H, W) in the channels-last layout throughout.
 """
 
 import math
@@ -15,20 +15,20 @@ from torch import Tensor
 Padding = Literal["edge", "reflect"]
 
 
-def to_float(pictures: Tensor) -> Tensor:
-    """Pictures (N, C, H, W): bytes in [0, 255] -> float32 in [0, 1], channels-last; floating ones keep their values."""
-    if pictures.ndim != 4:
-        raise ValueError(f"pictures must have the shape (N, C, H, W); got {tuple(pictures.shape)}")
-    if not (pictures.dtype == torch.uint8 or pictures.is_floating_point()):
-        raise TypeError(f"pictures must be uint8 or floating; got {pictures.dtype}")
-    values = pictures.to(torch.float32, memory_format=torch.channels_last)
-    return values.div_(255) if pictures.dtype == torch.uint8 else values
+def to_float(images: Tensor) -> Tensor:
+    """Images (N, C, H, W): bytes in [0, 255] -> float32 in [0, 1], channels-last; floating ones keep their values."""
+    if images.ndim != 4:
+        raise ValueError(f"images must have the shape (N, C, H, W); got {tuple(images.shape)}")
+    if not (images.dtype == torch.uint8 or images.is_floating_point()):
+        raise TypeError(f"images must be uint8 or floating; got {images.dtype}")
+    values = images.to(torch.float32, memory_format=torch.channels_last)
+    return values.div_(255) if images.dtype == torch.uint8 else values
 
 
 def resample(
-    pictures: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None = None, padding: Padding = "edge"
+    images: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None = None, padding: Padding = "edge"
 ) -> Tensor:
-    """Cuts one box from each picture and scales it to `size` x `size`, with antialiased bilinear weights.
+    """Cuts one box from each image and scales it to `size` x `size`, with antialiased bilinear weights.
 
     With box (top, left, height, width), output row i has its centre at c_i = top + (i + 1/2) s, s = height / size, in
     input pixels. It is the mean of the input rows j under a triangle of half-width r = max(s, 1) centred there,
@@ -36,21 +36,21 @@ def resample(
         y_i = sum_j w_ij x_j / sum_j w_ij,    w_ij = max(0, 1 - |j + 1/2 - c_i| / r),
 
     and the same along the columns: bilinear interpolation when enlarging, an average over all that is covered when
-    shrinking (Pillow's `resize(box=...)`). A mirrored picture walks its columns backwards, at no cost.
+    shrinking (Pillow's `resize(box=...)`). A mirrored image walks its columns backwards, at no cost.
 
     Args:
-        pictures: (N, C, H, W), uint8 or floating.
-        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the picture, but be no
+        images: (N, C, H, W), uint8 or floating.
+        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the image, but be no
             higher or wider than it.
         size: height and width of the output, in pixels.
-        mirrored: (N,) bools, the pictures to flip left to right.
-        padding: what lies outside: the nearest pixel ("edge") or the picture's mirror image ("reflect").
+        mirrored: (N,) bools, the images to flip left to right.
+        padding: what lies outside: the nearest pixel ("edge") or the image's mirror image ("reflect").
 
     Returns:
         (N, C, size, size) float32.
     """
-    pictures = to_float(pictures)
-    count, channels, height, width = pictures.shape
+    images = to_float(images)
+    count, channels, height, width = images.shape
     if size < 1:
         raise ValueError(f"size must be at least 1; got {size}")
     if boxes.shape != (count, 4):
@@ -58,7 +58,7 @@ def resample(
     top, left, tall, wide = boxes.unbind(1)
     if mirrored is not None:
         left, wide = torch.where(mirrored, left + wide, left), torch.where(mirrored, -wide, wide)
-    lines = pictures.permute(0, 2, 3, 1).reshape(count * height, width * channels)
+    lines = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
     lines = _weighted_lines(lines, top, tall, size, height, padding).view(count, size, width, channels)
     lines = lines.transpose(1, 2).reshape(count * width, size * channels)
     lines = _weighted_lines(lines, left, wide, size, width, padding).view(count, size, size, channels)
@@ -87,10 +87,10 @@ def _weighted_lines(lines: Tensor, start: Tensor, extent: Tensor, size: int, len
     return F.embedding_bag(source.flatten(0, 1), lines, per_sample_weights=weights.flatten(0, 1), mode="sum")
 
 
-def whole(pictures: Tensor) -> Tensor:
-    """Boxes (N, 4) that hold each picture entirely, for `resample`."""
-    count, _, height, width = pictures.shape
-    return torch.tensor([0.0, 0.0, height, width], device=pictures.device).expand(count, 4)
+def whole(images: Tensor) -> Tensor:
+    """Boxes (N, 4) that hold each image entirely, for `resample`."""
+    count, _, height, width = images.shape
+    return torch.tensor([0.0, 0.0, height, width], device=images.device).expand(count, 4)
 
 
 def random_boxes(
@@ -105,14 +105,14 @@ def random_boxes(
     """Boxes for random resized crops (Szegedy et al. 2015, "Going deeper with convolutions", arXiv:1409.4842).
 
     Area uniform in `scale`; aspect ratio, width over height, log-uniform in the part of `ratio` with which a box of
-    that area fits in the picture (no rejected draws, and the area is exact); place uniform, between pixels too.
+    that area fits in the image (no rejected draws, and the area is exact); place uniform, between pixels too.
 
     Returns:
         (count, 4) floats, top, left, height and width in pixels, on the generator's device.
     """
     area, shape, down, right = torch.rand((4, count), generator=generator, device=generator.device)
     log_area = torch.log(scale[0] + (scale[1] - scale[0]) * area)
-    # as shares of the picture's sides, w = sqrt(area * aspect) and h = sqrt(area / aspect): both are at most 1
+    # as shares of the image's sides, w = sqrt(area * aspect) and h = sqrt(area / aspect): both are at most 1
     # where |log aspect| <= -log area
     low, high = (
         torch.full_like(log_area, math.log(limit * height / width)).clamp(log_area, -log_area) for limit in ratio
@@ -123,40 +123,40 @@ def random_boxes(
     return torch.stack([(height - tall) * down, (width - wide) * right, tall, wide], 1)
 
 
-def resize(pictures: Tensor, size: int) -> Tensor:
-    """Scales whole pictures to `size` x `size` as `resample` does; the values themselves where that is their size.
+def resize(images: Tensor, size: int) -> Tensor:
+    """Scales whole images to `size` x `size` as `resample` does; the values themselves where that is their size.
 
     The same as `F.interpolate(mode="bilinear", antialias=True)`. Nothing is drawn: this is the evaluation's way.
     """
-    if pictures.shape[2:] == (size, size):
-        return to_float(pictures)
-    return resample(pictures, whole(pictures), size)
+    if images.shape[2:] == (size, size):
+        return to_float(images)
+    return resample(images, whole(images), size)
 
 
-def flip(pictures: Tensor, mirrored: Tensor) -> Tensor:
-    """Flips left to right the pictures (N, C, H, W) of which `mirrored` (N,) bools is true."""
-    return torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
+def flip(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Flips left to right the images (N, C, H, W) of which `mirrored` (N,) bools is true."""
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
-def shift(pictures: Tensor, dy: int, dx: int) -> Tensor:
-    """Moves all pictures (N, C, H, W) down and right by whole pixels; edges repeat the nearest pixel (any dtype)."""
-    moved = F.pad(pictures, (dx, -dx, dy, -dy), mode="replicate")
+def shift(images: Tensor, dy: int, dx: int) -> Tensor:
+    """Moves all images (N, C, H, W) down and right by whole pixels; edges repeat the nearest pixel (any dtype)."""
+    moved = F.pad(images, (dx, -dx, dy, -dy), mode="replicate")
     return moved.contiguous(memory_format=torch.channels_last)
 
 
-def rotate(pictures: Tensor, degrees: Tensor) -> Tensor:
-    """Turns each picture (N, C, H, W) about its centre by its own angle (N,), counter-clockwise as one sees it.
+def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise as one sees it.
 
     A rotation is not separable, so this is a second, bilinear resampling (`F.grid_sample`), costlier and softer than
-    `resample`. Beyond the border the picture is reflected.
+    `resample`. Beyond the border the image is reflected.
     """
-    pictures = to_float(pictures)
-    height, width = pictures.shape[2:]
-    angle = degrees.to(pictures)[:, None, None] * (math.pi / 180)
+    images = to_float(images)
+    height, width = images.shape[2:]
+    angle = degrees.to(images)[:, None, None] * (math.pi / 180)
     # each output place, and where it comes from: in pixels from the centre, then in [-1, 1] along each side
-    y, x = (torch.arange(side, device=pictures.device) - (side - 1) / 2 for side in (height, width))
+    y, x = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (height, width))
     across = (angle.cos() * x - angle.sin() * y[:, None]) / (width / 2)
     along = (angle.sin() * x + angle.cos() * y[:, None]) / (height / 2)
     grid = torch.stack([across, along], 3)
-    turned = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+    turned = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     return turned.contiguous(memory_format=torch.channels_last)

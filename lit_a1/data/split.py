@@ -1,4 +1,4 @@
-"""Training and validation parts: seeded, stratified, and with all copies of a picture on one side."""
+"""Training and validation parts: seeded, stratified, and with all copies of an image on one side."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_a1.data.cache import Pictures
+from lit_a1.data.cache import DecodedImages
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
 
@@ -24,44 +24,44 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Which picture goes where. Indices are into a `Pictures`; each is in exactly one of the three."""
+    """Which image goes where. Indices are into a `DecodedImages`; each is in exactly one of the three."""
 
     train: NDArray[np.int64]  # ascending
     valid: NDArray[np.int64]  # ascending
-    left_out: dict[int, str]  # why a picture is in neither part
+    left_out: dict[int, str]  # why an image is in neither part
 
 
-def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
+def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages | None = None) -> Split:
     """Splits a labelled set into a training and a validation part.
 
     Exact copies (of the decoded pixels) form a group, and a group is never divided. A group that carries several
     labels is left out of both parts, and so is one with a copy in `test`, where that is given. Groups are taken for
-    validation in the order of SHA-256(seed, first name), class by class, so the same pictures, names and seed give
+    validation in the order of SHA-256(seed, first name), class by class, so the same images, names and seed give
     the same split on any machine and with any version of NumPy.
 
-    Each class has its share of the `n_valid` in proportion to its size, to the picture. Only where a class lacks
-    pictures without a copy may it fall short, by less than its largest group.
+    Each class has its share of the `n_valid` in proportion to its size, to the image. Only where a class lacks
+    images without a copy may it fall short, by less than its largest group.
 
     Raises:
-        DataError: `n_valid` is negative or leaves a class without training pictures, or every picture of some
+        DataError: `n_valid` is negative or leaves a class without training images, or every image of some
             class is left out.
     """
-    assert pictures.labels is not None
-    labels = pictures.labels
-    left_out = _left_out(pictures, labels, test)
-    blocks: dict[int, list[int]] = {}  # groups of copies, single pictures among them, in the order of their names
-    for index in sorted(set(range(len(pictures))) - left_out.keys(), key=pictures.names.__getitem__):
-        blocks.setdefault(int(pictures.groups[index]) or -1 - index, []).append(index)
-    sizes = np.bincount(np.delete(labels, list(left_out)), minlength=len(pictures.classes))
+    assert images.labels is not None
+    labels = images.labels
+    left_out = _left_out(images, labels, test)
+    blocks: dict[int, list[int]] = {}  # groups of copies, single images among them, in the order of their names
+    for index in sorted(set(range(len(images))) - left_out.keys(), key=images.names.__getitem__):
+        blocks.setdefault(int(images.groups[index]) or -1 - index, []).append(index)
+    sizes = np.bincount(np.delete(labels, list(left_out)), minlength=len(images.classes))
     if not sizes.all():
-        raise DataError(f"Every picture of the class {pictures.classes[int(sizes.argmin())]} is left out of the split.")
+        raise DataError(f"Every image of the class {images.classes[int(sizes.argmin())]} is left out of the split.")
     quotas = _quotas(sizes, max(n_valid, 0))
     if n_valid < 0 or (quotas >= sizes).any():
-        have = ", ".join(f"{count} {name}" for count, name in zip(sizes, pictures.classes, strict=True))
-        raise DataError(f"n_valid must be 0 or more and leave training pictures of each class ({have}), got {n_valid}.")
+        have = ", ".join(f"{count} {name}" for count, name in zip(sizes, images.classes, strict=True))
+        raise DataError(f"n_valid must be 0 or more and leave training images of each class ({have}), got {n_valid}.")
 
     def order(block: list[int]) -> bytes:
-        return hashlib.sha256(os.fsencode(f"{seed}:{pictures.names[block[0]]}")).digest()
+        return hashlib.sha256(os.fsencode(f"{seed}:{images.names[block[0]]}")).digest()
 
     valid: list[int] = []
     for block in sorted(blocks.values(), key=order):
@@ -69,38 +69,40 @@ def split(pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None 
         if len(block) <= quotas[label]:
             quotas[label] -= len(block)
             valid += block
-    out = np.zeros(len(pictures), dtype=bool)
+    out = np.zeros(len(images), dtype=bool)
     out[[*valid, *left_out]] = True
     return Split(np.flatnonzero(~out), np.array(sorted(valid), dtype=np.int64), left_out)
 
 
-def load_split(folder: Path, pictures: Pictures, n_valid: int, seed: int, *, test: Pictures | None = None) -> Split:
+def load_split(
+    folder: Path, images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages | None = None
+) -> Split:
     """The split that a CSV in `folder` keeps, or a new one that is then written there; raises as `split`.
 
     The file is named after the arguments and belongs to one dataset: give each its folder. It is read again as long
-    as it fits the pictures (names, labels, copies, pictures left out, size of the parts), so that later runs keep the
+    as it fits the images (names, labels, copies, images left out, size of the parts), so that later runs keep the
     split of earlier ones; otherwise it is written anew, with a warning.
     """
-    new = split(pictures, n_valid, seed, test=test)
+    new = split(images, n_valid, seed, test=test)
     path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
     if path.exists():
         try:
-            kept = read_split_csv(path, pictures)
+            kept = read_split_csv(path, images)
             if kept.left_out != new.left_out or len(kept.valid) != len(new.valid):
-                raise DataError(f"{path} leaves out, or validates on, another number of pictures.")
+                raise DataError(f"{path} leaves out, or validates on, another number of images.")
             return kept
         except DataError as error:
             log.warning("The split is made again: %s", error)
-    write_split_csv(path, pictures, new)
+    write_split_csv(path, images, new)
     return new
 
 
-def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
-    """Writes one line a picture: name, class, part (train, valid, left_out), group of copies (if any), reason."""
+def write_split_csv(path: Path, images: DecodedImages, parts: Split) -> None:
+    """Writes one line an image: name, class, part (train, valid, left_out), group of copies (if any), reason."""
     part_of = dict.fromkeys(parts.valid.tolist(), "valid") | dict.fromkeys(parts.left_out, "left_out")
     rows = [
         [name, label, part_of.get(index, "train"), group, parts.left_out.get(index, "")]
-        for index, (name, label, group) in enumerate(_descriptions(pictures))
+        for index, (name, label, group) in enumerate(_descriptions(images))
     ]
     try:
         write_csv(path, COLUMNS, rows)
@@ -108,48 +110,48 @@ def write_split_csv(path: Path, pictures: Pictures, parts: Split) -> None:
         raise DataError(f"The split {path} cannot be written: {error.strerror}.") from error
 
 
-def read_split_csv(path: Path, pictures: Pictures) -> Split:
-    """Reads what `write_split_csv` wrote; a DataError where it does not fit the pictures or divides copies."""
-    expected = _descriptions(pictures)
+def read_split_csv(path: Path, images: DecodedImages) -> Split:
+    """Reads what `write_split_csv` wrote; a DataError where it does not fit the images or divides copies."""
+    expected = _descriptions(images)
     try:
         lines = list(csv.reader(io.StringIO(os.fsdecode(path.read_bytes()), newline="")))
     except (OSError, csv.Error) as error:
         raise DataError(f"The split {path} cannot be read: {error}.") from error
     rows = lines[1:]
     if lines[:1] != [COLUMNS] or [[*row[:2], *row[3:4]] for row in rows] != expected:
-        raise DataError(f"The split {path} is not of these pictures.")
+        raise DataError(f"The split {path} is not of these images.")
     parts = np.array([row[2] for row in rows])
     if not np.isin(parts, ["train", "valid", "left_out"]).all():
         raise DataError(f"The split {path} has a part that is not train, valid or left_out.")
-    groups = pictures.groups.tolist()
+    groups = images.groups.tolist()
     if len({(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if group}) != max(groups):
-        raise DataError(f"The split {path} divides copies of the same picture.")
+        raise DataError(f"The split {path} divides copies of the same image.")
     left_out = {int(index): "".join(rows[index][4:]) for index in np.flatnonzero(parts == "left_out")}
     return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), left_out)
 
 
-def _descriptions(pictures: Pictures) -> list[list[str]]:
-    """Name, class and group of copies (if any) of each picture, as the CSV has them."""
-    assert pictures.labels is not None
-    labels = [pictures.classes[label] for label in pictures.labels]
-    groups = [str(group or "") for group in pictures.groups.tolist()]
-    return [list(row) for row in zip(pictures.names, labels, groups, strict=True)]
+def _descriptions(images: DecodedImages) -> list[list[str]]:
+    """Name, class and group of copies (if any) of each image, as the CSV has them."""
+    assert images.labels is not None
+    labels = [images.classes[label] for label in images.labels]
+    groups = [str(group or "") for group in images.groups.tolist()]
+    return [list(row) for row in zip(images.names, labels, groups, strict=True)]
 
 
-def _left_out(pictures: Pictures, labels: NDArray[np.int64], test: Pictures | None) -> dict[int, str]:
+def _left_out(images: DecodedImages, labels: NDArray[np.int64], test: DecodedImages | None) -> dict[int, str]:
     """Index and reason of what neither part may have, in ascending order."""
     labels_of: dict[int, set[int]] = {}
-    for group, label in zip(pictures.groups.tolist(), labels.tolist(), strict=True):
+    for group, label in zip(images.groups.tolist(), labels.tolist(), strict=True):
         labels_of.setdefault(group, set()).add(label)
-    in_test = np.zeros(len(pictures), dtype=bool) if test is None else np.isin(pictures.hashes, test.hashes)
+    in_test = np.zeros(len(images), dtype=bool) if test is None else np.isin(images.hashes, test.hashes)
     reasons = {}
-    for index, group in enumerate(pictures.groups.tolist()):
+    for index, group in enumerate(images.groups.tolist()):
         if group and len(labels_of[group]) > 1:
             reasons[index] = CONFLICT
         elif in_test[index]:
             reasons[index] = IN_TEST
     log.info(
-        "Left out of training and validation: %d pictures with conflicting labels, %d that the test set has too.",
+        "Left out of training and validation: %d images with conflicting labels, %d that the test set has too.",
         *(list(reasons.values()).count(reason) for reason in (CONFLICT, IN_TEST)),
     )
     return reasons

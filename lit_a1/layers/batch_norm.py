@@ -73,7 +73,7 @@ class BatchNorm2d(nn.Module):
     """Batch normalisation of (N, C, H, W) activations: one mean and one variance a channel, shared by the batch.
 
     See `batch_norm` for the formula. Parameters and buffers bear the names that `torch.nn.BatchNorm2d` gives them, so
-    state dicts are interchangeable. The other norms of this package take no statistics from other pictures, and so do
+    state dicts are interchangeable. The other norms of this package take no statistics from other images, and so do
     the same in training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space, `LayerNorm2d` over
     channels.
 
@@ -128,13 +128,13 @@ class BatchNorm2d(nn.Module):
 def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
     """Takes the running statistics of every batch norm in `net` again, as plain means over `batches`.
 
-    Those that training leaves are of its own pictures, augmented, of its own size, and under weights that were still
+    Those that training leaves are of its own images, augmented, of its own size, and under weights that were still
     changing; this is the "precise" batch norm of Wu and Johnson (2021, "Rethinking 'Batch' in BatchNorm",
     arXiv:2105.07576). Weights, gradients and all else stay as they are; a net without batch norm is left alone.
 
     Args:
         net: any network, in evaluation mode.
-        batches: its inputs, such as pictures (N, C, H, W); each batch weighs the same.
+        batches: its inputs, such as images (N, C, H, W); each batch weighs the same.
     """
     norms = [module for module in net.modules() if isinstance(module, BatchNorm2d)]
     if not norms:

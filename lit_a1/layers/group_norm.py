@@ -14,9 +14,9 @@ from lit_a1.layers.standardize import per_channel, standardize
 def group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """Normalise groups of channels in each picture (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
+    """Normalise groups of channels in each image (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
 
-    For picture n, group g and channel c::
+    For image n, group g and channel c::
 
         y = gamma_c (x - mean_ng) / sqrt(var_ng + eps) + beta_c
 
@@ -44,7 +44,7 @@ def group_norm(
 
 
 class GroupNorm(nn.Module):
-    """Group normalisation of (N, C, H, W) activations: one mean and one variance a picture and group of channels.
+    """Group normalisation of (N, C, H, W) activations: one mean and one variance an image and group of channels.
 
     See `group_norm` for the formula. It does the same in training and evaluation, for any batch size. One group makes
     it layer normalisation over (C, H, W), C groups make it `InstanceNorm2d`.
@@ -79,10 +79,10 @@ class GroupNorm(nn.Module):
 
 
 class InstanceNorm2d(GroupNorm):
-    """Instance normalisation: each feature map of each picture has its own mean and variance.
+    """Instance normalisation: each feature map of each image has its own mean and variance.
 
     Ulyanov et al., 2016, https://arxiv.org/abs/1607.08022. It is `GroupNorm` with one channel a group, and removes the
-    contrast of each picture. Unlike `torch.nn.InstanceNorm2d` it learns a scale and a shift by default, so that it can
+    contrast of each image. Unlike `torch.nn.InstanceNorm2d` it learns a scale and a shift by default, so that it can
     stand where `BatchNorm2d` does.
 
     Args:

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: feature maps weighted by what the whole picture shows."""
+"""Squeeze-and-excitation: feature maps weighted by what the whole image shows."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What the numpy network reads and writes: `.npz` files of weights and of pictures, and the checks of pictures."""
+"""What the numpy network reads and writes: `.npz` files of weights and of images, and the checks of images."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.mlp.functions import Array, Labels
 
-VALIDATION = 10_000  # the last pictures of the training file
+VALIDATION = 10_000  # the last images of the training file
 DATA = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -48,7 +48,7 @@ def read_network(path: str | None, like: dict[str, np.ndarray]) -> dict[str, np.
 
 
 def read_data(path: str | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Pictures and labels of a file like `mnist.npz`: `train`, `valid` (the last of the training file) and `test`."""
+    """Images and labels of a file like `mnist.npz`: `train`, `valid` (the last of the training file) and `test`."""
     if path is None:
         raise ValueError(f"datapath must name a .npz file with {', '.join(DATA[:-1])} and {DATA[-1]}; got None")
     x, y, x_test, y_test = read_arrays(path, DATA)
@@ -56,25 +56,25 @@ def read_data(path: str | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {"train": (x[:-held_out], y[:-held_out]), "valid": (x[-held_out:], y[-held_out:]), "test": (x_test, y_test)}
 
 
-def to_pixels(pictures: NDArray[np.uint8], dtype: str) -> Array:
-    """Pictures (N, ...) uint8 as rows (N, pixels) from 0 to 1."""
-    if pictures.dtype != np.uint8:
-        raise ValueError(f"pictures must be uint8, from 0 to 255; got {pictures.dtype}")
-    return np.divide(pictures.reshape(len(pictures), int(np.prod(pictures.shape[1:]))), 255, dtype=dtype)
+def to_pixels(images: NDArray[np.uint8], dtype: str) -> Array:
+    """Images (N, ...) uint8 as rows (N, pixels) from 0 to 1."""
+    if images.dtype != np.uint8:
+        raise ValueError(f"images must be uint8, from 0 to 255; got {images.dtype}")
+    return np.divide(images.reshape(len(images), int(np.prod(images.shape[1:]))), 255, dtype=dtype)
 
 
-def check_examples(pictures: Array, labels: Labels | None, dims: tuple[int, ...], dtype: str) -> tuple[Array, Labels]:
+def check_examples(images: Array, labels: Labels | None, dims: tuple[int, ...], dtype: str) -> tuple[Array, Labels]:
     """Returns both, or refuses what a network of these layers can't be trained or tested with."""
-    if pictures.ndim != 2 or pictures.shape[1] != dims[0] or len(pictures) == 0:
-        raise ValueError(f"pictures must be rows of {dims[0]} pixels; got an array of shape {pictures.shape}")
-    if pictures.dtype != dtype:
-        raise ValueError(f"pictures must be {dtype}; got {pictures.dtype}")
-    if labels is None or labels.shape != pictures.shape[:1] or labels.dtype.kind not in "iu":
+    if images.ndim != 2 or images.shape[1] != dims[0] or len(images) == 0:
+        raise ValueError(f"images must be rows of {dims[0]} pixels; got an array of shape {images.shape}")
+    if images.dtype != dtype:
+        raise ValueError(f"images must be {dtype}; got {images.dtype}")
+    if labels is None or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         shape = "no labels" if labels is None else f"{labels.dtype} of shape {labels.shape}"
-        raise ValueError(f"labels must be {len(pictures)} integers, one a picture; got {shape}")
+        raise ValueError(f"labels must be {len(images)} integers, one an image; got {shape}")
     if labels.min() < 0 or labels.max() >= dims[-1]:
         wrong = labels[(labels < 0) | (labels >= dims[-1])][0]
         raise ValueError(f"labels must be from 0 to {dims[-1] - 1}; got {wrong}")
-    if not np.isfinite([pictures.min(), pictures.max()]).all():
-        raise ValueError("pictures must be finite numbers; got NaN or infinity")
-    return pictures, labels
+    if not np.isfinite([images.min(), images.max()]).all():
+        raise ValueError("images must be finite numbers; got NaN or infinity")
+    return images, labels

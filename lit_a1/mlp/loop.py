@@ -20,7 +20,7 @@ from lit_a1.runs.records import CheckpointError, Metrics, TrainingRecord, best_o
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import clock, typed
 
-SHOWN = 64  # pictures in TensorBoard
+SHOWN = 64  # images in TensorBoard
 
 
 class Fit:
@@ -78,8 +78,8 @@ class Fit:
             if resumed:  # the last epoch again: its end may not have reached the disk
                 _log(writer, self.record.epochs[-1])
             else:
-                shown = self.digits.train.pictures[:SHOWN].reshape(-1, 28, 28, 1)
-                writer.add_images("first pictures", shown, 0, dataformats="NHWC")
+                shown = self.digits.train.images[:SHOWN].reshape(-1, 28, 28, 1)
+                writer.add_images("first images", shown, 0, dataformats="NHWC")
             try:
                 self._train(writer)
             except KeyboardInterrupt:
@@ -90,7 +90,7 @@ class Fit:
                 self.folder,
                 setup=describe(self.net),
                 seed=self.setup.seed,
-                pictures={"train": len(self.digits.train.labels), "val": len(self.digits.valid.labels)},
+                images={"train": len(self.digits.train.labels), "val": len(self.digits.valid.labels)},
                 parameters=self.net.n_parameters,
             )
             log_hparams(writer, self.record.settings, record["best"], self.net.step)
@@ -132,7 +132,7 @@ class Fit:
                 f"The training diverged: the loss is not finite in epoch {self.net.epoch}. A smaller model.lr than "
                 f"{self.net.lr:g} may help."
             )
-        return metrics | {"train/learning_rate": rate, "train/pictures_per_second": count / seconds}
+        return metrics | {"train/learning_rate": rate, "train/images_per_second": count / seconds}
 
     def _save(self) -> None:
         names = ["last.npz"]
@@ -152,7 +152,7 @@ def _log(writer: SummaryWriter, metrics: Metrics) -> None:
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
-    """Loss and error on validation and test pictures, also kept in the weights' run; raises as `load_weights`."""
+    """Loss and error on validation and test images, also kept in the weights' run; raises as `load_weights`."""
     load_weights(net, path)
     print(f"Weights: {relative_to_cwd(path)}: {describe(net)}; {digits.origin}")
     metrics: dict[str, float] = {}

@@ -166,22 +166,22 @@ class NN(Settings):
         done = self.step / (steps_an_epoch * self.epochs)
         return self.lr * decay_factor(self.lr_decay, done, self.epoch, self.lr_decay_rate)
 
-    def train(self, pictures: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
-        """One epoch over the pictures, in an order drawn from (seed, epoch).
+    def train(self, images: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
+        """One epoch over the images, in an order drawn from (seed, epoch).
 
         Args:
-            pictures: (N, input_dim), floating point; those of `datapath` by default.
+            images: (N, input_dim), floating point; those of `datapath` by default.
             labels: (N,) integers from 0 to n_classes - 1.
 
         Returns:
             Mean loss and share of errors, as they were while the weights changed.
 
         Raises:
-            ValueError: the mode is `test`, or pictures or labels are not of that kind.
+            ValueError: the mode is `test`, or images or labels are not of that kind.
         """
         if self.mode != "train":
             raise ValueError("a network in mode 'test' can't be trained; make it with mode 'train'")
-        x, y = self.data["train"] if pictures is None else check_examples(pictures, labels, self.dims, self.dtype)
+        x, y = self.data["train"] if images is None else check_examples(images, labels, self.dims, self.dtype)
         rng = np.random.default_rng([self.seed, self.epoch + 1])  # not the numbers that the weights were drawn with
         order = rng.permutation(len(x))
         self._allocate(self.batch_size)
@@ -200,9 +200,9 @@ class NN(Settings):
         self.epoch += 1
         return loss / len(x), errors / len(x)
 
-    def test(self, pictures: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
+    def test(self, images: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
         """Mean loss and share of errors, nothing dropped, nothing learnt; arguments and errors as of `train`."""
-        x, y = self.data["test"] if pictures is None else check_examples(pictures, labels, self.dims, self.dtype)
+        x, y = self.data["test"] if images is None else check_examples(images, labels, self.dims, self.dtype)
         loss, errors = 0.0, 0
         for start in range(0, len(x), EVAL_BATCH_SIZE):
             wanted = y[start : start + EVAL_BATCH_SIZE]
@@ -215,11 +215,11 @@ class NN(Settings):
 
     @property
     def data(self) -> dict[str, tuple[Array, Labels]]:
-        """Pictures and labels of `datapath`, `train`, `valid` and `test`; ValueError where it holds something else."""
+        """Images and labels of `datapath`, `train`, `valid` and `test`; ValueError where it holds something else."""
         if not self._data:
             self._data = {
-                part: check_examples(to_pixels(pictures, self.dtype), labels, self.dims, self.dtype)
-                for part, (pictures, labels) in read_data(self.datapath).items()
+                part: check_examples(to_pixels(images, self.dtype), labels, self.dims, self.dtype)
+                for part, (images, labels) in read_data(self.datapath).items()
             }
         return self._data
 

@@ -14,7 +14,7 @@ from lit_a1.runs.settings import Parser, UsageError
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",
-    "test": "measure trained weights on the validation and test pictures",
+    "test": "measure trained weights on the validation and test images",
     "inits": "compare the zero, normal and Glorot initializations",
     "search": "try hyperparameters, and keep every trial with its validation accuracy",
     "gradcheck": "compare backpropagation with finite differences",
@@ -48,7 +48,7 @@ def build_parser(command: str) -> Parser:
         parser.add_argument("--trials", type=PositiveInt, default=30, help="networks to try, earlier ones included")
         parser.add_argument("--study", type=Path | None, default=None, help="the folder of a study to go on with")
     if command == "gradcheck":
-        parser.add_argument("--sample", type=NonNegativeInt, default=0, help="which training picture is looked at")
+        parser.add_argument("--sample", type=NonNegativeInt, default=0, help="which training image is looked at")
     return parser
 
 

@@ -30,9 +30,9 @@ class Settings:
         n_hidden: the length of `hidden_dims`.
         mode: `train`, or `test` to use trained weights, which are then read from `model_path`.
         datapath: a `.npz` file with x_train, y_train, x_test and y_test (the layout of the widespread `mnist.npz`),
-            for `train` and `test` without arguments; the last 10,000 training pictures are kept for validation.
+            for `train` and `test` without arguments; the last 10,000 training images are kept for validation.
         model_path: where `save` writes the weights and `load` reads them, a `.npz` file.
-        input_dim: pixels a picture.
+        input_dim: pixels an image.
         n_classes: outputs.
         nonlinearity: of the hidden layers: relu, leaky_relu, tanh, sigmoid or gelu (its approximation by tanh).
         initialization: of the weights: zero, normal or glorot; biases start at zero.

@@ -19,9 +19,9 @@ TRAINED_WITH = ("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_
 
 
 class Examples(NamedTuple):
-    """Pictures as the network sees them, and their labels."""
+    """Images as the network sees them, and their labels."""
 
-    pictures: Array  # (N, 784), from 0 to 1
+    images: Array  # (N, 784), from 0 to 1
     labels: Labels  # (N,), the digits 0 to 9
 
 
@@ -63,7 +63,7 @@ class Setup:
 
     def digits(self, dtype: str = "float32") -> Digits:
         """The same as the network sees them."""
-        train, valid, test = (Examples(to_pixels(part.pictures, dtype), part.labels) for part in self.mnist[:3])
+        train, valid, test = (Examples(to_pixels(part.images, dtype), part.labels) for part in self.mnist[:3])
         return Digits(train, valid, test, self.mnist.drawn, self.mnist.origin)
 
     def runs(self, drawn: bool) -> Path:

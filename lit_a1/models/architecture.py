@@ -24,7 +24,7 @@ POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 class Layer(NamedTuple):
-    """A layer of a network, for one picture."""
+    """A layer of a network, for one image."""
 
     name: str  # as in the network's state dict
     kind: str  # the class
@@ -36,7 +36,7 @@ class Layer(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """The layers of a network in the order in which a picture meets them, and their totals."""
+    """The layers of a network in the order in which an image meets them, and their totals."""
 
     layers: list[Layer]
     parameters: int
@@ -44,14 +44,14 @@ class Architecture(NamedTuple):
 
 
 def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
-    """Lists the layers that have parameters or pool, by running a copy of the network on one black picture.
+    """Lists the layers that have parameters or pool, by running a copy of the network on one black image.
 
     A multiply-add is one product and one sum. A convolution of a kernel of height k and width l takes
     H' W' C' k l C / groups of them for an output (C',H',W'), padding included; a linear layer, fan_in fan_out for each
     vector. Biases, norms, activations, pools and means over positions count none, nor does what weight normalisation
-    does to weights, which is the same for any number of pictures.
+    does to weights, which is the same for any number of images.
 
-    `shape` is (C,H,W) of a picture. The network stays as it is: weights, buffers, mode and hooks.
+    `shape` is (C,H,W) of an image. The network stays as it is: weights, buffers, mode and hooks.
 
     Raises:
         ValueError: a layer with parameters is of a kind whose multiply-adds are not known here, or is not used.
@@ -81,7 +81,7 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
         net(torch.zeros(1, *shape))
     layers, parameters = list(rows.values()), sum(parameter.numel() for parameter in net.parameters())
     if (listed := sum(layer.parameters for layer in layers)) != parameters:
-        raise ValueError(f"{parameters - listed:,} of {parameters:,} parameters are in layers that no picture meets")
+        raise ValueError(f"{parameters - listed:,} of {parameters:,} parameters are in layers that no image meets")
     return Architecture(layers, parameters, sum(layer.multiply_adds for layer in layers))
 
 

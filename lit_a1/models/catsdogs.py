@@ -14,14 +14,14 @@ class CatsDogsCNN(Classifier):
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
-        stem_stride: 1, or 2 to halve the picture in the first convolution already.
+        stem_stride: 1, or 2 to halve the image in the first convolution already.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
-        transition: how a stage halves the picture: `stride`, in its first block, or `max_pool`, after a convolution of
+        transition: how a stage halves the image: `stride`, in its first block, or `max_pool`, after a convolution of
             its own.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
-        stochastic_depth: probability that a picture skips the last residual block; it grows from 0 with depth.
+        stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
         sync_norm: takes batch norm's statistics over the batches of all devices.
         training: everything that `Classifier` takes.
     """

@@ -28,7 +28,7 @@ from lit_a1.optim import (
     set_learning_rate,
 )  # fmt: skip
 
-CACHED = 25 * 64 * 64  # pixels of pictures whose layers a processor's cache more or less holds
+CACHED = 25 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
 STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
 
 
@@ -40,16 +40,16 @@ class Prediction(NamedTuple):
 
 
 def compile_in_place(net: nn.Module) -> None:
-    """Compiles a network for training: a graph for each size of the pictures, since one for all is slower."""
+    """Compiles a network for training: a graph for each size of the images, since one for all is slower."""
     # networks of one class share their graphs, of which torch allows eight: a student, its teachers and sizes are more
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
     net.compile(dynamic=False)
 
 
-def _in_parts(net: nn.Module, pictures: Tensor) -> Tensor:
-    """Pictures (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
-    count = CACHED // math.prod(pictures.shape[2:]) if pictures.device.type == "cpu" else len(pictures)
-    return torch.cat([net.forward(part) for part in pictures.split(max(1, count))])  # evaluation is never compiled
+def _in_parts(net: nn.Module, images: Tensor) -> Tensor:
+    """Images (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
+    count = CACHED // math.prod(images.shape[2:]) if images.device.type == "cpu" else len(images)
+    return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled
 
 
 class Classifier(L.LightningModule):
@@ -65,8 +65,8 @@ class Classifier(L.LightningModule):
     weights, averaged weights and schedule stay where they are. After a few such steps the last rate is a little higher.
 
     Args:
-        net: maps standardised pictures (N,C,H,W) to logits (N,K).
-        mean: of the training pictures in [0,1], one value a channel.
+        net: maps standardised images (N,C,H,W) to logits (N,K).
+        mean: of the training images in [0,1], one value a channel.
         std: likewise their standard deviation.
         optimizer: `sgd`, `sgdw` (decoupled weight decay), `adam`, `adamw` or `muon`.
         lr: peak learning rate.
@@ -83,10 +83,10 @@ class Classifier(L.LightningModule):
         sam_from: share of the steps after which it begins, in [0,1]: late is enough (Zhou et al. 2025,
             "Sharpness-aware minimization efficiently selects flatter minima late in training", arXiv:2410.10373).
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
-        precise_bn: training pictures, without augmentation and at the size of evaluation, that batch norm's statistics
+        precise_bn: training images, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
         views: what a prediction is averaged over: `one`, `flip`, `shift` or `scale` (see `tta_views`).
-        channels_last: memory format of the net and the pictures.
+        channels_last: memory format of the net and the images.
         compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
     """
 
@@ -151,21 +151,21 @@ class Classifier(L.LightningModule):
         """The network that is validated, tested and predicted with: the averaged one, where there is one."""
         return self.net if self.average is None else self.average.net
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Log-probabilities (N,K) of pictures (N,C,H,W) in [0,1], their probabilities averaged over `views`.
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities (N,K) of images (N,C,H,W) in [0,1], their probabilities averaged over `views`.
 
-        They are taken in float32 whatever the trainer's precision: half precision would label a picture near 50 % on
+        They are taken in float32 whatever the trainer's precision: half precision would label an image near 50 % on
         one machine as a cat, on another as a dog.
         """
         net = self.evaluated_net()
-        with torch.autocast(pictures.device.type, enabled=False):
-            views = tta_views(self._laid_out(pictures.float()), self.views)
+        with torch.autocast(images.device.type, enabled=False):
+            views = tta_views(self._laid_out(images.float()), self.views)
             logits = torch.stack([_in_parts(net, view) for view in views])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 
-    def _laid_out(self, pictures: Tensor) -> Tensor:
-        return pictures.contiguous(memory_format=torch.channels_last) if self.channels_last else pictures
+    def _laid_out(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The project's own optimiser over the network's weights, those without decay in a group of their own."""
@@ -216,7 +216,7 @@ class Classifier(L.LightningModule):
         taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
         set_learning_rate(optimizer.optimizer, self.schedule(taken))
         targets = self.training_targets(batch)
-        logits = self.net(batch.pictures)
+        logits = self.net(batch.images)
         loss = self.loss(logits, targets)
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -224,7 +224,7 @@ class Classifier(L.LightningModule):
             with sam_perturbation(self.net, self.sam_radius):  # the same way up whatever the loss is scaled by
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
-                self.manual_backward(self.loss(self.net(batch.pictures), targets))
+                self.manual_backward(self.loss(self.net(batch.images), targets))
         optimizer.step()
 
         error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
@@ -252,9 +252,9 @@ class Classifier(L.LightningModule):
         if not self.precise_bn or self.trainer.state.fn != "fit":
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        pictures = map(self._laid_out, data.training_sample(self.precise_bn, self.device))
+        images = map(self._laid_out, data.training_sample(self.precise_bn, self.device))
         with torch.autocast(self.device.type, enabled=False):
-            recompute_statistics(self.evaluated_net(), pictures)
+            recompute_statistics(self.evaluated_net(), images)
         self._statistics_step = self.global_step
 
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
@@ -270,7 +270,7 @@ class Classifier(L.LightningModule):
         return error
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Adds a batch to `val/loss` and `val/error`; one of training pictures to `train_eval/loss` and so on."""
+        """Adds a batch to `val/loss` and `val/error`; one of training images to `train_eval/loss` and so on."""
         self._evaluate(("val", "train_eval")[dataloader_idx], batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -278,12 +278,12 @@ class Classifier(L.LightningModule):
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
-        log_probabilities = self(batch.pictures)
+        log_probabilities = self(batch.images)
         self._measure(stage, cross_entropy(log_probabilities, batch.targets), log_probabilities, batch.targets)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Class probabilities of a batch."""
-        return Prediction(batch.indices.cpu(), self(batch.pictures).exp().cpu())
+        return Prediction(batch.indices.cpu(), self(batch.images).exp().cpu())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class and its layers, so that loading into another one can be refused in a sentence."""

@@ -15,10 +15,10 @@ from lit_a1.runs.folders import trained_weights
 
 
 class DistilledCNN(FineTunedCNN):
-    """A `CatsDogsCNN` whose targets are, in part, its teachers' predictions for the very picture that it is shown.
+    """A `CatsDogsCNN` whose targets are, in part, its teachers' predictions for the very image that it is shown.
 
     With the label y (N,K), mixed as it may be, and the mean p of the teachers' probabilities for the same augmented
-    picture, the target is
+    image, the target is
 
         s p + (1 - s) y,
 
@@ -28,12 +28,12 @@ class DistilledCNN(FineTunedCNN):
 
     Sources: Hinton et al. 2015, "Distilling the knowledge in a neural network" (arXiv:1503.02531), at temperature 1;
     Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent" (arXiv:2106.05237), of which
-    it takes the teachers' view of each augmented picture in place of one view kept for all epochs.
+    it takes the teachers' view of each augmented image in place of one view kept for all epochs.
 
     Args:
         teachers: checkpoints; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant.
         teacher_share: s, in [0,1].
-        teacher_size: least height and width in pixels that the teachers are shown; smaller pictures are scaled up.
+        teacher_size: least height and width in pixels that the teachers are shown; smaller images are scaled up.
         network: everything that `FineTunedCNN` takes: the weights to start from, and the network.
 
     Raises:
@@ -71,11 +71,11 @@ class DistilledCNN(FineTunedCNN):
 
     def training_targets(self, batch: Batch) -> Tensor:
         """Distributions (N,K): the labels, mixed with the mean of the teachers' predictions."""
-        labels, pictures = batch.targets, batch.pictures
-        if pictures.shape[-1] < self.teacher_size:
-            pictures = resize(pictures, self.teacher_size)
+        labels, images = batch.targets, batch.images
+        if images.shape[-1] < self.teacher_size:
+            images = resize(images, self.teacher_size)
         with torch.no_grad():
-            taught = torch.stack([net(pictures).float().softmax(1) for net in self._teacher_nets]).mean(0)
+            taught = torch.stack([net(images).float().softmax(1) for net in self._teacher_nets]).mean(0)
         if labels.ndim == 1:
             labels = torch.zeros_like(taught).scatter_(1, labels[:, None], 1.0)
         return taught.lerp(labels, 1 - self.teacher_share)

@@ -25,12 +25,12 @@ MEMBER = "member_{}"  # first part of the tags of a member alone
 
 
 class MeanNet(nn.Module):
-    """Shows each network the pictures at the size that it is evaluated at, and averages their probabilities.
+    """Shows each network the images at the size that it is evaluated at, and averages their probabilities.
 
     Shapes: (N,C,H,W) in [0,1] -> log-probabilities (N,K).
 
     Args:
-        networks: each maps pictures to log-probabilities (N,K).
+        networks: each maps images to log-probabilities (N,K).
         sizes: height and width in pixels that each of them is evaluated at.
     """
 
@@ -38,25 +38,25 @@ class MeanNet(nn.Module):
         super().__init__()
         self.networks, self.sizes = nn.ModuleList(networks), list(sizes)
 
-    def each(self, pictures: Tensor) -> Tensor:
+    def each(self, images: Tensor) -> Tensor:
         """Log-probabilities (M,N,K) of each of the M networks."""
         pairs = zip(self.networks, self.sizes, strict=True)
-        return torch.stack([network(resize(pictures, size)) for network, size in pairs])
+        return torch.stack([network(resize(images, size)) for network, size in pairs])
 
     @staticmethod
     def mean(each: Tensor) -> Tensor:
         """Log of the mean probabilities: (M,N,K) -> (N,K)."""
         return each.logsumexp(0) - math.log(len(each))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Log-probabilities (N,K) of pictures (N,C,H,W)."""
-        return self.mean(self.each(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities (N,K) of images (N,C,H,W)."""
+        return self.mean(self.each(images))
 
 
 class Ensemble(Classifier):
     """Averages the probabilities of trained networks, each of them averaged over its own `views`.
 
-    The networks may differ in class, layers and size of the pictures. Each sees the pictures at its own size, scaled
+    The networks may differ in class, layers and size of the images. Each sees the images at its own size, scaled
     from those of the data module. A mean of networks with independent mistakes makes fewer than one of them (Hansen
     and Salamon 1990, "Neural network ensembles"; Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
@@ -97,7 +97,7 @@ class Ensemble(Classifier):
         self.eval()
 
     def setup(self, stage: str) -> None:
-        """Has the data module check that it holds out the pictures that each member's training held out.
+        """Has the data module check that it holds out the images that each member's training held out.
 
         Raises:
             MisconfigurationException: the ensemble would be trained.
@@ -106,7 +106,7 @@ class Ensemble(Classifier):
         if stage == "fit":
             raise MisconfigurationException(NOT_TRAINED)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        stored = next(iter(data.sets.values())).pictures.shape[1]
+        stored = next(iter(data.sets.values())).images.shape[1]
         for member in self.members:
             try:
                 data.load_state_dict(member.data | {"size": data.size})  # the members' own sizes may differ
@@ -114,22 +114,22 @@ class Ensemble(Classifier):
                 raise DataError(f"{member.path}: {error}") from error
             if data.size not in (stored, size := member.data["size"]):
                 raise DataError(
-                    f"{member.path} is evaluated on pictures of {size} pixels, scaled from {stored}: data.size must be "
+                    f"{member.path} is evaluated on images of {size} pixels, scaled from {stored}: data.size must be "
                     f"{stored}, so that they are not scaled twice; got {data.size}."
                 )
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Log-probabilities (N,K) of pictures (N,C,H,W) in [0,1]: the log of the members' mean probabilities."""
-        return MeanNet.mean(self._each(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities (N,K) of images (N,C,H,W) in [0,1]: the log of the members' mean probabilities."""
+        return MeanNet.mean(self._each(images))
 
-    def _each(self, pictures: Tensor) -> Tensor:
+    def _each(self, images: Tensor) -> Tensor:
         net = self.net[1]
         assert isinstance(net, MeanNet)
-        return net.each(pictures)
+        return net.each(images)
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
-        """Measures the mean, and on held-out pictures each member alone."""
-        each = self._each(batch.pictures)
+        """Measures the mean, and on held-out images each member alone."""
+        each = self._each(batch.images)
         stages = {stage: MeanNet.mean(each)}
         if stage in ("val", "test"):
             stages |= {MEMBER.format(number): alone for number, alone in enumerate(each)}

@@ -18,10 +18,10 @@ from lit_a1.runs.wording import counted
 class FineTunedCNN(CatsDogsCNN):
     """A `CatsDogsCNN` whose training starts from the weights of another run, those that were validated there.
 
-    The first run can then use strong augmentation, which keeps a network from learning its pictures by heart, and the
-    second one pictures more like those that it is measured on (He Z. et al. 2019, "Data augmentation revisited:
+    The first run can then use strong augmentation, which keeps a network from learning its images by heart, and the
+    second one images more like those that it is measured on (He Z. et al. 2019, "Data augmentation revisited:
     rethinking the distribution gap between clean and augmented data", arXiv:1909.09148). They must be of a run on the
-    same split, so that no picture held out here was learnt there. A checkpoint of this network needs the other no more.
+    same split, so that no image held out here was learnt there. A checkpoint of this network needs the other no more.
 
     Args:
         start: a checkpoint; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant; an
@@ -36,7 +36,7 @@ class FineTunedCNN(CatsDogsCNN):
         self.began_with: list[str] | None = None  # those checkpoints, once training has begun, also of a resumed run
 
     def files(self, drawn: bool) -> list[Path]:
-        """The checkpoints that training needs, on real or on `drawn` pictures.
+        """The checkpoints that training needs, on real or on `drawn` images.
 
         Raises:
             CheckpointError: there is no such training, or it has not ended.
@@ -80,8 +80,8 @@ class FineTunedCNN(CatsDogsCNN):
         """The network of a checkpoint, in evaluation mode.
 
         Raises:
-            CheckpointError: the file is missing, damaged, or of a network for other pictures.
-            DataError: the network knows other classes, or was trained on pictures that are held out here.
+            CheckpointError: the file is missing, damaged, or of a network for other images.
+            DataError: the network knows other classes, or was trained on images that are held out here.
         """
         member = load_member(path, self.channels)
         try:

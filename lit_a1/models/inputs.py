@@ -1,4 +1,4 @@
-"""How pictures are shown to a network: standardised, and at evaluation in several views."""
+"""How images are shown to a network: standardised, and at evaluation in several views."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -13,9 +13,9 @@ VIEWS: tuple[str, ...] = get_args(Views)
 
 
 class Standardize(nn.Module):
-    """Maps pictures in [0,1] to zero mean and unit variance: y = (x - mean) / std, channel by channel.
+    """Maps images in [0,1] to zero mean and unit variance: y = (x - mean) / std, channel by channel.
 
-    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training pictures and travel in the checkpoint.
+    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training images and travel in the checkpoint.
     """
 
     mean: Tensor
@@ -28,25 +28,25 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Standardises pictures (N,C,H,W)."""
-        return (pictures - self.mean) / self.std
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardises images (N,C,H,W)."""
+        return (images - self.mean) / self.std
 
 
-def tta_views(pictures: Tensor, views: Views) -> list[Tensor]:
-    """The views of pictures that a prediction is averaged over ("test-time augmentation").
+def tta_views(images: Tensor, views: Views) -> list[Tensor]:
+    """The views of images that a prediction is averaged over ("test-time augmentation").
 
     `one` (as it is), `flip` (and its mirror image), `shift` (these two, and both shifted by two pixels in each
     direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views).
 
-    Shapes: (N,C,H,W) -> a list of (N,C,H',W'), the pictures themselves first.
+    Shapes: (N,C,H,W) -> a list of (N,C,H',W'), the images themselves first.
 
     Sources: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks" (shifts and
     mirror images); Simonyan and Zisserman 2015, arXiv:1409.1556 (several sizes).
     """
-    shown = [pictures]
+    shown = [images]
     if views == "shift":
-        shown += [shift(pictures, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
+        shown += [shift(images, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
     if views == "scale":
-        shown.append(resize(pictures, round(pictures.shape[-1] * 7 / 8)))
+        shown.append(resize(images, round(images.shape[-1] * 7 / 8)))
     return shown if views == "one" else shown + [view.flip(3) for view in shown]

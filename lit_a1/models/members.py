@@ -21,7 +21,7 @@ class Member:
 
     path: Path
     model: Classifier  # with the weights that it is measured by alone: the averaged ones, where there are any
-    data: dict[str, Any]  # of the data module: `size` in pixels, `classes`, a hash of the validation pictures
+    data: dict[str, Any]  # of the data module: `size` in pixels, `classes`, a hash of the validation images
     epoch: int  # how many the weights were trained for
     step: int
     training: dict[str, Any]  # of the run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty if not recorded
@@ -65,7 +65,7 @@ def load_member(path: Path, channels: int | None = None) -> Member:
     """Builds the network that a checkpoint describes, uncompiled, with its weights.
 
     Raises:
-        CheckpointError: the file is damaged, or of a network that this version does not know, or of one for pictures of
+        CheckpointError: the file is damaged, or of a network that this version does not know, or of one for images of
             another number of channels than `channels`.
     """
     checkpoint = read(path)
@@ -74,7 +74,7 @@ def load_member(path: Path, channels: int | None = None) -> Member:
         raise CheckpointError(f"{path} is a checkpoint of {name}; wanted is one of {listed(kinds)}.")
     parts = [part for part in checkpoint.values() if isinstance(part, dict) and part.keys() >= DATA_STATE]
     if len(parts) != 1:
-        raise CheckpointError(f"{path} does not say what pictures it was trained on: {listed(sorted(DATA_STATE))}.")
+        raise CheckpointError(f"{path} does not say what images it was trained on: {listed(sorted(DATA_STATE))}.")
     try:
         model = kinds[name](**checkpoint["hyper_parameters"] | {"compile_net": False})
     except (KeyError, TypeError, ValueError) as error:
@@ -85,7 +85,7 @@ def load_member(path: Path, channels: int | None = None) -> Member:
         model.net.load_state_dict(model.average.net.state_dict())
         model.average = None
     if channels is not None and model.channels != channels:
-        raise CheckpointError(f"{path} takes pictures of {model.channels} channels; these have {channels}.")
+        raise CheckpointError(f"{path} takes images of {model.channels} channels; these have {channels}.")
     epochs, step = checkpoint["epoch"] + 1, checkpoint["global_step"]
     return Member(path, model, parts[0], epochs, step, _training(path, checkpoint))
 

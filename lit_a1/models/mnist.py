@@ -11,17 +11,17 @@ from lit_a1.models.residual import Norm, ResidualNet
 class MNISTCNN(Classifier):
     """Tells ten digits apart with a `ResidualNet` of one channel.
 
-    Shapes: pictures (N,1,H,W) in [0,1] -> log-probabilities (N,10).
+    Shapes: images (N,1,H,W) in [0,1] -> log-probabilities (N,10).
     By default it has as many parameters as the network of `configs/mlp.yaml`, within 2 %.
 
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
-        stem_stride: 1, or 2 to halve the picture in the first convolution already.
+        stem_stride: 1, or 2 to halve the image in the first convolution already.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
-        stochastic_depth: probability that a picture skips the last residual block; it grows from 0 with depth.
-        mean: of the training pictures in [0,1].
+        stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
+        mean: of the training images in [0,1].
         std: likewise their standard deviation.
         views: as `Classifier`; a digit's mirror image is another sign, so that `one` is the only sensible value here.
         training: everything else that `Classifier` takes.

@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
     f = gate(norm(conv(act(norm(conv(x)))))), the gate being squeeze-and-excitation where it is asked for; x' is x,
     averaged over 2x2 where the stride is 2 and projected by a 1x1 convolution where the widths differ (the "ResNet-D"
     shortcut, He T. et al. 2019). Each f starts at zero, so that training starts from a shallow network (Goyal et al.
-    2017). A picture skips f with probability `drop` (stochastic depth, Huang et al. 2016). `squeeze_excite` is the
+    2017). An image skips f with probability `drop` (stochastic depth, Huang et al. 2016). `squeeze_excite` is the
     gate's reduction; 0 for none.
 
     Shapes: (N,inputs,H,W) -> (N,outputs,H/stride,W/stride), stride 1 or 2. Source: He K. et al. 2016.
@@ -88,9 +88,9 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """A stem, stages of residual blocks that halve the picture, the mean over positions, a linear layer.
+    """A stem, stages of residual blocks that halve the image, the mean over positions, a linear layer.
 
-    A stage halves the picture in the first convolution of its first block, or ahead of its blocks in a transition: a
+    A stage halves the image in the first convolution of its first block, or ahead of its blocks in a transition: a
     3x3 convolution that widens the features, norm, activation and 2x2 max pooling, which sees all positions before it
     drops three in four (the layout of "ResNet-9", Page 2018, "How to train your ResNet").
 
@@ -103,8 +103,8 @@ class ResidualNet(nn.Module):
         norm: kind of norm after each convolution.
         dropout: before the linear layer.
         stochastic_depth: probability that the last block is skipped; it grows from 0 with depth.
-        channels: of the pictures.
-        stem_stride: 1, or 2 to halve the picture in the first convolution already.
+        channels: of the images.
+        stem_stride: 1, or 2 to halve the image in the first convolution already.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
         transition: `stride`, or `max_pool` for a convolution and a pooling of their own before each stage's blocks.
@@ -154,7 +154,7 @@ class ResidualNet(nn.Module):
         nn.init.zeros_(self.linear.weight)  # the first loss is log(classes)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Maps standardised pictures (N,channels,H,W) to logits (N,classes)."""
-        features = self.stages(self.stem(pictures)).mean((2, 3))
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps standardised images (N,channels,H,W) to logits (N,classes)."""
+        features = self.stages(self.stem(images)).mean((2, 3))
         return self.linear(self.dropout(features))

@@ -176,7 +176,7 @@ def _bind(state: StateCore) -> None:
 MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
 """CommonMark with tables, but without what would reach outside or change the outline.
 
-A picture could be fetched from anywhere, a heading would be missing from the contents, and a definition of a link would
+An image could be fetched from anywhere, a heading would be missing from the contents, and a definition of a link would
 vanish from the text: all are shown as they are typed.
 """
 MARKDOWN.disable(["heading", "lheading", "image", "reference"]).core.ruler.push("bind", _bind)

@@ -19,7 +19,7 @@ from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
 NEEDED: dict[str, type | tuple[type, ...]] = {  # what the record of a training holds, of which types
-    **dict.fromkeys(("settings", "pictures", "best", "last", "versions"), dict),
+    **dict.fromkeys(("settings", "images", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
     **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), (int, float)),
     "epochs": list,
@@ -47,7 +47,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class RecordedRuns:
-    """Everything below a folder of runs; of each kind of picture, runs on the real or on the drawn ones are meant."""
+    """Everything below a folder of runs; of each kind of image, runs on the real or on the drawn ones are meant."""
 
     logs: Path
     drawn_digits: bool = False
@@ -55,7 +55,7 @@ class RecordedRuns:
     _read: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
-        """Whether an experiment's runs on drawn pictures are meant."""
+        """Whether an experiment's runs on drawn images are meant."""
         return self.drawn_digits if _of_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
@@ -128,8 +128,8 @@ def _training(folder: Path) -> Run | str:
         whole = [isinstance(row, dict) and {"epoch", "step"} <= row.keys() for row in rows]
         if not record["epochs"] or not all(whole):
             lacking.append("whole epochs")
-        if not {"train", "val"} <= record["pictures"].keys():
-            lacking.append("how many pictures")
+        if not {"train", "val"} <= record["images"].keys():
+            lacking.append("how many images")
     if lacking:
         return f"`{relative_to_cwd(folder / RECORD_FILE)}` is not that of a training: it lacks {', '.join(lacking)}."
     return run

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from lit_a1.report.document import CELL, MARKDOWN, Document
-from lit_a1.report.pictures import encode_all
+from lit_a1.report.images import encode_all
 
 HERE = Path(__file__).parent
 LONG_WORD = 30  # characters: a longer one is broken wherever the line ends
@@ -19,7 +19,7 @@ PIXELS_AN_INCH = 100  # of CSS: 6.4 inches are as wide as the text
 
 
 def render(document: Document) -> str:
-    """The whole file, UTF-8; a picture that can't be read is replaced by a sentence that says so."""
+    """The whole file, UTF-8; an image that can't be read is replaced by a sentence that says so."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -33,7 +33,7 @@ def render(document: Document) -> str:
     }
     return environment.get_template("report.html").render(
         document=document,
-        pictures=encode_all(document),
+        images=encode_all(document),
         pixels_an_inch=PIXELS_AN_INCH,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "script.js").read_text(encoding="utf-8")),

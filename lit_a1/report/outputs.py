@@ -59,7 +59,7 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     if found is None:
         return {"command": command, "found": None, "elsewhere": None, "suspects": None}
     made = {name: found.parts[name] for name in PARTS if name in found.parts}
-    pictures = found.index.get("pictures")
+    images = found.index.get("images")
     return {
         "command": command,
         "found": found,
@@ -71,7 +71,7 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         "source": next((part.source for part in found.parts.values()), "unknown"),
         "commits": sorted({part.commit or "unknown" for part in made.values()}) or ["unknown"],
         "seconds": sum(part.seconds for part in made.values()),
-        "pictures": pictures if isinstance(pictures, int) else None,
+        "images": images if isinstance(images, int) else None,
         "best_was_chosen": run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"],
     }
 

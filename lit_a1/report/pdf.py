@@ -18,7 +18,7 @@ from markdown_it.tree import SyntaxTreeNode
 
 from lit_a1.data.files import replacing
 from lit_a1.report.document import CELL, MARKDOWN, Block, Document
-from lit_a1.report.pictures import Encoded, encode_all
+from lit_a1.report.images import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 160.0  # millimetres, as in the template
@@ -30,12 +30,12 @@ UNBROKEN = 24  # letters that a line has room for without a place to break
 def render(document: Document, path: Path) -> None:
     """Writes the PDF, whole or not at all; the same document gives the same bytes.
 
-    A picture that can't be read is replaced by a sentence that says so.
+    An image that can't be read is replaced by a sentence that says so.
     """
     with tempfile.TemporaryDirectory() as name, replacing(path) as unfinished:
         folder = Path(name)
-        pictures = encode_all(document, printed=True)
-        files = {each: _store(picture, folder / str(number)) for number, (each, picture) in enumerate(pictures.items())}
+        images = encode_all(document, printed=True)
+        files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
         content = asdict(document) | {"summary": [_block(block, files) for block in document.summary]}
         for written, section in zip(content["sections"], document.sections, strict=True):
             written["blocks"] = [_block(block, files) for block in section.blocks]
@@ -46,17 +46,17 @@ def render(document: Document, path: Path) -> None:
         unfinished.write_bytes(data)
 
 
-def _store(picture: Encoded | str, path: Path) -> dict[str, Any]:
-    """Writes a picture for the template: the name of its file and its width, or the sentence why there is none."""
-    if isinstance(picture, str):
-        return {"error": picture}
-    path = path.with_suffix("." + picture.mime.removeprefix("image/"))
-    path.write_bytes(picture.data)
-    width = min(TEXT_WIDTH, FIGURE_HEIGHT * picture.width / picture.height, 25.4 * picture.inches)
+def _store(image: Encoded | str, path: Path) -> dict[str, Any]:
+    """Writes an image for the template: the name of its file and its width, or the sentence why there is none."""
+    if isinstance(image, str):
+        return {"error": image}
+    path = path.with_suffix("." + image.mime.removeprefix("image/"))
+    path.write_bytes(image.data)
+    width = min(TEXT_WIDTH, FIGURE_HEIGHT * image.width / image.height, 25.4 * image.inches)
     return {"error": "", "file": path.name, "width": width}
 
 
-def _block(block: Block, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _block(block: Block, images: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """A block for the template, its texts as nodes."""
     tokens = MARKDOWN.parse(block.text) if block.kind == "text" else MARKDOWN.parseInline(block.text)
     return asdict(block) | {
@@ -65,7 +65,7 @@ def _block(block: Block, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "header": [_cell(cell) for cell in block.header],
         "rows": [[_cell(cell) for cell in row] for row in block.rows],
         "align": block.align,
-        "picture": pictures.get(block.path),
+        "image": images.get(block.path),
     }
 
 

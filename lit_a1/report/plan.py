@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Commands:
-    """Makes the commands of a plan; the folder of runs and drawn pictures are options where they are needed."""
+    """Makes the commands of a plan; the folder of runs and drawn images are options where they are needed."""
 
     found: RecordedRuns
 

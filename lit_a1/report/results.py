@@ -9,7 +9,7 @@ from typing import Any
 
 from scipy import stats
 
-from lit_a1.analysis.architecture import architecture_of, shape_words
+from lit_a1.analysis.architecture import HEADINGS, architecture_of, rows_of
 from lit_a1.environment import REPOSITORY
 from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of, sources
@@ -70,7 +70,7 @@ def _recorded(name: str) -> dict[str, Any] | None:
     ]
     curves = RECORDED / name / "curves.png"
     return {
-        "pictures": int(min(newest.items())[1]["val_pictures"]),
+        "images": int(min(newest.items())[1]["val_images"]),
         "table": table(rows, "docs/runs.csv", text_columns=0),
         "curves": curves if curves.is_file() else None,
     }
@@ -114,13 +114,13 @@ def errors_of(runs: Sequence[Run]) -> dict[str, Any]:
     errors = [error for run in runs if (error := last_error(run)) is not None]
     figures = [test_metrics(run.folder) for run in runs]
     tests = [test["test/error"] for test in figures if test and Path(test["checkpoint"]).stem == "last"]
-    pictures = runs[0].record["pictures"]["val"]
+    images = runs[0].record["images"]["val"]
     return {
         "each": errors,
         "mean": mean(errors) if errors else None,
         "spread": _spread(errors),
-        "interval": wilson(mean(errors), pictures) if errors else None,
-        "pictures": pictures,
+        "interval": wilson(mean(errors), images) if errors else None,
+        "images": images,
         "runs": len(runs),
         "tests": len(tests),
         "test_spread": _spread(tests),
@@ -157,8 +157,8 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
 def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
     """Training against validation, means over the runs of one recipe; None where the last epoch was not measured.
 
-    They are `comparable` where the training pictures were measured as those of validation are, or are not harder; the
-    network `overfits` where fewer training pictures are wrong than the choice of validation pictures explains.
+    They are `comparable` where the training images were measured as those of validation are, or are not harder; the
+    network `overfits` where fewer training images are wrong than the choice of validation images explains.
     """
     ends = [run.record["last"] for run in runs]
     exact = all("train_eval/error" in row for row in ends)
@@ -168,7 +168,7 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
     train, valid = (mean(row[name] for row in ends) for name in (part, "val/error"))
     harder = any(run.augmented or run.augmentation(("mixup", "cutmix")) for run in runs)
     harder |= any(run.settings.get(name) for run in runs for name in THINNED)
-    low, _ = wilson(valid, runs[0].record["pictures"]["val"])
+    low, _ = wilson(valid, runs[0].record["images"]["val"])
     return {"train": train, "valid": valid, "comparable": exact or not harder, "overfits": train < low}
 
 
@@ -192,27 +192,14 @@ def layers(run: Run | None, name: str) -> dict[str, Any]:
     except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
         reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
         return {"path": relative_to_cwd(path), "error": reason[0].removeprefix("error: "), "table": None}
-    rows = [
-        {
-            "layer": layer.name,
-            "kind": layer.kind,
-            "filter": shape_words(layer.filter),
-            "stride": shape_words(layer.stride),
-            "output": shape_words(layer.shape),
-            "parameters": f"{layer.parameters:,}",
-            "multiply-adds": f"{layer.multiply_adds:,}",
-        }
-        for layer in found.layers
-    ]
-    total = {"layer": "total", "parameters": f"{found.parameters:,}", "multiply-adds": f"{found.multiply_adds:,}"}
-    rows.append(dict.fromkeys(rows[0], "") | total)
+    rows = [dict(zip(HEADINGS, row, strict=True)) for row in rows_of(found)]
     return {"network": network, "table": table(rows, str(display_path(path)), text_columns=2)}
 
 
 def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
     """The newest ensemble that was measured, against the best of its members, by Fisher's exact test (two-sided).
 
-    The errors are of the same pictures, so that the test overstates the noise. None where there is no ensemble.
+    The errors are of the same images, so that the test overstates the noise. None where there is no ensemble.
     """
     for run in reversed(found.trainings(ENSEMBLE)):
         members = run.record.get("members")
@@ -220,11 +207,11 @@ def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
         errors = [error for each in members if isinstance(error := each.get("val/error"), float)]
         error = last_error(run)
         if errors and error is not None:
-            best, count = min(errors), run.record["pictures"]["val"]
+            best, count = min(errors), run.record["images"]["val"]
             wrong = [round(share * count) for share in (error, best)]
             p = float(stats.fisher_exact([[each, count - each] for each in wrong]).pvalue)
             return {
-                "members": len(errors), "error": error, "best_member": best, "pictures": count,
+                "members": len(errors), "error": error, "best_member": best, "images": count,
                 "fewer_mistakes": round((best - error) * count), "p": probability(p), "beyond_noise": p < ALPHA,
                 "source": source_of(run.folder, run.record),
             }  # fmt: skip

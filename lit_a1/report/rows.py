@@ -13,7 +13,7 @@ from lit_a1.studies.curves import read
 RUNS = REPOSITORY / "docs" / "runs.csv"
 COLUMNS = (
     "finished", "config", "recipe", "changes", "seed", "epochs", "parameters", "seconds", "peak_memory_gb", "machine",
-    "packages", "commit", "val_pictures", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
+    "packages", "commit", "val_images", "best_epoch", "best_val_error", "last_val_error", "tested", "test_error",
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def row_of(run: Path) -> Row:
         record["finished"], config, fingerprint(recipe), changes(record["settings"], recipe),
         " ".join(map(str, seeds)), int(last["epoch"]) + 1, record["parameters"], record["seconds"],
         record["peak_memory_gb"], record["machine"], f"{library} {record['versions'][library]}", record["commit"],
-        record["pictures"]["val"], int(best["epoch"]) + 1, _val_error(best), _val_error(last),
+        record["images"]["val"], int(best["epoch"]) + 1, _val_error(best), _val_error(last),
         Path(test["checkpoint"]).stem if test else "", f"{test['test/error']:.4f}" if test else "",
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))

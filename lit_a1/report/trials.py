@@ -56,12 +56,12 @@ class RunGroup:
 
     @property
     def recipe(self) -> tuple[str, str, int]:
-        """Config, fingerprint, validation pictures: what is only compared where it is the same."""
-        return self.runs[0]["config"], self.runs[0]["recipe"], int(self.runs[0]["val_pictures"])
+        """Config, fingerprint, validation images: what is only compared where it is the same."""
+        return self.runs[0]["config"], self.runs[0]["recipe"], int(self.runs[0]["val_images"])
 
     @property
     def measured(self) -> tuple[str, int]:
-        """Config and validation pictures: where the noise is the same."""
+        """Config and validation images: where the noise is the same."""
         return self.recipe[0], self.recipe[2]
 
     @property
@@ -155,7 +155,7 @@ def settings_of(rows: Sequence[Row]) -> list[RunGroup]:
     """All settings of rows that come oldest first, in that order."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        key = tuple(row[name] for name in ("config", "recipe", "val_pictures", "epochs", "changes"))
+        key = tuple(row[name] for name in ("config", "recipe", "val_images", "epochs", "changes"))
         groups[key][row["seed"]] = row
     return [RunGroup(list(runs.values()), parse_changes(key[-1])) for key, runs in groups.items()]
 
@@ -193,7 +193,7 @@ def p_value(setting: RunGroup, base: RunGroup, noise: Noise | None) -> float:
     """Two-sided, of d / (s sqrt(1/n + 1/m)) for means over n and m runs, by Student's t.
 
     s is the noise between seeds. Where it isn't known, it is the binomial sqrt(q (1 - q) / N), q the mean error over
-    all runs and N the pictures. With pi_i the share of trainings that get picture i wrong, and pictures independent of
+    all runs and N the images. With pi_i the share of trainings that get image i wrong, and images independent of
     each other, the variance between trainings is the mean of pi_i (1 - pi_i) over N, at most q (1 - q) / N.
 
     Source: Jordan 2023 ("Calibrated chaos: variance between runs of neural network training is harmless and

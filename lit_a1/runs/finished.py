@@ -66,7 +66,7 @@ class Run:
         return "MLP" if self.weights.suffix == ".npz" else "CNN"
 
     def augmentation(self, names: Sequence[str] = MOVING + OTHER) -> dict[str, float]:
-        """The settings of the augmentation, of those named, that change pictures."""
+        """The settings of the augmentation, of those named, that change images."""
         found = {name: self.settings.get(f"data.augment.{name}", 0) for name in names}
         return {name: value for name, value in found.items() if value}
 
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def augmented(self) -> bool:
-        """Whether it was trained on changed pictures."""
+        """Whether it was trained on changed images."""
         crop = str(self.settings.get("data.augment.crop_scale", (1.0, 1.0)))
         flip = self.settings.get("data.augment.flip", "none")
         return bool(self.augmentation()) or flip != "none" or ast.literal_eval(crop)[0] < 1

@@ -9,7 +9,7 @@ from lit_a1.runs.records import RECORD_FILE, CheckpointError, version_of
 from lit_a1.runs.wording import listed
 
 KEYWORDS = ("best", "last")
-DRAWN = "-drawn"  # ends the name of an experiment on drawn pictures
+DRAWN = "-drawn"  # ends the name of an experiment on drawn images
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
 WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start one without --ckpt_path."
@@ -75,7 +75,7 @@ def trained_weights(named: str, drawn: bool = False) -> Path:
 
     Args:
         named: a file; the folder of a run; or that of an experiment, `lightning_logs/NAME`, for its newest run.
-        drawn: an experiment's runs on drawn pictures are meant.
+        drawn: an experiment's runs on drawn images are meant.
 
     Raises:
         CheckpointError: there is none, or it is of a run that has not ended.

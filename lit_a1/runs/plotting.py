@@ -63,9 +63,9 @@ class Line(NamedTuple):
         axes.fill_between(self.x, self.values.min(axis=0), self.values.max(axis=0), color=colour, alpha=0.2, lw=0)
 
 
-def visible(error: float, pictures: int) -> float:
-    """An error as a logarithmic axis can show it: none at all counts as half a picture."""
-    return max(error, 0.5 / pictures)
+def visible(error: float, images: int) -> float:
+    """An error as a logarithmic axis can show it: none at all counts as half an image."""
+    return max(error, 0.5 / images)
 
 
 def percent_axis(axes: Axes) -> None:

@@ -23,8 +23,8 @@ def epoch_line(metrics: Metrics, last: int, left: str) -> str:
         for part in ("train_eval" if "train_eval/loss" in metrics else "train", "val")
         if f"{part}/loss" in metrics
     ]
-    if "train/pictures_per_second" in metrics:
-        parts.append(f"{metrics['train/pictures_per_second']:.0f} pictures/s")
+    if "train/images_per_second" in metrics:
+        parts.append(f"{metrics['train/images_per_second']:.0f} images/s")
     return "  ".join([*parts, f"left {left}"])
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 RECORD_FILE = "record.json"
+OLD_NAMES = r'(?<=")pictures(?=":)|(?<=/)pictures(?=_per_second)'  # of keys, in records made before 2026-11-28
 Metrics = dict[str, float]
 """The metrics of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
 
@@ -68,7 +69,7 @@ class TrainingRecord:
         self._memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", UNKNOWN)
 
     def finish(self, folder: Path | None, **about: Any) -> dict[str, Any]:
-        """The whole record with what else is known (`seed`, `pictures` ...), written to the folder if there is one."""
+        """The whole record with what else is known (`seed`, `images` ...), written to the folder if there is one."""
         about |= {"seconds": round(self.seconds, 1), "peak_memory_gb": round(self.peak_memory_gb, 2)}
         record = record_of(self.epochs, settings=self.settings, **about, **in_words(self.made_by))
         if folder is not None:
@@ -77,9 +78,9 @@ class TrainingRecord:
 
 
 class StudyRecord:
-    """The folder that a study leaves its results in; `about` is what it is run with."""
+    """The folder (`Path()` until it is made) that a study leaves its results in; `about` is what it is run with."""
 
-    def __init__(self, folder: Path, **about: Any) -> None:
+    def __init__(self, folder: Path = Path(), **about: Any) -> None:
         self.folder = folder
         self._about = about | {"machine": cpu(), "versions": versions(), "commit": commit()}
         self._started = time.perf_counter()
@@ -125,7 +126,7 @@ def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, A
     """
     path = run / RECORD_FILE
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(re.sub(OLD_NAMES, "images", path.read_text(encoding="utf-8")))
     except OSError as error:
         raise CheckpointError(f"{run} has no {RECORD_FILE}: name the folder of a run that has ended.") from error
     except ValueError as error:

@@ -21,15 +21,15 @@ class Interval(NamedTuple):
 
 
 class McNemar(NamedTuple):
-    """What two classifiers make of the same pictures."""
+    """What two classifiers make of the same images."""
 
-    b: int  # pictures that only the first gets right
-    c: int  # pictures that only the second gets right
+    b: int  # images that only the first gets right
+    c: int  # images that only the second gets right
     p: float  # two-sided probability of a split at least as uneven as b to c, were either equally likely
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """95 % interval of a share that was measured on `count` pictures (Wilson, 1927)."""
+    """95 % interval of a share that was measured on `count` images (Wilson, 1927)."""
     centre = share + Z**2 / (2 * count)
     half = Z * sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     low, high = (centre - half) / (1 + Z**2 / count), (centre + half) / (1 + Z**2 / count)
@@ -37,10 +37,10 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
-    """The exact form of McNemar's test: are the pictures that only one gets right split like tosses of a coin?
+    """The exact form of McNemar's test: are the images that only one gets right split like tosses of a coin?
 
     With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), and 1 where n = 0. Both arguments say
-    for each picture whether that classifier is right; pictures that both get right, or both wrong, do not count.
+    for each image whether that classifier is right; images that both get right, or both wrong, do not count.
 
     Sources: McNemar 1947 ("Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 12); Dietterich 1998 ("Approximate statistical tests for comparing supervised

@@ -16,7 +16,7 @@ from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
 
-PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training pictures, measured as validation"}
+PARTS = {"train": "training, as it ran", "val": "validation", "train_eval": "training images, measured as validation"}
 STYLES = {"train": "--", "val": "-", "train_eval": ":"}
 AXES = {"loss": "Loss (cross-entropy)", "error": "Error"}
 
@@ -40,7 +40,7 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
     """Writes `curves.png`, as `draw` does, and `curves.csv`: of each run a row an epoch, empty where not measured.
 
     The CSV's `epoch` counts from 1, and `step` counts the steps done; losses are in nats, errors are shares of the
-    pictures, all to six digits. UsageError where there is no run, one has no epoch, or two have the same seed.
+    images, all to six digits. UsageError where there is no run, one has no epoch, or two have the same seed.
     """
     if not runs:
         raise UsageError("There is no run to draw curves of: one at least was expected.")
@@ -65,7 +65,7 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
 def draw(path: Path, runs: Sequence[Run]) -> None:
     """Draws loss and error, a panel each, against the epochs done.
 
-    The lines are training as it ran, the training pictures measured as those of validation are (where that was done),
+    The lines are training as it ran, the training images measured as those of validation are (where that was done),
     and validation, with a mark at each epoch. Several runs are drawn as their mean, in a band of all.
     """
     with figure(path, width=9.6, height=4.4, ncols=2) as (drawing, panels):
@@ -96,8 +96,8 @@ def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]
     for run in runs:
         values = {int(row["epoch"]) + 1: row[tag] for row in run.epochs if tag in row}
         if name == "error":
-            pictures = run.record["pictures"]["val" if part == "val" else "train"]
-            values = {epoch: visible(error, pictures) for epoch, error in values.items()}
+            images = run.record["images"]["val" if part == "val" else "train"]
+            values = {epoch: visible(error, images) for epoch, error in values.items()}
         measured.append(values)
     epochs = sorted(set[int].intersection(*map(set, measured)))
     return epochs, np.array([[values[epoch] for epoch in epochs] for values in measured])
@@ -109,7 +109,7 @@ def conditions(run: Run) -> str:
         "augmented": run.augmented,
         "mixed": run.augmentation(("mixup", "cutmix")),
         "smoothed labels": run.settings.get("model.label_smoothing"),
-        "teachers' answers": run.settings.get("model.teachers") and run.settings.get("model.teacher_share", 1) > 0,
+        "teachers' predictions": run.settings.get("model.teachers") and run.settings.get("model.teacher_share", 1) > 0,
         "dropout": run.settings.get("model.dropout"),
         "stochastic depth": run.settings.get("model.stochastic_depth"),
     }

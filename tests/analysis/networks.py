@@ -31,14 +31,14 @@ def network_of(kind: Kind, count: int = 40) -> TrainedNetwork:
     model: Classifier
     if kind == "photos":
         model, classes, size = CatsDogsCNN(**layout, transition="max_pool"), ("Cat", "Dog"), 32
-        pictures = rng.integers(0, 200, (count, 6, 6, 3)).repeat(8, 1).repeat(8, 2)
+        images = rng.integers(0, 200, (count, 6, 6, 3)).repeat(8, 1).repeat(8, 2)
     else:
         model, classes, size = MNISTCNN(**layout), tuple("0123456789"), 28
-        pictures = 200 * (rng.random((count, 7, 7, 1)) < 0.3).repeat(4, 1).repeat(4, 2)
-    pictures = (pictures + rng.integers(0, 56, pictures.shape)).astype(np.uint8)
+        images = 200 * (rng.random((count, 7, 7, 1)) < 0.3).repeat(4, 1).repeat(4, 2)
+    images = (images + rng.integers(0, 56, images.shape)).astype(np.uint8)
     labels, indices = np.arange(count) % len(classes), np.arange(count) + 1000
     model.eval().requires_grad_(False)
-    network = TrainedNetwork(kind, model, size, classes, pictures, labels, indices, "a run", drawn=False)
+    network = TrainedNetwork(kind, model, size, classes, images, labels, indices, "a run", drawn=False)
     for module in network.net.modules():  # as after a training: no norm is left at zero
         if isinstance(module, BatchNorm2d):
             module.weight.normal_(1, 0.3)
@@ -49,7 +49,7 @@ def network_of(kind: Kind, count: int = 40) -> TrainedNetwork:
 
 
 def logits_of(network: TrainedNetwork, rows: Any) -> torch.Tensor:
-    """Logits (n,K) of validation pictures as they are."""
+    """Logits (n,K) of validation images as they are."""
     with torch.inference_mode():
         return network.net(network.standardize(network.prepared(rows)))
 
@@ -63,16 +63,16 @@ def predicting(network: TrainedNetwork, probabilities: Any, features: Any = None
     return network
 
 
-def answering(network: TrainedNetwork, answers: Any, share: Any = 0.9, features: Any = None) -> TrainedNetwork:
-    """Gives each answer (N,) this share of the probability, and the other classes the same of what is left."""
-    share, classes = np.broadcast_to(share, len(answers)), len(network.classes)
+def answering(network: TrainedNetwork, predictions: Any, share: Any = 0.9, features: Any = None) -> TrainedNetwork:
+    """Gives each prediction (N,) this share of the probability, and the other classes the same of what is left."""
+    share, classes = np.broadcast_to(share, len(predictions)), len(network.classes)
     probabilities = np.repeat((1 - share)[:, None] / (classes - 1), classes, 1)
-    probabilities[np.arange(len(answers)), answers] = share
+    probabilities[np.arange(len(predictions)), predictions] = share
     return predicting(network, probabilities, features)
 
 
 def where_right(network: TrainedNetwork, right: Any, share: Any = 0.9) -> TrainedNetwork:
-    """Likewise, by which answers are right; a wrong one is the next class."""
+    """Likewise, by which predictions are right; a wrong one is the next class."""
     return answering(network, (network.labels + ~np.asarray(right)) % len(network.classes), share)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lit_a1.analysis import attention
-from lit_a1.analysis.attention import Occlusion, another_of_the_class, evidence, occlude, shown_pictures
+from lit_a1.analysis.attention import Occlusion, another_of_the_class, evidence, occlude, shown_images
 from lit_a1.analysis.result import AnalysisResult
 from tests.analysis.networks import FOLDER, Kind, analyzed, logits_of, network_of, rows_of
 
@@ -47,7 +47,7 @@ def test_measures_of_maps_by_hand() -> None:
     np.testing.assert_allclose(attention.rank_correlations(one, other), [1, -1, np.nan, 1 - 6 * 2 / (4 * 15)])
 
 
-def test_covering_is_what_the_network_makes_of_covered_pictures(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_covering_is_what_the_network_makes_of_covered_images(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "BATCH", 5)
     network, rows = network_of(kind), np.array([3, 8])
     _, odds, pair = evidence(network, rows)
@@ -55,11 +55,11 @@ def test_covering_is_what_the_network_makes_of_covered_pictures(kind: Kind, monk
     side = network.size // 4
     assert (squares.side, squares.starts[0], squares.starts[-1]) == (side, 0, network.size - side)
     for k, i, j in ((0, 0, 0), (0, 2, 1), (1, 1, 3), (1, -1, -1)):
-        pictures = network.prepared(rows[k : k + 1]).clone()
+        images = network.prepared(rows[k : k + 1]).clone()
         y, x = squares.starts[i], squares.starts[j]
-        pictures[:, :, y : y + side, x : x + side] = network.standardize.mean
+        images[:, :, y : y + side, x : x + side] = network.standardize.mean
         with torch.inference_mode():
-            logits = network.net(network.standardize(pictures))[0]
+            logits = network.net(network.standardize(images))[0]
         after = float(logits[pair[0][k]] - logits[pair[1][k]])
         assert squares.drops[k, i, j] == pytest.approx(odds[k] - after, abs=1e-4)
     assert np.abs(squares.drops).max() > 0.01
@@ -67,29 +67,29 @@ def test_covering_is_what_the_network_makes_of_covered_pictures(kind: Kind, monk
 
 def test_each_class_and_the_wrong_are_shown() -> None:
     network = network_of("photos")
-    rows = shown_pictures(network)
+    rows = shown_images(network)
     assert network.labels[rows[:4]].tolist() == [0, 0, 1, 1]
     assert network.correct[rows].tolist() == [True] * 4 + [False] * 2
     digits = network_of("digits", 300)
     digits = replace(digits, labels=np.where(np.arange(300) < 280, digits.predictions, digits.labels))
-    rows = shown_pictures(digits)
+    rows = shown_images(digits)
     assert len(set(digits.labels[rows[:4]])) == 4
     perfect = replace(network, labels=network.predictions)
-    assert perfect.correct[shown_pictures(perfect)].tolist() == [True] * 6
+    assert perfect.correct[shown_images(perfect)].tolist() == [True] * 6
     assert another_of_the_class(np.array([0, 1, 0, 2, 1, 0])).tolist() == [2, 4, 5, -1, 1, 0]
 
 
 def test_tables_and_words(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "COMPARED", 8)
     network = network_of(kind)
-    result, rows = analyzed(attention, network), shown_pictures(network)
+    result, rows = analyzed(attention, network), shown_images(network)
     table = rows_of("attention")
-    assert [int(row["picture"]) for row in table] == [int(network.indices[row]) for row in rows]
+    assert [int(row["image"]) for row in table] == [int(network.indices[row]) for row in rows]
     np.testing.assert_allclose([float(row["log_odds"]) for row in table], evidence(network, rows)[1], rtol=1e-5)
-    assert [drawn.shows_pictures for drawn in result.figures] == [True]
+    assert [drawn.shows_images for drawn in result.figures] == [True]
     values = [float(row["rank_correlation"]) for row in rows_of("agreement")]
     assert len(values) == 8
-    assert ("another picture of the same class" in result.words[0]) == (kind == "photos")  # of 10 classes, one each
+    assert ("another image of the same class" in result.words[0]) == (kind == "photos")  # of 10 classes, one each
     assert result.numbers["agreement"] == pytest.approx(np.mean(values), rel=1e-4)
     assert result.numbers["central_share_uniform"] == 0.25
     assert "without its mirror image" in result.figures[0].caption
@@ -107,11 +107,11 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "occlude", as_the_map_says)
     result = analyzed(attention, network_of("photos"))
     assert result.numbers["agreement"] == pytest.approx(1)
-    assert "agree about the single picture" in result.words[0]
+    assert "agree about the single image" in result.words[0]
     monkeypatch.setattr(attention, "another_of_the_class", lambda labels: np.roll(np.arange(len(labels)), 1))
     monkeypatch.setattr(attention, "rank_correlations", lambda one, _: np.tile([0.1, -0.1], len(one) // 2))
     monkeypatch.setattr(attention, "occlude", lambda *_: Occlusion(np.ones((40, 7, 7)), 8, np.arange(0, 25, 4)))
-    monkeypatch.setattr(attention, "shown_pictures", lambda _: np.arange(40))
+    monkeypatch.setattr(attention, "shown_images", lambda _: np.arange(40))
     monkeypatch.setattr(attention, "central_share", lambda maps: np.full(len(maps), 0.25))
     another = analyzed(attention, network_of("photos"))
     assert another.numbers["agreement"] == pytest.approx(0)
@@ -120,7 +120,7 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_evidence_is_that_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A map that speaks for a cat is turned where the network answers cat."""
+    """A map that speaks for a cat is turned where the network predictions cat."""
     maps, odds = np.zeros((4, 4, 4)), np.array([2.0, -2, 3, -1])
     maps[:, 0, 0] = -1  # for a cat, at the corner
     maps[:, 1:3, 1:3] = 1  # for a dog, in the middle

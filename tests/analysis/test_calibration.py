@@ -12,25 +12,25 @@ from tests.analysis.networks import Kind, analyzed, network_of, rows_of, where_r
 
 
 def made(true: float, stated: float, count: int = 1500) -> TrainedNetwork:
-    """A network that states a probability for each answer, of which another share is right."""
+    """A network that states a probability for each prediction, of which another share is right."""
     right = np.random.default_rng(0).permutation(count) < true * count
     some, number = network_of("photos", 2), np.arange(count)
-    network = replace(some, pictures=some.pictures[number % 2], labels=number % 2, indices=number)
+    network = replace(some, images=some.images[number % 2], labels=number % 2, indices=number)
     return where_right(network, right, stated)
 
 
 def two_classes(probability: list[float], right: list[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities and labels: the first class is always the answer."""
+    """Log-probabilities and labels: the first class is always the prediction."""
     return np.log(np.stack([probability, 1 - np.array(probability)], 1)), 1 - np.array(right, int)
 
 
 def test_calibration_error_by_hand() -> None:
-    answers = two_classes([0.62, 0.64, 0.95, 0.97, 0.5], [True, False, True, True, False])
+    predictions = two_classes([0.62, 0.64, 0.95, 0.97, 0.5], [True, False, True, True, False])
     # bins (9/15,10/15], (14/15,1] and (7/15,8/15]: |0.5 - 0.63|, |1 - 0.96| and |0 - 0.5|
     expected = 2 / 5 * 0.13 + 2 / 5 * 0.04 + 1 / 5 * 0.5
-    bins = calibration.reliability(*answers)
-    assert calibration.score(*answers)["ece"] == pytest.approx(expected)
-    assert bins.pictures.tolist() == [1, 2, 2]
+    bins = calibration.reliability(*predictions)
+    assert calibration.score(*predictions)["ece"] == pytest.approx(expected)
+    assert bins.images.tolist() == [1, 2, 2]
     assert bins.iloc[1].tolist() == pytest.approx([9 / 15, 10 / 15, 2, 0.63, 0.5])
     closed_above = calibration.reliability(np.log([[0.2], [0.2001], [1.0], [1e-9]]), np.zeros(4, int))
     assert closed_above.index.tolist() == [0, 2, 3, 14]
@@ -115,12 +115,12 @@ def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
     assert abs(temperatures[0] - temperatures[1]) > 0.1
     assert numbers["temperature"] == pytest.approx(temperatures[0])
     assert numbers["nll_before"] == pytest.approx(-stated[shown, network.labels[shown]].mean())
-    which = ["all pictures, as it is", "other half, as it is", "other half, with the temperature"]
-    assert [row["pictures of"] for row in rows] == which
-    assert [int(row["pictures"]) for row in rows] == [80, 40, 40]
+    which = ["all images, as it is", "other half, as it is", "other half, with the temperature"]
+    assert [row["images of"] for row in rows] == which
+    assert [int(row["images"]) for row in rows] == [80, 40, 40]
     assert float(rows[0]["probability"]) == pytest.approx(0.9)
     assert float(rows[0]["right"]) == pytest.approx(0.75)
-    assert not result.figures[0].shows_pictures
+    assert not result.figures[0].shows_images
 
 
 def test_all_alike(kind: Kind, shift: int) -> None:
@@ -135,7 +135,7 @@ def test_all_alike(kind: Kind, shift: int) -> None:
 def test_too_few_to_fit_a_temperature() -> None:
     result = analyzed(calibration, where_right(network_of("photos", 3), [True, True, False], 0.8))
     assert "temperature" not in result.numbers
-    assert "too few pictures" in result.words[-1]
+    assert "too few images" in result.words[-1]
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,21 @@ from tests.analysis.networks import Kind, analyzed, network_of, rows_of, where_r
 
 
 def test_brightness_and_contrast_of_a_colour() -> None:
-    pictures = np.zeros((2, 4, 4, 3), np.uint8)
-    pictures[0] = (255, 0, 0)
-    pictures[1, :2] = 255  # half white
-    found = measure(pictures)
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[0] = (255, 0, 0)
+    images[1, :2] = 255  # half white
+    found = measure(images)
     assert found["brightness"] == pytest.approx([0.299, 0.5])
     assert found["contrast"] == pytest.approx([0, 0.5], abs=1e-9)
     # more than are measured at once
-    pictures = np.random.default_rng(1).integers(0, 256, (501, 5, 5, 3)).astype(np.uint8)
-    alone = measure(pictures[500:])
-    assert [values[-1] for values in measure(pictures).values()] == pytest.approx([each[0] for each in alone.values()])
+    images = np.random.default_rng(1).integers(0, 256, (501, 5, 5, 3)).astype(np.uint8)
+    alone = measure(images[500:])
+    assert [values[-1] for values in measure(images).values()] == pytest.approx([each[0] for each in alone.values()])
 
 
 def test_sharpness_is_that_of_the_laplacian() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 7, 6, 1)).astype(np.uint8)
-    grey = pictures[..., 0] / 255
+    images = np.random.default_rng(0).integers(0, 256, (3, 7, 6, 1)).astype(np.uint8)
+    grey = images[..., 0] / 255
     expected = [
         np.var([
             grey[n, y - 1, x] + grey[n, y + 1, x] + grey[n, y, x - 1] + grey[n, y, x + 1] - 4 * grey[n, y, x]
@@ -30,7 +30,7 @@ def test_sharpness_is_that_of_the_laplacian() -> None:
         ])
         for n in range(3)
     ]  # fmt: skip
-    assert measure(pictures)["sharpness"] == pytest.approx(expected)
+    assert measure(images)["sharpness"] == pytest.approx(expected)
     ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))[None, ..., None]
     step = np.where(np.arange(16) < 8, 0, 150).astype(np.uint8) * np.ones((1, 16, 1), np.uint8)
     sharp = [measure(each)["sharpness"][0] for each in (ramp, step[..., None])]
@@ -40,10 +40,10 @@ def test_sharpness_is_that_of_the_laplacian() -> None:
 
 @pytest.mark.parametrize("background", [(0.0, 0.0, 0.0), (0.9, 0.1, 0.4)])
 def test_foreground_is_what_differs_from_the_border(background: tuple[float, ...]) -> None:
-    picture = np.tile(np.array(background), (1, 10, 10, 1))
-    picture[0, 2:6, 3:8] = (0.2, 0.9, 0.2)  # 20 of 100 pixels
-    picture[0, 8, 8] += 0.02  # a trace of noise stays background
-    assert foreground_share(picture) == pytest.approx([0.2])
+    image = np.tile(np.array(background), (1, 10, 10, 1))
+    image[0, 2:6, 3:8] = (0.2, 0.9, 0.2)  # 20 of 100 pixels
+    image[0, 8, 8] += 0.02  # a trace of noise stays background
+    assert foreground_share(image) == pytest.approx([0.2])
     assert foreground_share(np.full((2, 5, 5, 1), 0.3)).tolist() == [0, 0]  # one colour
 
 
@@ -65,7 +65,7 @@ def test_trend_is_the_share_of_pairs() -> None:
     found = trend(values, wrong)
     assert found is not None
     assert found["chance"] == pytest.approx(np.mean(pairs))
-    # the variance of DeLong et al., written out: of each picture's mean over the other kind's
+    # the variance of DeLong et al., written out: of each image's mean over the other kind's
     grid = np.reshape(pairs, (wrong.sum(), -1))
     variance = grid.mean(1).var(ddof=1) / len(grid) + grid.mean(0).var(ddof=1) / grid.shape[1]
     assert found["low"] == pytest.approx(found["chance"] - 1.96 * np.sqrt(variance))
@@ -85,7 +85,7 @@ def test_trend_interval_holds_the_truth() -> None:
 def test_trend_of_what_does_not_vary() -> None:
     equal, lone = trend(np.ones(3), np.array([True, False, True])), trend(np.arange(3.0), np.arange(3) == 2)
     assert equal == pytest.approx({"chance": 0.5, "low": np.nan, "high": np.nan, "p": 1.0}, nan_ok=True)
-    # by hand: of the three places of the one wrong picture, either end is as uneven
+    # by hand: of the three places of the one wrong image, either end is as uneven
     assert lone == pytest.approx({"chance": 1.0, "low": np.nan, "high": np.nan, "p": 2 / 3}, nan_ok=True)
     assert trend(np.arange(3.0), np.ones(3, bool)) is trend(np.arange(3.0), np.zeros(3, bool)) is None
 
@@ -93,17 +93,17 @@ def test_trend_of_what_does_not_vary() -> None:
 def test_bins_are_of_equal_counts_and_keep_equal_values_together() -> None:
     values = np.random.default_rng(0).permutation(60).astype(float)
     bins = equal_bins(values, values >= 55)
-    assert bins.pictures.tolist() == [10] * 6
+    assert bins.images.tolist() == [10] * 6
     assert bins.mistakes.tolist() == [0, 0, 0, 0, 0, 5]
     assert bins[["low", "high", "middle"]][:2].to_numpy().tolist() == [[0, 9, 4.5], [10, 19, 14.5]]
     tied = equal_bins(np.repeat([0.0, 1.0], [45, 15]), np.zeros(60, bool))
-    assert tied[["low", "high", "pictures"]].to_numpy().tolist() == [[0, 0, 45], [1, 1, 15]]
+    assert tied[["low", "high", "images"]].to_numpy().tolist() == [[0, 0, 45], [1, 1, 15]]
 
 
 def test_a_quantity_that_mistakes_go_with_is_found(kind: Kind) -> None:
     network = network_of(kind, 90)
     wrong = np.random.default_rng(0).permutation(90) < 30
-    network.pictures[wrong] = network.pictures[wrong] // 8 * 3  # darker, and with less of everything else that scales
+    network.images[wrong] = network.images[wrong] // 8 * 3  # darker, and with less of everything else that scales
     result = analyzed(conditions, where_right(network, ~wrong))
     assert result.numbers["brightness_chance"] < 0.2
     assert result.numbers["brightness_p_holm"] < 0.001
@@ -112,30 +112,30 @@ def test_a_quantity_that_mistakes_go_with_is_found(kind: Kind) -> None:
     rows = rows_of("conditions")
     assert [row["right"] for row in rows] == [str(int(each)) for each in ~wrong]
     weights = [0.299, 0.587, 0.114] if kind == "photos" else [1.0]
-    assert float(rows[0]["brightness"]) == pytest.approx((network.pictures[0] / 255 @ weights).mean(), abs=1e-5)
+    assert float(rows[0]["brightness"]) == pytest.approx((network.images[0] / 255 @ weights).mean(), abs=1e-5)
     bins = [row for row in rows_of("conditions_bins") if row["quantity"] == "brightness"]
-    assert sum(int(row["pictures"]) for row in bins) == 90
+    assert sum(int(row["images"]) for row in bins) == 90
     assert sum(int(row["mistakes"]) for row in bins) == 30
-    share = int(bins[0]["mistakes"]) / int(bins[0]["pictures"])
-    assert float(bins[0]["error_low"]) == pytest.approx(wilson(share, int(bins[0]["pictures"]))[0], abs=1e-5)
+    share = int(bins[0]["mistakes"]) / int(bins[0]["images"])
+    assert float(bins[0]["error_low"]) == pytest.approx(wilson(share, int(bins[0]["images"]))[0], abs=1e-5)
 
 
 def test_mistakes_at_random_go_with_nothing() -> None:
     right = np.random.default_rng(5).permutation(60) < 45
     result = analyzed(conditions, where_right(network_of("photos", 60), right))
-    assert "None of the quantities differs between wrong and right pictures by more than noise." in result.words
+    assert "None of the quantities differs between wrong and right images by more than noise." in result.words
 
 
 def test_all_alike(kind: Kind, shift: int) -> None:
     result = analyzed(conditions, where_right(network_of(kind, 12), np.full(12, not shift)))
-    assert f"told {'wrong' if shift else 'right'}: there is nothing to compare" in result.words[0]
+    assert f"classified {'wrongly' if shift else 'correctly'}: there is nothing to compare" in result.words[0]
     assert not any("Beyond" in text for text in result.words)
     assert any("proxy" in text for text in result.words)
 
 
-def test_pictures_of_one_colour() -> None:
+def test_images_of_one_colour() -> None:
     network = network_of("photos", 12)
-    network.pictures[:] = 7
+    network.images[:] = 7
     result = analyzed(conditions, where_right(network, np.arange(12) < 9))
     assert result.numbers["sharpness_p_holm"] == 1
     assert "largest_correlation" not in result.numbers

@@ -17,17 +17,21 @@ def test_counts_truth_by_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     result = analyzed(confusion, network)
     assert colours == ["white", "black", "black", "white"]  # 67 % and 100 % are dark
     with (FOLDER / "confusion.csv").open() as file:
-        assert list(csv.reader(file)) == [["truth", "answer Cat", "answer Dog"], ["Cat", "4", "2"], ["Dog", "0", "6"]]
+        assert list(csv.reader(file)) == [
+            ["truth", "prediction Cat", "prediction Dog"],
+            ["Cat", "4", "2"],
+            ["Dog", "0", "6"],
+        ]
     cat, dog = rows_of("confusion_by_class")
-    assert (cat["pictures"], cat["mistakes"], float(cat["error"])) == ("6", "2", pytest.approx(1 / 3, abs=1e-5))
+    assert (cat["images"], cat["mistakes"], float(cat["error"])) == ("6", "2", pytest.approx(1 / 3, abs=1e-5))
     assert (float(dog["low"]), float(dog["high"])) == pytest.approx(wilson(0, 6), abs=1e-5)
     assert result.numbers["val_error"] == pytest.approx(2 / 12)
     assert result.numbers["mistakes"] == 2
-    assert [drawn.shows_pictures for drawn in result.figures] == [False, False]
+    assert [drawn.shows_images for drawn in result.figures] == [False, False]
 
 
 def test_equal_errors_of_two_classes() -> None:
-    # 10 mistakes fall on 100 + 100 pictures; those splits that are no likelier than 9 : 1
+    # 10 mistakes fall on 100 + 100 images; those splits that are no likelier than 9 : 1
     chances = hypergeom(200, 10, 100).pmf(np.arange(11))
     expected = chances[chances <= chances[9] * (1 + 1e-9)].sum()
     assert confusion.equal_errors(np.array([9, 1]), np.array([100, 100])) == pytest.approx(expected)
@@ -35,7 +39,7 @@ def test_equal_errors_of_two_classes() -> None:
 
 
 def test_equal_errors_of_more_classes() -> None:
-    # 3 mistakes among 4, 3 and 5 pictures: all ways in which they may fall, by hand
+    # 3 mistakes among 4, 3 and 5 images: all ways in which they may fall, by hand
     ways = {(a, b, 3 - a - b): comb(4, a) * comb(3, b) * comb(5, 3 - a - b) for a in range(4) for b in range(4 - a)}
     for wrong, tolerance in (((0, 3, 0), 0.003), ((3, 0, 0), 0.01)):
         expected = sum(way for way in ways.values() if way <= ways[wrong]) / comb(12, 3)
@@ -68,7 +72,7 @@ def test_extremes(kind: Kind, shift: int) -> None:
 def test_confused_and_missing_classes_are_named() -> None:
     network = network_of("digits", 8)  # 0 to 7
     text = " ".join(analyzed(confusion, answering(network, np.minimum(network.labels, 6))).words)
-    assert "There is no picture of 8 and 9 among them." in text
-    assert "It never answers 7." in text
-    assert "The most frequent confusion is 7 taken for 6: 1 picture." in text
+    assert "There is no image of 8 and 9 among them." in text
+    assert "It never predicts 7." in text
+    assert "The most frequent confusion is 7 taken for 6: 1 image." in text
     assert list(rows_of("confusion_by_class")[-1].values()) == ["9", "0", "0", "", "", ""]

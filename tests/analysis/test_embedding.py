@@ -18,7 +18,7 @@ from tests.analysis.networks import FOLDER, Kind, analyzed, answering, network_o
 
 def test_projector_opens_what_was_written(kind: Kind) -> None:
     network = network_of(kind, 30)
-    network.pictures[8] = 201
+    network.images[8] = 201
     analyzed(embedding, network)
     analyzed(embedding, network)  # once more, in the same place
     assert len(list(FOLDER.glob("events.out.tfevents.*"))) == 1
@@ -39,28 +39,28 @@ def test_projector_opens_what_was_written(kind: Kind) -> None:
     assert np.loadtxt(FOLDER / info.tensor_path, delimiter="\t") == pytest.approx(network.features, abs=1e-4)
     with (FOLDER / info.metadata_path).open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert list(rows[0]) == ["label", "answer", "right", "probability", "index"]
+    assert list(rows[0]) == ["label", "prediction", "right", "probability", "index"]
     assert [row["label"] for row in rows] == network.names(network.labels)
-    assert [row["answer"] for row in rows] == network.names(network.predictions)
+    assert [row["prediction"] for row in rows] == network.names(network.predictions)
     assert [row["right"] == "right" for row in rows] == network.correct.tolist()
     assert [int(row["index"]) for row in rows] == network.indices.tolist()
     assert [float(row["probability"]) for row in rows] == pytest.approx(network.probabilities.max(1), abs=1e-4)
     assert list(info.sprite.single_image_dim) == [32, 32]
     with Image.open(FOLDER / info.sprite.image_path) as sprite:
-        assert sprite.size == (6 * 32, 6 * 32)  # 30 pictures: 6 in a row
+        assert sprite.size == (6 * 32, 6 * 32)  # 30 images: 6 in a row
         cell = np.asarray(sprite)[32:64, 64:96]  # the ninth
         other = np.asarray(sprite)[32:64, 96:128]
     assert cell == pytest.approx(np.full((32, 32, 3), 201), abs=1)
     assert other.std() > 10
 
 
-def test_no_more_pictures_than_a_sheet_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_images_than_a_sheet_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "SPRITE", 5 * embedding.THUMBNAIL)
     result = analyzed(embedding, network_of("photos", 40))
     with Image.open(FOLDER / "00000" / "features" / "sprite.png") as sprite:
         assert sprite.size == (160, 160)
     assert len((FOLDER / "00000" / "features" / "tensors.tsv").read_text().splitlines()) == 25
-    assert "of the pictures these are the first 25." in result.words[-1]
+    assert "of the images these are the first 25." in result.words[-1]
 
 
 def test_plane_agrees_with_the_covariance() -> None:
@@ -93,7 +93,7 @@ def test_neighbours_by_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
         votes = [((labels[near] == k).sum(), sum(cosines[m] for m in near if labels[m] == k)) for k in range(3)]
         expected.append(max(range(3), key=votes.__getitem__))
     assert nearest_predictions(features, labels, 7).tolist() == expected
-    pairs = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)  # no picture is its own neighbour
+    pairs = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)  # no image is its own neighbour
     assert nearest_predictions(pairs, np.array([0, 1, 2, 3]), 1).tolist() == [1, 0, 3, 2]
 
 
@@ -104,13 +104,15 @@ def test_neighbours_are_compared_with_the_network() -> None:
     assert (result.numbers["neighbours_accuracy"], result.numbers["network_accuracy"]) == (1.0, 0.5)
     assert result.numbers["mcnemar_p"] == pytest.approx(2 / 2**30)
     assert "the neighbours are right more often, beyond noise" in result.words[1]
-    assert not result.figures[0].shows_pictures
+    assert not result.figures[0].shows_images
 
 
 def test_extremes(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
-    answers = (network.labels + shift) % len(network.classes)
-    result = analyzed(embedding, answering(network, answers, features=np.zeros((12, 8))))  # features that say nothing
+    predictions = (network.labels + shift) % len(network.classes)
+    result = analyzed(
+        embedding, answering(network, predictions, features=np.zeros((12, 8)))
+    )  # features that say nothing
     assert result.numbers["network_accuracy"] == 1 - shift
     assert result.numbers["variance_1"] == 0
     assert [drawn.file for drawn in result.figures] == ["embedding.png"]

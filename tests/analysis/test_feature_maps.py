@@ -6,7 +6,7 @@ import torch
 from matplotlib.patches import Rectangle
 
 from lit_a1.analysis import feature_maps, hidden_layers
-from lit_a1.analysis.feature_maps import measure, most_varied, shown_pictures
+from lit_a1.analysis.feature_maps import measure, most_varied, shown_images
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
 
@@ -18,7 +18,7 @@ def test_channels_are_ordered_by_their_variance_over_positions() -> None:
 
 def test_sparsity_is_that_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of("photos", 10)
-    network.net.stem[0][1].bias[1] = -100  # this channel never answers
+    network.net.stem[0][1].bias[1] = -100  # this channel never predictions
     monkeypatch.setattr(hidden_layers, "BATCH", 4)
     stem, *_, last = measure(network, hidden_layers.hidden_layers(network.net), np.arange(10))
     with torch.inference_mode():
@@ -32,14 +32,14 @@ def test_sparsity_is_that_of_the_network(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_allclose(last["mean_activation"], network.features.mean(), rtol=1e-4)
 
 
-def test_two_right_pictures_and_a_wrong_one_of_other_classes(kind: Kind) -> None:
+def test_two_right_images_and_a_wrong_one_of_other_classes(kind: Kind) -> None:
     network = network_of(kind)
-    rows, kinds = zip(*shown_pictures(network), strict=True)
+    rows, kinds = zip(*shown_images(network), strict=True)
     assert kinds == ("right_1", "right_2", "wrong")
     assert network.correct[list(rows)].tolist() == [True, True, False]
     assert len(set(network.labels[list(rows)])) == (2 if kind == "photos" else 3)
     perfect = replace(network, labels=network.predictions)
-    assert [kind for _, kind in shown_pictures(perfect)] == ["right_1", "right_2"]
+    assert [kind for _, kind in shown_images(perfect)] == ["right_1", "right_2"]
 
 
 def test_tables_figures_and_words(kind: Kind) -> None:
@@ -52,26 +52,26 @@ def test_tables_figures_and_words(kind: Kind) -> None:
         else [("Stem", "4", "28", "28", "3"), ("Stage 1", "8", "14", "14", "9"), ("Stage 2", "8", "7", "7", "21")]
     )
     assert [drawn.file for drawn in result.figures] == ["maps_right_1.png", "maps_right_2.png", "maps_wrong.png"]
-    assert all(drawn.shows_pictures for drawn in result.figures)
-    row = shown_pictures(network)[2][0]
+    assert all(drawn.shows_images for drawn in result.figures)
+    row = shown_images(network)[2][0]
     label = network.classes[network.labels[row]]
-    assert f"validation picture {network.indices[row]} ({label})" in result.figures[2].caption
-    assert ("more than the picture" in result.words[0]) == (kind == "photos")  # 69 of 32 pixels, but 21 of 28
+    assert f"validation image {network.indices[row]} ({label})" in result.figures[2].caption
+    assert ("more than the image" in result.words[0]) == (kind == "photos")  # 69 of 32 pixels, but 21 of 28
     assert result.numbers["zero_share_stage_2"] == pytest.approx(float(rows[2]["zero_share"]), rel=1e-5)
 
 
 def test_without_a_rectifier_nothing_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_maps, "shown_pictures", lambda _: [])
+    monkeypatch.setattr(feature_maps, "shown_images", lambda _: [])
     network = network_of("photos", 8)
     network.net.stem[1] = torch.nn.GELU()
     for stage in network.net.stages:
         stage[1] = stage[-1].residual[1] = torch.nn.GELU()
-    assert analyzed(feature_maps, network).words[-1] == "No activation of 8 pictures is exactly zero at any depth."
+    assert analyzed(feature_maps, network).words[-1] == "No activation of 8 images is exactly zero at any depth."
 
 
 def test_the_field_is_drawn_where_the_middle_unit_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     squares = []
-    monkeypatch.setattr(feature_maps, "shown_pictures", lambda _: [(0, "one")])
+    monkeypatch.setattr(feature_maps, "shown_images", lambda _: [(0, "one")])
     monkeypatch.setattr(
         feature_maps, "Rectangle", lambda xy, *size, **look: (squares.append((*xy, *size)), Rectangle(xy, *size))[1]
     )

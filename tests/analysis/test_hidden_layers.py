@@ -34,12 +34,12 @@ def test_fields_by_hand() -> None:
 def test_a_unit_sees_its_field_and_nothing_else(kind: Kind, depth: int, place: int) -> None:
     network = network_of(kind)
     layer = hidden_layers(network.net)[depth]
-    pictures = torch.rand(60, 3 if kind == "photos" else 1, network.size, network.size, requires_grad=True)
+    images = torch.rand(60, 3 if kind == "photos" else 1, network.size, network.size, requires_grad=True)
     with captured(layer.module) as seen:
-        network.net(network.standardize(pictures))
+        network.net(network.standardize(images))
     seen[0][:, :, place, place].sum().backward()
-    assert pictures.grad is not None
-    seen_rows = pictures.grad.abs().sum((0, 1, 3)).nonzero()
+    assert images.grad is not None
+    seen_rows = images.grad.abs().sum((0, 1, 3)).nonzero()
     assert (int(seen_rows.min()), int(seen_rows.max()) + 1) == layer.field.at(place)
 
 

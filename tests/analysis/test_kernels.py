@@ -77,7 +77,7 @@ def test_tables_and_words(kind: Kind) -> None:
     kept = pd.read_csv(FOLDER / "kernel_weights.csv", index_col="channel").sort_index()
     np.testing.assert_allclose(kept, weights.reshape(4, -1), rtol=1e-5)
     assert [drawn.file for drawn in result.figures] == ["kernels.png", "kernel_classes.png"]
-    assert not any(drawn.shows_pictures for drawn in result.figures)
+    assert not any(drawn.shows_images for drawn in result.figures)
     assert any("responds to colour" in words for words in result.words) == (kind == "photos")
     assert result.numbers["largest_weight"] == np.abs(weights).max()
     assert sum(result.numbers[name] for name in SHARES) == 1  # type: ignore[misc]
@@ -91,7 +91,7 @@ def test_zero_is_mid_grey_and_all_kernels_have_one_scale(monkeypatch: pytest.Mon
     weight.zero_()
     weight[2, 0, 1, 1], weight[1, 2, 0, 2] = -0.4, 0.2  # row, column; red and blue
     analyzed(kernels, network)
-    assert [picture.shape for picture in drawn] == [(3, 3, 3)] * 4
+    assert [image.shape for image in drawn] == [(3, 3, 3)] * 4
     assert drawn[0][1, 1].tolist() == [0, 0.5, 0.5]
     assert drawn[1][0, 2].tolist() == [0.5, 0.5, 0.75]
     assert (drawn[2] == 0.5).all()

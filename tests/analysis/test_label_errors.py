@@ -23,8 +23,8 @@ def by_the_paper(labels: np.ndarray, probabilities: np.ndarray) -> tuple[set[int
                 rows = np.flatnonzero(labels == i)
                 rows = rows[np.argsort(-(probabilities[rows, j] - probabilities[rows, i]))]
                 found |= set(rows[: round(joint[i, j] * len(labels))].tolist())
-    answers = probabilities.argmax(1)
-    return {row for row in found if answers[row] != labels[row]}, joint.sum() - np.trace(joint)
+    predictions = probabilities.argmax(1)
+    return {row for row in found if predictions[row] != labels[row]}, joint.sum() - np.trace(joint)
 
 
 def made(classes: int, count: int, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, set[int]]:
@@ -64,7 +64,7 @@ def test_suspects_are_listed(kind: Kind) -> None:
     first = int(rows[0]["index"]) - 1000
     assert rows[0]["label"] == network.classes[labels[first]]
     assert float(rows[0]["probability_of_label"]) == pytest.approx(probabilities[first, labels[first]], rel=1e-4)
-    assert [drawn.shows_pictures for drawn in result.figures] == [True]
+    assert [drawn.shows_images for drawn in result.figures] == [True]
     assert any("look the same" in text for text in result.words)
     assert "nothing is said of the training set's labels" in result.words[0]
 
@@ -77,7 +77,7 @@ def test_all_right_and_all_wrong(kind: Kind, shift: int) -> None:
         assert result.figures == []
         assert any("suspects no label; the estimated share of wrong ones is 0.00 %" in text for text in result.words)
     if kind == "digits":  # two of 0 and 1, one of each other
-        assert "Labels of 2, 3, 4, 5, 6, 7, 8 and 9 were left out, with fewer than 2 pictures." in result.words
+        assert "Labels of 2, 3, 4, 5, 6, 7, 8 and 9 were left out, with fewer than 2 images." in result.words
 
 
 def test_one_class_has_nothing_to_compare() -> None:

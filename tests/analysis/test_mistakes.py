@@ -24,16 +24,16 @@ def test_all_mistakes_are_listed_the_most_confident_first(kind: Kind) -> None:
     result, rows = analyzed(mistakes, network), rows_of("mistakes")
     assert [row["index"] for row in rows] == ["1007", "1012", "1003"]
     assert [row["truth"] for row in rows] == network.names(network.labels[[7, 12, 3]])
-    assert rows[0]["answer"] == network.classes[(network.labels[7] + 1) % len(network.classes)]
+    assert rows[0]["prediction"] == network.classes[(network.labels[7] + 1) % len(network.classes)]
     assert [float(row["probability"]) for row in rows] == pytest.approx([0.9, 0.8, 0.6], abs=1e-4)
     assert [float(row["margin"]) for row in rows] == pytest.approx(np.log([1 / 9, 1 / 4, 2 / 3]), abs=1e-4)
     files = ["mistakes_surest.png", "mistakes_close.png", "mistakes_typical.png"]
     assert [drawn.file for drawn in result.figures] == files
-    assert all(drawn.shows_pictures for drawn in result.figures)
-    assert ["Right answers are blue" in drawn.caption for drawn in result.figures] == [False, True, False]
+    assert all(drawn.shows_images for drawn in result.figures)
+    assert ["Right predictions are blue" in drawn.caption for drawn in result.figures] == [False, True, False]
     assert result.figures[0].caption.startswith("The 3 mistakes")
-    assert "Under each picture" in result.figures[0].caption
-    assert "3 of 30 pictures wrong" in result.words[0]
+    assert "Under each image" in result.figures[0].caption
+    assert "3 of 30 images wrong" in result.words[0]
     assert "80.0 % in the median and of 90.0 % at most" in result.words[0]
 
 
@@ -53,4 +53,4 @@ def test_all_alike(kind: Kind, share: float, count: int, missing: str, words: st
 def test_a_class_that_is_never_right_is_named() -> None:
     network = network_of("digits", 20)
     result = analyzed(mistakes, with_truth(network, np.where(network.labels == 4, 0.1, 0.9)))
-    assert "No picture of 4 is told right, so none is shown as typical." in result.words
+    assert "No image of 4 is classified correctly, so none is shown as typical." in result.words

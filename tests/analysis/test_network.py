@@ -14,18 +14,18 @@ from tests.analysis.networks import Kind, answering, logits_of, network_of
 
 def test_predicts_what_its_model_predicts(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(kind, 12)
-    monkeypatch.setattr(classifier, "CACHED", 5 * network.size**2)  # the model takes five pictures at a time
-    pictures = network.prepared(slice(None))
-    assert pictures.shape == (12, 3 if kind == "photos" else 1, network.size, network.size)
-    assert 0 <= float(pictures.min()) <= float(pictures.max()) <= 1
+    monkeypatch.setattr(classifier, "CACHED", 5 * network.size**2)  # the model takes five images at a time
+    images = network.prepared(slice(None))
+    assert images.shape == (12, 3 if kind == "photos" else 1, network.size, network.size)
+    assert 0 <= float(images.min()) <= float(images.max()) <= 1
     with torch.inference_mode():
-        expected = network.model(pictures).numpy()
+        expected = network.model(images).numpy()
     np.testing.assert_allclose(network.log_probabilities, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(network.probabilities.sum(1), 1, rtol=1e-5)
     again = torch.from_numpy(network.features) @ network.net.linear.weight.T + network.net.linear.bias
-    # the features are of the picture as it is
+    # the features are of the image as it is
     torch.testing.assert_close(again, logits_of(network, slice(None)), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(network.predict(network.pictures[3:5]), expected[3:5], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(network.predict(network.images[3:5]), expected[3:5], rtol=1e-4, atol=1e-5)
 
 
 def test_errors_and_margins_are_those_of_its_predictions() -> None:
@@ -47,7 +47,7 @@ def test_what_passes_a_layer_is_captured_until_the_end() -> None:
     assert len(seen) == 2
 
 
-def test_a_checkpoint_is_read_with_the_pictures_that_it_did_not_learn(course_photos: Callable[..., Path]) -> None:
+def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photos: Callable[..., Path]) -> None:
     course_photos()
     config = str(Path(__file__).resolve().parents[2] / "configs" / "catsdogs.yaml")
     small = "--model.widths [4,8] --model.blocks [1] --model.compile_net false --trainer.precision 32-true"
@@ -58,8 +58,8 @@ def test_a_checkpoint_is_read_with_the_pictures_that_it_did_not_learn(course_pho
     network = load_network("catsdogs", path, data)
     assert network.indices.tolist() == data.sets["val"].index.tolist()
     assert not set(network.indices) & set(data.sets["train"].index)
-    np.testing.assert_array_equal(network.pictures[0], data.sets["val"].pictures[network.indices[0]])
+    np.testing.assert_array_equal(network.images[0], data.sets["val"].images[network.indices[0]])
     assert (network.size, network.classes, network.drawn) == (64, ("Cat", "Dog"), False)
-    assert network.test_pictures is not None
-    assert (len(network.test_pictures), network.test_labels) == (12, None)
+    assert network.test_images is not None
+    assert (len(network.test_images), network.test_labels) == (12, None)
     assert network.source.startswith("lightning_logs/catsdogs/version_0, best.ckpt (epoch 1); seed 0; commit ")

@@ -28,7 +28,7 @@ def test_a_result_is_kept_as_files_and_in_tensorboard(tmp_path: Path, monkeypatc
     assert not (tmp_path / "failed.png").exists()
     content = json.loads((tmp_path / "kernels.json").read_text())
     assert content["numbers"] == {"count": 3, "share": 0.5, "lost": None, "name": "x"}
-    assert content["figures"] == [{"file": "grid.png", "caption": "A caption.", "shows_pictures": False}]
+    assert content["figures"] == [{"file": "grid.png", "caption": "A caption.", "shows_images": False}]
     assert (content["title"], content["words"], content["tables"]) == ("Kernels", ["Said **so**."], ["weights.csv"])
     assert (read := read_result(tmp_path / "kernels.json")) is not None
     assert (read.words, read.figures) == (result.words, result.figures)

@@ -32,7 +32,7 @@ RECIPE = {
 
 @pytest.fixture
 def recipe(monkeypatch: pytest.MonkeyPatch, mnist_files: Callable[..., Path]) -> dict[str, Any]:
-    """A small recipe in place of the shipped one, on 60 pictures of which 10 validate, and 20 that test."""
+    """A small recipe in place of the shipped one, on 60 images of which 10 validate, and 20 that test."""
     mnist_files(Path("data"))
     settings = json.loads(json.dumps(RECIPE))
     monkeypatch.setattr(benchmark_mnist, "RECIPE", write(settings))
@@ -70,26 +70,26 @@ def blank(count: int) -> Labelled:
 
 @pytest.mark.parametrize("other", ["dropout1", "dropout2"])
 def test_the_example_has_its_network_and_drops_in_two_places(other: str) -> None:
-    net, pictures = ExampleNet(), torch.rand(3, 1, 28, 28)
+    net, images = ExampleNet(), torch.rand(3, 1, 28, 28)
     assert sum(parameter.numel() for parameter in net.parameters()) == 1_199_882
-    assert net(pictures).shape == (3, 10)
-    torch.testing.assert_close(net(pictures).exp().sum(1), torch.ones(3))
+    assert net(images).shape == (3, 10)
+    torch.testing.assert_close(net(images).exp().sum(1), torch.ones(3))
     assert (net.dropout1.p, net.dropout2.p) == (0.25, 0.5)
     setattr(net, other, torch.nn.Identity())
-    assert not torch.equal(net(pictures), net(pictures))
+    assert not torch.equal(net(images), net(images))
     net.eval()
-    assert torch.equal(net(pictures), net(pictures))
+    assert torch.equal(net(images), net(images))
 
 
 @pytest.mark.usefixtures("recipe")
 def test_the_example_learns_from_the_whole_file() -> None:
     digits = load_mnist("real")
     train, test = example_data(digits, "cpu")
-    assert train.pictures.shape == (60, 1, 28, 28)
-    assert test.pictures.shape == (20, 1, 28, 28)
+    assert train.images.shape == (60, 1, 28, 28)
+    assert test.images.shape == (20, 1, 28, 28)
     assert train.labels.tolist() == [*digits.train.labels, *digits.valid.labels]
-    pixels = torch.from_numpy(digits.valid.pictures[-1]) / 255
-    torch.testing.assert_close(train.pictures[-1, 0], (pixels - 0.1307) / 0.3081)
+    pixels = torch.from_numpy(digits.valid.images[-1]) / 255
+    torch.testing.assert_close(train.images[-1, 0], (pixels - 0.1307) / 0.3081)
     run = theirs(train, test, seed=0)
     assert run.reached, run
 
@@ -107,9 +107,9 @@ def test_the_example_trains_as_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
         batches.append(labels)
         return loss(output, labels)
 
-    def going_forward(self: ExampleNet, pictures: torch.Tensor) -> torch.Tensor:
+    def going_forward(self: ExampleNet, images: torch.Tensor) -> torch.Tensor:
         training.append(self.training)
-        return forward(self, pictures)
+        return forward(self, images)
 
     monkeypatch.setattr(torch.optim.Adadelta, "step", stepping)
     monkeypatch.setattr(F, "nll_loss", losing)
@@ -135,7 +135,7 @@ def test_the_example_stops_where_it_reaches_the_target_or_after_14_epochs(
     after_each = iter(correct)
     monkeypatch.setattr(benchmark_mnist, "count_correct", lambda net, test: next(after_each))
     run = theirs(blank(3), blank(100), seed=0)
-    assert (run.epochs, run.correct, run.tested, run.pictures) == (epochs, correct[epochs - 1], 100, 3)
+    assert (run.epochs, run.correct, run.tested, run.images) == (epochs, correct[epochs - 1], 100, 3)
     assert run.reached == (epochs < 14)
 
 
@@ -160,7 +160,7 @@ def test_evaluation_is_not_timed(clock: Callable[..., None]) -> None:
     clock(Classifier, "_evaluate", 100)
     run = ours(0)
     assert run.seconds == 10 + 2 * 2
-    assert (run.epochs, run.pictures, run.tested) == (2, 50, 20)
+    assert (run.epochs, run.images, run.tested) == (2, 50, 20)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_ours_is_what_the_yaml_says_and_is_tested_at_the_size_of_its_last_epoch(
     sizes, evaluate = [], Classifier._evaluate
 
     def evaluating(self: Classifier, stage: str, batch: Any) -> None:
-        sizes.append((stage, batch.pictures.shape[-1]))
+        sizes.append((stage, batch.images.shape[-1]))
         evaluate(self, stage, batch)
 
     monkeypatch.setattr(Classifier, "_evaluate", evaluating)
@@ -204,7 +204,7 @@ def test_ours_is_the_shipped_yaml(mnist_files: Callable[..., Path], fitted: list
     settings = yaml.safe_load(benchmark_mnist.RECIPE.read_text())
     assert benchmark_mnist.RECIPE.name == "mnist_fast.yaml"
     mnist_files(Path("data"))
-    assert ours(0, fast_dev_run=True).pictures == 50
+    assert ours(0, fast_dev_run=True).images == 50
     ((model, data),) = fitted
     assert type(model).__name__ == settings["model"]["class_path"].rpartition(".")[2]
     assert model.lr == settings["model"]["init_args"]["lr"]
@@ -217,10 +217,10 @@ def test_ours_counts_what_the_trained_network_gets_right(recipe: dict[str, Any],
     recipe["data"]["init_args"] |= {"eval_batch_size": 7}
     write(recipe)
     runs = [ours(seed) for seed in (0, 0, 1, 2)]
-    pictures, labels = (torch.from_numpy(array) for array in load_mnist("real").test)
+    images, labels = (torch.from_numpy(array) for array in load_mnist("real").test)
     for run, (model, _) in zip(runs, fitted, strict=True):
         with torch.no_grad():
-            right = model.eval()(pictures.unsqueeze(1) / 255).argmax(1) == labels
+            right = model.eval()(images.unsqueeze(1) / 255).argmax(1) == labels
         assert run.correct == int(right.sum())
     weights = [model.net[1].linear.weight for model, _ in fitted]
     assert torch.equal(weights[0], weights[1])
@@ -239,7 +239,7 @@ def test_the_median_ratio_of_pairs_that_reached_the_target() -> None:
     assert not any("NOT" in note for note in timing.notes)
     assert [(each["seed"], each["side"]) for each in timing.runs][1:3] == [(0, "theirs"), (1, "ours")]
     assert timing.runs[0] == {
-        "seed": 0, "side": "ours", "seconds": 10, "epochs": 2, "pictures": 50_000, "correct": 9900, "tested": 10_000,
+        "seed": 0, "side": "ours", "seconds": 10, "epochs": 2, "images": 50_000, "correct": 9900, "tested": 10_000,
         "accuracy": 0.99, "reached": True,
     }  # fmt: skip
 

@@ -15,8 +15,8 @@ def test_both_sides_are_the_same_network() -> None:
     theirs = with_torch_norms(ours)
     assert not any(isinstance(module, BatchNorm2d) for module in theirs.modules())
     assert sum(isinstance(module, nn.BatchNorm2d) for module in theirs.modules()) == 4
-    pictures = torch.rand(4, 3, 16, 16)
-    torch.testing.assert_close(ours(pictures), theirs(pictures))
+    images = torch.rand(4, 3, 16, 16)
+    torch.testing.assert_close(ours(images), theirs(images))
 
 
 def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
@@ -29,9 +29,9 @@ def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
 
 
 def test_both_sides_of_the_mlp_learn_the_same() -> None:
-    """One batch, so that the order of the pictures does not matter."""
+    """One batch, so that the order of the images does not matter."""
     rng = np.random.default_rng(0)
-    pictures, labels = rng.random((32, 20), dtype=np.float32), rng.integers(0, 10, 32)
+    images, labels = rng.random((32, 20), dtype=np.float32), rng.integers(0, 10, 32)
     net = NN((16,), 1, input_dim=20, parameter_range=(1, 1000), batch_size=32)
     model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 10))
     with torch.no_grad():
@@ -39,9 +39,9 @@ def test_both_sides_of_the_mlp_learn_the_same() -> None:
             assert isinstance(layer, nn.Linear)
             layer.weight.copy_(torch.from_numpy(net.weights[k].T))
             layer.bias.zero_()
-    epoch = torch_epoch(model, torch.from_numpy(pictures), torch.from_numpy(labels), 32, net.lr)
+    epoch = torch_epoch(model, torch.from_numpy(images), torch.from_numpy(labels), 32, net.lr)
     for _ in range(5):
-        net.train(pictures, labels)
+        net.train(images, labels)
         epoch()
     np.testing.assert_allclose(net.weights[0].T, model[0].weight.detach().numpy(), atol=1e-6)
 
@@ -68,4 +68,4 @@ def test_the_matrix_products_are_those_of_the_network(monkeypatch: pytest.Monkey
 def test_a_training_step_is_timed() -> None:
     timing = training_step(1, batch=4, size=16, steps=1)
     assert min(timing.ours_s, timing.theirs_s) > 0
-    assert "4 pictures of 16x16" in timing.name
+    assert "4 images of 16x16" in timing.name

@@ -21,7 +21,7 @@ def test_numeric_order_passes() -> None:
         (rows(*sorted(range(1, 13), key=str)), 12, "row 2 has id '10'"),  # 1, 10, 11, 12, 2, ...
         (rows(1, 2), 3, r"needs 3 rows.*there are 2"),
         (rows(1, 2, 2), 3, "row 3 has id '2'"),
-        ([("1", "cat")], 1, "Cat or Dog; picture 1 has 'cat'"),
+        ([("1", "cat")], 1, "Cat or Dog; image 1 has 'cat'"),
     ],
 )
 def test_what_kaggle_would_not_take_is_refused(rows: list[tuple[str, str]], count: int, words: str) -> None:

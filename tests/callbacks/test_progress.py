@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lit_a1.callbacks import ProgressLines
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.models import CatsDogsCNN
 from tests.models.conftest import SMALL
 
@@ -19,7 +19,7 @@ def left(monkeypatch: pytest.MonkeyPatch, step: int, sizes: dict[int, int], sam_
     model.sam_step = sam_step
     trainer: Any = SimpleNamespace(
         global_step=0, estimated_stepping_batches=40, num_training_batches=10, lightning_module=model,
-        datamodule=PictureDataModule(size_schedule=sizes),
+        datamodule=ImageDataModule(size_schedule=sizes),
     )  # fmt: skip
     lines = ProgressLines()
     monkeypatch.setattr(time, "perf_counter", lambda: 0.0)

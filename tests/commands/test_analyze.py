@@ -46,7 +46,7 @@ def test_looks_into_a_network_of_photos(photos: Path, capsys: Capture, refusal: 
     folder = run / "analysis"
     assert str(folder) in capsys.readouterr().out
     index, record = (json.loads(path.read_text()) for path in (folder / "analysis.json", run / "record.json"))
-    assert (index["parts"], index["pictures"]) == (SOME, 16)
+    assert (index["parts"], index["images"]) == (SOME, 16)
     assert index["val/error"] == pytest.approx(record["best"]["val/error"])
     assert f"seed {record['seed']}; commit {record['commit']}" in index["source"]
     for name in SOME:

@@ -39,7 +39,7 @@ def test_two_runs_of_two_sizes_and_layers(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, refusal: Refusal
 ) -> None:
     """Validated: the figures of each are those of its run. Predicted: the mean of what each predicts alone."""
-    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_PICTURES", 12)
+    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     fit()
     other = ["--model.widths", "[8,8,8]", "--model.blocks", "[1,1]", "--data.size_schedule", "{0: 24}"]
     fit(*other, "--seed_everything", "5", "--model.views", "one")
@@ -64,7 +64,7 @@ def test_two_runs_of_two_sizes_and_layers(
     assert (record["seed"], record["last"]["epoch"]) == ([0, 5], 3)
     for name in ("seconds", "parameters"):
         assert record[name] == pytest.approx(sum(own[name] for own in records))
-    assert record["pictures"] == records[0]["pictures"]
+    assert record["images"] == records[0]["images"]
     assert record["settings"]["model.members"] == "['lightning_logs/catsdogs']"
 
     main(["predict", *ENSEMBLE, "--submission", "mean.csv"])
@@ -85,7 +85,7 @@ def test_two_runs_of_two_sizes_and_layers(
 
 
 @pytest.mark.usefixtures("few_drawn")
-def test_drawn_pictures_and_test(capsys: Capture) -> None:
+def test_drawn_images_and_test(capsys: Capture) -> None:
     drawn = ["--data.source", "drawn"]
     fit(*drawn)
     ensemble = [*ENSEMBLE, *drawn, "--model.members", "[lightning_logs/catsdogs-drawn]"]

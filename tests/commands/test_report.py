@@ -25,7 +25,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def text() -> str:
-    """What is read in the report, without tags, pictures and style."""
+    """What is read in the report, without tags, images and style."""
     page = re.sub(r"<(style|script)[^>]*>.*?</\1>", "", REPORT.read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
 

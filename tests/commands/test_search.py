@@ -54,11 +54,11 @@ def test_a_search_leaves_everything_behind(
         assert not list(run.rglob("*.ckpt"))
     assert said.out.count("\ntrial ") == 2
     assert "Best epoch" not in said.out  # each training's own last words
-    assert said.err.count("photos for training") + said.err.count("pictures for training") == 1
+    assert said.err.count("photos for training") + said.err.count("images for training") == 1
     summary = (folder / "summary.md").read_text()
     assert summary in said.out
-    with Image.open(folder / "search.png") as picture:
-        assert picture.width == 2200
+    with Image.open(folder / "search.png") as image:
+        assert image.width == 2200
 
     command = next(line.strip() for line in summary.splitlines() if line.startswith("    python main.py fit"))
     main(shlex.split(command)[2:])

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.data.cache import Pictures
+from lit_a1.data.cache import DecodedImages
 
 Encode = Callable[..., bytes]
 
 
 @pytest.fixture(scope="session")
 def encode() -> Encode:
-    """encode(7): the bytes of a random JPEG, the same for the same number; also of an array or a Pillow picture."""
+    """encode(7): the bytes of a random JPEG, the same for the same number; also of an array or a Pillow image."""
 
     def encode(what: int | np.ndarray | Image.Image, form: str = "JPEG", size: tuple[int, int] = (64, 64), **options):
         if isinstance(what, int):
@@ -57,15 +57,15 @@ def make_files(tmp_path: Path) -> Callable[[str, dict[str, bytes]], Path]:
 
 
 @pytest.fixture(scope="session")
-def pictures_of() -> Callable[..., Pictures]:
-    """pictures_of([3, 4, 3], [0, 1, 0]): a decoded set; equal numbers are equal pictures."""
+def images_of() -> Callable[..., DecodedImages]:
+    """images_of([3, 4, 3], [0, 1, 0]): a decoded set; equal numbers are equal images."""
 
-    def make(contents: list[int], labels: list[int] | None = None, names: list[str] | None = None) -> Pictures:
+    def make(contents: list[int], labels: list[int] | None = None, names: list[str] | None = None) -> DecodedImages:
         kinds = np.random.default_rng(0).integers(0, 256, (max(contents) + 1, 4, 4, 3), dtype=np.uint8)
         names = names or [f"{index}.jpg" for index in range(len(contents))]
         classes = () if labels is None else ("Cat", "Dog", "Fox")[: max(labels) + 1]
         of = None if labels is None else np.array(labels, dtype=np.int64)
-        return Pictures(kinds[contents], of, tuple(names), classes, {})
+        return DecodedImages(kinds[contents], of, tuple(names), classes, {})
 
     return make
 

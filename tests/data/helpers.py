@@ -1,4 +1,4 @@
-"""Draws and pictures for the tests of augmentation."""
+"""Draws and images for the tests of augmentation."""
 
 import torch
 from torch import Tensor
@@ -9,6 +9,6 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def photos(count: int = 16, size: int = 32, width: int | None = None, channels: int = 3, seed: int = 0) -> Tensor:
-    """Random pictures (N,C,H,W), uint8, in the layout they have on disk."""
+    """Random images (N,C,H,W), uint8, in the layout they have on disk."""
     shape = (count, size, width or size, channels)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(seed)).permute(0, 3, 1, 2)

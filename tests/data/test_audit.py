@@ -75,7 +75,7 @@ def test_every_problem_is_found_in_order_and_nothing_else(result):
     assert groups["Cat/5.jpg"] == groups["Dog/5.jpg"] == 2
     assert groups["Dog/1.jpg"] == groups["1.jpg"] == 3
     counts = {
-        **{"pictures: train Cat": 8, "pictures: train Dog": 6, "pictures: test": 4, "groups of copies": 4},
+        **{"images: train Cat": 8, "images: train Dog": 6, "images: test": 4, "groups of copies": 4},
         **{"groups of copies in train and test": 1, "groups of copies with conflicting labels": 1},
         **{"unreadable: train": 1, "unreadable: test": 1, "near-constant: train": 3},
     }
@@ -108,7 +108,7 @@ def test_a_set_without_a_fault(encode, make_files, tmp_path):
 def test_the_sheet_grows_with_its_groups_and_shows_their_pixels():
     red = np.zeros((64, 64, 3), dtype=np.uint8) + np.array([255, 0, 0], dtype=np.uint8)
     tiles = [
-        Tile(red, "a name that is much too long to fit below its picture.jpg", "note"),
+        Tile(red, "a name that is much too long to fit below its image.jpg", "note"),
         Tile(None, "\udcff", "lost"),
     ]
     low, high = (contact_sheet("title", [Section("s", "m", [tiles] * count)]) for count in (1, 30))
@@ -122,7 +122,7 @@ def test_the_sheet_grows_with_its_groups_and_shows_their_pixels():
 def test_the_facts_about_the_photos_of_the_course(real_data):
     result = audit(find_train(real_data), find_test(real_data))
     assert result.summary == {
-        **{"pictures: train Cat": 9999, "pictures: train Dog": 9999, "pictures: test": 4999, "groups of copies": 29},
+        **{"images: train Cat": 9999, "images: train Dog": 9999, "images: test": 4999, "groups of copies": 29},
         **{"groups of copies in train and test": 10, "groups of copies with conflicting labels": 2},
         **{"conflicting labels: train": 10, "conflicting labels: test": 5},
         **{"copies in train and test: train": 9, "copies in train and test: test": 11},

@@ -23,19 +23,19 @@ ONE_AT_A_TIME = [
 
 
 def augmented(
-    config: dict[str, object], pictures: Tensor, *, seed: int = 0, size: int | None = None, epoch: int = 0
+    config: dict[str, object], images: Tensor, *, seed: int = 0, size: int | None = None, epoch: int = 0
 ) -> tuple[Tensor, Tensor]:
-    index = torch.arange(len(pictures))
+    index = torch.arange(len(images))
     augment = Augment(**config)  # type: ignore[arg-type]
-    return augment(pictures, index % 2, index, size=size or pictures.shape[2], epoch=epoch, generator=generator(seed))
+    return augment(images, index % 2, index, size=size or images.shape[2], epoch=epoch, generator=generator(seed))
 
 
 @pytest.mark.parametrize("config", [{}, *ONE_AT_A_TIME, EVERYTHING], ids=str)
 @pytest.mark.parametrize(("count", "size"), [(16, 20), (16, 32), (16, 40), (0, 24), (1, 24)])
 def test_form_of_the_result(config: dict[str, object], count: int, size: int) -> None:
-    pictures = photos(count)
-    before = pictures.clone()
-    result, targets = augmented(config, pictures, size=size)
+    images = photos(count)
+    before = images.clone()
+    result, targets = augmented(config, images, size=size)
     assert result.shape == (count, 3, size, size)
     assert result.dtype == torch.float32
     assert count == 0 or result.is_contiguous(memory_format=torch.channels_last)
@@ -45,18 +45,18 @@ def test_form_of_the_result(config: dict[str, object], count: int, size: int) ->
         assert targets.dtype == torch.float32
     else:
         assert torch.equal(targets, torch.arange(count) % 2)
-    assert torch.equal(pictures, before)
+    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("config", [*ONE_AT_A_TIME, EVERYTHING], ids=str)
-def test_the_seed_decides_with_a_fresh_draw_for_each_picture(config: dict[str, object]) -> None:
+def test_the_seed_decides_with_a_fresh_draw_for_each_image(config: dict[str, object]) -> None:
     first, targets = augmented(config, photos(24), seed=3)
     torch.rand(7)  # the global generator has no say
     again, same_targets = augmented(config, photos(24), seed=3)
     assert torch.equal(first, again)
     assert torch.equal(targets, same_targets)
     assert not torch.equal(first, augmented(config, photos(24), seed=4)[0])
-    if "mixup" in config or "cutmix" in config:  # a picture mixed with itself is itself: its targets tell
+    if "mixup" in config or "cutmix" in config:  # an image mixed with itself is itself: its targets tell
         assert len(targets.max(1).values.unique()) > 8
     else:
         distinct = len(augmented(config, photos(1).expand(24, -1, -1, -1))[0].flatten(1).unique(dim=0))
@@ -73,9 +73,9 @@ def test_neither_memory_layout_nor_autocast_makes_a_difference() -> None:
 
 
 def test_nothing_on_is_to_float_and_resize_and_one_channel_is_enough_without_colours() -> None:
-    pictures = photos()
-    assert torch.equal(augmented({}, pictures)[0], pictures / 255)
-    torch.testing.assert_close(augmented({}, pictures, size=20)[0], resize(pictures, 20))
+    images = photos()
+    assert torch.equal(augmented({}, images)[0], images / 255)
+    torch.testing.assert_close(augmented({}, images, size=20)[0], resize(images, 20))
     result, _ = augmented({"crop_scale": (0.5, 1.0), "flip": "random", "cutout": 0.3, "mixup": 1.0}, photos(channels=1))
     assert result.shape == (16, 1, 32, 32)
     with pytest.raises(ValueError, match="3 channels; got 1"):
@@ -84,11 +84,11 @@ def test_nothing_on_is_to_float_and_resize_and_one_channel_is_enough_without_col
 
 @pytest.mark.parametrize("padding", ["edge", "reflect"])
 def test_shifts_are_whole_uniform_and_centred(padding: str) -> None:
-    """A ramp along each axis tells how far each picture moved."""
+    """A ramp along each axis tells how far each image moved."""
     count, size, reach = 3_000, 16, 3
     ramp = torch.arange(size, dtype=torch.uint8).expand(size, size)
-    pictures = torch.stack([ramp, ramp.T, ramp]).expand(count, -1, -1, -1)
-    result, _ = augmented({"shift": reach, "shift_padding": padding}, pictures)
+    images = torch.stack([ramp, ramp.T, ramp]).expand(count, -1, -1, -1)
+    result, _ = augmented({"shift": reach, "shift_padding": padding}, images)
     middle = result[:, :2, size // 2, size // 2] * 255 - size // 2
     torch.testing.assert_close(middle, middle.round(), atol=1e-4, rtol=0)
     variance = ((2 * reach + 1) ** 2 - 1) / 12
@@ -100,10 +100,10 @@ def test_shifts_are_whole_uniform_and_centred(padding: str) -> None:
 
 
 def test_random_flips_are_exact_and_fair() -> None:
-    pictures = photos(1, 4).expand(4_000, -1, -1, -1)
-    result, _ = augmented({"flip": "random"}, pictures)
-    flipped = (result == pictures.flip(3) / 255).flatten(1).all(1)
-    kept = (result == pictures / 255).flatten(1).all(1)
+    images = photos(1, 4).expand(4_000, -1, -1, -1)
+    result, _ = augmented({"flip": "random"}, images)
+    flipped = (result == images.flip(3) / 255).flatten(1).all(1)
+    kept = (result == images / 255).flatten(1).all(1)
     assert (flipped ^ kept).all()
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(4_000))
 
@@ -118,7 +118,7 @@ def test_alternating_flips() -> None:
     # no pattern: neighbours and seeds agree half of the time
     for other in (first.roll(1), first.roll(2), first.roll(64), alternating_flip_mask(index, 0, seed=2)):
         assert (first == other).float().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(20_000))
-    # they belong to the picture
+    # they belong to the image
     index = torch.tensor([5, 70_000, 3, 2**31 + 5])
     mask = alternating_flip_mask(index, 0, seed=0)
     assert torch.equal(alternating_flip_mask(index.flip(0), 0, seed=0), mask.flip(0))
@@ -127,37 +127,37 @@ def test_alternating_flips() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"shift": 1}], ids=["alone", "resampled"])
 def test_augment_flips_alternately(more: dict[str, int]) -> None:
-    pictures = photos(1, 5).expand(64, -1, -1, -1)
+    images = photos(1, 5).expand(64, -1, -1, -1)
     config = {"flip": "alternating", **more}
-    even, odd, later = (augmented(config, pictures, epoch=epoch)[0] for epoch in (0, 1, 2))
+    even, odd, later = (augmented(config, images, epoch=epoch)[0] for epoch in (0, 1, 2))
     assert torch.equal(even, later)
     assert not torch.equal(even, odd)
     if not more:
         assert torch.equal(even, odd.flip(3))
         mask = alternating_flip_mask(torch.arange(64), 0, seed=0)
-        assert torch.equal(even, flip(pictures / 255, mask))
+        assert torch.equal(even, flip(images / 255, mask))
 
 
 def test_colour_is_the_three_steps() -> None:
-    pictures = to_float(photos(12))
+    images = to_float(photos(12))
     factors = [0.7 + 0.3 * torch.rand(12, generator=generator(seed)) for seed in range(3)]
-    result = colour(pictures, *factors)
+    result = colour(images, *factors)
     luma = LUMA.view(3, 1, 1)
-    for changed, picture, b, c, s in zip(result, pictures, *factors, strict=True):
-        expected = b * picture
+    for changed, image, b, c, s in zip(result, images, *factors, strict=True):
+        expected = b * image
         expected = c * expected + (1 - c) * (luma * expected).sum(0).mean()
         expected = s * expected + (1 - s) * (luma * expected).sum(0)
         torch.testing.assert_close(changed, expected.clamp(0, 1), atol=1e-5, rtol=0)
     two, one = torch.full((12,), 2.0), torch.ones(12)
-    torch.testing.assert_close(colour(pictures, two, one, one), (2 * pictures).clamp(0, 1))
+    torch.testing.assert_close(colour(images, two, one, one), (2 * images).clamp(0, 1))
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
 def test_colour_factors_are_uniform(name: str) -> None:
-    """Read off a picture of two colours, dark enough that nothing is clamped."""
+    """Read off an image of two colours, dark enough that nothing is clamped."""
     dark, light = torch.tensor([[40, 60, 80], [60, 80, 60]]) / 255
-    pictures = (torch.stack([dark, light], 1) * 255).round().byte()[None, :, None].expand(4_000, 3, 2, 2)
-    result, _ = augmented({name: 0.4}, pictures)
+    images = (torch.stack([dark, light], 1) * 255).round().byte()[None, :, None].expand(4_000, 3, 2, 2)
+    result, _ = augmented({name: 0.4}, images)
     left, right = result[:, :, 0].unbind(2)
     if name == "brightness":
         factor = left[:, 0] / dark[0]
@@ -171,26 +171,26 @@ def test_colour_factors_are_uniform(name: str) -> None:
     assert factor.var().item() == pytest.approx(0.8**2 / 12, rel=0.1)
 
 
-def test_grayscale_makes_some_pictures_grey() -> None:
-    pictures = photos(1, 4).expand(2_000, -1, -1, -1)
-    result, _ = augmented({"grayscale": 0.3}, pictures)
+def test_grayscale_makes_some_images_grey() -> None:
+    images = photos(1, 4).expand(2_000, -1, -1, -1)
+    result, _ = augmented({"grayscale": 0.3}, images)
     luma = LUMA.view(3, 1, 1)
-    grey = (luma * pictures[0] / 255).sum(0)
+    grey = (luma * images[0] / 255).sum(0)
     is_grey = (result - grey).abs().flatten(1).amax(1) < 1e-5
     assert is_grey.float().mean().item() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 2_000))
-    torch.testing.assert_close(result[~is_grey], pictures[~is_grey] / 255)
+    torch.testing.assert_close(result[~is_grey], images[~is_grey] / 255)
 
 
 def test_mixing_ends_with_its_last_epoch() -> None:
     mixing = {"crop_scale": (0.5, 1.0), "flip": "random", "cutmix": 1.0, "mixup": 0.4}
-    pictures = photos()
-    plain, labels = augmented({"crop_scale": (0.5, 1.0), "flip": "random"}, pictures)
+    images = photos()
+    plain, labels = augmented({"crop_scale": (0.5, 1.0), "flip": "random"}, images)
     for epoch in (0, 4, 5, 6):
-        result, targets = augmented(mixing | {"mix_until": 5}, pictures, epoch=epoch)
+        result, targets = augmented(mixing | {"mix_until": 5}, images, epoch=epoch)
         assert targets.shape == ((16, 2) if epoch < 5 else (16,))
         assert epoch < 5 or torch.equal(targets, labels)
         assert torch.equal(result, plain) == (epoch >= 5), "all else is drawn as before"
-    assert augmented(mixing, pictures, epoch=1000)[1].shape == (16, 2), "without the setting it never ends"
+    assert augmented(mixing, images, epoch=1000)[1].shape == (16, 2), "without the setting it never ends"
 
 
 @pytest.mark.parametrize(
@@ -234,15 +234,15 @@ def test_augment_is_frozen_and_plain() -> None:
 @pytest.mark.parametrize(
     ("changed", "error", "words"),
     [
-        ({"pictures": photos(4) / 255}, TypeError, r"uint8; got torch\.float32"),
+        ({"images": photos(4) / 255}, TypeError, r"uint8; got torch\.float32"),
         ({"labels": torch.zeros(3)}, ValueError, r"labels must have the shape \(4,\); got \(3,\)"),
         ({"index": torch.zeros(4, 1)}, ValueError, r"index must have the shape \(4,\); got \(4, 1\)"),
         ({"size": 0}, ValueError, "size must be at least 1; got 0"),
-        ({"pictures": photos(4)[:, :, :16]}, ValueError, "sides, 16 and 32; got 20"),
-        ({"pictures": photos(4).to("meta")}, ValueError, "the pictures are on meta"),
+        ({"images": photos(4)[:, :, :16]}, ValueError, "sides, 16 and 32; got 20"),
+        ({"images": photos(4).to("meta")}, ValueError, "the images are on meta"),
     ],
 )
 def test_bad_batches(changed: dict[str, Any], error: type[Exception], words: str) -> None:
-    batch = {"pictures": photos(4), "labels": torch.zeros(4).long(), "index": torch.arange(4), "size": 32}
+    batch = {"images": photos(4), "labels": torch.zeros(4).long(), "index": torch.arange(4), "size": 32}
     with pytest.raises(error, match=words):
         Augment(shift=20)(**batch | changed, epoch=0, generator=generator())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.data.batch import PictureSet, SharedArray
+from lit_a1.data.batch import ImageSet, SharedArray
 
 FEW = 4000  # bytes
 
@@ -25,7 +25,7 @@ def sent(value: Any) -> tuple[Any, int]:
     return ForkingPickler.loads(data), len(data)
 
 
-def pictures(count: int, path: Path | None = None) -> np.ndarray:
+def images(count: int, path: Path | None = None) -> np.ndarray:
     array = np.random.default_rng(0).integers(0, 256, (count, 4, 6, 3), dtype=np.uint8)
     if path is None:
         return array
@@ -34,37 +34,37 @@ def pictures(count: int, path: Path | None = None) -> np.ndarray:
 
 
 def test_a_batch_is_cut_by_index_and_lies_channels_last() -> None:
-    array = pictures(10)
-    part = PictureSet(array, np.arange(10) % 2, np.array([7, 2, 5]))
+    array = images(10)
+    part = ImageSet(array, np.arange(10) % 2, np.array([7, 2, 5]))
     batch = part.__getitems__([2, 0])
     assert batch.indices.tolist() == [5, 7]
     assert batch.targets.tolist() == [1, 1]
-    assert batch.pictures.shape == (2, 3, 4, 6)
-    assert batch.pictures.dtype == torch.uint8
-    assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
-    np.testing.assert_array_equal(batch.pictures[0].permute(1, 2, 0).numpy(), array[5])
+    assert batch.images.shape == (2, 3, 4, 6)
+    assert batch.images.dtype == torch.uint8
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_array_equal(batch.images[0].permute(1, 2, 0).numpy(), array[5])
     assert len(part) == 3
     assert part[1].indices.tolist() == [2]
-    assert PictureSet(array, None).__getitems__([0, 1]).targets.tolist() == [-1, -1]
+    assert ImageSet(array, None).__getitems__([0, 1]).targets.tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("mapped", [True, False], ids=["memory-mapped", "in memory"])
-def test_workers_that_are_spawned_share_the_pictures(mapped: bool, tmp_path: Path) -> None:
+def test_workers_that_are_spawned_share_the_images(mapped: bool, tmp_path: Path) -> None:
     count = 5000
-    array = pictures(count, tmp_path / "x.npy" if mapped else None)
-    whole = PictureSet(array, np.arange(count) % 3, np.arange(count)[::-1])
+    array = images(count, tmp_path / "x.npy" if mapped else None)
+    whole = ImageSet(array, np.arange(count) % 3, np.arange(count)[::-1])
     theirs, size = sent(whole)
     assert size < FEW
-    assert isinstance(theirs.pictures, np.memmap) == mapped
+    assert isinstance(theirs.images, np.memmap) == mapped
     rows = [0, 7, count - 1]
     assert all(map(torch.equal, theirs.__getitems__(rows), whole.__getitems__(rows)))
     assert not theirs.held
     whole.held = True
-    assert sent(whole)[0].__getitems__(rows).pictures.shape[0] == 0
+    assert sent(whole)[0].__getitems__(rows).images.shape[0] == 0
 
 
 def test_a_part_of_a_memory_map_is_that_part_and_values_are_copied_once(tmp_path: Path) -> None:
-    array = pictures(10, tmp_path / "x.npy")
+    array = images(10, tmp_path / "x.npy")
     for values in (array[3:], array[..., :1]):
         np.testing.assert_array_equal(sent(SharedArray(values))[0].values, values)
     shared = SharedArray(np.zeros(3))

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from lit_a1.data import cache
-from lit_a1.data.cache import BLANK, Pictures, cache_root, decode_all
+from lit_a1.data.cache import BLANK, DecodedImages, cache_root, decode_all
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
 from lit_a1.data.sources.layouts import Source
 
-Load = Callable[..., Pictures]
+Load = Callable[..., DecodedImages]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def load(photos) -> Load:
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[int]:
-    """One entry for each picture that is decoded."""
+    """One entry for each image that is decoded."""
     calls: list[int] = []
     monkeypatch.setattr(cache, "decode", lambda data, size: (calls.append(len(data)), decode(data, size))[1])
     return calls
@@ -56,19 +56,19 @@ def test_what_is_cached_is_what_is_decoded(photos, load, decoded, root):
     assert len(decoded) == len(first) == 8
     direct = decode_all(source, 32)
     for found in (first, again, direct):
-        assert isinstance(found.pictures, np.memmap) == (found is not direct)
-        assert found.pictures.shape == (8, 32, 32, 3)
+        assert isinstance(found.images, np.memmap) == (found is not direct)
+        assert found.images.shape == (8, 32, 32, 3)
         assert found.labels.dtype == np.int64
         assert found.labels.tolist() == [0] * 4 + [1] * 4
-        assert found.names == tuple(picture.name for picture in source.pictures)
+        assert found.names == tuple(image.name for image in source.images)
         assert found.classes == ("Cat", "Dog")
         assert found.skipped == {}
-        for row, picture in zip(found.pictures, source.pictures, strict=True):
-            np.testing.assert_array_equal(row, decode(source.read(picture), 32))
+        for row, image in zip(found.images, source.images, strict=True):
+            np.testing.assert_array_equal(row, decode(source.read(image), 32))
     with pytest.raises(ValueError, match="read-only"):
-        first.pictures[0, 0, 0, 0] = 1
+        first.images[0, 0, 0, 0] = 1
     (folder,) = caches(root)
-    assert sorted(path.name for path in folder.iterdir()) == ["metadata.json", "pictures.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["metadata.json", "images.npy"]
 
 
 def test_sets_and_sizes_have_their_own_caches_which_serve_every_policy(load, decoded):
@@ -94,10 +94,10 @@ def other_format(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "damage", "told"),
     [
-        ("pictures.npy", lambda data: data[:-100], "damaged"),
-        ("pictures.npy", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "pictures.npy was altered"),
-        ("pictures.npy", replace(b"(8, 64, 64, 3)", b"(6, 64, 64, 3)"), "another shape"),
-        ("pictures.npy", None, "pictures.npy is missing"),
+        ("images.npy", lambda data: data[:-100], "damaged"),
+        ("images.npy", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "images.npy was altered"),
+        ("images.npy", replace(b"(8, 64, 64, 3)", b"(6, 64, 64, 3)"), "another shape"),
+        ("images.npy", None, "images.npy is missing"),
         ("metadata.json", lambda data: data[:-100], "damaged"),
         ("metadata.json", replace(b'"labels": [\n  0,', b'"labels": [\n  1,'), "metadata.json was altered"),
         ("metadata.json", other_format, "has changed"),
@@ -105,7 +105,7 @@ def other_format(data: bytes) -> bytes:
     ],
 )
 def test_a_damaged_cache_is_built_again(load, root, decoded, caplog, name, damage, told):
-    before = np.array(load().pictures)
+    before = np.array(load().images)
     (path,) = root.glob(f"*/{name}")
     if damage is None:
         path.unlink()
@@ -116,7 +116,7 @@ def test_a_damaged_cache_is_built_again(load, root, decoded, caplog, name, damag
     assert len(decoded) == 16
     assert "is built again" in caplog.text
     assert told in caplog.text
-    np.testing.assert_array_equal(found.pictures, before)
+    np.testing.assert_array_equal(found.images, before)
     assert found.labels.tolist() == [0] * 4 + [1] * 4
     caplog.clear()
     load()
@@ -127,7 +127,7 @@ def test_a_damaged_cache_is_built_again(load, root, decoded, caplog, name, damag
 def test_a_changed_source_is_decoded_again(photos, load, encode, decoded, caplog):
     load()
     (photos / "Cat" / "0.jpg").write_bytes(encode(99))
-    np.testing.assert_array_equal(load().pictures[0], decode(encode(99)))
+    np.testing.assert_array_equal(load().images[0], decode(encode(99)))
     (photos / "Dog" / "7.jpg").write_bytes(encode(7))
     assert len(load()) == 9
     assert len(decoded) == 8 + 8 + 9
@@ -174,7 +174,7 @@ def test_a_run_killed_half_way_leaves_no_cache_and_what_it_left_is_cleared(load,
     (folder,) = caches(root)
     left = root / f".{folder.name}-left"
     (left / "new").mkdir(parents=True)
-    (folder / "pictures.npy").unlink()
+    (folder / "images.npy").unlink()
     load()
     assert not left.exists()
 
@@ -182,15 +182,15 @@ def test_a_run_killed_half_way_leaves_no_cache_and_what_it_left_is_cleared(load,
 def test_several_runs_at_once(photos, load, root, decoded):
     start = threading.Barrier(6)
 
-    def run(_: int) -> Pictures:
+    def run(_: int) -> DecodedImages:
         start.wait()
         return load()
 
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(run, range(6)))
-    wanted = decode_all(Source(photos, labelled=True)).pictures
+    wanted = decode_all(Source(photos, labelled=True)).images
     for found in results:
-        np.testing.assert_array_equal(found.pictures, wanted)
+        np.testing.assert_array_equal(found.images, wanted)
     assert len(caches(root)) == 1
     assert len(decoded) == 8 + 8  # by one run only, and for the comparison
 
@@ -202,30 +202,30 @@ def with_broken(photos, encode) -> Path:
     return photos
 
 
-def test_broken_pictures_of_a_training_set_are_skipped_and_named(with_broken, load, caplog):
+def test_broken_images_of_a_training_set_are_skipped_and_named(with_broken, load, caplog):
     for _ in range(2):  # when decoded, and when read from the cache
         caplog.clear()
         found = load()
-        assert len(found) == len(found.pictures) == 6
+        assert len(found) == len(found.images) == 6
         assert found.names == ("Cat/0.jpg", "Cat/2.jpg", "Cat/3.jpg", "Dog/0.jpg", "Dog/1.jpg", "Dog/2.jpg")
         assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
         assert found.skipped["Cat/1.jpg"] == "it is truncated"
-        assert found.skipped["Dog/3.jpg"].startswith("it is not a picture")
+        assert found.skipped["Dog/3.jpg"].startswith("it is not an image")
         assert "left out" in caplog.text
         assert "Cat/1.jpg: it is truncated" in caplog.text
-    np.testing.assert_array_equal(found.pictures[1], decode((with_broken / "Cat" / "2.jpg").read_bytes()))
+    np.testing.assert_array_equal(found.images[1], decode((with_broken / "Cat" / "2.jpg").read_bytes()))
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_broken_test_pictures_are_grey_or_left_out(with_broken, caplog, cached):
-    def read(**options) -> Pictures:
+def test_broken_test_images_are_grey_or_left_out(with_broken, caplog, cached):
+    def read(**options) -> DecodedImages:
         source = Source(with_broken, labelled=False)
         return (cache.load if cached else decode_all)(source, **options)
 
     found = read(broken="blank")
     assert "replaced by grey ones" in caplog.text
     assert len(found) == 8
-    assert (found.pictures[1] == BLANK).all()
+    assert (found.images[1] == BLANK).all()
     assert set(found.skipped) == {"Cat/1.jpg", "Dog/3.jpg"}
     assert len(read()) == 6
 
@@ -234,17 +234,17 @@ def test_a_warning_names_no_more_than_ten(make_files, encode, caplog):
     files = {f"Cat/{n}.jpg": b"broken" for n in range(25)} | {"Cat/99.jpg": encode(1), "Dog/1.jpg": encode(2)}
     found = cache.load(Source(make_files("many", files), labelled=True))
     assert len(found.skipped) == 25
-    assert caplog.text.count("it is not a picture") == 10
+    assert caplog.text.count("it is not an image") == 10
     assert "and 15 more" in caplog.text
 
 
-def test_a_class_without_a_readable_picture_is_refused(make_files, encode, root):
+def test_a_class_without_a_readable_image_is_refused(make_files, encode, root):
     source = Source(make_files("set", {"Cat/1.jpg": b"x", "Dog/1.jpg": encode(1)}), labelled=True)
     for broken in ("skip", "blank"):
-        with pytest.raises(DataError, match=r"No picture of class Cat in .* can be read"):
+        with pytest.raises(DataError, match=r"No image of class Cat in .* can be read"):
             cache.load(source, broken=broken)
     assert caches(root) == []
-    with pytest.raises(DataError, match=r"No picture in .* can be read"):
+    with pytest.raises(DataError, match=r"No image in .* can be read"):
         decode_all(Source(make_files("test", {"1.jpg": b"x"}), labelled=False), broken="blank")
 
 
@@ -252,7 +252,7 @@ def test_the_root_is_named_by_the_environment(tmp_path, monkeypatch, load):
     monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "there"))
     assert cache_root() == tmp_path / "there"
     load()
-    assert len(list((tmp_path / "there").glob("*/pictures.npy"))) == 1
+    assert len(list((tmp_path / "there").glob("*/images.npy"))) == 1
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot be written: .*LIT_A1_CACHE"):

@@ -23,7 +23,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def photo(file: Path) -> Path:
-    """Makes a picture in a folder, and returns the folder."""
+    """Makes an image in a folder, and returns the folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (80, 80)).save(file)
     return file.parent
@@ -44,12 +44,12 @@ def test_the_courses_zips_are_found_split_and_served(course_photos: Photos) -> N
     assert (len(train), len(val)) == (30, 10)
     assert not set(train.index) & set(val.index)
     assert val.labels[val.index].tolist().count(0) == 5
-    for index in val.index:  # the label is that of the picture: cats are reddish above
-        top = train.pictures[index][:32].reshape(-1, 3).mean(0)
+    for index in val.index:  # the label is that of the image: cats are reddish above
+        top = train.images[index][:32].reshape(-1, 3).mean(0)
         assert int(top[2] > top[0]) == val.labels[index]
 
 
-def test_test_pictures_keep_their_numbers_and_an_unreadable_one_is_answered(course_photos, caplog) -> None:
+def test_test_images_keep_their_numbers_and_an_unreadable_one_is_answered(course_photos, caplog) -> None:
     root = course_photos(per_class=4, test=12)
     with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "a") as archive:
         archive.writestr("testset/test/13.jpg", b"torn")
@@ -57,7 +57,7 @@ def test_test_pictures_keep_their_numbers_and_an_unreadable_one_is_answered(cour
     assert data.predict_names == [str(number) for number in range(1, 14)]
     assert data.predict_count == 4999
     assert "13.jpg" in caplog.text
-    blue = data.sets["predict"].pictures[:12, :32].reshape(12, -1, 3).mean(1)
+    blue = data.sets["predict"].images[:12, :32].reshape(12, -1, 3).mean(1)
     assert (blue[:, 2] > blue[:, 0]).astype(int).tolist() == [number % 2 for number in range(1, 13)]
 
 
@@ -72,7 +72,7 @@ def test_a_folder_to_label(course_photos: Photos, tmp_path: Path, caplog: pytest
     assert all(f"rex{number}.jpg" in caplog.text for number in range(20))  # each file, not the first few
 
 
-def test_after_training_there_are_no_other_test_pictures_than_before(course_photos: Photos) -> None:
+def test_after_training_there_are_no_other_test_images_than_before(course_photos: Photos) -> None:
     """A data module that has found the photos for one stage must not draw cats and dogs for another."""
     root = course_photos(per_class=20)
     data = ready("validate")
@@ -83,7 +83,7 @@ def test_after_training_there_are_no_other_test_pictures_than_before(course_phot
     assert len(data.sets["predict"]) == 12
     (root / "catsdogs" / "testset.zip").unlink()
     data = ready("validate")
-    with pytest.raises(DataError, match="no test pictures"):
+    with pytest.raises(DataError, match="no test images"):
         data.setup("predict")
 
 
@@ -154,9 +154,9 @@ def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, de
     train, val = data.sets["train"], data.sets["val"]
     assert len(val) == 2000
     assert np.bincount(val.labels[val.index]).tolist() == [1000, 1000]
-    assert len(train) + len(val) == 19_998 - 10 - 9  # contradictory labels; copies of test pictures
-    hashes = [{train.pictures[i].tobytes() for i in part.index} for part in (train, val)]
-    test = {picture.tobytes() for picture in data.sets["predict"].pictures}
+    assert len(train) + len(val) == 19_998 - 10 - 9  # contradictory labels; copies of test images
+    hashes = [{train.images[i].tobytes() for i in part.index} for part in (train, val)]
+    test = {image.tobytes() for image in data.sets["predict"].images}
     assert not hashes[0] & hashes[1]
     assert not (hashes[0] | hashes[1]) & test
     assert data.predict_names == [str(number) for number in range(1, 5000)]

@@ -26,7 +26,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 10)) + chunk(b"IEND", b"")
 
 
-def test_a_picture_of_the_right_size_is_returned_exactly_as_decoded_and_others_are_scaled(encode):
+def test_a_image_of_the_right_size_is_returned_exactly_as_decoded_and_others_are_scaled(encode):
     data = encode(1)
     out = decode(data)
     assert out.dtype == np.uint8
@@ -142,14 +142,14 @@ def test_a_truncated_file_is_refused(encode, form):
             decode(data[: int(len(data) * kept)])
 
 
-TEXTS = (b"hello, I am no picture", b"<html>" * 100, b"\0" * 5000, b"%!PS-Adobe-3.0 EPSF-3.0\n")
+TEXTS = (b"hello, I am no image", b"<html>" * 100, b"\0" * 5000, b"%!PS-Adobe-3.0 EPSF-3.0\n")
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"", "it is empty"),
-        *((text, "it is not a picture") for text in TEXTS),
+        *((text, "it is not an image") for text in TEXTS),
         (png_header(100_000, 100_000), "declares"),  # Pillow refuses
         (png_header(11_000, 11_000), "declares"),  # Pillow warns
         (png_header(9_800, 9_800), "truncated|cannot be decoded"),  # 96 million pixels are in bounds
@@ -171,7 +171,7 @@ def test_the_limit_can_be_set(encode):
         read_header(data, max_pixels=1999)
 
 
-def test_random_damage_ends_in_a_picture_or_a_decode_error(encode):
+def test_random_damage_ends_in_a_image_or_a_decode_error(encode):
     rng = np.random.default_rng(0)
     for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
         data = np.frombuffer(encode(2, form), dtype=np.uint8)

@@ -12,15 +12,15 @@ from tests.data.helpers import generator
 
 
 def covered(result: Tensor, fill: float = 0.0) -> Tensor:
-    """(N, S, S): which pixels a patch covers, on pictures that nowhere have the fill's value."""
+    """(N, S, S): which pixels a patch covers, on images that nowhere have the fill's value."""
     mask = result == fill
     assert torch.equal(mask.all(1), mask.any(1))
     return mask.all(1)
 
 
 def test_cutout_covers_one_clipped_square() -> None:
-    pictures = torch.ones(2_000, 3, 20, 20)
-    mask = covered(cutout(pictures, 0.4, generator(), fill="zeros"))
+    images = torch.ones(2_000, 3, 20, 20)
+    mask = covered(cutout(images, 0.4, generator(), fill="zeros"))
     rows, columns = mask.any(2), mask.any(1)
     assert torch.equal(mask, rows[:, :, None] & columns[:, None])
     for part in (rows, columns):
@@ -35,8 +35,8 @@ def test_cutout_covers_one_clipped_square() -> None:
 
 
 def test_cutout_of_other_ratios_keeps_its_area() -> None:
-    pictures = torch.ones(2_000, 1, 100, 100)
-    mask = covered(cutout(pictures, 0.2, generator(), ratio=(0.4, 3.0), fill="zeros"))
+    images = torch.ones(2_000, 1, 100, 100)
+    mask = covered(cutout(images, 0.2, generator(), ratio=(0.4, 3.0), fill="zeros"))
     rows, columns = mask.any(2), mask.any(1)
     inside = ~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1])
     area = mask[inside].sum((1, 2))
@@ -47,24 +47,24 @@ def test_cutout_of_other_ratios_keeps_its_area() -> None:
 
 
 def test_cutout_fills() -> None:
-    pictures = torch.rand(200, 3, 16, 16, generator=generator(1))
-    hole = covered(cutout(pictures + 1, 0.5, generator(), fill="zeros"))[:, None].expand_as(pictures)
-    average = cutout(pictures, 0.5, generator(), fill="mean")
-    noise = cutout(pictures, 0.5, generator(), fill="noise")
+    images = torch.rand(200, 3, 16, 16, generator=generator(1))
+    hole = covered(cutout(images + 1, 0.5, generator(), fill="zeros"))[:, None].expand_as(images)
+    average = cutout(images, 0.5, generator(), fill="mean")
+    noise = cutout(images, 0.5, generator(), fill="noise")
     for result in (average, noise):
-        assert torch.equal(result[~hole], pictures[~hole])
-    torch.testing.assert_close(average[hole], pictures.mean((2, 3), keepdim=True).expand_as(pictures)[hole])
+        assert torch.equal(result[~hole], images[~hole])
+    torch.testing.assert_close(average[hole], images.mean((2, 3), keepdim=True).expand_as(images)[hole])
     assert noise[hole].mean().item() == pytest.approx(0.5, abs=0.02)
     assert noise[hole].var().item() == pytest.approx(1 / 12, rel=0.05)
-    assert not torch.equal(noise[hole], pictures[hole])
+    assert not torch.equal(noise[hole], images[hole])
 
 
 def test_probabilities() -> None:
     mask = covered(cutout(torch.ones(2_000, 1, 8, 8), 0.5, generator(), fill="zeros", probability=0.25))
     covered_share = mask.flatten(1).any(1).float().mean().item()
     assert covered_share == pytest.approx(0.25, abs=5 * math.sqrt(0.25 * 0.75 / 2_000))
-    pictures, labels = torch.zeros(2_000, 1, 4, 4), torch.arange(2_000)
-    _, targets = mix(pictures, labels, num_classes=2_000, generator=generator(), mixup=5.0, probability=0.3)
+    images, labels = torch.zeros(2_000, 1, 4, 4), torch.arange(2_000)
+    _, targets = mix(images, labels, num_classes=2_000, generator=generator(), mixup=5.0, probability=0.3)
     mixed_share = (targets.max(1).values < 1).float().mean().item()
     assert mixed_share == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 2_000))
 
@@ -103,16 +103,16 @@ def test_beta_at_the_ends_of_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("config", [{"mixup": 0.7}, {"cutmix": 0.7}, {"mixup": 0.7, "cutmix": 0.7}], ids=str)
 def test_targets_tell_what_is_in_the_pixels(config: dict[str, float]) -> None:
-    """Pictures of one colour a class: the pixels' mean is the target, whatever was mixed."""
+    """Images of one colour a class: the pixels' mean is the target, whatever was mixed."""
     labels = torch.arange(300) % 3
-    pictures = F.one_hot(labels, 3).float()[:, :, None, None].expand(-1, -1, 24, 24)
-    mixed, targets = mix(pictures, labels, num_classes=3, generator=generator(), **config)
+    images = F.one_hot(labels, 3).float()[:, :, None, None].expand(-1, -1, 24, 24)
+    mixed, targets = mix(images, labels, num_classes=3, generator=generator(), **config)
     torch.testing.assert_close(targets.sum(1), torch.ones(300))
     torch.testing.assert_close(mixed.mean((2, 3)), targets, atol=1e-5, rtol=0)
     is_mixed = targets.max(1).values < 1
     constant = (mixed == mixed[:, :, :1, :1]).flatten(1).all(1)
     is_cut = is_mixed & ~constant
-    assert ((mixed[is_cut] == 0) | (mixed[is_cut] == 1)).all()  # each pixel from one picture
+    assert ((mixed[is_cut] == 0) | (mixed[is_cut] == 1)).all()  # each pixel from one image
     if "cutmix" not in config:
         assert constant.all()
     elif "mixup" not in config:
@@ -123,23 +123,23 @@ def test_targets_tell_what_is_in_the_pixels(config: dict[str, float]) -> None:
 
 
 def test_cutmix_pastes_the_same_place_of_the_partner() -> None:
-    """Every pixel of a mixed picture is the pixel there of one picture of the batch, the patch a rectangle."""
-    pictures = torch.rand(40, 3, 12, 12, generator=generator(1))
-    mixed, _ = mix(pictures, torch.zeros(40).long(), num_classes=2, generator=generator(), cutmix=1.0)
-    foreign = (mixed != pictures).any(1)
+    """Every pixel of a mixed image is the pixel there of one image of the batch, the patch a rectangle."""
+    images = torch.rand(40, 3, 12, 12, generator=generator(1))
+    mixed, _ = mix(images, torch.zeros(40).long(), num_classes=2, generator=generator(), cutmix=1.0)
+    foreign = (mixed != images).any(1)
     assert foreign.any()
     assert torch.equal(foreign, foreign.any(2)[:, :, None] & foreign.any(1)[:, None])
     for result, patch in zip(mixed, foreign, strict=True):
-        donors = (pictures == result).all(1) | ~patch
+        donors = (images == result).all(1) | ~patch
         assert donors.flatten(1).all(1).any()
 
 
 def test_cutmix_area_is_one_minus_lambda() -> None:
     """With an enormous alpha lambda is one half, and so is every patch that is not clipped."""
     labels = torch.arange(500)
-    pictures = labels.view(-1, 1, 1, 1).expand(-1, 1, 100, 100).float()
-    mixed, _ = mix(pictures, labels, num_classes=500, generator=generator(), cutmix=1e5)
-    foreign = (mixed != pictures)[:, 0]
+    images = labels.view(-1, 1, 1, 1).expand(-1, 1, 100, 100).float()
+    mixed, _ = mix(images, labels, num_classes=500, generator=generator(), cutmix=1e5)
+    foreign = (mixed != images)[:, 0]
     rows, columns = foreign.any(2), foreign.any(1)
     whole = foreign[~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1])]
     assert len(whole) > 20

@@ -25,22 +25,22 @@ def test_every_spelling_and_place(mnist_files, tmp_path, monkeypatch, below, dot
     found = load_mnist("real")
     assert not found.drawn
     assert found.origin == str(folder)
-    assert [part.pictures.shape for part in found[:3]] == [(50, 28, 28), (10, 28, 28), (20, 28, 28)]
+    assert [part.images.shape for part in found[:3]] == [(50, 28, 28), (10, 28, 28), (20, 28, 28)]
     for part in found[:3]:
-        assert (part.pictures.dtype, part.labels.dtype) == (np.uint8, np.int64)
-        assert part.labels.tolist() == [index % 10 for index in range(len(part.pictures))]
-        assert (part.pictures.mean(axis=2)[:, 4:24].argmax(axis=1) // 2 == part.labels).all()
+        assert (part.images.dtype, part.labels.dtype) == (np.uint8, np.int64)
+        assert part.labels.tolist() == [index % 10 for index in range(len(part.images))]
+        assert (part.images.mean(axis=2)[:, 4:24].argmax(axis=1) // 2 == part.labels).all()
 
 
 @pytest.mark.parametrize(("count", "valid"), [(2, 1), (7, 1), (13, 2), (60_000, 10_000), (60_012, 10_000)])
 def test_the_last_sixth_validates_but_never_more_than_ten_thousand(write_idx, count, valid):
-    pictures = np.zeros((count, 28, 28), dtype=np.uint8)
-    pictures[:, 0, 0], pictures[:, 0, 1] = np.divmod(np.arange(count), 256)
+    images = np.zeros((count, 28, 28), dtype=np.uint8)
+    images[:, 0, 0], images[:, 0, 1] = np.divmod(np.arange(count), 256)
     for part in ("train", "t10k"):
-        write_idx(DATA / f"{part}-images-idx3-ubyte", pictures)
+        write_idx(DATA / f"{part}-images-idx3-ubyte", images)
         write_idx(DATA / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
     found = load_mnist()
-    order = [part.pictures[:, 0, 0] * 256.0 + part.pictures[:, 0, 1] for part in (found.train, found.valid)]
+    order = [part.images[:, 0, 0] * 256.0 + part.images[:, 0, 1] for part in (found.train, found.valid)]
     assert len(order[1]) == valid
     assert np.concatenate(order).tolist() == list(range(count))
 
@@ -70,9 +70,9 @@ def test_an_incomplete_set_is_refused(mnist_files, source):
     ("name", "array", "words"),
     [
         ("train-labels-idx1", np.zeros((60, 28, 28)), r"must hold labels of the shape \(N,\); its shape is \(60, 28,"),
-        ("train-images-idx3", np.zeros(60), r"must hold pictures of the shape \(N, 28, 28\); its shape is \(60,\)"),
+        ("train-images-idx3", np.zeros(60), r"must hold images of the shape \(N, 28, 28\); its shape is \(60,\)"),
         ("train-images-idx3", np.zeros((60, 32, 32)), r"of the shape \(N, 28, 28\); its shape is \(60, 32, 32\)"),
-        ("train-labels-idx1", np.zeros(59), "has 60 pictures, but data/train-labels-idx1-ubyte.gz has 59 labels"),
+        ("train-labels-idx1", np.zeros(59), "has 60 images, but data/train-labels-idx1-ubyte.gz has 59 labels"),
         ("t10k-labels-idx1", np.arange(20), "has the label 19; labels are 0 to 9"),
     ],
 )
@@ -83,9 +83,9 @@ def test_files_that_do_not_fit_are_refused(mnist_files, write_idx, name, array, 
         load_mnist()
 
 
-def test_one_picture_and_other_sources_are_refused(mnist_files):
+def test_one_image_and_other_sources_are_refused(mnist_files):
     mnist_files(DATA, train=1)
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have a picture to train on and one to"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have an image to train on and one to"):
         load_mnist()
     with pytest.raises(ValueError, match="source must be auto, real or drawn; got 'fake'"):
         load_mnist("fake")  # type: ignore[arg-type]
@@ -118,10 +118,10 @@ def test_mnist_itself():
 
 # the format
 
-PICTURES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 
 
-@pytest.mark.parametrize("array", [PICTURES, np.array([7, 0, 255], dtype=np.uint8)])
+@pytest.mark.parametrize("array", [IMAGES, np.array([7, 0, 255], dtype=np.uint8)])
 @pytest.mark.parametrize("name", ["set", "set.gz"])
 def test_values_and_shape_whatever_the_name_says_of_packing(write_idx, tmp_path, array, name):
     path = write_idx(tmp_path / name, array)
@@ -157,12 +157,12 @@ def test_other_files_are_refused(tmp_path, data, words):
 @pytest.mark.parametrize(
     ("name", "array", "damage", "words"),
     [
-        ("set", PICTURES, lambda data: data[:-1], r"cut short: its sizes \(3, 4, 5\) make 60 values, and it holds 59"),
-        ("set", PICTURES, lambda data: data[:10], "is cut short: it ends within the sizes of its 3 dimensions"),
-        ("set", PICTURES, lambda data: data + b"more", r"is longer than it says: its sizes \(3, 4, 5\).* 64"),
-        ("set.gz", PICTURES, lambda data: data[:-9], r"set\.gz cannot be unpacked, it is damaged or cut short"),
-        ("set.gz", PICTURES, lambda data: data[:40] + b"?" + data[41:], r"set\.gz cannot be unpacked, it is damaged"),
-        ("set.gz", PICTURES, lambda data: data + b"x", r"set\.gz cannot be unpacked, it is damaged or cut short"),
+        ("set", IMAGES, lambda data: data[:-1], r"cut short: its sizes \(3, 4, 5\) make 60 values, and it holds 59"),
+        ("set", IMAGES, lambda data: data[:10], "is cut short: it ends within the sizes of its 3 dimensions"),
+        ("set", IMAGES, lambda data: data + b"more", r"is longer than it says: its sizes \(3, 4, 5\).* 64"),
+        ("set.gz", IMAGES, lambda data: data[:-9], r"set\.gz cannot be unpacked, it is damaged or cut short"),
+        ("set.gz", IMAGES, lambda data: data[:40] + b"?" + data[41:], r"set\.gz cannot be unpacked, it is damaged"),
+        ("set.gz", IMAGES, lambda data: data + b"x", r"set\.gz cannot be unpacked, it is damaged or cut short"),
         ("set", np.empty((0, 28, 28)), lambda data: data, r"holds nothing: its sizes are \(0, 28, 28\)"),
     ],
 )

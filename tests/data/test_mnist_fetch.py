@@ -208,5 +208,5 @@ def test_where_nothing_can_be_fetched_it_says_why_and_draws_or_refuses(few_drawn
     for words in (*NAMES, "cannot be reached", "NO MNIST: THIS RUN USES DRAWN DIGITS"):
         assert words in caplog.text
     assert [len(part.labels) for part in found[:3]] == [few_drawn] * 3
-    hashes = [{picture.tobytes() for picture in part.pictures} for part in found[:3]]
+    hashes = [{image.tobytes() for image in part.images} for part in found[:3]]
     assert len(set.union(*hashes)) == 3 * few_drawn

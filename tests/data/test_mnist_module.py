@@ -47,9 +47,9 @@ def test_the_arrays_and_split_of_load_mnist_are_served():
         (data.test_dataloader(), expected.test),
         (data.predict_dataloader(), expected.test),
     ):
-        pictures, labels, indices = (torch.cat(each) for each in zip(*loader, strict=True))
-        assert pictures.shape[1:] == (1, 28, 28)
-        np.testing.assert_array_equal(pictures[:, 0], wanted.pictures[indices])
+        images, labels, indices = (torch.cat(each) for each in zip(*loader, strict=True))
+        assert images.shape[1:] == (1, 28, 28)
+        np.testing.assert_array_equal(images[:, 0], wanted.images[indices])
         is_answered = loader.dataset is data.sets["predict"]
         np.testing.assert_array_equal(labels, np.full(20, -1) if is_answered else wanted.labels[indices])
         assert sorted(indices.tolist()) == list(range(len(wanted.labels)))
@@ -58,11 +58,11 @@ def test_the_arrays_and_split_of_load_mnist_are_served():
 
 
 @pytest.mark.usefixtures("digits")
-def test_validation_has_no_other_pictures_than_during_training():
+def test_validation_has_no_other_images_than_during_training():
     fitted, validated = MNISTDataModule(), MNISTDataModule()
     fitted.setup("fit")
     validated.setup("validate")
-    np.testing.assert_array_equal(fitted.sets["val"].pictures, validated.sets["val"].pictures)
+    np.testing.assert_array_equal(fitted.sets["val"].images, validated.sets["val"].images)
     state = in_a_trainer(fitted, training=False).state_dict()
     validated.load_state_dict(state)
     with pytest.raises(DataError, match="another split"):
@@ -80,19 +80,19 @@ def test_validation_has_no_other_pictures_than_during_training():
         (Augment(mixup=0.2, cutmix=1.0), 28),
     ],
 )
-def test_grey_pictures_are_augmented_on_the_device(augment, size):
+def test_grey_images_are_augmented_on_the_device(augment, size):
     data = in_a_trainer(MNISTDataModule(augment=augment, size=size, batch_size=50), training=True)
     data.setup("fit")
     (batch,) = data.train_dataloader()
     result = data.on_after_batch_transfer(batch, 0)
-    assert result.pictures.shape == (50, 1, size, size)
-    assert result.pictures.dtype == torch.float32
-    assert 0 <= result.pictures.min() < result.pictures.max() <= 1
+    assert result.images.shape == (50, 1, size, size)
+    assert result.images.dtype == torch.float32
+    assert 0 <= result.images.min() < result.images.max() <= 1
     data.trainer.training = False  # elsewhere they are only resized
-    measured = data.on_after_batch_transfer(batch, 0).pictures
+    measured = data.on_after_batch_transfer(batch, 0).images
     assert measured.shape == (50, 1, size, size)
-    for untouched in (measured, result.pictures) if augment == Augment() else (measured,):
-        assert size != 28 or torch.allclose(untouched, batch.pictures / 255)
+    for untouched in (measured, result.images) if augment == Augment() else (measured,):
+        assert size != 28 or torch.allclose(untouched, batch.images / 255)
     if augment.is_mixing:
         assert result.targets.shape == (50, 10)
 

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from lit_a1.data.batch import Batch
-from lit_a1.data.module import EpochShuffle, PictureDataModule, PictureSet
+from lit_a1.data.module import EpochShuffle, ImageDataModule, ImageSet
 
 
-def pictures(count: int = 10) -> PictureSet:
+def images(count: int = 10) -> ImageSet:
     array = np.arange(count * 4 * 6 * 3, dtype=np.int64).reshape(count, 4, 6, 3) % 251
-    return PictureSet(array.astype(np.uint8), np.arange(count) % 2)
+    return ImageSet(array.astype(np.uint8), np.arange(count) % 2)
 
 
-def test_each_epoch_has_its_own_order_of_all_pictures() -> None:
+def test_each_epoch_has_its_own_order_of_all_images() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         shuffle = EpochShuffle(20, seed)
         shuffle.set_epoch(epoch)
@@ -26,9 +26,9 @@ def test_each_epoch_has_its_own_order_of_all_pictures() -> None:
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
 
 
-def module(**options: Any) -> PictureDataModule:
-    data = PictureDataModule(**{"batch_size": 4, "eval_batch_size": 3} | options)
-    data.sets = {part: pictures() for part in ("train", "val", "test", "predict")}
+def module(**options: Any) -> ImageDataModule:
+    data = ImageDataModule(**{"batch_size": 4, "eval_batch_size": 3} | options)
+    data.sets = {part: images() for part in ("train", "val", "test", "predict")}
     return data
 
 
@@ -40,7 +40,7 @@ def test_loaders_fetch_whole_batches() -> None:
     assert len(val_loaders) == 1
     for loader in (*val_loaders, data.test_dataloader(), data.predict_dataloader()):
         assert torch.cat([batch.indices for batch in loader]).tolist() == list(range(10))
-    data.sets["train"], data.measure_train = pictures(7), True
+    data.sets["train"], data.measure_train = images(7), True
     assert [len(loader.dataset) for loader in data.val_dataloader()] == [10, 7]
     assert torch.cat([batch.indices for batch in data.val_dataloader()[1]]).tolist() == list(range(7))
     fewer = module(batch_size=16)
@@ -70,7 +70,7 @@ def test_bad_values_are_refused(options: dict[str, Any], words: str) -> None:
         module(**options)
 
 
-def fitted(module: PictureDataModule, epochs: int = 1) -> list[Batch]:
+def fitted(module: ImageDataModule, epochs: int = 1) -> list[Batch]:
     """The batches that a network would see over a `fit`, in order."""
     seen: list[Batch] = []
 
@@ -92,9 +92,9 @@ def fitted(module: PictureDataModule, epochs: int = 1) -> list[Batch]:
     return seen
 
 
-def test_pictures_on_the_device_are_the_same_batches() -> None:
+def test_images_on_the_device_are_the_same_batches() -> None:
     arrays = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 8, 3), dtype=np.uint8)
-    train, val = (PictureSet(array, np.arange(9) % 2, np.arange(1, 9)) for array in arrays)
+    train, val = (ImageSet(array, np.arange(9) % 2, np.arange(1, 9)) for array in arrays)
 
     def batches(**options: bool) -> list[Batch]:
         data = module(size=8, measure_train=True, **options)
@@ -105,11 +105,11 @@ def test_pictures_on_the_device_are_the_same_batches() -> None:
     assert [len(batch.indices) for batch in here] == [4, 4, 3, 3, 2, 3, 3, 2]  # training, validation, training again
     for ours, theirs in zip(there, here, strict=True):
         assert all(map(torch.equal, ours, theirs))
-        assert ours.pictures.is_contiguous(memory_format=torch.channels_last)
+        assert ours.images.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_each_command_finds_its_own_pictures_on_the_device(workers: int) -> None:
+def test_each_command_finds_its_own_images_on_the_device(workers: int) -> None:
     rng = np.random.default_rng(0)
 
     class Seeing(L.LightningModule):
@@ -121,18 +121,18 @@ def test_each_command_finds_its_own_pictures_on_the_device(workers: int) -> None
 
     data = module(size=8, keep_on_device=True, workers=workers)
     runner = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-    for _ in range(2):  # the second time with other pictures under the same names
+    for _ in range(2):  # the second time with other images under the same names
         for part in data.sets:
-            data.sets[part] = PictureSet(rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8), None)
+            data.sets[part] = ImageSet(rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8), None)
         for part, command in (("test", runner.test), ("predict", runner.predict)):
             seen: list[Batch] = []
             command(Seeing(), datamodule=data)
-            expected = torch.from_numpy(data.sets[part].pictures).permute(0, 3, 1, 2) / 255
-            torch.testing.assert_close(torch.cat([batch.pictures for batch in seen]), expected)
+            expected = torch.from_numpy(data.sets[part].images).permute(0, 3, 1, 2) / 255
+            torch.testing.assert_close(torch.cat([batch.images for batch in seen]), expected)
 
 
-def test_evaluation_sees_larger_pictures_where_that_is_asked_for() -> None:
+def test_evaluation_sees_larger_images_where_that_is_asked_for() -> None:
     data = module(size=16, size_schedule={0: 8, 1: 16}, eval_scale=1.25)
-    sizes = [batch.pictures.shape[-1] for batch in fitted(data, epochs=2)]
+    sizes = [batch.images.shape[-1] for batch in fitted(data, epochs=2)]
     assert sizes == [8, 8, *[10] * 4, 16, 16, *[20] * 4]
     assert data.state_dict()["size"] == 20

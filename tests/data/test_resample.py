@@ -12,110 +12,110 @@ from tests.data.helpers import generator, photos
 
 
 def test_to_float() -> None:
-    pictures = photos()
-    assert torch.equal(to_float(pictures), pictures.float() / 255)
-    assert torch.equal(to_float(pictures / 255), pictures / 255)
-    assert torch.equal(resize(pictures, 32), pictures / 255)
+    images = photos()
+    assert torch.equal(to_float(images), images.float() / 255)
+    assert torch.equal(to_float(images / 255), images / 255)
+    assert torch.equal(resize(images, 32), images / 255)
     with pytest.raises(TypeError, match=r"torch\.int64"):
-        to_float(pictures.long())
+        to_float(images.long())
     with pytest.raises(ValueError, match=r"\(3, 32, 32\)"):
-        to_float(pictures[0])
+        to_float(images[0])
 
 
 @pytest.mark.parametrize("size", [7, 16, 31, 32, 33, 50, 64])
 @pytest.mark.parametrize("shape", [(32, 32), (24, 41)])
 def test_resize_is_antialiased_interpolation(size: int, shape: tuple[int, int]) -> None:
-    pictures = photos(3, *shape)
-    expected = F.interpolate(pictures / 255, (size, size), mode="bilinear", antialias=True)
-    result = resize(pictures, size)
+    images = photos(3, *shape)
+    expected = F.interpolate(images / 255, (size, size), mode="bilinear", antialias=True)
+    result = resize(images, size)
     torch.testing.assert_close(result, expected, atol=2e-6, rtol=0)
     assert result.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("dy", "dx"), [(0, 0), (2, -3), (-1, 5), (40, -40)])
 def test_shift_repeats_the_edge(dy: int, dx: int) -> None:
-    pictures = photos()
+    images = photos()
     pad = 40
-    padded = F.pad(pictures.float(), [pad] * 4, mode="replicate")
+    padded = F.pad(images.float(), [pad] * 4, mode="replicate")
     expected = padded[:, :, pad - dy : pad - dy + 32, pad - dx : pad - dx + 32]
-    assert torch.equal(shift(pictures, dy, dx), expected.byte())
-    assert torch.equal(shift(pictures / 255, dy, dx), expected / 255)
+    assert torch.equal(shift(images, dy, dx), expected.byte())
+    assert torch.equal(shift(images / 255, dy, dx), expected / 255)
 
 
 def test_flip_of_some() -> None:
-    pictures = photos(4)
-    result = flip(pictures, torch.tensor([True, False, False, True]))
-    assert torch.equal(result[[1, 2]], pictures[[1, 2]])
-    assert torch.equal(result[[0, 3]], pictures[[0, 3]].flip(3))
+    images = photos(4)
+    result = flip(images, torch.tensor([True, False, False, True]))
+    assert torch.equal(result[[1, 2]], images[[1, 2]])
+    assert torch.equal(result[[0, 3]], images[[0, 3]].flip(3))
 
 
 def test_rotate() -> None:
     """Right angles are exact, and a ramp turns by the angle in pixels, not in shares of the sides."""
-    pictures = photos(4)
-    result = rotate(pictures, torch.tensor([0.0, 90.0, 180.0, -90.0]))
-    for turned, picture, quarters in zip(result, pictures / 255, (0, 1, 2, -1), strict=True):
-        torch.testing.assert_close(turned, picture.rot90(quarters, (1, 2)), atol=1e-4, rtol=0)
-    pictures = to_float(photos(2, 24, 40))
+    images = photos(4)
+    result = rotate(images, torch.tensor([0.0, 90.0, 180.0, -90.0]))
+    for turned, image, quarters in zip(result, images / 255, (0, 1, 2, -1), strict=True):
+        torch.testing.assert_close(turned, image.rot90(quarters, (1, 2)), atol=1e-4, rtol=0)
+    images = to_float(photos(2, 24, 40))
     torch.testing.assert_close(
-        rotate(pictures, torch.tensor([180.0, -180.0])), pictures.rot90(2, (2, 3)), atol=1e-4, rtol=0
+        rotate(images, torch.tensor([180.0, -180.0])), images.rot90(2, (2, 3)), atol=1e-4, rtol=0
     )
     ramp = torch.arange(40.0).expand(1, 1, 24, 40)
     turned = rotate(ramp, torch.tensor([5.0]))[0, 0, :, 20]
     torch.testing.assert_close(turned.diff()[8:16], torch.full((8,), -math.sin(math.radians(5))), atol=1e-3, rtol=0)
 
 
-def pillow_crop(picture: Tensor, box: list[float], size: int) -> Tensor:
+def pillow_crop(image: Tensor, box: list[float], size: int) -> Tensor:
     """Pillow's own crop and antialiased resize of float channels."""
     top, left, height, width = box
     corners = (left, top, left + width, top + height)
-    channels = [Image.fromarray(channel.numpy(), mode=None) for channel in picture]
+    channels = [Image.fromarray(channel.numpy(), mode=None) for channel in image]
     bilinear = Image.Resampling.BILINEAR
     return torch.stack([torch.from_numpy(np.array(c.resize((size, size), bilinear, corners))) for c in channels])
 
 
 @pytest.mark.parametrize("size", [10, 20, 32, 48])
 def test_crops_are_those_of_pillow(size: int) -> None:
-    pictures = to_float(photos(20, 32, 40))
+    images = to_float(photos(20, 32, 40))
     boxes = random_boxes(20, 32, 40, scale=(0.1, 1.0), ratio=(0.5, 2.0), generator=generator())
-    result = resample(pictures, boxes, size)
-    expected = torch.stack([pillow_crop(p, b, size) for p, b in zip(pictures, boxes.tolist(), strict=True)])
+    result = resample(images, boxes, size)
+    expected = torch.stack([pillow_crop(p, b, size) for p, b in zip(images, boxes.tolist(), strict=True)])
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
 
 
 def test_crops_between_whole_pixels_are_slices_then_interpolation() -> None:
     """Only the outermost lines differ: `resample` sees the pixels beside the crop, a slice does not."""
-    pictures = to_float(photos(3))
+    images = to_float(photos(3))
     boxes = torch.tensor([[0.0, 0, 16, 16], [5, 9, 20, 12], [8, 0, 24, 32]])
     for size in (16, 12, 40):
-        result = resample(pictures, boxes, size)
-        for cropped, picture, (top, left, height, width) in zip(result, pictures, boxes.int().tolist(), strict=True):
-            window = picture[None, :, top : top + height, left : left + width]
+        result = resample(images, boxes, size)
+        for cropped, image, (top, left, height, width) in zip(result, images, boxes.int().tolist(), strict=True):
+            window = image[None, :, top : top + height, left : left + width]
             expected = F.interpolate(window, (size, size), mode="bilinear", antialias=True)[0]
             inner = slice(2, -2)
             torch.testing.assert_close(cropped[:, inner, inner], expected[:, inner, inner], atol=1e-5, rtol=0)
 
 
 def test_mirrored_crops() -> None:
-    pictures = to_float(photos(6))
+    images = to_float(photos(6))
     boxes = random_boxes(6, 32, 32, scale=(0.2, 0.9), ratio=(0.7, 1.4), generator=generator())
     mirrored = torch.tensor([True, False] * 3)
     for size in (20, 40):
-        expected = flip(resample(pictures, boxes, size), mirrored)
-        torch.testing.assert_close(resample(pictures, boxes, size, mirrored), expected, atol=1e-5, rtol=0)
+        expected = flip(resample(images, boxes, size), mirrored)
+        torch.testing.assert_close(resample(images, boxes, size, mirrored), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("padding", "numpy_mode"), [("edge", "edge"), ("reflect", "symmetric")])
-def test_boxes_outside_the_picture(padding: str, numpy_mode: str) -> None:
-    pictures = to_float(photos(5))
+def test_boxes_outside_the_image(padding: str, numpy_mode: str) -> None:
+    images = to_float(photos(5))
     moves = [(0, 0), (3, -4), (-7, 2), (32, 32), (-32, 5)]
     boxes = torch.tensor([[dy, dx, 32.0, 32.0] for dy, dx in moves])
-    result = resample(pictures, boxes, 32, padding=padding)  # type: ignore[arg-type]
-    for moved, picture, (dy, dx) in zip(result, pictures, moves, strict=True):
-        padded = np.pad(picture.numpy(), [(0, 0), (32, 32), (32, 32)], mode=numpy_mode)  # type: ignore[call-overload]
+    result = resample(images, boxes, 32, padding=padding)  # type: ignore[arg-type]
+    for moved, image, (dy, dx) in zip(result, images, moves, strict=True):
+        padded = np.pad(image.numpy(), [(0, 0), (32, 32), (32, 32)], mode=numpy_mode)  # type: ignore[call-overload]
         assert torch.equal(moved, torch.from_numpy(padded[:, 32 + dy : 64 + dy, 32 + dx : 64 + dx]))
 
 
-def test_a_constant_picture_stays_constant() -> None:
+def test_a_constant_image_stays_constant() -> None:
     boxes = random_boxes(50, 32, 32, scale=(0.05, 1.0), ratio=(0.3, 3.0), generator=generator())
     boxes = boxes + torch.tensor([20.0, -20.0, 0.0, 0.0])
     for padding in ("edge", "reflect"):
@@ -124,14 +124,14 @@ def test_a_constant_picture_stays_constant() -> None:
 
 
 def test_resample_refuses_nonsense() -> None:
-    pictures = photos(2)
+    images = photos(2)
     boxes = torch.tensor([[0.0, 0.0, 32.0, 32.0]] * 2)
     with pytest.raises(ValueError, match="at least 1; got 0"):
-        resample(pictures, boxes, 0)
+        resample(images, boxes, 0)
     with pytest.raises(ValueError, match=r"shape \(2, 4\); got \(1, 4\)"):
-        resample(pictures, boxes[:1], 8)
+        resample(images, boxes[:1], 8)
     with pytest.raises(ValueError, match="got 'wrap'"):
-        resample(pictures, boxes, 8, padding="wrap")  # type: ignore[arg-type]
+        resample(images, boxes, 8, padding="wrap")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 64)])
@@ -160,9 +160,9 @@ def assert_uniform(draws: Tensor, low: float, high: float) -> None:
     assert draws.var().item() == pytest.approx(width**2 / 12, abs=5 * width**2 / (math.sqrt(180) * root))
 
 
-def test_a_crop_of_everything_is_the_picture() -> None:
+def test_a_crop_of_everything_is_the_image() -> None:
     boxes = random_boxes(5, 32, 32, scale=(1.0, 1.0), ratio=(0.75, 4 / 3), generator=generator())
     assert torch.equal(boxes, torch.tensor([[0.0, 0.0, 32.0, 32.0]] * 5))
-    pictures = to_float(photos(5))
-    assert torch.equal(resample(pictures, boxes, 32), pictures)
-    torch.testing.assert_close(resample(pictures, boxes, 20), resize(pictures, 20))
+    images = to_float(photos(5))
+    assert torch.equal(resample(images, boxes, 32), images)
+    torch.testing.assert_close(resample(images, boxes, 20), resize(images, 20))

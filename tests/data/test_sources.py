@@ -30,11 +30,11 @@ def without(prefix: str, files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def names(source: Source) -> list[str]:
-    return [picture.name for picture in source.pictures]
+    return [image.name for image in source.images]
 
 
 def labels(source: Source) -> list[int | None]:
-    return [picture.label for picture in source.pictures]
+    return [image.label for image in source.images]
 
 
 def listing_of(path: Path, labelled: bool = True) -> list[str]:
@@ -54,7 +54,7 @@ def test_the_layouts_of_the_course_and_of_kaggle(make_files, tmp_path, place, fi
     assert names(source) == wanted
     assert labels(source) == [0, 0, 0, 1, 1, 1]
     assert source.classes == ("Cat", "Dog")
-    assert [source.read(picture).decode() for picture in source.pictures] == re.findall(r"\d+", " ".join(wanted))
+    assert [source.read(image).decode() for image in source.images] == re.findall(r"\d+", " ".join(wanted))
 
 
 @ZIPPED_OR_NOT
@@ -80,13 +80,13 @@ def test_microsoft_layout(make_files, tmp_path, suffix):
     assert find_test(tmp_path) is None
     path = make_files("backslashes.zip", {name.replace("/", "\\"): data for name, data in PETS.items()})
     source = Source(path, labelled=True)
-    assert len(source.pictures) == 6
-    assert source.read(source.pictures[1]) == b"5"
+    assert len(source.images) == 6
+    assert source.read(source.images[1]) == b"5"
 
 
 @pytest.mark.parametrize(("first", "second"), [("cats", "dogs"), ("CAT", "dog"), ("Cats", "Dog")])
 def test_cats_and_dogs_in_other_words(make_files, tmp_path, first, second):
-    make_files("", {f"{second}/1.jpg": b"x", f"{first}/1.jpg": b"x", "cache/pictures.npy": b"x", "mnist/a.gz": b"x"})
+    make_files("", {f"{second}/1.jpg": b"x", f"{first}/1.jpg": b"x", "cache/images.npy": b"x", "mnist/a.gz": b"x"})
     source = find_train(tmp_path)
     assert names(source) == [f"{first}/1.jpg", f"{second}/1.jpg"]
     assert source.classes == ("Cat", "Dog")
@@ -119,13 +119,13 @@ def test_the_same_names_and_order_from_zip_and_folder(make_files):
 @pytest.mark.parametrize(
     ("name", "files", "words"),
     [
-        ("a", {"Cat/": b"", "Cat/readme.txt": b"x", "Dog/1.jpg": b"x"}, r"The class Cat of .*a has no picture"),
-        ("a.zip", {"t/Cat/1.jpg": b"x", "t/Dog/": b""}, r"The class Dog of .*a\.zip has no picture"),
+        ("a", {"Cat/": b"", "Cat/readme.txt": b"x", "Dog/1.jpg": b"x"}, r"The class Cat of .*a has no image"),
+        ("a.zip", {"t/Cat/1.jpg": b"x", "t/Dog/": b""}, r"The class Dog of .*a\.zip has no image"),
         ("a", {"Cat/1.jpg": b"x"}, r"two or more classes.* has only Cat"),
         ("a", {"t/Cat/1.jpg": b"x", "t/Cat/2.jpg": b"x"}, r"two or more classes.* has only Cat"),
         ("train", {"cat.1.jpg": b"x"}, "has only cat"),
         ("a", {"1.jpg": b"x", "2.jpg": b"x"}, r"two or more classes.* has none"),
-        ("a", {"a.txt": b"x"}, "There is no picture in"),
+        ("a", {"a.txt": b"x"}, "There is no image in"),
         *(
             ("a.zip", {**CAT_AND_DOG, entry: b"x"}, "points outside the archive")
             for entry in ("../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "..\\evil.jpg", "C:/evil.jpg")
@@ -135,7 +135,7 @@ def test_the_same_names_and_order_from_zip_and_folder(make_files):
 def test_what_is_no_training_set_is_refused(make_files, name, files, words):
     source = Source(make_files(name, files), labelled=True)
     with pytest.raises(DataError, match=words):
-        _ = source.pictures
+        _ = source.images
 
 
 def test_a_missing_or_broken_zip(make_files, tmp_path):
@@ -152,13 +152,13 @@ def test_a_damaged_entry_or_vanished_file_is_told_when_it_is_read(make_files):
     path = make_files("trainset.zip", {"Cat/1.jpg": b"abcdefgh", "Dog/1.jpg": b"stuvwxyz"})
     path.write_bytes(path.read_bytes().replace(b"stuvwxyz", b"stuvwxyZ"))
     source = Source(path, labelled=True)
-    assert source.read(source.pictures[0]) == b"abcdefgh"
+    assert source.read(source.images[0]) == b"abcdefgh"
     with pytest.raises(DataError, match="it cannot be read from the zip file"):
-        source.read(source.pictures[1])
+        source.read(source.images[1])
     source = Source(make_files("set", COURSE), labelled=True)
-    (source.path / source.pictures[0].entry).unlink()
+    (source.path / source.images[0].entry).unlink()
     with pytest.raises(DataError, match="it cannot be read"):
-        source.read(source.pictures[0])
+        source.read(source.images[0])
 
 
 def test_a_folder_of_photos_is_listed_in_natural_order(make_files):
@@ -167,7 +167,7 @@ def test_a_folder_of_photos_is_listed_in_natural_order(make_files):
     files = ("b/10.JPG", "b/9.jpeg", "a.png", "notes.txt", "b/Thumbs.db", ".a.jpg")
     folder = make_files("photos", dict.fromkeys(files, b"x"))
     assert listing_of(folder, labelled=False) == ["a.png", "b/9.jpeg", "b/10.JPG"]
-    with pytest.raises(DataError, match="There is no picture in"):
+    with pytest.raises(DataError, match="There is no image in"):
         listing_of(make_files("none", {"notes.txt": b"x"}), labelled=False)
 
 

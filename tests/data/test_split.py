@@ -17,7 +17,7 @@ def same(a, b) -> bool:
 
 
 @pytest.fixture
-def crowd(pictures_of):
+def crowd(images_of):
     """300 cats, then 500 dogs; 60 pairs and 10 triples of copies among them."""
     rng = np.random.default_rng(0)
     contents: list[int] = []
@@ -25,7 +25,7 @@ def crowd(pictures_of):
         first = max(contents, default=-1) + 1
         kinds = np.repeat(np.arange(count - 40), [3] * 5 + [2] * 30 + [1] * (count - 75))
         contents += (first + rng.permutation(kinds)).tolist()
-    return pictures_of(contents, [0] * 300 + [1] * 500)
+    return images_of(contents, [0] * 300 + [1] * 500)
 
 
 @pytest.mark.parametrize("n_valid", [0, 1, 7, 33, 160, 161, 399])
@@ -47,20 +47,20 @@ def test_copies_never_straddle(crowd):
         assert (crowd.groups[parts.valid] > 0).any()  # or the test would prove nothing
 
 
-def test_the_seed_decides_and_the_order_of_the_pictures_does_not(crowd):
+def test_the_seed_decides_and_the_order_of_the_images_does_not(crowd):
     assert same(split(crowd, 100, seed=5), split(crowd, 100, seed=5))
     assert not same(split(crowd, 100, seed=5), split(crowd, 100, seed=6))
     order = np.random.default_rng(1).permutation(800)
     shuffled = replace(
-        crowd, pictures=crowd.pictures[order], labels=crowd.labels[order], names=tuple(crowd.names[i] for i in order)
+        crowd, images=crowd.images[order], labels=crowd.labels[order], names=tuple(crowd.names[i] for i in order)
     )
     one, other = split(crowd, 100, seed=0), split(shuffled, 100, seed=0)
     assert {crowd.names[i] for i in one.valid} == {shuffled.names[i] for i in other.valid}
 
 
-def test_a_known_split(pictures_of):
+def test_a_known_split(images_of):
     """Pins the order of SHA-256(seed:name): the same on every machine, now and later."""
-    few = pictures_of(list(range(10)), [0] * 5 + [1] * 5)
+    few = images_of(list(range(10)), [0] * 5 + [1] * 5)
     wanted = []
     for label in (0, 1):
         names = [name for name, of in zip(few.names, few.labels, strict=True) if of == label]
@@ -70,30 +70,30 @@ def test_a_known_split(pictures_of):
     assert parts.valid.tolist() == [0, 4, 5, 8]
 
 
-def test_conflicting_labels_and_copies_of_test_pictures_are_in_neither_part(pictures_of, caplog):
-    data = pictures_of([0, 1, 2, 3, 1, 5, 6, 7, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1])
+def test_conflicting_labels_and_copies_of_test_images_are_in_neither_part(images_of, caplog):
+    data = images_of([0, 1, 2, 3, 1, 5, 6, 7, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1])
     assert split(data, 2, seed=0).left_out == {0: CONFLICT, 8: CONFLICT}
     with caplog.at_level(logging.INFO):
-        parts = split(data, 2, seed=0, test=pictures_of([1, 9, 7, 0]))
+        parts = split(data, 2, seed=0, test=images_of([1, 9, 7, 0]))
     assert parts.left_out == {0: CONFLICT, 1: IN_TEST, 4: IN_TEST, 7: IN_TEST, 8: CONFLICT}
     assert sorted([*parts.train, *parts.valid]) == [2, 3, 5, 6]
-    assert "2 pictures with conflicting labels, 3 that the test set has too" in caplog.text
+    assert "2 images with conflicting labels, 3 that the test set has too" in caplog.text
 
 
-def test_three_classes_and_copies_of_every_picture(pictures_of):
-    data = pictures_of(list(range(60)), [0] * 10 + [1] * 20 + [2] * 30)
+def test_three_classes_and_copies_of_every_image(images_of):
+    data = images_of(list(range(60)), [0] * 10 + [1] * 20 + [2] * 30)
     assert np.bincount(data.labels[split(data, 12, seed=0).valid]).tolist() == [2, 4, 6]
-    data = pictures_of([i // 2 for i in range(40)], [0] * 20 + [1] * 20)
+    data = images_of([i // 2 for i in range(40)], [0] * 20 + [1] * 20)
     assert len(split(data, 10, seed=0).valid) == 8  # less than a group of copies is missing
     assert len(split(data, 12, seed=0).valid) == 12
 
 
-def test_what_cannot_be_split_is_refused(crowd, pictures_of):
+def test_what_cannot_be_split_is_refused(crowd, images_of):
     for n_valid in (-1, 800, 10_000):
         with pytest.raises(DataError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
             split(crowd, n_valid, seed=0)
     with pytest.raises(DataError, match="class Dog is left out"):
-        split(pictures_of([0, 1, 0], [0, 0, 1]), 1, seed=0)
+        split(images_of([0, 1, 0], [0, 0, 1]), 1, seed=0)
 
 
 def test_groups_are_numbered_by_appearance():
@@ -106,9 +106,9 @@ def test_groups_are_numbered_by_appearance():
 
 
 @pytest.fixture
-def data(pictures_of):
+def data(images_of):
     names = [f"Cat/{i}, {'ü' * (i == 1)}\n.jpg" for i in range(6)] + [f'Dog/"{i}".jpg' for i in range(6)]
-    return pictures_of([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0], [0] * 6 + [1] * 6, names)
+    return images_of([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0], [0] * 6 + [1] * 6, names)
 
 
 def test_csv_round_trip(data, tmp_path):
@@ -172,13 +172,13 @@ def test_a_csv_that_does_not_fit_is_made_again(crowd, tmp_path, caplog, old, new
     assert path.read_text() == before
 
 
-def test_a_csv_of_other_pictures_or_that_divides_copies(crowd, tmp_path, caplog):
+def test_a_csv_of_other_images_or_that_divides_copies(crowd, tmp_path, caplog):
     load_split(tmp_path, crowd, 100, 0)
-    changed = crowd.pictures.copy()
+    changed = crowd.images.copy()
     changed[0] = changed[1]
-    other = replace(crowd, pictures=changed)
+    other = replace(crowd, images=changed)
     assert same(load_split(tmp_path, other, 100, 0), split(other, 100, 0))
-    assert "is not of these pictures" in caplog.text
+    assert "is not of these images" in caplog.text
     parts = split(crowd, 100, 0)
     pair = np.flatnonzero(crowd.groups == 1)
     moved = replace(parts, valid=np.setdiff1d(np.append(parts.valid, pair[0]), pair[1:]))

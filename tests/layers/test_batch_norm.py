@@ -113,5 +113,5 @@ def test_statistics_are_taken_again_as_pytorch_does(sizes: list[int]) -> None:
     assert all(parameter.grad is None for parameter in ours.parameters())
 
 
-def test_a_net_without_batch_norm_asks_for_no_pictures() -> None:
+def test_a_net_without_batch_norm_asks_for_no_images() -> None:
     recompute_statistics(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), (pytest.fail("asked") for _ in range(1)))

@@ -67,12 +67,12 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     net = NN((16, 12), parameter_range=(1, 10**6))
     net.load(str(run / "checkpoints" / "last.npz"))
     train, last = load_mnist("real").train, record["last"]  # measured when the epoch was over, nothing dropped
-    measured = net.test(to_pixels(train.pictures, net.dtype), train.labels)
+    measured = net.test(to_pixels(train.images, net.dtype), train.labels)
     assert (last["train_eval/loss"], last["train_eval/error"]) == measured
     assert record["best"] == min(record["epochs"], key=lambda row: row["val/error"])
     assert logged["best/error"][0][1] == pytest.approx(record["best"]["val/error"])
     assert record["parameters"] == 784 * 16 + 16 + 16 * 12 + 12 + 12 * 10 + 10
-    assert record["pictures"] == {"train": 200, "val": 40}
+    assert record["images"] == {"train": 200, "val": 40}
     assert record["setup"].startswith(
         "784-16-12-10 (12,894 parameters), relu, learning rate 0.1 (linear), mini-batches"
     )

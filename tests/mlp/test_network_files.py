@@ -1,4 +1,4 @@
-"""What the numpy network reads and writes, and what it says to bad arguments, pictures, labels and files."""
+"""What the numpy network reads and writes, and what it says to bad arguments, images, labels and files."""
 
 import functools
 import gc
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_refused(how: str, tmp_path: Path) -> None:
 
 
 def write(path: Path, train: int = 30, test: int = 9, **changes: Any) -> str:
-    """A file as mnist.npz, of pictures of 2 x 2; `changes` replace arrays, or take them away where None."""
+    """A file as mnist.npz, of images of 2 x 2; `changes` replace arrays, or take them away where None."""
     rng = np.random.default_rng(0)
     arrays = {"x_train": rng.integers(0, 256, (train, 2, 2), np.uint8), "y_train": np.arange(train, dtype=np.uint8) % 3}
     arrays |= {"x_test": rng.integers(0, 256, (test, 2, 2), np.uint8), "y_test": np.arange(test, dtype=np.uint8) % 3}
@@ -180,8 +180,8 @@ BLACK, ZEROS = np.zeros((30, 2, 2), np.uint8), np.zeros(30, np.uint8)
         ({"y_train": ZEROS / 2}, ["integers", "float64"]),
         ({"y_test": np.full(9, 3)}, ["from 0 to 2", "got 3"]),
         ({"x_train": np.array([{}])}, ["mnist.npz", "pickle"]),
-        ({"x_train": BLACK[:1], "y_train": ZEROS[:1]}, ["pictures"]),
-        ({"x_test": BLACK[:0], "y_test": ZEROS[:0]}, ["pictures"]),
+        ({"x_train": BLACK[:1], "y_train": ZEROS[:1]}, ["images"]),
+        ({"x_test": BLACK[:0], "y_test": ZEROS[:0]}, ["images"]),
     ],
     ids=lambda value: "-".join(value),
 )
@@ -214,7 +214,7 @@ def with_pixels(*values: float) -> np.ndarray:
 
 @pytest.mark.parametrize("work", ["train", "test"])
 @pytest.mark.parametrize(
-    ("pictures", "labels", "words"),
+    ("images", "labels", "words"),
     [
         (X, np.where(Y == 0, 3, Y), ["from 0 to 2", "got 3"]),
         (X, np.where(Y == 0, -1, Y), ["from 0 to 2", "got -1"]),
@@ -234,11 +234,11 @@ def with_pixels(*values: float) -> np.ndarray:
         (with_pixels(np.inf, -np.inf), Y, ["finite"]),
     ],
 )
-def test_bad_examples_are_refused(work: str, pictures: np.ndarray, labels: np.ndarray, words: list[str]) -> None:
+def test_bad_examples_are_refused(work: str, images: np.ndarray, labels: np.ndarray, words: list[str]) -> None:
     net = small(7)
     before = net.parameters.copy()
     with refused(*words):
-        getattr(net, work)(pictures, labels)
+        getattr(net, work)(images, labels)
     assert np.array_equal(net.parameters, before)
     assert (net.epoch, net.step) == (0, 0)
 

@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {"hidden_dims": [16, 8], "parameter_range": (1, 10**6), 
 
 @pytest.fixture
 def mnist(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of four small files, 60 and 20 pictures, that LIT_A1_DATA names."""
+    """The folder of four small files, 60 and 20 images, that LIT_A1_DATA names."""
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
     return mnist_files(tmp_path / "mnist")
 
@@ -44,13 +44,13 @@ def test_the_network_is_what_the_settings_say_and_changes_win() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_digits_are_the_files_pictures_as_pixels_from_0_to_1(mnist: Path, dtype: str) -> None:
+def test_digits_are_the_files_images_as_pixels_from_0_to_1(mnist: Path, dtype: str) -> None:
     digits = Setup(SMALL).digits(dtype)
-    pictures, labels = (read_idx(mnist / f"train-{name}.gz") for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
-    assert [part.pictures.shape for part in digits[:3]] == [(50, 784), (10, 784), (20, 784)]
-    assert {part.pictures.dtype for part in digits[:3]} == {np.dtype(dtype)}
-    read = np.concatenate([digits.train.pictures, digits.valid.pictures])
-    np.testing.assert_allclose(read, pictures.reshape(60, 784) / 255, rtol=1e-6)
+    images, labels = (read_idx(mnist / f"train-{name}.gz") for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    assert [part.images.shape for part in digits[:3]] == [(50, 784), (10, 784), (20, 784)]
+    assert {part.images.dtype for part in digits[:3]} == {np.dtype(dtype)}
+    read = np.concatenate([digits.train.images, digits.valid.images])
+    np.testing.assert_allclose(read, images.reshape(60, 784) / 255, rtol=1e-6)
     assert np.array_equal(np.concatenate([digits.train.labels, digits.valid.labels]), labels)
     assert np.array_equal(digits.test.labels, read_idx(mnist / "t10k-labels-idx1-ubyte.gz"))
     assert (digits.drawn, digits.origin) == (False, str(mnist))
@@ -94,7 +94,7 @@ def test_a_study_records_its_settings_and_results_in_a_new_folder(tmp_path: Path
     record = json.loads((second.folder / "record.json").read_text())
     expected = {"setup": first.words, "parameters": 12_786, "seed": 5, "model": SMALL | {"parameter_range": [1, 10**6]}}
     expected |= {"epochs": 4, "data": "the digits of mnist/", "losses": {"zero": [2.3, None]}, "seconds_an_epoch": 1.5}
-    expected |= {"digits": {"pictures": [1], "labels": [None]}}
+    expected |= {"digits": {"images": [1], "labels": [None]}}
     assert {name: record[name] for name in expected} == expected
     assert set(record) - set(expected) == {"machine", "versions", "commit", "seconds", "finished"}
     assert record["versions"]["numpy"] == np.__version__

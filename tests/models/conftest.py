@@ -1,4 +1,4 @@
-"""Small networks and pictures, quick trainings, and checkpoints of untrained networks."""
+"""Small networks and images, quick trainings, and checkpoints of untrained networks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import lightning as L
 import pytest
 import torch
 
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import ImageDataModule, ImageSet
 from lit_a1.models import CatsDogsCNN, Classifier
 
 SMALL: dict[str, Any] = {"widths": (8, 16), "blocks": (1,), "lr": 0.05}
@@ -20,8 +20,8 @@ QUIET: dict[str, Any] = {
 Save = Callable[..., Path]
 
 
-class Pictures(PictureDataModule):
-    """A few random pictures of two classes that can be told apart."""
+class RandomImages(ImageDataModule):
+    """A few random images of two classes that can be told apart."""
 
     classes = ("Cat", "Dog")
 
@@ -30,9 +30,9 @@ class Pictures(PictureDataModule):
         generator = torch.Generator().manual_seed(1)
         for part, n in (("train", count), ("val", val), ("test", val), ("predict", val)):
             labels = torch.arange(n) % 2
-            pictures = torch.randint(0, 128, (n, 16, 16, 3), generator=generator)
-            pictures[..., 0] += 100 * labels[:, None, None]
-            self.sets[part] = PictureSet(pictures.to(torch.uint8).numpy(), labels.numpy())
+            images = torch.randint(0, 128, (n, 16, 16, 3), generator=generator)
+            images[..., 0] += 100 * labels[:, None, None]
+            self.sets[part] = ImageSet(images.to(torch.uint8).numpy(), labels.numpy())
 
 
 def trainer(**options: Any) -> L.Trainer:
@@ -40,11 +40,11 @@ def trainer(**options: Any) -> L.Trainer:
 
 
 def fit(
-    model: Classifier, data: PictureDataModule | None = None, resume: Path | None = None, **options: Any
+    model: Classifier, data: ImageDataModule | None = None, resume: Path | None = None, **options: Any
 ) -> L.Trainer:
-    """Trains on `Pictures` or other ones, by a trainer with these options."""
+    """Trains on `RandomImages` or other ones, by a trainer with these options."""
     runner = trainer(**options)
-    runner.fit(model, data or Pictures(), ckpt_path=resume, weights_only=True if resume else None)
+    runner.fit(model, data or RandomImages(), ckpt_path=resume, weights_only=True if resume else None)
     return runner
 
 
@@ -74,18 +74,18 @@ class Losses(L.Callback):
         self.losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
 
 
-class FewPictures(PictureDataModule):
-    """A few random pictures of 16 pixels."""
+class FewImages(ImageDataModule):
+    """A few random images of 16 pixels."""
 
     classes = ("Cat", "Dog")
 
     def __init__(self, size: int = 16, first: int = 0, count: int = 20) -> None:
         super().__init__(size=size, eval_batch_size=8)
         generator = torch.Generator().manual_seed(1)
-        pictures = torch.randint(0, 256, (40, 16, 16, 3), generator=generator, dtype=torch.uint8).numpy()
+        images = torch.randint(0, 256, (40, 16, 16, 3), generator=generator, dtype=torch.uint8).numpy()
         labels = (torch.arange(40) % 2).numpy()
         for part in ("val", "test", "predict"):
-            self.sets[part] = PictureSet(pictures, labels, torch.arange(first, first + count).numpy())
+            self.sets[part] = ImageSet(images, labels, torch.arange(first, first + count).numpy())
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def save(tmp_path: Path) -> Save:
             "epoch": 2,
             "global_step": 12,
             "pytorch-lightning_version": L.__version__,
-            "Pictures": {"size": 16, "classes": ["Cat", "Dog"], "validation": FewPictures()._validation()} | state,
+            "Images": {"size": 16, "classes": ["Cat", "Dog"], "validation": FewImages()._validation()} | state,
         }
         model.on_save_checkpoint(checkpoint)
         path = tmp_path / name

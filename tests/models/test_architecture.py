@@ -52,7 +52,7 @@ def test_totals_of_a_residual_network(norm: str, stem_stride: int, size: int) ->
     assert found.multiply_adds == expected + 10 * 10
 
 
-def test_layers_come_in_the_order_in_which_a_picture_meets_them() -> None:
+def test_layers_come_in_the_order_in_which_a_image_meets_them() -> None:
     found = layers_of(ResidualNet((4, 6), (1,), 10, channels=1), (1, 28, 28))
     convolution = ["Conv2d", "BatchNorm2d"]
     assert [layer.kind for layer in found.layers] == [*convolution, "AvgPool2d", *convolution * 3, "Linear"]
@@ -90,5 +90,5 @@ def test_layers_that_cannot_be_counted_are_refused() -> None:
         layers_of(nn.Sequential(nn.ConvTranspose2d(1, 1, 2)), (1, 4, 4))
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
     net[0].idle = nn.Linear(3, 3)
-    with pytest.raises(ValueError, match="12 of 18 parameters are in layers that no picture meets"):
+    with pytest.raises(ValueError, match="12 of 18 parameters are in layers that no image meets"):
         layers_of(net, (1, 1, 2))

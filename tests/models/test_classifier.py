@@ -13,17 +13,23 @@ from torch import Tensor, nn
 
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
-from lit_a1.data.module import PictureSet
+from lit_a1.data.module import ImageSet
 from lit_a1.layers import Dropout
 from lit_a1.models import classifier
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from lit_a1.optim import SGD, Schedule, parameter_groups
-from tests.models.conftest import SMALL, Losses, Pictures, check_equal, fit
+from tests.models.conftest import SMALL, Losses, RandomImages, check_equal, fit
 
 
 def plain_loop(
-    net: nn.Module, data: Pictures, epochs: int, lr: float, skipped: int = -1, radius: float = 0.0, sharp_from: int = 0
+    net: nn.Module,
+    data: RandomImages,
+    epochs: int,
+    lr: float,
+    skipped: int = -1,
+    radius: float = 0.0,
+    sharp_from: int = 0,
 ) -> list[float]:
     """The losses of the same training without Lightning and with torch's own optimiser, as a textbook has it.
 
@@ -43,7 +49,7 @@ def plain_loop(
             batch = data.sets["train"].__getitems__(order[start : start + data.batch_size])
             for group in sgd.param_groups:
                 group["lr"] = lr * schedule(len(losses) - (0 <= skipped < len(losses)))
-            loss = F.cross_entropy(net(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
+            loss = F.cross_entropy(net(batch.images.float() / 255), batch.targets, label_smoothing=0.1)
             sgd.zero_grad()
             loss.backward()
             if radius and len(losses) >= sharp_from:
@@ -51,7 +57,7 @@ def plain_loop(
                 norm = torch.cat([weight.grad.flatten() for weight in net.parameters()]).norm()
                 for there, here in zip(uphill.parameters(), net.parameters(), strict=True):
                     there.data += radius * here.grad / norm
-                high = F.cross_entropy(uphill(batch.pictures.float() / 255), batch.targets, label_smoothing=0.1)
+                high = F.cross_entropy(uphill(batch.images.float() / 255), batch.targets, label_smoothing=0.1)
                 gradients = torch.autograd.grad(high, list(uphill.parameters()))
                 for here, gradient in zip(net.parameters(), gradients, strict=True):
                     here.grad = gradient
@@ -63,7 +69,7 @@ def plain_loop(
 
 def test_a_plain_loop_gives_the_same_losses() -> None:
     """Catches a missing zero_grad, a step at the wrong time, a wrong rate and a softmax before the cross-entropy."""
-    data = Pictures()
+    data = RandomImages()
     model = CatsDogsCNN(**SMALL, schedule="linear", warmup=0.25, label_smoothing=0.1)
     net = copy.deepcopy(model.net)
     losses = Losses()
@@ -76,10 +82,10 @@ def test_a_plain_loop_gives_the_same_losses() -> None:
 
 def test_one_batch_can_be_overfitted() -> None:
     options: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9, "views": "one"}
-    data = Pictures(count=16, val=16)
-    noise = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8).numpy()  # nothing but the pictures to go by
+    data = RandomImages(count=16, val=16)
+    noise = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8).numpy()  # nothing but the images to go by
     for part in ("train", "val"):
-        data.sets[part] = PictureSet(noise, data.sets[part].labels)
+        data.sets[part] = ImageSet(noise, data.sets[part].labels)
     runner = fit(
         CatsDogsCNN(widths=(16, 32), blocks=(1,), lr=0.1, **options), data, max_epochs=60, check_val_every_n_epoch=60
     )
@@ -87,32 +93,32 @@ def test_one_batch_can_be_overfitted() -> None:
     assert runner.callback_metrics["train/loss"] < 0.02
 
 
-def check_measured(runner: L.Trainer, net: nn.Module, data: Pictures, part: str, count: int, tag: str = "") -> None:
-    """Compares a stage's logged loss and error with those of one batch of all its pictures."""
+def check_measured(runner: L.Trainer, net: nn.Module, data: RandomImages, part: str, count: int, tag: str = "") -> None:
+    """Compares a stage's logged loss and error with those of one batch of all its images."""
     batch = data.sets[part].__getitems__(range(count))
     with torch.no_grad():
-        logits = net.eval()(batch.pictures.float() / 255)
+        logits = net.eval()(batch.images.float() / 255)
     wrong = (logits.argmax(1) != batch.targets).float().mean().item()
     expected = {"loss": F.cross_entropy(logits, batch.targets).item(), "error": wrong}
     for name, value in expected.items():
         assert runner.callback_metrics[f"{tag or part}/{name}"].item() == pytest.approx(value, abs=1e-5)
 
 
-def test_validation_is_measured_on_its_own_pictures_from_zero() -> None:
+def test_validation_is_measured_on_its_own_images_from_zero() -> None:
     """Catches validation counters started from the training counters, and means of unequal batches (8, 8 and 4).
 
     The loss is not smoothed: otherwise runs with different smoothing could not be compared.
     """
-    data = Pictures()
+    data = RandomImages()
     model = CatsDogsCNN(**SMALL, views="one", average_decay=0, label_smoothing=0.5)
     runner = fit(model, data)
     check_measured(runner, model.net, data, "val", 20)
     assert "train_eval/error" not in runner.callback_metrics
 
 
-def test_training_pictures_are_measured_as_validation_is() -> None:
+def test_training_images_are_measured_as_validation_is() -> None:
     """At the end of the epoch, all of them, by the averaged weights, neither augmented nor with dropout."""
-    data = Pictures(count=37, measure_train=True, augment=Augment(flip="random", crop_scale=(0.2, 0.4)))
+    data = RandomImages(count=37, measure_train=True, augment=Augment(flip="random", crop_scale=(0.2, 0.4)))
     model = CatsDogsCNN(**SMALL, views="one", dropout=0.5, average_decay=0.9)
     runner = fit(model, data)
     assert model.average is not None
@@ -138,47 +144,47 @@ class Spy(nn.Module):
         return self.linear(x.mean((2, 3)) * kept)
 
 
-def test_only_training_pictures_are_augmented_and_only_training_drops() -> None:
-    data, spy = Pictures(augment=Augment(flip="random", crop_scale=(0.2, 0.4), brightness=0.5)), Spy()
+def test_only_training_images_are_augmented_and_only_training_drops() -> None:
+    data, spy = RandomImages(augment=Augment(flip="random", crop_scale=(0.2, 0.4), brightness=0.5)), Spy()
     options: dict[str, Any] = {"views": "one", "average_decay": 0, "schedule": "constant", "warmup": 0.0}
     model = Classifier(spy, mean=(0, 0, 0), std=(1, 1, 1), **options)
     fit(model, data, max_epochs=1)
-    both = [torch.from_numpy(data.sets[part].pictures) for part in ("train", "val")]
+    both = [torch.from_numpy(data.sets[part].images) for part in ("train", "val")]
     clean = torch.cat(both).permute(0, 3, 1, 2) / 255
 
-    def is_clean(pictures: Tensor) -> list[bool]:
-        return [bool((picture - clean).abs().flatten(1).amax(1).min() < 1e-6) for picture in pictures]
+    def is_clean(images: Tensor) -> list[bool]:
+        return [bool((image - clean).abs().flatten(1).amax(1).min() < 1e-6) for image in images]
 
     seen = spy.seen[1:]  # the first is of the course's rule, which watches a forward pass
     assert [training for training, *_ in seen] == [True] * 3 + [False] * 3
-    for training, pictures, _ in seen:
-        assert not any(is_clean(pictures)) if training else all(is_clean(pictures))
+    for training, images, _ in seen:
+        assert not any(is_clean(images)) if training else all(is_clean(images))
     model.eval()
     assert torch.equal(*(model(spy.seen[-1][1]) for _ in range(2))), "dropout is on at test time"
 
 
 def test_a_prediction_is_the_mean_over_its_views() -> None:
-    pictures = torch.rand(5, 3, 16, 16)
+    images = torch.rand(5, 3, 16, 16)
     model = CatsDogsCNN(**SMALL, views="flip", average_decay=0).eval()
     nn.init.normal_(model.net[1].linear.weight)
     with torch.no_grad():
-        mirrored = (model.net(pictures).softmax(1) + model.net(pictures.flip(3)).softmax(1)) / 2
-        torch.testing.assert_close(model(pictures).exp(), mirrored)
-        assert not torch.allclose(model(pictures), model.net(pictures).log_softmax(1))
+        mirrored = (model.net(images).softmax(1) + model.net(images.flip(3)).softmax(1)) / 2
+        torch.testing.assert_close(model(images).exp(), mirrored)
+        assert not torch.allclose(model(images), model.net(images).log_softmax(1))
         model.views = "one"
-        torch.testing.assert_close(model(pictures), model.net(pictures).log_softmax(1))
+        torch.testing.assert_close(model(images), model.net(images).log_softmax(1))
         model.views = "shift"
-        torch.testing.assert_close(model(pictures).exp().sum(1), torch.ones(5))
-        assert not torch.allclose(model(pictures).exp(), mirrored)
+        torch.testing.assert_close(model(images).exp().sum(1), torch.ones(5))
+        assert not torch.allclose(model(images).exp(), mirrored)
 
 
 def test_averaged_weights_are_what_is_validated() -> None:
-    model, data = CatsDogsCNN(**SMALL, average_decay=0.5), Pictures()
+    model, data = CatsDogsCNN(**SMALL, average_decay=0.5), RandomImages()
     runner = fit(model, data, max_epochs=1)
     assert model.average is not None
     val = data.sets["val"].__getitems__(range(20))
     with torch.no_grad():
-        views = [model.average.net(view).softmax(1) for view in (val.pictures / 255, val.pictures.flip(3) / 255)]
+        views = [model.average.net(view).softmax(1) for view in (val.images / 255, val.images.flip(3) / 255)]
     expected = F.nll_loss(((views[0] + views[1]) / 2).log(), val.targets).item()
     assert runner.callback_metrics["val/loss"].item() == pytest.approx(expected, abs=1e-5)
     raw, averaged = model.net.state_dict(), model.average.net.state_dict()
@@ -192,7 +198,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
     def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
         model = CatsDogsCNN(**SMALL, dropout=0.5)
-        fit(model, Pictures(augment=Augment(flip="random", crop_scale=(0.5, 1))), max_epochs=1)
+        fit(model, RandomImages(augment=Augment(flip="random", crop_scale=(0.5, 1))), max_epochs=1)
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
     assert torch.equal(trained(1), trained(1))
@@ -226,7 +232,7 @@ def test_a_loss_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:
 
     def spoil(trainer: L.Trainer, model: Classifier, batch: Batch, index: int) -> None:
         if index == 1:
-            batch.pictures.fill_(float("nan"))
+            batch.images.fill_(float("nan"))
 
     runner = fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[LambdaCallback(on_train_batch_start=spoil)])
     assert torch.isnan(runner.callback_metrics["train/loss"])
@@ -234,20 +240,20 @@ def test_a_loss_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:
 
 
 @pytest.mark.parametrize("views", ["one", "scale"])
-def test_a_large_batch_says_what_its_pictures_say(views: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_batch_says_what_its_images_say(views: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is evaluated in parts."""
     monkeypatch.setattr(classifier, "CACHED", 50 * 16 * 16)
     model = CatsDogsCNN(**SMALL, views=views).eval()
-    pictures = torch.rand(120, 3, 16, 16)
+    images = torch.rand(120, 3, 16, 16)
     with torch.no_grad():
         torch.nn.init.normal_(model.evaluated_net()[1].linear.weight)
-        expected = torch.cat([model(pictures[:7]), model(pictures[7:50]), model(pictures[50:90]), model(pictures[90:])])
-        torch.testing.assert_close(model(pictures), expected)
+        expected = torch.cat([model(images[:7]), model(images[7:50]), model(images[50:90]), model(images[90:])])
+        torch.testing.assert_close(model(images), expected)
     assert expected.std(0).min() > 1e-3
 
 
 def test_soft_targets_train_too_and_logging_of_steps_can_be_turned_off() -> None:
-    data = Pictures(augment=Augment(mixup=0.4, cutmix=1.0))
+    data = RandomImages(augment=Augment(mixup=0.4, cutmix=1.0))
     runner = fit(CatsDogsCNN(**SMALL), data, max_epochs=1, log_every_n_steps=0)
     assert 0 <= runner.callback_metrics["train/error"] <= 1
     assert "train/learning_rate" in runner.callback_metrics

@@ -11,11 +11,11 @@ import torch
 
 from lit_a1.data.batch import Batch
 from lit_a1.models import DistilledCNN
-from tests.models.conftest import SMALL, Pictures, checkpoint, fit
+from tests.models.conftest import SMALL, RandomImages, checkpoint, fit
 from tests.models.test_loss_scale import scaled_float32
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COUNT = 48  # pictures, all of them in each step, whatever their order
+COUNT = 48  # images, all of them in each step, whatever their order
 
 
 class Keep(L.Callback):
@@ -33,7 +33,7 @@ class OneFails(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         if trainer.global_step == 1 and trainer.is_global_zero:
-            batch.pictures.fill_(float("nan"))
+            batch.images.fill_(float("nan"))
 
 
 def train(folder: Path, devices: int) -> None:
@@ -45,7 +45,7 @@ def train(folder: Path, devices: int) -> None:
     options: dict[str, Any] = {"strategy": "ddp_fork"} if devices > 1 else {}
     callbacks = [Keep(folder), OneFails()]
     options |= {"devices": devices, "callbacks": callbacks, "plugins": [scaled_float32()]}
-    fit(model, Pictures(COUNT, batch_size=COUNT // devices), max_epochs=5, **options)
+    fit(model, RandomImages(COUNT, batch_size=COUNT // devices), max_epochs=5, **options)
     assert model.average is not None
     assert model.average.updates == 4
 

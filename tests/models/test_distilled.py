@@ -10,12 +10,12 @@ from torch import Tensor
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import PictureSet
+from lit_a1.data.module import ImageSet
 from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.records import CheckpointError
-from tests.models.conftest import SMALL, Pictures, checkpoint, fit
+from tests.models.conftest import SMALL, RandomImages, checkpoint, fit
 
 
 @pytest.fixture
@@ -23,17 +23,17 @@ def teachers(tmp_path: Path) -> list[str]:
     return [checkpoint(tmp_path / f"{seed}.ckpt", seed) for seed in (1, 2)]
 
 
-def fitted(teachers: list[str], data: Pictures | None = None, **options: Any) -> DistilledCNN:
+def fitted(teachers: list[str], data: RandomImages | None = None, **options: Any) -> DistilledCNN:
     torch.manual_seed(3)
     student = DistilledCNN(teachers=teachers, **SMALL | options)
     fit(student, data, max_epochs=1)
     return student
 
 
-def said(teachers: list[str], pictures: Tensor) -> Tensor:
+def said(teachers: list[str], images: Tensor) -> Tensor:
     members = [load_member(Path(teacher)).model.net.eval() for teacher in teachers]
     with torch.no_grad():
-        return torch.stack([net(pictures).softmax(1) for net in members]).mean(0)
+        return torch.stack([net(images).softmax(1) for net in members]).mean(0)
 
 
 @pytest.fixture
@@ -48,33 +48,33 @@ def test_targets_are_the_teachers_mean_and_the_label_by_their_shares(
 ) -> None:
     student = fitted(teachers, teacher_share=share, label_smoothing=0.2)
     hard = torch.eye(2)[batch.targets]
-    expected = share * said(teachers, batch.pictures) + (1 - share) * hard
+    expected = share * said(teachers, batch.images) + (1 - share) * hard
     torch.testing.assert_close(student.training_targets(batch), expected)
     soft = batch._replace(targets=hard.flip(1) * 0.7 + hard * 0.3)
-    expected = share * said(teachers, batch.pictures) + (1 - share) * soft.targets
+    expected = share * said(teachers, batch.images) + (1 - share) * soft.targets
     torch.testing.assert_close(student.training_targets(soft), expected)
-    logits = student.net(batch.pictures)  # the loss smooths the whole target
+    logits = student.net(batch.images)  # the loss smooths the whole target
     smoothed = -((0.8 * expected + 0.1) * logits.log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(student.loss(logits, expected), smoothed)
 
 
-def test_teachers_are_shown_small_pictures_scaled_up_and_large_ones_as_they_are(
+def test_teachers_are_shown_small_images_scaled_up_and_large_ones_as_they_are(
     teachers: list[str], batch: Batch
 ) -> None:
     student = fitted(teachers, teacher_share=1.0, teacher_size=24)
-    larger = resize(batch.pictures, 24)
+    larger = resize(batch.images, 24)
     torch.testing.assert_close(student.training_targets(batch), said(teachers, larger))
-    big = batch._replace(pictures=resize(batch.pictures, 32))
-    torch.testing.assert_close(student.training_targets(big), said(teachers, big.pictures))
+    big = batch._replace(images=resize(batch.images, 32))
+    torch.testing.assert_close(student.training_targets(big), said(teachers, big.images))
 
 
 def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[str], batch: Batch) -> None:
     """Labels are drawn at random, yet the student comes to agree with its teachers."""
-    data = Pictures(count=64)
+    data = RandomImages(count=64)
     generator = torch.Generator().manual_seed(5)
     part = data.sets["train"]
-    data.sets["train"] = PictureSet(part.pictures, torch.randint(0, 2, (64,), generator=generator).numpy())
-    val = data.sets["val"].__getitems__(range(20)).pictures / 255
+    data.sets["train"] = ImageSet(part.images, torch.randint(0, 2, (64,), generator=generator).numpy())
+    val = data.sets["val"].__getitems__(range(20)).images / 255
 
     def gap(share: float) -> Tensor:
         torch.manual_seed(3)
@@ -86,7 +86,7 @@ def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[s
 
 
 def test_without_a_share_it_is_the_plain_network(teachers: list[str]) -> None:
-    data = Pictures(augment=Augment(cutmix=1.0))
+    data = RandomImages(augment=Augment(cutmix=1.0))
     student = fitted(teachers, data, teacher_share=0.0)
     torch.manual_seed(3)
     plain = CatsDogsCNN(**SMALL)
@@ -98,7 +98,7 @@ def test_without_a_share_it_is_the_plain_network(teachers: list[str]) -> None:
 
 def test_teachers_that_are_refused(teachers: list[str]) -> None:
     with pytest.raises(DataError, match=r"1\.ckpt: The checkpoint was trained with another split"):
-        fitted(teachers, Pictures(val=10))  # of which it has seen some
+        fitted(teachers, RandomImages(val=10))  # of which it has seen some
     with pytest.raises(CheckpointError, match="There is no finished training in nowhere"):
         fitted([*teachers, "nowhere"])
     with pytest.raises(CheckpointError, match=r"1\.ckpt is named twice in teachers"):

@@ -14,7 +14,7 @@ from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble
 from lit_a1.runs.records import CheckpointError
-from tests.models.conftest import TINY, FewPictures, Save, trainer
+from tests.models.conftest import TINY, FewImages, Save, trainer
 
 OTHER: dict[str, Any] = {
     "widths": (6, 8, 8), "blocks": (1, 2), "norm": "group", "stem_stride": 1, "average_decay": 0, "views": "shift",
@@ -23,43 +23,43 @@ OTHER: dict[str, Any] = {
 
 
 @pytest.fixture
-def pictures() -> Tensor:
+def images() -> Tensor:
     return torch.rand(5, 3, 16, 16).contiguous(memory_format=torch.channels_last)  # as data modules hand them over
 
 
-def probabilities(model: Classifier, pictures: Tensor) -> Tensor:
+def probabilities(model: Classifier, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        return model.eval()(pictures).exp()
+        return model.eval()(images).exp()
 
 
-def test_one_member_says_exactly_what_it_says_alone(save: Save, pictures: Tensor) -> None:
+def test_one_member_says_exactly_what_it_says_alone(save: Save, images: Tensor) -> None:
     for number, settings in enumerate((TINY, OTHER)):
         alone = CatsDogsCNN(**settings | {"compile_net": False})
         ensemble = Ensemble(members=[str(save(alone, f"{number}.ckpt"))])
         with torch.inference_mode():
-            assert torch.equal(ensemble(pictures), alone.eval()(pictures))
+            assert torch.equal(ensemble(images), alone.eval()(images))
         assert not ensemble.training
 
 
-def test_the_mean_is_that_of_probabilities(save: Save, pictures: Tensor) -> None:
+def test_the_mean_is_that_of_probabilities(save: Save, images: Tensor) -> None:
     """Of networks of two architectures, each with its own views and at its own size."""
     first, second = CatsDogsCNN(**TINY), CatsDogsCNN(**OTHER | {"compile_net": False})
     paths = [str(save(first, "a.ckpt")), str(save(second, "b.ckpt", size=12))]
-    by_hand = (probabilities(first, pictures) + probabilities(second, resize(pictures, 12))) / 2
-    found = probabilities(Ensemble(members=paths), pictures)
+    by_hand = (probabilities(first, images) + probabilities(second, resize(images, 12))) / 2
+    found = probabilities(Ensemble(members=paths), images)
     torch.testing.assert_close(found, by_hand)
-    logits = torch.stack([first(pictures), second(resize(pictures, 12))]).mean(0)
+    logits = torch.stack([first(images), second(resize(images, 12))]).mean(0)
     assert not torch.allclose(found, logits.softmax(1), atol=1e-3)  # what averaging logits would give
     assert not torch.allclose(
-        found, (probabilities(first, pictures) + probabilities(second, pictures)) / 2, atol=1e-4
+        found, (probabilities(first, images) + probabilities(second, images)) / 2, atol=1e-4
     )  # and one size for all
 
 
 def test_a_member_of_one_channel(save: Save) -> None:
     digits = MNISTCNN(widths=(4, 6), blocks=(1,))
     path = str(save(digits, size=28, classes=[str(digit) for digit in range(10)]))
-    pictures = torch.rand(3, 1, 28, 28)
-    torch.testing.assert_close(probabilities(Ensemble(members=[path]), pictures), probabilities(digits, pictures))
+    images = torch.rand(3, 1, 28, 28)
+    torch.testing.assert_close(probabilities(Ensemble(members=[path]), images), probabilities(digits, images))
 
 
 def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None:
@@ -90,13 +90,13 @@ def test_validate_measures_the_mean_and_each_member(
     paths = [save(model, f"{n}/checkpoints/best.ckpt") for n, model in enumerate(models)]
     record = {"epochs": [{}] * 7, "seconds": 4.5, "peak_memory_gb": 1000.0, "settings": {"seed": 3}}
     (tmp_path / "1" / "record.json").write_text(json.dumps(record))
-    ensemble, data = Ensemble(members=list(map(str, paths))), FewPictures()
-    data.sets["train"], data.measure_train = FewPictures(first=20).sets["val"], True  # no part of a member's figures
+    ensemble, data = Ensemble(members=list(map(str, paths))), FewImages()
+    data.sets["train"], data.measure_train = FewImages(first=20).sets["val"], True  # no part of a member's figures
     callback = EnsembleRecord({"model.members": "two"}, tmp_path / "runs")
     trainer(callbacks=[callback]).validate(ensemble, data, verbose=False)
 
     batch = data.sets["val"].__getitems__(range(20))
-    each = [probabilities(model, batch.pictures / 255) for model in models]
+    each = [probabilities(model, batch.images / 255) for model in models]
     errors = [(p.argmax(1) != batch.targets).float().mean().item() for p in [*each, sum(each) / 2]]
     found = json.loads((tmp_path / "runs/version_0/record.json").read_text())
     assert [member["val/error"] for member in found["members"]] == pytest.approx(errors[:2])
@@ -111,7 +111,7 @@ def test_validate_measures_the_mean_and_each_member(
     assert [member["seed"] for member in found["members"]] == found["seed"] == [None, 3]
     assert {member["model_class"] for member in found["members"]} == {"CatsDogsCNN"}
     assert found["parameters"] == 2 * sum(parameter.numel() for parameter in models[0].net.parameters())
-    assert (found["seconds"], found["peak_memory_gb"], found["pictures"]["val"]) == (4.5, 1000.0, 20)
+    assert (found["seconds"], found["peak_memory_gb"], found["images"]["val"]) == (4.5, 1000.0, 20)
     said = capsys.readouterr().out
     assert f"Not counted in seconds, as no record.json is beside it: {paths[0]}." in said
     for name, error in zip([*map(str, paths), "mean of 2 members"], errors, strict=True):
@@ -122,14 +122,14 @@ def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
     path = save(CatsDogsCNN(**TINY))
     ensemble = Ensemble(members=[str(path), str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
     with pytest.raises(DataError, match=r"best.ckpt: The checkpoint was trained with another split"):
-        trainer().validate(ensemble, FewPictures(first=1), verbose=False)
-    data = FewPictures()
+        trainer().validate(ensemble, FewImages(first=1), verbose=False)
+    data = FewImages()
     data.classes = ("Hen", "Fox")
     for measure in (trainer().validate, trainer().test):
         with pytest.raises(DataError, match="knows Cat and Dog; the data are Hen and Fox"):
             measure(ensemble, data, verbose=False)
-    data = FewPictures(size=12)
-    with pytest.raises(DataError, match=r"best.ckpt is evaluated on pictures of 16 .*must be 16, .*got 12"):
+    data = FewImages(size=12)
+    with pytest.raises(DataError, match=r"best.ckpt is evaluated on images of 16 .*must be 16, .*got 12"):
         trainer().validate(ensemble, data, verbose=False)
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
     trainer().validate(ensemble, data, verbose=False)  # all at one size: the data module may do it
@@ -137,16 +137,16 @@ def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
 
 def test_predict_takes_the_classes_of_the_members(save: Save) -> None:
     model = CatsDogsCNN(**TINY)
-    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), FewPictures()
+    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), FewImages()
     del data.sets["val"], data.sets["test"]
     predictions = trainer().predict(ensemble, data)
     assert data.classes == ("Hen", "Fox")
-    expected = probabilities(model, data.sets["predict"].__getitems__(range(20)).pictures / 255)
+    expected = probabilities(model, data.sets["predict"].__getitems__(range(20)).images / 255)
     torch.testing.assert_close(torch.cat([batch.probabilities for batch in predictions]), expected)
 
 
 def test_an_ensemble_is_not_trained(save: Save) -> None:
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY)))])
     with pytest.raises(MisconfigurationException, match="is not trained"):
-        trainer().fit(ensemble, FewPictures())
+        trainer().fit(ensemble, FewImages())
     assert not any(parameter.requires_grad for parameter in ensemble.parameters())

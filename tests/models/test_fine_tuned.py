@@ -11,7 +11,7 @@ from lit_a1.data.errors import DataError
 from lit_a1.models import CatsDogsCNN, DistilledCNN, FineTunedCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.records import CheckpointError
-from tests.models.conftest import SMALL, Pictures, check_equal, checkpoint, fit, weights
+from tests.models.conftest import SMALL, RandomImages, check_equal, checkpoint, fit, weights
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def finished(experiment: str, number: int, weights: str) -> Path:
     return last
 
 
-def fitted(start: str, data: Pictures | None = None, **options: Any) -> FineTunedCNN:
+def fitted(start: str, data: RandomImages | None = None, **options: Any) -> FineTunedCNN:
     torch.manual_seed(3)
     model = FineTunedCNN(start=start, **SMALL | options)
     fit(model, data, max_epochs=1)
@@ -89,7 +89,7 @@ def test_a_run_that_is_resumed_does_not_start_again(
             if trainer.current_epoch == 0:
                 trainer.save_checkpoint(tmp_path / "half.ckpt")
 
-    data, whole, resumed = Pictures(), model(), model()
+    data, whole, resumed = RandomImages(), model(), model()
     fit(whole, data, callbacks=[Save()])
     finished("runs", 1, first).write_bytes(b"damaged")
     fit(resumed, data, resume=tmp_path / "half.ckpt")
@@ -105,8 +105,8 @@ def test_a_checkpoint_is_used_without_those_it_was_trained_with(
     fit(model, max_epochs=1).save_checkpoint(tmp_path / "second.ckpt")
     Path(first).unlink()
     loaded = kind.load_from_checkpoint(tmp_path / "second.ckpt", weights_only=True)
-    pictures = torch.rand(4, 3, 16, 16)
-    assert torch.equal(loaded.eval()(pictures), model.eval()(pictures))
+    images = torch.rand(4, 3, 16, 16)
+    assert torch.equal(loaded.eval()(images), model.eval()(images))
     assert (loaded.hparams[option], loaded.hparams["widths"]) == (value, SMALL["widths"])
     assert isinstance(load_member(tmp_path / "second.ckpt").model, kind)
 
@@ -128,12 +128,12 @@ def test_what_training_cannot_begin_with_is_refused_before(first: str, tmp_path:
     with pytest.raises(CheckpointError, match=r"torn\.ckpt can't be read as a checkpoint"):
         student.check_files(drawn=False)
     grey = FineTunedCNN(start=first, **SMALL, mean=(0.5,), std=(0.5,))
-    with pytest.raises(CheckpointError, match="takes pictures of 3 channels; these have 1"):
+    with pytest.raises(CheckpointError, match="takes images of 3 channels; these have 1"):
         grey.check_files(drawn=False)
 
 
-def test_weights_that_are_missing_or_know_held_out_pictures(first: str) -> None:
+def test_weights_that_are_missing_or_know_held_out_images(first: str) -> None:
     with pytest.raises(DataError, match=r"first\.ckpt: The checkpoint was trained with another split"):
-        fitted(first, Pictures(val=10))
+        fitted(first, RandomImages(val=10))
     with pytest.raises(CheckpointError, match="There is no finished training in nowhere, which this one needs"):
         fitted("nowhere")

@@ -1,4 +1,4 @@
-"""Standardised pictures, and the views that a prediction is averaged over."""
+"""Standardised images, and the views that a prediction is averaged over."""
 
 import pytest
 import torch
@@ -9,36 +9,36 @@ from lit_a1.models.inputs import Standardize, Views, tta_views
 
 
 @pytest.fixture
-def pictures() -> Tensor:
+def images() -> Tensor:
     return torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(("views", "count"), [("one", 1), ("flip", 2), ("shift", 10), ("scale", 4)])
-def test_the_pictures_come_first_and_their_mirror_images_last(views: Views, count: int, pictures: Tensor) -> None:
-    before = pictures.clone()
-    shown = tta_views(pictures, views)
-    assert torch.equal(pictures, before)
+def test_the_images_come_first_and_their_mirror_images_last(views: Views, count: int, images: Tensor) -> None:
+    before = images.clone()
+    shown = tta_views(images, views)
+    assert torch.equal(images, before)
     assert len(shown) == count
-    assert torch.equal(shown[0], pictures)
+    assert torch.equal(shown[0], images)
     assert all(len(view) == 5 for view in shown)
     if views != "one":
         pairs = zip(shown[: count // 2], shown[count // 2 :], strict=True)
         assert all(torch.equal(mirrored, view.flip(3)) for view, mirrored in pairs)
 
 
-def test_shifts_are_by_two_pixels_in_each_direction(pictures: Tensor) -> None:
+def test_shifts_are_by_two_pixels_in_each_direction(images: Tensor) -> None:
     inner = slice(4, 12)
-    expected = [pictures[..., 4 - dy : 12 - dy, 4 - dx : 12 - dx] for dy in (-2, 2) for dx in (-2, 2)]
-    for view, moved in zip(tta_views(pictures, "shift")[1:5], expected, strict=True):
+    expected = [images[..., 4 - dy : 12 - dy, 4 - dx : 12 - dx] for dy in (-2, 2) for dx in (-2, 2)]
+    for view, moved in zip(tta_views(images, "shift")[1:5], expected, strict=True):
         assert torch.equal(view[..., inner, inner], moved)
 
 
 @pytest.mark.parametrize(("side", "smaller"), [(16, 14), (64, 56), (28, 24), (4, 4)])
 def test_the_smaller_size_is_seven_eighths(side: int, smaller: int) -> None:
-    pictures = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(1))
-    shown = tta_views(pictures, "scale")
+    images = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(1))
+    shown = tta_views(images, "scale")
     assert [view.shape[-2:] for view in shown] == [(side, side), (smaller, smaller)] * 2
-    expected = F.interpolate(pictures, size=smaller, mode="bilinear", antialias=True)
+    expected = F.interpolate(images, size=smaller, mode="bilinear", antialias=True)
     torch.testing.assert_close(shown[1], expected, rtol=1e-4, atol=1e-4)
 
 

@@ -14,7 +14,7 @@ from lit_a1.layers import NORMS
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from tests.models import conftest
-from tests.models.conftest import SMALL, Losses, Pictures, check_equal, weights
+from tests.models.conftest import SMALL, Losses, RandomImages, check_equal, weights
 from tests.models.test_classifier import plain_loop
 
 SHARP = {"sam_radius": 0.3, "sam_from": 0.5}
@@ -38,8 +38,8 @@ def make(**options: Any) -> CatsDogsCNN:
 
 
 def fit(model: Classifier, resume: Path | None = None, count: int = 48, **options: Any) -> L.Trainer:
-    torch.manual_seed(3)  # what the order of the pictures is drawn from
-    return conftest.fit(model, Pictures(count), resume, **options)
+    torch.manual_seed(3)  # what the order of the images is drawn from
+    return conftest.fit(model, RandomImages(count), resume, **options)
 
 
 def taken(runner: L.Trainer) -> int:
@@ -110,7 +110,7 @@ def test_a_step_that_overflows_moves_nothing(step: int, optimizer: str) -> None:
 @pytest.mark.parametrize("step", [0, 3])
 def test_the_steps_after_one_that_overflows_are_those_of_a_plain_loop(step: int) -> None:
     """At the rates that they would have had without it: the schedule stood still, as did the momentum."""
-    data, model = Pictures(), make(schedule="linear", warmup=0.25, label_smoothing=0.1)
+    data, model = RandomImages(), make(schedule="linear", warmup=0.25, label_smoothing=0.1)
     net = copy.deepcopy(model.net)
     losses = Losses()
     conftest.fit(model, data, max_epochs=3, plugins=[scaled_float32()], callbacks=[losses, Overflow(step)])

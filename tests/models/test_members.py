@@ -44,7 +44,7 @@ def test_published_weights_are_known_by_the_note_beside_them(
     ("changed", "words"),
     [
         ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; wanted is one of .*CatsDogsCNN"),
-        ({"Pictures": None}, "does not say what pictures it was trained on"),
+        ({"Images": None}, "does not say what images it was trained on"),
         ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
         ({"hyper_parameters": TINY | {"widths": (4, 6)}}, "with other hyperparameters"),
     ],

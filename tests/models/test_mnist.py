@@ -13,7 +13,7 @@ import yaml
 
 from lit_a1.cli import main
 from lit_a1.data.mnist_module import MNISTDataModule
-from lit_a1.data.module import PictureSet
+from lit_a1.data.module import ImageSet
 from lit_a1.mlp.network import NN
 from lit_a1.models import MNISTCNN
 from tests.models.conftest import fit
@@ -61,7 +61,7 @@ def test_one_batch_can_be_overfitted() -> None:
     L.seed_everything(0, verbose=False)
     data = MNISTDataModule(source="drawn", batch_size=20)
     noise = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), dtype=np.uint8)
-    part = PictureSet(noise, np.arange(20) % 10)
+    part = ImageSet(noise, np.arange(20) % 10)
     data.setup = lambda stage: data.sets.update(train=part, val=part)  # type: ignore[method-assign]
     constant: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9}
     model = MNISTCNN(widths=(8, 16, 32), blocks=(1, 1), stem_stride=2, lr=0.1, **constant)
@@ -89,7 +89,7 @@ def test_the_commands_leave_what_they_promise_and_a_run_goes_on(
     for tag in ("train/error", "train_eval/loss", "train_eval/error", "val/loss", "val/error"):
         assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
         assert [step for step, _ in logged[tag]] == [4, 9]
-    assert record["pictures"] == {"train": 50, "val": 10}
+    assert record["images"] == {"train": 50, "val": 10}
 
     main(["validate", *SMALL, "--ckpt_path", "last"])
     figures = json.loads((run / "validate.json").read_text())
@@ -105,7 +105,7 @@ def test_the_commands_leave_what_they_promise_and_a_run_goes_on(
         json.loads((run.with_name(name) / "record.json").read_text())["epochs"] for name in ("version_0", "version_1")
     )
     for row in (*whole, *parts):
-        row.pop("train/pictures_per_second")
+        row.pop("train/images_per_second")
     assert whole == parts
 
 

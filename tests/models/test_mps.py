@@ -15,13 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lit_a1.data.augment import Augment
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import ImageDataModule, ImageSet
 from lit_a1.layers import NORMS
 from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN, Ensemble
 from lit_a1.optim import OPTIMIZERS
 from lit_a1.runs.settings import build
 from lit_a1.training import parse
-from tests.models.conftest import TINY, FewPictures, Pictures, Save, trainer
+from tests.models.conftest import TINY, FewImages, RandomImages, Save, trainer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPES = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem not in ("mlp", "catsdogs_ensemble")]
@@ -85,7 +85,7 @@ class LikeMPS(TorchDispatchMode):
         return result
 
 
-def run(model: Classifier, data: PictureDataModule) -> None:
+def run(model: Classifier, data: ImageDataModule) -> None:
     """Trains for two steps, validates and predicts."""
     runner = trainer(max_epochs=1, limit_train_batches=2)
     with LikeMPS():
@@ -110,10 +110,10 @@ def test_what_mps_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_recipe(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = ["--model.start", ""] if recipe == "catsdogs_tuned" else []
     settings = parse(["fit", "--config", str(CONFIGS / f"{recipe}.yaml"), *SMALL, *start])
-    model, data = build(Classifier, settings.model), build(PictureDataModule, settings.data)
+    model, data = build(Classifier, settings.model), build(ImageDataModule, settings.data)
     side, channels = (28, 1) if "mnist" in recipe else (64, 3)
-    pictures = np.random.default_rng(0).integers(0, 256, (16, side, side, channels), dtype=np.uint8)
-    data.sets = {part: PictureSet(pictures, np.arange(16) % 2) for part in ("train", "val", "predict")}
+    images = np.random.default_rng(0).integers(0, 256, (16, side, side, channels), dtype=np.uint8)
+    data.sets = {part: ImageSet(images, np.arange(16) % 2) for part in ("train", "val", "predict")}
     for name in ("prepare_data", "setup"):
         monkeypatch.setattr(type(data), name, lambda *_, **__: None)
     run(model, data)
@@ -129,16 +129,19 @@ EVERYTHING = Augment(
 def test_every_optimiser_with_all_that_recipes_may_turn_on(optimizer: Any) -> None:
     options: dict[str, Any] = {"clip_gradient": 0.5, "sam_radius": 0.1, "precise_bn": 16, "views": "shift"}
     options |= {"activation": "gelu", "squeeze_excite": 2, "dropout": 0.1, "stochastic_depth": 0.1}
-    run(CatsDogsCNN(**TINY | options, optimizer=optimizer), Pictures(augment=EVERYTHING, keep_on_device=True))
+    run(CatsDogsCNN(**TINY | options, optimizer=optimizer), RandomImages(augment=EVERYTHING, keep_on_device=True))
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_norm(norm: Any) -> None:
-    run(CatsDogsCNN(**TINY, norm=norm, activation="silu"), Pictures(augment=Augment(cutout=0.3, cutout_fill="mean")))
+    run(
+        CatsDogsCNN(**TINY, norm=norm, activation="silu"),
+        RandomImages(augment=Augment(cutout=0.3, cutout_fill="mean")),
+    )
 
 
 def test_students_and_ensembles(save: Save) -> None:
     teacher = str(save(CatsDogsCNN(**TINY)))
-    run(DistilledCNN(teachers=[teacher], teacher_size=24, **TINY), Pictures())
+    run(DistilledCNN(teachers=[teacher], teacher_size=24, **TINY), RandomImages())
     with LikeMPS():
-        trainer().validate(Ensemble(members=[teacher]), FewPictures())
+        trainer().validate(Ensemble(members=[teacher]), FewImages())

@@ -1,4 +1,4 @@
-"""Batch norm's statistics, taken again from plain training pictures before each validation of `fit`."""
+"""Batch norm's statistics, taken again from plain training images before each validation of `fit`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lit_a1.data.augment import Augment
-from lit_a1.data.module import PictureDataModule, PictureSet
+from lit_a1.data.module import ImageDataModule, ImageSet
 from lit_a1.data.resample import resize, to_float
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models.catsdogs import CatsDogsCNN
@@ -17,34 +17,34 @@ from tests.models.conftest import SMALL, fit, trainer
 COUNT = 20
 
 
-def pictures() -> PictureDataModule:
-    """40 training and 16 validation pictures, which training sees darkened, and smaller."""
+def images() -> ImageDataModule:
+    """40 training and 16 validation images, which training sees darkened, and smaller."""
     L.seed_everything(0)  # the module draws from the seed that it is built under
     rng = np.random.default_rng(0)
     darkened: dict[str, Any] = {"eval_scale": 4 / 3, "augment": Augment(brightness=0.9, crop_scale=(0.3, 0.6))}
-    data = PictureDataModule(batch_size=8, eval_batch_size=8, size=12, **darkened)
+    data = ImageDataModule(batch_size=8, eval_batch_size=8, size=12, **darkened)
     data.classes = ("Cat", "Dog")
     for part, count in (("train", 40), ("val", 16)):
         array = rng.integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
-        data.sets[part] = PictureSet(array, np.arange(50) % 2, np.arange(5, 5 + count))
+        data.sets[part] = ImageSet(array, np.arange(50) % 2, np.arange(5, 5 + count))
     return data
 
 
-def fitted(data: PictureDataModule, **options: Any) -> CatsDogsCNN:
+def fitted(data: ImageDataModule, **options: Any) -> CatsDogsCNN:
     L.seed_everything(0)
     model = CatsDogsCNN(**SMALL | {"widths": (4, 8), "precise_bn": COUNT} | options)
     fit(model, data)
     return model
 
 
-def stem_statistics(model: CatsDogsCNN, data: PictureDataModule) -> tuple[torch.Tensor, torch.Tensor]:
+def stem_statistics(model: CatsDogsCNN, data: ImageDataModule) -> tuple[torch.Tensor, torch.Tensor]:
     """By hand: mean and unbiased variance of what the first convolution puts out, averaged over batches."""
     train = data.sets["train"]
     index = np.random.default_rng(0).permutation(train.index)[:COUNT]
     standardize, net = model.evaluated_net()
     found = []
     for rows in np.array_split(index, 3):
-        x = torch.from_numpy(train.pictures[rows]).permute(0, 3, 1, 2)
+        x = torch.from_numpy(train.images[rows]).permute(0, 3, 1, 2)
         with torch.no_grad():
             y = net.stem[0][0](standardize(resize(to_float(x), 16)))
         found.append((y.mean((0, 2, 3)), y.var((0, 2, 3))))
@@ -53,8 +53,8 @@ def stem_statistics(model: CatsDogsCNN, data: PictureDataModule) -> tuple[torch.
 
 
 @pytest.mark.parametrize("average_decay", [0.9, 0.0])
-def test_statistics_are_those_of_plain_training_pictures(average_decay: float) -> None:
-    data = pictures()
+def test_statistics_are_those_of_plain_training_images(average_decay: float) -> None:
+    data = images()
     model = fitted(data, average_decay=average_decay)
     norm = model.evaluated_net()[1].stem[0][1]
     assert isinstance(norm, BatchNorm2d)
@@ -64,24 +64,24 @@ def test_statistics_are_those_of_plain_training_pictures(average_decay: float) -
 
 
 def test_without_it_they_are_those_of_training_which_does_not_depend_on_it() -> None:
-    data = pictures()
-    with_it, without = fitted(pictures()), fitted(data, precise_bn=0)
+    data = images()
+    with_it, without = fitted(images()), fitted(data, precise_bn=0)
     mean = without.evaluated_net()[1].stem[0][1].running_mean
     assert not torch.allclose(mean, stem_statistics(without, data)[0], rtol=0.05)
     assert all(map(torch.equal, with_it.net.parameters(), without.net.parameters()))
 
 
 def test_validate_leaves_a_checkpoints_statistics_alone() -> None:
-    data, model = pictures(), CatsDogsCNN(widths=(4, 8), blocks=(1,), precise_bn=COUNT)
+    data, model = images(), CatsDogsCNN(widths=(4, 8), blocks=(1,), precise_bn=COUNT)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     trainer().validate(model, datamodule=data, verbose=False)
     changed = [name for name, buffer in model.named_buffers() if not torch.equal(buffer, before[name])]
     assert not [name for name in changed if "running" in name]
 
 
-def test_a_sample_holds_each_picture_once_and_the_same_each_time() -> None:
-    data = pictures()
-    data.sets["train"].pictures[:, :, :, 0] = np.arange(50, dtype=np.uint8)[:, None, None]
+def test_a_sample_holds_each_image_once_and_the_same_each_time() -> None:
+    data = images()
+    data.sets["train"].images[:, :, :, 0] = np.arange(50, dtype=np.uint8)[:, None, None]
     data.trainer = L.Trainer(logger=False, accelerator="cpu")
 
     def sample(count: int) -> list[int]:

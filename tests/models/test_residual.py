@@ -29,12 +29,12 @@ def test_large_activations_in_float16(norm: str, channels_last: bool) -> None:
     """Their squares and sums are beyond its largest number, 65504; output and gradients are within 2 % of float32's."""
     torch.manual_seed(1)
     layer = NormedConvolution(8, 8, 3, 1, norm)
-    pictures = 1000 + 300 * torch.randn(8, 8, 16, 16)
+    images = 1000 + 300 * torch.randn(8, 8, 16, 16)
     weight = torch.randn(8, 8, 16, 16)  # of each output in the loss
 
     def forward_backward(half: bool) -> list[Tensor]:
         layer.zero_grad()
-        x = pictures.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        x = images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
         x.requires_grad_()
         with torch.autocast("cpu", torch.float16, enabled=half):
             output = layer(x)
@@ -70,7 +70,7 @@ def test_activations_and_gates_are_where_they_are_asked_for(activation: Activati
 
 
 @pytest.mark.parametrize("transition", get_args(Transition))
-def test_a_stage_halves_the_picture_as_asked(transition: Transition) -> None:
+def test_a_stage_halves_the_image_as_asked(transition: Transition) -> None:
     net = ResidualNet((4, 8, 8), (2, 1), stem_stride=1, transition=transition)
     assert net.stages[0](torch.rand(2, 4, 9, 9)).shape == (2, 8, 5, 5)
     pooling = [isinstance(module, nn.MaxPool2d) for module in net.stages[0]]

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
-from tests.models.conftest import SMALL, Losses, Pictures, fit
+from tests.models.conftest import SMALL, Losses, RandomImages, fit
 from tests.models.test_classifier import Spy, plain_loop
 
 
 def test_sharpness_aware_steps_are_those_of_a_plain_loop() -> None:
     """From half the steps on: the gradient uphill, stepped from the old weights; the losses are those before."""
-    data = Pictures()
+    data = RandomImages()
     model = CatsDogsCNN(**SMALL, schedule="linear", warmup=0.25, label_smoothing=0.1, sam_radius=0.3, sam_from=0.5)
     net, losses = copy.deepcopy(model.net), Losses()
     fit(model, data, callbacks=[losses])

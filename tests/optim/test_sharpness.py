@@ -10,52 +10,52 @@ from lit_a1.optim import sam_perturbation
 
 
 @pytest.fixture
-def pictures() -> Tensor:
+def images() -> Tensor:
     return torch.randn(8, 2, 6, 6, dtype=torch.float64)
 
 
-def loss(net: nn.Module, pictures: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(net(pictures), torch.arange(len(pictures)) % 2)
+def loss(net: nn.Module, images: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(net(images), torch.arange(len(images)) % 2)
 
 
 def assert_state(net: nn.Module, before: dict[str, Tensor]) -> None:
     torch.testing.assert_close(dict(net.state_dict()), before, rtol=0, atol=0)
 
 
-def test_the_gradient_is_that_of_the_paper(net: nn.Module, pictures: Tensor) -> None:
+def test_the_gradient_is_that_of_the_paper(net: nn.Module, images: Tensor) -> None:
     radius = 0.3
     reference = copy.deepcopy(net)
     weights = list(reference.parameters())
-    slopes = torch.autograd.grad(loss(reference, pictures), weights)
+    slopes = torch.autograd.grad(loss(reference, images), weights)
     norm = torch.cat([slope.flatten() for slope in slopes]).norm()
     with torch.no_grad():
         for weight, slope in zip(weights, slopes, strict=True):
             weight += radius * slope / norm
-    expected = torch.autograd.grad(loss(reference, pictures), weights)
+    expected = torch.autograd.grad(loss(reference, images), weights)
 
-    loss(net, pictures).backward()
+    loss(net, images).backward()
     with sam_perturbation(net, radius):
         net.zero_grad()
-        loss(net, pictures).backward()
+        loss(net, images).backward()
     for param, slope in zip(net.parameters(), expected, strict=True):
         torch.testing.assert_close(param.grad, slope, rtol=1e-9, atol=1e-12)
     assert not torch.allclose(expected[-1], slopes[-1], rtol=1e-2)
 
 
-def test_the_loss_is_higher_uphill_by_the_radius_times_the_norm(net: nn.Module, pictures: Tensor) -> None:
-    low, radius = loss(net, pictures), 1e-5
+def test_the_loss_is_higher_uphill_by_the_radius_times_the_norm(net: nn.Module, images: Tensor) -> None:
+    low, radius = loss(net, images), 1e-5
     low.backward()
     norm = torch.cat([param.grad.flatten() for param in net.parameters() if param.grad is not None]).norm()
     with sam_perturbation(net, radius), torch.no_grad():
-        assert (loss(net, pictures) - low).item() == pytest.approx(radius * norm.item(), rel=1e-3)
+        assert (loss(net, images) - low).item() == pytest.approx(radius * norm.item(), rel=1e-3)
 
 
-def test_weights_and_statistics_come_back_to_the_bit(net: nn.Module, pictures: Tensor) -> None:
-    loss(net, pictures).backward()
+def test_weights_and_statistics_come_back_to_the_bit(net: nn.Module, images: Tensor) -> None:
+    loss(net, images).backward()
     before = dict(copy.deepcopy(net.state_dict()))
     with sam_perturbation(net, 0.1):
         assert not torch.equal(net.conv.weight, before["conv.weight"])
-        loss(net, pictures).backward()  # moves the running statistics
+        loss(net, images).backward()  # moves the running statistics
         assert not torch.equal(net.norm.running_mean, before["norm.running_mean"])
         assert net.norm.num_batches_tracked == before["norm.num_batches_tracked"] + 1
     assert_state(net, before)
@@ -64,9 +64,9 @@ def test_weights_and_statistics_come_back_to_the_bit(net: nn.Module, pictures: T
     assert_state(net, before)
 
 
-def test_frozen_weights_stay_where_they_are(net: nn.Module, pictures: Tensor) -> None:
+def test_frozen_weights_stay_where_they_are(net: nn.Module, images: Tensor) -> None:
     net.linear.requires_grad_(False)
-    loss(net, pictures).backward()
+    loss(net, images).backward()
     before = net.linear.weight.clone()
     with sam_perturbation(net, 0.1):
         assert torch.equal(net.linear.weight, before)

@@ -49,7 +49,7 @@ def add_run() -> Callable[..., Path]:
             record = {
                 "settings": shipped(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
                 "seed": seed, "parameters": 900_000, "seconds": 125.0, "peak_memory_gb": 1.5, "epochs": epochs,
-                "best": best, "last": epochs[-1], "pictures": {"train": 18_000, "val": 2000},
+                "best": best, "last": epochs[-1], "images": {"train": 18_000, "val": 2000},
                 "machine": "a machine, 2 cores", "commit": "abc1234567", "finished": "2026-11-20 10:00",
                 "versions": {"torch": "2.13.0", "numpy": "2.0"},
             }  # fmt: skip
@@ -78,8 +78,8 @@ def line_art(folder: Path) -> Path:
     return path
 
 
-def nasty_document(picture: Path) -> Document:
-    """Sections three deep, and a picture that is not there."""
+def nasty_document(image: Path) -> Document:
+    """Sections three deep, and an image that is not there."""
     markdown = f"""First **strong words**, *emphatic words*, `code_span <b>` and {GLYPHS}.
 
 - outer item
@@ -97,7 +97,7 @@ A hard break  \nafter it. [Inside](#second), [nowhere](#not-there), [outside](ht
 
 ---
 
-![not loaded](https://example.org/picture.png) and <img src="https://example.org/other.png">
+![not loaded](https://example.org/image.png) and <img src="https://example.org/other.png">
 
 # no heading
 
@@ -106,8 +106,8 @@ A hard break  \nafter it. [Inside](#second), [nowhere](#not-there), [outside](ht
     header = [f"a_long_header_{column}" for column in range(12)]
     rows = [[f"row{row}cell0", *(f"{row}.{column:05}" for column in range(1, 12))] for row in range(3)]
     wide = Block("table", "Twelve columns.", header=header, rows=rows, source="`results.csv`, seed 0")
-    figure = Block("figure", "A *line*, 5 < 6.", path=str(picture), alt='alt "of" <line>', source="run 7")
-    lost = str(picture.with_name("lost.png"))
+    figure = Block("figure", "A *line*, 5 < 6.", path=str(image), alt='alt "of" <line>', source="run 7")
+    lost = str(image.with_name("lost.png"))
     second = [
         Block("table", "", header=["nothing", "here"]),
         Block("table", "No columns at all."),
@@ -142,21 +142,21 @@ def shown_texts(document: Document) -> list[str]:
         "outer item", "inner item", "quoted words", "after it. Inside", "nowhere", "outside", "mark", "12.5 ± 0.3 %",
         "indented --code", "!not loaded", '<img src="https://example.org/other.png">', "# no heading", "x" * 60,
         "Deep words.", "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows",
-        "Figure 1. A line, 5 < 6. run 7", "The picture lost.png is gone. what was seen Figure 2. Gone. run 8",
+        "Figure 1. A line, 5 < 6. run 7", "The image lost.png is gone. what was seen Figure 2. Gone. run 8",
         *(block.command for block in document.blocks if block.command),
     ]  # fmt: skip
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     """A PNG of line art."""
     return line_art(tmp_path)
 
 
 @pytest.fixture
-def document(picture: Path) -> Document:
+def document(image: Path) -> Document:
     """A small report with all kinds of blocks."""
-    return nasty_document(picture)
+    return nasty_document(image)
 
 
 @pytest.fixture

@@ -116,10 +116,10 @@ def test_where_numbers_are_from(add_run: Add) -> None:
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        ("{", "is damaged"), ("[]", "not the record of a run"), ('{"seed": 1}', "it lacks settings, pictures"),
+        ("{", "is damaged"), ("[]", "not the record of a run"), ('{"seed": 1}', "it lacks settings, images"),
         ({"commit": None}, "lacks commit"), ({"seed": "x"}, "lacks seed"), ({"versions": None}, "lacks versions"),
         ({"last": [1]}, "lacks last"), ({"best": {}}, "lacks whole epochs"), ({"epochs": []}, "lacks whole epochs"),
-        ({"pictures": {"train": 3}}, "lacks how many pictures"), ({"seconds": "long"}, "lacks seconds"),
+        ({"images": {"train": 3}}, "lacks how many images"), ({"seconds": "long"}, "lacks seconds"),
     ],
 )  # fmt: skip
 def test_a_record_that_is_damaged_or_lacks_something_is_told(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lit_a1.report import html
 from lit_a1.report.document import Block, Document
-from lit_a1.report.pictures import encode
+from lit_a1.report.images import encode
 
 STYLE = Path(html.__file__).with_name("style.css").read_text(encoding="utf-8")
 
@@ -78,8 +78,8 @@ def test_head_and_headings(page: Element, document: Document) -> None:
     ]
 
 
-def test_metrics(page: Element, picture: Path) -> None:
-    drawn, lost = with_class(page, "picture")
+def test_metrics(page: Element, image: Path) -> None:
+    drawn, lost = with_class(page, "image")
     image = drawn.find(".//img")
     assert image.get("alt") == 'alt "of" <line>'
     assert (image.get("width"), image.get("height")) == ("1280", "800")
@@ -87,7 +87,7 @@ def test_metrics(page: Element, picture: Path) -> None:
     with Image.open(io.BytesIO(base64.b64decode(image.get("src").partition("base64,")[2]))) as shown:
         assert shown.size == (1280, 800)
     assert words(drawn.find("figcaption")) == "Figure 1. A line, 5 < 6. run 7"
-    assert words(lost) == "The picture lost.png is gone. what was seen Figure 2. Gone. run 8"
+    assert words(lost) == "The image lost.png is gone. what was seen Figure 2. Gone. run 8"
     assert lost.find(".//img") is None
     assert all(words(figure.find("figcaption")) for figure in page.iter("figure"))
     assert all(image.get("alt") for image in page.iter("img"))
@@ -140,12 +140,12 @@ def test_without_sections() -> None:
     assert words(page.find("head/title")) == "Report"
 
 
-def test_size(document: Document, picture: Path) -> None:
-    """A picture costs what its bytes cost in base64, once."""
+def test_size(document: Document, image: Path) -> None:
+    """An image costs what its bytes cost in base64, once."""
     plain = replace(document, sections=[])
     assert html.render(document) == html.render(document)
-    figures = [Block("figure", f"Figure {number}.", path=str(picture), alt="alt") for number in range(3)]
-    size = len(base64.b64encode(encode(picture).data))
+    figures = [Block("figure", f"Figure {number}.", path=str(image), alt="alt") for number in range(3)]
+    size = len(base64.b64encode(encode(image).data))
     growth = len(html.render(replace(plain, summary=figures))) - len(html.render(replace(plain, summary=[])))
     assert 3 * size < growth < 3 * size + 3000
 

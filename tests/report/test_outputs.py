@@ -69,7 +69,7 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(
     (section,) = sections()
     assert [(block.kind, block.command) for block in section.blocks] == [("missing", "do it")]
     folder.mkdir()
-    figures = [{"file": name, "caption": "C.", "shows_pictures": True} for name in ("there.png", "gone.png")]
+    figures = [{"file": name, "caption": "C.", "shows_images": True} for name in ("there.png", "gone.png")]
     part = PART | {"name": "kernels", "figures": figures, "tables": ["t.csv"], "commit": "abc", "seconds": 2.0}
     (folder / "kernels.json").write_text(json.dumps(part))
     (folder / "mistakes.json").write_text("{")

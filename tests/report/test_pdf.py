@@ -59,7 +59,7 @@ def test_texts_properties_and_links(document: Document, tmp_path: Path, shown_te
     assert (tmp_path / "again.pdf").read_bytes() == (tmp_path / "report.pdf").read_bytes()
     notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
     outside = {note["/A"]["/URI"] for note in notes if "/URI" in note.get("/A", {})}
-    assert outside == {"https://example.org/?a=b&c=d", "https://example.org/picture.png"}
+    assert outside == {"https://example.org/?a=b&c=d", "https://example.org/image.png"}
     inside = [note for note in notes if "/URI" not in note.get("/A", {})]
     assert len(inside) > len(document.sections) - 1  # the contents, and one in the text
 
@@ -86,10 +86,10 @@ def test_a_long_table_repeats_its_header(tmp_path: Path) -> None:
     assert "Long." in pages[0]
 
 
-def test_a_tall_figure_fits_a_page(picture: Path, tmp_path: Path) -> None:
-    with Image.open(picture) as drawn:
-        drawn.resize((1280, 6000)).save(picture)
-    reader = rendered(Document("T", "", [Block("figure", "Tall.", path=str(picture), alt="alt")], []), tmp_path)
+def test_a_tall_figure_fits_a_page(image: Path, tmp_path: Path) -> None:
+    with Image.open(image) as drawn:
+        drawn.resize((1280, 6000)).save(image)
+    reader = rendered(Document("T", "", [Block("figure", "Tall.", path=str(image), alt="alt")], []), tmp_path)
     (page,) = (page for page in reader.pages if page.images)
     assert "Tall." in page.extract_text()
     (height,) = (y for text, _, y in places(reader) if "Tall." in text)

@@ -41,7 +41,7 @@ def notes(name: str, macro: Say) -> list[Block]:
 
 
 def test_the_best_network_is_that_of_the_smallest_last_error(add_run: Add) -> None:
-    add_run("catsdogs", [0.05, 0.20])  # a better epoch that was chosen on these pictures does not count
+    add_run("catsdogs", [0.05, 0.20])  # a better epoch that was chosen on these images does not count
     add_run("catsdogs_best", [0.10])
     add_run("catsdogs_gpu", [None])
     ranked = rank(gather(LOGS, "real"), ("catsdogs", "catsdogs_best", "catsdogs_gpu"))
@@ -49,7 +49,7 @@ def test_the_best_network_is_that_of_the_smallest_last_error(add_run: Add) -> No
     assert rank(gather(LOGS, "real"), ("mnist",)) == []
 
 
-def test_several_seeds_are_a_mean_and_one_has_the_interval_of_its_pictures(add_run: Add, say: Say) -> None:
+def test_several_seeds_are_a_mean_and_one_has_the_interval_of_its_images(add_run: Add, say: Say) -> None:
     add_run("catsdogs", [0.10], seed=0)
     one = say("errors_in_words", errors_of(gather(LOGS, "real").alike("catsdogs")), "photo")
     assert "**10.00 %**, an accuracy of 90.00 %; the choice of 2,000 photos leaves 8.76 % to 11.39 %" in one
@@ -90,16 +90,16 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
 
 @pytest.mark.parametrize(
     ("errors", "settings", "said", "advice"),
-    [  # of the training pictures 15 % were wrong
+    [  # of the training images 15 % were wrong
         (
-            [0.4, 0.2],  # on harder pictures
+            [0.4, 0.2],  # on harder images
             {},
-            ["15.00 % of the training and 20.00 % of the validation pictures were wrong", "can't be compared",
+            ["15.00 % of the training and 20.00 % of the validation images were wrong", "can't be compared",
              "The validation loss is smallest in the last epoch"],
             "can't be told from them",
         ),
         (
-            [0.1, 0.20],  # of 2,000 pictures 16 % are 14.5 to 17.7
+            [0.1, 0.20],  # of 2,000 images 16 % are 14.5 to 17.7
             PLAIN,
             ["overfits by more than", "a gap of +5.00 points", "smallest after epoch 1, 0.2000, and 0.4010 at the end"],
             "regularisation is what",
@@ -113,7 +113,7 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
         ([0.1, None], PLAIN, ["The last epoch was not validated."], "Not done:"),
     ],
 )  # fmt: skip
-def test_a_gap_is_compared_with_the_noise_of_the_pictures(
+def test_a_gap_is_compared_with_the_noise_of_the_images(
     errors: list[float | None], settings: dict, said: list[str], advice: str, add_run: Add, say: Say, tmp_path: Path
 ) -> None:
     add_run("catsdogs", errors, settings=settings)
@@ -126,10 +126,10 @@ def test_a_gap_is_compared_with_the_noise_of_the_pictures(
 def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_concluded() -> None:
     assert "Read off" not in further()
     assert "Not done" in further()
-    noise = {"mean": 0.05, "pictures": 2000, "interval": (0.041, 0.06)}
+    noise = {"mean": 0.05, "images": 2000, "interval": (0.041, 0.06)}
     text = " ".join(further(noise=noise, suspects=3).split())
-    assert "2,000 validation pictures tell an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text
-    assert "- 3 of the validation pictures carry a label" in text
+    assert "2,000 validation images tell an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text
+    assert "- 3 of the validation images carry a label" in text
 
 
 def test_an_ensemble_is_compared_with_the_noise(add_run: Add) -> None:
@@ -160,7 +160,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (other / "analysis" / "kernels.json").write_text(json.dumps(part))
     row = {
         "finished": "2026-11-20 10:00", "config": "catsdogs_trial", "recipe": "r", "changes": "", "seed": "0",
-        "epochs": "8", "parameters": "1", "seconds": "60", "machine": "m", "commit": "c", "val_pictures": "2000",
+        "epochs": "8", "parameters": "1", "seconds": "60", "machine": "m", "commit": "c", "val_images": "2000",
         "best_val_error": "0.1600", "last_val_error": "0.1600",
     }  # fmt: skip
     used, better, same = "transition=max_pool, lr=0.05", "widths=[48, 96, 192, 384]", "dropout=0.2"

@@ -20,7 +20,7 @@ def row(changes: str = "", error: float | str = 0.12, **other: object) -> Row:
     values = {
         "finished": f"2026-11-{1 + number // 1440:02} {number // 60 % 24:02}:{number % 60:02}",
         "config": "catsdogs_trial", "recipe": "now", "changes": changes, "seed": 0, "epochs": 16,
-        "parameters": 1_208_354, "seconds": 254.0, "machine": "two cores", "val_pictures": 2000,
+        "parameters": 1_208_354, "seconds": 254.0, "machine": "two cores", "val_images": 2000,
         "best_val_error": error, "last_val_error": error if isinstance(error, str) else f"{error:.4f}",
     }  # fmt: skip
     return {name: str(value) for name, value in (values | other).items()}
@@ -94,7 +94,7 @@ def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
     assert noise["catsdogs_trial", 2000] == pytest.approx(((squares / 5) ** 0.5, 5))
 
 
-@pytest.mark.parametrize("other", [{"config": "catsdogs"}, {"recipe": "older"}, {"epochs": 8}, {"val_pictures": 1000}])
+@pytest.mark.parametrize("other", [{"config": "catsdogs"}, {"recipe": "older"}, {"epochs": 8}, {"val_images": 1000}])
 def test_only_like_is_compared_with_like(other: dict[str, object]) -> None:
     rows = [*base(), row("lr=0.3", 0.10, **other)]
     assert verdicts(rows) == {"lr=0.3": "no base"}
@@ -171,7 +171,7 @@ def test_a_diverged_run_is_not_compared() -> None:
         ("augment.cutout=0.3, augment.mixup=0.2", "Several at once"),
         ("dropout=0.1, stochastic_depth=0.1", "Regularisation"),
         ("views=one", "Averaging"),
-        ("size_schedule.0=32, size_schedule.8=48", "Picture size and its schedule"),
+        ("size_schedule.0=32, size_schedule.8=48", "Image size and its schedule"),
         ("max_epochs=8", "Length"),
         ("compile_net=False", "Precision and compilation"),
         ("compile_net=False, norm=group", "Norms"),

@@ -48,7 +48,7 @@ def test_the_weights_that_another_training_needs_are_the_newest_finished_ones(tm
             trained_weights(str(unfinished))
 
 
-def test_on_drawn_pictures_they_are_of_such_runs(tmp_path: Path) -> None:
+def test_on_drawn_images_they_are_of_such_runs(tmp_path: Path) -> None:
     for name in ("x", "x-drawn"):
         put(tmp_path / name, 0, "last.ckpt")
         (tmp_path / name / "version_0" / "record.json").write_text("{}")

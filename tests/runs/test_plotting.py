@@ -10,8 +10,8 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.png"
     with figure(path, width=3, height=2) as (_, axes):
         axes.plot([1, 2])
-    with Image.open(path) as picture:
-        assert (picture.format, picture.size) == ("PNG", (600, 400))
+    with Image.open(path) as image:
+        assert (image.format, image.size) == ("PNG", (600, 400))
     before = path.read_bytes()
     with pytest.raises(RuntimeError), figure(path) as (_, axes):
         raise RuntimeError

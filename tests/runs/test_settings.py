@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.runs.settings import build, concise, flat, recipe_of
 from lit_a1.training import parse
 
@@ -25,7 +25,7 @@ def test_a_command_is_parsed_without_being_run() -> None:
 
 def test_a_part_of_a_yaml_is_built_as_fit_builds_it() -> None:
     part = {"class_path": "lit_a1.data.mnist_module.MNISTDataModule", "init_args": {"augment": {"shift": 2}}}
-    data = build(PictureDataModule, part)
+    data = build(ImageDataModule, part)
     assert type(data).__name__ == "MNISTDataModule"
     assert data.augment.shift == 2
 

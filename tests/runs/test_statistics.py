@@ -16,7 +16,7 @@ def test_wilsons_interval() -> None:
         assert wilson(1.0, count)[1] <= 1
 
 
-def pictures(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[bool]]:
+def images(both: int, b: int, c: int, neither: int) -> tuple[list[bool], list[bool]]:
     first = [True] * (both + b) + [False] * (c + neither)
     return first, [True] * both + [False] * b + [True] * c + [False] * neither
 
@@ -25,10 +25,10 @@ def test_mcnemar() -> None:
     """1 or fewer heads of 6 tosses: (1 + 6) / 64, and twice that on both sides."""
     for both, neither in ((0, 0), (1000, 30)):
         for b, c, p in ((1, 5, 2 * 7 / 64), (5, 1, 2 * 7 / 64), (3, 3, 1), (0, 0, 1)):
-            assert mcnemar(*pictures(both, b, c, neither)) == (b, c, pytest.approx(p))
+            assert mcnemar(*images(both, b, c, neither)) == (b, c, pytest.approx(p))
     b, c = 4000, 4300  # the normal approximation, with the correction for continuity
     z = (c - b - 1) / math.sqrt(b + c)
-    assert mcnemar(*pictures(0, b, c, 0)).p == pytest.approx(math.erfc(z / math.sqrt(2)), rel=3e-3)
+    assert mcnemar(*images(0, b, c, 0)).p == pytest.approx(math.erfc(z / math.sqrt(2)), rel=3e-3)
     with pytest.raises(ValueError, match="shorter"):
         mcnemar([True], [])
 

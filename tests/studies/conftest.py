@@ -42,7 +42,7 @@ def save_mlp(path: Path, seed: int, epoch: int, **changes: Any) -> Callable[[tor
 
 @pytest.fixture
 def digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Splits:
-    """Small files that LIT_A1_DATA names; validation and test pictures."""
+    """Small files that LIT_A1_DATA names; validation and test images."""
     mnist_files(tmp_path / "mnist", train=240, test=60)
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
     found = load_mnist("real")
@@ -68,17 +68,17 @@ def add_run(digits: Splits, logs: Path) -> Callable[..., Path]:
         (folder / "checkpoints").mkdir(parents=True)
         is_mlp = experiment.startswith("mlp")
         path = folder / "checkpoints" / (weights + (".npz" if is_mlp else ".ckpt"))
-        answer = (save_mlp if is_mlp else save_cnn)(path, seed, len(errors), **model)
+        prediction = (save_mlp if is_mlp else save_cnn)(path, seed, len(errors), **model)
         with torch.inference_mode():
-            own = float((answer(torch.from_numpy(digits[0].pictures)[:, None] / 255) != digits[0].labels).mean())
+            own = float((prediction(torch.from_numpy(digits[0].images)[:, None] / 255) != digits[0].labels).mean())
         epochs = [
             {"epoch": k, "step": 10 * (k + 1), "val/error": error, "train_eval/error": error / 2,
-             "train/pictures_per_second": 100.0}
+             "train/images_per_second": 100.0}
             for k, error in enumerate((*errors, own))
         ]  # fmt: skip
         settings = flat({"model": (MLP if is_mlp else CNN) | model, "data": data or {}})
         about: dict[str, Any] = {"settings": settings | {"seed": seed}, "seed": seed, "seconds": 30.0}
-        about |= {"pictures": {"train": 200, "val": 40}, "epochs": epochs, "machine": "a machine", "commit": "abc"}
+        about |= {"images": {"train": 200, "val": 40}, "epochs": epochs, "machine": "a machine", "commit": "abc"}
         (folder / "record.json").write_text(json.dumps(about | (record or {})))
         return folder
 

@@ -33,7 +33,7 @@ def add(tmp_path: Path) -> Add:
         ]
         record = {
             "settings": {"model.class_path": "CatsDogsCNN"} | (settings or {}), "seed": seed, "epochs": epochs,
-            "pictures": {"train": 400, "val": 100}, "seconds": 60.0 * (seed + 1), "machine": "a machine, 2 cores",
+            "images": {"train": 400, "val": 100}, "seconds": 60.0 * (seed + 1), "machine": "a machine, 2 cores",
             "commit": "abc123",
         }  # fmt: skip
         (folder / "record.json").write_text(json.dumps(record | about))
@@ -77,12 +77,12 @@ def test_a_curve_has_the_epochs_that_all_runs_measured(add: Add) -> None:
     run = add(0, [None, 0.3, None, 0.0])
     epochs, values = curve([run], "val/error")
     assert epochs == [2, 4]
-    np.testing.assert_array_equal(values, [[0.3, 0.005]])  # none of 100 counts as half a picture
+    np.testing.assert_array_equal(values, [[0.3, 0.005]])  # none of 100 counts as half an image
     np.testing.assert_array_equal(curve([run], "val/loss")[1], [[0.6, 0.0]])
     assert curve([run], "train/error")[0] == [1, 2, 3, 4]
     assert curve([run], "train_eval/error")[0] == []
     perfect = add(1, [], epochs=[{"epoch": 0, "step": 1, "train_eval/error": 0.0, "train/error": 0.0}])
-    for part in ("train", "train_eval"):  # and these count their own pictures
+    for part in ("train", "train_eval"):  # and these count their own images
         assert curve([perfect], f"{part}/error")[1].item() == 0.5 / 400
     runs = [add(2, [0.5, 0.4, 0.3, 0.2]), add(3, [0.7, None, 0.1])]
     epochs, values = curve(runs, "val/error")
@@ -98,8 +98,8 @@ def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, drawn: 
     assert drawn[1][0].values.tolist() == [[0.6, 0.2]]
     assert drawn[3][0].values.tolist() == [[0.3, 0.1]]
     assert ["marker" in look for _, look in drawn] == [True, False] * 2  # "" takes the marks away
-    with Image.open(tmp_path / "x.png") as picture:
-        assert picture.size == (1920, 880)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == (1920, 880)
     drawn.clear()
     row = {f"{part}/{name}": 0.1 for part in ("train", "train_eval", "val") for name in ("loss", "error")}
     draw(tmp_path / "x.png", [add(1, [], epochs=[row | {"epoch": 0, "step": 1}])])
@@ -158,7 +158,7 @@ def test_the_legend_says_what_training_was_made_harder_with(add: Add) -> None:
     everything = {"data.augment.mixup": 0.2, "model.label_smoothing": 0.1, "model.dropout": 0.5}
     taught = {"model.teachers": "['a.ckpt']", "model.teacher_share": 0.75}
     for seed, (settings, words) in enumerate([
-        ({}, ""), ({"data.augment.flip": "alternating"}, " (augmented)"), (taught, " (teachers' answers)"),
+        ({}, ""), ({"data.augment.flip": "alternating"}, " (augmented)"), (taught, " (teachers' predictions)"),
         (everything | {"model.stochastic_depth": 0.1},
          " (augmented, mixed, smoothed labels, dropout, stochastic depth)"),
         (taught | {"model.teacher_share": 0.0}, ""),

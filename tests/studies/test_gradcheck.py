@@ -16,7 +16,7 @@ from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, bac
 from lit_a1.studies.gradcheck.study import run, write
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
-ABOUT = {"setup": "a network", "origin": "trained here", "picture": "a picture"}
+ABOUT = {"setup": "a network", "origin": "trained here", "image": "an image"}
 SMOOTH = ("tanh", "sigmoid", "gelu")
 
 
@@ -116,7 +116,7 @@ def test_weights_of_black_pixels_say_nothing() -> None:
 
 
 def one_unit(nonlinearity: str, before: float) -> tuple[NN, Array, Labels]:
-    """A hidden unit whose pre-activation is `before`, and a picture of a single white pixel."""
+    """A hidden unit whose pre-activation is `before`, and an image of a single white pixel."""
     net = network(nonlinearity, (1,))
     x = np.zeros((1, 12))
     x[0, 4] = 1
@@ -208,9 +208,9 @@ def setup(tmp_path: Path, write_idx: Callable[..., Path], monkeypatch: pytest.Mo
     """Digits of 28 x 28 pixels that are black along the border, and a small network."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 60), ("t10k", 20)):
-        pictures = np.zeros((count, 28, 28))
-        pictures[:, 4:24, 4:24] = rng.integers(1, 256, (count, 20, 20))
-        write_idx(tmp_path / f"mnist/{part}-images-idx3-ubyte.gz", pictures)
+        images = np.zeros((count, 28, 28))
+        images[:, 4:24, 4:24] = rng.integers(1, 256, (count, 20, 20))
+        write_idx(tmp_path / f"mnist/{part}-images-idx3-ubyte.gz", images)
         write_idx(tmp_path / f"mnist/{part}-labels-idx1-ubyte.gz", np.arange(count) % 10)
     monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
     model = {"hidden_dims": (8, 6), "parameter_range": (1, 10**6), "nonlinearity": "tanh", "batch_size": 10}
@@ -237,7 +237,7 @@ def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: pytest.Captur
     assert text in out
     assert len(re.findall(r"^epoch \d/2  train loss", out, flags=re.M)) == 2
     assert "784-8-6-10 (6,404 parameters), tanh, learning rate 0.1 (constant), mini-batches of 10, seed 0" in text
-    assert "10 of them start at a pixel that is black in every training picture" in text
+    assert "10 of them start at a pixel that is black in every training image" in text
     assert "**Backpropagation and differences agree.**" in text
     assert record["setup"] in text
     assert record["slope"] == pytest.approx(-2, abs=0.1)
@@ -252,14 +252,14 @@ def test_run_takes_weights(setup: Setup, tmp_path: Path, capsys: pytest.CaptureF
     assert "epoch 1" not in capsys.readouterr().out
     text = (folder / "conclusion.md").read_text()
     assert "best.npz, epochs: 0" in text
-    assert "Training picture 7, a 7" in text
+    assert "Training image 7, a 7" in text
     x, y = (part[7:8] for part in setup.digits().train)
     assert json.loads((folder / "record.json").read_text())["loss"] == pytest.approx(net.loss(net.forward(x), y))
 
 
 def test_samples_that_are_not_there_and_weights_of_another_network_are_refused(setup: Setup, tmp_path: Path) -> None:
     for wanted in (-1, 50):
-        with pytest.raises(ValueError, match=rf"^sample must be from 0 to 49, a training picture; got {wanted}$"):
+        with pytest.raises(ValueError, match=rf"^sample must be from 0 to 49, a training image; got {wanted}$"):
             run(setup, sample=wanted)
     network().save(str(tmp_path / "other.npz"))
     with pytest.raises(CheckpointError, match="12-7-6-4 with tanh"):

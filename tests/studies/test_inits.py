@@ -56,8 +56,8 @@ def test_leaves_measured_losses_in_tensorboard_too_a_set_up_the_figure_and_the_w
     expected = [(name, epoch) for name in INITIALIZATIONS for epoch in range(3)]
     assert list(zip(rows.initialization, rows.epoch, strict=True)) == expected
     assert {*MEASURED, "step"} <= set(rows)
-    with Image.open(folder / "losses.png") as picture:
-        assert picture.width > 1000
+    with Image.open(folder / "losses.png") as image:
+        assert image.width > 1000
     text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
     words = (
         "784-12-8-10 (9,614 parameters), relu, learning rate 0.1 (constant), mini-batches of 20, dropout 0.5, seed 0"
@@ -95,8 +95,8 @@ def test_a_diverged_run_is_a_result(study: Study) -> None:
     losses = pd.read_csv(folder / "losses.csv").set_index(["initialization", "epoch"]).train_loss
     assert math.isnan(losses["normal", 2])
     assert math.isfinite(losses["normal", 0])
-    with Image.open(folder / "losses.png") as picture:
-        picture.load()
+    with Image.open(folder / "losses.png") as image:
+        image.load()
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
@@ -140,12 +140,12 @@ def test_probe_measures_what_the_network_computes(nonlinearity: str) -> None:
     net = network(nonlinearity=nonlinearity, initialization="normal")
     net.biases[0][:], net.biases[1][:] = 0.3, -0.2
     state = probe(net, part)
-    z1 = part.pictures @ net.weights[0] + net.biases[0]
+    z1 = part.images @ net.weights[0] + net.biases[0]
     z2 = net.activation(z1) @ net.weights[1] + net.biases[1]
-    logits = net.forward(part.pictures)
+    logits = net.forward(part.images)
     assert state.z == pytest.approx([z1.std(), z2.std(), logits.std()], rel=1e-10)
-    assert state.sure == np.mean(net.softmax(logits).max(axis=1) > 0.99)
-    assert state.answers == len(np.unique(logits.argmax(axis=1)))
+    assert state.confident == np.mean(net.softmax(logits).max(axis=1) > 0.99)
+    assert state.predicted == len(np.unique(logits.argmax(axis=1)))
     slopes = [NONLINEARITIES[nonlinearity][1](z, net.activation(z)).astype(float) for z in (z1, z2)]
     assert state.slope == pytest.approx([np.sqrt(np.mean(slope**2)) for slope in slopes], rel=1e-10)
     assert state.flat == pytest.approx([np.mean(np.abs(slope) <= 0.01) for slope in slopes])
@@ -153,19 +153,19 @@ def test_probe_measures_what_the_network_computes(nonlinearity: str) -> None:
 
 def test_probe_takes_the_deltas_that_backward_takes_and_no_shares_of_what_is_not_finite() -> None:
     net, part = network(initialization="normal"), examples(1)
-    net.forward(part.pictures)
-    _, deltas = net.layer_views(net.backward(part.labels))  # of one picture: the gradient of the biases is delta
+    net.forward(part.images)
+    _, deltas = net.layer_views(net.backward(part.labels))  # of one image: the gradient of the biases is delta
     assert probe(net, part).delta == pytest.approx([delta.std() for delta in deltas], rel=1e-10)
     net.weights[0][0, 0] = np.nan
     with np.errstate(invalid="ignore"):
         state = probe(net, examples(20))
-    assert np.isnan([*state.flat, *state.stuck, *state.slope, state.sure, state.answers]).all()
+    assert np.isnan([*state.flat, *state.stuck, *state.slope, state.confident, state.predicted]).all()
 
 
 def test_dead_and_saturated_units_are_counted() -> None:
     part = examples(50)
     relu = network(initialization="glorot")
-    relu.weights[0][:] = np.repeat([-1, 1], [3, 4])  # pictures are positive: three of seven units are 0 for all of them
+    relu.weights[0][:] = np.repeat([-1, 1], [3, 4])  # images are positive: three of seven units are 0 for all of them
     state = probe(relu, part)
     assert state.stuck[0] == pytest.approx(3 / 7)
     assert state.flat[0] == pytest.approx(3 / 7)
@@ -175,14 +175,14 @@ def test_dead_and_saturated_units_are_counted() -> None:
     tanh = network(initialization="glorot", nonlinearity="tanh")
     tanh.weights[0][:, :2] = 100
     part = examples(200)
-    part.pictures[0] = 0  # f'(0) = 1, but on average f' is small
+    part.images[0] = 0  # f'(0) = 1, but on average f' is small
     assert probe(tanh, part).stuck[0] == pytest.approx(2 / 7)
 
 
 def test_first_step_is_relative_to_the_weights() -> None:
     part = examples(30)
     net, start = (network(initialization="glorot", batch_size=10, lr=0.5) for _ in range(2))
-    start.forward(part.pictures[:10])
+    start.forward(part.images[:10])
     gradients = start.layer_views(start.backward(part.labels[:10]))[0]
     norm = np.linalg.norm
     expected = [0.5 * norm(g) / norm(w) for g, w in zip(gradients, start.weights, strict=True)]
@@ -219,8 +219,8 @@ def test_the_words_change_with_the_numbers() -> None:
     glorot = trial("glorot", [1.4, 0.5, 0.2], [0.7, 0.2, 0.11])
     text = words_of(zero, normal, glorot)
     assert "training loss is smallest with standard normal, 0.1000; Glorot has 0.2000, 2 times as much" in text
-    assert "Glorot has 11.00 %, no more than the choice of validation pictures explains" in text
-    assert "Zero has 75.00 %, more than the choice of validation pictures explains" in text
+    assert "Glorot has 11.00 %, no more than the choice of validation images explains" in text
+    assert "Zero has 75.00 %, more than the choice of validation images explains" in text
     assert "output biases moved by up to 0.2, nothing else at all" in text
     assert "equal to the last bit" in text
     assert "The loss stays near ln 4" in text

@@ -1,1 +1,1 @@
-"""Where pictures come from: folders and zip files in the layouts they are published in, downloads, drawings."""
+"""Where images come from: folders and zip files in the layouts they are published in, downloads, drawings."""

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Colour = tuple[int, ...]
-Drawn = tuple[NDArray[np.uint8], NDArray[np.int64]]  # pictures and labels
+Drawn = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images and labels
 Draw = Callable[[int, np.random.Generator], NDArray[np.uint8]]
 Points = Sequence[Sequence[float]] | NDArray[np.float64]
 FURS = ((226, 144, 62), (150, 150, 155), (66, 62, 64), (240, 232, 220), (176, 126, 84), (112, 78, 54), (216, 190, 150))
 CAT_EYES = ((170, 205, 70), (235, 190, 50), (95, 175, 215), (90, 180, 110))
 PINK, TONGUE, BLACK, WHITE = (232, 150, 155), (228, 95, 110), (28, 24, 26), (250, 248, 244)
-SIDE = 28  # pixels: height and width of a digit's picture
+SIDE = 28  # pixels: height and width of a digit's image
 BOX = 20  # pixels: the longer side of a digit is at most this, as in MNIST
 PAGE = 64  # pixels: side of the page that a digit is typed on, before it is distorted
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -22,30 +22,30 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
 def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> Drawn:
-    """Draws cats (0) and dogs (1) in turn: a seed gives the same pictures, however many are asked for.
+    """Draws cats (0) and dogs (1) in turn: a seed gives the same images, however many are asked for.
 
     Colours, backgrounds, poses, noise, blur and occlusion come from the same distributions for both, so that only
-    the shapes tell them apart: ears, pupils, snout, whiskers, tongue. Pictures are (n, size, size, 3) uint8, RGB, and
+    the shapes tell them apart: ears, pupils, snout, whiskers, tongue. Images are (n, size, size, 3) uint8, RGB, and
     labels (n,) int64.
     """
     return _draw_in_turn(n, seed, 2, (size, size, 3), lambda label, rng: _draw_animal(bool(label), rng, size))
 
 
 def draw_digits(n: int, seed: int) -> Drawn:
-    """Draws the ten digits in turn, likewise: pictures (n,28,28) uint8, and labels (n,) int64.
+    """Draws the ten digits in turn, likewise: images (n,28,28) uint8, and labels (n,) int64.
 
     White on black, at most 20 pixels high and wide, with their centre of mass in the centre, as in MNIST. They are
-    typed; turn, slant, perspective, proportions, size and weight differ from picture to picture.
+    typed; turn, slant, perspective, proportions, size and weight differ from image to image.
     """
     return _draw_in_turn(n, seed, 10, (SIDE, SIDE), _draw_digit)
 
 
 def _draw_in_turn(n: int, seed: int, classes: int, shape: tuple[int, ...], draw: Draw) -> Drawn:
     labels = np.arange(n, dtype=np.int64) % classes
-    pictures = np.empty((n, *shape), dtype=np.uint8)
+    images = np.empty((n, *shape), dtype=np.uint8)
     for index, label in enumerate(labels.tolist()):
-        pictures[index] = draw(label, np.random.default_rng([seed, index]))
-    return pictures, labels
+        images[index] = draw(label, np.random.default_rng([seed, index]))
+    return images, labels
 
 
 # animals
@@ -176,7 +176,7 @@ def _background(rng: np.random.Generator, side: int) -> Image.Image:
 
 
 def _blot(image: Image.Image, rng: np.random.Generator, low: list[float], high: list[float]) -> None:
-    """An ellipse or a rectangle; its left, top, width and height lie between two limits, as shares of the picture."""
+    """An ellipse or a rectangle; its left, top, width and height lie between two limits, as shares of the image."""
     x, y, width, height = image.width * rng.uniform(low, high)
     draw = ImageDraw.Draw(image)
     shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
@@ -211,9 +211,9 @@ def _draw_digit(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     ink = np.asarray(digit.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
     centre = [(ink * place).sum() / ink.sum() for place in np.indices(ink.shape)]
     top, left = (round((SIDE - 1) / 2 - place) for place in centre)
-    picture = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    picture[top : top + height, left : left + width] = 255 * ink / ink.max()
-    return picture
+    image = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    image[top : top + height, left : left + width] = 255 * ink / ink.max()
+    return image
 
 
 @functools.cache

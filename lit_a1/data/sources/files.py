@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lit_a1.data.errors import DataError
 
-MAX_BYTES = 1 << 28  # no picture's file is larger than 256 MiB
+MAX_BYTES = 1 << 28  # no image's file is larger than 256 MiB
 _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""The layouts that pictures of cats and dogs are published in, zipped or not, and where to look for them."""
+"""The layouts that images of cats and dogs are published in, zipped or not, and where to look for them."""
 
 import os
 import re
@@ -17,8 +17,8 @@ _NOT_CLASSES = {"cache", "mnist", *TEST_NAMES, *TRAIN_NAMES, *BELOW_ROOT}
 _KAGGLE = re.compile(r"(cat|dog)\.\d+\.\w+", re.IGNORECASE)
 
 
-class Picture(NamedTuple):
-    """One picture of a source."""
+class SourceImage(NamedTuple):
+    """One image of a source."""
 
     name: str  # its path without the folders that only wrap the set, with forward slashes: the same zipped or unpacked
     label: int | None  # index into the source's `classes`; None where the source has no labels
@@ -26,17 +26,17 @@ class Picture(NamedTuple):
 
 
 class Source:
-    """The pictures of a folder or a zip file, listed when they are first asked for.
+    """The images of a folder or a zip file, listed when they are first asked for.
 
     Args:
         path: a folder, or a zip file.
         labelled: True for a training set: one sub-folder a class, or Kaggle's `cat.0.jpg`, `dog.0.jpg` ... in one
             folder. Classes are in alphabetical order, upper or lower case alike, so Cat is 0 and Dog is 1.
-            False for test pictures and any folder of photos: every picture, at any depth.
+            False for test images and any folder of photos: every image, at any depth.
 
     Raises:
         DataError: `path` is neither a folder nor a zip file. Listing raises it too: for a damaged or unsafe zip
-            file, for fewer than two classes, for a class without pictures, and where there is no picture at all.
+            file, for fewer than two classes, for a class without images, and where there is no image at all.
     """
 
     def __init__(self, path: Path | str, *, labelled: bool) -> None:
@@ -46,8 +46,8 @@ class Source:
             raise DataError(f"There is no folder or zip file {self.path}.")
 
     @property
-    def pictures(self) -> list[Picture]:
-        """All pictures, 2.jpg before 10.jpg; where labelled, class after class."""
+    def images(self) -> list[SourceImage]:
+        """All images, 2.jpg before 10.jpg; where labelled, class after class."""
         return self._listing[0]
 
     @property
@@ -55,9 +55,9 @@ class Source:
         """Names of the classes, in the order of their labels; empty where unlabelled."""
         return self._listing[1]
 
-    def read(self, picture: Picture) -> bytes:
-        """The bytes of a picture's file, or a DataError of a few words that follow its name; safe for threads."""
-        return self._files.read(picture.entry)
+    def read(self, image: SourceImage) -> bytes:
+        """The bytes of an image's file, or a DataError of a few words that follow its name; safe for threads."""
+        return self._files.read(image.entry)
 
     def fingerprint(self) -> dict[str, str | int]:
         """Changes when the files do: a zip's path, size and time, or a hash of a folder's listing."""
@@ -68,15 +68,15 @@ class Source:
         return FolderFiles(self.path) if self.path.is_dir() else ZipFiles(self.path)
 
     @cached_property
-    def _listing(self) -> tuple[list[Picture], tuple[str, ...]]:
-        files = sorted(filter(_is_picture, self._files.files), key=natural_key)
+    def _listing(self) -> tuple[list[SourceImage], tuple[str, ...]]:
+        files = sorted(filter(_is_image, self._files.files), key=natural_key)
         if not files:
-            raise DataError(f"There is no picture in {self.path} (looked for {', '.join(sorted(SUFFIXES))}).")
+            raise DataError(f"There is no image in {self.path} (looked for {', '.join(sorted(SUFFIXES))}).")
         if self.labelled:
             return _by_class(self.path, files, self._files.folders)
         wrapper = re.compile(f"(({'|'.join(TEST_NAMES)})/)*", re.IGNORECASE)
         top = min((match[0] for file in files if (match := wrapper.match(file))), key=len)
-        return [Picture(file.removeprefix(top), None, file) for file in files], ()
+        return [SourceImage(file.removeprefix(top), None, file) for file in files], ()
 
 
 def data_root() -> Path:
@@ -110,12 +110,12 @@ def _first_of(root: Path, names: tuple[str, ...]) -> Path | None:
     return next(filter(Path.exists, paths), None)
 
 
-def _is_picture(file: str) -> bool:
+def _is_image(file: str) -> bool:
     return os.path.splitext(file)[1].lower() in SUFFIXES  # noqa: PTH122 (20,000 Path objects take 0.1 s)
 
 
-def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[Picture], tuple[str, ...]]:
-    """The pictures of a training set, class after class, and the names of the classes."""
+def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[SourceImage], tuple[str, ...]]:
+    """The images of a training set, class after class, and the names of the classes."""
     top = _top_folder(files, folders)
     rest = {file: file.removeprefix(top) for file in files if file.startswith(top)}
     class_of = {file: name[:3].lower() for file, name in rest.items() if _KAGGLE.fullmatch(name)}
@@ -131,13 +131,13 @@ def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[Pi
             "A training set needs two or more classes, one sub-folder each, such as Cat and Dog; "
             f"{path} has {'only ' + names[0] if names else 'none'}."
         )
-    pictures = []
+    images = []
     for label, name in enumerate(names):
-        of_class = [Picture(rest[file], label, file) for file in rest if class_of.get(file) == name]
+        of_class = [SourceImage(rest[file], label, file) for file in rest if class_of.get(file) == name]
         if not of_class:
-            raise DataError(f"The class {name} of {path} has no picture.")
-        pictures += of_class
-    return pictures, ("Cat", "Dog") if _are_cats_and_dogs(names) else tuple(names)
+            raise DataError(f"The class {name} of {path} has no image.")
+        images += of_class
+    return images, ("Cat", "Dog") if _are_cats_and_dogs(names) else tuple(names)
 
 
 def _are_cats_and_dogs(names: list[str]) -> bool:
@@ -145,7 +145,7 @@ def _are_cats_and_dogs(names: list[str]) -> bool:
 
 
 def _top_folder(files: list[str], folders: list[str]) -> str:
-    """The folder that holds the classes' folders (or Kaggle's pictures), below those that only wrap it."""
+    """The folder that holds the classes' folders (or Kaggle's images), below those that only wrap it."""
     top = ""
     while True:
         inside = {folder for folder in folders if folder.startswith(top) and folder.count("/") == top.count("/") + 1}
@@ -154,12 +154,12 @@ def _top_folder(files: list[str], folders: list[str]) -> str:
         below = inside.pop()
         names = [file.removeprefix(below) for file in files if file.startswith(below)]
         if any("/" not in name and not _KAGGLE.fullmatch(name) for name in names):
-            return top  # pictures lie in it: it is itself a class
+            return top  # images lie in it: it is itself a class
         top = below
 
 
 def _holds_classes(folder: Path) -> bool:
-    """True where each of two or more sub-folders directly holds pictures, or they are named for cats and dogs."""
+    """True where each of two or more sub-folders directly holds images, or they are named for cats and dogs."""
     if not folder.is_dir():
         return False
     inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
@@ -169,5 +169,5 @@ def _holds_classes(folder: Path) -> bool:
     return (
         len(classes) >= 2
         and all(entry.name not in _NOT_CLASSES for entry in classes)
-        and all(any(_is_picture(file.name) for file in entry.iterdir()) for entry in classes)
+        and all(any(_is_image(file.name) for file in entry.iterdir()) for entry in classes)
     )

@@ -1,4 +1,4 @@
-"""How test pictures are changed for a comparison: shifted, rotated, noisy."""
+"""How test images are changed for a comparison: shifted, rotated, noisy."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,24 +20,24 @@ DIRECTIONS = {"down": (1, 0), "up": (-1, 0), "right": (0, 1), "left": (0, -1)}
 NOISE_SEED = 6135
 
 
-def shifted(pictures: Tensor, dy: int, dx: int) -> Tensor:
-    """Moves pictures (N,C,H,W) down and right by whole pixels; what that uncovers is black."""
-    return F.pad(pictures, (dx, -dx, dy, -dy))
+def shifted(images: Tensor, dy: int, dx: int) -> Tensor:
+    """Moves images (N,C,H,W) down and right by whole pixels; what that uncovers is black."""
+    return F.pad(images, (dx, -dx, dy, -dy))
 
 
-def rotated(pictures: Tensor, degrees: float) -> Tensor:
-    """Rotates pictures (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
-    return rotate(pictures, degrees, InterpolationMode.BILINEAR)
+def rotated(images: Tensor, degrees: float) -> Tensor:
+    """Rotates images (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
+    return rotate(images, degrees, InterpolationMode.BILINEAR)
 
 
-def noisy(pictures: Tensor, std: float) -> Tensor:
-    """Adds Gaussian noise, the same each time, to pictures (N,C,H,W) in [0,1], and clips them to that."""
+def noisy(images: Tensor, std: float) -> Tensor:
+    """Adds Gaussian noise, the same each time, to images (N,C,H,W) in [0,1], and clips them to that."""
     generator = torch.Generator().manual_seed(NOISE_SEED)
-    return (pictures + std * torch.randn(pictures.shape, generator=generator)).clamp_(0, 1)
+    return (images + std * torch.randn(images.shape, generator=generator)).clamp_(0, 1)
 
 
 def changes() -> dict[tuple[str, float, str], Callable[[Tensor], Tensor]]:
-    """The ways to change all test pictures: none at first, then 16 shifts, rotations to both sides, and noise.
+    """The ways to change all test images: none at first, then 16 shifts, rotations to both sides, and noise.
 
     By kind (`none`, `shift`, `rotation`, `noise`), level (in pixels, degrees, shares of white) and direction.
     """
@@ -51,8 +51,8 @@ def changes() -> dict[tuple[str, float, str], Callable[[Tensor], Tensor]]:
     return found | {("noise", std, ""): partial(noisy, std=std) for std in NOISES}
 
 
-def ink_lost(pictures: NDArray[np.uint8], pixels: int) -> float:
-    """The share of all white that a shift moves out of the pictures (N,28,28), the mean over the four directions."""
-    values = torch.from_numpy(pictures)[:, None].float()
+def ink_lost(images: NDArray[np.uint8], pixels: int) -> float:
+    """The share of all white that a shift moves out of the images (N,28,28), the mean over the four directions."""
+    values = torch.from_numpy(images)[:, None].float()
     kept = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]
     return 1 - float(torch.stack(kept).mean() / values.sum())

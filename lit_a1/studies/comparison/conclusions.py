@@ -22,13 +22,13 @@ def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
     """Compares two experiments, run by run of the same seed; in the order of their seeds where they share none."""
     a, b = measured.rows(first), measured.rows(second)
     pairs = a.reset_index().merge(b.reset_index(), on="seed")[["index_x", "index_y"]].to_numpy().tolist()
-    tests = []  # McNemar's of each pair of runs: both seeds, pictures that only the first or the second gets right, p
+    tests = []  # McNemar's of each pair of runs: both seeds, images that only the first or the second gets right, p
     for i, j in pairs or zip(a.index, b.index, strict=False):
-        found = mcnemar(*((measured.answers[k] == measured.digits).tolist() for k in (i, j)))
+        found = mcnemar(*((measured.predictions[k] == measured.digits).tolist() for k in (i, j)))
         tests.append((measured.runs.seed[i], measured.runs.seed[j], *found))
     second_is_better = b.test_error.mean() <= a.test_error.mean()
     better, worse = (b, a) if second_is_better else (a, b)
-    # of the pairs of runs that differ by more than the choice of test pictures explains
+    # of the pairs of runs that differ by more than the choice of test images explains
     second_wins = [only_second > only_first for *_, only_first, only_second, p in tests if p < ALPHA]
     return {
         "first": first,
@@ -47,7 +47,7 @@ def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
 
 
 def like_for_like(measured: Measured) -> tuple[str, str]:
-    """The first MLP and the first CNN trained on pictures as they are; else an MLP and a CNN; else the first two."""
+    """The first MLP and the first CNN trained on images as they are; else an MLP and a CNN; else the first two."""
     firsts = measured.runs.drop_duplicates("label")
     runs = dict(zip(firsts.label, firsts.run, strict=True))
     mlps = [label for label, run in runs.items() if run.kind == "MLP"]
@@ -56,7 +56,7 @@ def like_for_like(measured: Measured) -> tuple[str, str]:
 
 
 class Disagreements(NamedTuple):
-    """Test pictures that one experiment gets right and another wrong, the clearest first."""
+    """Test images that one experiment gets right and another wrong, the clearest first."""
 
     right: str
     wrong: str
@@ -65,10 +65,10 @@ class Disagreements(NamedTuple):
 
 
 def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
-    """The pictures that `right` gets right and `wrong` wrong."""
+    """The images that `right` gets right and `wrong` wrong."""
     shares = measured.right(right).mean(axis=0), 1 - measured.right(wrong).mean(axis=0)
     clear = np.minimum(*shares)
-    order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the pictures
+    order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the images
     unanimous, most = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
     return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
 

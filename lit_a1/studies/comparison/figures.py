@@ -1,4 +1,4 @@
-"""The figures of a comparison: error curves, errors on changed pictures, pictures that one network alone gets right."""
+"""The figures of a comparison: error curves, errors on changed images, images that one network alone gets right."""
 
 import math
 from collections import defaultdict
@@ -58,19 +58,19 @@ def curve(measured: Measured, label: str, part: str) -> NDArray[np.float64] | No
     if rows[f"{part}_error"].isna().any():
         return None
     errors = rows.pivot(index="seed", columns="epoch", values=f"{part}_error").dropna(axis=1)
-    pictures = measured.rows(label).set_index("seed")["val_pictures" if part == "val" else "train_pictures"]
-    return errors.clip(lower=0.5 / pictures, axis=0).to_numpy()
+    images = measured.rows(label).set_index("seed")["val_images" if part == "val" else "train_images"]
+    return errors.clip(lower=0.5 / images, axis=0).to_numpy()
 
 
 def draw_robustness(path: Path, measured: Measured, title: str) -> None:
     """Draws the test error against shift, rotation and noise, on one logarithmic axis."""
-    errors, pictures = measured.errors_by_level(), len(measured.digits)
+    errors, images = measured.errors_by_level(), len(measured.digits)
     with figure(path, width=10.4, height=4.0, ncols=len(KINDS), sharey=True) as (drawing, panels):
         for panel, (kind, levels) in zip(panels, KINDS.items(), strict=True):
             lines = []
             for look, label in enumerate(measured.experiments):
                 columns = [errors[label, "none", 0], *(errors[label, kind, level] for level in levels)]
-                values = np.maximum(np.stack(columns, axis=1), visible(0, pictures))
+                values = np.maximum(np.stack(columns, axis=1), visible(0, images))
                 lines.append(Line(label, look, (0, *levels), values))
                 lines[-1].draw(panel)
             panel.set_xlabel(PANELS[kind])
@@ -101,8 +101,8 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
             )  # fmt: skip
 
 
-def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint8], title: str) -> None:
-    """Draws the 24 clearest test pictures (N,28,28) that one of a like-for-like pair gets right, the other wrong."""
+def draw_disagreements(path: Path, measured: Measured, images: NDArray[np.uint8], title: str) -> None:
+    """Draws the 24 clearest test images (N,28,28) that one of a like-for-like pair gets right, the other wrong."""
     labels = like_for_like(measured)
     kinds = [disagreements(measured, *way) for way in (labels[::-1], labels)]
     names = [measured.rows(label).run.iloc[0].kind for label in labels]
@@ -115,7 +115,7 @@ def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint
         for panel, each, found, high in zip(panels, kinds, shown, rows, strict=True):
             margin = (CELL_WIDTH - SIDE) // 2
             cells = np.zeros((high * ACROSS, CELL_HEIGHT, CELL_WIDTH), np.uint8)
-            cells[: len(found), :SIDE, margin : margin + SIDE] = pictures[found]
+            cells[: len(found), :SIDE, margin : margin + SIDE] = images[found]
             grid = cells.reshape(high, ACROSS, CELL_HEIGHT, CELL_WIDTH).swapaxes(1, 2).reshape(high * CELL_HEIGHT, -1)
             panel.imshow(grid, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
             panel.set_axis_off()
@@ -129,13 +129,13 @@ def draw_disagreements(path: Path, measured: Measured, pictures: NDArray[np.uint
         headline(sheet, f"{title} {legend}")
 
 
-def caption(measured: Measured, each: Disagreements, picture: int, sides: dict[str, str]) -> list[str]:
-    """`is 4`, `MLP: 9`, `CNN: 4`: a picture's digit, and what each side takes it for (its commonest wrong answer)."""
-    digit = measured.digits[picture]
-    counts = np.bincount(measured.answers[measured.rows(each.wrong).index, picture], minlength=10)
+def caption(measured: Measured, each: Disagreements, image: int, sides: dict[str, str]) -> list[str]:
+    """`is 4`, `MLP: 9`, `CNN: 4`: an image's digit, and what each side predicts (most often, where wrong)."""
+    digit = measured.digits[image]
+    counts = np.bincount(measured.predictions[measured.rows(each.wrong).index, image], minlength=10)
     counts[digit] = 0
-    answers = {each.right: digit, each.wrong: counts.argmax()}
-    return [f"is {digit}", *(f"{name}: {answers[label]}" for label, name in sides.items())]
+    predictions = {each.right: digit, each.wrong: counts.argmax()}
+    return [f"is {digit}", *(f"{name}: {predictions[label]}" for label, name in sides.items())]
 
 
 def heading(each: Disagreements, shown: int) -> str:

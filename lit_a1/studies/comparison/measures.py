@@ -1,4 +1,4 @@
-"""What is measured for a comparison: the trained networks' answers to the test pictures, as they are and changed."""
+"""What is measured for a comparison: the trained networks' predictions to the test images, as they are and changed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ GOALS = (98, 99)  # validation accuracies in percent
 
 @dataclass(frozen=True)
 class Measured:
-    """Recorded runs and the answers of their networks, in long format: an experiment is all rows with its label.
+    """Recorded runs and the predictions of their networks, in long format: an experiment is all rows with its label.
 
     Errors are shares; NaN stands for what was not measured.
     """
 
     runs: pd.DataFrame  # a row for each run: what it is, what it cost, and its errors
     curves: pd.DataFrame  # a row for each epoch (from 1 on) of each run: `train_eval_error`, `val_error`
-    changed: pd.DataFrame  # a row for each run and change of the test pictures, the first of which is none
-    answers: NDArray[np.int64]  # (runs, N), the digit that each run's network takes each test picture for
+    changed: pd.DataFrame  # a row for each run and change of the test images, the first of which is none
+    predictions: NDArray[np.int64]  # (runs, N), the digit that each run's network takes each test image for
     digits: NDArray[np.int64]  # (N,), what they are
 
     @property
@@ -43,45 +43,45 @@ class Measured:
         return list(self.runs.label.unique())
 
     def rows(self, label: str) -> pd.DataFrame:
-        """The runs of an experiment; their index is that of `answers`."""
+        """The runs of an experiment; their index is that of `predictions`."""
         return self.runs[self.runs.label == label]
 
     def right(self, label: str) -> NDArray[np.bool_]:
-        """(runs, N), whether the answers of an experiment's runs are right."""
-        return self.answers[self.rows(label).index] == self.digits
+        """(runs, N), whether the predictions of an experiment's runs are right."""
+        return self.predictions[self.rows(label).index] == self.digits
 
     def errors_by_level(self) -> dict[tuple[str, str, float], NDArray[np.float64]]:
-        """By label, change and level, each run's error on changed test pictures: the mean over directions."""
+        """By label, change and level, each run's error on changed test images: the mean over directions."""
         means = self.changed.groupby(["label", "change", "level", "seed"]).error.mean()
         return {key: errors.to_numpy() for key, errors in means.groupby(level=[0, 1, 2])}
 
 
 def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
-    """Lets every run's network answer the test pictures, as they are and changed.
+    """Classifies the test images, as they are and changed, with every run's network.
 
     CheckpointError where a checkpoint can't be used, or its validation error is not the recorded one.
     """
-    validated, pictures = (to_float(torch.from_numpy(part.pictures)[:, None]) for part in (valid, test))
+    validated, images = (to_float(torch.from_numpy(part.images)[:, None]) for part in (valid, test))
     networks = []
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
-    answers, errors = [], []
-    for key, change in tqdm(changes().items(), desc="test pictures", unit="change", disable=None, leave=False):
-        changed = change(pictures)
-        answers.append(np.stack([network.answers(changed) for network in networks]))
-        for k, error in enumerate((answers[-1] != test.labels).mean(axis=1)):
+    predictions, errors = [], []
+    for key, change in tqdm(changes().items(), desc="test images", unit="change", disable=None, leave=False):
+        changed = change(images)
+        predictions.append(np.stack([network.predict(changed) for network in networks]))
+        for k, error in enumerate((predictions[-1] != test.labels).mean(axis=1)):
             errors.append((k, *key, error))
-    return tabulate(experiments, networks, answers[0], test.labels, errors)  # the first change is none
+    return tabulate(experiments, networks, predictions[0], test.labels, errors)  # the first change is none
 
 
-def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int64]) -> None:
+def _check(run: Run, network: Network, images: Tensor, labels: NDArray[np.int64]) -> None:
     expected = run.measured["val/error"]
-    found = float((network.answers(pictures) != labels).mean())
-    if run.record["pictures"]["val"] != len(labels) or abs(found - expected) > SLACK + 1e-9:
+    found = float((network.predict(images) != labels).mean())
+    if run.record["images"]["val"] != len(labels) or abs(found - expected) > SLACK + 1e-9:
         raise CheckpointError(
-            f"{run.weights} makes {found:.2%} errors on the {len(labels):,} validation pictures here, but its record "
-            f"says {expected:.2%} of {run.record['pictures']['val']:,}: it was validated on other digits, or on "
+            f"{run.weights} makes {found:.2%} errors on the {len(labels):,} validation images here, but its record "
+            f"says {expected:.2%} of {run.record['images']['val']:,}: it was validated on other digits, or on "
             "some of them only."
         )
 
@@ -89,14 +89,14 @@ def _check(run: Run, network: Network, pictures: Tensor, labels: NDArray[np.int6
 def tabulate(
     experiments: Mapping[str, Sequence[Run]],
     networks: Sequence[Network],
-    answers: NDArray[np.int64],
+    predictions: NDArray[np.int64],
     digits: NDArray[np.int64],
     errors: Sequence[tuple[int, str, float, str, float]],
 ) -> Measured:
     """Puts what the records say and what was measured into tables.
 
-    `networks` and `answers` (runs, N) are in the order of the runs; each of `errors` has the number of the run, the
-    kind of change, its level and direction, and the error on the test pictures.
+    `networks` and `predictions` (runs, N) are in the order of the runs; each of `errors` has the number of the run, the
+    kind of change, its level and direction, and the error on the test images.
     """
     heads: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
@@ -105,7 +105,7 @@ def tabulate(
     ]
     runs = pd.DataFrame(
         head | _of_run(head["run"], network) | {"test_error": float((own != digits).mean())}
-        for head, network, own in zip(heads, networks, answers, strict=True)
+        for head, network, own in zip(heads, networks, predictions, strict=True)
     ).astype({f"epochs_to_{goal}": "Int64" for goal in GOALS})
     curves = pd.DataFrame(
         head
@@ -116,7 +116,7 @@ def tabulate(
     )
     changed = pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"])
     changed = changed.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
-    return Measured(runs, curves, changed, answers, digits)
+    return Measured(runs, curves, changed, predictions, digits)
 
 
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -127,30 +127,30 @@ def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _of_run(run: Run, network: Network) -> dict[str, object]:
-    pictures, epochs = run.record["pictures"], run.epochs
-    speeds = [row["train/pictures_per_second"] for row in epochs if "train/pictures_per_second" in row]
+    images, epochs = run.record["images"], run.epochs
+    speeds = [row["train/images_per_second"] for row in epochs if "train/images_per_second" in row]
     return {
         "parameters": network.parameters,
         "multiply_adds": network.multiply_adds,
         "epochs": len(epochs),
         "seconds": float(run.record["seconds"]),
         "seconds_an_epoch": run.record["seconds"] / len(epochs),
-        "training_seconds_an_epoch": median(pictures["train"] / speed for speed in speeds) if speeds else math.nan,
+        "training_seconds_an_epoch": median(images["train"] / speed for speed in speeds) if speeds else math.nan,
         **{f"epochs_to_{goal}": epochs_to(run, goal / 100) for goal in GOALS},
         "train_error": run.measured.get("train_eval/error", math.nan),
         "val_error": run.measured["val/error"],
         "weights": run.weights.stem,
         "version": run.name,
         "commit": run.record.get("commit", ""),
-        "train_pictures": pictures["train"],
-        "val_pictures": pictures["val"],
+        "train_images": images["train"],
+        "val_images": images["val"],
     }
 
 
 def epochs_to(run: Run, accuracy: float) -> int | None:
-    """The first epoch, from 1 on, after which that share of the validation pictures was right; None where none was."""
-    pictures = run.record["pictures"]["val"]
+    """The first epoch, from 1 on, after which that share of the validation images was right; None where none was."""
+    images = run.record["images"]["val"]
     for number, row in enumerate(run.epochs, 1):
-        if round(row["val/error"] * pictures) <= (1 - accuracy) * pictures + 1e-6:  # recorded shares are rounded
+        if round(row["val/error"] * images) <= (1 - accuracy) * images + 1e-6:  # recorded shares are rounded
             return number
     return None

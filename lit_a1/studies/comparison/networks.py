@@ -1,4 +1,4 @@
-"""The trained networks of recorded runs: the numpy network or a CNN, and what each costs for a picture."""
+"""The trained networks of recorded runs: the numpy network or a CNN, and what each costs for an image."""
 
 import ast
 from collections.abc import Callable
@@ -23,14 +23,14 @@ from lit_a1.runs.records import RECORD_FILE, CheckpointError
 class Network:
     """A trained network, and what it is made of."""
 
-    classify: Callable[[torch.Tensor], NDArray[np.int64]]  # a batch of pictures, as `answers`
+    classify: Callable[[torch.Tensor], NDArray[np.int64]]  # a batch of images, as `predictions`
     parameters: int
-    multiply_adds: int  # for one picture
+    multiply_adds: int  # for one image
 
-    def answers(self, pictures: torch.Tensor) -> NDArray[np.int64]:
-        """The digits (N,) that it takes pictures (N,1,28,28) in [0,1] for."""
+    def predict(self, images: torch.Tensor) -> NDArray[np.int64]:
+        """The digits (N,) that it takes images (N,1,28,28) in [0,1] for."""
         with torch.inference_mode():
-            return np.concatenate([self.classify(batch) for batch in pictures.split(500)])
+            return np.concatenate([self.classify(batch) for batch in images.split(500)])
 
 
 def load_network(run: Run) -> Network:

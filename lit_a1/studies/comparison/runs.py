@@ -81,7 +81,7 @@ def _read(folder: Path, weights: Weights) -> Run | str:
         return f"no {RECORD_FILE}: its training has not ended"
     except ValueError:
         return f"its {RECORD_FILE} is damaged"
-    needed = ("settings", "seed", "epochs", "pictures", "seconds")
+    needed = ("settings", "seed", "epochs", "images", "seconds")
     if not isinstance(record, dict) or any(not record.get(name) and record.get(name) != 0 for name in needed):
         return f"its {RECORD_FILE} is not that of a training, with {', '.join(needed)}"
     if any("val/error" not in row for row in record["epochs"]):

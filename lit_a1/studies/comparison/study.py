@@ -1,6 +1,5 @@
 """A comparison from beginning to end: runs are found, measured and drawn, and all that follows is kept."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import write_text
 from lit_a1.data.mnist import LabelledSplit, Wanted, draw_mnist, locate_mnist, read_mnist
-from lit_a1.environment import commit, cpu, versions
 from lit_a1.runs.finished import Weights
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
-from lit_a1.runs.records import write_record
+from lit_a1.runs.records import StudyRecord
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
 from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
@@ -33,7 +31,7 @@ TABLES = {
 
 
 def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str) -> Path:
-    """Compares the runs of experiments, which are folders in `logs`, on the test pictures.
+    """Compares the runs of experiments, which are folders in `logs`, on the test images.
 
     Returns the folder with `comparison.md`, four tables, three figures and `record.json`: `logs/NAME/version_N`.
 
@@ -42,55 +40,45 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
         UsageError: fewer than two experiments have runs.
         CheckpointError: a checkpoint can't be used.
     """
-    started, code = time.perf_counter(), commit()  # the code that runs: files may change meanwhile
+    study = StudyRecord(weights=weights)  # now: files may change meanwhile
     files = locate_mnist(source)
     experiments, left_out = find_experiments(names, logs, weights, drawn=files is None)
     for reason in left_out:
         print(f"Left out: {reason}")
     digits = draw_mnist() if files is None else read_mnist(files)
     measured = measure(experiments, digits.valid, digits.test)
-    folder = new_version(logs / (name + DRAWN if digits.drawn else name))
+    study.folder = folder = new_version(logs / (name + DRAWN if digits.drawn else name))
     origin = "drawn digits (NOT MNIST)" if digits.drawn else f"the digits of {Path(digits.origin).resolve().name}/"
-    pictures = f"{len(digits.test.labels):,} test pictures, {origin}"
-    lost = ink_lost(digits.test.pictures, max(SHIFTS))
-    text = write(measured, weights=weights, pictures=pictures, ink_lost=lost, left_out=left_out)
-    _draw(folder, measured, digits.test, pictures, weights)
+    images = f"{len(digits.test.labels):,} test images, {origin}"
+    lost = ink_lost(digits.test.images, max(SHIFTS))
+    text = write(measured, weights=weights, images=images, ink_lost=lost, left_out=left_out)
+    _draw(folder, measured, digits.test, images, weights)
     _write_tables(folder, measured)
     write_text(folder / "comparison.md", text)
-    about = {
-        "experiments": {name: [run.name for run in runs] for name, runs in experiments.items()},
-        "left_out": left_out,
-        "weights": weights,
-        "pictures": pictures,
-        "machine": cpu(),
-        "versions": versions(),
-        "commit": code,
-        "seconds": round(time.perf_counter() - started, 1),
-        "finished": time.strftime("%Y-%m-%d %H:%M"),
-    }
-    write_record(folder, about)
+    versions = {name: [run.name for run in runs] for name, runs in experiments.items()}
+    study.record(experiments=versions, left_out=left_out, images=images)
     print(f"\n{text}\nThis text, tables and figures: {relative_to_cwd(folder)}")
     return folder
 
 
-def _draw(folder: Path, measured: Measured, test: LabelledSplit, pictures: str, weights: Weights) -> None:
+def _draw(folder: Path, measured: Measured, test: LabelledSplit, images: str, weights: Weights) -> None:
     """The figures, as PNG and, in an event file, for TensorBoard."""
     lines = "mean over seeds, band from the smallest to the largest."
     draw_curves(folder / "curves.png", measured, f"Errors at the end of each epoch; {lines}")
-    title = f"Compared on {pictures}. {weights.capitalize()} weights; {lines}"
+    title = f"Compared on {images}. {weights.capitalize()} weights; {lines}"
     draw_robustness(folder / "robustness.png", measured, title)
-    title = f"Compared on {pictures}, {weights} weights."
-    draw_disagreements(folder / "disagreements.png", measured, test.pictures, title)
+    title = f"Compared on {images}, {weights} weights."
+    draw_disagreements(folder / "disagreements.png", measured, test.images, title)
     with SummaryWriter(folder) as writer:
         for name in ("curves", "robustness", "disagreements"):
-            with Image.open(folder / f"{name}.png") as picture:
-                writer.add_image(name, np.asarray(picture.convert("RGB")), 0, dataformats="HWC")
+            with Image.open(folder / f"{name}.png") as image:
+                writer.add_image(name, np.asarray(image.convert("RGB")), 0, dataformats="HWC")
 
 
 def _write_tables(folder: Path, measured: Measured) -> None:
     """The numbers behind text and figures, to six digits."""
     names = [f"{row.experiment}-{row.seed}" for row in measured.runs.itertuples()]
-    predictions = pd.DataFrame(measured.answers.T, columns=names)
+    predictions = pd.DataFrame(measured.predictions.T, columns=names)
     predictions.insert(0, "label", measured.digits)
     for name, frame in zip(TABLES, (measured.runs, measured.curves, measured.changed), strict=True):
         write_text(folder / f"{name}.csv", frame[TABLES[name]].to_csv(index=False, float_format="%.6g"))

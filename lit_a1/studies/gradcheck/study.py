@@ -39,8 +39,8 @@ def write(
 ) -> str:
     """The conclusion from the first weights and the first with a gradient, in Markdown.
 
-    `black` is how many of the first weights start at a pixel that is black in every training picture; `about` has
-    `setup`, `origin` of the weights and the `picture`, in words.
+    `black` is how many of the first weights start at a pixel that is black in every training image; `about` has
+    `setup`, `origin` of the weights and the `image`, in words.
     """
     gradients, crossed = np.abs(nonzero.analytic), nonzero.crossed.sum(axis=0)
     small, worst = STEPS >= SMALL, nonzero.largest(crossed=True)
@@ -78,7 +78,7 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
     with figure(path, width=6.8, height=5.6) as (drawing, axes):
         axes.set(xscale="log", yscale="log", xlim=(0.6, 9e5), ylim=(low / 30, high * 5))
         axes.set(xlabel="N = 1 / epsilon", ylabel="|central difference - backpropagation|")
-        drawing.suptitle("Backpropagation against central differences, one training picture", fontsize=11)
+        drawing.suptitle("Backpropagation against central differences, one training image", fontsize=11)
         axes.set_title(words, fontsize=8)
         single = np.where(nonzero.usable & (nonzero.absolute > 0), nonzero.absolute, np.nan)
         for i, own in enumerate(single):
@@ -115,13 +115,13 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
 def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     """Trains, or takes the weights of a `.npz`; then checks gradients of the first layer in float64.
 
-    The loss is that of one training picture, number `sample`. Returns the folder with `differences.csv`,
+    The loss is that of one training image, number `sample`. Returns the folder with `differences.csv`,
     `differences.png`, `conclusion.md` and `record.json`. UsageError where there is no such sample, CheckpointError
     where the weights are of another network, or damaged.
     """
     trained, digits = setup.network(dtype="float32"), setup.digits()
     if not 0 <= sample < len(digits.train.labels):
-        raise UsageError(f"sample must be from 0 to {len(digits.train.labels) - 1}, a training picture; got {sample}")
+        raise UsageError(f"sample must be from 0 to {len(digits.train.labels) - 1}, a training image; got {sample}")
     known = weights is None or load_weights(trained, weights)
     study = Study(setup, trained, digits)
     if weights is None:
@@ -132,7 +132,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         origin += "" if known else " (of what rate, mini-batches and seed, the file does not say)"
     net = setup.network(dtype="float64")
     net.parameters[:] = trained.parameters
-    x, y = digits.train.pictures[sample : sample + 1].astype(np.float64), digits.train.labels[sample : sample + 1]
+    x, y = digits.train.images[sample : sample + 1].astype(np.float64), digits.train.labels[sample : sample + 1]
     with np.errstate(over="ignore", invalid="ignore"):
         gradient = backpropagated(net, x, y)
         first = compare(net, x, y, np.arange(min(MOST, gradient.size)))
@@ -140,12 +140,12 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         found = examine(net, x, y, nonzero)
 
     pixels = first.index % net.dims[0]
-    black = int((digits.train.pictures[:, pixels].max(axis=0) == 0).sum())
-    picture = f"training picture {sample}, a {y[0]}, with a loss of {found.loss:.2g}"
-    text = write(first, nonzero, found, net.nonlinearity, black, setup=study.words, origin=origin, picture=picture)
+    black = int((digits.train.images[:, pixels].max(axis=0) == 0).sum())
+    image = f"training image {sample}, a {y[0]}, with a loss of {found.loss:.2g}"
+    text = write(first, nonzero, found, net.nonlinearity, black, setup=study.words, origin=origin, image=image)
     write_csv(study.folder / "differences.csv", (*HEADER, "kink_crossed"), _rows(net, first=first, nonzero=nonzero))
     write_text(study.folder / "conclusion.md", text)
-    subtitle = textwrap.fill(study.words, 100) + f"\nepochs: {trained.epoch}; {picture}"
+    subtitle = textwrap.fill(study.words, 100) + f"\nepochs: {trained.epoch}; {image}"
     draw(study.folder / "differences.png", first, nonzero, found, subtitle)
     largest = {"first": first.largest(), "nonzero": nonzero.largest(), "crossed": nonzero.largest(crossed=True)}
     results = asdict(found) | {f"largest_{name}": row.tolist() for name, row in largest.items()}

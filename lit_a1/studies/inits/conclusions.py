@@ -10,7 +10,7 @@ from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import number
-from lit_a1.studies.inits.probe import BOUNDED, FLAT, SURE, Trial
+from lit_a1.studies.inits.probe import BOUNDED, CONFIDENT, FLAT, Trial
 
 ALIKE = 1e-3  # weights that differ by less than this share of the largest one differ by rounding alone
 NEAR = 0.02  # losses that differ by less than this share are called about equal
@@ -48,7 +48,7 @@ def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
         near=NEAR,
         alike=ALIKE,
         flat=FLAT,
-        sure=SURE,
+        confident=CONFIDENT,
         loss=loss,
         share=share,
         ratios=ratios,

@@ -10,21 +10,21 @@ from lit_a1.mlp.setup import Examples
 from lit_a1.runs.records import Metrics
 
 FLAT = 0.01  # |f'| up to which a unit passes next to no gradient; leaky ReLU's flat side has just this
-SURE = 0.99  # probability
+CONFIDENT = 0.99  # probability
 BOUNDED = ("tanh", "sigmoid")
 Moments = tuple[int, float, float]  # how many numbers, their mean and their variance
 
 
 class State(NamedTuple):
-    """What a network does with the training pictures; not finite where its parameters aren't."""
+    """What a network does with the training images; not finite where its parameters aren't."""
 
-    z: list[float]  # standard deviation of each layer's pre-activations, over units and pictures; the last are logits
-    delta: list[float]  # likewise of dL/dz, L being the loss of one picture
+    z: list[float]  # standard deviation of each layer's pre-activations, over units and images; the last are logits
+    delta: list[float]  # likewise of dL/dz, L being the loss of one image
     slope: list[float]  # root mean square of f'(z) in each hidden layer
     flat: list[float]  # share of the f'(z) of each hidden layer that are at most `FLAT` in size
     stuck: list[float]  # share of units: dead (always flat), or, of a bounded f, saturated (|f'| <= `FLAT` on average)
-    sure: float  # share of the pictures for which one class gets a probability above `SURE`
-    answers: float  # number of classes that are the answer to some picture
+    confident: float  # share of the images for which one class gets a probability above `CONFIDENT`
+    predicted: float  # number of classes that are predicted for some image
 
 
 class Trial(NamedTuple):
@@ -60,18 +60,18 @@ class Trial(NamedTuple):
 
 
 def probe(net: NN, examples: Examples) -> State:
-    """Sends all pictures through the network and the derivatives of their losses back; nothing is dropped or learnt.
+    """Sends all images through the network and the derivatives of their losses back; nothing is dropped or learnt.
 
-    For one picture, with delta_k = dL/dz_k::
+    For one image, with delta_k = dL/dz_k::
 
         delta_last = p - onehot(y)          delta_{k-1} = (delta_k W_k^T) * f'(z_{k-1})
     """
     slope_of = NONLINEARITIES[net.nonlinearity][1]
     z_parts, delta_parts = ([list[Moments]() for _ in net.weights] for _ in range(2))
     units = [np.zeros((4, n)) for n in net.dims[1:-1]]  # sums of |f'|, f'^2 and [|f'| <= FLAT], and the largest |f'|
-    count, sure, answers = len(examples.labels), 0, np.zeros(net.dims[-1])
+    count, confident, predicted = len(examples.labels), 0, np.zeros(net.dims[-1])
     for start in range(0, count, EVAL_BATCH_SIZE):
-        h, labels = examples.pictures[start : start + EVAL_BATCH_SIZE], examples.labels[start : start + EVAL_BATCH_SIZE]
+        h, labels = examples.images[start : start + EVAL_BATCH_SIZE], examples.labels[start : start + EVAL_BATCH_SIZE]
         slopes = []
         for k, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
             z = h @ weights + biases
@@ -79,9 +79,9 @@ def probe(net: NN, examples: Examples) -> State:
             if k < net.n_hidden:
                 h = net.activation(z)
                 slopes.append(slope_of(z, h).astype(net.dtype))
-        answers += np.bincount(z.argmax(axis=1), minlength=len(answers))
+        predicted += np.bincount(z.argmax(axis=1), minlength=len(predicted))
         delta = net.softmax(z)
-        sure += int(np.count_nonzero(delta.max(axis=1) > SURE))
+        confident += int(np.count_nonzero(delta.max(axis=1) > CONFIDENT))
         delta[np.arange(len(labels)), labels] -= 1
         delta_parts[-1].append(_moments(delta))
         for k in reversed(range(net.n_hidden)):
@@ -99,8 +99,8 @@ def probe(net: NN, examples: Examples) -> State:
         slope=[unknown + math.sqrt(totals[1].mean() / count) for totals in units],
         flat=[unknown + float(totals[2].mean()) / count for totals in units],
         stuck=[unknown + float(np.mean(sizes <= FLAT)) for sizes in flattest],
-        sure=unknown + sure / count,
-        answers=unknown + np.count_nonzero(answers),
+        confident=unknown + confident / count,
+        predicted=unknown + np.count_nonzero(predicted),
     )
 
 
@@ -118,7 +118,7 @@ def _std(parts: list[Moments]) -> float:
 def first_step(net: NN, examples: Examples) -> list[float]:
     """Takes a step on the first mini-batch; its norm in each layer as a share of the weights' (NaN where that is 0)."""
     start = [weights.copy() for weights in net.weights]
-    net.forward(examples.pictures[: net.batch_size])
+    net.forward(examples.images[: net.batch_size])
     net.update(net.backward(examples.labels[: net.batch_size], net.lr), net.lr)
     pairs = zip(net.weights, start, strict=True)
     sizes = [(np.linalg.norm((new - old).astype(float)), np.linalg.norm(old.astype(float))) for new, old in pairs]

@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from lit_a1.data.module import PictureDataModule
+from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
@@ -23,16 +23,16 @@ from lit_a1.studies.search.space import Range, Space, distributions, in_full, ne
 from lit_a1.studies.search.training import sentence, train
 from lit_a1.training import experiment_of, parse
 
-KINDS: dict[str, type] = {"model": Classifier, "data": PictureDataModule}
-# options whose trials would be measured on other pictures, and could not be compared
-OTHER_PICTURES = ("data.source", "data.n_valid", "data.split_seed", "data.decode_size")
+KINDS: dict[str, type] = {"model": Classifier, "data": ImageDataModule}
+# options whose trials would be measured on other images, and could not be compared
+OTHER_IMAGES = ("data.source", "data.n_valid", "data.split_seed", "data.decode_size")
 # settings in which processes that share a study may differ
 OF_THE_MACHINE = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
     *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
     *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
 )
-# options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer pictures
+# options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer images
 USUAL = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
 USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
@@ -47,14 +47,14 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     space = read_space(path)
     own = own_values(settings, space)
     check_space(settings, space, own)
-    data = build(PictureDataModule, deepcopy(settings.data))  # jsonargparse would put objects into these
+    data = build(ImageDataModule, deepcopy(settings.data))  # jsonargparse would put objects into these
     data.locate("fit")
     logs, name = experiment_of(settings, drawn=False)
     kinds = [str(settings[part].class_path).rpartition(".")[2] for part in KINDS]
     names = {option: option.partition(".")[2] for option in space}  # `lr`, `augment.crop_scale`
     recipe = {key: value for key, value in recipe_of(settings).items() if key not in space}
     shared: dict[str, Any] = {key: value for key, value in recipe.items() if not key.startswith(OF_THE_MACHINE)}
-    shared |= {"seed": int(settings.seed_everything), "drawn pictures": data.drawn}
+    shared |= {"seed": int(settings.seed_everything), "drawn images": data.drawn}
     shared |= {f"the range of {option}": in_full(values) for option, values in space.items()}
 
     def about(sampled: Settings) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
 
     def fit(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
         record = train([*arguments, *flags_of(found)], folder, report, quiet=quiet)
-        return record["parameters"], record["pictures"]
+        return record["parameters"], record["images"]
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
         content = {"search": shared, **results, "commit": commit(), "versions": versions()}
@@ -74,7 +74,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
 
     return Objective(
         study_name="cnn",
-        words=f"{name}: {' on '.join(kinds)}{' (DRAWN pictures)' if data.drawn else ''}, seed {shared['seed']}",
+        words=f"{name}: {' on '.join(kinds)}{' (DRAWN images)' if data.drawn else ''}, seed {shared['seed']}",
         runs=logs / f"{name}-search{DRAWN if data.drawn else ''}",
         seed=shared["seed"],
         epochs=int(settings.trainer.max_epochs),
@@ -110,10 +110,10 @@ def _check(settings: Namespace) -> None:
 def _key(settings: Namespace, name: str) -> str:
     """Where an option stands in the settings: `model.lr` is `model.init_args.lr`."""
     part, _, option = name.partition(".")
-    if part not in KINDS or not option or name.startswith(OTHER_PICTURES):
+    if part not in KINDS or not option or name.startswith(OTHER_IMAGES):
         raise UsageError(
             f"{name} can't be searched: it must be an option of the model or of the data, model.lr for example, and "
-            f"none that changes which pictures are measured ({', '.join(OTHER_PICTURES)})"
+            f"none that changes which images are measured ({', '.join(OTHER_IMAGES)})"
         )
     key = f"{part}.init_args.{option}"
     if key not in settings:

@@ -24,11 +24,11 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictures: int, title: str) -> None:
-    """Draws each trial's error on the validation pictures against each hyperparameter; one trial at least has one."""
+def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images: int, title: str) -> None:
+    """Draws each trial's error on the validation images against each hyperparameter; one trial at least has one."""
     measured = [trial for trial in trials if trial.epoch]
     best = min((trial for trial in measured if trial.state == "complete"), key=lambda trial: trial.error, default=None)
-    errors = [100 * visible(trial.error, pictures) for trial in measured]
+    errors = [100 * visible(trial.error, images) for trial in measured]
     top = min(max(errors) * 1.15, REACH * min(errors), 100)
     if max(errors) > top:
         title += f" Errors above {top:.2g}% are drawn at the upper end."
@@ -54,7 +54,7 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, pictur
             axis.set_visible(False)
         for axis, name in zip(axes.flat, objective.space, strict=False):
             if best is not None:
-                interval = [100 * end for end in wilson(best.error, pictures)]
+                interval = [100 * end for end in wilson(best.error, images)]
                 axis.axhspan(*interval, color=COLOURS[2], alpha=0.15, lw=0, label="95% interval of the best")
             place = _lay_out(axis, name, objective)
             for label, members in groups.items():

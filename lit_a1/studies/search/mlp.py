@@ -52,16 +52,16 @@ def objective(setup: Setup) -> Objective:
                 val_loss, error = made.test(*digits.valid)
             if report(epoch, error if math.isfinite(loss + val_loss) else math.nan):
                 break
-        return made.n_parameters, pictures
+        return made.n_parameters, images
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
         seconds = round(time.perf_counter() - started, 1)
         Study(setup, net, digits, folder).record(**results, seconds=seconds)
 
-    pictures = {"train": len(digits.train.labels), "val": len(digits.valid.labels)}
+    images = {"train": len(digits.train.labels), "val": len(digits.valid.labels)}
     return Objective(
         study_name="mlp",
-        words=f"mlp on {kind}, {pictures['train']:,} pictures to learn from, seed {setup.seed}",
+        words=f"mlp on {kind}, {images['train']:,} images to learn from, seed {setup.seed}",
         runs=setup.runs(digits.drawn),
         seed=setup.seed,
         epochs=setup.epochs,
@@ -76,7 +76,7 @@ def objective(setup: Setup) -> Objective:
         record=record,
         columns=COLUMNS,
         names=names,
-        pictures=pictures,
+        images=images,
         best_epoch_counts=True,
         one_process=True,
     )
@@ -129,7 +129,7 @@ def _shared(setup: Setup, ranges: Space) -> dict[str, Any]:
         counts.append(f"{len(part.labels):,}")
         for array in part:
             checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    shared = {"data": f"{' + '.join(counts)} pictures ({checksum:08x})", "epochs": setup.epochs, "seed": setup.seed}
+    shared = {"data": f"{' + '.join(counts)} images ({checksum:08x})", "epochs": setup.epochs, "seed": setup.seed}
     shared |= {name: value for name, value in setup.model.items() if name not in (*ranges, "hidden_dims", "n_hidden")}
     return shared | {
         f"the range of {name}": str(values if isinstance(values, Range) else tuple(values))

@@ -20,7 +20,7 @@ class TrialRecord:
 
     number: int
     state: str  # complete, pruned (stopped early), failed (its process was), refused (settings that don't go together)
-    errors: Mapping[int, float]  # share of wrong validation pictures, or NaN, by the epochs that were measured
+    errors: Mapping[int, float]  # share of wrong validation images, or NaN, by the epochs that were measured
     best_epoch_counts: bool  # trials are compared by their best epoch, not by their last one
     sampled: Settings = field(default_factory=dict)  # what Optuna proposed
     settings: Settings = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Objective:
     """What is searched: settings of a network, and how one that has them is trained."""
 
     study_name: str  # in the journal
-    words: str  # the network, its pictures and the seed
+    words: str  # the network, its images and the seed
     runs: Path  # the folder of the studies
     seed: int
     epochs: int  # of a trial that is not stopped early
@@ -103,7 +103,7 @@ class Objective:
     # makes `settings` of what was sampled, and `words` and other fields of `TrialRecord` that are known by then
     about: Callable[[Settings], dict[str, Any]]
     # trains with some settings, in a folder that it may leave something in, reports each epoch that was measured, and
-    # returns the numbers of parameters and of pictures; quiet if an earlier trial has said which data were found and
+    # returns the numbers of parameters and of images; quiet if an earlier trial has said which data were found and
     # what this machine can't do; raises UsageError where the settings are refused
     train: Callable[[Settings, Path, Report, bool], tuple[int, dict[str, int]]]
     command: Callable[[Settings], str]  # what to type to train a network with some settings
@@ -112,6 +112,6 @@ class Objective:
 
     columns: str  # of `trials.csv`, before the settings
     names: Mapping[str, str]  # what settings are called in tables and texts, by their full names
-    pictures: Mapping[str, int] = field(default_factory=dict)  # of each split, if known before the first training
+    images: Mapping[str, int] = field(default_factory=dict)  # of each split, if known before the first training
     best_epoch_counts: bool = False  # trials are compared by their best epoch, not by their last one
     one_process: bool = False  # works at a study at a time; its sampler is seeded once, elsewhere anew for each trial

@@ -36,14 +36,14 @@ def write_trials(trials: Sequence[TrialRecord], objective: Objective, folder: Pa
 
 def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
     """Writes what was found so far, and prints it: other processes may still be at it."""
-    pictures = (objective.pictures or study.user_attrs.get("pictures", {})).get("val", 0)
-    text, best = conclude(trials, objective, pictures, importances(study))
+    images = (objective.images or study.user_attrs.get("images", {})).get("val", 0)
+    text, best = conclude(trials, objective, images, importances(study))
     write_text(folder / "summary.md", text)
-    if pictures and any(trial.epoch for trial in trials):
+    if images and any(trial.epoch for trial in trials):
         title = f"{objective.words}: {counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, "
-        title += f"measured on {counted(pictures, 'picture')}."
+        title += f"measured on {counted(images, 'image')}."
         title += f" The best: {best['setup']}." if best else ""
-        draw(folder / FIGURE, trials, objective, pictures, title)
+        draw(folder / FIGURE, trials, objective, images, title)
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     objective.record(folder, trials, {"trials": counts, "best": best})
     print(f"\n{text}\nEvery trial: {relative_to_cwd(folder / TRIALS)}, {relative_to_cwd(folder / FIGURE)}")
@@ -62,13 +62,13 @@ def importances(study: optuna.Study) -> dict[str, float] | None:
 
 
 def conclude(
-    trials: Sequence[TrialRecord], objective: Objective, pictures: int, importances: dict[str, float] | None
+    trials: Sequence[TrialRecord], objective: Objective, images: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
     """What a search found, in Markdown, and its best trial for the record (empty where there is none)."""
     complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
     best, others = complete[0] if complete else None, complete[1:]
     start = next((trial for trial in reversed(trials) if trial.start), None)
-    p_values = {other.number: p_value(best, other, pictures, len(others)) for other in others if best is not None}
+    p_values = {other.number: p_value(best, other, images, len(others)) for other in others if best is not None}
     largest = sorted((importances or {}).items(), key=lambda item: -item[1])
     found: dict[str, Any] = {}
     if best is not None:
@@ -78,11 +78,11 @@ def conclude(
         "studies/search/summary.md.j2",
         trials=trials,
         objective=objective,
-        pictures=pictures,
+        images=images,
         complete=complete,
         stopped=[trial for trial in trials if trial.state == "pruned"],
         best=best,
-        interval=wilson(best.error, pictures) if best else None,
+        interval=wilson(best.error, images) if best else None,
         shown=complete[:SHOWN],
         start=start,
         exact=start is None or start.settings == (start.own or objective.own),
@@ -94,13 +94,13 @@ def conclude(
     return text, found
 
 
-def p_value(best: TrialRecord, other: TrialRecord, pictures: int, comparisons: int) -> float:
+def p_value(best: TrialRecord, other: TrialRecord, images: int, comparisons: int) -> float:
     """Fisher's exact test of the errors of two trials, times the number of trials that the best was picked from.
 
-    It takes each as measured on pictures of its own; on the same ones they differ less by chance, so that the test errs
+    It takes each as measured on images of its own; on the same ones they differ less by chance, so that the test errs
     on the side of noise.
     """
     from scipy.stats import fisher_exact
 
-    wrong = [round(trial.error * pictures) for trial in (best, other)]
-    return min(1.0, comparisons * float(fisher_exact([[count, pictures - count] for count in wrong]).pvalue))
+    wrong = [round(trial.error * images) for trial in (best, other)]
+    return min(1.0, comparisons * float(fisher_exact([[count, images - count] for count in wrong]).pvalue))

@@ -34,7 +34,7 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialSta
 
 
 def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
-    """Searches, or goes on searching, and writes what was found; only validation pictures decide.
+    """Searches, or goes on searching, and writes what was found; only validation images decide.
 
     TPE (Bergstra et al., 2011, Algorithms for hyperparameter optimization) proposes the settings, after a first trial
     of the command's own. A trial is stopped early when its loss is not finite, or when even its best validation error
@@ -45,7 +45,7 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
     trial), `search.png`, `summary.md` and `record.json`.
 
     Raises:
-        DataError: there are no pictures, or not those that the study was begun with.
+        DataError: there are no images, or not those that the study was begun with.
         UsageError: there is no such study, it has other settings, or those of its first trial are refused.
     """
     if trials < 1:
@@ -177,13 +177,13 @@ class Study:
         try:
             folder, settings = self.folder / f"trial_{trial.number}", trial.user_attrs["settings"]
             quiet, self.quiet = self.quiet, True
-            parameters, pictures = objective.train(settings, folder, report, quiet)
+            parameters, images = objective.train(settings, folder, report, quiet)
             trial.set_user_attr("parameters", parameters)
-            begun = self.optuna.user_attrs.get("pictures", pictures)
-            if pictures != begun:
-                words = f"was begun with {begun} pictures; there are {pictures} here."
+            begun = self.optuna.user_attrs.get("images", images)
+            if images != begun:
+                words = f"was begun with {begun} images; there are {images} here."
                 raise DataError(f"the study in {self.folder} {words}")
-            self.optuna.set_user_attr("pictures", pictures)
+            self.optuna.set_user_attr("images", images)
         except BaseException as error:
             refused = isinstance(error, UsageError) and not trial.user_attrs.get("start")
             if not refused:  # the first one's settings can't be used at all; of others some can

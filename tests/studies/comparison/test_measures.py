@@ -21,43 +21,43 @@ Splits = tuple[LabelledSplit, LabelledSplit]
 
 
 def run(seed: int, suffix: str = ".ckpt", epochs: list[dict[str, float]] | None = None, **settings: Any) -> Run:
-    record = {"seed": seed, "epochs": epochs or [{"val/error": 0.1}], "pictures": {"train": 200, "val": 100}}
+    record = {"seed": seed, "epochs": epochs or [{"val/error": 0.1}], "images": {"train": 200, "val": 100}}
     return Run(Path("mlp/version_0"), Path(f"last{suffix}"), record | {"settings": settings, "seconds": 90.0})
 
 
-def table_of(*runs: list[Run], answers: Sequence[Sequence[int]] | None = None, digit: int = 1) -> Measured:
-    """Experiments a, b, ... and what their runs take some pictures of one digit for."""
+def table_of(*runs: list[Run], predictions: Sequence[Sequence[int]] | None = None, digit: int = 1) -> Measured:
+    """Experiments a, b, ... and what their runs take some images of one digit for."""
     count = sum(map(len, runs))
     networks = [Network(lambda x: np.zeros(len(x), np.int64), 1, 1)] * count
-    found = np.array(answers or [[digit]] * count)
+    found = np.array(predictions or [[digit]] * count)
     return tabulate(dict(zip("abcd", runs, strict=False)), networks, found, np.full(found.shape[1], digit), [])
 
 
 def pair(first: list[list[int]], second: list[list[int]], first_seed: int = 0) -> Measured:
-    """An MLP and a CNN that are right (1), or give another answer."""
+    """An MLP and a CNN that are right (1), or give another prediction."""
     runs = [run(k, ".npz") for k in range(len(first))], [run(first_seed + k) for k in range(len(second))]
-    return table_of(*runs, answers=[*first, *second])
+    return table_of(*runs, predictions=[*first, *second])
 
 
 def test_a_shift_moves_whole_pixels_and_uncovers_black() -> None:
-    picture = torch.zeros(1, 1, 5, 5)
-    picture[0, 0, 2, 2], picture[0, 0, 0, 4] = 0.7, 1
-    moved = shifted(picture, 1, -2)
+    image = torch.zeros(1, 1, 5, 5)
+    image[0, 0, 2, 2], image[0, 0, 0, 4] = 0.7, 1
+    moved = shifted(image, 1, -2)
     assert moved[0, 0, 3, 0] == pytest.approx(0.7)
     assert moved[0, 0, 1, 2] == 1
     assert moved.sum() == pytest.approx(1.7)
-    assert shifted(picture, -1, 0).sum() == pytest.approx(0.7)
+    assert shifted(image, -1, 0).sum() == pytest.approx(0.7)
     assert shifted(torch.ones(1, 1, 5, 5), 0, 2)[0, 0, 0].tolist() == [0, 0, 1, 1, 1]
-    pictures = np.zeros((2, 28, 28), np.uint8)
-    pictures[0, 1, 14] = pictures[1, 14, 14] = 100  # up by two pixels loses the first
-    assert ink_lost(pictures, 1) == 0
-    assert ink_lost(pictures, 2) == pytest.approx(1 / 8)
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[0, 1, 14] = images[1, 14, 14] = 100  # up by two pixels loses the first
+    assert ink_lost(images, 1) == 0
+    assert ink_lost(images, 2) == pytest.approx(1 / 8)
 
 
 def test_a_rotation_is_about_the_centre_and_uncovers_black() -> None:
-    picture = torch.zeros(1, 1, 28, 28)
-    picture[0, 0, 4, 20] = 1
-    quarter = rotated(picture, 90)  # counter-clockwise
+    image = torch.zeros(1, 1, 28, 28)
+    image[0, 0, 4, 20] = 1
+    quarter = rotated(image, 90)  # counter-clockwise
     assert quarter[0, 0, 27 - 20, 4] == pytest.approx(1, abs=1e-4)
     assert rotated(torch.ones(1, 1, 28, 28), 45)[0, 0, 0, 0] == 0
     between = rotated(torch.rand(1, 1, 28, 28).round(), 10)
@@ -74,38 +74,38 @@ def test_noise_has_its_strength_stays_in_range_and_is_the_same_each_time() -> No
 
 
 def test_every_change_does_what_it_says() -> None:
-    pictures = torch.rand(2, 1, 28, 28)
-    found = {key: change(pictures) for key, change in changes().items()}
+    images = torch.rand(2, 1, 28, 28)
+    found = {key: change(images) for key, change in changes().items()}
     assert len(found) == 1 + 16 + 6 + 4
-    assert torch.equal(found["none", 0, ""], pictures)
-    assert torch.equal(found["shift", 3, "left"], shifted(pictures, 0, -3))
-    assert torch.equal(found["shift", 4, "down"], shifted(pictures, 4, 0))
-    assert torch.equal(found["rotation", 30, "clockwise"], rotated(pictures, -30))
-    assert torch.equal(found["noise", 0.2, ""], noisy(pictures, 0.2))
+    assert torch.equal(found["none", 0, ""], images)
+    assert torch.equal(found["shift", 3, "left"], shifted(images, 0, -3))
+    assert torch.equal(found["shift", 4, "down"], shifted(images, 4, 0))
+    assert torch.equal(found["rotation", 30, "clockwise"], rotated(images, -30))
+    assert torch.equal(found["noise", 0.2, ""], noisy(images, 0.2))
 
 
-def test_errors_are_those_of_the_networks_on_the_pictures(add_run: Add, digits: Splits, logs: Path) -> None:
+def test_errors_are_those_of_the_networks_on_the_images(add_run: Add, digits: Splits, logs: Path) -> None:
     for name, seed in (("mlp", 0), ("mnist", 0), ("mnist", 1)):
         add_run(name, seed)
     experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
     measured = measure(experiments, *digits)
     assert len(measured.changed) == 3 * 27
-    test = torch.from_numpy(digits[1].pictures)[:, None] / 255
+    test = torch.from_numpy(digits[1].images)[:, None] / 255
     network, rows, errors = load_network(experiments["mnist"][1]), measured.rows("CNN"), measured.errors_by_level()
-    np.testing.assert_array_equal(measured.answers[2], network.answers(test))
-    assert rows.test_error[2] == np.mean(measured.answers[2] != digits[1].labels)
+    np.testing.assert_array_equal(measured.predictions[2], network.predict(test))
+    assert rows.test_error[2] == np.mean(measured.predictions[2] != digits[1].labels)
     assert errors["CNN", "none", 0].tolist() == rows.test_error.tolist()
     moved = [
-        np.mean(network.answers(shifted(test, *by)) != digits[1].labels) for by in ((2, 0), (-2, 0), (0, 2), (0, -2))
+        np.mean(network.predict(shifted(test, *by)) != digits[1].labels) for by in ((2, 0), (-2, 0), (0, 2), (0, -2))
     ]
     changed = measured.changed.set_index(["experiment", "seed", "change", "level"]).sort_index().error
     assert changed["mnist", 1, "shift", 2].tolist() == moved
     assert errors["CNN", "shift", 2][1] == pytest.approx(np.mean(moved))
     assert len(changed["mlp", 0, "rotation", 15]) == 2
     assert measured.experiments == ["MLP", "CNN"]
-    pictures, labels = digits[0]  # of other digits runs are refused
-    wrong = (load_network(experiments["mlp"][0]).answers(torch.from_numpy(pictures)[:, None] / 255) + 1) % 10
-    for part in (LabelledSplit(pictures, wrong), LabelledSplit(pictures[:-1], labels[:-1])):
+    images, labels = digits[0]  # of other digits runs are refused
+    wrong = (load_network(experiments["mlp"][0]).predict(torch.from_numpy(images)[:, None] / 255) + 1) % 10
+    for part in (LabelledSplit(images, wrong), LabelledSplit(images[:-1], labels[:-1])):
         with pytest.raises(CheckpointError, match="it was validated on other digits"):
             measure(experiments, part, digits[1])
 
@@ -164,18 +164,18 @@ def test_captions_give_the_commonest_wrong_answer_and_headings_say_how_many_ther
     measured = pair([[1]] * 5, [[3], [1], [1], [7], [7]])
     found = disagreements(measured, "MLP", "CNN")
     for sides in ({"MLP": "first", "CNN": "second"}, {"CNN": "second", "MLP": "first"}):
-        answers = [f"{name}: {1 if name == 'first' else 7}" for name in sides.values()]
-        assert caption(measured, found, 0, sides) == ["is 1", *answers]
+        predictions = [f"{name}: {1 if name == 'first' else 7}" for name in sides.values()]
+        assert caption(measured, found, 0, sides) == ["is 1", *predictions]
     found = Disagreements("x", "y", list(range(30)), [40, 41])
     assert heading(found, 24) == "x right, y wrong: 30 in all runs, 2 more in most runs of both (the clearest 24)"
     assert heading(found, 32).endswith("both")
 
 
-def test_seconds_an_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_pictures() -> None:
+def test_seconds_an_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_images() -> None:
     errors = (0.03, float(np.float32(0.02)) + 1e-8, 0.01)
     trained = run(0, epochs=[{"val/error": error} for error in errors])
     assert [epochs_to(trained, goal) for goal in (0.98, 0.99, 0.995)] == [2, 3, None]
-    epochs = [{"val/error": 0.1, "train/pictures_per_second": speed} for speed in (20.0, 40.0)]
+    epochs = [{"val/error": 0.1, "train/images_per_second": speed} for speed in (20.0, 40.0)]
     rows = table_of([run(0, epochs=epochs), run(1)]).runs
     assert rows.seconds_an_epoch.tolist() == [45, 90]
     assert rows.training_seconds_an_epoch[0] == 7.5

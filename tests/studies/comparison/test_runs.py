@@ -56,7 +56,7 @@ def test_what_is_left_out_is_named_with_the_reason(add_run: Add, logs: Path) -> 
         "mlp/version_1: version_6 is newer and has the same seed, 1.",
         "mlp/version_2: no record.json: its training has not ended.",
         "mlp/version_3: its record.json is damaged.",
-        "mlp/version_4: its record.json is not that of a training, with settings, seed, epochs, pictures, seconds.",
+        "mlp/version_4: its record.json is not that of a training, with settings, seed, epochs, images, seconds.",
         "mlp/version_5: no checkpoints/last.ckpt or .npz.",
         "mlp/version_7: it was not validated after each epoch.",
         "other: there is no finished run with last weights.",
@@ -101,18 +101,18 @@ def test_too_few_runs_are_refused_with_the_commands_to_type(logs: Path) -> None:
 def test_networks_answer_as_they_were_saved(add_run: Add, logs: Path) -> None:
     add_run("mlp", 3, hidden_dims=(11,))
     path = add_run("mnist", 4)
-    pictures = torch.rand(1203, 1, 28, 28)  # more than a batch
+    images = torch.rand(1203, 1, 28, 28)  # more than a batch
     model = MNISTCNN.load_from_checkpoint(path / "checkpoints" / "last.ckpt", map_location="cpu").eval()
     with torch.inference_mode():
-        expected = model(pictures).argmax(1).numpy()
+        expected = model(images).argmax(1).numpy()
     found = the_network(logs / "mnist")
     assert len(np.unique(expected)) > 1
-    np.testing.assert_array_equal(found.answers(pictures), expected)
+    np.testing.assert_array_equal(found.predict(images), expected)
     assert found.parameters == sum(p.numel() for p in model.net.parameters())
     assert found.multiply_adds == 14**2 * 4 * 9 + 7**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10
     found = the_network(logs / "mlp")
     assert (found.parameters, found.multiply_adds) == (785 * 11 + 12 * 10, 784 * 11 + 11 * 10)
-    assert found.answers(pictures).shape == (1203,)
+    assert found.predict(images).shape == (1203,)
 
 
 @pytest.mark.parametrize("experiment", ["mlp", "mnist"])
@@ -128,17 +128,17 @@ def test_weights_of_another_epoch_than_the_record_are_refused(experiment: str, a
     the_network(logs / ("mlp" if experiment == "mnist" else "mnist"))
 
 
-def test_a_cnn_sees_pictures_of_the_size_that_it_was_validated_at(
+def test_a_cnn_sees_images_of_the_size_that_it_was_validated_at(
     add_run: Add, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_run("mnist", 0, data={"size": 20}, size=14)
     network = the_network(logs / "mnist")
     stem = 7**2 * 4 * 9
     assert network.multiply_adds == stem + 4**2 * (6 * 4 * 9 + 6 * 6 * 9 + 6 * 4) + 6 * 10
-    pictures, seen = torch.rand(5, 1, 28, 28), []
+    images, seen = torch.rand(5, 1, 28, 28), []
     monkeypatch.setattr(MNISTCNN, "forward", lambda self, x: seen.append(x) or torch.eye(5, 10))
-    assert network.answers(pictures).tolist() == [0, 1, 2, 3, 4]
-    assert torch.equal(seen[0], resize(pictures, 14))
+    assert network.predict(images).tolist() == [0, 1, 2, 3, 4]
+    assert torch.equal(seen[0], resize(images, 14))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_leaves_words_tables_and_figures(
     assert text in said
     assert str(folder) in said
     assert said.startswith("Left out: mlp/version_1: no record.json")
-    assert "on 60 test pictures, the digits of mnist/, with the weights as they were after the last epoch" in text
+    assert "on 60 test images, the digits of mnist/, with the weights as they were after the last epoch" in text
     record = json.loads((folder / "record.json").read_text())
     assert record["experiments"] == {
         "mlp": ["version_0"], "mnist_plain": ["version_0", "version_1"], "mnist": ["version_0", "version_1"]
@@ -51,18 +51,18 @@ def test_leaves_words_tables_and_figures(
     events = EventAccumulator(str(folder)).Reload()
     assert set(events.Tags()["images"]) == set(FIGURES)
     for name in FIGURES:
-        with Image.open(folder / f"{name}.png") as picture:
-            assert picture.width > 1000
-            assert picture.height > 400
+        with Image.open(folder / f"{name}.png") as image:
+            assert image.width > 1000
+            assert image.height > 400
             (shown,) = events.Images(name)
-            assert (shown.width, shown.height) == picture.size
+            assert (shown.width, shown.height) == image.size
 
 
 def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
-    """The files hold what the networks answer and what the records say."""
+    """The files hold what the networks prediction and what the records say."""
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
-    pictures = torch.from_numpy(test.pictures)[:, None] / 255
+    images = torch.from_numpy(test.images)[:, None] / 255
     results, curves, changed, predictions = (
         pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in TABLES
     )
@@ -71,10 +71,10 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
     assert len(results) == 5
     assert len(changed) == 5 * 27
     for (name, run, network), row in zip(runs, results.itertuples(), strict=True):
-        answers, moved = network.answers(pictures), network.answers(shifted(pictures, 0, -3))
-        assert predictions[f"{name}-{run.seed}"].tolist() == answers.tolist()
+        found, moved = network.predict(images), network.predict(shifted(images, 0, -3))
+        assert predictions[f"{name}-{run.seed}"].tolist() == found.tolist()
         assert (row.experiment, row.seed, row.version) == (name, run.seed, run.name)
-        assert row.test_error == pytest.approx(np.mean(answers != test.labels), rel=1e-5)
+        assert row.test_error == pytest.approx(np.mean(found != test.labels), rel=1e-5)
         assert row.val_error == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
         assert (row.epochs_to_98, row.epochs_to_99, row.epochs) == (2, 2, 3)
         assert (row.seconds_an_epoch, row.training_seconds_an_epoch) == (10, 2)
@@ -92,16 +92,16 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
 def test_drawn_digits_have_runs_and_a_folder_of_their_own(
     add_run: Add, digits: Splits, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures, labels = digits[1].pictures[:40], digits[1].labels[:40]
-    monkeypatch.setattr(mnist, "draw_digits", lambda count, seed: (pictures[:count], labels[:count]))
+    images, labels = digits[1].images[:40], digits[1].labels[:40]
+    monkeypatch.setattr(mnist, "draw_digits", lambda count, seed: (images[:count], labels[:count]))
     for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
         monkeypatch.setattr(mnist, name, 40)
     for name in ("mlp-drawn", "mnist_plain-drawn"):
         folder = add_run(name, 0)
         record = json.loads((folder / "record.json").read_text())
         (weights,) = (folder / "checkpoints").iterdir()
-        answers = load_network(Run(folder, weights, record)).answers(torch.from_numpy(pictures)[:, None] / 255)
-        record["epochs"][-1]["val/error"] = float(np.mean(answers != labels))
+        predictions = load_network(Run(folder, weights, record)).predict(torch.from_numpy(images)[:, None] / 255)
+        record["epochs"][-1]["val/error"] = float(np.mean(predictions != labels))
         (folder / "record.json").write_text(json.dumps(record))
     main(["compare", "--logs", str(logs), "--source", "drawn", "--name", "x"])
     text = (logs / "x-drawn" / "version_0" / "comparison.md").read_text()
@@ -138,5 +138,5 @@ def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
         "CNN, augmented: 1 run of `mnist`, 2 epochs, weight decay 0.0005, label smoothing 0.1, averaged weights with"
         in text
     )
-    assert "trained on changed pictures (shift up to 2, rotation up to 10)." in text
+    assert "trained on changed images (shift up to 2, rotation up to 10)." in text
     assert "not recorded" not in text

@@ -11,7 +11,7 @@ from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.measures import tabulate
 from lit_a1.studies.comparison.networks import Network
 
-PICTURES = 1000
+IMAGES = 1000
 
 
 class Experiment(NamedTuple):
@@ -27,33 +27,33 @@ def experiment(
     train: float | None = 0.5, costs: tuple[int, int] = (1000, 8000), added: float = 0.1, machine: str = "a machine",
     weights: str = "last", seconds: float = 30.0, **settings: Any,
 ) -> Experiment:  # fmt: skip
-    """Runs that are wrong on the first pictures, so many."""
+    """Runs that are wrong on the first images, so many."""
     epochs = [{"val/error": val} | ({} if train is None else {"train_eval/error": val * train}) for val in vals]
-    about = {"seconds": seconds, "machine": machine, "settings": settings, "pictures": {"train": 5000, "val": PICTURES}}
+    about = {"seconds": seconds, "machine": machine, "settings": settings, "images": {"train": 5000, "val": IMAGES}}
     path = Path(weights + (".npz" if kind == "MLP" else ".ckpt"))
     records = [about | {"seed": seed, "epochs": [dict(row) for row in epochs]} for seed in range(len(wrong))]
     runs = [Run(Path(name, f"version_{seed}"), path, record) for seed, record in enumerate(records)]
     errors = {
-        (change, level): [count / PICTURES + added * level / max(levels) for count in wrong]
+        (change, level): [count / IMAGES + added * level / max(levels) for count in wrong]
         for change, levels in KINDS.items()
         for level in levels
     }
-    errors["none", 0] = [count / PICTURES for count in wrong]
+    errors["none", 0] = [count / IMAGES for count in wrong]
     return Experiment(name, runs, wrong, costs, errors)
 
 
 def words(*made: Experiment, weights: Any = "last", left_out: Sequence[str] = ()) -> str:
     networks = [Network(lambda x: np.zeros(len(x), np.int64), *each.costs) for each in made for _ in each.runs]
-    answers = np.ones((len(networks), PICTURES), np.int64)
-    for row, count in zip(answers, (count for each in made for count in each.wrong), strict=True):
+    predictions = np.ones((len(networks), IMAGES), np.int64)
+    for row, count in zip(predictions, (count for each in made for count in each.wrong), strict=True):
         row[:count] = 0
     errors, start = [], 0
     for each in made:
         errors += [(start + k, *key, "", own) for key, found in each.errors.items() for k, own in enumerate(found)]
         start += len(each.runs)
     experiments = {each.name: each.runs for each in made}
-    measured = tabulate(experiments, networks, answers, np.ones(PICTURES, np.int64), errors)
-    text = write(measured, weights=weights, pictures="1,000 pictures", ink_lost=0.0123, left_out=left_out)
+    measured = tabulate(experiments, networks, predictions, np.ones(IMAGES, np.int64), errors)
+    text = write(measured, weights=weights, images="1,000 images", ink_lost=0.0123, left_out=left_out)
     assert "nan" not in text
     assert "\n\n\n" not in text
     return text
@@ -84,14 +84,14 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         The difference, 1.40 points, is more than the noise of training (95 % interval over seeds 0.98 to 1.82
         1.82 points, Welch)
         (p below 0.05) in 3 of 3 pairs of runs; median p 6e-05.
-        CNN right and MLP wrong: 11 test pictures in all runs of both, and 3 more in most runs of both.
-        MLP right and CNN wrong: 0 test pictures in all runs of both
-        5 pictures are wrong in all runs of both.
+        CNN right and MLP wrong: 11 test images in all runs of both, and 3 more in most runs of both.
+        MLP right and CNN wrong: 0 test images in all runs of both
+        5 images are wrong in all runs of both.
         MLP has the widest gap; that of CNN, the next, is narrower: the noise of training is not known
         a gap of 1.62 points
         The farthest shift moves 1.23 % of the white
-        nothing was chosen on the validation pictures
-        CNN takes 0.01 million for a picture, 8 times those of MLP: each parameter is used 8 times
+        nothing was chosen on the validation images
+        CNN takes 0.01 million for an image, 8 times those of MLP: each parameter is used 8 times
         All on a machine, where""",
         "better by more than that",
     ),
@@ -128,7 +128,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     "no errors at all": (
         (mlp([9, 9]), cnn([0, 0], vals=(0.0,), added=0.0)),
         """CNN makes fewer test errors than MLP: 0.00 % against 0.90 %.
-        98 % of the validation pictures right: MLP after 2 epochs (0:20); CNN after 1 epoch (0:30).""",
+        98 % of the validation images right: MLP after 2 epochs (0:20); CNN after 1 epoch (0:30).""",
         "times as many errors as CNN",
     ),
     "one seed": (
@@ -142,7 +142,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     ),
     "three experiments": (
         (MLP, CNN, MOVED),
-        """3 runs of `mnist`, 3 epochs, trained on changed pictures (shift up to 2, rotation up to 8).
+        """3 runs of `mnist`, 3 epochs, trained on changed images (shift up to 2, rotation up to 8).
         was trained on digits that were changed (shift up to 2 px and rotation up to 8°)
         | CNN | CNN, augmented | 2, 2 |""",
         "Left out",
@@ -156,12 +156,12 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         (mlp([20, 22], **{"model.input_dropout": 0.2}), CNN),
         """MLP was trained with 20 % of the pixels left out
         MLP: 2 runs of `mlp`, 3 epochs, dropout of pixels 0.2.""",
-        "trained on changed pictures",
+        "trained on changed images",
     ),
     "no MLP": (
         (CNN, experiment("mnist", [9, 9, 9], costs=(1000, 9000))),
         """| parameters | 1,000 | 1,000 |
-        CNN (mnist_plain) takes 0.01 million for a picture.""",
+        CNN (mnist_plain) takes 0.01 million for an image.""",
         "an MLP each weight once",
     ),
     "different machines": (
@@ -192,14 +192,14 @@ def test_the_tables() -> None:
     text = words(MLP, CNN)
     expected = {
         "parameters": ["1,010", "1,000 (-0.99 %)"],
-        "multiply-adds a picture": ["1,000", "8,000 (8 times)"],
+        "multiply-adds an image": ["1,000", "8,000 (8 times)"],
         "epochs to 98 % validation accuracy": ["3", "2"],
         "epochs to 99 % validation accuracy": ["not in 3", "3"],
         "seconds an epoch, whole run (median)": ["10", "10"],
         "seconds an epoch, training alone (median)": ["not recorded"] * 2,
         "training error, last epoch": ["0.18 ± 0.00 %", "0.40 ± 0.00 %"],
         "test error, last epoch": ["2.00 ± 0.20 %", "0.60 ± 0.10 %"],
-        "its 95 % interval over test pictures (Wilson)": ["1.30 to 3.07 %", "0.28 to 1.30 %"],
+        "its 95 % interval over test images (Wilson)": ["1.30 to 3.07 %", "0.28 to 1.30 %"],
         "shift, 4 px": ["32.00 % (31.80 to 32.20 %)", "10.60 % (10.50 to 10.70 %)"],
         "none": ["2.00 % (1.80 to 2.20 %)", "0.60 % (0.50 to 0.70 %)"],
     }
@@ -222,7 +222,7 @@ def test_the_best_weights_are_of_the_best_epoch() -> None:
     vals = (0.03, 0.005, 0.02)
     best, last = (cnn([5, 7, 6], vals=vals, weights=weights) for weights in ("best", "last"))
     text = words(MLP, best, weights="best")
-    assert "chosen on the validation pictures, whose error they therefore flatter" in text
+    assert "chosen on the validation images, whose error they therefore flatter" in text
     assert row(text, "validation error, best epoch")[1] == "0.50 ± 0.00 %"
     assert row(words(MLP, last), "validation error, last epoch")[1] == "2.00 ± 0.00 %"
 

@@ -64,7 +64,7 @@ def test_the_shipped_spaces_hold_what_their_recipes_are_set_to() -> None:
         ("lr", "must be an option of the model or of the data"),
         ("model", "must be an option of the model or of the data"),
         ("trainer.max_epochs", "must be an option of the model or of the data"),
-        ("data.split_seed", "changes which pictures are measured"),
+        ("data.split_seed", "changes which images are measured"),
     ],
 )
 def test_options_that_can_not_be_searched(settings: Any, name: str, words: str) -> None:
@@ -116,7 +116,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     def train(arguments: Sequence[str], folder: Path, report: Any, *, quiet: bool) -> Any:
         found.append(arguments)
         report(6, 0.5)
-        return {"parameters": 1000, "pictures": {"val": 2000}}
+        return {"parameters": 1000, "images": {"val": 2000}}
 
     monkeypatch.setattr(cnn, "train", train)
     return found
@@ -130,7 +130,7 @@ def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, trained: list[Sequence
     assert cells(folder, "lr", "norm", "augment.crop_scale", "parameters")[0] == ("0.15", "batch", "[0.4, 1.0]", "1000")
     assert rows(folder)[0]["machine"]
     text = (folder / "summary.md").read_text()
-    assert "on CatsDogsDataModule (DRAWN pictures), seed 0, 2,000 pictures to choose by; the test pictures were" in text
+    assert "on CatsDogsDataModule (DRAWN images), seed 0, 2,000 images to choose by; the test images were" in text
     assert f"    {typed('python', 'main.py', 'fit', *trained[0])}\n" in text
     assert "Searched: lr 0.02 to 0.6 (logarithmic); norm batch, group; augment.crop_scale [0.2, 1.0], [0.4" in text
 

@@ -147,7 +147,7 @@ def test_a_search_leaves_everything_behind(
     assert sum(line.startswith("trial ") for line in shown.splitlines()) == 3
     summary = (folder / "summary.md").read_text()
     assert summary in shown
-    assert "on the digits of mnist/, 250 pictures to learn from" in summary
+    assert "on the digits of mnist/, 250 images to learn from" in summary
     assert str(setup.mnist.origin) not in summary  # it is passed on: it does not tell where the digits lie
     trial = Study(searched, folder).optuna.trials[1]
     net, digits = setup.network(**trial.user_attrs["settings"]), setup.digits()
@@ -162,9 +162,9 @@ def test_a_search_leaves_everything_behind(
     assert (row["architecture"], int(row["parameters"])) == (net.architecture, net.n_parameters)
 
 
-def test_the_seed_repeats_a_search_and_the_test_pictures_decide_nothing(setup: Setup) -> None:
+def test_the_seed_repeats_a_search_and_the_test_images_decide_nothing(setup: Setup) -> None:
     spoilt, test = replace(setup), setup.mnist.test
-    spoilt.__dict__["mnist"] = setup.mnist._replace(test=test._replace(pictures=255 - test.pictures))
+    spoilt.__dict__["mnist"] = setup.mnist._replace(test=test._replace(images=255 - test.images))
     first, again, other = (run(objective(each), 2) for each in (setup, spoilt, replace(setup, seed=1)))
     assert first != again
     assert rows(first) == rows(again)
@@ -217,16 +217,16 @@ run(objective(Setup({MODEL}, epochs=2, save_dir=Path({str(setup.save_dir)!r}), n
 
 
 def test_a_study_of_an_earlier_version_goes_on(setup: Setup) -> None:
-    """Without what trials did not note then: `own`, the number of pictures."""
+    """Without what trials did not note then: `own`, the number of images."""
     folder = run(objective(setup), 2)
     journal = folder / "study.journal"
-    lines = [line.replace('"own":', '"x":') for line in journal.read_text().splitlines() if '"pictures"' not in line]
+    lines = [line.replace('"own":', '"x":') for line in journal.read_text().splitlines() if '"images"' not in line]
     journal.write_text("\n".join(lines) + "\n")
     before = rows(folder)
     for trials in (2, 3):
         run(objective(setup), trials, folder)
         assert rows(folder)[:2] == before
-        assert "50 pictures to choose by" in (folder / "summary.md").read_text()
+        assert "50 images to choose by" in (folder / "summary.md").read_text()
 
 
 def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: 
     refused("begun with epochs 2; got 3", epochs=3)
     refused("begun with seed 0; got 1", seed=1)
     refused("begun with initialization None; got zero", model=MODEL | {"initialization": "zero"})
-    refused(r"begun with data 250 [+] 50 pictures", labels=np.zeros(50, np.int64))
+    refused(r"begun with data 250 [+] 50 images", labels=np.zeros(50, np.int64))
     run(objective(replace(setup, model=MODEL | {"lr": 0.5})), 2, folder)  # what is searched may differ
     assert len(rows(folder)) == 2
     searched_with(monkeypatch, dropout=Range(0, 0.8, step=0.01))

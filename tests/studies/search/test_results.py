@@ -13,7 +13,7 @@ from lit_a1.studies.search.results import conclude, p_value
 from lit_a1.studies.search.space import Range, distributions
 from tests.studies.search.toy import OWN, toy
 
-PICTURES = 10_000
+IMAGES = 10_000
 MLP = toy(study_name="mlp", best_epoch_counts=True, epochs=4)
 CNN = toy(epochs=8)
 
@@ -28,7 +28,7 @@ def trial(number: int, errors: list[float], state: str = "complete", every: int 
 
 def text_of(*trials: TrialRecord, importances: dict[str, float] | None = None) -> str:
     """Of the numpy network if these are its trials."""
-    return conclude(trials, MLP if trials[0].best_epoch_counts else CNN, PICTURES, importances)[0]
+    return conclude(trials, MLP if trials[0].best_epoch_counts else CNN, IMAGES, importances)[0]
 
 
 def test_a_trial_as_a_row() -> None:
@@ -60,15 +60,15 @@ def test_a_clear_gain_of_the_numpy_network() -> None:
         trial(3, [0.5, math.nan], "pruned"), trial(4, [0.5], "failed"),
     )  # fmt: skip
     assert text.startswith(
-        "# Hyperparameter search\n\ntoy: a network on pictures, seed 0, 10,000 pictures to choose by; the test "
-        "pictures were not used. Trials: 5, of up to 4 epochs each.\n\nRun to the end: 2; stopped early: 2 (1 because "
+        "# Hyperparameter search\n\ntoy: a network on images, seed 0, 10,000 images to choose by; the test "
+        "images were not used. Trials: 5, of up to 4 epochs each.\n\nRun to the end: 2; stopped early: 2 (1 because "
         "the loss was no longer finite); ended with their process: 1. Stopping early saved 5 of 16 epochs (31%). A "
         "validation accuracy of 97% or more was reached by 1 of 5.\n\nThe best is trial 1: validation accuracy 98.00% "
         "in epoch 3 of 4 (200 of 10,000 wrong; 95% interval 97.71% to 98.26%, Wilson): network 1.\n\nTrial 0, the "
         "command's own network, reached 94.00%: the best makes 400 errors fewer. That is a gain (p below 0.0001; "
         "Fisher's exact test, corrected for 1 comparison).\n\nThe second best, trial 0, makes 400 errors more. 10,000 "
-        "pictures tell all others from the best (p below 0.05; Fisher's exact test, corrected for 1 comparison). The "
-        "best of 5 was partly lucky on these pictures: expect a little less of it on others.\n\n"
+        "images tell all others from the best (p below 0.05; Fisher's exact test, corrected for 1 comparison). The "
+        "best of 5 was partly lucky on these images: expect a little less of it on others.\n\n"
         "| network | trial | accuracy | last epoch | parameters | time |\n"
         "| --- | ---: | ---: | ---: | ---: | ---: |\n| network 1 | 1 | 98.00% | 97.00% | 8,028 | 4:00 |\n"
     )
@@ -94,11 +94,11 @@ def test_a_clear_gain_of_a_cnn() -> None:
 def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() -> None:
     text = text_of(trial(0, [0.0205]), trial(1, [0.02]), trial(2, [0.1]))
     assert "The gain may be noise (p = 1; " in text
-    assert "The second best, trial 0, makes 5 errors more. 10,000 pictures don't tell 1 of the 2 other complete" in text
+    assert "The second best, trial 0, makes 5 errors more. 10,000 images don't tell 1 of the 2 other complete" in text
     best, other = trial(1, [0.02]), trial(2, [0.0245])
-    assert p_value(best, other, PICTURES, 1) == pytest.approx(0.0348, abs=1e-4)  # scipy.stats.fisher_exact
-    assert p_value(best, other, PICTURES, 2) == pytest.approx(0.0696, abs=1e-4)
-    assert p_value(best, best, PICTURES, 7) == p_value(trial(1, [0.0]), trial(2, [0.0]), PICTURES, 1) == 1
+    assert p_value(best, other, IMAGES, 1) == pytest.approx(0.0348, abs=1e-4)  # scipy.stats.fisher_exact
+    assert p_value(best, other, IMAGES, 2) == pytest.approx(0.0696, abs=1e-4)
+    assert p_value(best, best, IMAGES, 7) == p_value(trial(1, [0.0]), trial(2, [0.0]), IMAGES, 1) == 1
 
 
 def test_what_the_first_trial_and_its_settings_are() -> None:
@@ -119,7 +119,7 @@ def test_what_the_first_trial_and_its_settings_are() -> None:
 
 
 def test_importances_are_listed_by_their_short_names_if_there_is_a_complete_trial() -> None:
-    text, best = conclude([trial(0, [math.nan], "pruned")], MLP, PICTURES, {})
+    text, best = conclude([trial(0, [math.nan], "pruned")], MLP, IMAGES, {})
     assert "stopped early: 1 (1 because the loss was no longer finite)" in text
     assert "No trial ran to its end" in text
     assert best == {}
@@ -143,6 +143,6 @@ def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None
     nothing = TrialRecord(5, "failed", {}, True)
     assert set(distributions(space)) == set(sampled)
     for name, shown in (("all", [*trials, nothing]), ("one", trials[2:3])):
-        draw(tmp_path / f"{name}.png", shown, objective, PICTURES, "Any " * 80)
-        with Image.open(tmp_path / f"{name}.png") as picture:
-            assert picture.size == pytest.approx((2200, 1093), abs=2)
+        draw(tmp_path / f"{name}.png", shown, objective, IMAGES, "Any " * 80)
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.size == pytest.approx((2200, 1093), abs=2)

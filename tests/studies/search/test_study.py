@@ -48,7 +48,7 @@ def test_a_study_leaves_everything_behind(capsys: pytest.CaptureFixture[str]) ->
     assert record["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
     assert (record["best"]["trial"], record["best"]["val/error"]) == (1, 0.1)
     shown = capsys.readouterr().out
-    assert shown.startswith(f"toy: a network on pictures, seed 0: 3 trials of up to 6 epochs in {FOLDER}\n")
+    assert shown.startswith(f"toy: a network on images, seed 0: 3 trials of up to 6 epochs in {FOLDER}\n")
     assert sum(line.startswith("trial ") for line in shown.splitlines()) == 3
     assert (folder / "summary.md").read_text() in shown
 
@@ -177,8 +177,8 @@ def test_a_study_does_not_go_on_with_something_else(begun: Path, tmp_path: Path)
     ):  # fmt: skip
         with pytest.raises(UsageError, match=words):
             run(objective, 2, begun)
-    with pytest.raises(DataError, match=r"was begun with \{'val': 2000\} pictures; there are \{'val': 1999\} here"):
-        run(toy(pictures=1999), 2, begun)
+    with pytest.raises(DataError, match=r"was begun with \{'val': 2000\} images; there are \{'val': 1999\} here"):
+        run(toy(images=1999), 2, begun)
     with pytest.raises(UsageError, match="trials must be 1 or above; got 0"):
         run(toy(), 0, begun)
     with pytest.raises(UsageError, match=r"study must be the folder of an earlier search; .* has no study.journal"):

@@ -13,7 +13,7 @@ Error = Callable[[int, int], float]
 OWN = {"lr": 0.15, "norm": "batch"}
 
 
-def toy(error: Error = lambda trial, epoch: 0.5, every: int = 1, pictures: int = 2000, **changes: Any) -> Objective:
+def toy(error: Error = lambda trial, epoch: 0.5, every: int = 1, images: int = 2000, **changes: Any) -> Objective:
     """Trial n ends its epoch e with the error `error(n, e)`, measured every few epochs."""
     space = {"lr": Range(0.02, 0.6, log=True), "norm": ["batch", "group", "none"]} | changes.pop("space", {})
 
@@ -21,13 +21,13 @@ def toy(error: Error = lambda trial, epoch: 0.5, every: int = 1, pictures: int =
         number = int(folder.name.removeprefix("trial_"))
         epochs = range(every, usual["epochs"] + 1, every)
         any(report(epoch, error(number, epoch)) for epoch in epochs)
-        return 1000 + number, {"val": pictures}
+        return 1000 + number, {"val": images}
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
         (folder / "record.json").write_text(json.dumps(results))
 
     usual: dict[str, Any] = {
-        "study_name": "toy", "words": "toy: a network on pictures, seed 0", "runs": Path("logs/toy-search"), "seed": 0,
+        "study_name": "toy", "words": "toy: a network on images, seed 0", "runs": Path("logs/toy-search"), "seed": 0,
         "epochs": 6, "space": space, "own": OWN, "names": {"lr": "lr", "norm": "kind of norm"},
         "columns": "trial state diverged val_accuracy_last val_accuracy_best best_epoch epochs seconds parameters",
         "about": lambda sampled: {"settings": sampled, "words": f"lr {sampled['lr']}", "machine": "a machine"},

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.analysis.network import TrainedNetwork
-from lit_a1.analysis.pictures import (
+from lit_a1.analysis.images import (
     closest_calls,
     contact_sheet,
     in_lines,
@@ -14,6 +13,7 @@ from lit_a1.analysis.pictures import (
     most_typical,
     sample,
 )
+from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from tests.analysis.networks import FOLDER, network_of, predicting
 
@@ -59,9 +59,9 @@ def test_a_sample_is_spread_evenly_and_shown_in_lines() -> None:
     assert in_lines([], 2) == []
 
 
-def test_pictures_are_drawn_where_they_belong(network: TrainedNetwork) -> None:
+def test_images_are_drawn_where_they_belong(network: TrainedNetwork) -> None:
     for row, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255)]):
-        network.pictures[row] = colour
+        network.images[row] = colour
     result = AnalysisResult(FOLDER, "sheet", "Sheet", "a run")
     assert not contact_sheet(result, "sheet", network, [[0, None, 1], [2]])  # all are predicted correctly
     with Image.open(FOLDER / "sheet.png") as file:

@@ -1,4 +1,4 @@
-"""Which validation pictures analyses show (as rows; of equal cases the earlier first), and contact sheets of them."""
+"""Which validation images analyses show (as rows; of equal cases the earlier first), and contact sheets of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,35 +10,35 @@ from lit_a1.analysis.network import Flags, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
 
-SAMPLE = 500  # pictures that means are taken over
+SAMPLE = 500  # images that means are taken over
 WIDTH = 6.4  # inches of a contact sheet
-FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under a picture
-SHARE = 0.92  # of a place's width that its picture has
+FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under an image
+SHARE = 0.92  # of a place's width that its image has
 
 
 def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
-    """At most `count` pictures, evenly spread."""
-    pictures = len(network.labels)
-    return np.unique(np.linspace(0, pictures - 1, min(count, pictures)).round().astype(np.int64))
+    """At most `count` images, evenly spread."""
+    images = len(network.labels)
+    return np.unique(np.linspace(0, images - 1, min(count, images)).round().astype(np.int64))
 
 
 def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Ints:
-    """Up to `count` pictures of a class that are predicted correctly, the largest margin first."""
+    """Up to `count` images of a class that are predicted correctly, the largest margin first."""
     return _smallest(-network.margins(), network.correct & (network.labels == class_), count)
 
 
 def most_confident_wrong(network: TrainedNetwork, count: int) -> Ints:
-    """Up to `count` pictures of any class that are predicted wrongly, the largest margin for the wrong class first."""
+    """Up to `count` images of any class that are predicted wrongly, the largest margin for the wrong class first."""
     return _smallest(network.margins(), ~network.correct, count)
 
 
 def closest_calls(network: TrainedNetwork, count: int) -> Ints:
-    """Up to `count` pictures, correct or not, with the smallest margins between the two likeliest classes."""
+    """Up to `count` images, correct or not, with the smallest margins between the two likeliest classes."""
     return _smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
 
 
 def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
-    """Up to `count` pictures of a class that are predicted correctly, those nearest to its mean feature by cosine."""
+    """Up to `count` images of a class that are predicted correctly, those nearest to its mean feature by cosine."""
     of_class = network.labels == class_
     if not of_class.any():
         return np.empty(0, np.int64)
@@ -61,7 +61,7 @@ def without_axes(panel: Axes) -> None:
 
 
 def per_line(network: TrainedNetwork) -> int:
-    """How many pictures stand side by side on a contact sheet."""
+    """How many images stand side by side on a contact sheet."""
     return 6 if network.is_photos else 10
 
 
@@ -73,7 +73,7 @@ def in_lines(rows: Sequence[int] | Ints, width: int) -> list[list[int]]:
 def contact_sheet(
     result: AnalysisResult, name: str, network: TrainedNetwork, lines: Iterable[Sequence[int | None]]
 ) -> bool:
-    """Draws lines of pictures (None: an empty place) with number, label and prediction under each.
+    """Draws lines of images (None: an empty place) with number, label and prediction under each.
 
     Returns whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
     """
@@ -82,14 +82,14 @@ def contact_sheet(
     height = SHARE + (LINES * LINE + 0.1) / place  # of a place, in its width
     cells = [(x, y, row) for y, line in enumerate(lines) for x, row in enumerate(line) if row is not None]
     count = 1 + max(y for _, y, _ in cells)
-    with result.figure(name, shows_pictures=True, width=WIDTH, height=place * height * count) as (_, axes):
+    with result.figure(name, shows_images=True, width=WIDTH, height=place * height * count) as (_, axes):
         for x, y, row in cells:
             left, top = x + (1 - SHARE) / 2, y * height
             extent = (left, left + SHARE, top + SHARE, top)
-            axes.imshow(network.pictures[row], cmap="gray", extent=extent, interpolation="nearest", vmin=0, vmax=255)
-            label, answer = network.names([network.labels[row], network.predictions[row]])
+            axes.imshow(network.images[row], cmap="gray", extent=extent, interpolation="nearest", vmin=0, vmax=255)
+            label, prediction = network.names([network.labels[row], network.predictions[row]])
             percent = 100 * network.probabilities[row].max()
-            texts = str(network.indices[row]), f"is {label}", f"{answer}: {percent:.3g} %"
+            texts = str(network.indices[row]), f"is {label}", f"{prediction}: {percent:.3g} %"
             colours = "black", "black", COLOURS[0] if network.correct[row] else COLOURS[1]
             for k, (text, colour) in enumerate(zip(texts, colours, strict=True)):
                 look = {"color": colour, "weight": "normal" if k else "bold", "fontsize": FONT}

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.report.pictures import MAX_WIDTH, Encoded, PictureError, encode
+from lit_a1.report.images import MAX_WIDTH, Encoded, ImageError, encode
 
 
 def decoded(encoded: Encoded) -> np.ndarray:
-    with Image.open(io.BytesIO(encoded.data)) as picture:
-        assert picture.get_format_mimetype() == encoded.mime
-        assert picture.size == (encoded.width, encoded.height)
-        return np.asarray(picture.convert("RGB")).astype(float)
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        assert image.get_format_mimetype() == encoded.mime
+        assert image.size == (encoded.width, encoded.height)
+        return np.asarray(image.convert("RGB")).astype(float)
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("printed", [False, True])
-def test_line_art_keeps_its_edges_in_a_palette(picture: Path, printed: bool) -> None:
-    encoded = encode(picture, printed=printed)
+def test_line_art_keeps_its_edges_in_a_palette(image: Path, printed: bool) -> None:
+    encoded = encode(image, printed=printed)
     assert encoded.mime == "image/png"
     assert (encoded.width, encoded.height, encoded.inches) == (1280, 800, 6.4)
     assert len(encoded.data) < 12_000
     pixels = decoded(encoded)
     assert (pixels[0, 0] == 255).all()  # what was transparent is white paper, exactly
-    with Image.open(picture) as original:
+    with Image.open(image) as original:
         white = Image.new("RGBA", original.size, "white")
         expected = np.asarray(Image.alpha_composite(white, original).convert("RGB")).astype(float)
     assert np.abs(pixels - expected).max() <= 16
@@ -76,20 +76,20 @@ def test_a_smooth_gradient_gets_no_bands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "CMYK"])
-def test_any_kind_of_picture(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / "picture.tiff"
+def test_any_kind_of_image(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "image.tiff"
     Image.new("RGB", (40, 30), (0, 0, 0)).convert(mode).save(path)
     assert decoded(encode(path)).max() < 12
     Image.new("RGB", (8000, 1)).convert(mode).save(path)  # keeps a row
     assert (encode(path).width, encode(path).height) == (MAX_WIDTH, 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n cut", None])
-def test_no_picture(picture: Path, content: bytes | None) -> None:
-    whole = picture.read_bytes()
-    picture.write_bytes(whole[:-600] if content is None else content)
-    with pytest.raises(PictureError, match=r"^The picture line art\.png can't be read\.$"):
-        encode(picture)
-    picture.unlink()
-    with pytest.raises(PictureError, match=r"^The picture line art\.png is gone\.$"):
-        encode(picture)
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n cut", None])
+def test_no_image(image: Path, content: bytes | None) -> None:
+    whole = image.read_bytes()
+    image.write_bytes(whole[:-600] if content is None else content)
+    with pytest.raises(ImageError, match=r"^The image line art\.png can't be read\.$"):
+        encode(image)
+    image.unlink()
+    with pytest.raises(ImageError, match=r"^The image line art\.png is gone\.$"):
+        encode(image)

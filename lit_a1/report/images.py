@@ -1,4 +1,4 @@
-"""Pictures made small enough to travel inside a report."""
+"""Images made small enough to travel inside a report."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ MAX_WIDTH = 1600  # pixels
 PALETTE_ERROR = 2.0  # of 255, root of the mean square: above it a palette shows bands
 
 
-class PictureError(Exception):
-    """A file is gone or is no picture."""
+class ImageError(Exception):
+    """A file is gone or is no image."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A picture as the bytes of a file."""
+    """An image as the bytes of a file."""
 
     data: bytes
     mime: str  # `image/png`, `image/webp` or `image/jpeg`
@@ -35,7 +35,7 @@ def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encode
     def encoded(path: str) -> Encoded | str:
         try:
             return encode(Path(path), printed=printed)
-        except PictureError as error:
+        except ImageError as error:
             return str(error)
 
     paths = sorted({block.path for block in document.blocks if block.kind == "figure"})
@@ -44,21 +44,21 @@ def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encode
 
 
 def encode(path: Path, *, printed: bool = False) -> Encoded:
-    """Makes a picture small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
+    """Makes an image small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
 
     Line art has few colours, and keeps its edges in a palette; photos have many, and lose too much in one. `printed` is
     for a PDF, which holds JPEGs as they are but not WebP.
 
     Raises:
-        PictureError: the file is gone, or is no picture.
+        ImageError: the file is gone, or is no image.
     """
     try:
-        with Image.open(path) as picture:
-            whole = _on_white(picture)
+        with Image.open(path) as image:
+            whole = _on_white(image)
     except FileNotFoundError as error:
-        raise PictureError(f"The picture {path.name} is gone.") from error
+        raise ImageError(f"The image {path.name} is gone.") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow's for a broken PNG
-        raise PictureError(f"The picture {path.name} can't be read.") from error
+        raise ImageError(f"The image {path.name} can't be read.") from error
     inches = whole.width / DOTS_AN_INCH
     if whole.width > MAX_WIDTH:
         height = max(1, round(whole.height * MAX_WIDTH / whole.width))
@@ -75,21 +75,21 @@ def encode(path: Path, *, printed: bool = False) -> Encoded:
     return Encoded(data, mime, whole.width, whole.height, inches)
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    coloured = picture.convert("RGBA")
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    coloured = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")
 
 
-def _with_palette(picture: Image.Image) -> Image.Image:
-    few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+def _with_palette(image: Image.Image) -> Image.Image:
+    few = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     # an octree gives the mean of a bin: what is nearly white in it would leave a grey box on white paper
     few.putpalette([255 if value >= 248 else value for value in few.getpalette() or []])
     return few
 
 
-def _saved(picture: Image.Image, form: str, **options: int | bool) -> bytes:
+def _saved(image: Image.Image, form: str, **options: int | bool) -> bytes:
     file = io.BytesIO()
-    picture.save(file, form, **options)
+    image.save(file, form, **options)
     return file.getvalue()
