@@ -23,23 +23,30 @@ WHAT |= {ENSEMBLE: "ensemble, Cats vs Dogs"}
 
 
 def build(found: RecordedRuns, out: Path) -> list[Path]:
-    """Writes `report.html` and `report.pdf` into a folder, each whole or not at all, and returns their paths."""
-    paths = [out / "report.html", out / "report.pdf"]
+    """Writes `report.html`, `report.pdf` and `appendix.pdf` into a folder, each whole or not at all; returns the paths.
+
+    The PDFs hold the answers and the appendix, the HTML both.
+    """
+    paths = [out / name for name in ("report.html", "report.pdf", "appendix.pdf")]
     with tempfile.TemporaryDirectory() as work:
         report = document(found, Path(work))
         write_text(paths[0], html.render(report))
         pdf.render(report, paths[1])
+        pdf.render(report, paths[2], appendix=True)
     return paths
 
 
 def document(found: RecordedRuns, work: Path) -> Document:
     """The report before it is rendered; until it is, the figures in the folder `work` must stay."""
-    measured = {"problem1": problem1, "problem2": problem2, "problem3": problem3}
-    _, sections = read_markdown("\n".join(write_section(name, **of(found, work)) for name, of in measured.items()))
-    lacking = sum(bool(block.command) for section in sections for block in section.blocks)
+    measured = {str(number): of(found, work) for number, of in enumerate((problem1, problem2, problem3), 1)}
+    sections, appendix = (
+        read_markdown("\n".join(write_section(part + number, **values) for number, values in measured.items()))[1]
+        for part in ("problem", "appendix")
+    )
+    lacking = sum(bool(block.command) for section in (*sections, *appendix) for block in section.blocks)
     summary, _ = read_markdown(write_section("summary", **_summary(found), lacking=lacking))
     made = f"{time.strftime('%Y-%m-%d %H:%M')}, commit {commit() or 'unknown'}, {cpu()}"
-    return Document(TITLE, f"Made from recorded runs: {made}", summary, sections)
+    return Document(TITLE, f"Made from recorded runs: {made}", summary, sections, appendix)
 
 
 def _summary(found: RecordedRuns) -> dict[str, Any]:

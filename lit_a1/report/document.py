@@ -54,7 +54,10 @@ class Section:
 
 @dataclass
 class Document:
-    """A report; its sections, tables and figures are numbered in their order.
+    """A report: answers, and an appendix with what stands behind them.
+
+    Sections, tables and figures are numbered in their order, those of the appendix after the others; its chapters have
+    letters.
 
     Raises:
         ValueError: two sections have the same anchor, or a table has a row that is not as long as its header.
@@ -64,16 +67,18 @@ class Document:
     subtitle: str  # a line of plain text: when, on what machine, from what commit
     summary: list[Block]  # before the first section
     sections: list[Section]
+    appendix: list[Section] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        numbers: list[int] = []
-        anchors = [section.anchor for section in self.sections]
-        for section in self.sections:
-            numbers = [*numbers, 0, 0, 0, 0][: section.depth]
-            numbers[-1] += 1
-            section.number = ".".join(map(str, numbers))
-            if anchors.count(section.anchor) > 1:
-                raise ValueError(f"More than one section has the anchor {section.anchor}.")
+        anchors = [section.anchor for section in (*self.sections, *self.appendix)]
+        if twice := [anchor for anchor in anchors if anchors.count(anchor) > 1]:
+            raise ValueError(f"More than one section has the anchor {twice[0]}.")
+        for sections, first in ((self.sections, str), (self.appendix, lambda number: chr(64 + number))):
+            numbers: list[int] = []
+            for section in sections:
+                numbers = [*numbers, 0, 0, 0, 0][: section.depth]
+                numbers[-1] += 1
+                section.number = ".".join([first(numbers[0]), *map(str, numbers[1:])])
         counters = {kind: count(1) for kind in ("text", "table", "figure", "missing")}
         for block in self.blocks:
             block.number = next(counters[block.kind])
@@ -84,7 +89,8 @@ class Document:
     @property
     def blocks(self) -> list[Block]:
         """All blocks in their order."""
-        return [*self.summary, *(block for section in self.sections for block in section.blocks)]
+        sections = (*self.sections, *self.appendix)
+        return [*self.summary, *(block for section in sections for block in section.blocks)]
 
 
 def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) -> dict[str, Any]:

@@ -27,8 +27,8 @@ ZERO_WIDTH_SPACE = "\u200b"
 UNBROKEN = 24  # letters that a line has room for without a place to break
 
 
-def render(document: Document, path: Path) -> None:
-    """Writes the PDF, whole or not at all; the same document gives the same bytes.
+def render(document: Document, path: Path, *, appendix: bool = False) -> None:
+    """Writes the PDF of the answers or of the appendix, whole or not at all; the same document gives the same bytes.
 
     An image that can't be read is replaced by a sentence that says so.
     """
@@ -36,9 +36,16 @@ def render(document: Document, path: Path) -> None:
         folder = Path(name)
         images = encode_all(document, printed=True)
         files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
-        content = asdict(document) | {"summary": [_block(block, files) for block in document.summary]}
-        for written, section in zip(content["sections"], document.sections, strict=True):
-            written["blocks"] = [_block(block, files) for block in section.blocks]
+        sections = document.appendix if appendix else document.sections
+        content = {
+            "title": f"{document.title}: appendix" if appendix else document.title,
+            "subtitle": document.subtitle,
+            "numbering": "A.1" if appendix else "1.1",
+            "summary": [] if appendix else [_block(block, files) for block in document.summary],
+            "sections": [
+                asdict(section) | {"blocks": [_block(block, files) for block in section.blocks]} for section in sections
+            ],
+        }
         (folder / "document.json").write_text(json.dumps(content), encoding="utf-8")
         source = Path(shutil.copy(TEMPLATE, folder))
         # only the fonts that Typst brings along: the same pages on every machine

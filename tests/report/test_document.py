@@ -14,6 +14,15 @@ def test_sections_tables_and_figures_are_numbered(document: Document) -> None:
     assert [block.number for block in document.blocks if block.kind == "figure"] == [1, 2]
 
 
+def test_the_appendix_has_letters_and_goes_on_counting() -> None:
+    answer, detail = (Section("S", name, 1, [Block("figure", "F")]) for name in ("answer", "detail"))
+    report = Document("", "", [], [answer], [detail, Section("Below", "below", 2), Section("Next", "next")])
+    assert [section.number for section in (*report.sections, *report.appendix)] == ["1", "A", "A.1", "B"]
+    assert [block.number for block in report.blocks] == [1, 2]
+    with pytest.raises(ValueError, match="More than one section has the anchor answer"):
+        Document("", "", [], [answer], [Section("T", "answer")])
+
+
 def test_what_a_document_can_not_be() -> None:
     sections = [Section("One", "same"), Section("Two", "other"), Section("Three", "same", 2)]
     with pytest.raises(ValueError, match="More than one section has the anchor same"):

@@ -24,13 +24,15 @@ def kinds(section: Section) -> list[str]:
 def study_sections(macro: Callable[..., str]) -> Macro:
     def sections(left: Study | None) -> list[Section]:
         values = study(left, "comparison.md", "run it"), "t", "T", "Q?", {"losses.png": "L.", "gone.png": "G."}
-        return read_markdown(macro("study", "study_section", *values))[1]
+        details = macro("study", "study_details", *values[:3])
+        return read_markdown(macro("study", "study_section", *values) + details)[1]
 
     return sections
 
 
 def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -> None:
-    section, *parts = study_sections(RecordedRuns(LOGS).study("mlp-inits"))
+    section, details, *parts = study_sections(RecordedRuns(LOGS).study("mlp-inits"))
+    assert (details.title, details.anchor, details.blocks) == ("T", "t-details", [])
     assert (section.title, section.anchor, section.depth) == ("T", "t", 2)
     question, note, text, figure, gone, source = section.blocks
     assert question.text.strip() == "*Q?*"

@@ -32,8 +32,10 @@ def further(**values: Any) -> str:
 
 
 def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
-    """Problem 3's, by their anchors."""
-    return {section.anchor: section for section in read_markdown(write_section("problem3", **problem3(found, work)))[1]}
+    """Problem 3's in answers and appendix, by their anchors."""
+    values = problem3(found, work)
+    markdown = write_section("problem3", **values) + "\n" + write_section("appendix3", **values)
+    return {section.anchor: section for section in read_markdown(markdown)[1]}
 
 
 def notes(name: str, macro: Say) -> list[Block]:
