@@ -61,8 +61,10 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.report import plan  # after `--help`, which needs none of it
     from lit_a1.report.build import build
     from lit_a1.report.gather import gather
+    from lit_a1.training import quieten
 
     show_messages()
+    quieten()
     logs, out = options.logs, options.out or Path("report")
     if options.run == "quick":
         logs, out = logs / plan.QUICK, options.out or Path("report", plan.QUICK)

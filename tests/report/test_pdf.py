@@ -59,7 +59,9 @@ def test_texts_properties_and_links(document: Document, tmp_path: Path, shown_te
     assert (tmp_path / "again.pdf").read_bytes() == (tmp_path / "report.pdf").read_bytes()
     notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
     outside = {note["/A"]["/URI"] for note in notes if "/URI" in note.get("/A", {})}
-    assert outside == {"https://example.org/?a=b&c=d", "https://example.org/image.png"}
+    assert outside == {
+        "https://example.org/?a=b&c=d", "https://example.org/image.png", "https://example.org/front?a=b&c",
+    }  # fmt: skip
     inside = [note for note in notes if "/URI" not in note.get("/A", {})]
     assert len(inside) > len(document.sections) - 1  # the contents, and one in the text
 

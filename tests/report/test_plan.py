@@ -129,7 +129,7 @@ def test_a_run_counts_whatever_its_machine_made_of_it_but_not_a_shorter_one_or_w
 @pytest.fixture
 def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report looks into a recipe that builds on another one."""
-    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs"), ("analyze", "catsdogs_tuned")])
+    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs", ""), ("analyze", "catsdogs_tuned", "")])
 
 
 @pytest.mark.usefixtures("in_two_steps")
@@ -173,6 +173,19 @@ def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     assert f"--ckpt_path {folder / 'checkpoints' / 'last.ckpt'}" in step.command
 
 
+def test_gradients_are_checked_on_the_network_that_the_report_is_about(add_run: Add) -> None:
+    folder = measured(weighted(add_run("mlp", [0.1]), ".npz"))
+    (LOGS / "mlp-gradcheck" / "version_0").mkdir(parents=True)
+    record = LOGS / "mlp-gradcheck" / "version_0" / "record.json"
+    record.write_text('{"weights": "trained here, epochs: 10"}')
+    (step,) = [step for step in missing(RecordedRuns(LOGS)) if "gradcheck" in step.arguments]
+    assert step.arguments == ("mlp", "gradcheck", "--ckpt_path", str(folder / "checkpoints" / "last.npz"))
+    record.write_text('{"weights": "weights of mlp/version_0/checkpoints/last.npz, epochs: 20"}')
+    assert "mlp gradcheck" not in names(missing(RecordedRuns(LOGS)))
+    (step,) = [step for step in quick(RecordedRuns(LOGS)) if "gradcheck" in step.arguments]
+    assert step.arguments == ("mlp", "gradcheck", "--ckpt_path", "last")
+
+
 @pytest.mark.parametrize("drawn", [False, True])
 @pytest.mark.parametrize("kind", [missing, quick])
 def test_every_command_is_understood(
@@ -214,7 +227,10 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
 
 
 def test_fewer_epochs_are_expected_to_take_less() -> None:
-    whole, part = (plan.Commands(RecordedRuns(LOGS)).fit("mlp", epochs) for epochs in (None, 5))
+    whole, part = (
+        plan.Commands(RecordedRuns(LOGS)).step("fit", "mlp", *options)
+        for options in ((), ("--trainer.max_epochs", "5"))
+    )
     assert whole.seconds is not None
     assert part.seconds is not None
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
