@@ -40,11 +40,11 @@ STEPS: Sequence[tuple[str, str, str | None]] = (
     ("compare", "mnist-compare", "--experiments mlp mnist_plain"),
     ("analyze", "mnist_plain", ""),
     ("audit", "", ""),
-    ("fit", "catsdogs", "--trainer.max_epochs 6 --data.size_schedule '{0: 32, 4: 48}' "
+    ("fit", "catsdogs", "--trainer.max_epochs 6 --data.size_schedule '{0: 32, 4: 48}' --model.compile_net false "
      "--trainer.check_val_every_n_epoch 1"),
-    ("trial", "catsdogs_trial", "--trainer.max_epochs 2"),
-    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.norm group"),
-    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.lr 0.02"),
+    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.compile_net false"),
+    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.compile_net false --model.norm group"),
+    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.compile_net false --model.lr 0.02"),
     ("analyze", "catsdogs", ""),
     ("analyze", "catsdogs_best", None),
     ("ensemble", "catsdogs_ensemble", None),
@@ -195,8 +195,10 @@ def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -
         case "ensemble":
             return bool(found.trainings(name))
         case "gradcheck":  # of the network that the report is about
-            study, weights = found.study("mlp-gradcheck"), run and f"{run.folder.parent.name}/{run.name}/checkpoints/"
-            return None not in (study, weights) and weights in study.record.get("weights", "")
+            study = found.study("mlp-gradcheck")
+            if study is None or run is None:
+                return False
+            return f"{run.folder.parent.name}/{run.name}/checkpoints/" in study.record.get("weights", "")
     study = found.study(name)
     return study is not None and not study.recorded
 
