@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lit_a1.analysis import PARTS
+from lit_a1.analysis import PARTS as ANALYSES
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import REPOSITORY
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, relative_to_cwd, run_folders
 from lit_a1.runs.records import RECORD_FILE, Metrics, read_json
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import PARTS, UsageError
 from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
@@ -160,9 +160,13 @@ def _lacking(run: Run) -> list[str]:
     if lacking := [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]:
         return lacking
     rows, images = [record["best"], record["last"], *record["epochs"]], record["images"]
+    settings = record["settings"]
+    classes = [value for name, value in settings.items() if name.endswith("class_path")]
+    sound = {name.partition(".")[0] for name in settings} <= {*PARTS, "seed"} and _are(str, classes)
+    sound &= _are((*NUMBER, str), settings.values())
     try:
-        sound = _are((*NUMBER, str), record["settings"].values()) and run.augmented is not None
-    except (IndexError, SyntaxError, TypeError, ValueError):  # of a setting of the augmentation
+        sound &= run.augmented is not None
+    except (LookupError, SyntaxError, TypeError, ValueError):
         sound = False
     found = {
         "whole epochs": bool(record["epochs"]) and all(map(_is_epoch, rows)),
@@ -234,7 +238,7 @@ def scalars(folder: Path) -> list[Metrics]:
 
 def read_analysis(folder: Path) -> Analysis | None:
     """What `analyze` wrote in a folder; None where there is nothing."""
-    parts = {name: read_result(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    parts = {name: read_result(folder / f"{name}.json") for name in ANALYSES if (folder / f"{name}.json").is_file()}
     if not parts:
         return None
     index = read_json(folder / INDEX)
