@@ -38,6 +38,9 @@ STEPS: Sequence[tuple[str, str, str | None]] = (
     ("test", "mnist_plain", ""),
     ("test", "mnist", None),
     ("compare", "mnist-compare", "--experiments mlp mnist_plain"),
+    ("fit", "mlp_ablation", "--trainer.max_epochs 1"),
+    ("fit", "mnist_ablation", "--trainer.max_epochs 1"),
+    ("compare", "mnist-ablation", ""),
     ("analyze", "mnist_plain", ""),
     ("audit", "", ""),
     ("fit", "catsdogs", "--trainer.max_epochs 6 --data.size_schedule '{0: 32, 4: 48}' --model.compile_net false "
@@ -53,6 +56,7 @@ STEPS: Sequence[tuple[str, str, str | None]] = (
 
 What has no options in reduced size is left out of it, and a `trial` of the assignment in full.
 """
+ABLATION = ("--experiments", "mlp_ablation", "mnist_ablation", "--name", "mnist-ablation")
 WEIGHTS_FOR = {"fit": "last", "test": "last", "gradcheck": "last", "analyze": "best"}
 """The weights that a kind of step needs: where no finished run has them, the recipe is trained before."""
 
@@ -92,6 +96,10 @@ class Commands:
         """MLP against CNNs."""
         return self.step("compare", "mnist-compare", *options)
 
+    def ablation(self) -> Step:
+        """MLP against CNN, trained by one recipe."""
+        return self.step("compare", "mnist-ablation")
+
     def analyze(self, name: str, run: Run | None = None) -> Step:
         """Looks into the network of a run, or of the newest."""
         return self.step("analyze", name, run=run)
@@ -118,6 +126,7 @@ class Commands:
             words += ["--ckpt_path", which if run is None else str(relative_to_cwd(weights_of(run, which)))]
         if kind in ("fit", "trial", "ensemble"):
             words += self._weights(name)
+        words += ABLATION if name == "mnist-ablation" else ()
         words += [*options, *[source, "drawn"] * self.found.drawn(name)]
         words += [folder, str(self.found.logs)] * (self.found.logs != LOGS)
         return Step(tuple(words), _expected(kind, name, options))

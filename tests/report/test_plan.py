@@ -37,7 +37,7 @@ def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
     assert found == [
         "mlp fit mlp", "mlp test mlp", "mlp inits", "mlp gradcheck", "mlp search",
         "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare",
-        "analyze mnist_plain", "audit",
+        "mlp fit mlp_ablation", "fit mnist_ablation", "compare", "analyze mnist_plain", "audit",
         "fit catsdogs", "analyze catsdogs", "fit catsdogs_best", "analyze catsdogs_best",
         "validate catsdogs_ensemble",
     ]  # fmt: skip
@@ -94,7 +94,9 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
         measured(weighted(add_run(name, [0.1])))
     analyzed(weighted(add_run("catsdogs", [0.1])))
     weighted(add_run("catsdogs_best", [0.1], finished=False))
-    for name in ("mlp-inits", "mnist-compare"):
+    weighted(add_run("mlp_ablation", [0.1]), ".npz")
+    weighted(add_run("mnist_ablation", [0.1]))
+    for name in ("mlp-inits", "mnist-compare", "mnist-ablation"):
         (LOGS / name / "version_0").mkdir(parents=True)
         (LOGS / name / "version_0" / "record.json").write_text("{}")
     assert "audit" not in names(missing(RecordedRuns(LOGS, True, True)))
