@@ -96,10 +96,6 @@ class Commands:
         """MLP against CNNs."""
         return self.step("compare", "mnist-compare", *options)
 
-    def ablation(self) -> Step:
-        """MLP against CNN, trained by one recipe."""
-        return self.step("compare", "mnist-ablation")
-
     def analyze(self, name: str, run: Run | None = None) -> Step:
         """Looks into the network of a run, or of the newest."""
         return self.step("analyze", name, run=run)
