@@ -71,8 +71,8 @@ def _blocks(blocks: Sequence[Block], images: dict[str, dict[str, Any]]) -> list[
             items.append(item)
             continue
         width = item["image"].get("width", TEXT_WIDTH)
-        row = items[-1] if items and items[-1]["kind"] == "figures" else {"width": TEXT_WIDTH}
-        if row["width"] + GUTTER + width <= TEXT_WIDTH:
+        row = items[-1] if items and items[-1]["kind"] == "figures" else None
+        if row and row["width"] + GUTTER + width <= TEXT_WIDTH:
             row["width"] += GUTTER + width
             row["figures"].append(item)
         else:
