@@ -100,6 +100,10 @@ class Commands:
         """Looks into the network of a run, or of the newest."""
         return self.step("analyze", name, run=run)
 
+    def predict(self, name: str, run: Run | None = None) -> Step:
+        """Labels the test photos by the last weights of a run, or by published ones."""
+        return self.step("predict", name, run=run)
+
     def ensemble(self) -> Step:
         """Measures the mean of the networks of both recipes."""
         return self.step("ensemble", "catsdogs_ensemble")
@@ -117,9 +121,11 @@ class Commands:
         else:
             words += [{"trial": "fit", "ensemble": "validate"}.get(kind, kind)]
             words += ["--config", f"configs/{name}.yaml"] * (kind not in ("compare", "gradcheck"))
-        if kind in ("test", "gradcheck") or (kind == "analyze" and run is not None):
-            which = WEIGHTS_FOR[kind]
-            words += ["--ckpt_path", which if run is None else str(relative_to_cwd(weights_of(run, which)))]
+        if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
+            which = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
+            if run is not None:
+                which = str(relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last"))))
+            words += ["--ckpt_path", which]
         if kind in ("fit", "trial", "ensemble"):
             words += self._weights(name)
         words += ABLATION if name == "mnist-ablation" else ()
