@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from statistics import median
 
@@ -80,36 +81,8 @@ class Commands:
 
     found: RecordedRuns
 
-    def fit(self, name: str) -> Step:
-        """Trains an experiment."""
-        return self.step("fit", name)
-
-    def trial(self) -> Step:
-        """An example of a changed hyperparameter."""
-        return self.step("trial", "catsdogs_trial", "--model.norm", "group")
-
-    def study(self, name: str) -> Step:
-        """A study of the numpy network: `inits`, `search` or `gradcheck`."""
-        return self.step("gradcheck", "mlp") if name == "gradcheck" else self.step("study", f"mlp-{name}")
-
-    def compare(self, *options: str) -> Step:
-        """MLP against CNNs."""
-        return self.step("compare", "mnist-compare", *options)
-
-    def analyze(self, name: str, run: Run | None = None) -> Step:
-        """Looks into the network of a run, or of the newest."""
-        return self.step("analyze", name, run=run)
-
-    def predict(self, name: str, run: Run | None = None) -> Step:
-        """Labels the test photos by the last weights of a run, or by published ones."""
-        return self.step("predict", name, run=run)
-
-    def ensemble(self) -> Step:
-        """Measures the mean of the networks of both recipes."""
-        return self.step("ensemble", "catsdogs_ensemble")
-
-    def step(self, kind: str, name: str, *options: str, run: Run | None = None) -> Step:
-        """One of `STEPS`, on the weights of a run, or of the newest."""
+    def step(self, kind: str, name: str, run: Run | None = None, options: Sequence[str] = ()) -> Step:
+        """A step of a kind in `STEPS`, or `predict`, on the weights of a run, or of the newest, or published ones."""
         if kind == "audit":
             return Step(("audit",))
         numpy = name.startswith("mlp") and kind != "analyze"
@@ -132,6 +105,20 @@ class Commands:
         words += [*options, *[source, "drawn"] * self.found.drawn(name)]
         words += [folder, str(self.found.logs)] * (self.found.logs != LOGS)
         return Step(tuple(words), _expected(kind, name, options))
+
+    fit = partialmethod(step, "fit")  # trains an experiment
+    analyze = partialmethod(step, "analyze")  # looks into a network
+    predict = partialmethod(step, "predict")  # labels the test photos
+    ensemble = partialmethod(step, "ensemble", "catsdogs_ensemble")  # measures the mean of several networks
+    trial = partialmethod(step, "trial", "catsdogs_trial", options=("--model.norm", "group"))  # an example
+
+    def study(self, name: str) -> Step:
+        """A study of the numpy network: `inits`, `search` or `gradcheck`."""
+        return self.step("gradcheck", "mlp") if name == "gradcheck" else self.step("study", f"mlp-{name}")
+
+    def compare(self, *options: str) -> Step:
+        """MLP against CNNs."""
+        return self.step("compare", "mnist-compare", options=options)
 
     def suits_this_machine(self, name: str) -> bool:
         """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
@@ -237,7 +224,7 @@ def missing(found: RecordedRuns) -> list[Step]:
             untrained += [name] if run is None else []
         again = kind == "compare" and bool(untrained)  # with the new runs
         if again or not is_done(found, kind, name, run):
-            steps.append(commands.step(kind, name, run=run))
+            steps.append(commands.step(kind, name, run))
     return steps
 
 
@@ -246,7 +233,7 @@ def quick(found: RecordedRuns) -> list[Step]:
     commands = Commands(found)
     wanted = [(kind, name, options) for kind, name, options in STEPS if options is not None]
     return [
-        commands.step(kind, name, *shlex.split(options))
+        commands.step(kind, name, options=shlex.split(options))
         for kind, name, options in wanted
         if kind != "audit" or not is_done(found, kind, name)
     ]

@@ -230,7 +230,7 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
 
 def test_fewer_epochs_are_expected_to_take_less() -> None:
     whole, part = (
-        plan.Commands(RecordedRuns(LOGS)).step("fit", "mlp", *options)
+        plan.Commands(RecordedRuns(LOGS)).step("fit", "mlp", options=options)
         for options in ((), ("--trainer.max_epochs", "5"))
     )
     assert whole.seconds is not None
