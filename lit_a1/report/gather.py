@@ -118,7 +118,10 @@ class RecordedRuns:
 
     def damaged(self) -> list[Path]:
         """Records of studies, and indices of analyses, that are there and do not hold what they should."""
-        studies = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
+        found = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
+        studies = [
+            path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)
+        ]  # and no training on drawn digits
         wrong = [path for path in studies if not _is_of_a_study(read_json(path))]
         wrong += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
         return sorted(map(relative_to_cwd, wrong))

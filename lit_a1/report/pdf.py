@@ -41,7 +41,7 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         content = {
             "title": f"{document.title}: appendix" if appendix else document.title,
             "front": [{"name": name, "words": _nodes(MARKDOWN.parseInline(words))} for name, words in document.front],
-            "numbering": "A.1" if appendix else "1.1",
+            "appendix": appendix,
             "summary": [] if appendix else _blocks(document.summary, files),
             "sections": [asdict(section) | {"blocks": _blocks(section.blocks, files)} for section in sections],
         }

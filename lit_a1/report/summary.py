@@ -11,7 +11,7 @@ from lit_a1.report.plan import LOGS
 from lit_a1.report.results import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd
-from lit_a1.runs.records import read_json
+from lit_a1.runs.records import RECORD_FILE, read_json
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import interval, percent
 
@@ -36,6 +36,10 @@ def summary(found: RecordedRuns, about: About, lacking: int) -> dict[str, Any]:
     shown |= {"CNN, Cats vs Dogs": best, "ensemble, Cats vs Dogs": networks[ENSEMBLE]}
     rows = [_row(what, each) for what, each in shown.items() if each]
     filled = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    lines = [{name: row[name] for name in filled} for row in rows]
+    published = [each["published"] for each in shown.values() if each]
+    source = f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(found.logs)}`"
+    source += f", `{relative_to_cwd(PRETRAINED)}/*.json`" if any(published) else ""
     kinds = {"digits": found.drawn_digits, "cats and dogs": found.drawn_photos}
     logs = "" if found.logs == LOGS else f" --logs {found.logs}"
     return {
@@ -43,8 +47,8 @@ def summary(found: RecordedRuns, about: About, lacking: int) -> dict[str, Any]:
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
         "suffix": DRAWN,
         "logs": relative_to_cwd(found.logs),
-        "trained": any(each and not each["published"] for each in shown.values()),
-        "table": table([{name: row[name] for name in filled} for row in rows], "", text_columns=2) if rows else None,
+        "trained": not all(published),
+        "table": table(lines, source, text_columns=2) if lines else None,
         "lacking": lacking,
         "command": f"{PROGRAM} report --run missing{logs}",
         "damaged": found.damaged(),

@@ -123,3 +123,8 @@ def test_a_limited_run_is_named_and_counts_for_nothing(settings: dict[str, Any],
         (limit,) = (f"{name.removeprefix('trainer.')}={value}" for name, value in settings.items())
         assert "version_0" in reason
         assert limit in reason
+
+
+def test_what_is_sound_is_not_called_damaged(logs: Path, add_run: Add) -> None:
+    add_run("mlp-drawn", [0.1])
+    assert gather(logs, "real").damaged() == []
