@@ -11,7 +11,7 @@ from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.recipes import fingerprint, shipped
 from lit_a1.report.results import ensemble, errors_of, gap, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, short
 from lit_a1.report.tried import FURTHER, page
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
@@ -143,8 +143,7 @@ def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
 def _ideas(best: Run, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Changes that made the short recipe better, also after Holm's correction, and of which the best run has none."""
     settings = {name.partition(".")[2]: str(value) for name, value in best.settings.items()}
-    found = compare(settings_of(sorted(rows, key=lambda row: row["finished"])))
-    better = [each for each in found if each.setting.recipe[0] == TRIAL and each.holds and each.difference < 0]
-    new = [each for each in better if not each.setting.changes.items() & settings.items()]
-    new.sort(key=lambda each: each.difference)
-    return [{"changes": short(each.setting.changes), "points": -100 * each.difference} for each in new]
+    found = compare(rows)
+    better = found[(found["config"] == TRIAL) & found["holds"] & (found["difference"] < 0)].sort_values("difference")
+    new = [each for each in better.itertuples() if not each.values.items() & settings.items()]
+    return [{"changes": short(each.values), "points": -100 * each.difference} for each in new]

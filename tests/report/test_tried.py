@@ -1,6 +1,7 @@
 import random
 import re
 from itertools import count
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -45,8 +46,9 @@ def section(rows: list[Row], title: str, **recipes: str) -> str:
     return tried.page(rows, RECIPES | recipes).partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def compared(rows: list[Row]) -> dict[str, trials.Compared]:
-    return {each.setting.runs[0]["changes"]: each for each in trials.compare(trials.settings_of(rows))}
+def compared(rows: list[Row]) -> dict[str, Any]:
+    """The settings that are no base, by their changes."""
+    return {each.changes: each for each in trials.compare(rows).itertuples() if each.changes}
 
 
 def verdicts(rows: list[Row]) -> dict[str, str]:
@@ -57,7 +59,7 @@ def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
     found = compared([*base(), row("a=1", 0.10), row("b=1", 0.14), row("c=1", 0.122)])
     assert [found[name].verdict for name in ("a=1", "b=1", "c=1")] == ["better", "worse", "inside the noise"]
     for each in found.values():  # of one value against several, the t test with pooled variances has the same noise
-        expected = stats.ttest_ind(each.setting.errors, SEEDS, equal_var=True).pvalue
+        expected = stats.ttest_ind(each.errors, SEEDS, equal_var=True).pvalue
         assert each.p == pytest.approx(expected, rel=1e-6)
     assert found["a=1"].difference == pytest.approx(-0.02)
 
@@ -122,9 +124,9 @@ def test_other_members_are_compared_with_the_newest_ensemble() -> None:
         row(changes, error, config="catsdogs_ensemble", epochs=epochs, finished=f"2026-01-0{day} 10:00")
         for day, (changes, error, epochs) in enumerate([("", 0.20, 10), ("members=['x']", 0.10, 30), ("", 0.11, 20)], 1)
     ]
-    (each,) = compared(rows).values()
-    assert each.base is not None
-    assert (each.base.epochs, round(each.difference, 4)) == (20, -0.01)
+    found = trials.compare(rows)
+    (each,) = found[found["changes"] != ""].itertuples()
+    assert (found["epochs"][each.base], round(each.difference, 4)) == (20, -0.01)
 
 
 def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None:
