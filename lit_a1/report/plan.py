@@ -87,6 +87,12 @@ class Commands:
         known = [seconds for record in records if isinstance(seconds := (record or {}).get("seconds"), float)]
         return self._of_recipe("analyze", name, *which, seconds=median(known) if known else None)
 
+    def predict(self, name: str, run: Run | None) -> Step:
+        """Labels the test photos by the last weights of a run, or by published ones."""
+        if run is None:
+            return Step(("predict", "--config", f"configs/{name}.yaml", "--ckpt_path", "pretrained"))
+        return self._of_recipe("predict", name, "--ckpt_path", str(relative_to_cwd(weights_of(run, "last"))))
+
     def ensemble(self) -> Step:
         """Measures the mean of the networks of both recipes."""
         return self._of_recipe("validate", "catsdogs_ensemble", *self._weights("catsdogs_ensemble"))

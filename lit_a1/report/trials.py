@@ -16,6 +16,7 @@ import scipy
 
 from lit_a1.report.recipes import MACHINE, Row, option_of, parse_changes
 from lit_a1.runs.statistics import ALPHA, holm
+from lit_a1.runs.wording import percent, spread
 
 TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
@@ -65,6 +66,12 @@ def short(changes: Mapping[str, str]) -> str:
     return ", ".join(words) or "as it is"
 
 
+def accuracy_of(errors: Sequence[float]) -> str:
+    """Of several runs the mean and the standard deviation."""
+    rights = [1 - error for error in errors]
+    return spread(rights) if len(rights) > 1 else percent(rights[0])
+
+
 def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
     """All settings of rows in any order, those with the oldest run first.
 
@@ -77,7 +84,7 @@ def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
     Raises:
         SystemExit: a row's changes can't be read.
     """
-    frame = pd.DataFrame(rows).astype({"epochs": int, "val_images": int, "seconds": float, "parameters": int})
+    frame = pd.DataFrame(rows).astype({"epochs": int, "val_images": int, "seconds": float, "parameters": float})
     runs = frame.sort_values(["finished", *frame.columns]).groupby([*SETTING, "seed"], sort=False).last().reset_index()
     runs["error"] = pd.to_numeric(runs["last_val_error"], errors="coerce").where(lambda error: error < inf)
     runs["unmeasured"] = ~runs["best_val_error"].isin(["", "nan"]) & (runs["last_val_error"] == "")
@@ -146,15 +153,16 @@ def compare(rows: Sequence[Row]) -> pd.DataFrame:
     """The settings of rows as `settings_of` gives them, each against its base.
 
     Returns:
-        Also the `base`, a row's index, or -1; the `difference` of the errors from the base's, and its `p`, NaN where
-        nothing can be compared; whether that `holds` after Holm's correction too; and the `verdict` in a word or two.
+        Also the `base`, a row's index, or -1; the accuracy minus the base's in `points`, in percent of the images, and
+        the `p` of that, NaN where nothing can be compared; whether it `holds` after Holm's correction too; and the
+        `verdict` in a word or two.
     """
     settings = settings_of(rows)
     noise = noises(settings)
     settings["base"] = [_base(each, settings) if each["values"] else -1 for _, each in settings.iterrows()]
     tested = settings[(settings["base"] >= 0) & (settings["failure"] == "")]
     bases = settings.loc[tested["base"]].set_index(tested.index)
-    settings["difference"] = tested["error"] - bases["error"]
+    settings["points"] = 100 * (bases["error"] - tested["error"])
     settings["p"] = pd.Series(
         [
             p_value(each.errors, others, each.val_images, noise.get((each.config, each.val_images)))
@@ -190,4 +198,4 @@ def _base(setting: pd.Series, settings: pd.DataFrame) -> int:
 def _verdict(setting: Any) -> str:
     if setting.failure or isnan(setting.p):
         return setting.failure or "no base"
-    return "inside the noise" if setting.p >= ALPHA else "better" if setting.difference < 0 else "worse"
+    return "inside the noise" if setting.p >= ALPHA else "better" if setting.points > 0 else "worse"

@@ -8,14 +8,14 @@ import pandas as pd
 
 from lit_a1.report import trials
 from lit_a1.report.recipes import MACHINE, Row, option_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPE, THEMES, TITLES, short
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPE, THEMES, TITLES, accuracy_of, short
+from lit_a1.report.verdicts import conclusions
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import counted, duration, percent, spread, table
+from lit_a1.runs.wording import counted, duration, table
 
-FURTHER = "What would help further and was not done"
 SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
-HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "error", "95 %", "points", "verdict")
+HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "accuracy", "95 %", "points", "verdict")
 KINDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the noise"}  # as the summary calls verdicts
 
 
@@ -32,7 +32,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
     """
     rows = sorted((row for row in rows if row["config"] in CONFIGS), key=lambda row: (row["finished"], *row.values()))
     if not rows:
-        return render("report/tried.md.j2", rows=rows, source=source, further=FURTHER)
+        return render("report/tried.md.j2", rows=rows, source=source, gap=None, effects={})
     settings = trials.compare(rows)
     machines = dict.fromkeys(row["machine"] for row in rows)
     letters = {name: chr(65 + place) if place < 26 else f"A{place}" for place, name in enumerate(machines)}
@@ -64,13 +64,15 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         ),
         tests=int(found["p"].count()),
         holding=int(found["holds"].sum()),
-        **_as_shipped(plain),
+        recipes=_as_shipped(plain),
+        highest=_highest(settings),
+        gap=None,
+        effects=conclusions(rows)["effects"],
         sections={
             title: _groups(each, settings)
             for title in TITLES
             if len(each := found[[theme.title == title for theme in found["theme"]]])
         },
-        further=FURTHER,
     )
 
 
@@ -85,7 +87,7 @@ def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]
         kinds = {name: [] for name in KINDS.values()} if len(tested) else {}
         verdicts = compared["verdict"].str.partition(" (")[0]
         for each in sorted(compared.assign(kind=verdicts.replace(KINDS)).itertuples(), key=_order):
-            points = "" if isnan(each.p) else f" ({100 * each.difference:+.2f})"
+            points = "" if isnan(each.p) else f" ({each.points:+.2f})"
             kinds.setdefault(each.kind, []).append(short(each.values) + points)
         groups.append(
             {
@@ -103,7 +105,7 @@ def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]
     return sorted(groups, key=lambda group: group["rank"])
 
 
-def _as_shipped(plain: pd.DataFrame) -> dict[str, Any]:
+def _as_shipped(plain: pd.DataFrame) -> str:
     """The recipes without a change, or with their machine's alone, which are not compared with each other."""
     names = plain["version"] + [f", {switches}" if switches != short({}) else "" for switches in plain["switches"]]
     rows = [
@@ -111,12 +113,16 @@ def _as_shipped(plain: pd.DataFrame) -> dict[str, Any]:
     ]
     failed = (plain["failure"] != "").any()
     heads = ["recipe", *HEAD[1:-2], "failed"]
-    best = min(plain[plain["failure"] == ""].itertuples(), key=lambda each: each.error, default=None)
-    return {
-        "recipes": table([row if failed else row[:-1] for row in (heads, *rows)]) if rows else "",
-        "best": names[best.Index] if best and len(plain) > 1 else "",
-        "smallest": f"{percent(best.error)} after {counted(best.epochs, 'epoch')}" if best else "",
-    }
+    return table([row if failed else row[:-1] for row in (heads, *rows)]) if rows else ""
+
+
+def _highest(settings: pd.DataFrame) -> dict[str, Any] | None:
+    """The most accurate of all settings, changed ones included; None without one."""
+    best = min(settings[settings["failure"] == ""].itertuples(), key=lambda each: each.error, default=None)
+    if best is None:
+        return None
+    changes = short(best.values) if best.values else ""
+    return {"name": best.version, "changes": changes, "accuracy": accuracy_of(best.errors), "epochs": best.epochs}
 
 
 def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
@@ -128,7 +134,7 @@ def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
 
     rows = [] if base is None else [[short(base["values"]), *base["cells"], "", "base"]]
     for each in sorted(compared.itertuples(), key=order):
-        points = "" if isnan(each.p) else f"{100 * each.difference:+.2f}"
+        points = "" if isnan(each.p) else f"{each.points:+.2f}"
         verdict = f"**{each.verdict}**" if each.holds else each.verdict
         rows.append([short(each.values), *each.cells, points, verdict])
     return table([HEAD, *rows])
@@ -136,7 +142,7 @@ def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
 
 def _order(each: Any) -> tuple[float, str]:
     """The fewest errors against the base first; those that nothing is known of as if they had as many."""
-    return 0.0 if isnan(each.difference) else each.difference, short(each.values)
+    return 0.0 if isnan(each.points) else -each.points, short(each.values)
 
 
 def _version(each: Any, recipes: Mapping[str, str]) -> str:
@@ -154,6 +160,6 @@ def _cells(each: Any, letters: Mapping[str, str]) -> list[str]:
         f"{each.parameters / 1e6:.2f} M",
         duration(each.seconds),
         ", ".join(sorted({letters[machine] for machine in each.machines})),
-        (spread(each.errors) if len(each.errors) > 1 else percent(each.error)) if each.errors else "",
-        f"{100 * low:.1f} to {100 * high:.1f}" if each.errors else "",
+        accuracy_of(each.errors) if each.errors else "",
+        f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}" if each.errors else "",
     ]

@@ -61,7 +61,7 @@ def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
     for each in found.values():  # of one value against several, the t test with pooled variances has the same noise
         expected = stats.ttest_ind(each.errors, SEEDS, equal_var=True).pvalue
         assert each.p == pytest.approx(expected, rel=1e-6)
-    assert found["a=1"].difference == pytest.approx(-0.02)
+    assert found["a=1"].points == pytest.approx(2)
 
 
 def test_a_recipe_as_its_machine_ran_it_is_one_of_the_recipes_unless_there_is_another_run() -> None:
@@ -109,7 +109,7 @@ def test_another_version_of_the_recipe_has_its_own_table() -> None:
     new, earlier = section(rows, "Learning rate and schedule").split("another version of the recipe (older)")
     assert verdict(new, "`lr=0.3`") == "inside the noise"
     assert verdict(earlier, "`lr=0.3`") == "**better**"  # by the noise of the newer seeds
-    assert lines(earlier, "as it is")[0][7] == "20.00 %"
+    assert lines(earlier, "as it is")[0][7] == "80.00 %"
 
 
 def test_length_is_compared_with_the_recipe_and_other_ideas_with_their_own_length() -> None:
@@ -126,7 +126,7 @@ def test_other_members_are_compared_with_the_newest_ensemble() -> None:
     ]
     found = trials.compare(rows)
     (each,) = found[found["changes"] != ""].itertuples()
-    assert (found["epochs"][each.base], round(each.difference, 4)) == (20, -0.01)
+    assert (found["epochs"][each.base], round(each.points, 2)) == (20, 1)
 
 
 def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None:
@@ -140,10 +140,10 @@ def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None
 
 def test_several_seeds_are_one_row_with_their_mean() -> None:
     rows = [*base(), *(row("lr=0.3", error, seed=seed) for seed, error in enumerate((0.10, 0.11, 0.12)))]
-    ((_, _, seeds, _, _, _, _, error, interval, points, _),) = lines(tried.page(rows, RECIPES), "`lr=0.3`")
-    assert (seeds, error, interval, points) == ("0, 1, 2", "11.00 ± 1.00 %", "9.7 to 12.4", "-1.00")
+    ((_, _, seeds, _, _, _, _, accuracy, interval, points, _),) = lines(tried.page(rows, RECIPES), "`lr=0.3`")
+    assert (seeds, accuracy, interval, points) == ("0, 1, 2", "89.00 ± 1.00 %", "87.6 to 90.3", "+1.00")
     again = tried.page([*rows, row("lr=0.3", 0.15, seed=2)], RECIPES)  # the newest of a seed counts
-    assert lines(again, "`lr=0.3`")[0][7] == "12.00 ± 2.65 %"
+    assert lines(again, "`lr=0.3`")[0][7] == "88.00 ± 2.65 %"
     assert "1 run had the setting and the seed of a newer one" in again
 
 
@@ -184,8 +184,8 @@ def test_a_diverged_run_is_not_compared() -> None:
 )
 def test_every_setting_is_under_the_theme_of_what_changed(changes: str, title: str) -> None:
     rows = [*base(), row(changes, 0.0999)]
-    assert "9.99 %" in section(rows, title)
-    assert tried.page(rows, RECIPES).count("9.99 %") == 1
+    assert "90.01 %" in section(rows, title)
+    assert tried.page(rows, RECIPES).count("90.01 %") == 2  # as the highest too
 
 
 def test_changes_are_read_and_shortened() -> None:
@@ -202,10 +202,10 @@ def test_changes_are_read_and_shortened() -> None:
 @pytest.mark.parametrize(
     ("errors", "words"),
     [
-        ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p 0."),
+        ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p "),
         ((0.119,), "Best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7"),
         ((0.14,), "None is better than the base; `lr=1.5`, the nearest, is 2.00 points worse: more than noise"),
-        ((0.12,), "None is better than the base; `lr=1.5` has its error."),
+        ((0.12,), "None is better than the base; `lr=1.5` has its accuracy."),
         ((0.10, 0.121, 0.14), "Of 3 settings: 1 better, 1 inside the noise and 1 worse."),
     ],
 )
@@ -221,23 +221,24 @@ def test_the_summary_counts_and_sorts() -> None:
     hours = f"{(7 * 254 + 3600) / 3600:.1f} hours"
     for words in (
         "8 runs of 4 settings", f"{hours} of training.", "A: two cores; B: a GPU.",
-        "- **Helped**: `lr=0.3` (-4.00)\n- **Hurt**: `norm=group` (+2.00)\n",
+        "- **Helped**: `lr=0.3` (+4.00)\n- **Hurt**: `norm=group` (-2.00)\n",
         "- **Inside the noise**: `views=one` (+0.00)",
         "Of 3 comparisons, 0.2 would be called better or worse by chance alone; **bold** ones, 2 of them",
         "0.32 points between seeds, 4 degrees of freedom (used)",
     ):  # fmt: skip
         assert words in text
     assert verdict(text, "`lr=0.3`") == "**better**"
-    assert render("report/not_done.md.j2").strip() in section(rows, "What would help further and was not done")
+    further = render("report/not_done.md.j2", gap=None, effects={}).strip()
+    assert further in section(rows, "What would help further and was not done")
     with_ensemble = tried.page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
     assert hours in with_ensemble  # its members' own
-    assert "chosen on these photos" in with_ensemble
-    assert "chosen on these photos" not in text
+    assert "published weights" in with_ensemble
+    assert "published weights" not in text
 
 
 def test_without_a_change_the_page_is_short() -> None:
     text = tried.page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
-    for words in ("1 run of 1 setting", "Nothing was changed yet", "The error is 6.75 % after 65 epochs."):
+    for words in ("1 run of 1 setting", "Nothing was changed yet", "`catsdogs`: 93.25 % after 65 epochs."):
         assert words in text
     assert "No run is recorded yet" in tried.page([], {})
 
