@@ -33,16 +33,19 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
     rows = sorted((row for row in rows if row["config"] in CONFIGS), key=lambda row: (row["finished"], *row.values()))
     if not rows:
         return render("report/tried.md.j2", rows=rows, source=source, gap=None, effects={})
-    settings = trials.compare(rows)
+    settings, verdicts = trials.compare(rows), conclusions(rows)
     machines = dict.fromkeys(row["machine"] for row in rows)
     letters = {name: chr(65 + place) if place < 26 else f"A{place}" for place, name in enumerate(machines)}
-    settings["cells"] = [_cells(each, letters) for each in settings.itertuples()]
-    settings["version"] = [_version(each, recipes) for each in settings.itertuples()]
     settings["rank"] = [
         (CONFIGS.index(each.config), recipes.get(each.config) != each.recipe) for each in settings.itertuples()
     ]
+    other = settings["recipe"].map(", another version of the recipe ({})".format).where(settings["rank"].str[1], "")
+    settings["version"] = "`" + settings["config"] + "`" + other
+    settings["name"] = settings["values"].map(short)
+    settings["change"] = settings["points"].map(lambda points: "" if isnan(points) else f"{points:+.2f}")
+    settings["cells"] = [_cells(each, letters) for each in settings.itertuples()]
     as_is = settings["values"].map(lambda values: {*map(option_of, values)} <= MACHINE) & (settings["base"] < 0)
-    plain, found = settings[as_is].sort_values("rank", kind="stable"), settings[~as_is]
+    found = settings[~as_is]
     return render(
         "report/tried.md.j2",
         rows=rows,
@@ -51,7 +54,6 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         days=sorted({row["finished"][:10] for row in rows}),
         repeated=len(rows) - int(settings["seeds"].str.len().sum()),
         ensembles=(settings["config"] == ENSEMBLE).any(),
-        short=short,
         several_seeds=(settings["seeds"].str.len() > 1).any(),
         source=source,
         letters=letters,
@@ -59,15 +61,13 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         alpha=ALPHA,
         least_freedom=trials.FREEDOM,
         noises=trials.noises(settings),
-        measured=sorted(
-            set(zip(*(found.loc[found["p"].notna(), name] for name in ("config", "val_images")), strict=True))
-        ),
+        measured=sorted(found[found["p"].notna()].groupby(["config", "val_images"]).groups),
         tests=int(found["p"].count()),
         holding=int(found["holds"].sum()),
-        recipes=_as_shipped(plain),
-        highest=_highest(settings),
+        recipes=_as_shipped(settings[as_is].sort_values("rank", kind="stable")),
+        highest={"one network": verdicts["best"], "several networks together": verdicts["ensemble"]},
         gap=None,
-        effects=conclusions(rows)["effects"],
+        effects=verdicts["effects"],
         sections={
             title: _groups(each, settings)
             for title in TITLES
@@ -79,75 +79,46 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
 def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]:
     """Comparisons that have the same base, or lack the same one; those of recipes as they are now come first."""
     lengths = found["epochs"].where(found["base"] < 0, found["base"].map(settings["epochs"]))
+    found = found.assign(gain=found["points"].fillna(0))
     groups = []
     for (*_, images, epochs, place), compared in found.groupby([*RECIPE, lengths, "base"], sort=False):
+        compared = compared.sort_values(["gain", "name"], ascending=[False, True])
         base = settings.loc[place] if place >= 0 else None
         switches = "" if base is None or base["switches"] == short({}) else f", {base['switches']}"
         tested = compared[compared["p"].notna()]
-        kinds = {name: [] for name in KINDS.values()} if len(tested) else {}
         verdicts = compared["verdict"].str.partition(" (")[0]
-        for each in sorted(compared.assign(kind=verdicts.replace(KINDS)).itertuples(), key=_order):
-            points = "" if isnan(each.p) else f" ({each.points:+.2f})"
-            kinds.setdefault(each.kind, []).append(short(each.values) + points)
-        groups.append(
-            {
-                "rank": compared["rank"].iloc[0],
-                "name": f"{compared['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
-                "base": base,
-                "compared": compared,
-                "summary": kinds,
-                "tested": len(tested),
-                "best": min(tested.itertuples(), key=_order, default=None),
-                "verdicts": [f"{count} {verdict}" for verdict, count in sorted(verdicts.value_counts().items())],
-                "table": _table(compared, base),
-            }
-        )
+        said = compared["name"] + compared["change"].map(lambda points: points and f" ({points})")
+        summary = {name: [] for name in KINDS.values()} if len(tested) else {}
+        groups.append({
+            "rank": compared["rank"].iloc[0],
+            "name": f"{compared['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
+            "base": base,
+            "count": len(compared),
+            "summary": summary | said.groupby(verdicts.replace(KINDS), sort=False).agg(list).to_dict(),
+            "best": next(tested.itertuples(), None),
+            "verdicts": [f"{count} {verdict}" for verdict, count in sorted(verdicts.value_counts().items())],
+            "table": _table(compared, base),
+        })  # fmt: skip
     return sorted(groups, key=lambda group: group["rank"])
 
 
 def _as_shipped(plain: pd.DataFrame) -> str:
     """The recipes without a change, or with their machine's alone, which are not compared with each other."""
-    names = plain["version"] + [f", {switches}" if switches != short({}) else "" for switches in plain["switches"]]
-    rows = [
-        [name, *cells, failure] for name, cells, failure in zip(names, plain["cells"], plain["failure"], strict=True)
-    ]
-    failed = (plain["failure"] != "").any()
-    heads = ["recipe", *HEAD[1:-2], "failed"]
-    return table([row if failed else row[:-1] for row in (heads, *rows)]) if rows else ""
-
-
-def _highest(settings: pd.DataFrame) -> dict[str, Any] | None:
-    """The most accurate of all settings, changed ones included; None without one."""
-    best = min(settings[settings["failure"] == ""].itertuples(), key=lambda each: each.error, default=None)
-    if best is None:
-        return None
-    changes = short(best.values) if best.values else ""
-    return {"name": best.version, "changes": changes, "accuracy": accuracy_of(best.errors), "epochs": best.epochs}
+    names = plain["version"] + plain["switches"].map(lambda switches: "" if switches == short({}) else f", {switches}")
+    rows = [[name, *cells] for name, cells in zip(names, plain["cells"], strict=True)]
+    return table([["recipe", *HEAD[1:-2]], *rows]) if rows else ""
 
 
 def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
-    """A table of the base, then each theme's settings, those with the fewest errors first."""
-
-    def order(each: Any) -> tuple[int, bool, float, str]:
-        place = THEMES.index(each.theme) if each.theme in THEMES else len(THEMES)
-        return place, bool(each.failure), min(each.error, 1.0), short(each.values)
-
-    rows = [] if base is None else [[short(base["values"]), *base["cells"], "", "base"]]
-    for each in sorted(compared.itertuples(), key=order):
-        points = "" if isnan(each.p) else f"{each.points:+.2f}"
-        verdict = f"**{each.verdict}**" if each.holds else each.verdict
-        rows.append([short(each.values), *each.cells, points, verdict])
+    """A table of the base, then each theme's settings, the most accurate first."""
+    places = compared["theme"].map(lambda theme: THEMES.index(theme) if theme in THEMES else len(THEMES))
+    rows = [] if base is None else [[base["name"], *base["cells"], "", "base"]]
+    ordered = compared.assign(place=places).sort_values(["place", "failure", "error", "name"])
+    rows += [
+        [each.name, *each.cells, each.change, f"**{each.verdict}**" if each.holds else each.verdict]
+        for each in ordered.itertuples()
+    ]
     return table([HEAD, *rows])
-
-
-def _order(each: Any) -> tuple[float, str]:
-    """The fewest errors against the base first; those that nothing is known of as if they had as many."""
-    return 0.0 if isnan(each.points) else -each.points, short(each.values)
-
-
-def _version(each: Any, recipes: Mapping[str, str]) -> str:
-    other = "" if recipes.get(each.config) == each.recipe else f", another version of the recipe ({each.recipe})"
-    return f"`{each.config}`{other}"
 
 
 def _cells(each: Any, letters: Mapping[str, str]) -> list[str]:
@@ -160,6 +131,6 @@ def _cells(each: Any, letters: Mapping[str, str]) -> list[str]:
         f"{each.parameters / 1e6:.2f} M",
         duration(each.seconds),
         ", ".join(sorted({letters[machine] for machine in each.machines})),
-        accuracy_of(each.errors) if each.errors else "",
+        " ".join(filter(None, (accuracy_of(each.errors) if each.errors else "", each.failure))),
         f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}" if each.errors else "",
     ]
