@@ -12,7 +12,7 @@ from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.recipes import fingerprint, shipped
 from lit_a1.report.results import ensemble, errors_of, gap, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
 from lit_a1.report.tried import page
 from lit_a1.report.verdicts import conclusions, unprefixed
 from lit_a1.runs.finished import Run
@@ -72,7 +72,7 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     best = ranked[0] if ranked else None
     placed, unreadable = runs_of(found)
     rows = [row for row, _ in placed]
-    verdicts = conclusions(rows, _source(place for _, place in placed)) if rows else None
+    verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
     settings = (verdicts["best"] or {}).get("settings") if verdicts else None
     folder, analyzed, name = _analyzed(found, ranked)
     return {

@@ -88,7 +88,7 @@ def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]
         tested = compared[compared["p"].notna()]
         verdicts = compared["verdict"].str.partition(" (")[0]
         said = compared["name"] + compared["change"].map(lambda points: points and f" ({points})")
-        summary = {name: [] for name in KINDS.values()} if len(tested) else {}
+        summary: dict[str, list[str]] = {name: [] for name in KINDS.values()} if len(tested) else {}
         groups.append({
             "rank": compared["rank"].iloc[0],
             "name": f"{compared['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",

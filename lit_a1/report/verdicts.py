@@ -9,8 +9,9 @@ import pandas as pd
 
 from lit_a1.report.document import table
 from lit_a1.report.recipes import MACHINE, Row, fingerprint, option_of, shipped
-from lit_a1.report.trials import ENSEMBLE, LENGTH, RECIPES, SEVERAL, TITLES, TRIAL, accuracy_of, compare, noises, short
+from lit_a1.report.trials import ENSEMBLE, LENGTH, RECIPES, SEVERAL, TRIAL, accuracy_of, compare, noises, short
 from lit_a1.runs.statistics import ALPHA, wilson
+from lit_a1.runs.wording import counted
 
 REASONS = pd.read_csv(Path(__file__).with_name("reasons.csv"))
 """Why a change may have helped, hurt or made no difference: shown where its verdict is the one that was measured."""
@@ -116,25 +117,29 @@ def _described(setting: Any, settings: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(changes: Sequence[dict[str, Any]], base: pd.Series, source: str) -> dict[str, Any]:
-    """The base and all changes that are better or worse; of a theme without one, the change with the fewest errors."""
-    shown = [each for each in changes if each["verdict"] in ("better", "worse")]
-    for title in TITLES:
-        of_theme = [each for each in changes if each["theme"] == title]
-        if not any(each in shown for each in of_theme):
-            shown += of_theme[:1]
-    rows = [
-        {
+    """All changes that are better or worse, and between them the base and one row for all others."""
+    rows: dict[str, list[dict[str, str]]] = {"better": [], "inside the noise": [], "worse": []}
+    for each in changes:
+        rows[each["verdict"]].append({
             "change": each["name"],
             "accuracy": each["accuracy"],
             "points": f"{each['points']:+.2f}",
             "verdict": each["verdict"] + " *" * bool(each["holds"]),
             "best network": each["used"],
-        }
-        for each in sorted(shown, key=lambda each: -each["points"])
-    ]
-    values = (short({}), accuracy_of(base["errors"]), "", "base", "")
-    rows.insert(sum(each["points"] > 0 for each in shown), dict(zip(rows[0], values, strict=True)))
-    return table(rows, source)
+        })  # fmt: skip
+    better, others, worse = rows.values()
+    as_is = {
+        "change": short({}),
+        "accuracy": accuracy_of(base["errors"]),
+        "points": "",
+        "verdict": "base",
+        "best network": "",
+    }
+    between = [as_is]
+    if others:
+        ends = {name: f"{others[-1][name]} to {others[0][name]}" for name in ("accuracy", "points")}
+        between.append(as_is | ends | {"change": counted(len(others), "other"), "verdict": "inside the noise"})
+    return table([*better, *between, *worse], source)
 
 
 def _reasons(changes: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
