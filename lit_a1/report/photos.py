@@ -10,6 +10,7 @@ import pandas as pd
 from lit_a1.data.cache import cache_root
 from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
 from lit_a1.data.split import COLUMNS, CONFLICT, IN_TEST
+from lit_a1.environment import PROGRAM
 from lit_a1.report.outputs import audited
 from lit_a1.report.plan import Commands
 from lit_a1.report.results import last_error
@@ -36,6 +37,7 @@ def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -
     return {
         "audit": audited(),
         "split": split_of(settings["n_valid"], settings["split_seed"]),
+        "split_command": f"{PROGRAM} validate --config configs/catsdogs.yaml --ckpt_path pretrained",  # makes it
         "split_seed": settings["split_seed"],
         "validated": int(settings["n_valid"]),
         "test": COURSE_TEST_IMAGES,

@@ -39,7 +39,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
     settings["rank"] = [
         (CONFIGS.index(each.config), recipes.get(each.config) != each.recipe) for each in settings.itertuples()
     ]
-    other = settings["recipe"].map(", another version of the recipe ({})".format).where(settings["rank"].str[1], "")
+    other = [f", another version of the recipe ({each.recipe})" * each.rank[1] for each in settings.itertuples()]
     settings["version"] = "`" + settings["config"] + "`" + other
     settings["name"] = settings["values"].map(short)
     settings["change"] = settings["points"].map(lambda points: "" if isnan(points) else f"{points:+.2f}")
@@ -78,7 +78,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
 
 def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]:
     """Comparisons that have the same base, or lack the same one; those of recipes as they are now come first."""
-    lengths = found["epochs"].where(found["base"] < 0, found["base"].map(settings["epochs"]))
+    lengths = found["base"].map(settings["epochs"]).fillna(found["epochs"])
     found = found.assign(gain=found["points"].fillna(0))
     groups = []
     for (*_, images, epochs, place), compared in found.groupby([*RECIPE, lengths, "base"], sort=False):
