@@ -1,21 +1,24 @@
 """What was measured for each of the assignment's problems: what `sections/problem1.md.j2` and others put into words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
-from lit_a1.report.outputs import analysis, audited, split_markdown, study
+from lit_a1.report.outputs import analysis, split_markdown, study
+from lit_a1.report.photos import data_of
 from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.recipes import fingerprint, shipped
 from lit_a1.report.results import ensemble, errors_of, gap, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, compare, settings_of, short
-from lit_a1.report.tried import FURTHER, page
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
+from lit_a1.report.tried import page
+from lit_a1.report.verdicts import conclusions, unprefixed
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import percent
 
 GOAL = 0.03  # the validation error that the assignment asks for
 PARAMETERS = (500_000, 1_000_000)  # likewise
@@ -67,10 +70,13 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     trained = [name for name in RECIPES if found.trainings(name)]
     ranked = rank(found, trained)
     best = ranked[0] if ranked else None
-    rows, unreadable = runs_of(found)
+    placed, unreadable = runs_of(found)
+    rows = [row for row, _ in placed]
+    verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
+    settings = (verdicts["best"] or {}).get("settings") if verdicts else None
     folder, analyzed, name = _analyzed(found, ranked)
     return {
-        "photos": None if found.drawn_photos else audited(),
+        "data": None if found.drawn_photos else data_of(commands, best, settings or unprefixed(RECIPES[-1])),
         "best": best,
         "layers": layers(best, RECIPES[0]),
         "wanted": [status(found, each) for each in PHOTOS],
@@ -79,14 +85,15 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "ensemble_name": ENSEMBLE,
         "ensemble_command": commands.ensemble().command,
         "unreadable": unreadable,
-        "trials": _trials(rows) if rows else None,
+        "verdicts": verdicts,
+        "trials": _trials(placed) if rows else None,
         "trial_command": commands.trial().command,
         "name": name,
         "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
         "analyze_best": commands.analyze(best.experiment, best).command if best and analyzed is not best else "",
         "gap": best and gap([best]),
         "noise": best and errors_of([best]),
-        "ideas": _ideas(best, [row for row, _ in rows]) if best else [],
+        "ideas": verdicts["ideas"] if verdicts else [],
     }
 
 
@@ -121,6 +128,11 @@ def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, 
     return rows, unreadable
 
 
+def _source(places: Iterable[str]) -> str:
+    """The folders of runs, or the CSV, that rows come from."""
+    return ", ".join(dict.fromkeys(place if place.endswith(".csv") else str(Path(place).parent) for place in places))
+
+
 def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
     """Runs compared like for like, theme by theme as in docs/tried.md, and which run stands behind each row."""
     rows = [row for row, _ in placed]
@@ -132,19 +144,9 @@ def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
             "changes": row["changes"] or "as shipped",
             "run": place,
             **{name: row[name] for name in ("commit", "machine", "seed", "epochs")},
-            "error": f"{100 * float(row['last_val_error']):.2f} %" if row["last_val_error"] else "",
+            "accuracy": percent(1 - float(row["last_val_error"])) if row["last_val_error"] else "",
         }
         for row, place in sorted(placed, key=lambda pair: pair[0]["finished"])
     ]
     runs = table(lines, "the records of these runs", text_columns=5)
-    return {"top": top, "parts": [part for part in parts if part[0] != FURTHER], "table": runs}
-
-
-def _ideas(best: Run, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Changes that made the short recipe better, also after Holm's correction, and of which the best run has none."""
-    settings = {name.partition(".")[2]: str(value) for name, value in best.settings.items()}
-    found = compare(settings_of(sorted(rows, key=lambda row: row["finished"])))
-    better = [each for each in found if each.setting.recipe[0] == TRIAL and each.holds and each.difference < 0]
-    new = [each for each in better if not each.setting.changes.items() & settings.items()]
-    new.sort(key=lambda each: each.difference)
-    return [{"changes": short(each.setting.changes), "points": -100 * each.difference} for each in new]
+    return {"top": top, "parts": parts, "table": runs}

@@ -4,19 +4,19 @@ A setting is all runs of one version of a recipe with the same changes and the s
 the newest counts. It is compared with its base, the setting that differs from it in nothing but the idea.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import inf, isnan, sqrt
 from pathlib import Path
 from statistics import mean, variance
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import pandas as pd
 import scipy
 
 from lit_a1.report.recipes import MACHINE, Row, option_of, parse_changes
 from lit_a1.runs.statistics import ALPHA, holm
+from lit_a1.runs.wording import percent, spread
 
 TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
@@ -25,116 +25,31 @@ CONFIGS = (TRIAL, *RECIPES, ENSEMBLE)
 FREEDOM = 4  # degrees of freedom from which on the noise between seeds is known well enough
 WIDEST = 40  # letters of a value, before its middle is left out
 LENGTH = "max_epochs"
+RECIPE = ["config", "recipe", "val_images"]  # what is only compared where it is the same
+SETTING = [*RECIPE, "epochs", "changes"]  # columns of docs/runs.csv in which the runs of a setting are alike
 
 
 class Theme(NamedTuple):
     """What a section is about."""
 
     title: str
-    options: frozenset[str]  # one of which at least is changed
-    also: frozenset[str] = frozenset()  # that may have to change with them
+    options: Sequence[str] = ()  # one of which at least is changed; the one that is named first is the idea
+    also: Sequence[str] = ()  # that may have to change with them
 
 
-def _themes() -> list[Theme]:
-    with Path(__file__).with_name("themes.csv").open(newline="", encoding="utf-8") as file:
-        _, *rows = csv.reader(file)
-    return [Theme(title, frozenset(options.split()), frozenset(also.split())) for title, options, also in rows]
-
-
-PRECISION = Theme("Precision and compilation", frozenset(MACHINE))
-THEMES = [*_themes(), PRECISION]  # the first that fits has the setting; one that none fits is of several themes
-SEVERAL, OTHER = Theme("Several at once", frozenset()), Theme("Other", frozenset())
+_CSV = pd.read_csv(Path(__file__).with_name("themes.csv"), keep_default_na=False)
+PRECISION = Theme("Precision and compilation", sorted(MACHINE))
+THEMES = [*(Theme(title, options.split(), also.split()) for title, options, also in _CSV.to_numpy()), PRECISION]
+SEVERAL, OTHER = Theme("Several at once"), Theme("Other")
 TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTHER, PRECISION)))  # in order
 
 
-@dataclass(frozen=True, eq=False)
-class RunGroup:
-    """The newest run of each seed, and how all of them differ from their recipe."""
-
-    runs: Sequence[Row]
-    changes: Mapping[str, str]
-
-    @property
-    def recipe(self) -> tuple[str, str, int]:
-        """Config, fingerprint, validation images: what is only compared where it is the same."""
-        return self.runs[0]["config"], self.runs[0]["recipe"], int(self.runs[0]["val_images"])
-
-    @property
-    def measured(self) -> tuple[str, int]:
-        """Config and validation images: where the noise is the same."""
-        return self.recipe[0], self.recipe[2]
-
-    @property
-    def epochs(self) -> int:
-        """How long each run took."""
-        return int(self.runs[0]["epochs"])
-
-    @property
-    def options(self) -> frozenset[str]:
-        """What is changed: `flip` for `augment.flip`."""
-        return frozenset(map(option_of, self.changes))
-
-    @property
-    def changed_options(self) -> frozenset[str]:
-        """Likewise, but for the length and what a machine decides."""
-        return self.options - {LENGTH} - MACHINE
-
-    @property
-    def errors(self) -> list[float]:
-        """Finite errors of the last epoch."""
-        found = [float(run["last_val_error"] or "nan") for run in self.runs]
-        return [error for error in found if isfinite(error)]
-
-    @property
-    def failure(self) -> str:
-        """Why there is no mean over all runs; empty where there is one."""
-        count, lost = len(self.runs), len(self.runs) - len(self.errors)
-        if not lost:
-            return ""
-        missing = any(run["best_val_error"] not in ("", "nan") and not run["last_val_error"] for run in self.runs)
-        word = "not measured" if missing else "diverged"
-        return word if lost == count else f"partly {word} ({lost} of {count})"
-
-    @property
-    def theme(self) -> Theme:
-        """The first that has one changed option at least, and allows for all others."""
-        options = self.changed_options or self.options
-        touched = [theme for theme in THEMES if options & theme.options]
-        fitting = (theme for theme in touched if options <= theme.options | theme.also)
-        return next(fitting, SEVERAL if touched else OTHER)
-
-
-class Noise(NamedTuple):
-    """How much the errors of runs that differ in their seeds alone differ."""
-
-    deviation: float  # standard deviation of one run's error
-    freedom: float  # degrees of freedom that it is known with
-
-    @property
-    def known(self) -> bool:
-        """Whether it can be reckoned with."""
-        return self.freedom >= FREEDOM and self.deviation > 0
-
-
-class Compared(NamedTuple):
-    """A setting against its base."""
-
-    setting: RunGroup
-    base: RunGroup | None
-    difference: float = 0.0  # share of errors, minus the base's
-    p: float | None = None  # None where nothing can be compared
-    holds: bool = False  # after Holm's correction too
-
-    @property
-    def verdict(self) -> str:
-        """In a word or two."""
-        if self.setting.failure:
-            return self.setting.failure
-        if self.p is None:
-            return "no base"
-        if self.p >= ALPHA:
-            return "inside the noise"
-        return "better" if self.difference < 0 else "worse"
+def theme_of(changes: Mapping[str, str]) -> Theme:
+    """The first that has one changed option at least, and allows for all others."""
+    options = set(map(option_of, changes))
+    options = options - {LENGTH} - MACHINE or options
+    touched = [theme for theme in THEMES if options.intersection(theme.options)]
+    return next((each for each in touched if options <= {*each.options, *each.also}), SEVERAL if touched else OTHER)
 
 
 def short(changes: Mapping[str, str]) -> str:
@@ -151,45 +66,72 @@ def short(changes: Mapping[str, str]) -> str:
     return ", ".join(words) or "as it is"
 
 
-def settings_of(rows: Sequence[Row]) -> list[RunGroup]:
-    """All settings of rows that come oldest first, in that order."""
-    groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
-    for row in rows:
-        key = tuple(row[name] for name in ("config", "recipe", "val_images", "epochs", "changes"))
-        groups[key][row["seed"]] = row
-    return [RunGroup(list(runs.values()), parse_changes(key[-1])) for key, runs in groups.items()]
+def accuracy_of(errors: Sequence[float]) -> str:
+    """Of several runs the mean and the standard deviation."""
+    rights = [1 - error for error in errors]
+    return spread(rights) if len(rights) > 1 else percent(rights[0])
 
 
-def base_of(setting: RunGroup, settings: Sequence[RunGroup]) -> RunGroup | None:
-    """The same recipe without the idea; the same length, too, unless that is the idea. None without such runs."""
-    same = [each for each in settings if each.recipe == setting.recipe]
-    same = [each for each in same if not each.changed_options and not each.failure]
-    candidates = [each for each in same if each.options <= {LENGTH}]
-    if setting.changed_options:
-        switches = {name: value for name, value in setting.changes.items() if name in MACHINE}
-        alike = [each for each in same if {**each.changes, LENGTH: ""} == {**switches, LENGTH: ""}]
-        candidates = [*alike, *candidates]
-    elif LENGTH in setting.options:
-        return max((each for each in same if not each.changes), key=lambda each: each.epochs, default=None)
-    if "members" in setting.changed_options:  # the epochs of an ensemble are its members': the newest base counts
-        return max(candidates, key=lambda each: each.runs[-1]["finished"], default=None)
-    return next((each for each in candidates if each.epochs == setting.epochs), None)
+def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """All settings of rows in any order, those with the oldest run first.
+
+    Returns:
+        The columns `SETTING`; of the newest run of each seed `seeds`, `machines`, finite `errors` of the last epoch,
+        when the newest `finished`, median `seconds` and `parameters`; `failure`, why there is no mean over all of them,
+        or ""; what is changed, as `values` by name, the idea's `own` options, `switches` that a machine decides, and
+        the `theme`.
+
+    Raises:
+        SystemExit: a row's changes can't be read.
+    """
+    frame = pd.DataFrame(rows).astype({"epochs": int, "val_images": int, "seconds": float, "parameters": float})
+    runs = frame.sort_values(["finished", *frame.columns]).groupby([*SETTING, "seed"], sort=False).last().reset_index()
+    runs["error"] = pd.to_numeric(runs["last_val_error"], errors="coerce").where(lambda error: error < inf)
+    runs["unmeasured"] = ~runs["best_val_error"].isin(["", "nan"]) & (runs["last_val_error"] == "")
+    settings = runs.groupby(SETTING, sort=False).agg(
+        seeds=("seed", list), machines=("machine", set), finished=("finished", "max"), seconds=("seconds", "median"),
+        parameters=("parameters", "last"), errors=("error", lambda errors: list(errors.dropna())),
+        unmeasured=("unmeasured", "any"),
+    ).reset_index()  # fmt: skip
+    settings["error"] = [mean(errors) if errors else inf for errors in settings["errors"]]
+    settings["failure"] = [_failure(each) for each in settings.itertuples()]
+    settings["values"] = settings["changes"].map(parse_changes)
+    settings["own"] = [{*map(option_of, values)} - {LENGTH} - MACHINE for values in settings["values"]]
+    settings["switches"] = [
+        short({name: value for name, value in values.items() if name in MACHINE}) for values in settings["values"]
+    ]
+    settings["theme"] = settings["values"].map(theme_of)
+    return settings
 
 
-def noises(settings: Sequence[RunGroup]) -> dict[tuple[str, int], Noise]:
-    """Standard deviation between seeds, pooled over all settings of a config that have several."""
-    groups: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
-    for setting in settings:
-        if len(setting.errors) > 1:
-            groups[setting.measured].append(setting.errors)
+def _failure(setting: Any) -> str:
+    count, measured = len(setting.seeds), len(setting.errors)
+    word = "not measured" if setting.unmeasured else "diverged"
+    return "" if measured == count else f"partly {word} ({count - measured} of {count})" if measured else word
+
+
+class Noise(NamedTuple):
+    """How much the errors of runs that differ in their seeds alone differ."""
+
+    deviation: float  # standard deviation of one run's error
+    freedom: float  # degrees of freedom that it is known with
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be reckoned with."""
+        return self.freedom >= FREEDOM and self.deviation > 0
+
+
+def noises(settings: pd.DataFrame) -> dict[tuple[str, int], Noise]:
+    """Standard deviation between seeds, pooled over all settings of a config and its images that have several."""
     found = {}
-    for key, several in groups.items():
-        freedom = sum(len(errors) - 1 for errors in several)
-        found[key] = Noise(sqrt(sum((len(errors) - 1) * variance(errors) for errors in several) / freedom), freedom)
+    for key, several in settings[settings["errors"].str.len() > 1].groupby(["config", "val_images"]):
+        freedom = sum(len(errors) - 1 for errors in several["errors"])
+        found[key] = Noise(sqrt(sum((len(each) - 1) * variance(each) for each in several["errors"]) / freedom), freedom)
     return found
 
 
-def p_value(setting: RunGroup, base: RunGroup, noise: Noise | None) -> float:
+def p_value(errors: Sequence[float], others: Sequence[float], images: int, noise: Noise | None) -> float:
     """Two-sided, of d / (s sqrt(1/n + 1/m)) for means over n and m runs, by Student's t.
 
     s is the noise between seeds. Where it isn't known, it is the binomial sqrt(q (1 - q) / N), q the mean error over
@@ -200,22 +142,60 @@ def p_value(setting: RunGroup, base: RunGroup, noise: Noise | None) -> float:
     inevitable", arXiv:2304.01910), who finds that independence.
     """
     if noise is None or not noise.known:
-        q = mean(setting.errors + base.errors)
-        noise = Noise(sqrt(q * (1 - q) / setting.recipe[2]), inf)
-    difference = abs(mean(setting.errors) - mean(base.errors))
-    deviation = noise.deviation * sqrt(1 / len(setting.errors) + 1 / len(base.errors))
+        q = mean([*errors, *others])
+        noise = Noise(sqrt(q * (1 - q) / images), inf)
+    deviation = noise.deviation * sqrt(1 / len(errors) + 1 / len(others))
+    difference = abs(mean(errors) - mean(others))
     return 2 * float(scipy.stats.t.sf(difference / deviation, noise.freedom)) if deviation else 1.0
 
 
-def compare(settings: Sequence[RunGroup]) -> list[Compared]:
-    """All settings with a change against their bases."""
-    noise, found = noises(settings), []
-    for setting in settings:
-        base = base_of(setting, settings)
-        if setting.changes and base is not None and not setting.failure:
-            p = p_value(setting, base, noise.get(setting.measured))
-            found.append(Compared(setting, base, mean(setting.errors) - mean(base.errors), p))
-        elif setting.changes:
-            found.append(Compared(setting, base))
-    corrected = iter(holm([each.p for each in found if each.p is not None]))
-    return [each if each.p is None else each._replace(holds=next(corrected) <= ALPHA) for each in found]
+def compare(rows: Sequence[Row]) -> pd.DataFrame:
+    """The settings of rows as `settings_of` gives them, each against its base.
+
+    Returns:
+        Also the `base`, a row's index, or -1; the accuracy minus the base's in `points`, in percent of the images, and
+        the `p` of that, NaN where nothing can be compared; whether it `holds` after Holm's correction too; and the
+        `verdict` in a word or two.
+    """
+    settings = settings_of(rows)
+    noise = noises(settings)
+    settings["base"] = [_base(each, settings) if each["values"] else -1 for _, each in settings.iterrows()]
+    tested = settings[(settings["base"] >= 0) & (settings["failure"] == "")]
+    bases = settings.loc[tested["base"]].set_index(tested.index)
+    settings["points"] = 100 * (bases["error"] - tested["error"])
+    settings["p"] = pd.Series(
+        [
+            p_value(each.errors, others, each.val_images, noise.get((each.config, each.val_images)))
+            for each, others in zip(tested.itertuples(), bases["errors"], strict=True)
+        ],
+        index=tested.index,
+        dtype=float,
+    )
+    settings["holds"] = False
+    settings.loc[tested.index, "holds"] = [p <= ALPHA for p in holm(settings["p"].dropna().tolist())]
+    settings["verdict"] = [_verdict(each) for each in settings.itertuples()]
+    return settings
+
+
+def _base(setting: pd.Series, settings: pd.DataFrame) -> int:
+    """The same recipe without the idea; the same length, too, unless that is the idea."""
+    same = settings[(settings[RECIPE] == setting[RECIPE]).all(axis=1) & ~settings["own"].astype(bool)]
+    same = same[same["failure"] == ""]
+    if not setting["own"] and LENGTH in setting["values"]:
+        found = same[same["changes"] == ""].sort_values("epochs").index[::-1]
+    else:
+        alike = [setting["switches"], short({})] if setting["own"] else [short({})]
+        same = same[same["switches"].isin(alike)].sort_values(
+            "switches", key=lambda names: names.map(alike.index), kind="stable"
+        )
+        if "members" in setting["own"]:  # the epochs of an ensemble are its members': the newest base counts
+            found = same.sort_values("finished").index[::-1]
+        else:
+            found = same[same["epochs"] == setting["epochs"]].index
+    return next(iter(found), -1)
+
+
+def _verdict(setting: Any) -> str:
+    if setting.failure or isnan(setting.p):
+        return setting.failure or "no base"
+    return "inside the noise" if setting.p >= ALPHA else "better" if setting.points > 0 else "worse"

@@ -1,55 +1,22 @@
 """The record of what was tried for Cats vs Dogs: docs/tried.md, all its numbers computed from docs/runs.csv."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from statistics import mean, median
-from typing import NamedTuple
+from math import isnan
+from typing import Any
+
+import pandas as pd
 
 from lit_a1.report import trials
-from lit_a1.report.recipes import MACHINE, Row
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, LENGTH, THEMES, TITLES, Compared, RunGroup, short
+from lit_a1.report.recipes import MACHINE, Row, option_of
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPE, THEMES, TITLES, accuracy_of, short
+from lit_a1.report.verdicts import conclusions
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import counted, duration, percent, probability, spread, table
+from lit_a1.runs.wording import counted, duration, table
 
-FURTHER = "What would help further and was not done"
 SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
-HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "error", "95 %", "points", "verdict")
-SUMMARY = {"better": "helped", "worse": "hurt"}  # verdicts as the summary calls them
-
-
-class Group(NamedTuple):
-    """Comparisons that have the same base, or lack the same one."""
-
-    name: str
-    base: RunGroup | None
-    compared: list[Compared]
-
-    @property
-    def tested(self) -> list[Compared]:
-        """Those that have a base and an error."""
-        return [each for each in self.compared if each.p is not None]
-
-    @property
-    def best(self) -> Compared:
-        """The one with the fewest errors of those that were tested."""
-        return min(self.tested, key=lambda each: (each.difference, short(each.setting.changes)))
-
-    @property
-    def verdicts(self) -> list[str]:
-        """`3 better`, `1 diverged`: how many have each verdict, whatever the number of runs that failed."""
-        kinds = [_kind(each) for each in self.compared]
-        return [f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))]
-
-    @property
-    def summary(self) -> dict[str, list[str]]:
-        """The changes that helped, that hurt and that made no difference, with their points."""
-        kinds: dict[str, list[str]] = {"helped": [], "hurt": [], "inside the noise": []} if self.tested else {}
-        for each in sorted(self.compared, key=lambda each: (each.difference, short(each.setting.changes))):
-            points = "" if each.p is None else f" ({100 * each.difference:+.2f})"
-            kind = _kind(each)
-            kinds.setdefault(SUMMARY.get(kind, kind), []).append(short(each.setting.changes) + points)
-        return kinds
+HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "accuracy", "95 %", "points", "verdict")
+KINDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the noise"}  # as the summary calls verdicts
 
 
 def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
@@ -64,118 +31,106 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         SystemExit: a row's changes can't be read.
     """
     rows = sorted((row for row in rows if row["config"] in CONFIGS), key=lambda row: (row["finished"], *row.values()))
-    settings = trials.settings_of(rows)
-    found = [each for each in trials.compare(settings) if each.base or not each.setting.options <= MACHINE]
+    if not rows:
+        return render("report/tried.md.j2", rows=rows, source=source, gap=None, effects={})
+    settings, verdicts = trials.compare(rows), conclusions(rows)
     machines = dict.fromkeys(row["machine"] for row in rows)
     letters = {name: chr(65 + place) if place < 26 else f"A{place}" for place, name in enumerate(machines)}
-    themes = {title: [each for each in found if each.setting.theme.title == title] for title in TITLES}
+    settings["rank"] = [
+        (CONFIGS.index(each.config), recipes.get(each.config) != each.recipe) for each in settings.itertuples()
+    ]
+    other = [f", another version of the recipe ({each.recipe})" * each.rank[1] for each in settings.itertuples()]
+    settings["version"] = "`" + settings["config"] + "`" + other
+    settings["name"] = settings["values"].map(short)
+    settings["change"] = settings["points"].map(lambda points: "" if isnan(points) else f"{points:+.2f}")
+    settings["cells"] = [_cells(each, letters) for each in settings.itertuples()]
+    as_is = settings["values"].map(lambda values: {*map(option_of, values)} <= MACHINE) & (settings["base"] < 0)
+    found = settings[~as_is]
     return render(
         "report/tried.md.j2",
         rows=rows,
         settings=settings,
         seconds=sum(float(row["seconds"]) for row in rows if row["config"] != ENSEMBLE),
         days=sorted({row["finished"][:10] for row in rows}),
-        repeated=len(rows) - sum(len(setting.runs) for setting in settings),
-        ensembles=any(row["config"] == ENSEMBLE for row in rows),
-        several_seeds=any(len(setting.runs) > 1 for setting in settings),
+        repeated=len(rows) - int(settings["seeds"].str.len().sum()),
+        ensembles=(settings["config"] == ENSEMBLE).any(),
+        several_seeds=(settings["seeds"].str.len() > 1).any(),
         source=source,
         letters=letters,
-        summaries=_groups(found, recipes),
+        summaries=_groups(found, settings),
         alpha=ALPHA,
         least_freedom=trials.FREEDOM,
         noises=trials.noises(settings),
-        measured=sorted({each.setting.measured for each in found if each.p is not None}),
-        tests=sum(each.p is not None for each in found),
-        holding=sum(each.holds for each in found),
-        **_as_shipped(settings, recipes, letters),
-        sections={title: _groups(compared, recipes) for title, compared in themes.items() if compared},
-        comparisons=lambda group: _comparisons(group, letters),
-        short=short,
-        probability=probability,
-        further=FURTHER,
+        measured=sorted(found[found["p"].notna()].groupby(["config", "val_images"]).groups),
+        tests=int(found["p"].count()),
+        holding=int(found["holds"].sum()),
+        recipes=_as_shipped(settings[as_is].sort_values("rank", kind="stable")),
+        highest={"one network": verdicts["best"], "several networks together": verdicts["ensemble"]},
+        gap=None,
+        effects=verdicts["effects"],
+        sections={
+            title: _groups(each, settings)
+            for title in TITLES
+            if len(each := found[[theme.title == title for theme in found["theme"]]])
+        },
     )
 
 
-def _groups(found: Sequence[Compared], recipes: Mapping[str, str]) -> list[Group]:
-    """Comparisons by their base; those of recipes as they are now come first."""
-    groups: dict[tuple[tuple[str, str, int], int, RunGroup | None], list[Compared]] = defaultdict(list)
-    for each in found:
-        groups[each.setting.recipe, (each.base or each.setting).epochs, each.base].append(each)
-    ordered = sorted(groups.items(), key=lambda item: _rank(item[0][0], recipes))
-    named = []
-    for (recipe, epochs, base), compared in ordered:
-        switches = {name: value for name, value in base.changes.items() if name != LENGTH} if base else {}
-        name = f"{_version(recipe, recipes)}, {counted(epochs, 'epoch')}, {recipe[2]:,} photos"
-        named.append(Group(name + (f", {short(switches)}" if switches else ""), base, compared))
-    return named
+def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]:
+    """Comparisons that have the same base, or lack the same one; those of recipes as they are now come first."""
+    lengths = found["base"].map(settings["epochs"]).fillna(found["epochs"])
+    found = found.assign(gain=found["points"].fillna(0))
+    groups = []
+    for (*_, images, epochs, place), compared in found.groupby([*RECIPE, lengths, "base"], sort=False):
+        compared = compared.sort_values(["gain", "name"], ascending=[False, True])
+        base = settings.loc[place] if place >= 0 else None
+        switches = "" if base is None or base["switches"] == short({}) else f", {base['switches']}"
+        tested = compared[compared["p"].notna()]
+        verdicts = compared["verdict"].str.partition(" (")[0]
+        said = compared["name"] + compared["change"].map(lambda points: points and f" ({points})")
+        summary: dict[str, list[str]] = {name: [] for name in KINDS.values()} if len(tested) else {}
+        groups.append({
+            "rank": compared["rank"].iloc[0],
+            "name": f"{compared['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
+            "base": base,
+            "count": len(compared),
+            "summary": summary | said.groupby(verdicts.replace(KINDS), sort=False).agg(list).to_dict(),
+            "best": next(tested.itertuples(), None),
+            "verdicts": [f"{count} {verdict}" for verdict, count in sorted(verdicts.value_counts().items())],
+            "table": _table(compared, base),
+        })  # fmt: skip
+    return sorted(groups, key=lambda group: group["rank"])
 
 
-def _rank(recipe: tuple[str, str, int], recipes: Mapping[str, str]) -> tuple[int, bool]:
-    return CONFIGS.index(recipe[0]), recipes.get(recipe[0]) != recipe[1]
-
-
-def _version(recipe: tuple[str, str, int], recipes: Mapping[str, str], switches: str = "") -> str:
-    config, version, _ = recipe
-    other = "" if recipes.get(config) == version else f", another version of the recipe ({version})"
-    return f"`{config}`{switches}{other}"
-
-
-def _as_shipped(
-    settings: Sequence[RunGroup], recipes: Mapping[str, str], letters: Mapping[str, str]
-) -> dict[str, object]:
+def _as_shipped(plain: pd.DataFrame) -> str:
     """The recipes without a change, or with their machine's alone, which are not compared with each other."""
-    as_is = [each for each in settings if each.options <= MACHINE]
-    plain = [each for each in as_is if not each.changes or trials.base_of(each, settings) is None]
-    plain.sort(key=lambda each: _rank(each.recipe, recipes))
-    names = {each: _version(each.recipe, recipes, f", {short(each.changes)}" if each.changes else "") for each in plain}
-    rows = [[names[each], *_cells(each, letters), each.failure] for each in plain]
-    heads = ["recipe", *HEAD[1:-2], "failed"]
-    if not any(each.failure for each in plain):
-        heads, rows = heads[:-1], [row[:-1] for row in rows]
-    best = min((each for each in plain if not each.failure), key=lambda each: mean(each.errors), default=None)
-    return {
-        "recipes": table([heads, *rows]) if rows else "",
-        "best": names[best] if best and len(plain) > 1 else "",
-        "smallest": f"{percent(mean(best.errors))} after {counted(best.epochs, 'epoch')}" if best else "",
-    }
+    names = plain["version"] + plain["switches"].map(lambda switches: "" if switches == short({}) else f", {switches}")
+    rows = [[name, *cells] for name, cells in zip(names, plain["cells"], strict=True)]
+    return table([["recipe", *HEAD[1:-2]], *rows]) if rows else ""
 
 
-def _comparisons(group: Group, letters: Mapping[str, str]) -> str:
-    """A table of the base, then each theme's settings, those with the fewest errors first."""
-
-    def order(each: Compared) -> tuple[int, bool, float, str]:
-        theme = each.setting.theme
-        place = THEMES.index(theme) if theme in THEMES else len(THEMES)
-        return place, bool(each.setting.failure), mean(each.setting.errors or [1.0]), short(each.setting.changes)
-
-    rows = [[short(group.base.changes), *_cells(group.base, letters), "", "base"]] if group.base else []
-    for each in sorted(group.compared, key=order):
-        points = "" if each.p is None else f"{100 * each.difference:+.2f}"
-        verdict = f"**{each.verdict}**" if each.holds else each.verdict
-        rows.append([short(each.setting.changes), *_cells(each.setting, letters), points, verdict])
+def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
+    """A table of the base, then each theme's settings, the most accurate first."""
+    places = compared["theme"].map(lambda theme: THEMES.index(theme) if theme in THEMES else len(THEMES))
+    rows = [] if base is None else [[base["name"], *base["cells"], "", "base"]]
+    ordered = compared.assign(place=places).sort_values(["place", "failure", "error", "name"])
+    rows += [
+        [each.name, *each.cells, each.change, f"**{each.verdict}**" if each.holds else each.verdict]
+        for each in ordered.itertuples()
+    ]
     return table([HEAD, *rows])
 
 
-def _cells(setting: RunGroup, letters: Mapping[str, str]) -> list[str]:
+def _cells(each: Any, letters: Mapping[str, str]) -> list[str]:
     """A row of a table from the date to the interval."""
-    runs, errors = setting.runs, setting.errors
-    error = interval = ""
-    if errors:
-        error = spread(errors) if len(errors) > 1 else percent(errors[0])
-        low, high = wilson(mean(errors), setting.recipe[2])
-        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+    low, high = wilson(each.error, each.val_images) if each.errors else (0, 0)
     return [
-        max(run["finished"] for run in runs)[:10],
-        ", ".join(sorted((run["seed"] for run in runs), key=lambda seed: (len(seed), seed))),
-        str(setting.epochs),
-        f"{int(runs[-1]['parameters']) / 1e6:.2f} M",
-        duration(median(float(run["seconds"]) for run in runs)),
-        ", ".join(sorted({letters[run["machine"]] for run in runs})),
-        error,
-        interval,
+        each.finished[:10],
+        ", ".join(sorted(each.seeds, key=lambda seed: (len(seed), seed))),
+        str(each.epochs),
+        f"{each.parameters / 1e6:.2f} M",
+        duration(each.seconds),
+        ", ".join(sorted({letters[machine] for machine in each.machines})),
+        " ".join(filter(None, (accuracy_of(each.errors) if each.errors else "", each.failure))),
+        f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}" if each.errors else "",
     ]
-
-
-def _kind(each: Compared) -> str:
-    """The verdict without the number of runs that failed."""
-    return each.verdict.partition(" (")[0]

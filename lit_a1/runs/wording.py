@@ -29,8 +29,8 @@ def interval(low: float, high: float) -> str:
 
 
 def probability(p: float) -> str:
-    """A p value, with an exponent where it is small."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p > 1e-99 else "below 1e-99"
+    """A p value to two digits, or `below 0.001`."""
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.001 else "below 0.001"
 
 
 def spread(values: Sequence[float]) -> str:

@@ -28,7 +28,7 @@ def say(macro: Say) -> Say:
 def further(**values: Any) -> str:
     """What could help further, of some readings."""
     nothing = dict.fromkeys(("gap", "noise", "ensemble", "suspects"))
-    return write_section("further", **nothing | {"ideas": []} | values)
+    return write_section("further", **nothing | {"ideas": [], "effects": {}} | values)
 
 
 def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
@@ -104,15 +104,15 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
             [0.1, 0.20],  # of 2,000 images 16 % are 14.5 to 17.7
             PLAIN,
             ["overfits by more than", "a gap of +5.00 points", "smallest after epoch 1, 0.2000, and 0.4010 at the end"],
-            "regularisation is what",
+            "the network overfits",
         ),
         (
             [0.1, 0.16],
             PLAIN,
             ["no more than", "a gap of +1.00 points", "smallest after epoch 1, 0.2000, and 0.3210 at the end"],
-            "a larger network",
+            "does not overfit",
         ),
-        ([0.1, None], PLAIN, ["The last epoch was not validated."], "Not done:"),
+        ([0.1, None], PLAIN, ["The last epoch was not validated."], "not implemented here"),
     ],
 )  # fmt: skip
 def test_a_gap_is_compared_with_the_noise_of_the_images(
@@ -127,19 +127,19 @@ def test_a_gap_is_compared_with_the_noise_of_the_images(
 
 def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_concluded() -> None:
     assert "Read off" not in further()
-    assert "Not done" in further()
+    assert "not implemented here" in further()
     noise = {"mean": 0.05, "images": 2000, "interval": (0.041, 0.06)}
     text = " ".join(further(noise=noise, suspects=3).split())
-    assert "2,000 validation images tell an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text
-    assert "- 3 of the validation images carry a label" in text
+    assert "2,000 validation images determine an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text
+    assert "- The labels of 3 validation images are suspected" in text
 
 
 def test_an_ensemble_is_compared_with_the_noise(add_run: Add) -> None:
     members = [{"val/error": 0.05, "checkpoint": "a"}, {"val/error": 0.07, "checkpoint": "b"}]
     assert ensemble(gather(LOGS, "real")) is None
     for error, fewer, beyond_noise, advice in (
-        (0.049, 2, False, "inside the noise"),
-        (0.02, 60, True, "could go on there"),
+        (0.049, 2, False, "the difference is inside"),
+        (0.02, 60, True, "could help further, or"),
         (0.09, -80, True, "it does not help"),
     ):
         add_run("catsdogs_ensemble", [error], members=members)
@@ -188,7 +188,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(table.rows) == len(placed)
 
     text = sections["catsdogs-further"].blocks[-1].text
-    assert "`widths=[48,96,192,384]` made the short recipe better by 6.00 points" in text
+    assert "`widths=[48,96,192,384]` improved the short recipe by 6.00 points" in text
     assert "max_pool" not in text
     assert "dropout" not in text
     ensembles = sections["catsdogs-training"].blocks[-1].text

@@ -1,10 +1,12 @@
 import random
 import re
 from itertools import count
+from typing import Any
 
 import pytest
 from scipy import stats
 
+from lit_a1.environment import REPOSITORY
 from lit_a1.report import trials, tried
 from lit_a1.runs.templates import render
 
@@ -45,8 +47,9 @@ def section(rows: list[Row], title: str, **recipes: str) -> str:
     return tried.page(rows, RECIPES | recipes).partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def compared(rows: list[Row]) -> dict[str, trials.Compared]:
-    return {each.setting.runs[0]["changes"]: each for each in trials.compare(trials.settings_of(rows))}
+def compared(rows: list[Row]) -> dict[str, Any]:
+    """The settings that are no base, by their changes."""
+    return {each.changes: each for each in trials.compare(rows).itertuples() if each.changes}
 
 
 def verdicts(rows: list[Row]) -> dict[str, str]:
@@ -57,9 +60,9 @@ def test_verdicts_are_those_of_a_t_test_with_the_noise_between_seeds() -> None:
     found = compared([*base(), row("a=1", 0.10), row("b=1", 0.14), row("c=1", 0.122)])
     assert [found[name].verdict for name in ("a=1", "b=1", "c=1")] == ["better", "worse", "inside the noise"]
     for each in found.values():  # of one value against several, the t test with pooled variances has the same noise
-        expected = stats.ttest_ind(each.setting.errors, SEEDS, equal_var=True).pvalue
+        expected = stats.ttest_ind(each.errors, SEEDS, equal_var=True).pvalue
         assert each.p == pytest.approx(expected, rel=1e-6)
-    assert found["a=1"].difference == pytest.approx(-0.02)
+    assert found["a=1"].points == pytest.approx(2)
 
 
 def test_a_recipe_as_its_machine_ran_it_is_one_of_the_recipes_unless_there_is_another_run() -> None:
@@ -107,7 +110,7 @@ def test_another_version_of_the_recipe_has_its_own_table() -> None:
     new, earlier = section(rows, "Learning rate and schedule").split("another version of the recipe (older)")
     assert verdict(new, "`lr=0.3`") == "inside the noise"
     assert verdict(earlier, "`lr=0.3`") == "**better**"  # by the noise of the newer seeds
-    assert lines(earlier, "as it is")[0][7] == "20.00 %"
+    assert lines(earlier, "as it is")[0][7] == "80.00 %"
 
 
 def test_length_is_compared_with_the_recipe_and_other_ideas_with_their_own_length() -> None:
@@ -122,9 +125,9 @@ def test_other_members_are_compared_with_the_newest_ensemble() -> None:
         row(changes, error, config="catsdogs_ensemble", epochs=epochs, finished=f"2026-01-0{day} 10:00")
         for day, (changes, error, epochs) in enumerate([("", 0.20, 10), ("members=['x']", 0.10, 30), ("", 0.11, 20)], 1)
     ]
-    (each,) = compared(rows).values()
-    assert each.base is not None
-    assert (each.base.epochs, round(each.difference, 4)) == (20, -0.01)
+    found = trials.compare(rows)
+    (each,) = found[found["changes"] != ""].itertuples()
+    assert (found["epochs"][each.base], round(each.points, 2)) == (20, 1)
 
 
 def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None:
@@ -138,10 +141,10 @@ def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None
 
 def test_several_seeds_are_one_row_with_their_mean() -> None:
     rows = [*base(), *(row("lr=0.3", error, seed=seed) for seed, error in enumerate((0.10, 0.11, 0.12)))]
-    ((_, _, seeds, _, _, _, _, error, interval, points, _),) = lines(tried.page(rows, RECIPES), "`lr=0.3`")
-    assert (seeds, error, interval, points) == ("0, 1, 2", "11.00 ± 1.00 %", "9.7 to 12.4", "-1.00")
+    ((_, _, seeds, _, _, _, _, accuracy, interval, points, _),) = lines(tried.page(rows, RECIPES), "`lr=0.3`")
+    assert (seeds, accuracy, interval, points) == ("0, 1, 2", "89.00 ± 1.00 %", "87.6 to 90.3", "+1.00")
     again = tried.page([*rows, row("lr=0.3", 0.15, seed=2)], RECIPES)  # the newest of a seed counts
-    assert lines(again, "`lr=0.3`")[0][7] == "12.00 ± 2.65 %"
+    assert lines(again, "`lr=0.3`")[0][7] == "88.00 ± 2.65 %"
     assert "1 run had the setting and the seed of a newer one" in again
 
 
@@ -182,8 +185,8 @@ def test_a_diverged_run_is_not_compared() -> None:
 )
 def test_every_setting_is_under_the_theme_of_what_changed(changes: str, title: str) -> None:
     rows = [*base(), row(changes, 0.0999)]
-    assert "9.99 %" in section(rows, title)
-    assert tried.page(rows, RECIPES).count("9.99 %") == 1
+    assert "90.01 %" in section(rows, title)
+    assert tried.page(rows, RECIPES).count("90.01 %") == 1
 
 
 def test_changes_are_read_and_shortened() -> None:
@@ -200,10 +203,10 @@ def test_changes_are_read_and_shortened() -> None:
 @pytest.mark.parametrize(
     ("errors", "words"),
     [
-        ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p 0."),
+        ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p "),
         ((0.119,), "Best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7"),
         ((0.14,), "None is better than the base; `lr=1.5`, the nearest, is 2.00 points worse: more than noise"),
-        ((0.12,), "None is better than the base; `lr=1.5` has its error."),
+        ((0.12,), "None is better than the base; `lr=1.5` has its accuracy."),
         ((0.10, 0.121, 0.14), "Of 3 settings: 1 better, 1 inside the noise and 1 worse."),
     ],
 )
@@ -219,23 +222,33 @@ def test_the_summary_counts_and_sorts() -> None:
     hours = f"{(7 * 254 + 3600) / 3600:.1f} hours"
     for words in (
         "8 runs of 4 settings", f"{hours} of training.", "A: two cores; B: a GPU.",
-        "- **Helped**: `lr=0.3` (-4.00)\n- **Hurt**: `norm=group` (+2.00)\n",
+        "- **Helped**: `lr=0.3` (+4.00)\n- **Hurt**: `norm=group` (-2.00)\n",
         "- **Inside the noise**: `views=one` (+0.00)",
         "Of 3 comparisons, 0.2 would be called better or worse by chance alone; **bold** ones, 2 of them",
         "0.32 points between seeds, 4 degrees of freedom (used)",
     ):  # fmt: skip
         assert words in text
     assert verdict(text, "`lr=0.3`") == "**better**"
-    assert render("report/not_done.md.j2").strip() in section(rows, "What would help further and was not done")
+    further = render("report/not_done.md.j2", gap=None, effects={}).strip()
+    assert further in section(rows, "What would help further and was not done")
     with_ensemble = tried.page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
     assert hours in with_ensemble  # its members' own
-    assert "chosen on these photos" in with_ensemble
-    assert "chosen on these photos" not in text
+    assert "published weights" in with_ensemble
+    assert "published weights" not in text
+
+
+def test_no_table_beats_the_highest_accuracies_that_are_named() -> None:
+    text = (REPOSITORY / "docs" / "tried.md").read_text()
+    named = re.findall(r"The highest accuracy of .*", text)
+    best = max(float(number) for words in named for number in re.findall(r"(\d+\.\d+) %", words))
+    cells = [float(number) for number in re.findall(r"\| (\d+\.\d+)(?: ± \d+\.\d+)? % \|", text)]
+    assert len(cells) > 40
+    assert max(cells) == best
 
 
 def test_without_a_change_the_page_is_short() -> None:
     text = tried.page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
-    for words in ("1 run of 1 setting", "Nothing was changed yet", "The error is 6.75 % after 65 epochs."):
+    for words in ("1 run of 1 setting", "Nothing was changed yet", "`catsdogs`: 93.25 % after 65 epochs."):
         assert words in text
     assert "No run is recorded yet" in tried.page([], {})
 

@@ -83,7 +83,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         """CNN makes fewer test errors than MLP: 0.60 % against 2.00 %, 3.33 times as many.
         The difference, 1.40 points, is more than the noise of training (95 % interval over seeds 0.98 to 1.82
         1.82 points, Welch)
-        (p below 0.05) in 3 of 3 pairs of runs; median p 6e-05.
+        (p below 0.05) in 3 of 3 pairs of runs; median p below 0.001.
         CNN right and MLP wrong: 11 test images in all runs of both, and 3 more in most runs of both.
         MLP right and CNN wrong: 0 test images in all runs of both
         5 images are wrong in all runs of both.
@@ -122,7 +122,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         (mlp([6, 6]), cnn([6, 6])),
         """CNN and MLP make equally many test errors, 0.60 %.
         The noise of training is not known from these runs: that takes two of each, not all alike.
-        in 0 of 2 pairs of runs; median p 1.000.""",
+        in 0 of 2 pairs of runs; median p 1.00.""",
         "makes fewer test errors",
     ),
     "no errors at all": (
@@ -205,7 +205,7 @@ def test_the_tables() -> None:
     }
     assert {name: row(text, name) for name in expected} == expected
     assert "| its 95 % interval over seeds (t) | 1.50 to 2.50 % | 0.35 to 0.85 % |" in text  # 4.303 s / sqrt(3)
-    assert "| MLP | CNN | 0, 0 | 0 | 15 | 6e-05 |" in text
+    assert "| MLP | CNN | 0, 0 | 0 | 15 | below 0.001 |" in text
     assert row(text, "rotation, 45°")[1] == "10.60 % (10.50 to 10.70 %)"
     assert text.count("That is what a CNN's prior knowledge lets one expect") == 1
 

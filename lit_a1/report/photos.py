@@ -1,0 +1,90 @@
+"""The photos of Cats vs Dogs, what is done to them, and the submission: for `sections/data.md.j2`."""
+
+from collections.abc import Mapping
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lit_a1.data.cache import cache_root
+from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
+from lit_a1.data.split import COLUMNS, CONFLICT, IN_TEST
+from lit_a1.environment import PROGRAM
+from lit_a1.report.outputs import audited
+from lit_a1.report.plan import Commands
+from lit_a1.report.results import last_error
+from lit_a1.runs.finished import Run
+from lit_a1.runs.folders import PRETRAINED
+from lit_a1.runs.records import read_json
+
+AUGMENTATIONS = {
+    "flip": "mirror images", "crop_scale": "random crops", "shift": "shifts", "rotation": "rotations",
+    "brightness": "brightness", "contrast": "contrast", "saturation": "saturation", "grayscale": "grey images",
+    "cutout": "Cutout", "mixup": "mixup", "cutmix": "CutMix",
+}  # fmt: skip
+OFF = ("0", "0.0", "none", "(1.0, 1.0)", "None")
+
+
+def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -> dict[str, Any]:
+    """What the networks learn from, how a photo is changed on its way, and what recreates the submission.
+
+    Args:
+        commands: makes the command of the submission.
+        best: the run of a single network with the fewest errors, or None.
+        settings: of the best network that there is, by names such as `n_valid` and `augment.flip`.
+    """
+    return {
+        "audit": audited(),
+        "split": split_of(settings["n_valid"], settings["split_seed"]),
+        "split_command": f"{PROGRAM} validate --config configs/catsdogs.yaml --ckpt_path pretrained",  # makes it
+        "split_seed": settings["split_seed"],
+        "validated": int(settings["n_valid"]),
+        "test": COURSE_TEST_IMAGES,
+        "size": settings["decode_size"],
+        "mean": settings["mean"],
+        "std": settings["std"],
+        "augmentation": [
+            words for name, words in AUGMENTATIONS.items() if settings.get(f"augment.{name}", "none") not in OFF
+        ],
+        "submission": submission(commands, best),
+    }
+
+
+def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
+    """How many photos are in each part of the newest split in the cache of images; None without one.
+
+    Returns:
+        `train`, `valid`, and of the photos that are in neither `conflicts`, whose copies carry different labels, and
+        `in_test`, that the test set has too.
+    """
+    paths = sorted(cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv"), key=_modified)
+    for path in reversed(paths):
+        try:
+            found = pd.read_csv(path, usecols=COLUMNS, keep_default_na=False)
+        except (OSError, ValueError):  # it is damaged
+            continue
+        parts, reasons = found["part"].value_counts(), found["reason"].value_counts()
+        counts = {"train": parts, "valid": parts, CONFLICT: reasons, IN_TEST: reasons}
+        names = ("train", "valid", "conflicts", "in_test")
+        return {name: int(of.get(key, 0)) for name, (key, of) in zip(names, counts.items(), strict=True)}
+    return None
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
+    """The command that labels the test photos by the best network, a run's or a published one, and its error.
+
+    `sha256` is that of the file which the published weights wrote, where it is known.
+    """
+    notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
+    note = min(notes, key=lambda note: note.get("val_error", inf), default={})
+    error = last_error(best) if best else None
+    if best and error is not None and (commands.found.drawn_photos or error < note.get("val_error", inf)):
+        return {"command": commands.predict(best.experiment, best).command, "error": error, "sha256": ""}
+    name = Path(note.get("config", "catsdogs")).stem
+    about = {"error": note.get("val_error"), "sha256": note.get("submission_sha256", "")}
+    return about | {"command": commands.predict(name, None).command}

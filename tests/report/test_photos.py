@@ -1,0 +1,65 @@
+"""What is said of the photos is what the split, the settings and the weights say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lit_a1.data.split import COLUMNS, CONFLICT, IN_TEST
+from lit_a1.report.document import write_section
+from lit_a1.report.gather import gather
+from lit_a1.report.photos import data_of, split_of, submission
+from lit_a1.report.plan import Commands
+from lit_a1.report.verdicts import unprefixed
+
+LOGS = Path("lightning_logs")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "trainset-split-0"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_split(folder: Path) -> None:
+    parts = [("train", "")] * 5 + [("valid", "")] * 2 + [("left_out", CONFLICT)] * 3 + [("left_out", IN_TEST)]
+    lines = [f"{number}.jpg,Cat,{part},,{reason}" for number, (part, reason) in enumerate(parts)]
+    (folder / "split-valid2-seed6135-without-test-copies.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
+
+
+def test_the_split_is_counted_from_its_file(cache: Path) -> None:
+    assert split_of("2", "6135") is None
+    (cache / "split-valid2-seed6135.csv").write_text("damaged")
+    assert split_of("2", "6135") is None
+    write_split(cache)
+    assert split_of("2", "6135") == {"train": 5, "valid": 2, "conflicts": 3, "in_test": 1}
+    assert split_of("3", "6135") is None
+
+
+def test_the_section_names_what_the_settings_have(cache: Path) -> None:
+    settings = unprefixed("catsdogs_best") | {"n_valid": "2", "augment.mixup": "0.2", "augment.grayscale": "0.0"}
+    commands = Commands(gather(LOGS, "real"))
+    values = data_of(commands, None, settings)
+    assert values["augmentation"] == [
+        "mirror images", "random crops", "brightness", "contrast", "saturation", "mixup", "CutMix",
+    ]  # fmt: skip
+    assert "can't be counted" in write_section("data", data=values)
+    write_split(cache)
+    text = " ".join(write_section("data", data=data_of(commands, None, settings)).split())
+    assert "5 photos are for training and 2 for validation" in text
+    assert "3 photos whose copies carry different labels, and 1 that the test set has too" in text
+
+
+def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Callable[..., Path]) -> None:
+    published = submission(Commands(gather(LOGS, "real")), None)
+    assert published["command"].endswith("predict --config configs/catsdogs_best.yaml --ckpt_path pretrained")
+    assert len(published["sha256"]) == 64
+    add_run("catsdogs", [0.5])
+    better = add_run("catsdogs_gpu", [0.01])
+    found = gather(LOGS, "real")
+    assert submission(Commands(found), found.newest("catsdogs")) == published
+    own = submission(Commands(found), found.newest("catsdogs_gpu"))
+    assert str(better / "checkpoints" / "last") in own["command"]
+    assert (own["error"], own["sha256"]) == (0.01, "")
