@@ -14,7 +14,7 @@ from lit_a1.runs.wording import number, percent, spread
 
 ABLATION = ("mlp_ablation", "mnist_ablation")  # both architectures, trained alike
 NAMES = {
-    "mlp": "MLP", "mnist_plain": "CNN", "mnist": "CNN, augmented", "mlp_ablation": "MLP, alike",
+    "mlp": "MLP", "mnist_plain": "CNN", "mnist": "augmented CNN", "mlp_ablation": "MLP, alike",
     "mnist_ablation": "CNN, alike",
 }  # fmt: skip
 ERRORS = {"train_error": "training error", "val_error": "validation error", "test_error": "test error"}
@@ -64,7 +64,7 @@ def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:
         try:
             runs = pd.read_csv(left.folder / "results.csv") if left else pd.DataFrame()
             found = {str(name): _column(rows) for name, rows in runs.groupby("experiment", sort=False)}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         columns |= found
         places += [source_of(left.folder, left.record)] if left else []

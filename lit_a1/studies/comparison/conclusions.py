@@ -88,7 +88,7 @@ def write(measured: Measured, **about: object) -> str:
             compare_pair(measured, *both) | {"is_main": {*both} == {first, second}} for both in combinations(labels, 2)
         ],
         alpha=ALPHA,
-        goals=GOALS,
+        goal=GOALS[0],
         machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
         gap_interval=_gap_interval(experiments[first], experiments[second]),
         pair=(experiments[first], experiments[second]),

@@ -1,6 +1,5 @@
 """What runs were trained with, side by side: the settings that differ are differences besides the architecture."""
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ def training_of(run: Run) -> dict[str, str]:
     """How a run was trained, in the same words for the numpy network and for a CNN."""
     settings = run.settings
     model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
-    moved = [f"{name} {value:g}" for name, value in run.augmentation().items()]
+    moved = [f"{name} {_plain(value)}" for name, value in run.augmentation().items()]
     return {
         "epochs": str(len(run.epochs)),
         "optimiser": f"{model.get('optimizer', 'sgd')}, {_momentum(model)}",
@@ -33,7 +32,7 @@ def training_of(run: Run) -> dict[str, str]:
         "augmentation": ", ".join(moved) or ("yes" if run.augmented else OFF),
         "pixels": "standardised" if _is_standardised(model) else "0 to 1",
         "nonlinearity": str(model.get("nonlinearity", model.get("activation", "relu"))),
-        "initial weights": str(model.get("initialization", "PyTorch's")),
+        "initial weights": str(model.get("initialization", "He" if model.get("norm") == "none" else "PyTorch's")),
     }
 
 
@@ -53,11 +52,11 @@ def _momentum(model: Mapping[str, Any]) -> str:
 
 
 def _schedule(model: Mapping[str, Any]) -> str:
-    warmup = float(model.get("warmup", 0))
-    first = f", warm-up over {100 * warmup:g} % of the steps" if warmup else ""
+    warmup = model.get("warmup")
+    first = f", warm-up over {100 * warmup:g} % of the steps" if isinstance(warmup, float) and warmup else ""
     return str(model.get("lr_decay", model.get("schedule", "unknown"))) + first
 
 
 def _is_standardised(model: Mapping[str, Any]) -> bool:
-    mean, std = (ast.literal_eval(str(model.get(name, value))) for name, value in (("mean", [0.0]), ("std", [1.0])))
-    return any(mean) or set(std) != {1.0}
+    """Whether a mean other than 0 is taken off or a standard deviation other than 1 divided by (MNIST: one channel)."""
+    return any(str(model.get(name, usual)).strip("[](),") != usual for name, usual in (("mean", "0.0"), ("std", "1.0")))
