@@ -14,7 +14,7 @@ from lit_a1.runs.settings import build
 from lit_a1.training import parse
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+CONFIGS = sorted(path for path in (REPOSITORY / "configs").glob("*.yaml") if path.stem != "report")
 QUICK = {
     "fit": [
         "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu", "--model.compile_net", "false",

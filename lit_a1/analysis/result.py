@@ -114,5 +114,7 @@ def read_result(path: Path) -> AnalysisResult | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not JSON, or not of this shape
         return None
     texts += [text for each in figures for text in (each.file, each.caption)]
-    fits = all(isinstance(text, str) for text in texts) and isinstance(result.numbers, dict)
+    fits = all(isinstance(text, str) for text in texts)
+    fits &= isinstance(result.words, list) and isinstance(result.tables, list)
+    fits &= isinstance(result.numbers, dict) and all(isinstance(it, Number) for it in result.numbers.values())
     return result if fits and isinstance(result.seconds, int | float) else None

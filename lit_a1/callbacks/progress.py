@@ -21,7 +21,8 @@ class ProgressLines(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._bar: tqdm | None = None
+        self._bar: tqdm | None = None  # also of a run that goes on in the middle of an epoch
+        self._sums: dict[str, Tensor] = {}
 
     def disable(self) -> None:
         """Prints nothing (Lightning calls this on all devices but the first)."""
@@ -43,7 +44,7 @@ class ProgressLines(ProgressBar):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Opens the bar."""
-        self._sums: dict[str, Tensor] = {}
+        self._sums = {}
         self._bar = tqdm(
             total=int(trainer.num_training_batches),
             desc=epoch_name(trainer.current_epoch, trainer.max_epochs or 0),
@@ -58,8 +59,7 @@ class ProgressLines(ProgressBar):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Moves the bar on."""
-        assert self._bar is not None
-        if self._bar.disable:
+        if self._bar is None or self._bar.disable:
             return
         self._sums = {name: self._sums.get(name, 0) + outputs[name] for name in ("loss", "error")}
         if batch_idx % 10 == 0:  # reading a value waits for an accelerator
@@ -70,8 +70,8 @@ class ProgressLines(ProgressBar):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the epoch's line."""
-        assert self._bar is not None
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         metrics = {"epoch": trainer.current_epoch} | epoch_metrics(trainer)
         self.print(epoch_line(metrics, trainer.max_epochs or 0, self._left(trainer)))
 

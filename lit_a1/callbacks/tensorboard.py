@@ -26,6 +26,9 @@ def writer_of(trainer: L.Trainer) -> "SummaryWriter | None":
 class TensorBoardExtras(Callback):
     """Logs images per second, the first batch as the network sees it, and the network's graph."""
 
+    def __init__(self) -> None:
+        self._images, self._started = 0, time.perf_counter()  # a run that goes on in the middle of an epoch starts here
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the epoch's stopwatch."""
         self._images, self._started = 0, time.perf_counter()

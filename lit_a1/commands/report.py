@@ -1,42 +1,48 @@
 """`python main.py report`: the assignment's answers, from recorded runs, as HTML and PDF."""
 
-import argparse
+import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lit_a1.environment import PROGRAM, show_messages
+from lit_a1.report.about import About, web_link
+from lit_a1.runs.settings import Parser, UsageError
 from lit_a1.runs.wording import clock
 
 if TYPE_CHECKING:
     from lit_a1.report.gather import RecordedRuns
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
-        f"{PROGRAM} report",
-        description="Write report.html and report.pdf from the runs below lightning_logs, question by question. What "
-        "has not been run is named there with the command that runs it.",
-        allow_abbrev=False,
+    parser = Parser(
+        prog=f"{PROGRAM} report",
+        description="Write report.html, report.pdf and appendix.pdf from the runs below lightning_logs, question by "
+        "question. What has not been run is named there with the command that runs it.",
     )
+    parser.add_argument("-c", "--config", action="config", help="a YAML of these settings: configs/report.yaml")
     parser.add_argument(
         "--run",
-        choices=("none", "missing", "quick"),
+        type=Literal["none", "missing", "quick"],
         default="none",
-        help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: less than 15 "
-        "minutes on two cores, into a folder quick below --logs); default: nothing",
+        help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: less than 12 "
+        "minutes on two cores, into a folder quick below --logs)",
     )
     parser.add_argument("--plan", action="store_true", help="with --run: print what would be run, and stop")
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
-    parser.add_argument("--out", type=Path, help="folder of the report (default: report; of --run quick: report/quick)")
+    parser.add_argument(
+        "--out", type=Path | None, default=None, help="folder of the report (default: report; of quick: report/quick)"
+    )
     parser.add_argument(
         "--source",
-        choices=("auto", "real", "drawn"),
+        type=Literal["auto", "real", "drawn"],
         default="auto",
-        help="runs on real images or on drawn ones (default: drawn where there are none on real ones)",
+        help="runs on real images or on drawn ones (auto: drawn where there are none on real ones)",
     )
+    parser.add_class_arguments(About)
     return parser
 
 
@@ -45,14 +51,20 @@ def main(arguments: Sequence[str]) -> None:
     parser = build_parser()
     options = parser.parse_args(list(arguments))
     if options.plan and options.run == "none":
-        parser.error("--plan needs --run missing or --run quick")
+        raise UsageError("--plan needs --run missing or --run quick")
     if options.run == "none" and not options.logs.is_dir() and options.logs != Path("lightning_logs"):
-        parser.error(f"there is no folder {options.logs}")
+        raise UsageError(f"there is no folder {options.logs}")
+    about = About(**{field.name: options[field.name] for field in fields(About)})
+    about = replace(
+        about, date=about.date or time.strftime("%Y-%m-%d"), repository=web_link(about.repository or _remote())
+    )
     from lit_a1.report import plan  # after `--help`, which needs none of it
     from lit_a1.report.build import build
     from lit_a1.report.gather import gather
+    from lit_a1.training import quieten
 
     show_messages()
+    quieten()
     logs, out = options.logs, options.out or Path("report")
     if options.run == "quick":
         logs, out = logs / plan.QUICK, options.out or Path("report", plan.QUICK)
@@ -68,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
         failed = plan.run(steps)
     started = time.perf_counter()
     try:
-        for path in build(gather(logs, options.source), out):
+        for path in build(gather(logs, options.source), out, about):
             print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
     except OSError as error:
         raise OSError(f"the report can't be written: {error}") from error
@@ -86,3 +98,14 @@ def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
     photos = CatsDogsDataModule()
     photos.locate("fit")
     return RecordedRuns(found.logs, locate_mnist("auto") is None, photos.drawn)
+
+
+def _remote() -> str:
+    """The address of the repository that git knows this folder's as `origin`; empty where there is none."""
+    try:
+        asked = subprocess.run(
+            ["git", "config", "--get", "remote.origin.url"], capture_output=True, text=True, check=False
+        )
+    except OSError:  # no git
+        return ""
+    return asked.stdout.strip()

@@ -57,14 +57,14 @@ class Document:
     """A report: answers, and an appendix with what stands behind them.
 
     Sections, tables and figures are numbered in their order, those of the appendix after the others; its chapters have
-    letters.
+    letters. A link without words, `[](#anchor)`, is given the number of its section.
 
     Raises:
         ValueError: two sections have the same anchor, or a table has a row that is not as long as its header.
     """
 
     title: str
-    subtitle: str  # a line of plain text: when, on what machine, from what commit
+    front: Sequence[tuple[str, str]]  # below the title: author, date ...; names, and Markdown that fits a line
     summary: list[Block]  # before the first section
     sections: list[Section]
     appendix: list[Section] = field(default_factory=list)
@@ -79,9 +79,11 @@ class Document:
                 numbers = [*numbers, 0, 0, 0, 0][: section.depth]
                 numbers[-1] += 1
                 section.number = ".".join([first(numbers[0]), *map(str, numbers[1:])])
+        known = {section.anchor: section.number for section in (*self.sections, *self.appendix)}
         counters = {kind: count(1) for kind in ("text", "table", "figure", "missing")}
         for block in self.blocks:
             block.number = next(counters[block.kind])
+            block.text = re.sub(r"\[\]\(#([a-z0-9-]+)\)", lambda it: f"[{known.get(it[1], '')}](#{it[1]})", block.text)
             for row in block.rows:
                 if len(row) != (columns := len(block.header)):
                     raise ValueError(f"A row of {len(row)} cells stands in a table of {columns} columns: {row}")
@@ -157,13 +159,18 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+def _escaped(text: str) -> str:
+    """Plain text as Markdown shows it to the letter."""
+    return re.sub(r"([\\`*_\[\]<>&|#])", r"\\\1", text)
+
+
 def _in_code(names: Sequence[object]) -> list[str]:
     return [f"`{name}`" for name in names]
 
 
 FUNCTIONS = {
     "captioned_table": _captioned_table, "captioned_figure": _captioned_figure, "missing": _missing, "quoted": _quoted,
-    "in_code": _in_code, "relative_to_cwd": relative_to_cwd, "slug": slug,
+    "escaped": _escaped, "in_code": _in_code, "relative_to_cwd": relative_to_cwd, "slug": slug,
 }  # fmt: skip
 """What templates may call."""
 

@@ -1,29 +1,45 @@
 """What has been run: finished trainings, studies and analyses, and what was stopped or can't be read."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from lit_a1.analysis import PARTS
+from lit_a1.analysis import PARTS as ANALYSES
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import REPOSITORY
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, relative_to_cwd, run_folders
 from lit_a1.runs.records import RECORD_FILE, Metrics, read_json
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import PARTS, UsageError
 from lit_a1.studies.curves import read
 
 RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
-NEEDED: dict[str, type | tuple[type, ...]] = {  # what the record of a training holds, of which types
+Kind = type | tuple[type, ...]
+NUMBER = (int, float)
+NEEDED: dict[str, Kind] = {  # what the record of a training holds, of which types
     **dict.fromkeys(("settings", "images", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
-    **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), (int, float)),
+    **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), NUMBER),
     "epochs": list,
     "seed": (int, list),
+}
+OF_A_STUDY: dict[str, Kind] = {  # what its record holds, if it does, of which types
+    **dict.fromkeys(("commit", "machine", "setup", "weights"), str),
+    **dict.fromkeys(("seconds", "epochs", "parameters"), NUMBER),
+    **dict.fromkeys(("trials", "experiments", "model"), dict),
+    **dict.fromkeys(("n", "left_out"), list),
+    "seed": (int, list),
+}
+LIMITS: dict[str, tuple[str, ...]] = {  # settings of the trainer that leave out images or steps, where not these
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches"), ("1.0",)),
+    **dict.fromkeys(("fast_dev_run", "overfit_batches"), ("False", "0", "0.0")),
+    "max_steps": ("-1",),
+    "max_time": (),
 }
 
 
@@ -96,9 +112,19 @@ class RecordedRuns:
         if not self.drawn(name):
             places.append((RECORDED / name, True))
         for path, recorded in places:
-            if isinstance(record := read_json(path / RECORD_FILE), dict):
+            if _is_of_a_study(record := read_json(path / RECORD_FILE)):
                 return Study(path, record, recorded)
         return None
+
+    def damaged(self) -> list[Path]:
+        """Records of studies, and indices of analyses, that are there and do not hold what they should."""
+        found = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
+        studies = [
+            path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)
+        ]  # and no training on drawn digits
+        wrong = [path for path in studies if not _is_of_a_study(read_json(path))]
+        wrong += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
+        return sorted(map(relative_to_cwd, wrong))
 
 
 def gather(logs: Path, source: str) -> RecordedRuns:
@@ -121,18 +147,57 @@ def _training(folder: Path) -> Run | str:
         run = read(folder)
     except UsageError as error:
         return f"{error}"
-    record = run.record
-    lacking = [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]
-    if not lacking:
-        rows = [record["best"], record["last"], *record["epochs"]]
-        whole = [isinstance(row, dict) and {"epoch", "step"} <= row.keys() for row in rows]
-        if not record["epochs"] or not all(whole):
-            lacking.append("whole epochs")
-        if not {"train", "val"} <= record["images"].keys():
-            lacking.append("how many images")
+    path, lacking = relative_to_cwd(folder / RECORD_FILE), _lacking(run)
     if lacking:
-        return f"`{relative_to_cwd(folder / RECORD_FILE)}` is not that of a training: it lacks {', '.join(lacking)}."
+        return f"`{path}` is not that of a training: it lacks {', '.join(lacking)}."
+    given = {name: run.settings.get(f"trainer.{name}") for name in LIMITS}
+    limits = [f"{name}={value}" for name, value in given.items() if str(value) not in ("None", *LIMITS[name])]
+    if limits:
+        return f"`{relative_to_cwd(folder)}` is no whole run, and is left out: it was limited by {', '.join(limits)}."
     return run
+
+
+def _lacking(run: Run) -> list[str]:
+    """What the record of a training should hold and does not."""
+    record = run.record
+    if lacking := [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]:
+        return lacking
+    rows, images = [record["best"], record["last"], *record["epochs"]], record["images"]
+    settings = record["settings"]
+    classes = [value for name, value in settings.items() if name.endswith("class_path")]
+    sound = {name.partition(".")[0] for name in settings} <= {*PARTS, "seed"} and _are(str, classes)
+    sound &= _are((*NUMBER, str), settings.values())
+    try:
+        sound &= run.augmented is not None
+    except (LookupError, SyntaxError, TypeError, ValueError):
+        sound = False
+    found = {
+        "whole epochs": bool(record["epochs"]) and all(map(_is_epoch, rows)),
+        "how many images": {"train", "val"} <= images.keys() and _are(int, images.values()),
+        "settings": sound,
+        "versions": _are(str, record["versions"].values()) and {"torch", "numpy"} <= record["versions"].keys(),
+        "seed": not isinstance(run.seed, list) or _are(int, run.seed),
+        "setup": isinstance(record.get("setup", ""), str),
+    }
+    return [name for name, is_there in found.items() if not is_there]
+
+
+def _is_epoch(row: object) -> bool:
+    """Whether these are the metrics of an epoch; losses may be infinite, errors are shares."""
+    if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys() or not _are(NUMBER, row.values()):
+        return False
+    shares = [value for name, value in row.items() if name.endswith("error")]
+    return isfinite(row["epoch"] + row["step"]) and all(0 <= share <= 1 for share in shares)
+
+
+def _are(kind: Kind, values: Iterable[object]) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
+def _is_of_a_study(record: object) -> bool:
+    return isinstance(record, dict) and all(
+        isinstance(record[name], kind) for name, kind in OF_A_STUDY.items() if name in record
+    )
 
 
 def _stopped(folder: Path) -> str:
@@ -176,7 +241,7 @@ def scalars(folder: Path) -> list[Metrics]:
 
 def read_analysis(folder: Path) -> Analysis | None:
     """What `analyze` wrote in a folder; None where there is nothing."""
-    parts = {name: read_result(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    parts = {name: read_result(folder / f"{name}.json") for name in ANALYSES if (folder / f"{name}.json").is_file()}
     if not parts:
         return None
     index = read_json(folder / INDEX)

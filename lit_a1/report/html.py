@@ -3,6 +3,8 @@
 import base64
 import re
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ def render(document: Document) -> str:
         "inline": lambda markdown: Markup(MARKDOWN.renderInline(markdown)),
         "cell": lambda text: Markup(CELL.renderInline(text)),
         "cell_class": _cell_class,
+        "in_a_row": lambda blocks: [(kind, list(group)) for kind, group in groupby(blocks, attrgetter("kind"))],
         "unbroken": _unbroken,
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
     }

@@ -22,7 +22,8 @@ from lit_a1.report.images import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 160.0  # millimetres, as in the template
-FIGURE_HEIGHT = 190.0  # likewise, at most: the caption must find room below it
+FIGURE_HEIGHT = 115.0  # likewise, at most: half a page
+GUTTER = 6.0  # likewise, between figures side by side
 ZERO_WIDTH_SPACE = "\u200b"
 UNBROKEN = 24  # letters that a line has room for without a place to break
 
@@ -39,12 +40,10 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         sections = document.appendix if appendix else document.sections
         content = {
             "title": f"{document.title}: appendix" if appendix else document.title,
-            "subtitle": document.subtitle,
-            "numbering": "A.1" if appendix else "1.1",
-            "summary": [] if appendix else [_block(block, files) for block in document.summary],
-            "sections": [
-                asdict(section) | {"blocks": [_block(block, files) for block in section.blocks]} for section in sections
-            ],
+            "front": [{"name": name, "words": _nodes(MARKDOWN.parseInline(words))} for name, words in document.front],
+            "appendix": appendix,
+            "summary": [] if appendix else _blocks(document.summary, files),
+            "sections": [asdict(section) | {"blocks": _blocks(section.blocks, files)} for section in sections],
         }
         (folder / "document.json").write_text(json.dumps(content), encoding="utf-8")
         source = Path(shutil.copy(TEMPLATE, folder))
@@ -61,6 +60,24 @@ def _store(image: Encoded | str, path: Path) -> dict[str, Any]:
     path.write_bytes(image.data)
     width = min(TEXT_WIDTH, FIGURE_HEIGHT * image.width / image.height, 25.4 * image.inches)
     return {"error": "", "file": path.name, "width": width}
+
+
+def _blocks(blocks: Sequence[Block], images: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Blocks for the template; figures that follow one another share a row where they find room in it."""
+    items: list[dict[str, Any]] = []
+    for block in blocks:
+        item = _block(block, images)
+        if block.kind != "figure":
+            items.append(item)
+            continue
+        width = item["image"].get("width", TEXT_WIDTH)
+        row = items[-1] if items and items[-1]["kind"] == "figures" else None
+        if row and row["width"] + GUTTER + width <= TEXT_WIDTH:
+            row["width"] += GUTTER + width
+            row["figures"].append(item)
+        else:
+            items.append({"kind": "figures", "width": width, "figures": [item]})
+    return items
 
 
 def _block(block: Block, images: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from statistics import median
 
@@ -27,13 +29,36 @@ from lit_a1.runs.wording import clock, counted, duration, typed
 QUICK = "quick"  # folder below that of all runs, for those of reduced size
 LOGS = Path("lightning_logs")  # where runs land without an option
 PHOTOS = ("catsdogs", "catsdogs_best")  # recipes on cats and dogs that the report looks into
-STEPS = (
-    ("test", "mlp"), ("study", "mlp-inits"), ("study", "mlp-gradcheck"), ("study", "mlp-search"),
-    ("test", "mnist_plain"), ("test", "mnist"), ("compare", "mnist-compare"), ("analyze", "mnist_plain"),
-    ("audit", ""), *(("analyze", name) for name in PHOTOS), ("ensemble", "catsdogs_ensemble"),
+STEPS: Sequence[tuple[str, str, str | None]] = (
+    ("fit", "mlp", "--trainer.max_epochs 5"),
+    ("test", "mlp", ""),
+    ("study", "mlp-inits", "--trainer.max_epochs 5"),
+    ("gradcheck", "mlp", ""),
+    ("study", "mlp-search", "--trainer.max_epochs 3 --trials 6"),
+    ("fit", "mnist_plain", "--trainer.max_epochs 1"),
+    ("test", "mnist_plain", ""),
+    ("test", "mnist", None),
+    ("compare", "mnist-compare", "--experiments mlp mnist_plain"),
+    ("fit", "mlp_ablation", "--trainer.max_epochs 1"),
+    ("fit", "mnist_ablation", "--trainer.max_epochs 1"),
+    ("compare", "mnist-ablation", ""),
+    ("analyze", "mnist_plain", ""),
+    ("audit", "", ""),
+    ("fit", "catsdogs", "--trainer.max_epochs 6 --data.size_schedule '{0: 32, 4: 48}' --model.compile_net false "
+     "--trainer.check_val_every_n_epoch 1"),
+    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.compile_net false"),
+    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.compile_net false --model.norm group"),
+    ("trial", "catsdogs_trial", "--trainer.max_epochs 2 --model.compile_net false --model.lr 0.02"),
+    ("analyze", "catsdogs", ""),
+    ("analyze", "catsdogs_best", None),
+    ("ensemble", "catsdogs_ensemble", None),
 )  # fmt: skip
-"""The assignment in full: kinds of steps, and the recipe or the study that each is for."""
-WEIGHTS_FOR = {"test": "last", "analyze": "best"}
+"""The assignment: kinds of steps, the recipe or the study that each is for, and its options in reduced size.
+
+What has no options in reduced size is left out of it, and a `trial` of the assignment in full.
+"""
+ABLATION = ("--experiments", "mlp_ablation", "mnist_ablation", "--name", "mnist-ablation")
+WEIGHTS_FOR = {"fit": "last", "test": "last", "gradcheck": "last", "analyze": "best"}
 """The weights that a kind of step needs: where no finished run has them, the recipe is trained before."""
 
 
@@ -56,59 +81,44 @@ class Commands:
 
     found: RecordedRuns
 
-    def fit(self, name: str, epochs: int | None = None, *options: str) -> Step:
-        """Trains an experiment, for fewer epochs than its YAML says if `epochs` is given."""
-        rows = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
-        seconds = median(float(row["seconds"]) for row in rows) if rows else None
-        expected = _share(seconds, epochs, int(rows[-1]["epochs"]) if rows else 1)
-        return self._of_recipe("fit", name, *_epochs(epochs), *self._weights(name), *options, seconds=expected)
+    def step(self, kind: str, name: str, run: Run | None = None, options: Sequence[str] = ()) -> Step:
+        """A step of a kind in `STEPS`, or `predict`, on the weights of a run, or of the newest, or published ones."""
+        if kind == "audit":
+            return Step(("audit",))
+        numpy = name.startswith("mlp") and kind != "analyze"
+        folder = "--trainer.save_dir" if numpy else "--trainer.logger.init_args.save_dir"
+        folder, source = ("--logs", "--source") if kind == "compare" else (folder, "--data.source")
+        words = ["mlp"] * numpy
+        if kind == "study":
+            words += [name.removeprefix("mlp-")]
+        else:
+            words += [{"trial": "fit", "ensemble": "validate"}.get(kind, kind)]
+            words += ["--config", f"configs/{name}.yaml"] * (kind not in ("compare", "gradcheck"))
+        if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
+            which = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
+            if run is not None:
+                which = str(relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last"))))
+            words += ["--ckpt_path", which]
+        if kind in ("fit", "trial", "ensemble"):
+            words += self._weights(name)
+        words += ABLATION if name == "mnist-ablation" else ()
+        words += [*options, *[source, "drawn"] * self.found.drawn(name)]
+        words += [folder, str(self.found.logs)] * (self.found.logs != LOGS)
+        return Step(tuple(words), _expected(kind, name, options))
 
-    def test(self, name: str, run: Run | None = None) -> Step:
-        """Measures the last weights of a run, or of the newest, on the test digits."""
-        weights = "last" if run is None else str(relative_to_cwd(weights_of(run, "last")))
-        return self._of_recipe("test", name, "--ckpt_path", weights)
+    fit = partialmethod(step, "fit")  # trains an experiment
+    analyze = partialmethod(step, "analyze")  # looks into a network
+    predict = partialmethod(step, "predict")  # labels the test photos
+    ensemble = partialmethod(step, "ensemble", "catsdogs_ensemble")  # measures the mean of several networks
+    trial = partialmethod(step, "trial", "catsdogs_trial", options=("--model.norm", "group"))  # an example
 
-    def study(self, name: str, epochs: int | None = None, *options: str) -> Step:
-        """A study of the numpy network."""
-        record = read_json(RECORDED / f"mlp-{name}" / RECORD_FILE) or {}
-        seconds = _share(record.get("seconds"), epochs, record.get("epochs", 1))
-        return Step(("mlp", name, *_epochs(epochs), *options, *self._options("mlp", "--trainer.save_dir")), seconds)
+    def study(self, name: str) -> Step:
+        """A study of the numpy network: `inits`, `search` or `gradcheck`."""
+        return self.step("gradcheck", "mlp") if name == "gradcheck" else self.step("study", f"mlp-{name}")
 
     def compare(self, *options: str) -> Step:
         """MLP against CNNs."""
-        record = read_json(RECORDED / "mnist-compare" / RECORD_FILE) or {}
-        arguments = ("compare", *options, *self._options("mnist", "--logs", "--source"))
-        return Step(arguments, None if options else record.get("seconds"))
-
-    def analyze(self, name: str, run: Run | None = None) -> Step:
-        """Looks into the network of a run, or of the newest."""
-        which = () if run is None else ("--ckpt_path", str(relative_to_cwd(weights_of(run, "best"))))
-        records = map(read_json, self.found.logs.glob("*/version_*/analysis/analysis.json"))
-        known = [seconds for record in records if isinstance(seconds := (record or {}).get("seconds"), float)]
-        return self._of_recipe("analyze", name, *which, seconds=median(known) if known else None)
-
-    def ensemble(self) -> Step:
-        """Measures the mean of the networks of both recipes."""
-        return self._of_recipe("validate", "catsdogs_ensemble", *self._weights("catsdogs_ensemble"))
-
-    def of_kind(self, kind: str, name: str, run: Run | None) -> Step:
-        """One of `STEPS`."""
-        match kind:
-            case "test":
-                return self.test(name, run)
-            case "analyze":
-                return self.analyze(name, run)
-            case "study":
-                return self.study(name.removeprefix("mlp-"))
-            case "compare":
-                return self.compare()
-            case "ensemble":
-                return self.ensemble()
-        return Step((kind,))
-
-    def trial(self) -> Step:
-        """An example of a changed hyperparameter."""
-        return self.fit("catsdogs_trial", None, "--model.norm", "group")
+        return self.step("compare", "mnist-compare", options=options)
 
     def suits_this_machine(self, name: str) -> bool:
         """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
@@ -122,15 +132,6 @@ class Commands:
         """Finished runs of a recipe as it is shipped that have those weights."""
         runs = [run for run in self.found.trainings(name) if weights_of(run, which).is_file()]
         return [run for run in runs if has_shipped_settings(run.record["settings"], name)]
-
-    def _of_recipe(self, command: str, name: str, *options: str, seconds: float | None = None) -> Step:
-        start = ("mlp", command) if name == "mlp" and command != "analyze" else (command,)
-        folder = "--trainer.save_dir" if name == "mlp" else "--trainer.logger.init_args.save_dir"
-        return Step((*start, "--config", f"configs/{name}.yaml", *options, *self._options(name, folder)), seconds)
-
-    def _options(self, name: str, folder: str, source: str = "--data.source") -> list[str]:
-        drawn = [source, "drawn"] if self.found.drawn(name) else []
-        return drawn if self.found.logs == LOGS else [*drawn, folder, str(self.found.logs)]
 
     def _weights(self, name: str) -> list[str]:
         """Where the networks are that a recipe builds on, if not where its YAML says."""
@@ -157,13 +158,18 @@ class Commands:
         return [str(relative_to_cwd(run.folder)) for run in whole]
 
 
-def _epochs(epochs: int | None) -> list[str]:
-    return ["--trainer.max_epochs", str(epochs)] if epochs else []
-
-
-def _share(seconds: float | None, epochs: int | None, whole: int) -> float | None:
-    """The seconds that some of all epochs take."""
-    return seconds * epochs / whole if seconds is not None and epochs else seconds
+def _expected(kind: str, name: str, options: Sequence[str]) -> float | None:
+    """The seconds that recorded runs or studies took, or the share of them for the epochs that the options ask for."""
+    study = "mlp-gradcheck" if kind == "gradcheck" else name
+    known = [read_json(RECORDED / study / RECORD_FILE)] if kind in ("study", "gradcheck", "compare") else []
+    if kind == "fit":
+        known = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
+    if not any(known) or (kind == "compare" and options):
+        return None
+    seconds = median(float(each["seconds"]) for each in known)
+    if "--trainer.max_epochs" in options:
+        seconds *= int(options[options.index("--trainer.max_epochs") + 1]) / int(known[-1]["epochs"])
+    return seconds
 
 
 def weights_of(run: Run, which: str) -> Path:
@@ -175,6 +181,8 @@ def weights_of(run: Run, which: str) -> Path:
 def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -> bool:
     """Whether there is what a step leaves, for a run where its kind needs one."""
     match kind:
+        case "fit":
+            return True  # before: see `WEIGHTS_FOR`
         case "test":
             return run is not None and "last" in str(test_metrics(run.folder).get("checkpoint"))
         case "analyze":
@@ -184,6 +192,11 @@ def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -
             return found.drawn_photos or AUDIT.is_file()
         case "ensemble":
             return bool(found.trainings(name))
+        case "gradcheck":  # of the network that the report is about
+            study = found.study("mlp-gradcheck")
+            if study is None or run is None:
+                return False
+            return f"{run.folder.parent.name}/{run.name}/checkpoints/" in study.record.get("weights", "")
     study = found.study(name)
     return study is not None and not study.recorded
 
@@ -201,39 +214,28 @@ def missing(found: RecordedRuns) -> list[Step]:
                 train(needed, "best" if option == MEMBERS else "last")
         steps.append(training)
 
-    for kind, name in STEPS:
+    for kind, name, _ in STEPS:
         run = None
+        if kind == "trial" or (kind in WEIGHTS_FOR and not commands.suits_this_machine(name)):
+            continue
         if needs := WEIGHTS_FOR.get(kind):
-            if not commands.suits_this_machine(name):
-                continue
             train(name, needs)
             run = next(reversed(commands.whole_runs(name, needs)), None)
             untrained += [name] if run is None else []
         again = kind == "compare" and bool(untrained)  # with the new runs
         if again or not is_done(found, kind, name, run):
-            steps.append(commands.of_kind(kind, name, run))
+            steps.append(commands.step(kind, name, run))
     return steps
 
 
 def quick(found: RecordedRuns) -> list[Step]:
-    """The whole assignment in reduced size: a quarter of an hour at most on two cores."""
+    """The whole assignment in reduced size: twelve minutes at most on two cores."""
     commands = Commands(found)
-    small = "--data.size_schedule", "{0: 32, 4: 48}"
-    ideas: Sequence[tuple[str, ...]] = (), ("--model.norm", "group"), ("--model.lr", "0.02")
+    wanted = [(kind, name, options) for kind, name, options in STEPS if options is not None]
     return [
-        commands.fit("mlp", 5),
-        commands.test("mlp"),
-        commands.study("inits", 5),
-        commands.study("gradcheck", 3),
-        commands.study("search", 3, "--trials", "6"),
-        commands.fit("mnist_plain", 1),
-        commands.test("mnist_plain"),
-        commands.compare("--experiments", "mlp", "mnist_plain"),
-        commands.analyze("mnist_plain"),
-        *([] if is_done(found, "audit", "") else [Step(("audit",))]),
-        commands.fit("catsdogs", 6, *small, "--trainer.check_val_every_n_epoch", "1"),
-        *(commands.fit("catsdogs_trial", 2, *idea) for idea in ideas),
-        commands.analyze("catsdogs"),
+        commands.step(kind, name, options=shlex.split(options))
+        for kind, name, options in wanted
+        if kind != "audit" or not is_done(found, kind, name)
     ]
 
 

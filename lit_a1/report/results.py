@@ -204,7 +204,7 @@ def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
     for run in reversed(found.trainings(ENSEMBLE)):
         members = run.record.get("members")
         members = [each for each in members if isinstance(each, dict)] if isinstance(members, list) else []
-        errors = [error for each in members if isinstance(error := each.get("val/error"), float)]
+        errors = [error for each in members if isinstance(error := each.get("val/error"), float) and 0 <= error <= 1]
         error = last_error(run)
         if errors and error is not None:
             best, count = min(errors), run.record["images"]["val"]

@@ -33,7 +33,8 @@ document.addEventListener("DOMContentLoaded", () => {
     let due = false;
     const mark = () => {
       due = false;
-      const current = targets.findLastIndex((target) => target.getBoundingClientRect().top < innerHeight / 3);
+      const current = targets.findLastIndex((target) =>
+        target.checkVisibility() && target.getBoundingClientRect().top < innerHeight / 3);
       links.forEach((link, index) =>
         index === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
       const nav = contents.parentElement;
@@ -48,6 +49,18 @@ document.addEventListener("DOMContentLoaded", () => {
     }, { passive: true });
     mark();
   }
+
+  // a link or an address that leads into the folded appendix opens it
+  const appendix = document.querySelector(".appendix");
+  const open = (hash) => {
+    const target = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
+    if (!target || !appendix?.contains(target) || appendix.open) return;
+    appendix.open = true;
+    target.scrollIntoView();
+  };
+  document.addEventListener("click", (event) => open(event.target.closest('a[href^="#"]')?.hash ?? ""));
+  addEventListener("hashchange", () => open(location.hash));
+  open(location.hash);
 
   const dialog = document.querySelector("dialog");
   const large = dialog.appendChild(new Image());

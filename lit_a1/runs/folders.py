@@ -12,6 +12,10 @@ KEYWORDS = ("best", "last")
 DRAWN = "-drawn"  # ends the name of an experiment on drawn images
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
+WITHOUT_EFFECT = (  # beginnings of the settings that change nothing in what is learnt: a resumed run may have others
+    *("trainer.", "model.compile_net", "data.source", "data.workers", "data.eval_batch_size", "data.keep_on_device"),
+    *("data.measure_train", "data.predict_dir", "data.test_dir"),
+)
 WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start one without --ckpt_path."
 
 
@@ -120,15 +124,13 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
 
 
 def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Refuses to go on with other settings than a run was started with; both are flat.
-
-    Those of the trainer may differ, and whether the net is compiled.
+    """Refuses to go on with other settings than a run was started with, but for `WITHOUT_EFFECT`; both are flat.
 
     Raises:
         CheckpointError: names the first that differs.
     """
     for name in sorted(started.keys() | settings.keys()):
-        if name.startswith(("trainer.", "model.compile_net")) or started.get(name) == settings.get(name):
+        if name.startswith(WITHOUT_EFFECT) or started.get(name) == settings.get(name):
             continue
         how, code = f"with {name}={started.get(name)}, not {settings.get(name)}", ""
         if name not in started:

@@ -68,7 +68,7 @@ def test_what_is_cached_is_what_is_decoded(photos, load, decoded, root):
     with pytest.raises(ValueError, match="read-only"):
         first.images[0, 0, 0, 0] = 1
     (folder,) = caches(root)
-    assert sorted(path.name for path in folder.iterdir()) == ["metadata.json", "images.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "metadata.json"]
 
 
 def test_sets_and_sizes_have_their_own_caches_which_serve_every_policy(load, decoded):

@@ -111,6 +111,26 @@ def test_other_folders_below_the_root_are_not_taken_for_classes(make_files, tmp_
     assert find_test(tmp_path) is None
 
 
+def test_cats_and_dogs_beside_other_folders(make_files, tmp_path, caplog):
+    beside = {
+        "MNIST/raw/x.gz": b"x",
+        "test/1.jpg": b"x",
+        "docs/a.jpg": b"x",
+        "catsdogs/b.txt": b"x",
+        "TEST1/c.jpg": b"x",
+    }
+    make_files("", {**beside, "dogs/1.jpg": b"x", "cats/1.jpg": b"x"})
+    caplog.set_level("INFO", "lit_a1")
+    source = find_train(tmp_path)
+    assert names(source) == ["cats/1.jpg", "dogs/1.jpg"]
+    assert source.classes == ("Cat", "Dog")
+    assert "beside cats and dogs: docs." in caplog.text
+
+
+def test_numbers_that_are_not_digits_are_text():
+    assert sorted(["5²2.jpg", "①1.jpg", "10.jpg", "9.jpg"], key=natural_key) == ["5²2.jpg", "9.jpg", "10.jpg", "①1.jpg"]
+
+
 def test_the_same_names_and_order_from_zip_and_folder(make_files):
     zipped, folder = make_files("a/trainset.zip", COURSE), make_files("b", COURSE)
     assert listing_of(zipped) == listing_of(folder / "trainset") == listing_of(folder)

@@ -24,7 +24,9 @@ from lit_a1.training import parse
 from tests.models.conftest import TINY, FewImages, RandomImages, Save, trainer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-RECIPES = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem not in ("mlp", "catsdogs_ensemble")]
+RECIPES = [
+    path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem not in ("mlp", "catsdogs_ensemble", "report")
+]
 SMALL = [
     "--model.widths=[4,8]", "--model.blocks=[1]", "--model.compile_net=false", "--data.source=drawn",
     "--data.batch_size=8", "--data.eval_batch_size=8",

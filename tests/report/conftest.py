@@ -124,7 +124,8 @@ A hard break  \nafter it. [Inside](#second), [nowhere](#not-there), [outside](ht
         Section("Second", "second", 1, second),
     ]
     summary = [Block("text", "Summary of **all**.")]
-    return Document(f"Title {NASTY}", "Subtitle <i> & commit 0123abc", summary, sections)
+    front = [("Author <i>", "*by* `x & y`"), ("Made", "<https://example.org/front?a=b&c>")]
+    return Document(f"Title {NASTY}", front, summary, sections)
 
 
 @pytest.fixture
@@ -138,7 +139,8 @@ def shown_texts(document: Document) -> list[str]:
     ]
     return [
         *(cell.replace("`", "") for cell in cells), *(section.title for section in document.sections),
-        document.title, document.subtitle, "Summary of all.", "strong words", "emphatic words", "code_span <b>", GLYPHS,
+        document.title, "Author <i> by x & y", "Made https://example.org/front?a=b&c", "Summary of all.",
+        "strong words", "emphatic words", "code_span <b>", GLYPHS,
         "outer item", "inner item", "quoted words", "after it. Inside", "nowhere", "outside", "mark", "12.5 ± 0.3 %",
         "indented --code", "!not loaded", '<img src="https://example.org/other.png">', "# no heading", "x" * 60,
         "Deep words.", "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows",

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lit_a1.report import html
-from lit_a1.report.document import Block, Document
+from lit_a1.report.document import Block, Document, Section
 from lit_a1.report.images import encode
 
 STYLE = Path(html.__file__).with_name("style.css").read_text(encoding="utf-8")
@@ -154,3 +154,21 @@ def test_numbers_and_their_units_stay_in_one_line() -> None:
     page = html.render(Document("", "", [Block("text", "It is 98.71 ± 0.06 % of them, `5 %`.")], []))
     assert "98.71\u00a0±\u00a00.06\u00a0% of" in page
     assert "<code>5 %</code>" in page
+
+
+def test_figures_that_follow_one_another_share_a_row(image: Path) -> None:
+    figures = [Block("figure", str(number), path=str(image), alt="alt") for number in range(3)]
+    page = parsed(html.render(Document("T", "", [*figures[:2], Block("text", "Between."), figures[2]], [])))
+    assert [len(row.findall("figure")) for row in with_class(page, "figures")] == [2, 1]
+
+
+def test_the_appendix_is_folded_away_and_in_the_contents() -> None:
+    sections = [Section("One", "one", 1, [Block("text", "See [](#more), [](#one) and [x](#lost).")])]
+    page = parsed(html.render(Document("T", [("Author", "**Ada**")], [], sections, [Section("More", "more")])))
+    (appendix,) = with_class(page, "appendix")
+    assert appendix.tag == "details"
+    assert appendix.get("open") is None
+    assert [section.get("id") for section in appendix.iter("section")] == ["more"]
+    assert [link.get("href") for link in page.find(".//nav").iter("a")] == ["#one", "#more"]
+    assert words(next(with_class(page, "text"))) == "See A, 1 and x."
+    assert (words(page.find(".//dt")), words(page.find(".//dd"))) == ("Author", "Ada")

@@ -6,7 +6,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from lit_a1.report import pdf
-from lit_a1.report.document import Block, Document
+from lit_a1.report.document import Block, Document, Section
 from lit_a1.report.pdf import ZERO_WIDTH_SPACE, breakable
 
 MARGIN = 25 / 25.4 * 72  # points
@@ -59,7 +59,9 @@ def test_texts_properties_and_links(document: Document, tmp_path: Path, shown_te
     assert (tmp_path / "again.pdf").read_bytes() == (tmp_path / "report.pdf").read_bytes()
     notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
     outside = {note["/A"]["/URI"] for note in notes if "/URI" in note.get("/A", {})}
-    assert outside == {"https://example.org/?a=b&c=d", "https://example.org/image.png"}
+    assert outside == {
+        "https://example.org/?a=b&c=d", "https://example.org/image.png", "https://example.org/front?a=b&c",
+    }  # fmt: skip
     inside = [note for note in notes if "/URI" not in note.get("/A", {})]
     assert len(inside) > len(document.sections) - 1  # the contents, and one in the text
 
@@ -129,3 +131,35 @@ def test_long_words_can_be_broken() -> None:
     broken = breakable("x" * 100)
     assert broken.replace(ZERO_WIDTH_SPACE, "") == "x" * 100
     assert max(map(len, broken.split(ZERO_WIDTH_SPACE))) <= 24
+
+
+@pytest.mark.parametrize(("inches", "side_by_side"), [(3.0, True), (4.0, False)])
+def test_small_figures_stand_side_by_side(inches: float, side_by_side: bool, tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    Image.new("RGB", (round(200 * inches), 400), "white").save(path)
+    figures = [Block("figure", f"Number{number}.", path=str(path), alt="alt") for number in range(2)]
+    found = {text.strip(): (x, y) for text, x, y in places(rendered(Document("T", "", figures, []), tmp_path))}
+    (left, first), (right, second) = (found[f"Number{number}."] for number in range(2))
+    assert (first == second and left < right) == side_by_side
+
+
+def test_a_figure_that_does_not_fit_lets_text_go_first(image: Path, tmp_path: Path) -> None:
+    """No page is left half empty."""
+    texts = [Block("text", "\n\n".join(["Words of a line."] * count)) for count in (22, 10)]
+    figure = Block("figure", "Large.", path=str(image), alt="alt")
+    first, second = rendered(Document("T", "", [texts[0], figure, texts[1]], []), tmp_path).pages
+    assert first.extract_text().count("Words of") > 22
+    assert "Large." in second.extract_text()
+
+
+def test_the_appendix_is_a_file_of_its_own(tmp_path: Path) -> None:
+    sections = [Section("Answer", "answer", 1, [Block("text", "See [](#detail).")])]
+    report = Document("T", [("Author", "Ada")], [Block("text", "Summary.")], sections, [Section("Detail", "detail")])
+    shown = text_of(rendered(report, tmp_path))
+    assert "SeeA." in shown
+    assert "Detail" not in shown
+    pdf.render(report, tmp_path / "appendix.pdf", appendix=True)
+    shown = text_of(PdfReader(tmp_path / "appendix.pdf"))
+    assert shown.startswith("T:appendixAuthorAda")
+    assert "ADetail" in shown
+    assert "Summary" not in shown

@@ -37,7 +37,7 @@ def test_all_is_missing_at_first_and_comes_in_the_order_that_it_needs() -> None:
     assert found == [
         "mlp fit mlp", "mlp test mlp", "mlp inits", "mlp gradcheck", "mlp search",
         "fit mnist_plain", "test mnist_plain", "fit mnist", "test mnist", "compare",
-        "analyze mnist_plain", "audit",
+        "mlp fit mlp_ablation", "fit mnist_ablation", "compare", "analyze mnist_plain", "audit",
         "fit catsdogs", "analyze catsdogs", "fit catsdogs_best", "analyze catsdogs_best",
         "validate catsdogs_ensemble",
     ]  # fmt: skip
@@ -94,7 +94,9 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
         measured(weighted(add_run(name, [0.1])))
     analyzed(weighted(add_run("catsdogs", [0.1])))
     weighted(add_run("catsdogs_best", [0.1], finished=False))
-    for name in ("mlp-inits", "mnist-compare"):
+    weighted(add_run("mlp_ablation", [0.1]), ".npz")
+    weighted(add_run("mnist_ablation", [0.1]))
+    for name in ("mlp-inits", "mnist-compare", "mnist-ablation"):
         (LOGS / name / "version_0").mkdir(parents=True)
         (LOGS / name / "version_0" / "record.json").write_text("{}")
     assert "audit" not in names(missing(RecordedRuns(LOGS, True, True)))
@@ -129,7 +131,7 @@ def test_a_run_counts_whatever_its_machine_made_of_it_but_not_a_shorter_one_or_w
 @pytest.fixture
 def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report looks into a recipe that builds on another one."""
-    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs"), ("analyze", "catsdogs_tuned")])
+    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs", ""), ("analyze", "catsdogs_tuned", "")])
 
 
 @pytest.mark.usefixtures("in_two_steps")
@@ -173,6 +175,19 @@ def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     assert f"--ckpt_path {folder / 'checkpoints' / 'last.ckpt'}" in step.command
 
 
+def test_gradients_are_checked_on_the_network_that_the_report_is_about(add_run: Add) -> None:
+    folder = measured(weighted(add_run("mlp", [0.1]), ".npz"))
+    (LOGS / "mlp-gradcheck" / "version_0").mkdir(parents=True)
+    record = LOGS / "mlp-gradcheck" / "version_0" / "record.json"
+    record.write_text('{"weights": "trained here, epochs: 10"}')
+    (step,) = [step for step in missing(RecordedRuns(LOGS)) if "gradcheck" in step.arguments]
+    assert step.arguments == ("mlp", "gradcheck", "--ckpt_path", str(folder / "checkpoints" / "last.npz"))
+    record.write_text('{"weights": "weights of mlp/version_0/checkpoints/last.npz, epochs: 20"}')
+    assert "mlp gradcheck" not in names(missing(RecordedRuns(LOGS)))
+    (step,) = [step for step in quick(RecordedRuns(LOGS)) if "gradcheck" in step.arguments]
+    assert step.arguments == ("mlp", "gradcheck", "--ckpt_path", "last")
+
+
 @pytest.mark.parametrize("drawn", [False, True])
 @pytest.mark.parametrize("kind", [missing, quick])
 def test_every_command_is_understood(
@@ -214,7 +229,10 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
 
 
 def test_fewer_epochs_are_expected_to_take_less() -> None:
-    whole, part = (plan.Commands(RecordedRuns(LOGS)).fit("mlp", epochs) for epochs in (None, 5))
+    whole, part = (
+        plan.Commands(RecordedRuns(LOGS)).step("fit", "mlp", options=options)
+        for options in ((), ("--trainer.max_epochs", "5"))
+    )
     assert whole.seconds is not None
     assert part.seconds is not None
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_a1.runs.folders import new_version, resolve, trained_weights
+from lit_a1.runs.folders import check_same_settings, new_version, resolve, trained_weights
 from lit_a1.runs.records import CheckpointError, version_of
 
 
@@ -72,3 +72,15 @@ def test_each_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: new_version(tmp_path).name, range(8)))
     assert set(made) == {f"version_{number}" for number in range(8, 16)}
+
+
+def test_a_run_goes_on_with_the_settings_that_decide_what_is_learnt(tmp_path: Path) -> None:
+    started = {"model.lr": 0.1, "data.workers": 0, "data.source": "auto", "data.eval_batch_size": 250}
+    here = started | {"data.workers": 4, "data.source": "real", "data.eval_batch_size": 7, "data.predict_dir": "photos"}
+    check_same_settings(started, here | {"trainer.devices": 2, "model.compile_net": True}, tmp_path)
+    for changed, words in (
+        ({"model.lr": 0.2}, "with model.lr=0.1, not 0.2"),
+        ({"data.n_valid": 5}, "without data.n_valid"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            check_same_settings(started, here | changed, tmp_path)

@@ -1,5 +1,6 @@
 """The layouts that images of cats and dogs are published in, zipped or not, and where to look for them."""
 
+import logging
 import os
 import re
 from functools import cached_property
@@ -13,8 +14,10 @@ from lit_a1.data.sources.files import FolderFiles, ZipFiles
 TRAIN_NAMES = ("trainset", "train", "PetImages", "kagglecatsanddogs_5340")
 TEST_NAMES = ("testset", "test1", "test")
 BELOW_ROOT = ("", "catsdogs", "dogs-vs-cats")
-_NOT_CLASSES = {"cache", "mnist", *TEST_NAMES, *TRAIN_NAMES, *BELOW_ROOT}
+_NOT_CLASSES = {name.lower() for name in ("cache", "mnist", *TEST_NAMES, *TRAIN_NAMES, *BELOW_ROOT)}
 _KAGGLE = re.compile(r"(cat|dog)\.\d+\.\w+", re.IGNORECASE)
+
+log = logging.getLogger(__name__)
 
 
 class SourceImage(NamedTuple):
@@ -102,7 +105,8 @@ def find_test(root: Path) -> Source | None:
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sorts numbers by their value: 1, 2, 10 and not 1, 10, 2."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name.lower())], name
+    parts = re.split(r"([0-9]+)", name.lower())  # every second one is a number
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def _first_of(root: Path, names: tuple[str, ...]) -> Path | None:
@@ -124,8 +128,11 @@ def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[So
     else:
         class_of = {file: name.partition("/")[0] for file, name in rest.items() if "/" in name}
         found = {folder.removeprefix(top).partition("/")[0] for folder in folders if folder.startswith(top)}
-        found -= {""} | _NOT_CLASSES
+        found = {name for name in found if name and name.lower() not in _NOT_CLASSES}
     names = sorted(found, key=lambda name: (name.lower(), name))
+    if len(pair := _cat_and_dog(names)) == 2 < len(names):
+        log.info("Left out of %s, beside %s and %s: %s.", path, *pair, ", ".join(sorted(found - set(pair))))
+        names = pair
     if len(names) < 2:
         raise DataError(
             "A training set needs two or more classes, one sub-folder each, such as Cat and Dog; "
@@ -137,11 +144,14 @@ def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[So
         if not of_class:
             raise DataError(f"The class {name} of {path} has no image.")
         images += of_class
-    return images, ("Cat", "Dog") if _are_cats_and_dogs(names) else tuple(names)
+    return images, ("Cat", "Dog") if len(_cat_and_dog(names)) == 2 else tuple(names)
 
 
-def _are_cats_and_dogs(names: list[str]) -> bool:
-    return sorted(name.lower().removesuffix("s") for name in names) == ["cat", "dog"]
+def _cat_and_dog(names: list[str]) -> list[str]:
+    """The names of one class of cats and one of dogs, in this order; empty where there are others, or not both."""
+    found = sorted((name.lower().removesuffix("s"), name) for name in names)
+    found = [each for each in found if each[0] in ("cat", "dog")]
+    return [name for _, name in found] if [kind for kind, _ in found] == ["cat", "dog"] else []
 
 
 def _top_folder(files: list[str], folders: list[str]) -> str:
@@ -164,10 +174,10 @@ def _holds_classes(folder: Path) -> bool:
         return False
     inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     classes = [entry for entry in inside if entry.name.lower() not in {"cache", "mnist"}]
-    if _are_cats_and_dogs([entry.name for entry in classes]):
+    if _cat_and_dog([entry.name for entry in classes]):
         return True
     return (
         len(classes) >= 2
-        and all(entry.name not in _NOT_CLASSES for entry in classes)
+        and all(entry.name.lower() not in _NOT_CLASSES for entry in classes)
         and all(any(_is_image(file.name) for file in entry.iterdir()) for entry in classes)
     )
