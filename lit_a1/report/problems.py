@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lit_a1.report.comparison import ABLATION, progress, side_by_side, strongest_noise
+from lit_a1.report.comparison import progress, side_by_side, strongest_noise
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
 from lit_a1.report.outputs import analysis, audited, split_markdown, study
@@ -53,7 +53,7 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     run, mlp = found.newest(name), found.newest("mlp")
     folder = found.folder(name) / "version_0" if run is None else run.folder
     measured = [results(found, each, work) for each in trained]
-    alike = commands.compare("--experiments", *ABLATION, "--name", "mnist-ablation").command
+    alike = commands.step("compare", "mnist-ablation").command
     comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
     answers = {heading: text for heading, text in comparison["parts"] if heading in ANSWERS}
