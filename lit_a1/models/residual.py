@@ -37,6 +37,8 @@ class NormedConvolution(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, norm: Norm = "batch") -> None:
         kind = WeightNormConv2d if norm == "weight" else nn.Conv2d
         convolution = kind(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=norm in ("none", "weight"))
+        if norm == "none":  # nothing else keeps the variance of what passes through (He K. et al. 2015)
+            nn.init.kaiming_normal_(convolution.get_parameter("weight"), nonlinearity="relu")
         super().__init__(convolution, make_norm(norm, outputs))
         # what multiplies the output, channel by channel if there is a norm
         self.scale_name = {"none": "0.weight", "weight": "0.weight_g"}.get(norm, "1.weight")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lit_a1.report.comparison import progress, side_by_side, strongest_noise
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
 from lit_a1.report.outputs import analysis, split_markdown, study
@@ -19,10 +20,12 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import percent
+from lit_a1.studies.comparison.recipes import training_of
 
 GOAL = 0.03  # the validation error that the assignment asks for
 PARAMETERS = (500_000, 1_000_000)  # likewise
 CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
+ANSWERS = ("What else differs", "What the comparison shows", "Noise")  # of the comparison; the rest is in the appendix
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` leaves what it found
 
 
@@ -52,16 +55,32 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     name = trained[0] if trained else CNNS[0]
     run, mlp = found.newest(name), found.newest("mlp")
     folder = found.folder(name) / "version_0" if run is None else run.folder
+    measured = [results(found, each, work) for each in trained]
+    alike = commands.step("compare", "mnist-ablation").command
+    comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
+    ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
+    answers = {heading: text for heading, text in comparison["parts"] if heading in ANSWERS}
     return {
         "name": name,
+        "status": status(found, name),
+        "others": [status(found, each) for each in CNNS[:2] if each != name],
+        "result": measured[0] if trained else None,
+        "results": measured,
+        "progress": run and progress(found.alike(name)),
+        "training": run and training_of(run),
+        "versions": {"torch": "unknown", "lightning": "unknown"} | (run.record["versions"] if run else {}),
+        "images": run and run.record["images"],
         "parameters": run and run.record["parameters"],
         "mlp_parameters": mlp and mlp.record["parameters"],
         "layers": layers(run, name),
-        "wanted": [status(found, each) for each in CNNS[:2]],
-        "results": [results(found, each, work) for each in trained],
-        "comparison": study(found.study("mnist-compare"), "comparison.md", commands.compare().command),
+        "comparison": comparison | {
+            "answers": answers, "parts": [part for part in comparison["parts"] if part[0] not in answers]
+        },
+        "ablation": ablation,
+        "side_by_side": side_by_side([each["left"] for each in (comparison, ablation)]),
+        "without_norm": strongest_noise(ablation["left"]),
         "analysis": analysis(folder / "analysis", run, commands.analyze(name, run).command),
-    }
+    }  # fmt: skip
 
 
 def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:

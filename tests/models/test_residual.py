@@ -117,3 +117,9 @@ def test_the_shipped_network_has_the_documented_size() -> None:
     expected += 256 * 2 + 2
     assert sum(p.numel() for p in ResidualNet(widths, (1, 1, 1)).parameters()) == expected
     assert torch.equal(CatsDogsCNN().net(torch.rand(2, 3, 64, 64)), torch.zeros(2, 2))
+
+
+def test_without_a_norm_the_first_weights_keep_the_variance() -> None:
+    torch.manual_seed(0)
+    convolution = NormedConvolution(64, 64, 3, norm="none")[0]
+    assert float(convolution.weight.detach().std()) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)

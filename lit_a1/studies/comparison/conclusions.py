@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import isfinite
-from statistics import median
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
-from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.statistics import ALPHA, Interval, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
-from lit_a1.studies.comparison.changes import KINDS, UNITS
+from lit_a1.studies.comparison.changes import KINDS, NOISES, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measured
+from lit_a1.studies.comparison.recipes import differences
 
 Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
 
@@ -42,7 +42,7 @@ def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
         "tests": tests,
         "significant": second_wins.count(second_is_better),  # pairs of runs in which the better one wins
         "against": second_wins.count(not second_is_better),
-        "median_p": median(test[-1] for test in tests),
+        "largest_p": max(test[-1] for test in tests),
     }
 
 
@@ -78,20 +78,23 @@ def write(measured: Measured, **about: object) -> str:
     labels = measured.experiments
     first, second = like_for_like(measured)
     experiments = {label: _experiment(measured, label) for label in labels}
-    widest = sorted((each for each in experiments.values() if isfinite(each["gap"])), key=lambda each: -each["gap"])
     machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
     errors = measured.errors_by_level()
     return render(
         "studies/comparison/comparison.md.j2",
         experiments=list(experiments.values()),
         mlp=next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
-        comparisons=[compare_pair(measured, *pair) for pair in combinations(labels, 2)],
+        comparisons=[
+            compare_pair(measured, *both) | {"is_main": {*both} == {first, second}} for both in combinations(labels, 2)
+        ],
         alpha=ALPHA,
-        goals=GOALS,
+        goal=GOALS[0],
         machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
-        widest=widest,
-        gap_interval=difference_interval(*(each["gaps"] for each in widest[1::-1])) if len(widest) > 1 else None,
+        gap_interval=_gap_interval(experiments[first], experiments[second]),
         pair=(experiments[first], experiments[second]),
+        different=differences(experiments[first]["run"], experiments[second]["run"]),
+        noise=[_noise(measured, label, max(NOISES)) for label in labels if len(measured.noise)],
+        noise_levels=[_noise(measured, label, level) for label in labels for level in NOISES if len(measured.noise)],
         errors=errors,
         units=UNITS,
         moving=MOVING,
@@ -104,15 +107,13 @@ def write(measured: Measured, **about: object) -> str:
 
 def _experiment(measured: Measured, label: str) -> dict[str, Any]:
     rows = measured.rows(label)
-    goals = {}
-    for goal in GOALS:
-        epochs = rows[f"epochs_to_{goal}"].dropna().astype(int)
-        goals[goal] = {"epochs": epochs, "seconds": (epochs * rows.seconds_an_epoch).median()}
+    goals = {goal: rows[f"epochs_to_{goal}"].dropna().astype(int) for goal in GOALS}
     return rows.iloc[0].to_dict() | {  # of the first run: label, experiment, run, parameters, multiply_adds
         "rows": rows,
         "seconds": rows.seconds_an_epoch.median(),
         "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN where not recorded
-        "goals": goals,
+        "goals": goals,  # epochs to them, of the runs that reached them
+        "reached_in": float((goals[GOALS[0]] * rows.seconds_an_epoch).median()),  # seconds to the first; NaN: by none
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),
         "wilson": wilson(rows.test_error.mean(), len(measured.digits)),
@@ -126,13 +127,40 @@ def _change(errors: Errors, kind: str, labels: list[str], first: str, second: st
     levels = KINDS[kind]
     means = {label: [float(errors[label, kind, level].mean()) for level in levels] for label in labels}
     added = {label: [errors[label, kind, level] - errors[label, "none", 0] for level in levels] for label in labels}
-    pairs = list(zip(added[first], added[second], strict=True))
-    wins = {first: sum(a.max() < b.min() for a, b in pairs), second: sum(b.max() < a.min() for a, b in pairs)}
-    comparable = all(means[second]) and errors[second, "none", 0].any()
+    pairs = zip(added[first], added[second], strict=True)
+    wins = {first: 0, second: 0}
+    for a, b in pairs:
+        wins[first] += int(a.max() < b.min())
+        wins[second] += int(b.max() < a.min())
     return {
         "levels": {level: f"{level:g}{UNITS[kind]}" for level in levels},
         "means": means,
-        "ratios": [a / b for a, b in zip(means[first], means[second], strict=True)] if comparable else None,
         "wins": wins,  # at how many levels it adds fewer errors to every run of the one than to any of the other
         "tolerant": next((label for label, count in wins.items() if count == len(levels)), None),
+    }
+
+
+def _gap_interval(first: Mapping[str, Any], second: Mapping[str, Any]) -> Interval | None:
+    """Over seeds, of the difference between two gaps of training and validation; None where it is not known."""
+    gaps = first["gaps"], second["gaps"]
+    return difference_interval(*gaps) if all(isfinite(gap) for each in gaps for gap in each) else None
+
+
+def _noise(measured: Measured, label: str, level: float) -> dict[str, Any]:
+    """What noise does to an experiment, the mean over its runs, and how much of it each remedy takes away."""
+    rows = measured.noise[(measured.noise.label == label) & (measured.noise.level == level)]
+    plain = rows[rows.tried == "nothing"]
+    error, clean = plain.error.mean(), measured.rows(label).test_error.mean()
+    remedies = rows[rows.tried != "nothing"].groupby("tried", sort=False).error.mean()
+    return {
+        "label": label,
+        "level": level,
+        "error": error,
+        "added": error - clean,
+        "share": plain.share.mean(),
+        "digits": plain.commonest.astype(int).tolist(),
+        "remedies": {
+            tried: {"error": left, "removed": (error - left) / (error - clean) if error > clean else nan}
+            for tried, left in remedies.items()
+        },
     }

@@ -1,13 +1,8 @@
 """The figures of a comparison: error curves, errors on changed images, images that one network alone gets right."""
 
-import math
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -19,7 +14,6 @@ from lit_a1.studies.comparison.measures import Measured
 
 ACROSS, ROWS = 12, 2  # digits of the disagreements, for either kind
 CELL_WIDTH, CELL_HEIGHT = SIDE + 12, SIDE + 30  # pixels of a digit and what is written under it
-GAP = 0.055  # between the names of two lines, as a share of the axis
 PANELS = {"shift": "Shift (pixels)", "rotation": "Rotation, either way (degrees)", "noise": "Noise (std, white = 1)"}
 CURVES = {"train_eval": "Error on the training set", "val": "Error on the validation set"}
 
@@ -30,22 +24,18 @@ def draw_curves(path: Path, measured: Measured, title: str) -> None:
     An experiment with a run that did not measure the training set is left out of that panel, which says so.
     """
     with figure(path, width=9.6, height=4.2, ncols=2, sharey=True) as (drawing, panels):
-        named = []
         for panel, (part, heading) in zip(panels, CURVES.items(), strict=True):
-            lines, missing = [], []
+            missing = []
             for look, label in enumerate(measured.experiments):
                 if (values := curve(measured, label, part)) is None:
                     missing.append(label)
                 else:
-                    lines.append(Line(label, look, range(1, values.shape[1] + 1), values))
-                    lines[-1].draw(panel)
+                    Line(label, look, range(1, values.shape[1] + 1), values).draw(panel)
             panel.set_title(heading + (f" (not recorded: {'; '.join(missing)})" if missing else ""), fontsize=10)
             panel.set_xlabel("Epochs done")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-            named.append((panel, lines))
         percent_axis(panels[0])
-        for panel, lines in named:
-            _name_ends(panel, lines)
+        drawing.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(COLOURS))
         headline(drawing, title)
 
 
@@ -67,38 +57,16 @@ def draw_robustness(path: Path, measured: Measured, title: str) -> None:
     errors, images = measured.errors_by_level(), len(measured.digits)
     with figure(path, width=10.4, height=4.0, ncols=len(KINDS), sharey=True) as (drawing, panels):
         for panel, (kind, levels) in zip(panels, KINDS.items(), strict=True):
-            lines = []
             for look, label in enumerate(measured.experiments):
                 columns = [errors[label, "none", 0], *(errors[label, kind, level] for level in levels)]
                 values = np.maximum(np.stack(columns, axis=1), visible(0, images))
-                lines.append(Line(label, look, (0, *levels), values))
-                lines[-1].draw(panel)
+                Line(label, look, (0, *levels), values).draw(panel)
             panel.set_xlabel(PANELS[kind])
             panel.set_xticks((0, *levels), [f"{level:g}" for level in (0, *levels)])
         percent_axis(panels[0])
         panels[0].set_ylabel("Test error")
-        _name_ends(panels[-1], lines)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(COLOURS))
         headline(drawing, title)
-
-
-def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
-    """Writes each line's name where it ends, names that end at the same place above each other."""
-    low, high = map(math.log, axes.get_ylim())
-    ends: dict[float, list[tuple[float, Line]]] = defaultdict(list)
-    for line in lines:
-        ends[line.x[-1]].append(((math.log(line.values.mean(axis=0)[-1]) - low) / (high - low), line))
-    for x, named in ends.items():
-        named.sort(key=lambda end: end[0])
-        heights = [height for height, _ in named]
-        for k in range(1, len(heights)):
-            heights[k] = max(heights[k], heights[k - 1] + GAP)
-        over = max(0.0, heights[-1] - 1)
-        for height, (_, line) in zip(heights, named, strict=True):
-            axes.annotate(
-                line.label, (x, height - over), (7, 0), ("data", "axes fraction"), "offset points", va="center",
-                fontsize=9, color=COLOURS[line.look % len(COLOURS)], annotation_clip=False,
-                path_effects=[withStroke(linewidth=4, foreground="white")],  # another line may pass behind
-            )  # fmt: skip
 
 
 def draw_disagreements(path: Path, measured: Measured, images: NDArray[np.uint8], title: str) -> None:

@@ -19,6 +19,7 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.comparison.changes import changes
 from lit_a1.studies.comparison.networks import Network, load_network
+from lit_a1.studies.comparison.noise import try_remedies
 
 SLACK = 0.002  # by which the validation error measured here may differ from the recorded one: rounding on other devices
 GOALS = (98, 99)  # validation accuracies in percent
@@ -34,6 +35,7 @@ class Measured:
     runs: pd.DataFrame  # a row for each run: what it is, what it cost, and its errors
     curves: pd.DataFrame  # a row for each epoch (from 1 on) of each run: `train_eval_error`, `val_error`
     changed: pd.DataFrame  # a row for each run and change of the test images, the first of which is none
+    noise: pd.DataFrame  # a row for each run, level of noise and what was tried against it, as `try_remedies`
     predictions: NDArray[np.int64]  # (runs, N), the digit that each run's network takes each test image for
     digits: NDArray[np.int64]  # (N,), what they are
 
@@ -66,13 +68,16 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], validated, valid.labels)
-    predictions, errors = [], []
+    predictions, errors, noise = [], [], {}
     for key, change in tqdm(changes().items(), desc="test images", unit="change", disable=None, leave=False):
         changed = change(images)
         predictions.append(np.stack([network.predict(changed) for network in networks]))
         for k, error in enumerate((predictions[-1] != test.labels).mean(axis=1)):
             errors.append((k, *key, error))
-    return tabulate(experiments, networks, predictions[0], test.labels, errors)  # the first change is none
+        if key[0] == "noise":
+            noise[key[1]] = predictions[-1]
+    remedies = try_remedies(networks, validated, images, test.labels, noise)
+    return tabulate(experiments, networks, predictions[0], test.labels, errors, remedies)  # the first change is none
 
 
 def _check(run: Run, network: Network, images: Tensor, labels: NDArray[np.int64]) -> None:
@@ -92,11 +97,12 @@ def tabulate(
     predictions: NDArray[np.int64],
     digits: NDArray[np.int64],
     errors: Sequence[tuple[int, str, float, str, float]],
+    noise: pd.DataFrame | None = None,
 ) -> Measured:
     """Puts what the records say and what was measured into tables.
 
     `networks` and `predictions` (runs, N) are in the order of the runs; each of `errors` has the number of the run, the
-    kind of change, its level and direction, and the error on the test images.
+    kind of change, its level and direction, and the error on the test images; `noise` is as `try_remedies` gives it.
     """
     heads: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
@@ -114,14 +120,19 @@ def tabulate(
         for head in heads
         for epoch, row in enumerate(head["run"].epochs, 1)
     )
-    changed = pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"])
-    changed = changed.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
-    return Measured(runs, curves, changed, predictions, digits)
+    changed, tried = (
+        frame.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
+        for frame in (
+            pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"]),
+            pd.DataFrame(columns=["k", "level", "tried", "error", "commonest", "share"]) if noise is None else noise,
+        )
+    )
+    return Measured(runs, curves, changed, tried, predictions, digits)
 
 
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
-    """What the experiments are called: `MLP`, `CNN`, `CNN, augmented`; their own names too where these are alike."""
-    labels = [runs[0].kind + (", augmented" if runs[0].augmented else "") for runs in experiments.values()]
+    """What the experiments are called: `MLP`, `CNN`, `augmented CNN`; their own names too where these are alike."""
+    labels = [("augmented " if runs[0].augmented else "") + runs[0].kind for runs in experiments.values()]
     named = zip(labels, experiments, strict=True)
     return [label if labels.count(label) == 1 else f"{label} ({name})" for label, name in named]
 

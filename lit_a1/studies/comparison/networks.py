@@ -1,8 +1,9 @@
 """The trained networks of recorded runs: the numpy network or a CNN, and what each costs for an image."""
 
 import ast
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.resample import resize
+from lit_a1.layers import BatchNorm2d, recompute_statistics
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import load_weights
 from lit_a1.models.architecture import layers_of
@@ -26,11 +28,21 @@ class Network:
     classify: Callable[[torch.Tensor], NDArray[np.int64]]  # a batch of images, as `predictions`
     parameters: int
     multiply_adds: int  # for one image
+    model: MNISTCNN | None = None  # of a CNN
+    size: int = 28  # pixels a side that it sees
 
     def predict(self, images: torch.Tensor) -> NDArray[np.int64]:
         """The digits (N,) that it takes images (N,1,28,28) in [0,1] for."""
         with torch.inference_mode():
             return np.concatenate([self.classify(batch) for batch in images.split(500)])
+
+    def with_statistics_of(self, images: torch.Tensor) -> "Network | None":
+        """The same network with the statistics of other images in its batch norms; None where it has none."""
+        if self.model is None or not any(isinstance(part, BatchNorm2d) for part in self.model.modules()):
+            return None
+        model = copy.deepcopy(self.model)
+        recompute_statistics(model.evaluated_net(), (resize(batch, self.size) for batch in images.split(500)))
+        return replace(self, classify=_classifier(model, self.size), model=model)
 
 
 def load_network(run: Run) -> Network:
@@ -63,7 +75,11 @@ def _cnn(run: Run) -> Network:
     _check_epoch(run, checkpoint["epoch"] + 1)
     size = checkpoint[MNISTDataModule.__qualname__]["size"]  # that the weights were trained and validated at
     parts = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # 0 standardises
-    return Network(lambda x: model(resize(x, size)).argmax(1).numpy(), parts.parameters, parts.multiply_adds)
+    return Network(_classifier(model, size), parts.parameters, parts.multiply_adds, model, size)
+
+
+def _classifier(model: MNISTCNN, size: int) -> Callable[[torch.Tensor], NDArray[np.int64]]:
+    return lambda x: model(resize(x, size)).argmax(1).numpy()
 
 
 def _check_epoch(run: Run, done: int) -> None:

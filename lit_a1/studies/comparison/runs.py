@@ -1,13 +1,12 @@
 """The runs that a comparison is made of: which ones are alike, what was left out and why."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM
 from lit_a1.runs.finished import Run, Weights
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import RECORD_FILE
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 
 
@@ -75,16 +74,16 @@ def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
 
 def _read(folder: Path, weights: Weights) -> Run | str:
     """A run, or why there is none to compare."""
-    try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / RECORD_FILE).is_file():
         return f"no {RECORD_FILE}: its training has not ended"
-    except ValueError:
+    try:
+        record = read_record(folder, needed=())
+    except CheckpointError:
         return f"its {RECORD_FILE} is damaged"
     needed = ("settings", "seed", "epochs", "images", "seconds")
-    if not isinstance(record, dict) or any(not record.get(name) and record.get(name) != 0 for name in needed):
+    if any(not record.get(name) and record.get(name) != 0 for name in needed):
         return f"its {RECORD_FILE} is not that of a training, with {', '.join(needed)}"
-    if any("val/error" not in row for row in record["epochs"]):
+    if any(not isinstance(row, dict) or not isinstance(row.get("val/error"), float | int) for row in record["epochs"]):
         return "it was not validated after each epoch"
     for suffix in (".ckpt", ".npz"):
         if (path := folder / "checkpoints" / f"{weights}{suffix}").is_file():

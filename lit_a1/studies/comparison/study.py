@@ -22,18 +22,19 @@ from lit_a1.studies.comparison.runs import find_experiments
 TABLES = {
     "results": [
         "experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_an_epoch",
-        "training_seconds_an_epoch", *(f"epochs_to_{goal}" for goal in GOALS), "val_error", "weights", "test_error",
-        "version", "commit",
+        "training_seconds_an_epoch", *(f"epochs_to_{goal}" for goal in GOALS), "train_error", "val_error", "weights",
+        "test_error", "version", "commit",
     ],
     "curves": ["experiment", "seed", "epoch", "train_eval_error", "val_error"],
     "robustness": ["experiment", "seed", "change", "level", "direction", "error"],
+    "noise": ["experiment", "seed", "level", "tried", "error", "commonest", "share"],
 }  # fmt: skip
 
 
 def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str) -> Path:
     """Compares the runs of experiments, which are folders in `logs`, on the test images.
 
-    Returns the folder with `comparison.md`, four tables, three figures and `record.json`: `logs/NAME/version_N`.
+    Returns the folder with `comparison.md`, five tables, three figures and `record.json`: `logs/NAME/version_N`.
 
     Raises:
         DataError: as `load_mnist`.
@@ -80,6 +81,6 @@ def _write_tables(folder: Path, measured: Measured) -> None:
     names = [f"{row.experiment}-{row.seed}" for row in measured.runs.itertuples()]
     predictions = pd.DataFrame(measured.predictions.T, columns=names)
     predictions.insert(0, "label", measured.digits)
-    for name, frame in zip(TABLES, (measured.runs, measured.curves, measured.changed), strict=True):
+    for name, frame in zip(TABLES, (measured.runs, measured.curves, measured.changed, measured.noise), strict=True):
         write_text(folder / f"{name}.csv", frame[TABLES[name]].to_csv(index=False, float_format="%.6g"))
     write_text(folder / "predictions.csv", predictions.to_csv(index_label="index"))

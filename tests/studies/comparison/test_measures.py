@@ -121,8 +121,8 @@ def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digit
 def test_labels_say_what_was_trained_and_tell_experiments_apart() -> None:
     plain, moved = run(0), run(0, **{"data.augment.shift": 2})
     experiments = {"a": [run(0, ".npz")], "b": [plain], "c": [moved]}
-    assert labels_of(experiments) == ["MLP", "CNN", "CNN, augmented"]
-    assert labels_of(experiments | {"d": [plain]}) == ["MLP", "CNN (b)", "CNN, augmented", "CNN (d)"]
+    assert labels_of(experiments) == ["MLP", "CNN", "augmented CNN"]
+    assert labels_of(experiments | {"d": [plain]}) == ["MLP", "CNN (b)", "augmented CNN", "CNN (d)"]
 
 
 def test_two_experiments_are_compared_in_pairs_of_a_seed_or_else_a_place_whichever_is_better() -> None:
@@ -144,8 +144,8 @@ def test_the_like_for_like_pair() -> None:
     for experiments, expected in (
         ((moved, cnn, mlp), ("MLP", "CNN")),
         ((cnn, moved, mlp), ("MLP", "CNN")),
-        ((moved, cnn), ("CNN, augmented", "CNN")),
-        ((moved, mlp), ("MLP", "CNN, augmented")),
+        ((moved, cnn), ("augmented CNN", "CNN")),
+        ((moved, mlp), ("MLP", "augmented CNN")),
     ):
         assert like_for_like(table_of(*experiments)) == expected
 

@@ -15,12 +15,13 @@ from lit_a1.data.mnist import LabelledSplit
 from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.changes import shifted
 from lit_a1.studies.comparison.networks import load_network
+from lit_a1.studies.comparison.recipes import differences
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
 Splits = tuple[LabelledSplit, LabelledSplit]
 FIGURES = ("curves", "robustness", "disagreements")
-TABLES = ("results", "curves", "robustness", "predictions")
+TABLES = ("results", "curves", "robustness", "noise", "predictions")
 
 
 def test_leaves_words_tables_and_figures(
@@ -39,7 +40,7 @@ def test_leaves_words_tables_and_figures(
     assert text in said
     assert str(folder) in said
     assert said.startswith("Left out: mlp/version_1: no record.json")
-    assert "on 60 test images, the digits of mnist/, with the weights as they were after the last epoch" in text
+    assert "on 60 test images, the digits of mnist/, with the weights of the last epoch" in text
     record = json.loads((folder / "record.json").read_text())
     assert record["experiments"] == {
         "mlp": ["version_0"], "mnist_plain": ["version_0", "version_1"], "mnist": ["version_0", "version_1"]
@@ -63,7 +64,7 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     images = torch.from_numpy(test.images)[:, None] / 255
-    results, curves, changed, predictions = (
+    results, curves, changed, noise, predictions = (
         pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in TABLES
     )
     assert predictions["index"].tolist() == list(range(60))
@@ -83,6 +84,9 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
         errors = own.set_index(["change", "level", "direction"]).error
         assert errors["none", 0, ""] == row.test_error
         assert errors["shift", 3, "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
+        tried = noise[(noise.experiment == name) & (noise.seed == run.seed) & (noise.level == 0.3)].set_index("tried")
+        assert tried.error["nothing"] == errors["noise", 0.3, ""]
+        assert set(tried.index) == {"nothing", "brightness"} | ({"batch norm"} if run.kind == "CNN" else set())
         lines = curves[(curves.experiment == name) & (curves.seed == run.seed)]
         for part in ("val", "train_eval"):
             expected = [epoch[f"{part}/error"] for epoch in run.epochs]
@@ -133,10 +137,19 @@ def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
         main(["fit", "--config", str(configs / f"{name}.yaml"), "--trainer.max_epochs", "2", *small])
     main(["compare", "--source", "real"])
     text = Path("lightning_logs/mnist-compare/version_0/comparison.md").read_text()
-    assert "|  | MLP | CNN | CNN, augmented |" in text
-    assert (
-        "CNN, augmented: 1 run of `mnist`, 2 epochs, weight decay 0.0005, label smoothing 0.1, averaged weights with"
-        in text
-    )
-    assert "trained on changed images (shift up to 2, rotation up to 10)." in text
+    assert "|  | MLP | CNN | augmented CNN |" in text
+    assert "| decay of the averaged weights | none | 0.995 |" in text
+    assert "a shift of up to 2 px and a rotation of up to 10°" in text
     assert "not recorded" not in text
+
+
+def test_networks_that_were_trained_alike_differ_in_little(digits: Splits) -> None:
+    """The recipes of the like-for-like comparison: the rest of what differs comes with the architecture."""
+    configs = Path(__file__).resolve().parents[3] / "configs"
+    small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]
+    main(["mlp", "fit", "--config", str(configs / "mlp_ablation.yaml"), "--trainer.max_epochs", "1", *small])
+    small = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.accelerator", "cpu"]
+    main(["fit", "--config", str(configs / "mnist_ablation.yaml"), "--trainer.max_epochs", "1", *small])
+    experiments, _ = find_experiments(["mlp_ablation", "mnist_ablation"], Path("lightning_logs"), "last", drawn=False)
+    ((mlp,), (cnn,)) = experiments.values()
+    assert {row[0] for row in differences(mlp, cnn)} == {"pixels", "initial weights"}

@@ -1,0 +1,56 @@
+"""Why noise makes a network fail: what can be tried on trained networks, on the images or on the batch norms."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lit_a1.studies.comparison.changes import noisy
+from lit_a1.studies.comparison.networks import Network
+
+TRIED_AT = (0.1, 0.3)  # standard deviations, as shares of white
+TRIED = ("nothing", "brightness", "batch norm")
+"""Nothing; noisy images brought to the mean and the standard deviation of the images without noise; batch norms with
+the statistics of noisy validation images."""
+
+
+def try_remedies(
+    networks: Sequence[Network],
+    valid: Tensor,
+    test: Tensor,
+    digits: NDArray[np.int64],
+    predictions: Mapping[float, NDArray[np.int64]],
+) -> pd.DataFrame:
+    """What networks make of noisy test images, and of what is tried against the noise.
+
+    Args:
+        networks: in the order of the runs.
+        valid: validation images (N,1,28,28) in [0,1], which need no labels.
+        test: likewise the test images.
+        digits: (N,), what the test images show.
+        predictions: (runs, N) for noisy test images, by the standard deviation of the noise.
+
+    Returns:
+        A row for each run `k`, level and what was `tried`: the `error`, the digit that is predicted most often
+        (`commonest`) and the `share` of the images that it is predicted for.
+    """
+    rows = [(k, level, "nothing", own) for level, found in predictions.items() for k, own in enumerate(found)]
+    for level in TRIED_AT:
+        changed, seen = noisy(test, level), noisy(valid, level)
+        restored = (changed - changed.mean()) / changed.std() * test.std() + test.mean()
+        for k, network in enumerate(networks):
+            rows.append((k, level, "brightness", network.predict(restored)))
+            if (adapted := network.with_statistics_of(seen)) is not None:
+                rows.append((k, level, "batch norm", adapted.predict(changed)))
+    return pd.DataFrame([
+        {"k": k, "level": level, "tried": tried, "error": float((own != digits).mean()), **commonest(own)}
+        for k, level, tried, own in rows
+    ])  # fmt: skip
+
+
+def commonest(predictions: NDArray[np.int64]) -> dict[str, float]:
+    """The digit that is predicted most often, and for which share of the images."""
+    counts = np.bincount(predictions, minlength=10)
+    return {"commonest": int(counts.argmax()), "share": float(counts.max() / counts.sum())}

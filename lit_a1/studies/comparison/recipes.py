@@ -1,0 +1,62 @@
+"""What runs were trained with, side by side: the settings that differ are differences besides the architecture."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lit_a1.runs.finished import Run
+
+OFF = "none"
+IN_USE = {
+    "norm": "norm", "dropout": "dropout of hidden units", "input_dropout": "dropout of pixels",
+    "stochastic_depth": "stochastic depth", "label_smoothing": "label smoothing",
+    "average_decay": "decay of the averaged weights", "weight_decay": "weight decay",
+    "clip_gradient": "largest gradient norm",
+}  # fmt: skip
+"""Settings of either network that are off where they are missing, empty or zero."""
+
+
+def training_of(run: Run) -> dict[str, str]:
+    """How a run was trained, in the same words for the numpy network and for a CNN."""
+    settings = run.settings
+    model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
+    moved = [f"{name} {_plain(value)}" for name, value in run.augmentation().items()]
+    return {
+        "epochs": str(len(run.epochs)),
+        "optimiser": f"{model.get('optimizer', 'sgd')}, {_momentum(model)}",
+        "learning rate": _plain(model.get("lr", "unknown")),
+        "learning rate schedule": _schedule(model),
+        "mini-batch": str(model.get("batch_size", settings.get("data.batch_size", "unknown"))),
+        **{words: _plain(model.get(name) or OFF) for name, words in IN_USE.items()},
+        "augmentation": ", ".join(moved) or ("yes" if run.augmented else OFF),
+        "pixels": "standardised" if _is_standardised(model) else "0 to 1",
+        "nonlinearity": str(model.get("nonlinearity", model.get("activation", "relu"))),
+        "initial weights": str(model.get("initialization", "He" if model.get("norm") == "none" else "PyTorch's")),
+    }
+
+
+def differences(first: Run, second: Run) -> list[list[str]]:
+    """The settings in which two trainings differ, a row each: what is set, then its value in either."""
+    one, other = training_of(first), training_of(second)
+    return [[name, one[name], other[name]] for name in one if one[name] != other[name]]
+
+
+def _plain(value: object) -> str:
+    """Without an exponent: `0.00005`."""
+    return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
+
+
+def _momentum(model: Mapping[str, Any]) -> str:
+    return ("Nesterov momentum " if model.get("nesterov") else "momentum ") + str(model.get("momentum", 0.0))
+
+
+def _schedule(model: Mapping[str, Any]) -> str:
+    warmup = model.get("warmup")
+    first = f", warm-up over {100 * warmup:g} % of the steps" if isinstance(warmup, float) and warmup else ""
+    return str(model.get("lr_decay", model.get("schedule", "unknown"))) + first
+
+
+def _is_standardised(model: Mapping[str, Any]) -> bool:
+    """Whether a mean other than 0 is taken off or a standard deviation other than 1 divided by (MNIST: one channel)."""
+    return any(str(model.get(name, usual)).strip("[](),") != usual for name, usual in (("mean", "0.0"), ("std", "1.0")))

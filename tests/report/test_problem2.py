@@ -1,0 +1,164 @@
+"""What Problem 2 says follows from runs and studies, whatever there is of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_a1.report import gather as gathering
+from lit_a1.report.comparison import progress, side_by_side, strongest_noise
+from lit_a1.report.document import Block, Section, read_markdown, write_section
+from lit_a1.report.gather import Study, gather
+from lit_a1.report.problems import problem2
+
+Add = Callable[..., Path]
+LOGS = Path("lightning_logs")
+RESULTS = """experiment,seed,parameters,multiply_adds,epochs,seconds_an_epoch,train_error,val_error,test_error
+mlp_ablation,0,905010,903800,10,2.5,0.001,0.02,0.018
+mlp_ablation,1,905010,903800,10,3.5,0.001,0.02,0.020
+mnist_ablation,0,914922,24796896,10,40,,0.01,0.009
+"""
+NOISE = """experiment,seed,level,tried,error,commonest,share
+mlp_ablation,0,0.1,nothing,0.05,1,0.1
+mlp_ablation,0,0.3,nothing,0.4,1,0.1
+mlp_ablation,1,0.3,nothing,0.2,1,0.1
+mnist_ablation,0,0.3,nothing,0.5,8,0.6
+mnist_ablation,0,0.3,brightness,0.1,8,0.6
+"""
+
+
+def epochs(*errors: tuple[float, float]) -> list[dict[str, float]]:
+    return [
+        {
+            "epoch": k,
+            "step": k + 1,
+            "train_eval/error": train,
+            "val/error": valid,
+            "train/error": 0.5,
+            "train/loss": 1.0,
+        }
+        for k, (train, valid) in enumerate(errors)
+    ]
+
+
+def trained(add_run: Add, *errors: tuple[float, float], seed: int = 0) -> None:
+    rows = epochs(*errors)
+    add_run("mnist_plain", [0.1] * len(rows), seed=seed, epochs=rows, last=rows[-1], best=rows[-1])
+
+
+def sections(tmp_path: Path) -> dict[str, Section]:
+    values = problem2(gather(LOGS, "real"), tmp_path)
+    markdown = write_section("problem2", **values) + write_section("appendix2", **values)
+    return {section.anchor: section for section in read_markdown(markdown)[1]}
+
+
+def words(section: Section) -> str:
+    return " ".join(" ".join(block.text.split()) for block in section.blocks)
+
+
+@pytest.fixture
+def nothing_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No study comes with the project."""
+    monkeypatch.setattr(gathering, "RECORDED", tmp_path / "none")
+
+
+def leave_study(name: str, **files: str) -> Study:
+    folder = LOGS / name / "version_0"
+    folder.mkdir(parents=True)
+    for file, text in files.items():
+        (folder / file.replace("_", ".")).write_text(text)
+    (folder / "record.json").write_text(json.dumps({"commit": "abc"}))
+    return Study(folder, {"commit": "abc"}, recorded=False)
+
+
+def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
+    trained(add_run, (0.02, 0.03), (0.01, 0.012), (0.0, 0.010))
+    trained(add_run, (0.04, 0.05), (0.01, 0.012), (0.001, 0.010), seed=1)
+    found = progress(gather(LOGS, "real").alike("mnist_plain"))
+    assert found is not None
+    assert found["train"] == pytest.approx([0.03, 0.01, 0.0005])
+    assert found["valid"] == pytest.approx([0.04, 0.012, 0.010])
+    assert found["settled"] == 2  # of 2,000 images 1 % are 0.65 to 1.54 %
+    assert found["noise"] == pytest.approx((0.0065, 0.0154), abs=1e-4)
+    assert found["table"]["rows"][1] == ["validation error", "4.00 %", "1.20 %", "1.00 %"]
+
+
+def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: Add, tmp_path: Path) -> None:
+    add_run("mnist_plain", [0.03, 0.02])
+    assert progress(gather(LOGS, "real").alike("mnist_plain")) is None
+    assert "`--data.measure_train true` records them" in words(sections(tmp_path)["problem-2"])
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([(0.02, 0.05), (0.0, 0.012), (0.0, 0.010)], "the network overfits, but the validation error does not rise"),
+        ([(0.02, 0.05), (0.0, 0.010), (0.0, 0.030)], "the validation error has risen since its minimum"),
+        ([(0.02, 0.05), (0.01, 0.012), (0.01, 0.010)], "no sign of overfitting"),
+        ([(0.02, 0.09), (0.01, 0.06), (0.01, 0.010)], "It is still falling by more than"),
+    ],
+)
+def test_the_comment_follows_from_the_errors(errors: Any, said: str, add_run: Add, tmp_path: Path) -> None:
+    trained(add_run, *errors)
+    assert said in words(sections(tmp_path)["problem-2"])
+
+
+@pytest.mark.usefixtures("nothing_recorded")
+def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    found = sections(tmp_path)
+    commands = {block.command for section in found.values() for block in section.blocks if block.kind == "missing"}
+    assert "python main.py fit --config configs/mnist_plain.yaml" in commands
+    assert "python main.py compare" in commands
+    assert "python main.py compare --experiments mlp_ablation mnist_ablation --name mnist-ablation" in commands
+
+
+def test_answers_open_with_the_verdict_and_the_rest_is_in_the_appendix(add_run: Add, tmp_path: Path) -> None:
+    trained(add_run, (0.02, 0.03), (0.0, 0.01))
+    text = "# C\n\nVerdict.\n\n## Side by side\n\nS.\n\n## Noise\n\nN.\n\n## Intervals\n\nI.\n"
+    leave_study("mnist-compare", comparison_md=text)
+    leave_study(
+        "mnist-ablation",
+        comparison_md="# A\n\nAlike.\n\n## What else differs\n\nD.\n",
+        results_csv=RESULTS,
+        noise_csv=NOISE,
+    )
+    found = sections(tmp_path)
+    blocks = [block.text.strip() for block in found["mnist-comparison"].blocks]
+    assert blocks[1] == "Verdict."
+    assert "N." in blocks
+    assert "Alike." in blocks
+    assert "(#mnist-ablation-what-else-differs)" in " ".join(blocks)
+    assert "mnist-ablation-what-else-differs" in found
+    assert "errors of 50.00 % (CNN) and 30.00 % (MLP)" in blocks[-1]
+    assert {"mnist-comparison-side-by-side", "mnist-comparison-intervals"} <= found.keys()
+    assert "mnist-comparison-noise" not in found
+
+
+def test_networks_of_studies_stand_side_by_side() -> None:
+    first = leave_study("mnist-compare", results_csv="experiment,seed\nmlp,0\n")  # of a wrong shape
+    assert side_by_side([None, first]) is None
+    found = side_by_side([first, leave_study("mnist-ablation", results_csv=RESULTS)])
+    assert found is not None
+    rows = {row[0]: row[1:] for row in found["rows"]}
+    assert found["header"] == ["", "MLP, alike", "CNN, alike"]
+    assert rows["runs"] == ["2", "1"]
+    assert rows["seconds an epoch"] == ["3", "40"]
+    assert rows["test error"] == ["1.90 ± 0.14 %", "0.90 % (one run)"]
+    assert rows["training error"] == ["0.10 ± 0.00 %", "not recorded"]
+
+
+@pytest.mark.parametrize("text", ["", "experiment\nmlp\n", NOISE.replace("mnist_ablation", "other"), "\0"])
+def test_noise_that_is_not_recorded_is_unknown(text: str) -> None:
+    assert strongest_noise(None) is None
+    assert strongest_noise(leave_study("mnist-ablation", noise_csv=text)) is None
+    (LOGS / "mnist-ablation" / "version_0" / "noise.csv").write_text(NOISE)
+    found = strongest_noise(Study(LOGS / "mnist-ablation" / "version_0", {}, recorded=False))
+    assert found == pytest.approx({"level": 0.3, "mlp": 0.3, "cnn": 0.5})
+
+
+def test_blocks_of_damaged_studies_are_notes(tmp_path: Path) -> None:
+    leave_study("mnist-compare", results_csv="x", noise_csv="x")
+    found: list[Block] = sections(tmp_path)["mnist-comparison"].blocks
+    assert all(block.kind in ("text", "missing", "table") for block in found)
