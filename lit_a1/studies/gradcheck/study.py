@@ -79,7 +79,7 @@ def _gradients(first: Differences, nonzero: Differences, best_n: int | None, pix
         rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in found.index)])
         rows.append([f"{name}: backpropagation", *map(_short, found.analytic)])
     if best_n is not None:
-        rows.append([f"difference at N = {best_n:,}", *map(_short, nonzero.absolute[:, STEPS == best_n].ravel())])
+        rows.append([f"difference at N = {best_n:,}", *map(_short, nonzero.absolute[:, best_n == STEPS].ravel())])
     return [row + [""] * (len(rows[0]) - len(row)) for row in rows]
 
 
@@ -176,9 +176,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     }
     if weights is not None:
         results |= {"run": "/".join(weights.parts[-4:-2]), "checkpoint": weights.stem}
-    study.record(
-        weights=origin, epochs_done=trained.epoch, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results
-    )
+    study.record(weights=origin, epochs_done=trained.epoch, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
     print(f"\n{text}\nFigure, numbers and words: {relative_to_cwd(study.folder)}")
     return study.folder
 

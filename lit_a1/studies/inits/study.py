@@ -103,7 +103,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
             axes.annotate(name, (1, value), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=9)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel("Epoch (0: before training)")
-        left.set_ylabel("Mean training loss (cross-entropy)")
+        left.set_ylabel("Training loss (cross-entropy)")
         right.set_ylabel("Validation error")
         percent_axis(right)
         right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # there are ticks even where all errors are alike
