@@ -57,7 +57,7 @@ class Setup:
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
     def like(self, path: Path) -> "Setup":
-        """With what a file of weights tells: layers and nonlinearity, and how `mlp fit` trained where it wrote the file.
+        """With what a file of weights tells: layers and nonlinearity and, where `mlp fit` wrote it, how it was trained.
 
         Raises:
             CheckpointError: the file is damaged, or of a network that `parameter_range` does not allow.

@@ -11,7 +11,8 @@ from lit_a1.report import html, pdf
 from lit_a1.report.document import Document, read_markdown, table, write_section
 from lit_a1.report.gather import RecordedRuns, sources
 from lit_a1.report.plan import LOGS
-from lit_a1.report.problems import CNNS, problem1, problem2, problem3
+from lit_a1.report.problem1 import problem1
+from lit_a1.report.problems import CNNS, problem2, problem3
 from lit_a1.report.results import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.folders import DRAWN, relative_to_cwd

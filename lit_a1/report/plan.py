@@ -72,6 +72,7 @@ class Commands:
         """A study of the numpy network."""
         record = read_json(RECORDED / f"mlp-{name}" / RECORD_FILE) or {}
         seconds = _share(record.get("seconds"), epochs, record.get("epochs", 1))
+        options = ("--ckpt_path", "last", *options) if name == "gradcheck" else options  # of the network of the report
         return Step(("mlp", name, *_epochs(epochs), *options, *self._options("mlp", "--trainer.save_dir")), seconds)
 
     def compare(self, *options: str) -> Step:
@@ -224,7 +225,7 @@ def quick(found: RecordedRuns) -> list[Step]:
         commands.fit("mlp", 5),
         commands.test("mlp"),
         commands.study("inits", 5),
-        commands.study("gradcheck", 3),
+        commands.study("gradcheck"),
         commands.study("search", 3, "--trials", "6"),
         commands.fit("mnist_plain", 1),
         commands.test("mnist_plain"),

@@ -1,6 +1,5 @@
 """`mlp gradcheck`: backpropagation against central differences, for weights of the first layer, after training."""
 
-import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -77,7 +76,7 @@ def _gradients(first: Differences, nonzero: Differences, best_n: int | None, pix
     rows = [["i", *map(str, range(1, 1 + max(len(first.index), len(nonzero.index))))]]
     for found, name in ((first, "first weights"), (nonzero, "with a gradient")):
         rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in found.index)])
-        rows.append([f"{name}: backpropagation", *map(_short, found.analytic)])
+        rows.append([f"{name}: gradient", *map(_short, found.analytic)])
     if best_n is not None:
         rows.append([f"difference at N = {best_n:,}", *map(_short, nonzero.absolute[:, best_n == STEPS].ravel())])
     return [row + [""] * (len(rows[0]) - len(row)) for row in rows]
@@ -102,9 +101,9 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if len(values) else (1e-16, 1.0)
     bottom = max(low, high * 1e-16) / 30
-    with figure(path, width=7.2, height=4.1) as (drawing, axes):
+    with figure(path, width=7.2, height=3.2) as (drawing, axes):
         axes.set(xscale="log", yscale="log", xlim=(0.7, 7e5), ylim=(bottom, high * 5))
-        axes.set(xlabel="N = 1/ε", ylabel="max |numeric - backpropagated|")
+        axes.set(xlabel="N = 1/ε", ylabel="max |difference|")
         axes.set_title(words, fontsize=8, loc="left")
         if found.third is not None and found.optimum is not None:
             n = np.geomspace(1, min(5 / found.optimum, STEPS[-1]), 2)
@@ -167,7 +166,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     text = write(first, nonzero, found, net.nonlinearity, net.dims, black=black, **about)
     write_csv(study.folder / "differences.csv", (*HEADER, "kink_crossed"), _rows(net, first=first, nonzero=nonzero))
     write_text(study.folder / "conclusion.md", text)
-    subtitle = textwrap.fill(f"{study.words}; {origin}; {about['image']}", 105)
+    subtitle = f"{net.architecture}, {net.nonlinearity}, {counted(trained.epoch, 'epoch')}; {about['image']}"
     draw(study.folder / "differences.png", first, nonzero, found, subtitle)
     results: dict[str, Any] = asdict(found) | {
         "largest_first": first.largest().tolist(),

@@ -88,7 +88,7 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
 
 def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: str) -> None:
     """Draws training loss and error of the `validated` images against the epoch, with those of a guess."""
-    with figure(path, width=8.4, height=3.5, ncols=2) as (drawing, (left, right)):
+    with figure(path, width=8.4, height=2.9, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
             label = trial.label + ("" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)")

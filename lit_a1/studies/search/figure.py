@@ -45,7 +45,7 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
         groups[label].append((trial, min(error, top)))
     columns = min(COLUMNS, len(objective.space))
     rows = math.ceil(len(objective.space) / columns)
-    shape = {"height": 1.7 * max(rows, 1.5) + 0.7, "nrows": rows, "ncols": columns, "sharey": True, "squeeze": False}
+    shape = {"height": 1.3 * max(rows, 1.5) + 0.7, "nrows": rows, "ncols": columns, "sharey": True, "squeeze": False}
     with figure(path, width=8.4, **shape) as (drawing, axes):
         low = min(errors) / 1.15
         axes.flat[0].set_yscale("log")
@@ -67,7 +67,7 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
             axis.set_xlabel(objective.term(name), fontsize=9)
             axis.tick_params(labelsize=8)
         for axis in axes[:, 0]:
-            axis.set_ylabel("Validation error (%)", fontsize=9)
+            axis.set_ylabel("Error (%)", fontsize=9)
         handles, labels = axes.flat[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, columnspacing=1)
         drawing.suptitle(textwrap.fill(title, 130, break_on_hyphens=False), x=0.01, ha="left", fontsize=8)

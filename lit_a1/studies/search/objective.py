@@ -13,7 +13,7 @@ Settings = Mapping[str, Any]
 TERMS = {
     "lr": "learning rate", "lr_decay": "learning rate schedule", "batch_size": "mini-batch size",
     "nesterov": "Nesterov momentum", "dropout": "dropout of hidden units", "input_dropout": "dropout of pixels",
-    "layers": "hidden layers", "taper": "units / units of the layer before",
+    "layers": "hidden layers", "taper": "width ratio of layers",
 }  # fmt: skip
 """What the field calls hyperparameters, where it is not their name."""
 # takes an epoch, from 1 on, and its validation error (NaN where a loss is not finite); whether to stop the training

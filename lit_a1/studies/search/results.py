@@ -19,7 +19,8 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range, in_full
 
 TRIALS, FIGURE = "trials.csv", "search.png"
-SHOWN = 5  # trials in the table of the best, and hyperparameters in the list of what matters
+BEST = 3  # trials in the table of the best
+SHOWN = 5  # hyperparameters in the list of what matters
 ENOUGH = 12  # complete trials to weigh the hyperparameters by
 TOP = 0.25  # share of them that is set against all
 
@@ -41,7 +42,6 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
     write_text(folder / "summary.md", text)
     if images and any(trial.epoch for trial in trials):
         title = f"{counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, {objective.words}."
-        title += f" The best: {best['setup']}." if best else ""
         draw(folder / FIGURE, trials, objective, images, title)
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     objective.record(folder, trials, {"trials": counts, "best": best})
@@ -86,7 +86,7 @@ def conclude(
         best=best,
         better=next((trial for trial in ended if best is not None and trial.error < best.error), None),
         interval=wilson(best.error, images) if best else None,
-        shown=ended[:SHOWN],
+        shown=ended[:BEST],
         start=start,
         exact=start is None or start.settings == (start.own or objective.own),
         p_values=p_values,
