@@ -17,7 +17,7 @@ from lit_a1.report.recipes import shipped
 from lit_a1.report.results import layers, results, status
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.wording import duration
+from lit_a1.runs.wording import duration, percent
 
 GOAL = 0.03  # the validation error that the assignment asks for
 PARAMETERS = (500_000, 1_000_000)  # likewise
@@ -139,7 +139,7 @@ def trials(left: Study | None) -> dict[str, Any] | None:
         "weight decay": read.weight_decay,
         "dropout": read.dropout,
         "of pixels": read.input_dropout,
-        "r(valid)": accuracy.map("{:.2%}".format).where(accuracy.notna(), read.state),
+        "r(valid)": accuracy.map(percent).where(accuracy.notna(), read.state),
         "epoch": read.best_epoch + "/" + read.epochs,
     })  # fmt: skip
     ordered = shown.loc[accuracy.sort_values(ascending=False, kind="stable").index]
