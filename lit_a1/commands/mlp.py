@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> None:
     elif command == "test":
         from lit_a1.mlp.loop import test
 
-        test(setup.network(), setup.digits(), _weights(config, setup))
+        path = _weights(config, setup)
+        test(setup.like(path).network(), setup.digits(), path)
     else:
         from lit_a1.mlp.loop import Fit
 

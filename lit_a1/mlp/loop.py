@@ -55,9 +55,9 @@ class Fit:
             raise CheckpointError(
                 f"{path} is not in a run's folder, {runs}/version_N/checkpoints: a run goes on there."
             )
-        if not load_weights(self.net, path):
+        load_weights(self.net, path)
+        if not (state := run_state(path)):
             raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
-        state = run_state(path)
         check_same_settings(state["settings"], self.record.settings, path)
         check_not_over(self.net.epoch, self.setup.epochs, path)
         started = state["settings"]["trainer.max_epochs"]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lit_a1.data.mnist import Mnist, Wanted, load_mnist
-from lit_a1.mlp.files import to_pixels
+from lit_a1.mlp.files import read_arrays, to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
 from lit_a1.runs.records import CheckpointError, StudyRecord
@@ -56,6 +56,26 @@ class Setup:
         keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
+    def like(self, path: Path) -> "Setup":
+        """With what a file of weights tells: layers and nonlinearity and, where `mlp fit` wrote it, how it was trained.
+
+        Raises:
+            CheckpointError: the file is damaged, or of a network that `parameter_range` does not allow.
+        """
+        try:
+            dims, nonlinearity = read_arrays(str(path), ("dims", "nonlinearity"))
+            model = {**self.model, "hidden_dims": tuple(dims.tolist()[1:-1]), "nonlinearity": str(nonlinearity)}
+            if not (state := run_state(path)):
+                setup = replace(self, model=model)
+            else:
+                model |= {name: state["settings"][f"model.{name}"] for name in TRAINED_WITH}
+                epochs = state["settings"]["trainer.max_epochs"]
+                setup = replace(self, model=model, seed=state["settings"]["seed"], epochs=epochs)
+            setup.network()
+        except ValueError as error:
+            raise CheckpointError(f"{error}.") from error
+        return setup
+
     @cached_property
     def mnist(self) -> Mnist:
         """The digits as they are on disk, read once; raises as `load_mnist`."""
@@ -82,22 +102,12 @@ def describe(net: NN) -> str:
     return ", ".join([*parts, f"seed {net.seed}"])
 
 
-def load_weights(net: NN, path: Path) -> bool:
-    """Reads weights, and where the file is of `mlp fit` the settings that `describe` names; returns whether it is.
-
-    Raises:
-        CheckpointError: the file is damaged, or of another network.
-    """
+def load_weights(net: NN, path: Path) -> None:
+    """Reads weights; CheckpointError where the file is damaged, or of another network."""
     try:
         net.load(str(path))
     except ValueError as error:
         raise CheckpointError(f"{error}.") from error
-    if not (state := run_state(path)):
-        return False
-    net.seed = state["settings"]["seed"]
-    for name in TRAINED_WITH:
-        setattr(net, name, state["settings"][f"model.{name}"])
-    return True
 
 
 def run_state(path: Path) -> dict[str, Any]:

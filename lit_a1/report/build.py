@@ -10,7 +10,8 @@ from lit_a1.report import html, pdf
 from lit_a1.report.about import About
 from lit_a1.report.document import Document, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns
-from lit_a1.report.problems import problem1, problem2, problem3
+from lit_a1.report.problem1 import problem1
+from lit_a1.report.problems import problem2, problem3
 from lit_a1.report.summary import summary
 
 TITLE = "IFT6135 (Hiver 2019), assignment 1"

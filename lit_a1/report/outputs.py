@@ -21,7 +21,7 @@ AUDIT = Path("audit", "audit.csv")
 
 
 def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
-    """A study, its files, and its text at its headings.
+    """A study, its files, and its text: the `answer` is the first paragraph, the `parts` are what has a heading.
 
     Args:
         left: None where it has neither been run nor recorded.
@@ -32,8 +32,9 @@ def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
     words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
     top, parts = split_markdown(words)
     source = source_of(left.folder, left.record) if left else ""
+    answer, _, rest = top.partition("\n\n")
     about = {"left": left, "source": source, "command": command, "files": files}
-    return about | {"text_file": text, "top": top, "parts": parts}
+    return about | {"text_file": text, "answer": answer, "rest": rest, "parts": parts}
 
 
 def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:

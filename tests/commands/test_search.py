@@ -58,7 +58,7 @@ def test_a_search_leaves_everything_behind(
     summary = (folder / "summary.md").read_text()
     assert summary in said.out
     with Image.open(folder / "search.png") as image:
-        assert image.width == 2200
+        assert image.width == 1680
 
     command = next(line.strip() for line in summary.splitlines() if line.startswith("    python main.py fit"))
     main(shlex.split(command)[2:])

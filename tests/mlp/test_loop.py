@@ -108,7 +108,7 @@ def test_test_measures_the_best_weights_and_logs_beside_the_run(
     main(["mlp", "gradcheck", *SMALL, "--ckpt_path", "best"])
     conclusion = Path("lightning_logs/mlp-gradcheck/version_0/conclusion.md").read_text()
     assert "learning rate 0.07" in conclusion
-    assert f"weights of mlp/version_0/checkpoints/best.npz, epochs: {best['epoch'] + 1}." in conclusion
+    assert f"mlp/version_0/checkpoints/best.npz, after {best['epoch'] + 1} epoch" in conclusion
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,10 +199,10 @@ def test_other_commands_are_refused(refusal: Refusal) -> None:
     assert "mlp has no command 'predict'" in refusal("mlp", "predict")
 
 
-def test_weights_of_another_network_or_damaged_ones(refusal: Refusal) -> None:
+def test_weights_of_a_network_that_is_not_allowed_or_damaged_ones(refusal: Refusal) -> None:
     best = fit(epochs=1) / "checkpoints/best.npz"
-    said = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]")
-    assert "holds a network 784-16-12-10 with relu; 784-10-10-10 with relu was expected" in said
+    said = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]", "--model.parameter_range", "[1,9000]")
+    assert "the network 784-16-12-10 has 12,894 parameters; parameter_range allows 1 to 9,000" in said
     content = best.read_bytes()
     for damaged in (content[: len(content) // 2], b"not weights", b""):
         best.write_bytes(damaged)

@@ -90,7 +90,6 @@ def test_a_diverged_run_is_a_result(study: Study) -> None:
     text, record = (folder / "comparison.md").read_text(), json.loads((folder / "record.json").read_text())
     assert "Standard normal diverged: its loss is not finite from epoch 1 on." in text
     assert "nan" not in text
-    assert "before training, and after it the weights are not finite." in text
     assert record["trials"]["normal"]["epochs"][-1]["train/loss"] is None
     losses = pd.read_csv(folder / "losses.csv").set_index(["initialization", "epoch"]).train_loss
     assert math.isnan(losses["normal", 2])
@@ -111,9 +110,9 @@ def test_any_nonlinearity_and_depth(nonlinearity: str, hidden_dims: tuple[int, .
     text = write(trials, net, digits_like(part), "words")
     assert "nan" not in text
     assert text.count("(logits)") == 3
-    zero = text[text.index("## Zero") : text.index("## Standard")]
+    zero = text[text.index("**Zero") : text.index("**Standard normal**")]
     assert ("f(0) = 0.5" in zero) == (nonlinearity == "sigmoid" and hidden_dims != ())
-    assert ("nothing else at all" in zero) == (nonlinearity != "sigmoid" and hidden_dims != ())
+    assert ("no other parameter moved" in zero) == (nonlinearity != "sigmoid" and hidden_dims != ())
     kind = "saturated" if nonlinearity in ("tanh", "sigmoid") else "dead"
     assert f"{kind} units" in text
 
@@ -218,39 +217,42 @@ def test_the_words_change_with_the_numbers() -> None:
     normal = trial("normal", [50.0, 3.0, 0.1], [0.7, 0.2, 0.1])
     glorot = trial("glorot", [1.4, 0.5, 0.2], [0.7, 0.2, 0.11])
     text = words_of(zero, normal, glorot)
-    assert "training loss is smallest with standard normal, 0.1000; Glorot has 0.2000, 2 times as much" in text
+    assert (
+        "**Standard normal has the smallest training loss** after 2 epochs, 0.1000 against 0.2000 with Glorot" in text
+    )
+    assert "makes fewer errors" not in text
     assert "Glorot has 11.00 %, no more than the choice of validation images explains" in text
     assert "Zero has 75.00 %, more than the choice of validation images explains" in text
-    assert "output biases moved by up to 0.2, nothing else at all" in text
-    assert "equal to the last bit" in text
-    assert "The loss stays near ln 4" in text
-    assert "roughly keep their size" in text
-    assert "too far" not in text
+    assert "they moved by up to 0.2, and no other parameter moved" in text
+    assert "The loss stays at ln 4 = 1.3863" in text
+    assert "neither changes by more than 1 times" in text
+    assert "| zero | 1.3863 | 1.3863 | 1.3863 |" in text
 
     left = trial("zero", [math.log(4), 1.0, 0.3], [0.75, 0.5, 0.1], unlike=[0.5, 0.1])
     bold = trial("normal", [50.0, 60.0, 70.0], [0.7, 0.7, 0.7], first_step=[0.1, 0.1, 3.0])
     faded = glorot._replace(before=FINE._replace(delta=[0.001, 0.1, 0.3]))
     text = words_of(left, bold, faded, nonlinearity="sigmoid")
-    assert "The loss falls from 1.3863 (1.0000 after epoch 1) to 0.3000." in text
-    assert "times the largest weight: rounding errors have grown" in text
-    assert "too far for the slope to be a guide" in text
-    assert "The loss rises from 50.0000" in text
-    assert "they do not keep their size: the largest factor, there or back, is 100" in text
-    assert "dropout has made them different" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
+    assert "Its loss is 1.3863 before training, 1.0000 after epoch 1 and 0.3000 after epoch 2." in text
+    assert "times the largest weight, because rounding errors have grown" in text
+    assert "neither changes by more than 100 times" in text
+    assert "Zero makes fewer errors on the training images (10.00 % against 11.00 %)" in text
+    assert "which dropout causes" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
 
 
 def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None:
     lost = [trial(name, [math.log(4), math.nan, math.nan], [0.75] * 3) for name in ("zero", "normal")]
     text = words_of(*lost, trial("glorot", [1.4, 0.5, 0.2], [0.7, 0.2, 0.11]))
-    assert "training loss is smallest with Glorot, 0.2000. " in text
+    assert "**Glorot has the smallest training loss** after 2 epochs, 0.2000. " in text
     assert "Zero diverged: its loss is not finite from epoch 1 on." in text
-    assert "| standard normal | 1.3863 | not finite | not finite | not finite | not finite |" in text
+    assert "| standard normal | 1.3863 | not finite | not finite |" in text
     text = words_of(*lost, trial("glorot", [math.inf, math.nan, math.nan], [0.7] * 3))
     assert "Glorot diverged: its loss is not finite from epoch 0 on." in text
     close = [trial(name, [1.4, 0.5, loss], [0.7] * 3) for name, loss in (("zero", 0.2), ("normal", 0.203))]
-    assert "standard normal has 0.2030, about equal" in words_of(*close, trial("glorot", [1.4, 0.5, 0.4], [0.7] * 3))
+    assert "0.2030 with standard normal (about equal)" in words_of(*close, trial("glorot", [1.4, 0.5, 0.4], [0.7] * 3))
     perfect = trial("glorot", [1.4, 0.5, 0.0], [0.7, 0.1, 0.0])
-    assert "smallest with Glorot, 0; zero has 0.2000; standard normal" in words_of(*close, perfect)
+    assert "after 2 epochs, 0 against 0.2000 with zero and" in words_of(*close, perfect)
+    long = trial("glorot", [2.0] * 14, [0.7] * 14)
+    assert "| 13 | 2.0000 | 2.0000 | 2.0000 |" in words_of(*(long._replace(name=name) for name in INITIALIZATIONS))
 
 
 def test_bad_settings_are_refused(study: Study, tmp_path: Path) -> None:

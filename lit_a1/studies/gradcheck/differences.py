@@ -39,9 +39,9 @@ class Differences:
         """(p, 12), where the difference is a number and no kink is crossed."""
         return ~self.crossed & np.isfinite(self.absolute)
 
-    def largest(self, *, crossed: bool = False) -> Array:
-        """(12,), the largest usable difference, or the largest that crosses a kink; NaN where there is none."""
-        among = self.crossed & np.isfinite(self.absolute) if crossed else self.usable
+    def largest(self, *, smooth: bool = False) -> Array:
+        """(12,), the maximum over the weights, or over those that cross no kink; NaN where there is none."""
+        among = self.usable if smooth else np.isfinite(self.absolute)
         top = np.where(among, self.absolute, -1).max(axis=0, initial=-1)
         return np.where(top >= 0, top, np.nan)
 
@@ -96,7 +96,7 @@ class Findings:
 
     loss: float
     roundoff: float  # estimated error e of a computed L: u (max(1, L) + sum_j |dL/dz_j z_j|), logits z, u = 2^-53
-    best_n: int | None = None  # with the smallest maximum, of the N where all weights are compared; of all if none is
+    best_n: int | None = None  # with the smallest maximum over the weights
     smallest: float | None = None  # that maximum
     fitted: int = 0  # uncrossed differences in which truncation dominates, of weights that have two or more
     fitted_n: tuple[int, int] | None = None  # the first and last N of these
@@ -115,12 +115,11 @@ def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
     slopes[0, y[0]] -= 1
     loss = net.loss(logits, y)
     roundoff = UNIT * (max(1.0, loss) + float(np.abs(slopes * logits).sum()))
-    largest, complete = found.largest(), found.usable.all(axis=0)
-    candidates = np.where(complete if complete.any() else True, largest, np.nan)
-    if not (np.isfinite(roundoff) and np.isfinite(candidates).any()):
+    largest = found.largest()
+    if not (np.isfinite(roundoff) and np.isfinite(largest).any()):
         return Findings(loss, roundoff)
-    best = int(np.nanargmin(candidates))
-    shown: dict[str, Any] = {"best_n": int(STEPS[best]), "smallest": float(candidates[best])}
+    best = int(np.nanargmin(largest))
+    shown: dict[str, Any] = {"best_n": int(STEPS[best]), "smallest": float(largest[best])}
 
     left = found.usable & (found.absolute > MARGIN * roundoff * STEPS) & (best >= np.arange(len(STEPS)))
     left &= left.sum(axis=1, keepdims=True) > 1

@@ -1,28 +1,28 @@
 """`mlp gradcheck`: backpropagation against central differences, for weights of the first layer, after training."""
 
-import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Examples, Setup, Study, load_weights
+from lit_a1.mlp.setup import Examples, Setup, Study, load_weights, run_state
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, figure
 from lit_a1.runs.printed import epoch_line
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
-from lit_a1.runs.wording import clock
+from lit_a1.runs.wording import clock, counted
 from lit_a1.studies.gradcheck.differences import (
     KINKED,
     MARGIN,
     SMALL,
     STEPS,
-    UNIT,
     Differences,
     Findings,
     backpropagated,
@@ -35,101 +35,121 @@ HEADER = ("weights", "index", "row", "column", "N", "epsilon", "analytic", "nume
 
 
 def write(
-    first: Differences, nonzero: Differences, found: Findings, nonlinearity: str, black: int, **about: str
+    first: Differences, nonzero: Differences, found: Findings, nonlinearity: str, dims: Sequence[int], **about: Any
 ) -> str:
     """The conclusion from the first weights and the first with a gradient, in Markdown.
 
-    `black` is how many of the first weights start at a pixel that is black in every training image; `about` has
-    `setup`, `origin` of the weights and the `image`, in words.
+    `about` has `setup`, `origin` of the weights and the `image`, in words, and in `black` how many of the first weights
+    start at a pixel that is black in every training image.
     """
-    gradients, crossed = np.abs(nonzero.analytic), nonzero.crossed.sum(axis=0)
-    small, worst = STEPS >= SMALL, nonzero.largest(crossed=True)
-    wrong = np.where(nonzero.usable, nonzero.absolute, 0)[nonzero.wrong(found.roundoff)][:, small]
+    gradients, small = np.abs(nonzero.analytic), STEPS >= SMALL
+    sets = (first, nonzero)
+    wrong = [np.where(each.usable, each.absolute, 0)[each.wrong(found.roundoff)][:, small] for each in sets]
     clear = nonzero.usable[:, small].any(axis=1) & (gradients * 0.01 > MARGIN * found.roundoff * SMALL)
+    crossed = np.where(nonzero.crossed & np.isfinite(nonzero.absolute), nonzero.absolute, 0)
     return render(
         "studies/gradcheck/conclusion.md.j2",
         first=first,
         nonzero=nonzero,
         found=found,
+        size=dims[0] * dims[1],
         kinked=nonlinearity in KINKED,
         nonlinearity=nonlinearity.replace("_", " "),
-        black=black,
-        gradients=dict.fromkeys(f"{size:.1e}" for size in (gradients.min(), gradients.max())) if len(gradients) else {},
+        gradients=_gradients(first, nonzero, found.best_n, dims[0]),
+        maxima=_maxima(first, nonzero),
         largest_gradient=gradients.max(initial=0),
-        off=wrong.max(initial=0),
+        wrong=sum(map(len, wrong)),
+        off=max(each.max(initial=0) for each in wrong),
         judged=int(clear.sum()),
-        crossed=crossed,
-        crossing=[(n, count) for n, count in zip(STEPS, crossed, strict=True) if count],
-        worst_crossed=np.nanmax(worst) if np.isfinite(worst).any() else None,
+        crossing=[(n, count) for n, count in zip(STEPS, nonzero.crossed.sum(axis=0), strict=True) if count],
+        worst_crossed=crossed.max(initial=0),
         nearest=None if found.optimum is None else STEPS[np.abs(np.log(STEPS * found.optimum)).argmin()],
         steps=STEPS,
         small=SMALL,
         margin=MARGIN,
-        unit=UNIT,
         **about,
     )
 
 
+def _gradients(first: Differences, nonzero: Differences, best_n: int | None, pixels: int) -> list[list[str]]:
+    """A table of both sets of weights: where they are, and their gradients."""
+    rows = [["i", *map(str, range(1, 1 + max(len(first.index), len(nonzero.index))))]]
+    for found, name in ((first, "first weights"), (nonzero, "with a gradient")):
+        rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in found.index)])
+        rows.append([f"{name}: ∂L/∂θ", *map(_short, found.analytic)])
+    if best_n is not None:
+        rows.append([f"difference at N = {best_n:,}", *map(_short, nonzero.absolute[:, best_n == STEPS].ravel())])
+    return [row + [""] * (len(rows[0]) - len(row)) for row in rows]
+
+
+def _maxima(first: Differences, nonzero: Differences) -> list[list[str]]:
+    """A table of the largest differences, a column for each N."""
+    rows = [["N", *(f"{n:,}" for n in STEPS)], ["first weights", *map(_short, first.largest())]]
+    rows.append(["with a gradient", *map(_short, nonzero.largest())])
+    if nonzero.crossed.any():
+        rows.append(["of these without kinks", *map(_short, nonzero.largest(smooth=True))])
+    return rows
+
+
+def _short(value: float) -> str:
+    return "-" if not np.isfinite(value) else f"{value:.1e}" if value else "0"
+
+
 def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, words: str) -> None:
-    """The maxima of both sets against N, with guide lines; what is exactly 0 sits on the lower edge."""
+    """The maxima of both sets against N, with guide lines; what is exactly 0 lies on the lower edge."""
     values = np.concatenate([first.absolute.ravel(), nonzero.absolute.ravel()])
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if len(values) else (1e-16, 1.0)
-    with figure(path, width=6.8, height=5.6) as (drawing, axes):
-        axes.set(xscale="log", yscale="log", xlim=(0.6, 9e5), ylim=(low / 30, high * 5))
-        axes.set(xlabel="N = 1 / epsilon", ylabel="|central difference - backpropagation|")
-        drawing.suptitle("Backpropagation against central differences, one training image", fontsize=11)
-        axes.set_title(words, fontsize=8)
-        single = np.where(nonzero.usable & (nonzero.absolute > 0), nonzero.absolute, np.nan)
-        for i, own in enumerate(single):
-            label = None if i else f"first {len(single)} with a gradient: each, without kinks"
-            axes.plot(STEPS, own, color="#bbbbbb", linewidth=0.7, label=label)
+    bottom = max(low, high * 1e-16) / 30
+    with figure(path, width=7.2, height=3.2) as (drawing, axes):
+        axes.set(xscale="log", yscale="log", xlim=(0.7, 7e5), ylim=(bottom, high * 5))
+        axes.set(xlabel="N = 1/ε", ylabel="max |difference|")
+        axes.set_title(words, fontsize=8, loc="left")
         if found.third is not None and found.optimum is not None:
             n = np.geomspace(1, min(5 / found.optimum, STEPS[-1]), 2)
-            label = f"truncation |L'''| / (6 N²), slope -2; fitted {found.slope:.2f}"
-            axes.plot(n, found.third / 6 / n**2, "--", color=COLOURS[4], label=label)
+            axes.plot(n, found.third / 6 / n**2, "--", color=COLOURS[4], label="truncation, slope -2 (fitted)")
         if np.isfinite(found.roundoff):
-            axes.plot(STEPS, found.roundoff * STEPS, ":", color=COLOURS[2], label="round-off e N, slope +1; estimated")
+            axes.plot(STEPS, found.roundoff * STEPS, ":", color=COLOURS[2], label="round-off, slope +1 (estimated)")
+        if (kinks := nonzero.crossed.any(axis=0)).any():
+            look = {"color": COLOURS[0], "markerfacecolor": "white", "label": "these without kinks"}
+            axes.plot(STEPS, nonzero.largest(smooth=True), "--o", linewidth=1, **look)
         for differences, colour, marker, which in (
             (nonzero, COLOURS[0], "o", "with a gradient"),
             (first, COLOURS[3], "v", "of the layer"),
         ):
-            name, largest = f"first {len(differences.index)} {which}", differences.largest()
-            all_of_them = differences.usable.all(axis=0)
-            for mask, line, face, label in (
-                (all_of_them, "-", colour, "maximum"),
-                (~all_of_them, "", "white", "maximum without kinks"),
-            ):
-                if (at := mask & (largest > 0)).any():
-                    style = {"color": colour, "markerfacecolor": face, "label": f"{name}: {label}"}
-                    axes.plot(STEPS, np.where(at, largest, np.nan), marker=marker, linestyle=line, **style)
-            if (zero := largest == 0).any():
-                edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "label": f"{name}: exactly 0"}
-                axes.plot(STEPS[zero], np.zeros(zero.sum()), marker, color=colour, **edge)
-        if np.isfinite(crossed := nonzero.largest(crossed=True)).any():
-            axes.plot(STEPS, crossed, "X", color=COLOURS[1], label="maximum of those that cross a kink, left out")
+            label = f"first {len(differences.index)} weights {which}"
+            largest = differences.largest()
+            if np.isfinite(largest).any():
+                shown = np.where(largest == 0, bottom, largest)
+                label += ": exactly 0" if not largest.any() else ""
+                axes.plot(STEPS, shown, marker=marker, color=colour, label=label, clip_on=False)
+        if kinks.any():
+            look = {"color": COLOURS[1], "markersize": 9, "markeredgewidth": 2, "label": "some cross a kink"}
+            axes.plot(STEPS[kinks], nonzero.largest()[kinks], "x", **look)
         if axes.get_legend_handles_labels()[0]:
-            drawing.legend(loc="outside lower center", ncol=2, fontsize=8)
+            drawing.legend(loc="outside lower center", ncol=3, fontsize=8)
 
 
 def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
-    """Trains, or takes the weights of a `.npz`; then checks gradients of the first layer in float64.
+    """Trains, or takes the network of a `.npz`; then checks gradients of the first layer in float64.
 
     The loss is that of one training image, number `sample`. Returns the folder with `differences.csv`,
     `differences.png`, `conclusion.md` and `record.json`. UsageError where there is no such sample, CheckpointError
-    where the weights are of another network, or damaged.
+    where the file of weights is damaged.
     """
+    setup = setup if weights is None else setup.like(weights)
     trained, digits = setup.network(dtype="float32"), setup.digits()
     if not 0 <= sample < len(digits.train.labels):
         raise UsageError(f"sample must be from 0 to {len(digits.train.labels) - 1}, a training image; got {sample}")
-    known = weights is None or load_weights(trained, weights)
+    if weights is not None:
+        load_weights(trained, weights)
     study = Study(setup, trained, digits)
     if weights is None:
         _train(trained, digits.train, setup.epochs)
-        origin = f"trained here, epochs: {trained.epoch}"
+        origin = f"trained for this study, {counted(trained.epoch, 'epoch')}"
     else:
-        origin = f"weights of {'/'.join(weights.parts[-4:])}, epochs: {trained.epoch}"
-        origin += "" if known else " (of what rate, mini-batches and seed, the file does not say)"
+        origin = f"the weights of {'/'.join(weights.parts[-4:])}, after {counted(trained.epoch, 'epoch')}"
+        origin += "" if run_state(weights) else " (the file does not say of what rate, mini-batches and seed)"
     net = setup.network(dtype="float64")
     net.parameters[:] = trained.parameters
     x, y = digits.train.images[sample : sample + 1].astype(np.float64), digits.train.labels[sample : sample + 1]
@@ -140,16 +160,22 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         found = examine(net, x, y, nonzero)
 
     pixels = first.index % net.dims[0]
+    about = {"setup": study.words, "origin": origin}
+    about["image"] = f"training image {sample}, a {y[0]}, whose loss is {found.loss:.2g}"
     black = int((digits.train.images[:, pixels].max(axis=0) == 0).sum())
-    image = f"training image {sample}, a {y[0]}, with a loss of {found.loss:.2g}"
-    text = write(first, nonzero, found, net.nonlinearity, black, setup=study.words, origin=origin, image=image)
+    text = write(first, nonzero, found, net.nonlinearity, net.dims, black=black, **about)
     write_csv(study.folder / "differences.csv", (*HEADER, "kink_crossed"), _rows(net, first=first, nonzero=nonzero))
     write_text(study.folder / "conclusion.md", text)
-    subtitle = textwrap.fill(study.words, 100) + f"\nepochs: {trained.epoch}; {image}"
+    subtitle = f"{net.architecture}, {net.nonlinearity}, {counted(trained.epoch, 'epoch')}; {about['image']}"
     draw(study.folder / "differences.png", first, nonzero, found, subtitle)
-    largest = {"first": first.largest(), "nonzero": nonzero.largest(), "crossed": nonzero.largest(crossed=True)}
-    results = asdict(found) | {f"largest_{name}": row.tolist() for name, row in largest.items()}
-    study.record(weights=origin, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
+    results: dict[str, Any] = asdict(found) | {
+        "largest_first": first.largest().tolist(),
+        "largest_nonzero": nonzero.largest().tolist(),
+        "largest_without_kinks": nonzero.largest(smooth=True).tolist(),
+    }
+    if weights is not None:
+        results |= {"run": "/".join(weights.parts[-4:-2]), "checkpoint": weights.stem}
+    study.record(weights=origin, epochs_done=trained.epoch, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
     print(f"\n{text}\nFigure, numbers and words: {relative_to_cwd(study.folder)}")
     return study.folder
 

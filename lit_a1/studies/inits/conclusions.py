@@ -13,6 +13,7 @@ from lit_a1.runs.wording import number
 from lit_a1.studies.inits.probe import BOUNDED, CONFIDENT, FLAT, Trial
 
 ALIKE = 1e-3  # weights that differ by less than this share of the largest one differ by rounding alone
+MOST_COLUMNS = 12  # of numbers that a page has room for
 NEAR = 0.02  # losses that differ by less than this share are called about equal
 
 
@@ -31,7 +32,7 @@ def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
         words=words,
         trained=len(digits.train.labels),
         validated=validated,
-        shown=sorted({0, 1, len(zero.epochs) - 1}),
+        losses=_losses(trials),
         by_loss=sorted(finite, key=lambda trial: trial.losses[-1]),
         by_error=by_error,
         chance={name: 2 * math.sqrt(variances[by_error[0].name] + own) for name, own in variances.items()},
@@ -54,6 +55,13 @@ def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
         ratios=ratios,
         widest=widest,
     )
+
+
+def _losses(trials: Sequence[Trial]) -> list[list[str]]:
+    """The table of all losses: a column for each epoch, or a row where there are many."""
+    rows = [["epoch", *(str(epoch) for epoch in range(len(trials[0].epochs)))]]
+    rows += [[trial.label, *map(loss, trial.losses)] for trial in trials]
+    return rows if len(rows[0]) <= MOST_COLUMNS else [list(row) for row in zip(*rows, strict=True)]
 
 
 def loss(value: float) -> str:

@@ -88,7 +88,7 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
 
 def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: str) -> None:
     """Draws training loss and error of the `validated` images against the epoch, with those of a guess."""
-    with figure(path, width=9.0, height=4.3, ncols=2) as (drawing, (left, right)):
+    with figure(path, width=8.4, height=2.9, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
             label = trial.label + ("" if trial.diverged is None else f" (not finite from epoch {trial.diverged} on)")
@@ -102,10 +102,10 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
             axes.axhline(value, color="#999999", linewidth=0.9, zorder=1)
             axes.annotate(name, (1, value), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=9)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_xlabel("epochs done (0: before training)")
-        left.set_title("Mean loss over the training set", fontsize=10)
-        right.set_title("Error on the validation set", fontsize=10)
+            axes.set_xlabel("Epoch (0: before training)")
+        left.set_ylabel("Training loss (cross-entropy)")
+        right.set_ylabel("Validation error")
         percent_axis(right)
         right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # there are ticks even where all errors are alike
         drawing.legend(loc="outside lower center", ncols=len(trials), handlelength=4)
-        drawing.suptitle(textwrap.fill(words, 150), fontsize=8)
+        drawing.suptitle(textwrap.fill(words, 130), fontsize=8)

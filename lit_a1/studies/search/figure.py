@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
 from lit_a1.runs.plotting import COLOURS, figure, visible
 from lit_a1.runs.statistics import wilson
@@ -15,6 +15,7 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range
 
 COLUMNS = 4
+ROOM = 16  # letters below a panel, of words side by side
 REACH = 10  # of the axis, in errors of the best trial: what is far off would press the good ones together
 LOOKS: dict[str, dict[str, Any]] = {
     "stopped early": {"color": "#888888", "alpha": 0.4, "s": 16, "linewidths": 0},
@@ -27,7 +28,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images: int, title: str) -> None:
     """Draws each trial's error on the validation images against each hyperparameter; one trial at least has one."""
     measured = [trial for trial in trials if trial.epoch]
-    best = min((trial for trial in measured if trial.state == "complete"), key=lambda trial: trial.error, default=None)
+    complete = [trial for trial in measured if trial.state == "complete" and objective.is_wanted(trial.settings)]
+    best = min(complete, key=lambda trial: trial.error, default=None)
     errors = [100 * visible(trial.error, images) for trial in measured]
     top = min(max(errors) * 1.15, REACH * min(errors), 100)
     if max(errors) > top:
@@ -43,8 +45,8 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
         groups[label].append((trial, min(error, top)))
     columns = min(COLUMNS, len(objective.space))
     rows = math.ceil(len(objective.space) / columns)
-    shape = {"height": 8.2 / 3 * max(rows, 1.5), "nrows": rows, "ncols": columns, "sharey": True, "squeeze": False}
-    with figure(path, width=11, **shape) as (drawing, axes):
+    shape = {"height": 1.3 * max(rows, 1.5) + 0.7, "nrows": rows, "ncols": columns, "sharey": True, "squeeze": False}
+    with figure(path, width=8.4, **shape) as (drawing, axes):
         low = min(errors) / 1.15
         axes.flat[0].set_yscale("log")
         axes.flat[0].set_ylim(low, top)
@@ -55,38 +57,39 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
         for axis, name in zip(axes.flat, objective.space, strict=False):
             if best is not None:
                 interval = [100 * end for end in wilson(best.error, images)]
-                axis.axhspan(*interval, color=COLOURS[2], alpha=0.15, lw=0, label="95% interval of the best")
+                axis.axhspan(*interval, color=COLOURS[2], alpha=0.15, lw=0, label="95 % interval of the best")
             place = _lay_out(axis, name, objective)
             for label, members in groups.items():
                 if members:
                     places, heights = [place(trial) for trial, _ in members], [error for _, error in members]
                     axis.scatter(places, heights, label=label, zorder=3, clip_on=False, **LOOKS[label])
             axis.minorticks_off()
-            axis.set_xlabel(objective.names.get(name, name))
+            axis.set_xlabel(objective.term(name), fontsize=9)
+            axis.tick_params(labelsize=8)
         for axis in axes[:, 0]:
-            axis.set_ylabel("Validation error (%)")
+            axis.set_ylabel("Error (%)", fontsize=9)
         handles, labels = axes.flat[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=5)
-        drawing.suptitle(textwrap.fill(title, 150, break_on_hyphens=False), x=0.01, ha="left", fontsize=10)
+        drawing.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, columnspacing=1)
+        drawing.suptitle(textwrap.fill(title, 130, break_on_hyphens=False), x=0.01, ha="left", fontsize=8)
 
 
 def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialRecord], float]:
     """Lays out the axis of a hyperparameter, and gives the function that places a trial on it."""
     values = objective.space[name]
     if not isinstance(values, Range):
-        labels, texts = [str(value).replace("_", "\n") for value in values], objective.sampled[name].choices
-        axis.set_xticks(range(len(labels)), labels)
+        labels, texts = [str(value).replace("_", " ") for value in values], objective.sampled[name].choices
+        crowded = sum(map(len, labels)) > ROOM
+        axis.set_xticks(range(len(labels)), labels, rotation=25 * crowded, ha="right" if crowded else "center")
         axis.set_xlim(-0.5, len(labels) - 0.5)
         axis.grid(visible=False, axis="x")
-        axis.tick_params(axis="x", labelsize=8 if len(labels) > 3 else None)
         # trials at the same one stand beside each other, by the golden ratio
         return lambda trial: texts.index(trial.sampled[name]) + ((trial.number * 0.618 + 0.5) % 1 - 0.5) * 0.5
     low = 0 if values.none_below else values.low
     if not values.log:
-        margin = 0.04 * (values.high - low)
+        margin = 0.06 * (values.high - low)
         axis.set_xlim(low - margin, values.high + margin)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=values.whole or values.step == 1))
-        axis.xaxis.set_major_formatter("{x:,.6g}")
+        axis.xaxis.set_major_formatter(EngFormatter(sep="") if values.high >= 100_000 else "{x:,.6g}")
     elif values.none_below:  # linear between 0 and the smallest number
         axis.set_xscale("symlog", linthresh=values.none_below, linscale=0.5)
         axis.set_xlim(-values.none_below / 10, values.high * 1.3)

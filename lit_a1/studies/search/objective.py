@@ -10,6 +10,12 @@ from lit_a1.runs.wording import clock
 from lit_a1.studies.search.space import Space
 
 Settings = Mapping[str, Any]
+TERMS = {
+    "lr": "learning rate", "lr_decay": "learning rate schedule", "batch_size": "mini-batch size",
+    "nesterov": "Nesterov momentum", "dropout": "dropout of hidden units", "input_dropout": "dropout of pixels",
+    "layers": "hidden layers", "taper": "width ratio of layers",
+}  # fmt: skip
+"""What the field calls hyperparameters, where it is not their name."""
 # takes an epoch, from 1 on, and its validation error (NaN where a loss is not finite); whether to stop the training
 Report = Callable[[int, float], bool]
 
@@ -113,5 +119,12 @@ class Objective:
     columns: str  # of `trials.csv`, before the settings
     names: Mapping[str, str]  # what settings are called in tables and texts, by their full names
     images: Mapping[str, int] = field(default_factory=dict)  # of each split, if known before the first training
+    wanted: str = ""  # what the best trial must have, in words: "two hidden layers"
+    is_wanted: Callable[[Settings], bool] = lambda settings: True  # whether settings have it
     best_epoch_counts: bool = False  # trials are compared by their best epoch, not by their last one
     one_process: bool = False  # works at a study at a time; its sampler is seeded once, elsewhere anew for each trial
+
+    def term(self, name: str) -> str:
+        """What texts and axes call a hyperparameter."""
+        short = self.names.get(name, name)
+        return TERMS.get(short, short.replace("_", " "))

@@ -16,10 +16,11 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted
 from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.objective import Objective, TrialRecord
-from lit_a1.studies.search.space import in_full
+from lit_a1.studies.search.space import Range, in_full
 
 TRIALS, FIGURE = "trials.csv", "search.png"
-SHOWN = 5  # trials in the table of the best, and hyperparameters in the list of what matters
+BEST = 3  # trials in the table of the best
+SHOWN = 5  # hyperparameters in the list of what matters
 ENOUGH = 12  # complete trials to weigh the hyperparameters by
 TOP = 0.25  # share of them that is set against all
 
@@ -40,9 +41,7 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
     text, best = conclude(trials, objective, images, importances(study))
     write_text(folder / "summary.md", text)
     if images and any(trial.epoch for trial in trials):
-        title = f"{objective.words}: {counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, "
-        title += f"measured on {counted(images, 'image')}."
-        title += f" The best: {best['setup']}." if best else ""
+        title = f"{counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, {objective.words}."
         draw(folder / FIGURE, trials, objective, images, title)
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     objective.record(folder, trials, {"trials": counts, "best": best})
@@ -65,8 +64,10 @@ def conclude(
     trials: Sequence[TrialRecord], objective: Objective, images: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
     """What a search found, in Markdown, and its best trial for the record (empty where there is none)."""
-    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
-    best, others = complete[0] if complete else None, complete[1:]
+    ended = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
+    complete = [trial for trial in ended if objective.is_wanted(trial.settings)]
+    best = complete[0] if complete else None
+    others = [trial for trial in ended if trial is not best]
     start = next((trial for trial in reversed(trials) if trial.start), None)
     p_values = {other.number: p_value(best, other, images, len(others)) for other in others if best is not None}
     largest = sorted((importances or {}).items(), key=lambda item: -item[1])
@@ -79,19 +80,37 @@ def conclude(
         trials=trials,
         objective=objective,
         images=images,
+        ended=ended,
         complete=complete,
         stopped=[trial for trial in trials if trial.state == "pruned"],
         best=best,
+        better=next((trial for trial in ended if best is not None and trial.error < best.error), None),
         interval=wilson(best.error, images) if best else None,
-        shown=complete[:SHOWN],
+        shown=ended[:BEST],
         start=start,
         exact=start is None or start.settings == (start.own or objective.own),
         p_values=p_values,
-        importances=None if importances is None else largest[:SHOWN],
+        importances=None if importances is None else [(objective.term(name), share) for name, share in largest[:SHOWN]],
+        by_value=_by_value(ended, objective),
         command=found.get("command"),
-        searched={name: in_full(values) for name, values in objective.space.items()},
+        searched={objective.term(name): in_full(values) for name, values in objective.space.items()},
     )
     return text, found
+
+
+def _by_value(trials: Sequence[TrialRecord], objective: Objective) -> dict[str, dict[str, list[float]]]:
+    """The errors of trials by the values of the hyperparameters that have few: nonlinearity, hidden layers."""
+    found = {}
+    for name, values in objective.space.items():
+        if not isinstance(values, Range) or values.step == 1:
+            errors: dict[str, list[float]] = {}
+            for trial in trials:  # the best first
+                value = trial.sampled[name]
+                words = f"{value:g}" if isinstance(values, Range) else str(value).replace("_", " ")
+                errors.setdefault(words, []).append(trial.error)
+            if len(errors) > 1:
+                found[objective.term(name)] = errors
+    return found
 
 
 def p_value(best: TrialRecord, other: TrialRecord, images: int, comparisons: int) -> float:

@@ -130,9 +130,9 @@ def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, trained: list[Sequence
     assert cells(folder, "lr", "norm", "augment.crop_scale", "parameters")[0] == ("0.15", "batch", "[0.4, 1.0]", "1000")
     assert rows(folder)[0]["machine"]
     text = (folder / "summary.md").read_text()
-    assert "on CatsDogsDataModule (DRAWN images), seed 0, 2,000 images to choose by; the test images were" in text
+    assert "on CatsDogsDataModule (DRAWN images), seed 0. The first" in text
     assert f"    {typed('python', 'main.py', 'fit', *trained[0])}\n" in text
-    assert "Searched: lr 0.02 to 0.6 (logarithmic); norm batch, group; augment.crop_scale [0.2, 1.0], [0.4" in text
+    assert "| learning rate | 0.02 to 0.6 (logarithmic) |\n| norm | batch, group |\n| augment.crop scale |" in text
 
 
 @pytest.mark.usefixtures("trained")

@@ -130,6 +130,7 @@ def test_a_search_leaves_everything_behind(
     setup: Setup, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "draw", draw)
+    setup = replace(setup, model=MODEL | {"hidden_dims": [10, 6]})
     searched = objective(setup)
     folder = run(searched, 3)
     assert folder == setup.save_dir / "mlp-search" / "version_0"
@@ -137,11 +138,12 @@ def test_a_search_leaves_everything_behind(
     assert left <= {path.name for path in folder.iterdir()}
     found = rows(folder)
     assert [row["trial"] for row in found] == ["0", "1", "2"]
-    assert (found[0]["architecture"], found[0]["lr"], found[0]["batch_size"]) == ("784-10-10", "0.2", "128")
+    assert (found[0]["architecture"], found[0]["lr"], found[0]["batch_size"]) == ("784-10-6-10", "0.2", "128")
     assert all(5000 <= int(row["parameters"]) <= 12_000 for row in found)
     record = json.loads((folder / "record.json").read_text())
     assert record["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
-    best = max(found, key=lambda row: float(row["val_accuracy_best"]))
+    answers = [row for row in found if row["architecture"].count("-") == 3]  # two hidden layers
+    best = max(answers, key=lambda row: float(row["val_accuracy_best"]))
     assert (str(record["best"]["trial"]), str(record["best"]["epoch"])) == (best["trial"], best["best_epoch"])
     shown = capsys.readouterr().out
     assert sum(line.startswith("trial ") for line in shown.splitlines()) == 3
@@ -226,7 +228,7 @@ def test_a_study_of_an_earlier_version_goes_on(setup: Setup) -> None:
     for trials in (2, 3):
         run(objective(setup), trials, folder)
         assert rows(folder)[:2] == before
-        assert "50 images to choose by" in (folder / "summary.md").read_text()
+        assert "on 50 validation images" in (folder / "summary.md").read_text()
 
 
 def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

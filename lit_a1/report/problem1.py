@@ -1,0 +1,147 @@
+"""What was measured for the assignment's first problem: the multilayer perceptron in numpy."""
+
+import ast
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lit_a1.mlp.settings import Settings
+from lit_a1.report.document import table
+from lit_a1.report.gather import RecordedRuns, Study, display_path, sources
+from lit_a1.report.outputs import study
+from lit_a1.report.plan import Commands
+from lit_a1.report.recipes import shipped
+from lit_a1.report.results import layers, results, status
+from lit_a1.runs.finished import Run
+from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.wording import duration, percent
+
+GOAL = 0.03  # the validation error that the assignment asks for
+PARAMETERS = (500_000, 1_000_000)  # likewise
+TEXTS = {"inits": "comparison.md", "search": "summary.md", "gradcheck": "conclusion.md"}
+NEEDED = {  # columns of trials.csv: the settings of a trial and what came of it
+    "trial", "state", "val_accuracy_best", "best_epoch", "epochs", "parameters", "architecture", "nonlinearity", "lr",
+    "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout",
+}  # fmt: skip
+
+
+def problem1(found: RecordedRuns, work: Path) -> dict[str, Any]:
+    """The multilayer perceptron in numpy; figures are made in the folder `work`."""
+    commands, runs = Commands(found), found.alike("mlp")
+    values: dict[str, Any] = {
+        name: study(found.study(f"mlp-{name}"), text, commands.study(name).command) for name, text in TEXTS.items()
+    }
+    newest = runs[-1] if runs else None
+    settings = runs[-1].record["settings"] if runs else shipped("mlp")
+    return values | {
+        "status": status(found, "mlp"),
+        "result": results(found, "mlp", work) if runs else None,
+        "network": network(settings),
+        "settings": _settings(settings, runs),
+        "asked": PARAMETERS,
+        "layers": layers(newest, "mlp"),
+        "goal": GOAL,
+        "checked": checked(values["gradcheck"]["left"], runs),
+        "trials": trials(values["search"]["left"]),
+    }
+
+
+def network(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Sizes and update rule of a perceptron from flat settings; None where these don't tell the hidden layers."""
+    try:
+        hidden = [int(units) for units in ast.literal_eval(str(settings["model.hidden_dims"]))]
+    except (KeyError, TypeError, ValueError, SyntaxError):
+        return None
+    pairs = list(pairwise([Settings.input_dim, *hidden, Settings.n_classes]))
+    parts = [(fan_in + 1) * fan_out for fan_in, fan_out in pairs]
+    own = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
+    usual = {name: getattr(Settings, name) for name in ("nonlinearity", "momentum", "nesterov", "weight_decay")}
+    usual |= {name: getattr(Settings, name) for name in ("dropout", "input_dropout")}
+    return usual | own | {"hidden": hidden, "pairs": pairs, "parts": parts, "parameters": sum(parts)}
+
+
+def _settings(settings: Mapping[str, Any], runs: list[Run]) -> dict[str, Any]:
+    """All that a run was set to, and where and how long it ran, as a table."""
+    named = {
+        "nonlinearity": "nonlinearity", "initialization": "initialization", "lr": "learning rate of the first step",
+        "lr_decay": "learning rate schedule", "batch_size": "mini-batch size", "momentum": "momentum",
+        "nesterov": "Nesterov's form of it", "weight_decay": "weight decay (weights only)",
+        "dropout": "dropout of hidden units", "input_dropout": "dropout of pixels",
+    }  # fmt: skip
+    rows = {"hidden units": settings.get("model.hidden_dims"), "epochs": settings.get("trainer.max_epochs")}
+    rows |= {words: settings.get(f"model.{name}") for name, words in named.items()}
+    if runs:
+        record = runs[-1].record
+        images = record["images"]
+        rows |= {
+            "parameters": f"{record['parameters']:,}",
+            "epochs": len(record["epochs"]),
+            "seeds": ", ".join(str(run.seed) for run in runs),
+            "images": f"{images['train']:,} to train, {images['val']:,} to validate",
+            "machine": record["machine"],
+            "time": ", ".join(duration(run.record["seconds"]) for run in runs),
+        }
+    words = {"None": "not recorded", "True": "yes", "False": "no"}
+    cells = {name: words.get(str(value), str(value).strip("()[]")) for name, value in rows.items()}
+    source = sources(runs) if runs else "configs/mlp.yaml"
+    pairs = list(cells.items())
+    half = -(-len(pairs) // 2)
+    pairs += [("", "")] * (2 * half - len(pairs))
+    lines = [[*left, *right] for left, right in zip(pairs[:half], pairs[half:], strict=True)]
+    return {"header": ["setting", "value", "setting", "value"], "rows": lines, "source": source, "text_columns": 4}
+
+
+def checked(left: Study | None, runs: list[Run]) -> dict[str, Any]:
+    """Whether the gradients were checked on a network of these runs, at the end of its training.
+
+    Returns:
+        `known`: whether the record names the run; `run` and `epochs`: which, and after how many; `same`: whether it is
+        one of these runs and its last epoch.
+    """
+    record = left.record if left else {}
+    names = {f"{run.folder.parent.name}/{run.name}": run for run in runs}
+    run, done = names.get(str(record.get("run"))), record.get("epochs_done")
+    same = run is not None and record.get("setup") == run.record.get("setup") and done == len(run.epochs)
+    return {"known": isinstance(record.get("run"), str), "run": record.get("run"), "epochs": done, "same": same}
+
+
+def trials(left: Study | None) -> dict[str, Any] | None:
+    """Every trial of a search as a table, the best first and the answer marked.
+
+    Returns:
+        `path` of the CSV, and `table`, which is None where the file is missing, damaged or of another kind.
+    """
+    if left is None:
+        return None
+    path = left.folder / "trials.csv"
+    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "count": 0}
+    try:
+        read = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError):  # pandas' errors of a damaged file are ValueErrors
+        return about
+    if not set(read) >= NEEDED or read.empty:
+        return about
+    best = left.record.get("best")
+    answer = str(best.get("trial")) if isinstance(best, dict) else ""
+    accuracy = pd.to_numeric(read.val_accuracy_best, errors="coerce")
+    shown = pd.DataFrame({
+        "trial": read.trial.where(read.trial != answer, read.trial + " *"),
+        "hidden units": read.architecture.str.split("-").str[1:-1].str.join("-"),
+        "f": read.nonlinearity.str.replace("_", " "),
+        "schedule": read.lr_decay,
+        "parameters": read.parameters,
+        "rate": read.lr,
+        "batch": read.batch_size,
+        "momentum": read.momentum + read.nesterov.map({"True": " N"}).fillna(""),
+        "weight decay": read.weight_decay,
+        "dropout": read.dropout,
+        "of pixels": read.input_dropout,
+        "r(valid)": accuracy.map(percent).where(accuracy.notna(), read.state),
+        "epoch": read.best_epoch + "/" + read.epochs,
+    })  # fmt: skip
+    ordered = shown.loc[accuracy.sort_values(ascending=False, kind="stable").index]
+    lines = ordered.to_dict("records")
+    return about | {"count": len(lines), "table": table(lines, str(display_path(path)), text_columns=4)}

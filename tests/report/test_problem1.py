@@ -1,0 +1,146 @@
+"""The first problem's numbers, and that its sections hold what the assignment asks for."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_a1.report.document import Block, Section, read_markdown, write_section
+from lit_a1.report.gather import RecordedRuns, Study, gather
+from lit_a1.report.problem1 import checked, network, problem1, trials
+
+Add = Callable[..., Path]
+LOGS = Path("lightning_logs")
+HEADER = (
+    "trial,state,diverged,val_accuracy_best,best_epoch,val_accuracy_last,epochs,seconds,parameters,architecture,"
+    "nonlinearity,lr,lr_decay,batch_size,momentum,nesterov,weight_decay,dropout,input_dropout\n"
+)
+
+
+def sections(found: RecordedRuns, work: Path) -> dict[str, Section]:
+    """Problem 1's in answers and appendix, by their anchors."""
+    values = problem1(found, work)
+    markdown = write_section("problem1", **values) + "\n" + write_section("appendix1", **values)
+    return {section.anchor: section for section in read_markdown(markdown)[1]}
+
+
+def words(blocks: list[Block]) -> str:
+    return "\n".join(block.text for block in blocks)
+
+
+def test_parameters_are_summed_layer_by_layer() -> None:
+    found = network({"model.hidden_dims": "(700, 500)", "model.momentum": 0.9})
+    assert found is not None
+    assert (found["hidden"], found["parts"]) == ([700, 500], [549_500, 350_500, 5_010])
+    assert found["parameters"] == sum(found["parts"]) == 905_010
+    assert (found["momentum"], found["nesterov"], found["nonlinearity"]) == (0.9, False, "relu")
+    assert network({"model.hidden_dims": "many"}) is network({}) is network({"model.hidden_dims": 5}) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "there", "absent"),
+    [
+        ({}, ["(784 + 1) 700 + (700 + 1) 500 + (500 + 1) 10 = 549,500 + 350,500 + 5,010 = 905,010", "⊙ m_k", "tanh(c"],
+         ["**outside**", "two hidden layers"]),
+        ({"model.hidden_dims": "(40,)", "model.momentum": 0.0, "model.dropout": 0.0, "model.input_dropout": 0.0,
+          "model.nonlinearity": "relu"},
+         ["**outside**", "two hidden layers", "max(z, 0)", "w ← w - η g"], ["⊙ m_k", "μ"]),
+        ({"model.hidden_dims": "damaged"}, ["do not say what its hidden layers are"], ["forward "]),
+    ],
+)  # fmt: skip
+def test_the_model_is_written_out_as_it_was_set(
+    settings: dict[str, Any], there: list[str], absent: list[str], add_run: Add, tmp_path: Path
+) -> None:
+    add_run("mlp", [0.05, 0.02], settings=settings)
+    section = sections(gather(LOGS, "real"), tmp_path)["mlp-model"]
+    text = words(section.blocks)
+    for piece in there:
+        assert piece in text
+    for piece in absent:
+        assert piece not in text
+    assert "Each of 1 run reaches a validation accuracy of 97 %." in text
+    table = next(block for block in section.blocks if block.kind == "table")
+    cells = {name: value for row in table.rows for name, value in (row[:2], row[2:])}
+    assert (cells["mini-batch size"], cells["initialization"], cells["epochs"]) == ("128", "glorot", "2")
+    assert cells["images"] == "18,000 to train, 2,000 to validate"
+
+
+def test_zero_and_one_in_the_settings_are_no_words(add_run: Add, tmp_path: Path) -> None:
+    add_run("mlp", [0.05], settings={"model.dropout": 0, "model.nesterov": False})
+    table = problem1(gather(LOGS, "real"), tmp_path)["settings"]
+    cells = {name: value for row in table["rows"] for name, value in (row[:2], row[2:])}
+    assert (cells["epochs"], cells["dropout of hidden units"], cells["Nesterov's form of it"]) == ("1", "0", "no")
+
+
+def test_without_a_run_the_recipe_is_described(tmp_path: Path) -> None:
+    found = sections(gather(LOGS, "real"), tmp_path)
+    text = words(found["mlp-model"].blocks)
+    assert "h1 = 700 and h2 = 500 hidden units" in " ".join(text.split())
+    assert "All settings of the recipe" in text
+    assert found["mlp-layers"].blocks
+
+
+SETUP = "784-700-500-10, gelu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "same", "said"),
+    [
+        ({}, True, ""),
+        ({"epochs_done": 1}, False, "after 1 epochs, which is not the network of section 1.1"),
+        ({"run": "mlp/version_7"}, False, "`mlp/version_7`"),
+        ({"setup": "784-512-512-10, relu"}, False, "which is not the network of section 1.1"),
+        ({"run": None}, False, "trained for the purpose"),
+    ],
+)
+def test_gradients_of_another_network_are_said_to_be(
+    changes: dict[str, Any], same: bool, said: str, add_run: Add, tmp_path: Path
+) -> None:
+    add_run("mlp", [0.05, 0.02], setup=SETUP)
+    folder = LOGS / "mlp-gradcheck" / "version_0"
+    folder.mkdir(parents=True)
+    record = {"setup": SETUP, "run": "mlp/version_0", "epochs_done": 2, "seed": 0} | changes
+    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "conclusion.md").write_text("# T\n\nThe answer.\n\nThe rest.\n")
+    found = gather(LOGS, "real")
+    assert checked(found.study("mlp-gradcheck"), found.alike("mlp"))["same"] is same
+    blocks = sections(found, tmp_path)["gradients"].blocks
+    notes = [block for block in blocks if block.kind == "missing" and "checked" in block.text]
+    assert bool(notes) is not same
+    assert said in words(notes)
+    assert all(note.command.startswith("python main.py mlp gradcheck --ckpt_path last") for note in notes)
+    assert [block.text.strip() for block in blocks if "answer" in block.text] == ["The answer."]
+
+
+def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Path) -> None:
+    rows = [
+        "0,complete,no,0.97000,2,0.96000,2,1.0,669706,784-512-512-10,relu,0.1,constant,128,0.0,False,0.0,0.0,0.0",
+        "1,pruned,yes,,,,1,1.0,619315,784-779-10,leaky_relu,9.0,cosine,32,0.5,False,0.0,0.0,0.0",
+        "2,complete,no,0.98500,1,0.98000,2,1.0,722149,784-638-341-10,gelu,0.3,cosine,64,0.65,True,0.0,0.0,0.1",
+    ]
+    (tmp_path / "trials.csv").write_text(HEADER + "\n".join(rows) + "\n")
+    found = trials(Study(tmp_path, {"best": {"trial": 2}}, recorded=False))
+    assert found is not None
+    assert found["count"] == 3
+    shown = [dict(zip(found["table"]["header"], row, strict=True)) for row in found["table"]["rows"]]
+    assert [row["trial"] for row in shown] == ["2 *", "0", "1"]
+    assert [row["r(valid)"] for row in shown] == ["98.50 %", "97.00 %", "pruned"]
+    assert [row["epoch"] for row in shown] == ["1/2", "2/2", "/1"]
+    assert (shown[0]["hidden units"], shown[0]["momentum"], shown[2]["f"]) == ("638-341", "0.65 N", "leaky relu")
+    for content in ("", "a,b\n1,2\n", HEADER):
+        (tmp_path / "trials.csv").write_text(content)
+        damaged = trials(Study(tmp_path, {"best": []}, recorded=False))
+        assert damaged is not None
+        assert damaged["table"] is None
+    assert trials(None) is None
+
+
+def test_the_recorded_search_has_all_its_trials_in_the_appendix(tmp_path: Path) -> None:
+    found = gather(LOGS, "real")
+    (table,) = sections(found, tmp_path)["search-trials"].blocks
+    study = found.study("mlp-search")
+    assert study is not None
+    assert len(table.rows) == sum(study.record["trials"].values())
+    assert sum(row[0].endswith("*") for row in table.rows) == 1
