@@ -82,7 +82,12 @@ class Commands:
 
     def analyze(self, name: str, run: Run | None = None) -> Step:
         """Looks into the network of a run, or of the newest."""
-        which = () if run is None else ("--ckpt_path", str(relative_to_cwd(weights_of(run, "best"))))
+        published = run is not None and run.weights.parent == PRETRAINED
+        which = (
+            ()
+            if run is None
+            else ("--ckpt_path", "pretrained" if published else str(relative_to_cwd(weights_of(run, "best"))))
+        )
         records = map(read_json, self.found.logs.glob("*/version_*/analysis/analysis.json"))
         known = [seconds for record in records if isinstance(seconds := (record or {}).get("seconds"), float)]
         return self._of_recipe("analyze", name, *which, seconds=median(known) if known else None)
