@@ -120,6 +120,7 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
             raise ValueError(f"the multiply-adds of {name or 'the network'}, a {kind}, are not known here")
         if type(module) in WORDS:
             module.register_forward_hook(lambda module, inputs, y, name=name: note(name, module, inputs[0], y))
+    for name, module in net.named_modules():
         if isinstance(module, ResidualBlock):  # what `depth` gives is added to the shortcut
             module.depth.register_forward_hook(lambda _, inputs, y, name=name: note_operation(SUM, name, y))
         if isinstance(module, ResidualNet):  # what `dropout` gets is averaged over positions
