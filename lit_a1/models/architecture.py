@@ -140,22 +140,21 @@ def _place(net: nn.Module, name: str) -> str:
         return ""
     if first != "stages":
         return "stem" if first == "stem" else "head"
-    stage, place = list(net.stages)[int(rest[0])], f"stage {int(rest[0]) + 1}"
-    assert isinstance(stage, nn.Sequential)
-    if isinstance(stage[int(rest[1])], ResidualBlock):
-        place += f", block {sum(isinstance(module, ResidualBlock) for module in stage[: int(rest[1]) + 1])}"
-        beside = {"pool": "shortcut", "project": "shortcut"}.get("".join(rest[2:3]))
-        if len(rest) > 4 and isinstance(net.get_submodule(name.rpartition(".")[0]), SqueezeExcite):
-            beside = "gate"
-        place += f", {beside}" if beside else ""
-    return place
+    place = f"stage {int(rest[0]) + 1}"
+    blocks = [isinstance(module, ResidualBlock) for module in net.get_submodule(f"stages.{rest[0]}").children()]
+    if not blocks[int(rest[1])]:
+        return place
+    place += f", block {sum(blocks[: int(rest[1]) + 1])}"
+    if rest[2:3] in (["pool"], ["project"]):
+        return f"{place}, shortcut"
+    return f"{place}, gate" if isinstance(net.get_submodule(name.rpartition(".")[0]), SqueezeExcite) else place
 
 
 def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:
     if isinstance(module, tuple(LINEAR)):
         return y.numel() * x.shape[-1]
     if isinstance(module, tuple(CONVOLUTIONS)):
-        weight = module.weight if isinstance(module, nn.Conv2d) else module.weight_v
+        weight = module.get_parameter("weight_v" if isinstance(module, WeightNormConv2d) else "weight")
         return y.numel() * math.prod(weight.shape[1:])  # (C', C / groups, k, l)
     return 0
 

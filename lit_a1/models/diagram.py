@@ -1,7 +1,8 @@
 """A drawn diagram of a network: a column for the stem, each stage and the head, boxes of layers from top to bottom."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -95,12 +96,13 @@ def _short(text: str) -> str:
 
 def _column(axes: Axes, boxes: list[Box], left: float, top: float, beside: list[Layer]) -> tuple[float, float]:
     """Draws the boxes of a column below `top`, with their skip connections; returns where it ends."""
-    middle, y, entered = left + BOX / 2, top, {}
+    middle, y = left + BOX / 2, top
+    entered: dict[str, float] = {}  # the height at which a block's skip connection begins
     for number, box in enumerate(boxes):
         place, last = box.layers[0].place, box.layers[-1]
         entered.setdefault(place, y + 0.55 * GAP)
         lower = y - box.height
-        style = {"facecolor": box.colour + "22", "edgecolor": box.colour, "linewidth": 0.9}
+        style: Any = {"facecolor": box.colour + "22", "edgecolor": box.colour, "linewidth": 0.9}
         axes.add_patch(FancyBboxPatch((left, lower), BOX, box.height, "round,pad=0,rounding_size=0.04", **style))
         for row, line in enumerate(box.lines):
             axes.text(middle, y - 0.03 - LINE * (row + 0.5), line, ha="center", va="center", fontsize=TEXT)
@@ -129,7 +131,14 @@ def _skip(axes: Axes, edge: float, start: float, end: float, middle: float) -> N
 
 
 def _arrow(
-    axes: Axes, points: list[tuple[float, float]], codes: list[int] | None = None, colour: str = "#333333"
+    axes: Axes, points: list[tuple[float, float]], codes: Sequence[Any] | None = None, colour: str = "#333333"
 ) -> None:
-    look = {"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.9, "color": colour, "shrinkA": 0, "shrinkB": 0}
+    look: Any = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 6,
+        "linewidth": 0.9,
+        "color": colour,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     axes.add_patch(FancyArrowPatch(path=Outline(points, codes), **look))

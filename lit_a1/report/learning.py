@@ -61,7 +61,7 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
         if not wider or fisher(((train[epoch], images[0]), (valid[epoch], images[1]))) >= ALPHA:
             break
         opened = epoch
-    until = runs[0].settings.get("data.augment.mix_until")
+    until: Any = runs[0].settings.get("data.augment.mix_until")
     mixed = until in running and until + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
     low = min(loss, key=lambda epoch: loss[epoch], default=None)
     return {
@@ -69,6 +69,7 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
         "points": len(valid),
         "valid": _ends(valid),
         "train": _ends(train) if train else None,
+        "train_loss": _ends(trained) if (trained := _series(runs, "train_eval/loss")) else None,
         "running": _ends(running) if running else None,
         "conditions": conditions(runs[0]).strip(" ()"),
         "opened": opened,
