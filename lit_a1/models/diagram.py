@@ -1,5 +1,6 @@
 """A drawn diagram of a network: a column for the stem, each stage and the head, boxes of layers from top to bottom."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from lit_a1.runs.plotting import COLOURS, figure
 
 COLUMN, BOX, LINE, GAP = 1.28, 0.94, 0.115, 0.15  # inches: widths of a column and of a box, a line of text, an arrow
 TEXT, SMALL = 6.8, 6.0  # points
+WIDEST = 19  # letters that a box has room for
+GATE = "squeeze-excite"
 NEW_BOX = {
     **dict.fromkeys(CONVOLUTIONS.values(), COLOURS[0]),
     **dict.fromkeys(POOLS.values(), COLOURS[4]),
@@ -73,6 +76,8 @@ def draw(path: Path, shape: tuple[int, ...], found: Architecture) -> None:
 def _boxes(found: Architecture) -> list[Box]:
     boxes: list[list[Layer]] = []
     for layer in found.layers:
+        if layer.place.endswith("gate") and boxes[-1][-1].kind != GATE:
+            boxes[-1].append(layer._replace(kind=GATE, shape=boxes[-1][-1].shape))
         if layer.beside:
             continue
         if layer.kind in NEW_BOX or not boxes:
@@ -84,7 +89,8 @@ def _boxes(found: Architecture) -> list[Box]:
         strided = first.stride and first.stride[0] > 1 and first.kind not in POOLS.values()
         words = [first.words + (f", stride {first.stride[0]}" if strided and first.stride else "")]
         words += [", ".join(layer.words for layer in rest)] if rest else []
-        made.append(Box(layers, [_short(line) for line in words], NEW_BOX.get(first.kind, COLOURS[6])))
+        lines = [line for text in words for line in textwrap.wrap(_short(text), WIDEST)]
+        made.append(Box(layers, lines, NEW_BOX.get(first.kind, COLOURS[6])))
     return made
 
 

@@ -91,7 +91,8 @@ def test_the_drawing_has_nothing_over_another_and_every_size(
     axes = []
     monkeypatch.setattr(diagram, "_arrow", lambda drawn, *_: axes.append(drawn))
     widths = [64] * (len(blocks) + 1)
-    found = layers_of(ResidualNet(widths, blocks, 10, channels=3, transition=transition), (3, 64, 64))  # type: ignore[arg-type]
+    options = {"norm": "weight", "squeeze_excite": 4, "dropout": 0.1} if len(blocks) > 3 else {}
+    found = layers_of(ResidualNet(widths, blocks, 10, channels=3, transition=transition, **options), (3, 64, 64))  # type: ignore[arg-type]
     diagram.draw(tmp_path / "drawn.png", (3, 64, 64), found)
     with Image.open(tmp_path / "drawn.png") as drawn:
         assert drawn.width >= 1200
