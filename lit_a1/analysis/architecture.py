@@ -1,19 +1,20 @@
-"""The layers of the network that a command's options describe, as a table."""
+"""The layers of the network that a command's options describe: as tables, and in numbers."""
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lit_a1.runs.settings import build, kind_of_config
 
 if TYPE_CHECKING:
-    from lit_a1.models.architecture import Architecture
+    from lit_a1.models.architecture import Architecture, Layer
 
-HEADINGS = ("layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds")
+HEADINGS = ("layer", "from", "filter", "stride", "padding", "output", "parameters", "multiply-adds")
+PARTS = ("part", "layers", "output", "parameters", "multiply-adds")
 
 
-def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
-    """The name of the network that the options of `fit` or `mlp fit` describe, and its layers.
+def architecture_of(arguments: Sequence[str]) -> tuple[str, tuple[int, ...], "Architecture"]:
+    """The class of the network that the options of `fit` or `mlp fit` describe, the shape of its input, and its layers.
 
     Raises SystemExit if an option is refused; ValueError, TypeError or CheckpointError if there is no such network.
     """
@@ -24,25 +25,101 @@ def architecture_of(arguments: Sequence[str]) -> tuple[str, "Architecture"]:
 
     if (kind := kind_of_config(arguments)) is not None and kind[1] == "mlp":
         mlp = options.setup_of(options.parse(["fit", *arguments]), "fit").network()
-        sizes = enumerate(itertools.pairwise(mlp.dims), 1)  # each layer multiplies by a matrix and adds a bias
-        layers = [Layer(f"W{k}, b{k}", "linear", None, None, (b,), (a + 1) * b, a * b) for k, (a, b) in sizes]
-        total = sum(layer.multiply_adds for layer in layers)
-        return f"NN, {mlp.dims[0]} pixels", Architecture(layers, mlp.n_parameters, total)
+        layers = []
+        for k, (a, b) in enumerate(itertools.pairwise(mlp.dims), 1):  # each multiplies by a matrix and adds a bias
+            last = k == len(mlp.dims) - 1
+            place, after = ("output layer", "softmax") if last else (f"hidden layer {k}", mlp.nonlinearity)
+            for words, parameters, cost in ((f"linear layer, W{k} and b{k}", (a + 1) * b, a * b), (after, 0, 0)):
+                layers.append(Layer(place, words, True, None, None, None, (b,), parameters, cost))
+        return "NN", (mlp.dims[0],), Architecture(layers, mlp.n_parameters, sum(each.multiply_adds for each in layers))
     quieten()
     settings = parse(["fit", *arguments])
     model, size = build(Classifier, settings.model), settings.data.init_args.size
     shape = (model.channels, size, size)
     _, net = model.net  # the first standardises
-    return f"{type(model).__name__}, images {shape_words(shape)}", layers_of(net, shape)
+    return type(model).__name__, shape, layers_of(net, shape)
 
 
 def rows_of(found: "Architecture") -> list[list[str]]:
     """A row of text for each layer, under `HEADINGS`, and the totals."""
     rows = []
     for layer in found.layers:
-        shapes = map(shape_words, (layer.filter, layer.stride, layer.shape))
-        rows.append([layer.name, layer.kind, *shapes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"])
-    return [*rows, ["total", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"]]
+        steps = (shape_words(each and each[: 1 + (each[0] != each[1])]) for each in (layer.stride, layer.padding))
+        written = "this project" if layer.own else "PyTorch"
+        shapes = (shape_words(layer.filter), *steps, shape_words(layer.shape))
+        rows.append([layer.name, written, *shapes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"])
+    return [*rows, ["total", "", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"]]
+
+
+def parts_of(found: "Architecture") -> list[list[str]]:
+    """A row of text for the stem, each stage's own layers, each block and the head, under `PARTS`, and the totals.
+
+    Norms are counted, but not named.
+    """
+    from lit_a1.models.architecture import NORMS
+
+    rows = []
+    for place, group in itertools.groupby(found.layers, lambda layer: ", ".join(layer.place.split(", ")[:2])):
+        layers = list(group)
+        named = [layer for layer in layers if layer.kind not in NORMS.values()]
+        beside = [_with_stride(layer) for layer in named if layer.place.endswith("shortcut")]
+        words = [_with_stride(layer) for layer in named if not layer.place.endswith("shortcut")]
+        text = ", ".join(words) + (f"; in the shortcut {', '.join(beside)}" if beside else "")
+        numbers = (sum(layer.parameters for layer in layers), sum(layer.multiply_adds for layer in layers))
+        rows.append([place, text, shape_words(layers[-1].shape), *(f"{number:,}" for number in numbers)])
+    return [*rows, ["total", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"]]
+
+
+def _with_stride(layer: "Layer") -> str:
+    strided = layer.stride is not None and layer.stride[0] > 1 and "pooling" not in layer.kind
+    return f"{layer.words} with stride {layer.stride[0]}" if strided and layer.stride else layer.words
+
+
+def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
+    """What a text says of a convolutional network: its depth, its parts, and where it halves the image.
+
+    `depth` counts the layers with weights on the main path, convolutions and linear ones; `projections` those in
+    shortcuts. A halving says at which `place` and by what `layer` a `side` of pixels comes about. `shape` is that of
+    an image.
+    """
+    from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, NORMS, SUM, WITHOUT_WEIGHTS
+
+    path = [layer for layer in found.layers if not layer.beside]
+    convolutions = [layer for layer in found.layers if layer.kind in CONVOLUTIONS.values()]
+    stages: dict[str, list[Layer]] = {}
+    for layer in path:
+        if layer.place.startswith("stage"):
+            stages.setdefault(layer.place.split(", ")[0], []).append(layer)
+    sides = [layer for layer in path if len(layer.shape) == 3]
+    befores = [shape[-1], *(layer.shape[-1] for layer in sides)]
+    halvings = [
+        {"place": layer.place, "layer": _with_stride(layer), "side": layer.shape[-1]}
+        for before, layer in zip(befores, sides, strict=False)
+        if layer.shape[-1] < before
+    ]
+    kinds = {layer.kind for layer in found.layers}
+    return {
+        "image": shape_words(shape),
+        "side": shape[-1],
+        "depth": sum(layer.kind in (CONVOLUTIONS | LINEAR).values() for layer in path),
+        "convolutions": sum(not layer.beside for layer in convolutions),
+        "projections": sum(layer.beside for layer in convolutions),
+        "padded": all(layer.filter and layer.padding == (layer.filter[0] // 2,) * 2 for layer in convolutions),
+        "stem": [_with_stride(layer) for layer in path if layer.place == "stem"],
+        "stem_channels": next((layer.shape[0] for layer in path if layer.place == "stem"), None),
+        "channels": [layers[-1].shape[0] for layers in stages.values()],
+        "blocks": [sum(layer.kind == SUM for layer in layers) for layers in stages.values()],
+        "entry": [_with_stride(layer) for layer in next(iter(stages.values()), []) if ", block" not in layer.place],
+        "block": [layer.words for layer in path if layer.place == "stage 1, block 1"],
+        "shortcut": [layer.words for layer in found.layers if layer.place == "stage 1, block 1, shortcut"],
+        "halvings": halvings,
+        "head": [layer.words for layer in path if layer.place == "head"],
+        "outputs": found.layers[-1].shape[0],
+        "activation": next((kind for kind in WITHOUT_WEIGHTS.values() if kind in kinds), None),
+        "norm": next((kind for kind in NORMS.values() if kind in kinds), None),  # after each convolution
+        "own": sorted({layer.kind for layer in found.layers if layer.own}),
+        "others": sorted({layer.kind for layer in found.layers if not layer.own} - {SUM, MEAN}),
+    }
 
 
 def shape_words(sizes: Sequence[int] | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.analysis.architecture import HEADINGS, architecture_of, rows_of
+from lit_a1.analysis.architecture import HEADINGS, architecture_of, rows_of, shape_words
 from lit_a1.environment import PROGRAM
 from lit_a1.runs.settings import UsageError
 
@@ -17,23 +17,24 @@ def main(arguments: Sequence[str]) -> None:
         parser = argparse.ArgumentParser(
             f"{PROGRAM} architecture",
             usage=f"{PROGRAM} architecture --config configs/mnist.yaml [options]",
-            description="Print the layers of the network that a YAML describes: filter size, stride, output shape, "
-            "parameters and multiply-adds of one image. It takes the options of fit, or of mlp fit for the numpy "
-            "network: --model.widths [16,32,64] shows another network, --data.size 32 the same for other images.",
+            description="Print the layers of the network that a YAML describes: where their code is from, filter size, "
+            "stride, padding, output shape, parameters and multiply-adds of one image. It takes the options of fit, or "
+            "of mlp fit for the numpy network: --model.widths [16,32,64] shows another network, --data.size 32 the "
+            "same for other images.",
         )
         parser.parse_args(["--help"])
     if not arguments:
         raise UsageError("name a network, with --config configs/mnist.yaml for example")
     try:
-        name, found = architecture_of(arguments)
+        name, shape, found = architecture_of(arguments)
     except (ValueError, TypeError) as error:  # what a class refuses
         raise UsageError(str(error)) from error
-    table = Table(title=name, title_justify="left", show_footer=True)
+    table = Table(title=f"{name}, input {shape_words(shape)}", title_justify="left", show_footer=True)
     *rows, totals = rows_of(found)
     for heading, total in zip(HEADINGS, totals, strict=True):
-        table.add_column(heading, total, justify="left" if heading in ("layer", "kind") else "right")
+        table.add_column(heading, total, justify="left" if heading in ("layer", "from") else "right")
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)
-    console.width = max(console.width, 110)  # which the table needs, also where output goes to no terminal
+    console.width = max(console.width, 140)  # which the table needs, also where output goes to no terminal
     console.print(table)

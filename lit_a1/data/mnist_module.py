@@ -26,7 +26,7 @@ class MNISTDataModule(ImageDataModule):
         size_schedule: other sizes for training, as `{first epoch: size}`.
         augment: what is done to training images; colours can't be changed.
         workers: processes that cut batches.
-        measure_train: validates on the training images as well, without augmentation.
+        measure_train: validates on the training images as well, without augmentation: on all, or on that many.
 
     Raises:
         ValueError: a value out of its range.
@@ -44,7 +44,7 @@ class MNISTDataModule(ImageDataModule):
         size_schedule: Mapping[int, int] | None = None,
         augment: Augment | None = None,
         workers: int = 0,
-        measure_train: bool = True,
+        measure_train: bool | int = True,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
         check_source(source)

@@ -45,7 +45,8 @@ class ImageDataModule(L.LightningDataModule):
             Validation during training follows the training size; the size of evaluation travels in the checkpoint.
         augment: what is done to training images.
         workers: processes that cut batches; 0 is best for images that are already in memory.
-        measure_train: validates on the training images as well, without augmentation.
+        measure_train: validates on the training images as well, without augmentation: on all of them, or on as many
+            random ones as a number says, the same each time.
         eval_scale: evaluates on images this many times as large as the training size of the same epoch. Random
             crops make things look larger in training; larger images make up for it (Touvron et al. 2019, "Fixing
             the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
@@ -65,7 +66,7 @@ class ImageDataModule(L.LightningDataModule):
         size_schedule: Mapping[int, int] | None = None,
         augment: Augment | None = None,
         workers: int = 0,
-        measure_train: bool = False,
+        measure_train: bool | int = False,
         eval_scale: float = 1.0,
         keep_on_device: bool = False,
     ) -> None:
@@ -75,6 +76,8 @@ class ImageDataModule(L.LightningDataModule):
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size), ("size", size)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1; got {value}")
+        if measure_train < 0:
+            raise ValueError(f"measure_train must be true, false or a number of training images; got {measure_train}")
         schedule = dict(size_schedule or {})
         if any(epoch < 0 or pixels < 1 for epoch, pixels in schedule.items()):
             raise ValueError(f"size_schedule maps epochs, from 0 on, to sizes in pixels; got {schedule}")
@@ -116,8 +119,13 @@ class ImageDataModule(L.LightningDataModule):
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """Every validation image, in order; with `measure_train` every training image too, in another loader."""
-        names = ("val", "train") if self.measure_train else ("val",)
+        """Every validation image, in order; with `measure_train` training images too, in another loader."""
+        names = ["val"]
+        if self.measure_train:
+            train = self.sets["train"]
+            index = train.index if self.measure_train is True else np.sort(self._sample(self.measure_train, seed=1))
+            self.sets["train_eval"] = ImageSet(train.images, train.labels, index)
+            names.append("train_eval")
         return [self._loader(name, self.eval_batch_size) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
@@ -130,11 +138,14 @@ class ImageDataModule(L.LightningDataModule):
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
         """Batches (N,C,H,W) of the same `count` random training images, at most, as evaluation sees them."""
-        images = self.sets["train"]
-        index = np.random.default_rng(0).permutation(images.index)[:count]
+        images, index = self.sets["train"], self._sample(count, seed=0)
         for rows in np.array_split(index, -(-len(index) // self.eval_batch_size)):
             batch = torch.from_numpy(images.images[rows]).to(device).permute(0, 3, 1, 2)
             yield resize(to_float(batch), self._eval_size())
+
+    def _sample(self, count: int, seed: int) -> np.ndarray:
+        """Which training images are the `count` random ones, at most, of a seed."""
+        return np.random.default_rng(seed).permutation(self.sets["train"].index)[:count]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments a training batch, with draws that depend on (seed, step, device) alone; resizes any other."""

@@ -9,30 +9,67 @@ from torch import Tensor, nn
 
 from lit_a1.layers import (
     BatchNorm2d,
+    Dropout,
     GroupNorm,
     InstanceNorm2d,
     LayerNorm,
     LayerNorm2d,
+    SqueezeExcite,
+    StochasticDepth,
     WeightNormConv2d,
     WeightNormLinear,
 )
+from lit_a1.models.residual import ResidualBlock, ResidualNet
 
-CONVOLUTIONS = (nn.Conv2d, WeightNormConv2d)
-LINEAR = (nn.Linear, WeightNormLinear)
-NORMS = (BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d)
-POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+CONVOLUTIONS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "convolution",
+    WeightNormConv2d: "weight-normalised convolution",
+}
+LINEAR: dict[type[nn.Module], str] = {nn.Linear: "linear layer", WeightNormLinear: "weight-normalised linear layer"}
+NORMS: dict[type[nn.Module], str] = {
+    BatchNorm2d: "batch norm", GroupNorm: "group norm", InstanceNorm2d: "instance norm", LayerNorm: "layer norm",
+    LayerNorm2d: "layer norm",
+}  # fmt: skip
+POOLS: dict[type[nn.Module], str] = {
+    nn.AvgPool2d: "average pooling", nn.MaxPool2d: "max pooling", nn.AdaptiveAvgPool2d: "average pooling",
+    nn.AdaptiveMaxPool2d: "max pooling",
+}  # fmt: skip
+WITHOUT_WEIGHTS: dict[type[nn.Module], str] = {
+    nn.ReLU: "ReLU", nn.LeakyReLU: "leaky ReLU", nn.GELU: "GELU", nn.SiLU: "SiLU", Dropout: "dropout",
+    StochasticDepth: "stochastic depth",
+}  # fmt: skip
+WORDS = CONVOLUTIONS | LINEAR | NORMS | POOLS | WITHOUT_WEIGHTS
+"""What the field calls the classes of layers."""
+SUM, MEAN = "sum", "mean over all positions"  # which no module computes: of block and shortcut; of a channel
 
 
 class Layer(NamedTuple):
     """A layer of a network, for one image."""
 
-    name: str  # as in the network's state dict
-    kind: str  # the class
+    place: str  # `stage 2, block 1`, and then `, shortcut` or `, gate` beside the main path; `stem`, `head`; or empty
+    kind: str  # `convolution`, as `WORDS` has it
+    own: bool  # whether it is written in this project, and not PyTorch's
     filter: tuple[int, int] | None  # height and width of the kernel or the pooled window; None for other layers
     stride: tuple[int, int] | None
+    padding: tuple[int, int] | None
     shape: tuple[int, ...]  # of the output: (C,H,W), or (K,)
     parameters: int  # without those that it shares with an earlier layer
     multiply_adds: int
+
+    @property
+    def words(self) -> str:
+        """`convolution 3x3`."""
+        return self.kind if self.filter is None else f"{self.kind} {self.filter[0]}x{self.filter[1]}"
+
+    @property
+    def name(self) -> str:
+        """`stage 2, block 1, convolution 3x3`."""
+        return f"{self.place}, {self.words}" if self.place else self.words
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is in a shortcut or in a gate, beside the main path."""
+        return self.place.endswith(("shortcut", "gate"))
 
 
 class Architecture(NamedTuple):
@@ -44,12 +81,12 @@ class Architecture(NamedTuple):
 
 
 def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
-    """Lists the layers that have parameters or pool, by running a copy of the network on one black image.
+    """Lists the layers of a network, by running a copy of it on one black image.
 
     A multiply-add is one product and one sum. A convolution of a kernel of height k and width l takes
     H' W' C' k l C / groups of them for an output (C',H',W'), padding included; a linear layer, fan_in fan_out for each
-    vector. Biases, norms, activations, pools and means over positions count none, nor does what weight normalisation
-    does to weights, which is the same for any number of images.
+    vector. Biases, norms, activations, pools, sums and means over positions count none, nor does what weight
+    normalisation does to weights, which is the same for any number of images.
 
     `shape` is (C,H,W) of an image. The network stays as it is: weights, buffers, mode and hooks.
 
@@ -61,22 +98,33 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
     counted: set[int] = set()
 
     def note(name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        cost = _multiply_adds(module, x, y)
-        if name in rows:  # a layer that is used twice costs twice
+        cost, kind = _multiply_adds(module, x, y), WORDS[type(module)]
+        if name in rows and type(module) not in WITHOUT_WEIGHTS:  # a layer that is used twice costs twice
             rows[name] = rows[name]._replace(multiply_adds=rows[name].multiply_adds + cost)
             return
         own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
         counted.update(map(id, own))
-        parameters, shape = sum(parameter.numel() for parameter in own), tuple(y.shape[1:])
-        rows[name] = Layer(name, type(module).__name__, *_window(module), shape, parameters, cost)
+        written_here = type(module).__module__.startswith("lit_a1.")
+        about = (_place(net, name), kind, written_here, *_window(module), tuple(y.shape[1:]))
+        key = f"{name} {len(rows)}" if name in rows else name
+        rows[key] = Layer(*about, sum(parameter.numel() for parameter in own), cost)
+
+    def note_operation(kind: str, name: str, x: Tensor) -> None:
+        place = _place(net, name)
+        rows[f"{name} {kind}"] = Layer(place, kind, False, None, None, None, tuple(x.shape[1:]), 0, 0)
 
     for name, module in net.named_modules():
         has_parameters = any(True for _ in module.parameters(recurse=False))
-        if has_parameters and not isinstance(module, CONVOLUTIONS + LINEAR + NORMS):
+        if has_parameters and not isinstance(module, tuple(CONVOLUTIONS | LINEAR | NORMS)):
             kind = type(module).__name__
             raise ValueError(f"the multiply-adds of {name or 'the network'}, a {kind}, are not known here")
-        if has_parameters or isinstance(module, POOLS):
+        if type(module) in WORDS:
             module.register_forward_hook(lambda module, inputs, y, name=name: note(name, module, inputs[0], y))
+    for name, module in net.named_modules():
+        if isinstance(module, ResidualBlock):  # what `depth` gives is added to the shortcut
+            module.depth.register_forward_hook(lambda _, inputs, y, name=name: note_operation(SUM, name, y))
+        if isinstance(module, ResidualNet):  # what `dropout` gets is averaged over positions
+            module.dropout.register_forward_pre_hook(lambda _, inputs: note_operation(MEAN, "dropout", inputs[0]))
     with torch.no_grad():
         net(torch.zeros(1, *shape))
     layers, parameters = list(rows.values()), sum(parameter.numel() for parameter in net.parameters())
@@ -85,22 +133,39 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
     return Architecture(layers, parameters, sum(layer.multiply_adds for layer in layers))
 
 
+def _place(net: nn.Module, name: str) -> str:
+    """Where in a residual network a module is, `stage 2, block 1`; empty in any other network."""
+    first, *rest = name.split(".")
+    if not isinstance(net, ResidualNet):
+        return ""
+    if first != "stages":
+        return "stem" if first == "stem" else "head"
+    place = f"stage {int(rest[0]) + 1}"
+    blocks = [isinstance(module, ResidualBlock) for module in net.get_submodule(f"stages.{rest[0]}").children()]
+    if not blocks[int(rest[1])]:
+        return place
+    place += f", block {sum(blocks[: int(rest[1]) + 1])}"
+    if rest[2:3] in (["pool"], ["project"]):
+        return f"{place}, shortcut"
+    return f"{place}, gate" if isinstance(net.get_submodule(name.rpartition(".")[0]), SqueezeExcite) else place
+
+
 def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:
-    if isinstance(module, LINEAR):
+    if isinstance(module, tuple(LINEAR)):
         return y.numel() * x.shape[-1]
-    if isinstance(module, CONVOLUTIONS):
-        weight = module.weight if isinstance(module, nn.Conv2d) else module.weight_v
+    if isinstance(module, tuple(CONVOLUTIONS)):
+        weight = module.get_parameter("weight_v" if isinstance(module, WeightNormConv2d) else "weight")
         return y.numel() * math.prod(weight.shape[1:])  # (C', C / groups, k, l)
     return 0
 
 
-def _window(module: nn.Module) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """Kernel and stride."""
+def _window(module: nn.Module) -> tuple[tuple[int, int] | None, tuple[int, int] | None, tuple[int, int] | None]:
+    """Kernel, stride and padding."""
     if isinstance(module, WeightNormConv2d):
-        return _pair(module.weight_v.shape[2:]), _pair(module.stride)
+        return _pair(module.weight_v.shape[2:]), _pair(module.stride), _pair(module.padding)
     if isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d):
-        return _pair(module.kernel_size), _pair(module.stride)
-    return None, None
+        return _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)  # type: ignore[arg-type]
+    return None, None, None
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:

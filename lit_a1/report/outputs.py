@@ -34,7 +34,7 @@ def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
     source = source_of(left.folder, left.record) if left else ""
     answer, _, rest = top.partition("\n\n")
     about = {"left": left, "source": source, "command": command, "files": files}
-    return about | {"text_file": text, "answer": answer, "rest": rest, "parts": parts}
+    return about | {"text_file": text, "top": top, "answer": answer, "rest": rest, "parts": parts}
 
 
 def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:

@@ -13,6 +13,7 @@ from lit_a1.data.split import COLUMNS, CONFLICT, IN_TEST
 from lit_a1.environment import PROGRAM
 from lit_a1.report.outputs import audited
 from lit_a1.report.plan import Commands
+from lit_a1.report.published import is_published
 from lit_a1.report.results import last_error
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED
@@ -83,7 +84,11 @@ def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
     error = last_error(best) if best else None
-    if best and error is not None and (commands.found.drawn_photos or error < note.get("val_error", inf)):
+    if best is None or is_published(best) or error is None:
+        ours = False
+    else:
+        ours = commands.found.drawn_photos or error < note.get("val_error", inf)
+    if best is not None and ours:
         return {"command": commands.predict(best.experiment, best).command, "error": error, "sha256": ""}
     name = Path(note.get("config", "catsdogs")).stem
     about = {"error": note.get("val_error"), "sha256": note.get("submission_sha256", "")}

@@ -97,7 +97,9 @@ class Commands:
         if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
             which = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
             if run is not None:
-                which = str(relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last"))))
+                published = run.weights.parent == PRETRAINED
+                own = relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last")))
+                which = "pretrained" if published else str(own)
             words += ["--ckpt_path", which]
         if kind in ("fit", "trial", "ensemble"):
             words += self._weights(name)

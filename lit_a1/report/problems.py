@@ -7,11 +7,14 @@ from typing import Any
 from lit_a1.report.comparison import progress, side_by_side, strongest_noise
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
+from lit_a1.report.learning import gap
 from lit_a1.report.outputs import analysis, split_markdown, study
 from lit_a1.report.photos import data_of
 from lit_a1.report.plan import PHOTOS, Commands
+from lit_a1.report.published import is_published, published
+from lit_a1.report.recipe_facts import training
 from lit_a1.report.recipes import fingerprint, shipped
-from lit_a1.report.results import ensemble, errors_of, gap, last_error, layers, results, status
+from lit_a1.report.results import ensemble, errors_of, last_error, layers, results, results_of, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
 from lit_a1.report.tried import page
@@ -20,7 +23,6 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import percent
-from lit_a1.studies.comparison.recipes import training_of
 
 CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
 ANSWERS = ("What else differs", "What the comparison shows", "Noise")  # of the comparison; the rest is in the appendix
@@ -46,12 +48,12 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "result": measured[0] if trained else None,
         "results": measured,
         "progress": run and progress(found.alike(name)),
-        "training": run and training_of(run),
+        "training": run and training(run),
         "versions": {"torch": "unknown", "lightning": "unknown"} | (run.record["versions"] if run else {}),
         "images": run and run.record["images"],
         "parameters": run and run.record["parameters"],
         "mlp_parameters": mlp and mlp.record["parameters"],
-        "layers": layers(run, name),
+        "layers": layers(run, name, work),
         "comparison": comparison | {
             "answers": answers, "parts": [part for part in comparison["parts"] if part[0] not in answers]
         },
@@ -66,8 +68,10 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     """Cats vs Dogs; figures are made in the folder `work`."""
     commands = Commands(found)
     trained = [name for name in RECIPES if found.trainings(name)]
-    ranked = rank(found, trained)
+    known = [] if found.drawn_photos else [run for name in RECIPES if (run := published(name)) is not None]
+    ranked = sorted([*rank(found, trained), *known], key=last_error)  # type: ignore[arg-type]  # all have one
     best = ranked[0] if ranked else None
+    runs = [] if best is None else [best] if is_published(best) else found.alike(best.experiment)
     placed, unreadable = runs_of(found)
     rows = [row for row, _ in placed]
     verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
@@ -76,9 +80,15 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     return {
         "data": None if found.drawn_photos else data_of(commands, best, settings or unprefixed(RECIPES[-1])),
         "best": best,
-        "layers": layers(best, RECIPES[0]),
+        "best_is_published": best is not None and is_published(best),
+        "best_result": results_of(runs, work) if runs else None,
+        "layers": layers(best, best.experiment if best else RECIPES[0], work),
+        "training": training(best) if best else None,
         "wanted": [status(found, each) for each in PHOTOS],
-        "results": [results(found, each, work) for each in trained],
+        "results": [results(found, each, work) for each in trained if best not in found.trainings(each)],
+        "other_trainings": [
+            training(run) for each in trained if (run := found.newest(each)) and best not in found.trainings(each)
+        ],
         "ensemble": ensemble(found),
         "ensemble_name": ENSEMBLE,
         "ensemble_command": commands.ensemble().command,
@@ -103,8 +113,10 @@ def rank(found: RecordedRuns, names: Sequence[str]) -> list[Run]:
 
 def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
     """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
-    places: list[tuple[Path, Run | None, str]] = [(run.folder / "analysis", run, run.experiment) for run in ranked]
-    places += [(found.folder(name) / PRETRAINED_FOLDER, None, name) for name in reversed(RECIPES)]
+    places: list[tuple[Path, Run | None, str]] = []
+    for run in ranked:
+        folder = found.folder(run.experiment) / PRETRAINED_FOLDER if is_published(run) else run.folder / "analysis"
+        places.append((folder, run, run.experiment))
     untrained = found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
     return next((place for place in places if read_analysis(place[0]) is not None), places[0] if ranked else untrained)
 

@@ -68,10 +68,12 @@ def defaults(model: str, data: str) -> dict[str, Any]:
 def fingerprint(settings: dict[str, Any]) -> str:
     """A short hash of settings: rows of another one were measured before the YAML changed.
 
-    Defaults are left out: an option that the code learns later, off by default, makes no other recipe.
+    Defaults are left out, and what a machine decides: an option that the code learns later, off by default, or one of
+    when and on what is measured, makes no other recipe.
     """
     usual = _defaults_of(settings)
     own = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
+    own = {name: value for name, value in own.items() if option_of(name.partition(".")[2]) not in MACHINE}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
 
 

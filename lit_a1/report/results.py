@@ -2,31 +2,39 @@
 
 import contextlib
 import io
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import mean
 from typing import Any
 
-from scipy import stats
-
-from lit_a1.analysis.architecture import HEADINGS, architecture_of, rows_of
+from lit_a1.analysis.architecture import (
+    HEADINGS,
+    PARTS,
+    architecture_of,
+    facts_of,
+    parts_of,
+    rows_of,
+    shape_words,
+)
 from lit_a1.environment import REPOSITORY
+from lit_a1.models.diagram import draw as draw_network
 from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of, sources
+from lit_a1.report.learning import course, fisher, gap
 from lit_a1.report.plan import Commands, weights_of
-from lit_a1.report.recipes import changes, is_shipped, shipped
+from lit_a1.report.published import is_published
+from lit_a1.report.recipes import MACHINE, changes, is_shipped, option_of, parse_changes, shipped
 from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.folders import KEYWORDS, PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.wording import percent, probability, spread
 from lit_a1.studies.curves import draw
-
-THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # training leaves parts of a network out
 
 
 def status(found: RecordedRuns, name: str) -> dict[str, Any]:
@@ -77,22 +85,27 @@ def _recorded(name: str) -> dict[str, Any] | None:
 
 
 def results(found: RecordedRuns, name: str, work: Path) -> dict[str, Any]:
-    """Errors of a recipe that was trained, its runs as a table and their curves as a figure in the folder `work`."""
-    runs = found.alike(name)
-    folder, yaml = runs[0].folder.parent.name, f"configs/{name}.yaml"
+    """As `results_of`, of the runs of a recipe that was trained."""
+    return results_of(found.alike(name), work)
+
+
+def results_of(runs: Sequence[Run], work: Path) -> dict[str, Any]:
+    """Errors of a recipe, its runs as a table and their curves as a figure in the folder `work`."""
+    folder, name = runs[0].folder.parent.name, runs[0].experiment
     curves = work / f"curves-{folder}.png"
     draw(curves, runs)
     differing = unknown = ""
     try:
-        if (REPOSITORY / yaml).is_file():
+        if (REPOSITORY / "configs" / f"{name}.yaml").is_file():
             differing = changes(runs[0].record["settings"], shipped(name))
     except UsageError as error:
         unknown = str(error)
+    own = {option: value for option, value in parse_changes(differing).items() if option_of(option) not in MACHINE}
     return {
         "name": name,
         "folder": folder,
-        "yaml": yaml,
-        "changes": differing,
+        "yaml": f"configs/{name}.yaml",
+        "changes": ", ".join(f"{option}={value}" for option, value in own.items()),
         "unknown_changes": unknown,
         "errors": errors_of(runs),
         "table": _table(runs),
@@ -100,7 +113,7 @@ def results(found: RecordedRuns, name: str, work: Path) -> dict[str, Any]:
         "curves": curves,
         "sources": sources(runs),
         "gap": gap(runs),
-        "lowest": _lowest(runs[0]) if len(runs) == 1 else None,
+        "course": course(runs),
     }
 
 
@@ -154,52 +167,47 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
     return table([{name: row[name] for name in filled} for row in rows], f"{RECORD_FILE} of {sources(runs)}")
 
 
-def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Training against validation, means over the runs of one recipe; None where the last epoch was not measured.
+def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, Any]:
+    """The layers of the network that a run trained; without a run, or of a published one, of the recipe as shipped.
 
-    They are `comparable` where the training images were measured as those of validation are, or are not harder; the
-    network `overfits` where fewer training images are wrong than the choice of validation images explains.
+    Returns:
+        `table`, a row for each part of the network, and `all`, one for each layer; `facts` of a convolutional network,
+        as `facts_of` has them; and the `diagram`, drawn in the folder `work` if that is given. `table` is None where
+        the layers can't be listed, which `error` explains.
     """
-    ends = [run.record["last"] for run in runs]
-    exact = all("train_eval/error" in row for row in ends)
-    part = "train_eval/error" if exact else "train/error"
-    if any(name not in row for row in ends for name in (part, "val/error")):
-        return None
-    train, valid = (mean(row[name] for row in ends) for name in (part, "val/error"))
-    harder = any(run.augmented or run.augmentation(("mixup", "cutmix")) for run in runs)
-    harder |= any(run.settings.get(name) for run in runs for name in THINNED)
-    low, _ = wilson(valid, runs[0].record["images"]["val"])
-    return {"train": train, "valid": valid, "comparable": exact or not harder, "overfits": train < low}
-
-
-def _lowest(run: Run) -> dict[str, Any] | None:
-    """The epoch with the smallest validation loss, its loss and error and the last epoch's."""
-    measured = [row for row in run.epochs if "val/loss" in row and "val/error" in row]
-    if len(measured) < 2:
-        return None
-    low, last = min(measured, key=lambda row: row["val/loss"]), measured[-1]
-    losses, errors = ([row[f"val/{name}"] for row in (low, last)] for name in ("loss", "error"))
-    return {"is_last": low is last, "epoch": int(low["epoch"]) + 1, "losses": losses, "errors": errors}
-
-
-def layers(run: Run | None, name: str) -> dict[str, Any]:
-    """The layers of the network that a run trained as a table; without a run, of the recipe as it is shipped."""
-    path = REPOSITORY / "configs" / f"{name}.yaml" if run is None else run.folder / "config.yaml"
+    own = run is not None and not is_published(run)
+    path = run.folder / "config.yaml" if run is not None and own else REPOSITORY / "configs" / f"{name}.yaml"
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
-            network, found = architecture_of(["--config", str(path)])
+            network, shape, found = architecture_of(["--config", str(path)])
     except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
         reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
         return {"path": relative_to_cwd(path), "error": reason[0].removeprefix("error: "), "table": None}
-    rows = [dict(zip(HEADINGS, row, strict=True)) for row in rows_of(found)]
-    return {"network": network, "table": table(rows, str(display_path(path)), text_columns=2)}
+    source, diagram = str(display_path(path)), None
+    if work is not None:
+        draw_network(diagram := work / f"architecture-{name}.png", shape, found)
+    parts, rows = (
+        [dict(zip(headings, row, strict=True)) for row in listed]
+        for headings, listed in ((PARTS, parts_of(found)), (HEADINGS, rows_of(found)))
+    )
+    return {
+        "network": f"{network}, input {shape_words(shape)}",
+        "name": name,
+        "source": source,
+        "table": table(parts, source, text_columns=2),
+        "all": table(rows, source, text_columns=2),
+        "facts": facts_of(shape, found) if len(shape) == 3 else None,
+        "diagram": diagram,
+    }
 
 
 def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
     """The newest ensemble that was measured, against the best of its members, by Fisher's exact test (two-sided).
 
-    The errors are of the same images, so that the test overstates the noise. None where there is no ensemble.
+    The errors are of the same images, so that the test overstates the noise. `weights` counts the members by what their
+    checkpoints are: the `best` epoch of a run, its `last`, `published` weights, which are of a last epoch too, or
+    `other`. None where there is no ensemble.
     """
     for run in reversed(found.trainings(ENSEMBLE)):
         members = run.record.get("members")
@@ -208,11 +216,19 @@ def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
         error = last_error(run)
         if errors and error is not None:
             best, count = min(errors), run.record["images"]["val"]
-            wrong = [round(share * count) for share in (error, best)]
-            p = float(stats.fisher_exact([[each, count - each] for each in wrong]).pvalue)
+            p = fisher([(error, count), (best, count)])
             return {
                 "members": len(errors), "error": error, "best_member": best, "images": count,
+                "weights": Counter(_weights(str(each.get("checkpoint"))) for each in members),
                 "fewer_mistakes": round((best - error) * count), "p": probability(p), "beyond_noise": p < ALPHA,
                 "source": source_of(run.folder, run.record),
             }  # fmt: skip
     return None
+
+
+def _weights(checkpoint: str) -> str:
+    """What a checkpoint is, by its path."""
+    path = PurePath(checkpoint.replace("\\", "/"))
+    if path.parent.name == PRETRAINED.name:
+        return "published"
+    return path.stem if path.parent.name == "checkpoints" and path.stem in KEYWORDS else "other"

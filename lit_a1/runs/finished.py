@@ -61,6 +61,12 @@ class Run:
         return {name: value for name, value in self.record["settings"].items() if name != "seed"}
 
     @property
+    def training_images_measured(self) -> int:
+        """How many training images are measured as those of validation are, where any are: all, or a sample."""
+        wanted, count = self.settings.get("data.measure_train"), self.record["images"]["train"]
+        return min(wanted, count) if type(wanted) is int else count
+
+    @property
     def kind(self) -> str:
         """What was trained."""
         return "MLP" if self.weights.suffix == ".npz" else "CNN"

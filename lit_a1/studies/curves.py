@@ -96,7 +96,8 @@ def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]
     for run in runs:
         values = {int(row["epoch"]) + 1: row[tag] for row in run.epochs if tag in row}
         if name == "error":
-            images = run.record["images"]["val" if part == "val" else "train"]
+            counts = {"val": run.record["images"]["val"], "train_eval": run.training_images_measured}
+            images = counts.get(part, run.record["images"]["train"])
             values = {epoch: visible(error, images) for epoch, error in values.items()}
         measured.append(values)
     epochs = sorted(set[int].intersection(*map(set, measured)))

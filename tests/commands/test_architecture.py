@@ -21,18 +21,19 @@ def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]
 def test_the_layers_of_a_cnn(capsys: pytest.CaptureFixture[str]) -> None:
     small = ("--model.widths", "[4,6]", "--model.blocks", "[1]", "--data.size", "20")
     heading, *rows, total = table(capsys, "--config", str(CONFIGS / "mnist.yaml"), *small)
-    assert heading == ["layer", "kind", "filter", "stride", "output", "parameters", "multiply-adds"]
-    assert rows[0] == ["stem.0.0", "Conv2d", "3x3", "1x1", "4x20x20", "36", "14,400"]
-    assert rows[-1] == ["linear", "Linear", "", "", "10", "70", "60"]
-    assert total == ["total", "", "", "", "", "714", f"{400 * 36 + 100 * (216 + 324 + 24) + 60:,}"]
-    assert sum(int(row[5].replace(",", "")) for row in rows) == 714
+    assert heading == ["layer", "from", "filter", "stride", "padding", "output", "parameters", "multiply-adds"]
+    assert rows[0] == ["stem, convolution 3x3", "PyTorch", "3x3", "1", "1", "4x20x20", "36", "14,400"]
+    assert rows[-1] == ["head, linear layer", "PyTorch", "", "", "", "10", "70", "60"]
+    assert total == ["total", "", "", "", "", "", "714", f"{400 * 36 + 100 * (216 + 324 + 24) + 60:,}"]
+    assert sum(int(row[6].replace(",", "")) for row in rows) == 714
 
 
 def test_the_layers_of_the_mlp(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--model.hidden_dims", "[600,300]")
     _, *rows, total = table(capsys, "--config", str(CONFIGS / "mlp.yaml"), *options)
-    assert rows[1] == ["W2, b2", "linear", "", "", "300", "180,300", "180,000"]
-    assert total[5] == f"{NN((600, 300)).n_parameters:,}"
+    named = ["hidden layer 2, linear layer, W2 and b2", "this project", "", "", "", "300", "180,300", "180,000"]
+    assert rows[2] == named
+    assert total[6] == f"{NN((600, 300)).n_parameters:,}"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,15 @@ def test_loaders_fetch_whole_batches() -> None:
     data.sets["train"], data.measure_train = images(7), True
     assert [len(loader.dataset) for loader in data.val_dataloader()] == [10, 7]
     assert torch.cat([batch.indices for batch in data.val_dataloader()[1]]).tolist() == list(range(7))
+    data.sets["train"] = ImageSet(images().images, images().labels, np.array([1, 3, 4, 8, 9]))
+    for count, expected in ((3, 3), (100, 5)):
+        data.measure_train = count
+        samples = [torch.cat([batch.indices for batch in data.val_dataloader()[1]]).tolist() for _ in range(2)]
+        assert samples[0] == samples[1] == sorted(set(samples[0]))
+        assert len(samples[0]) == expected
+        assert set(samples[0]) <= {1, 3, 4, 8, 9}
+    data.measure_train = 0
+    assert len(data.val_dataloader()) == 1
     fewer = module(batch_size=16)
     assert [len(batch.indices) for batch in fewer.train_dataloader()] == [10]
 
@@ -62,6 +71,7 @@ def test_sizes_follow_the_schedule() -> None:
         ({"size": 0}, "size must be at least 1"),
         ({"size_schedule": {-1: 32}}, "size_schedule maps epochs"),
         ({"size_schedule": {0: 0}}, "size_schedule maps epochs"),
+        ({"measure_train": -1}, "measure_train must be true, false or a number of training images; got -1"),
         ({"eval_scale": 0.1}, "eval_scale must be between 0.5 and 2; got 0.1"),
     ],
 )
@@ -92,17 +102,18 @@ def fitted(module: ImageDataModule, epochs: int = 1) -> list[Batch]:
     return seen
 
 
-def test_images_on_the_device_are_the_same_batches() -> None:
+@pytest.mark.parametrize(("measured", "again"), [(True, [3, 3, 2]), (5, [3, 2])])
+def test_images_on_the_device_are_the_same_batches(measured: bool | int, again: list[int]) -> None:
     arrays = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 8, 3), dtype=np.uint8)
     train, val = (ImageSet(array, np.arange(9) % 2, np.arange(1, 9)) for array in arrays)
 
     def batches(**options: bool) -> list[Batch]:
-        data = module(size=8, measure_train=True, **options)
+        data = module(size=8, measure_train=measured, **options)
         data.sets = {"train": train, "val": val}
         return fitted(data)
 
     there, here = batches(keep_on_device=True), batches()
-    assert [len(batch.indices) for batch in here] == [4, 4, 3, 3, 2, 3, 3, 2]  # training, validation, training again
+    assert [len(batch.indices) for batch in here] == [4, 4, 3, 3, 2, *again]  # training, validation, training images
     for ours, theirs in zip(there, here, strict=True):
         assert all(map(torch.equal, ours, theirs))
         assert ours.images.is_contiguous(memory_format=torch.channels_last)

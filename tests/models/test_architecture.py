@@ -1,10 +1,14 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.patches import FancyBboxPatch
+from PIL import Image
 from torch import nn
 
 from lit_a1.layers import NORMS, BatchNorm2d, WeightNormConv2d, WeightNormLinear
+from lit_a1.models import diagram
 from lit_a1.models.architecture import layers_of
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.models.residual import ResidualNet
@@ -24,13 +28,14 @@ def test_multiply_adds_are_those_counted_by_hand() -> None:
     )
     found = layers_of(net, (3, 10, 12))
     assert found.layers == [
-        ("0", "Conv2d", (3, 5), (2, 1), (8, 5, 12), 8 * 3 * 3 * 5 + 8, 8 * 5 * 12 * 3 * 3 * 5),
-        ("1", "BatchNorm2d", None, None, (8, 5, 12), 16, 0),
-        ("3", "MaxPool2d", (2, 2), (2, 2), (8, 2, 6), 0, 0),
-        ("4", "WeightNormConv2d", (1, 1), (2, 2), (4, 1, 3), 4 * 4 + 4 + 4, 4 * 1 * 3 * 4),
-        ("5", "AdaptiveAvgPool2d", None, None, (4, 1, 1), 0, 0),
-        ("7", "Linear", None, None, (7,), 28, 28),
-        ("8", "WeightNormLinear", None, None, (2,), 7 * 2 + 2 + 2, 14),
+        ("", "convolution", False, (3, 5), (2, 1), (1, 2), (8, 5, 12), 8 * 3 * 3 * 5 + 8, 8 * 5 * 12 * 3 * 3 * 5),
+        ("", "batch norm", True, None, None, None, (8, 5, 12), 16, 0),
+        ("", "ReLU", False, None, None, None, (8, 5, 12), 0, 0),
+        ("", "max pooling", False, (2, 2), (2, 2), (0, 0), (8, 2, 6), 0, 0),
+        ("", "weight-normalised convolution", True, (1, 1), (2, 2), (0, 0), (4, 1, 3), 4 * 4 + 4 + 4, 4 * 1 * 3 * 4),
+        ("", "average pooling", False, None, None, None, (4, 1, 1), 0, 0),
+        ("", "linear layer", False, None, None, None, (7,), 28, 28),
+        ("", "weight-normalised linear layer", True, None, None, None, (2,), 7 * 2 + 2 + 2, 14),
     ]
     assert found.multiply_adds == 21_600 + 48 + 28 + 14
     assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
@@ -52,12 +57,57 @@ def test_totals_of_a_residual_network(norm: str, stem_stride: int, size: int) ->
     assert found.multiply_adds == expected + 10 * 10
 
 
-def test_layers_come_in_the_order_in_which_a_image_meets_them() -> None:
+def test_layers_are_named_by_their_place_in_the_order_in_which_an_image_meets_them() -> None:
+    """Of both ways to halve the image; norm and activation follow a convolution, the sum has its own activation."""
+    start = ["convolution 3x3", "batch norm", "ReLU"]
+    block = [*start, "convolution 3x3", "batch norm", "sum", "ReLU"]
+    head = ["head, mean over all positions", "head, linear layer"]
+
     found = layers_of(ResidualNet((4, 6), (1,), 10, channels=1), (1, 28, 28))
-    convolution = ["Conv2d", "BatchNorm2d"]
-    assert [layer.kind for layer in found.layers] == [*convolution, "AvgPool2d", *convolution * 3, "Linear"]
-    assert found.layers[2].filter == (2, 2)
-    assert found.layers[-1].name == "linear"
+    shortcut = [f"shortcut, {words}" for words in ("average pooling 2x2", "convolution 1x1", "batch norm")]
+    names = [f"stem, {words}" for words in start] + [f"stage 1, block 1, {words}" for words in shortcut + block]
+    assert [layer.name for layer in found.layers] == names + head
+    assert [layer.beside for layer in found.layers] == [False] * 3 + [True] * 3 + [False] * 9
+    assert {layer.kind for layer in found.layers if layer.own} == {"batch norm"}
+
+    options = {"channels": 3, "transition": "max_pool", "dropout": 0.1, "stochastic_depth": 0.1, "squeeze_excite": 2}
+    found = layers_of(ResidualNet((4, 6, 6), (1, 2), 2, **options), (3, 28, 28))  # type: ignore[arg-type]
+    gate = ["gate, linear layer", "gate, linear layer"]
+    gated = [*block[:-2], *gate, *block[-2:]]
+    last = [*block[:-2], *gate, "stochastic depth", *block[-2:]]
+    names = [f"stem, {words}" for words in start]
+    for stage, blocks in (("stage 1", [gated]), ("stage 2", [last, last])):
+        names += [f"{stage}, {words}" for words in [*start, "max pooling 2x2"]]
+        names += [
+            f"{stage}, block {number}, {words}" for number, words_of in enumerate(blocks, 1) for words in words_of
+        ]
+    assert [layer.name for layer in found.layers] == [*names, head[0], "head, dropout", head[1]]
+
+
+@pytest.mark.parametrize(("blocks", "transition"), [((1, 1, 1), "stride"), ((1, 3), "max_pool"), ((1,) * 6, "stride")])
+def test_the_drawing_has_nothing_over_another_and_every_size(
+    blocks: tuple[int, ...], transition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = []
+    monkeypatch.setattr(diagram, "_arrow", lambda drawn, *_: axes.append(drawn))
+    widths = [64] * (len(blocks) + 1)
+    options = {"norm": "weight", "squeeze_excite": 4, "dropout": 0.1} if len(blocks) > 3 else {}
+    found = layers_of(ResidualNet(widths, blocks, 10, channels=3, transition=transition, **options), (3, 64, 64))  # type: ignore[arg-type]
+    diagram.draw(tmp_path / "drawn.png", (3, 64, 64), found)
+    with Image.open(tmp_path / "drawn.png") as drawn:
+        assert drawn.width >= 1200
+        assert len(drawn.getcolors(1 << 20) or ()) > 10
+    axes[0].figure.dpi = 200  # as it was drawn
+    boxes = [text.get_window_extent() for text in axes[0].texts if text.get_text()]
+    assert len(boxes) > len(found.layers) / 2
+    assert not [(one, other) for k, one in enumerate(boxes) for other in boxes[:k] if one.overlaps(other)]
+    page = axes[0].figure.bbox
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 for box in boxes)
+    texts = [text.get_text() for text in axes[0].texts]
+    assert {"x".join(map(str, layer.shape)) for layer in found.layers if not layer.beside} <= set(texts)
+    frames = [patch for patch in axes[0].patches if isinstance(patch, FancyBboxPatch)]
+    sums = sum(layer.kind == "sum" for layer in found.layers)
+    assert len(frames) == sums + sum(layer.filter is not None and not layer.beside for layer in found.layers) + 2
 
 
 def test_the_network_stays_as_it_is() -> None:

@@ -1,0 +1,97 @@
+"""What curves show of over- and underfitting: training against validation, in numbers."""
+
+import math
+from collections.abc import Sequence
+from math import isfinite
+from statistics import mean
+from typing import Any
+
+from scipy import stats
+
+from lit_a1.runs.finished import Run
+from lit_a1.runs.statistics import ALPHA
+from lit_a1.runs.wording import probability
+from lit_a1.studies.curves import conditions
+
+THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # training leaves parts of a network out
+
+
+def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Training against validation in the last epoch, means over runs; None where it was not measured.
+
+    They are `comparable` where the training images were measured as those of validation are, or are not harder; the
+    network `overfits` where the training images have fewer errors by Fisher's exact test (two-sided, as if of one run).
+    """
+    ends = [run.record["last"] for run in runs]
+    exact = all("train_eval/error" in row for row in ends)
+    part = "train_eval/error" if exact else "train/error"
+    if any(name not in row for row in ends for name in (part, "val/error")):
+        return None
+    train, valid = (mean(row[name] for row in ends) for name in (part, "val/error"))
+    harder = any(run.augmented or run.augmentation(("mixup", "cutmix")) for run in runs)
+    harder |= any(run.settings.get(name) for run in runs for name in THINNED)
+    images = runs[0].training_images_measured
+    p = fisher(((train, images), (valid, runs[0].record["images"]["val"])))
+    return {
+        "train": train, "valid": valid, "exact": exact, "comparable": exact or not harder, "images": images,
+        "p": probability(p), "overfits": p < ALPHA and train < valid,
+    }  # fmt: skip
+
+
+def fisher(shares: Sequence[tuple[float, int]]) -> float:
+    """The p value of two shares of wrong images, each with its number of images."""
+    counts = [(round(share * images), images) for share, images in shares]
+    return float(stats.fisher_exact([[wrong, max(0, images - wrong)] for wrong, images in counts]).pvalue)
+
+
+def course(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """What curves show: first, best and last value with their epochs, means over runs; None without a validation.
+
+    `opened` is the first measured epoch since which the training images, measured as those of validation are, have had
+    significantly fewer errors; `eased` the training errors before and after the augmentation stopped mixing images.
+    """
+    valid, train = _series(runs, "val/error"), _series(runs, "train_eval/error")
+    running, loss = _series(runs, "train/error"), _series(runs, "val/loss")
+    if not valid:
+        return None
+    images = runs[0].training_images_measured, runs[0].record["images"]["val"]
+    opened = None
+    for epoch in sorted(train.keys() & valid.keys(), reverse=True):
+        wider = train[epoch] < valid[epoch]
+        if not wider or fisher(((train[epoch], images[0]), (valid[epoch], images[1]))) >= ALPHA:
+            break
+        opened = epoch
+    until: Any = runs[0].settings.get("data.augment.mix_until")
+    mixed = until in running and until + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
+    low = min(loss, key=lambda epoch: loss[epoch], default=None)
+    return {
+        "epochs": int(runs[0].record["last"]["epoch"]) + 1,
+        "points": len(valid),
+        "valid": _ends(valid),
+        "train": _ends(train) if train else None,
+        "train_loss": _ends(trained) if (trained := _series(runs, "train_eval/loss")) else None,
+        "running": _ends(running) if running else None,
+        "conditions": conditions(runs[0]).strip(" ()"),
+        "opened": opened,
+        "eased": {"epoch": until, "errors": [running[until], running[until + 1]]} if mixed else None,
+        "lowest_loss": {
+            "epoch": low, "is_last": low == max(loss), "first": loss[min(loss)], "losses": [loss[low], loss[max(loss)]],
+            "errors": [valid.get(low), valid.get(max(loss))],
+        } if low and len(loss) > 1 else None,
+    }  # fmt: skip
+
+
+def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
+    """Means over runs, by the epochs (from 1 on) in which all of them measured a tag."""
+    measured = [
+        {int(row["epoch"]) + 1: value for row in run.epochs if isfinite(value := row.get(tag, math.nan))}
+        for run in runs
+    ]
+    epochs = set[int].intersection(*map(set, measured))
+    return {epoch: mean(each[epoch] for each in measured) for epoch in sorted(epochs)}
+
+
+def _ends(series: dict[int, float]) -> dict[str, tuple[int, float]]:
+    best = min(series, key=lambda epoch: series[epoch])
+    return {name: (epoch, series[epoch]) for name, epoch in
+            (("first", min(series)), ("best", best), ("last", max(series)))}  # fmt: skip

@@ -1,0 +1,50 @@
+"""The runs behind the trained weights that come with the project, from what is noted of them."""
+
+import csv
+
+from lit_a1.report.gather import RECORDED
+from lit_a1.report.recipes import is_shipped, shipped
+from lit_a1.report.rows import read_rows
+from lit_a1.runs.finished import Run
+from lit_a1.runs.folders import PRETRAINED
+from lit_a1.runs.records import Metrics, best_of, read_json
+
+
+def published(name: str) -> Run | None:
+    """The run of a recipe whose weights of the last epoch are published; None where there is no sound note of it.
+
+    The note is NAME.json beside the weights, the run's row in docs/runs.csv says that its recipe is as it is shipped,
+    and its epochs are in docs/studies/NAME/curves.csv, which the run is named after; where that is of another run,
+    only the last epoch is known. Of the training images it counts those that an epoch saw.
+    """
+    note, path = read_json(PRETRAINED / f"{name}.json"), RECORDED / name / "curves.csv"
+    note = note if isinstance(note, dict) else {}
+    rows = [row for row in read_rows() if row["config"] == name and row["finished"] == note.get("finished")]
+    if not any(is_shipped(row) for row in rows):
+        return None
+    try:
+        error, last, seed = note["val_error_full_precision"], note["epochs"], note["seed"]
+        epochs: list[Metrics] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    if row["seed"] == str(seed):
+                        tags = {tag: float(value) for tag, value in row.items() if "/" in tag and value}
+                        epochs.append({"epoch": int(row["epoch"]) - 1, "step": int(row["step"])} | tags)
+        if not epochs or len(epochs) != last or abs(epochs[-1].get("val/error", 1.0) - error) > 1e-6:
+            epochs = [{"epoch": last - 1, "step": 0, "val/error": error}]
+        settings = shipped(name) | {"seed": seed, "data.measure_train": False}
+        seen = int(epochs[-1]["step"] / last * int(settings["data.batch_size"]))
+        copied = {
+            key: note[key] for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit")
+        }
+        record = copied | {"settings": settings, "seed": seed, "images": {"train": seen, "val": note["val_images"]}}
+    except (KeyError, TypeError, ValueError):
+        return None
+    record |= {"finished": note["finished"], "epochs": epochs, "last": epochs[-1], "best": best_of(epochs)}
+    return Run(path, PRETRAINED / f"{name}.ckpt", record)
+
+
+def is_published(run: Run) -> bool:
+    """Whether a run is one of `published`."""
+    return run.weights.parent == PRETRAINED

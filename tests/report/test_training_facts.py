@@ -1,0 +1,204 @@
+"""How networks were trained, what curves show, and the runs behind published weights."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_a1.report import published as published_module
+from lit_a1.report.document import read_markdown
+from lit_a1.report.gather import gather
+from lit_a1.report.learning import course, gap
+from lit_a1.report.problems import problem3
+from lit_a1.report.published import is_published, published
+from lit_a1.report.recipe_facts import training
+from lit_a1.report.recipes import as_shipped, changes, fingerprint, shipped
+from lit_a1.report.results import ensemble, layers, results_of
+from lit_a1.runs.finished import Run
+from lit_a1.runs.folders import PRETRAINED
+
+Add = Callable[..., Path]
+LOGS = Path("lightning_logs")
+
+
+def only(name: str) -> Run:
+    (run,) = gather(LOGS, "real").trainings(name)
+    return run
+
+
+def rows_of(run: Run, macro: Callable[..., str]) -> dict[str, str]:
+    (block,) = read_markdown(macro("training", "training_table", training(run)))[0]
+    return {row[0]: row[1] for row in block.rows}
+
+
+def test_a_recipe_is_told_by_what_is_in_use(add_run: Add, macro: Callable[..., str]) -> None:
+    add_run("catsdogs_best", [0.1] * 260)
+    rows = rows_of(only("catsdogs_best"), macro)
+    assert "20 to 100 % of the area" in rows["augmentation"]
+    assert "brightness from 0.6 to 1.4" in rows["augmentation"]
+    assert "CutMix with alpha 1.0 and probability 0.8, up to epoch 234" in rows["augmentation"]
+    sizes = "40x40 pixels in epochs 1 to 130, 56x56 pixels in epochs 131 to 260; measured on 72x72 pixels"
+    assert rows["image sizes"].startswith(sizes)
+    assert rows["mini-batches"] == "512 images; 260 epochs, 2,600 steps"
+    assert "first 130 steps; then it falls linearly to 0 at" in rows["learning rate"]
+    assert "2,000 training images" in rows["measured"]
+    assert {"started from", "Dropout"}.isdisjoint(rows)
+
+    off = {f"data.augment.{name}": 0 for name in ("brightness", "contrast", "saturation", "grayscale", "cutmix")}
+    off |= {"data.augment.flip": "none", "data.augment.crop_scale": "(1.0, 1.0)", "model.label_smoothing": 0}
+    off |= {"model.weight_decay": 0, "model.average_decay": 0, "model.precise_bn": 0, "data.measure_train": False}
+    add_run("catsdogs", [0.1], settings=off)
+    rows = rows_of(only("catsdogs"), macro)
+    assert {"augmentation", "regularisation", "averaging"}.isdisjoint(rows)
+    assert "2,000" not in rows["measured"]
+
+
+def test_damaged_and_old_settings_are_left_out(add_run: Add, macro: Callable[..., str]) -> None:
+    odd: dict[str, Any] = {
+        "data.augment.crop_scale": 7,
+        "data.size": None,
+        "model.optimizer": ["x"],
+        "model.lr": "much",
+    }
+    odd |= {"model.precise_bn": "some", "data.size_schedule.x": 3, "model.warmup": {}}
+    add_run("catsdogs", [0.1], settings=odd)
+    rows = rows_of(only("catsdogs"), macro)
+    assert "of the area" not in rows["augmentation"]
+    run = add_run("mnist", [0.1])
+    record = json.loads((run / "record.json").read_text())
+    record["settings"] = {"model.class_path": "lit_a1.models.gone.Net", "model.lr": 0.3}
+    (run / "record.json").write_text(json.dumps(record))
+    rows = rows_of(only("mnist"), macro)
+    assert rows["learning rate"].startswith("0.3 ")
+    assert "augmentation" not in rows
+
+
+def test_where_and_when_is_measured_makes_no_other_recipe() -> None:
+    ours = shipped("catsdogs")
+    older = ours | {"data.measure_train": False, "trainer.check_val_every_n_epoch": 9}
+    assert fingerprint(older) == fingerprint(ours) != fingerprint(ours | {"model.lr": 0.3})
+    assert as_shipped(changes(older, ours))
+    for name in ("catsdogs", "catsdogs_best", "catsdogs_gpu", "catsdogs_long", "catsdogs_muon"):
+        settings = shipped(name)
+        epochs, every = settings["trainer.max_epochs"], settings["trainer.check_val_every_n_epoch"]
+        assert epochs % every == 0
+        assert epochs // every >= 15
+        assert settings["data.measure_train"] == 2000
+
+
+def curves(train: list[float], valid: list[float], loss: list[float]) -> list[dict[str, float]]:
+    return [
+        {"epoch": k, "step": k + 1, "train_eval/error": train[k], "val/error": valid[k], "val/loss": loss[k],
+         "train/error": 0.5}
+        for k in range(len(train))
+    ]  # fmt: skip
+
+
+def test_a_course_says_where_the_gap_opened_and_where_loss_and_error_part(add_run: Add, tmp_path: Path) -> None:
+    rows = curves([0.2, 0.1, 0.04, 0.01], [0.2, 0.09, 0.07, 0.06], [0.5, 0.3, 0.2, 0.4])
+    add_run("catsdogs", [0.1] * 4, epochs=rows, last=rows[-1], best=rows[-1])
+    found = course([only("catsdogs")])
+    assert found is not None
+    assert (found["points"], found["epochs"], found["opened"]) == (4, 4, 3)
+    assert found["valid"] == {"first": (1, 0.2), "best": (4, 0.06), "last": (4, 0.06)}
+    assert found["train"]["last"] == (4, 0.01)
+    low = found["lowest_loss"]
+    assert (low["epoch"], low["is_last"], low["losses"], low["errors"]) == (3, False, [0.2, 0.4], [0.07, 0.06])
+    measured = gap([only("catsdogs")])
+    assert measured is not None
+    assert (measured["exact"], measured["images"], measured["overfits"]) == (True, 2000, True)  # a sample of 18,000
+
+
+def test_a_small_sample_of_training_images_proves_no_gap(add_run: Add) -> None:
+    rows = curves([0.04], [0.06], [0.2])
+    for name, sample in (("catsdogs", 100), ("catsdogs_gpu", True)):
+        about = {"epochs": rows, "last": rows[-1], "best": rows[-1], "settings": {"data.measure_train": sample}}
+        add_run(name, [0.1], **about)
+    few, all_ = (gap([only(name)]) for name in ("catsdogs", "catsdogs_gpu"))
+    assert few is not None
+    assert all_ is not None
+    assert (few["images"], few["overfits"]) == (100, False)
+    assert (all_["images"], all_["overfits"]) == (18_000, True)
+
+
+def test_what_eased_training_is_told(add_run: Add) -> None:
+    add_run("catsdogs", [0.2] * 4, settings={"data.augment.cutmix": 1.0, "data.augment.mix_until": 2})
+    found = course([only("catsdogs")])
+    assert found is not None
+    assert found["eased"] == {"epoch": 2, "errors": [0.15, pytest.approx(0.1)]}
+    assert course([Run(Path("a/b"), Path(), {"settings": {}, "epochs": [{"epoch": 0, "step": 1}]})]) is None
+
+
+def test_published_weights_have_the_curves_and_the_error_of_their_run() -> None:
+    for name in ("catsdogs", "catsdogs_best"):
+        run, note = published(name), json.loads((PRETRAINED / f"{name}.json").read_text())
+        assert run is not None
+        assert is_published(run)
+        assert run.record["last"]["val/error"] == pytest.approx(note["val_error_full_precision"])
+        assert (len(run.epochs), run.experiment, run.seed) == (note["epochs"], name, note["seed"])
+        with run.folder.open() as file:
+            lines = list(csv.DictReader(file))
+        assert [row["train/loss"] for row in run.epochs] == [float(line["train/loss"]) for line in lines]
+    assert published("mnist") is None
+
+
+@pytest.mark.parametrize("damage", [{"seed": None}, {"epochs": "many"}, {"finished": "never"}, None])
+def test_a_damaged_note_is_no_run(damage: dict | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = json.loads((PRETRAINED / "catsdogs.json").read_text())
+    (tmp_path / "catsdogs.json").write_text("[]" if damage is None else json.dumps(note | damage))
+    monkeypatch.setattr(published_module, "PRETRAINED", tmp_path)
+    run = published("catsdogs")
+    assert run is None or len(run.epochs) == 1  # without its seed, the curves are not known to be its own
+
+
+def test_the_best_network_there_is_may_be_published(add_run: Add, tmp_path: Path) -> None:
+    add_run("catsdogs", [0.5, 0.2])
+    values = problem3(gather(LOGS, "real"), tmp_path)
+    assert values["best_is_published"]
+    assert values["best_result"]["course"]["points"] == 5
+    assert "--ckpt_path pretrained" in values["analyze_best"] + values["analysis"]["command"]
+    assert [each["name"] for each in values["results"]] == ["catsdogs"]
+    add_run("catsdogs", [0.5, 0.02])
+    values = problem3(gather(LOGS, "real"), tmp_path)
+    assert not values["best_is_published"]
+    assert values["best"].name == "version_1"
+    assert values["results"] == []
+    add_run("catsdogs-drawn", [0.3])
+    assert not problem3(gather(LOGS, "drawn"), tmp_path)["best_is_published"]
+
+
+def test_members_of_an_ensemble_are_what_their_checkpoints_are(add_run: Add) -> None:
+    paths = ["runs/a/version_0/checkpoints/best.ckpt", "runs\\a\\version_1\\checkpoints\\last.ckpt"]
+    paths += ["lit_a1/pretrained/catsdogs.ckpt", "elsewhere/best.ckpt"]
+    add_run("catsdogs_ensemble", [0.1], members=[{"val/error": 0.1, "checkpoint": path} for path in paths])
+    found = ensemble(gather(LOGS, "real"))
+    assert found is not None
+    assert found["weights"] == {"best": 1, "last": 1, "published": 1, "other": 1}
+
+
+@pytest.mark.parametrize("name", ["catsdogs_best", "mnist", "mlp"])
+def test_the_parts_of_a_network_add_up(name: str, tmp_path: Path) -> None:
+    found = layers(None, name, tmp_path)
+    for table in (found["table"], found["all"]):
+        numbers = [[int(cell.replace(",", "")) for cell in row[-2:]] for row in table["rows"]]
+        assert [sum(column) for column in zip(*numbers[:-1], strict=True)] == numbers[-1]
+    assert found["diagram"].is_file()
+    assert (found["facts"] is None) == (name == "mlp")
+
+
+def test_a_network_in_numbers(tmp_path: Path, add_run: Add) -> None:
+    best = layers(None, "catsdogs_best")["facts"]
+    assert (best["depth"], best["convolutions"], best["projections"]) == (13, 12, 0)
+    assert [halving["side"] for halving in best["halvings"]] == [28, 14, 7, 4]
+    assert (best["channels"], best["blocks"]) == ([128, 192, 288], [1, 2, 1])
+    assert best["own"] == ["batch norm"]
+    mnist = layers(None, "mnist")["facts"]
+    assert (mnist["depth"], mnist["projections"], mnist["entry"]) == (8, 3, [])
+    assert mnist["shortcut"] == ["average pooling 2x2", "convolution 1x1", "batch norm"]
+    add_run("catsdogs", [0.2])
+    run = only("catsdogs")
+    assert results_of([run], tmp_path)["changes"] == ""
+    assert layers(run, "catsdogs")["table"] is None  # its YAML names no network
