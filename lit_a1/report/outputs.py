@@ -61,12 +61,13 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         return {"command": command, "found": None, "elsewhere": None, "suspects": None}
     made = {name: found.parts[name] for name in PARTS if name in found.parts}
     images = found.index.get("images")
+    suspects = made["label_errors"].numbers.get("suspects") if "label_errors" in made else None
     return {
         "command": command,
         "found": found,
         "parts": [part for name, part in made.items() if name != ELSEWHERE],
         "elsewhere": made.get(ELSEWHERE),
-        "suspects": made["label_errors"].numbers.get("suspects") if "label_errors" in made else None,
+        "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],
         "lacking": [name for name in PARTS if name not in made and name not in found.unreadable],
         "source": next((part.source for part in found.parts.values()), "unknown"),

@@ -75,10 +75,11 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     placed, unreadable = runs_of(found)
     rows = [row for row, _ in placed]
     verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
-    settings = (verdicts["best"] or {}).get("settings") if verdicts else None
+    settings = (verdicts["best"] or {}).get("settings", {}) if verdicts else {}
+    settings = {name: value for name, value in settings.items() if value != "None"}  # of a damaged record
     folder, analyzed, name = _analyzed(found, ranked)
     return {
-        "data": None if found.drawn_photos else data_of(commands, best, settings or unprefixed(RECIPES[-1])),
+        "data": None if found.drawn_photos else data_of(commands, best, unprefixed(RECIPES[-1]) | settings),
         "best": best,
         "best_is_published": best is not None and is_published(best),
         "best_result": results_of(runs, work) if runs else None,

@@ -64,7 +64,7 @@ def _sizes(data: dict[str, Any], epochs: int) -> list[tuple[int, int, int]]:
         start = name.removeprefix("size_schedule.")
         if start.isdecimal():
             schedule[int(start)] = _number(pixels)
-    starts = sorted(start for start in schedule if start < epochs)
+    starts = sorted(start for start in schedule if start < max(epochs, 1))
     return [(start + 1, end, int(schedule[start])) for start, end in zip(starts, [*starts[1:], epochs], strict=True)]
 
 

@@ -35,7 +35,7 @@ TRAININGS = ("mlp", "mnist_plain", "catsdogs", "catsdogs_ensemble")
 WRONG = {"nothing": None, "a list": [1], "a dictionary": {"a": 1}, "text": "x", "a number": -7.5}
 
 
-def wrong(content: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:
+def wrong(content: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
     """The content with each of its parts in turn replaced, or gone."""
     for name, value in WRONG.items():
         yield name, value
@@ -52,10 +52,12 @@ def wrong(content: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture
 def logs(add_run: Add, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run or a study of every kind; no curves are drawn and no layers listed, which takes long."""
+    """A run or a study of every kind; nothing that takes long is drawn, listed or compared."""
     table = {"table": None, "path": "p", "error": "e"}
     monkeypatch.setattr(results, "draw", lambda path, runs: None)
-    monkeypatch.setattr(problems, "layers", lambda run, name: table)
+    monkeypatch.setattr(problems, "layers", lambda run, name, work: table)
+    monkeypatch.setattr(problems, "read_rows", list)
+    monkeypatch.setattr(problems, "published", lambda name: None)
     for name in TRAININGS:
         members = {"members": [{"val/error": 0.1}]} if name == "catsdogs_ensemble" else {"setup": "784-10, relu"}
         add_run(name, [0.3, 0.1], **members)
