@@ -91,7 +91,7 @@ def _maxima(first: Differences, nonzero: Differences) -> list[list[str]]:
     return rows
 
 
-def _short(value: float) -> str:
+def _short(value: float | np.floating) -> str:
     return "-" if not np.isfinite(value) else f"{value:.1e}" if value else "0"
 
 
@@ -111,8 +111,8 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
         if np.isfinite(found.roundoff):
             axes.plot(STEPS, found.roundoff * STEPS, ":", color=COLOURS[2], label="round-off, slope +1 (estimated)")
         if (kinks := nonzero.crossed.any(axis=0)).any():
-            look = {"color": COLOURS[0], "markerfacecolor": "white", "label": "these without kinks"}
-            axes.plot(STEPS, nonzero.largest(smooth=True), "--o", linewidth=1, **look)
+            white: dict[str, Any] = {"color": COLOURS[0], "markerfacecolor": "white", "label": "these without kinks"}
+            axes.plot(STEPS, nonzero.largest(smooth=True), "--o", linewidth=1, **white)
         for differences, colour, marker, which in (
             (nonzero, COLOURS[0], "o", "with a gradient"),
             (first, COLOURS[3], "v", "of the layer"),
@@ -124,7 +124,12 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
                 label += ": exactly 0" if not largest.any() else ""
                 axes.plot(STEPS, shown, marker=marker, color=colour, label=label, clip_on=False)
         if kinks.any():
-            look = {"color": COLOURS[1], "markersize": 9, "markeredgewidth": 2, "label": "some cross a kink"}
+            look: dict[str, Any] = {
+                "color": COLOURS[1],
+                "markersize": 9,
+                "markeredgewidth": 2,
+                "label": "some cross a kink",
+            }
             axes.plot(STEPS[kinks], nonzero.largest()[kinks], "x", **look)
         if axes.get_legend_handles_labels()[0]:
             drawing.legend(loc="outside lower center", ncol=3, fontsize=8)
@@ -160,7 +165,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         found = examine(net, x, y, nonzero)
 
     pixels = first.index % net.dims[0]
-    about = {"setup": study.words, "origin": origin}
+    about: dict[str, Any] = {"setup": study.words, "origin": origin}
     about["image"] = f"training image {sample}, a {y[0]}, whose loss is {found.loss:.2g}"
     black = int((digits.train.images[:, pixels].max(axis=0) == 0).sum())
     text = write(first, nonzero, found, net.nonlinearity, net.dims, black=black, **about)
