@@ -143,7 +143,7 @@ def tint(images: Tensor, colour: tuple[float, ...]) -> Tensor:
 
 def _draw(result: AnalysisResult, moved: pd.DataFrame, answers: pd.DataFrame, towards: str) -> None:
     names, groups = list(answers.change), list(dict.fromkeys(moved["class"]))
-    layout: dict[str, Any] = {"height": 0.9 + 0.28 * len(names), "ncols": 2, "sharey": True, "width_ratios": [1.5, 1]}
+    layout: dict[str, Any] = {"height": 0.9 + 0.2 * len(names), "ncols": 2, "sharey": True, "width_ratios": [1.5, 1]}
     with result.figure("changes", **layout) as (figure, panels):
         left, right = panels[0]
         for k, group in enumerate(groups):

@@ -29,7 +29,7 @@ PROPERTIES = {  # what an image has more or less of, and the axis of the figure
     "foreground": ("foreground", "Share of foreground"),
     "touching": ("foreground at the edge", "Foreground's share of the edge"),
     "green": ("green in the border", "Border: green less red and blue"),
-    "warmth": ("red against blue in the border", "Border: red less blue"),
+    "warmth": ("red less blue in the border", "Border: red less blue"),
     "off_centre": ("distance of the evidence from the middle", "Distance of evidence from middle"),
     "spread": ("spread of the evidence", "Spread of evidence"),
 }

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,6 +115,6 @@ def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, share
         axes.set_xlabel(f"First component ({100 * shares[0]:.1f} % of the variance)")
         axes.set_ylabel(f"Second component ({100 * shares[1]:.1f} % of the variance)")
         columns = min(6, len(network.classes) + 1)
-        legend = drawing.legend(loc="outside lower center", ncols=columns, fontsize=9, handletextpad=0.3)
+        legend: Any = drawing.legend(loc="outside lower center", ncols=columns, fontsize=9, handletextpad=0.3)
         for handle in legend.legend_handles:
             handle.set(sizes=[36], alpha=1)
