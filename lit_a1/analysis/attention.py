@@ -68,8 +68,10 @@ def class_activation_maps(network: TrainedNetwork, rows: Ints) -> tuple[Floats, 
     The mean of M_k over positions plus the bias b_k is the logit of class k (Zhou et al. 2016).
     """
     last, linear = hidden_layers(network.net)[-1:], network.net.linear
-    batches = [features for _, (features,) in feature_maps(network, rows, last)]
-    maps = torch.einsum("kc,nchw->nkhw", linear.weight, torch.cat(batches)).double().numpy()
+    batches = [
+        torch.einsum("kc,nchw->nkhw", linear.weight, features) for _, (features,) in feature_maps(network, rows, last)
+    ]
+    maps = torch.cat(batches).double().numpy()
     return maps, maps.mean((2, 3)) + linear.bias.double().numpy()
 
 
@@ -120,6 +122,21 @@ def central_share(maps: Floats) -> Floats:
     inner = mass[:, quarter : size - quarter, quarter : size - quarter].sum((1, 2))
     whole = mass.sum((1, 2))
     return np.divide(inner, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+
+
+def centre_and_spread(maps: Floats) -> Floats:
+    """Of the positive part of maps (n,S,S): x and y of its centre of mass, from the middle, and its spread (3,n).
+
+    The spread is the root mean square distance from the centre of mass; all are in sides of the image. A map
+    without a positive part counts as a uniform one.
+    """
+    mass = np.maximum(maps, 0)
+    mass[mass.sum((1, 2)) == 0] = 1
+    mass /= mass.sum((1, 2), keepdims=True)
+    places = (np.arange(maps.shape[-1]) + 0.5) / maps.shape[-1] - 0.5
+    x, y = mass.sum(1) @ places, mass.sum(2) @ places
+    square = (mass.sum(1) + mass.sum(2)) @ places**2 - x**2 - y**2
+    return np.stack([x, y, np.sqrt(np.maximum(square, 0))])
 
 
 def rank_correlations(one: Floats, other: Floats) -> Floats:

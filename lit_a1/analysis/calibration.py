@@ -124,6 +124,8 @@ def halves(labels: Ints, seed: int = 0) -> tuple[Ints, Ints]:
 def _draw(result: AnalysisResult, lines: list[pd.DataFrame], classes: int) -> None:
     columns = 2 if len(lines) > 1 else 1
     layout: dict[str, Any] = {"nrows": 2, "ncols": columns, "sharex": True, "sharey": "row", "height_ratios": [2.4, 1]}
+    first = int(BINS / classes) / BINS  # no prediction is below 1 / classes
+    lowest = min(bins.right.min() for bins in lines)
     with result.figure("calibration", width=6.4 if columns == 2 else 3.6, height=4.8, **layout) as (_, panels):
         for place, bins in enumerate(lines):
             (above, below), look = panels[:, min(place, 1)], int(place == 2)
@@ -140,6 +142,5 @@ def _draw(result: AnalysisResult, lines: list[pd.DataFrame], classes: int) -> No
             above.set_title(title, fontsize=10)
             below.set(xlabel="Probability of the prediction", yscale="log")
             below.set_ylim(bottom=0.7)
-        first = int(BINS / classes) / BINS  # no prediction is below 1 / classes
-        panels[0, 0].set(ylabel="Share right", ylim=(-0.03, 1.03), xlim=(first, 1.02))
+        panels[0, 0].set(ylabel="Share right", ylim=(max(0, min(first, lowest) - 0.05), 1.03), xlim=(first, 1.02))
         panels[1, 0].set_ylabel("Images")

@@ -1,4 +1,4 @@
-"""Whether mistakes go with what images are like: brightness, contrast, sharpness and share of foreground."""
+"""What misclassified images have in common, and those near 50 %: properties of image, border and activation map."""
 
 from itertools import combinations
 from typing import Any
@@ -9,81 +9,140 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from scipy import stats
 
+from lit_a1.analysis.attention import centre_and_spread, evidence
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
 from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, Z, holm
 
-TITLE = "What makes images hard"
+TITLE = "What misclassified images have in common"
+NEAR = 1.5  # odds of the likeliest class against the next, below which a prediction is near 50 %
 BINS, LEAST = 6, 5  # bins at most; images that a bin should have
 LEVELS = 64  # of the histogram that an image is divided by
 AT_ONCE = 500  # images
-AXES = {
-    "brightness": "Brightness (mean luma)",
-    "contrast": "Contrast (std of luma)",
-    "sharpness": "Sharpness (variance of Laplacian)",
-    "foreground": "Share of foreground (proxy of size)",
+BORDER = 8  # the border that has a colour is the image's side over this
+PROPERTIES = {  # what an image has more or less of, and the axis of the figure
+    "brightness": ("brightness", "Brightness (mean luma)"),
+    "contrast": ("contrast", "Contrast (std of luma)"),
+    "sharpness": ("sharpness", "Sharpness (variance of Laplacian)"),
+    "foreground": ("foreground", "Share of foreground"),
+    "touching": ("foreground at the edge", "Foreground's share of the edge"),
+    "green": ("green in the border", "Border: green less red and blue"),
+    "warmth": ("red less blue in the border", "Border: red less blue"),
+    "off_centre": ("distance of the evidence from the middle", "Distance of evidence from middle"),
+    "spread": ("spread of the evidence", "Spread of evidence"),
 }
-NAMES = {name: "share of foreground" if name == "foreground" else name for name in AXES}
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Draws the error against four quantities of the images, and tests which of them go with mistakes."""
-    quantities, wrong = measure(network.images), ~network.correct
-    bins = pd.concat([equal_bins(values, wrong).assign(quantity=name) for name, values in quantities.items()])
+    """Compares properties of wrong and near images with the others', and with the log-odds within each class."""
+    wrong, near = ~network.correct, np.abs(network.margins()) < np.log(NEAR)
+    properties = measure(network.images) | measure_evidence(network)
+    bins = pd.concat([equal_bins(values, wrong).assign(property=name) for name, values in properties.items()])
     bins["error"] = bins.mistakes / bins.images
     bins["error_low"], bins["error_high"] = wilson_intervals(bins.error, bins.images)
     _draw(result, bins, network.error)
     columns = {"index": network.indices, "truth": network.names(network.labels), "right": network.correct.astype(int)}
-    result.table("conditions", columns | quantities)
-    result.table("conditions_bins", bins[["quantity", *bins.columns.drop("quantity")]])
+    result.table("conditions", columns | {"near": near.astype(int)} | properties)
+    result.table("conditions_bins", bins[["property", *bins.columns.drop("property")]])
 
-    trends = {name: found for name, values in quantities.items() if (found := trend(values, wrong))}
-    corrected = holm([found["p"] for found in trends.values()])
-    for (name, found), p in zip(trends.items(), corrected, strict=True):
-        found |= {"name": NAMES[name], "p_holm": p}
-        result.number(**{f"{name}_{key}": found[key] for key in ("chance", "p", "p_holm")})
-    varied = [name for name, values in quantities.items() if np.ptp(values) > 0 and len(values) > 2]
-    pairs = {(a, b): stats.spearmanr(quantities[a], quantities[b]).statistic for a, b in combinations(varied, 2)}
+    tests = tests_of(network, properties, {"wrong": wrong, "near": near})
+    result.table("conditions_tests", tests)
+    for row in tests.itertuples():
+        result.number(**{f"{row.property}_{row.test}": row.value, f"{row.property}_{row.test}_p_holm": row.p_holm})
+    varied = [name for name, values in properties.items() if np.ptp(values) > 0 and len(values) > 2]
+    pairs = {(a, b): stats.spearmanr(properties[a], properties[b]).statistic for a, b in combinations(varied, 2)}
     pair = max(pairs, key=lambda names: abs(pairs[names]), default=())
     if pair:
         result.number(largest_correlation=pairs[pair])
-    clear = {found["name"]: found["chance"] for found in trends.values() if found["p_holm"] < ALPHA}
-    facts = {"more": [name for name, chance in clear.items() if chance > 0.5], "pair": [NAMES[name] for name in pair]}
-    facts |= {"less": [name for name, chance in clear.items() if chance <= 0.5], "trends": list(trends.values())}
-    result.describe(count=len(wrong), wrong=int(wrong.sum()), **facts)
+    clear = tests[tests.p_holm < ALPHA]
+    found = {name: _more_and_less(clear[clear.test == name]) for name in ("wrong", "near")}
+    harder = clear[clear.test.isin(["wrong", "near"])]
+    keys = {"more": harder.property[harder.value > 0.5].tolist(), "less": harder.property[harder.value <= 0.5].tolist()}
+    cells = {(row.property, row.test): row._asdict() for row in tests.itertuples()}
+    facts = {"cells": cells, "harder": keys, "pair": [PROPERTIES[name][0] for name in pair]}
+    facts |= {"measured": [(name, PROPERTIES[name][0]) for name in properties], "found": found, "alpha": ALPHA}
+    facts |= {"two": len(network.classes) == 2, "classes": network.classes, "odds": NEAR}
+    result.describe(count=len(wrong), wrong=int(wrong.sum()), near=int(near.sum()), **facts)
+
+
+def _more_and_less(tests: pd.DataFrame) -> dict[str, list[str]]:
+    """Names of the properties that the compared images have more of, and less of."""
+    names = {"more": tests.property[tests.value > 0.5], "less": tests.property[tests.value <= 0.5]}
+    return {which: [PROPERTIES[name][0] for name in each] for which, each in names.items()}
+
+
+def tests_of(network: TrainedNetwork, properties: dict[str, Floats], groups: dict[str, Flags]) -> pd.DataFrame:
+    """All tests of properties (N,), a row each, with p values that are corrected for their number (`p_holm`).
+
+    `trend` of each group's images (N,) against the others; of a network of two classes, within each class,
+    `rank_correlation` with the log-odds of the second against the first (`odds_NAME`).
+    """
+    odds, rows = network.log_probabilities.astype(np.float64) @ np.array([-1, 1, *[0] * (len(network.classes) - 2)]), []
+    for name, values in properties.items():
+        found = {group: trend(values, chosen) for group, chosen in groups.items()}
+        for k, class_ in enumerate(network.classes if len(network.classes) == 2 else ()):
+            own = network.labels == k
+            found[f"odds_{class_}"] = rank_correlation(values[own], odds[own])
+        rows += [{"property": name, "test": each, **values} for each, values in found.items() if values]
+    tests = pd.DataFrame(rows, columns=["property", "test", "value", "low", "high", "p"])
+    return tests.assign(p_holm=holm(tests.p.tolist()))
 
 
 def measure(images: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Quantities (N,) of images (N,H,W,C), at least 3 pixels high and wide, by name.
+    """Properties (N,) of images (N,H,W,C), at least 3 pixels high and wide, by name.
 
     Brightness is the mean luma, 0 (black) to 1 (white); contrast its standard deviation over the image; sharpness
-    the variance of its 4-neighbour Laplacian away from the edge, a measure of focus (Pech-Pacheco et al. 2000).
+    the variance of its 4-neighbour Laplacian away from the edge, a measure of focus (Pech-Pacheco et al. 2000). Of
+    colour images, the border's mean green less the mean of red and blue, and red less blue, -1 to 1 each.
     """
     parts = []
+    frame = _frame(images.shape[1:3], max(1, images.shape[1] // BORDER))
     for start in range(0, len(images), AT_ONCE):
         some = images[start : start + AT_ONCE] / 255
-        luma = some @ np.array(LUMA) if some.shape[-1] == 3 else some[..., 0]
+        coloured = some.shape[-1] == 3
+        luma = some @ np.array(LUMA) if coloured else some[..., 0]
         inner = luma[:, 1:-1, 1:-1]
         laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * inner
-        parts.append((luma.mean((1, 2)), luma.std((1, 2)), laplacian.var((1, 2)), foreground_share(some)))
-    return dict(zip(AXES, map(np.concatenate, zip(*parts, strict=True)), strict=True))
+        objects = foreground(some)
+        touching = objects[:, _frame(images.shape[1:3], 1)].mean(1)
+        part = [luma.mean((1, 2)), luma.std((1, 2)), laplacian.var((1, 2)), objects.mean((1, 2)), touching]
+        if coloured:
+            red, green, blue = some[:, frame].mean(1).T
+            part += [green - (red + blue) / 2, red - blue]
+        parts.append(part)
+    return dict(zip(PROPERTIES, map(np.concatenate, zip(*parts, strict=True)), strict=False))
 
 
-def foreground_share(images: Floats) -> Floats:
-    """Share (N,) of the pixels of images (N,H,W,C) in [0,1] whose colour is far from the border's median colour.
+def measure_evidence(network: TrainedNetwork) -> dict[str, Floats]:
+    """Where the class activation map has its evidence for the prediction, (N,) each, in sides of the image.
 
-    The distances are cut in two by Otsu's threshold, image by image. A proxy for the size of what is shown, which
-    is misled where the background is not plain or where the object reaches the border.
+    The distance of its centre of mass from the middle of the image, and its spread around that centre.
     """
-    border = np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], 1)
-    around = np.median(border, 1)[:, None, None]
+    maps, odds, _ = evidence(network, np.arange(len(network.labels)))
+    x, y, spread = centre_and_spread(maps * np.sign(odds)[:, None, None])
+    return {"off_centre": np.hypot(x, y), "spread": spread}
+
+
+def _frame(shape: tuple[int, ...], width: int) -> Flags:
+    """Which pixels (H,W) are within `width` of the edge."""
+    inner = np.zeros([side - 2 * width for side in shape], np.bool_)
+    return np.pad(inner, width, constant_values=True)
+
+
+def foreground(images: Floats) -> Flags:
+    """Which pixels (N,H,W) of images (N,H,W,C) in [0,1] have a colour far from the median colour of the edge.
+
+    The distances are cut in two by Otsu's threshold, image by image. The share of such pixels is a proxy for the size
+    of what is shown, which is misled where the background is not plain or where the object reaches the edge.
+    """
+    around = np.median(images[:, _frame(images.shape[1:3], 1)], 1)[:, None, None]
     distances = np.linalg.norm(images - around, axis=-1).reshape(len(images), -1)
     largest = distances.max(1, keepdims=True)
     scaled = np.divide(distances, largest, out=np.zeros_like(distances), where=largest > 0)
     levels = np.minimum((scaled * LEVELS).astype(np.int64), LEVELS - 1)
-    return (levels > otsu(levels)[:, None]).mean(1)
+    return (levels > otsu(levels)[:, None]).reshape(images.shape[:3])
 
 
 def otsu(levels: Ints) -> Ints:
@@ -103,7 +162,7 @@ def otsu(levels: Ints) -> Ints:
 
 
 def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
-    """Cuts N images at the quantiles of a quantity into bins, a row each; equal values stay together."""
+    """Cuts N images at the quantiles of a property into bins, a row each; equal values stay together."""
     count = max(1, min(BINS, len(values) // LEAST))
     place = np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")
     bins = pd.DataFrame({"value": values, "wrong": wrong}).groupby(place)
@@ -111,43 +170,65 @@ def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
     return bins.agg(**of_value, images=("wrong", "size"), mistakes=("wrong", "sum"))
 
 
-def trend(values: Floats, wrong: Flags) -> dict[str, Any] | None:
-    """Compares a quantity (N,) between wrong and correct images; None where there is but one kind.
+def trend(values: Floats, chosen: Flags) -> dict[str, Any] | None:
+    """Compares a property (N,) between chosen images and the others; None where there is but one kind.
 
-    `chance` is that a wrong image has more of it than a correct one, ties counting half: the area under the ROC
-    curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN where either kind has fewer
+    `value` is the chance that a chosen image has more of it than another one, ties counting half: the area under the
+    ROC curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN where either kind has fewer
     than two images; `p` is that of Mann & Whitney's two-sided test (1947).
     """
-    bad, good = values[wrong], values[~wrong]
-    if not len(bad) or not len(good):
+    own, others = values[chosen], values[~chosen]
+    if not len(own) or not len(others):
         return None
     if np.ptp(values) == 0:
-        return {"chance": 0.5, "low": np.nan, "high": np.nan, "p": 1.0}
-    test = stats.mannwhitneyu(bad, good)
-    chance, half = float(test.statistic) / (len(bad) * len(good)), np.nan
-    if min(len(bad), len(good)) > 1:
+        return {"value": 0.5, "low": np.nan, "high": np.nan, "p": 1.0}
+    test = stats.mannwhitneyu(own, others)
+    chance, half = float(test.statistic) / (len(own) * len(others)), np.nan
+    if min(len(own), len(others)) > 1:
         ranks = stats.rankdata(values)  # less the rank among its own kind: how many of the other kind an image exceeds
-        shares = (ranks[wrong] - stats.rankdata(bad)) / len(good), (ranks[~wrong] - stats.rankdata(good)) / len(bad)
+        shares = (
+            (ranks[chosen] - stats.rankdata(own)) / len(others),
+            (ranks[~chosen] - stats.rankdata(others)) / len(own),
+        )
         half = Z * np.sqrt(sum(each.var(ddof=1) / len(each) for each in shares))
     low, high = np.clip([chance - half, chance + half], 0, 1)
-    return {"chance": chance, "low": low, "high": high, "p": test.pvalue}
+    return {"value": chance, "low": low, "high": high, "p": test.pvalue}
+
+
+def rank_correlation(values: Floats, others: Floats) -> dict[str, Any] | None:
+    """Spearman's correlation of two quantities (n,), 95 % interval and p; None where either is constant or n < 4.
+
+    The interval is Fisher's with the standard error of Bonett & Wright (2000, Psychometrika 65).
+    """
+    if len(values) < 4 or not (np.ptp(values) > 0 < np.ptp(others)):
+        return None
+    found = stats.spearmanr(values, others)
+    half = Z * np.sqrt((1 + found.statistic**2 / 2) / (len(values) - 3))
+    middle = np.arctanh(np.clip(found.statistic, -1 + 1e-9, 1 - 1e-9))
+    low, high = np.tanh([middle - half, middle + half])
+    return {"value": found.statistic, "low": low, "high": high, "p": found.pvalue}
 
 
 def _draw(result: AnalysisResult, bins: pd.DataFrame, error: float) -> None:
-    with result.figure("conditions", height=5.0, nrows=2, ncols=2, sharey=True) as (_, panels):
-        for axes, (name, label) in zip(panels.flat, AXES.items(), strict=True):
-            found = bins[bins.quantity == name]
+    names = list(dict.fromkeys(bins.property))
+    rows = -(-len(names) // 3)
+    with result.figure("conditions", height=2.1 * rows, nrows=rows, ncols=3, sharey=True) as (_, panels):
+        for axes in panels.flat[len(names) :]:
+            axes.set_visible(False)
+        for axes, name in zip(panels.flat, names, strict=False):
+            found = bins[bins.property == name]
             errors = 100 * error_bars(found.error, found.images)
-            axes.errorbar(found.middle, 100 * found.error, errors, fmt="o", markersize=6)
+            axes.errorbar(found.middle, 100 * found.error, errors, fmt="o", markersize=5)
             axes.axhline(100 * error, color="black", lw=1, ls="--")
-            axes.set_xlabel(label)
+            axes.set_xlabel(PROPERTIES[name][1], fontsize=8)
+            axes.tick_params(labelsize=8)
             if name == "sharpness" and found.middle.min() > 0:
                 axes.set_xscale("log")
-                ticks = np.geomspace(found.middle.min(), found.middle.max(), 4 if len(found) > 1 else 1)
+                ticks = np.geomspace(found.middle.min(), found.middle.max(), 3 if len(found) > 1 else 1)
                 axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
                 axes.xaxis.set_minor_locator(NullLocator())
             else:
-                axes.xaxis.set_major_locator(MaxNLocator(5))
+                axes.xaxis.set_major_locator(MaxNLocator(4))
         for axes in panels[:, 0]:
             axes.set_ylabel("Error (%)")
         panels[0, 0].set_ylim(bottom=0)

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,12 +100,12 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
 
 def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, shares: Floats) -> None:
     size = 6 * max(1.0, min(4.0, math.sqrt(2000 / len(network.labels))))  # points^2: fewer images, larger marks
-    with result.figure("embedding", height=4.6) as (_, axes):
+    with result.figure("embedding", height=4.6) as (drawing, axes):
         for k, name in enumerate(network.classes):
             look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}
             of_class = points[network.labels == k]
             axes.scatter(*of_class.T, s=size, alpha=0.6, linewidths=0, label=name, **look)
-            if len(of_class):
+            if len(of_class) and len(network.classes) > 2:  # the legend tells two apart
                 halo = [withStroke(linewidth=3, foreground="white")]
                 place = {"ha": "center", "va": "center", "zorder": 4}
                 axes.text(*np.median(of_class, 0), name, weight="bold", path_effects=halo, **place)
@@ -113,6 +114,7 @@ def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, share
         axes.scatter(*wrong.T, s=3 * size + 10, label="wrong", **ring)
         axes.set_xlabel(f"First component ({100 * shares[0]:.1f} % of the variance)")
         axes.set_ylabel(f"Second component ({100 * shares[1]:.1f} % of the variance)")
-        legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, handletextpad=0.3)
+        columns = min(6, len(network.classes) + 1)
+        legend: Any = drawing.legend(loc="outside lower center", ncols=columns, fontsize=9, handletextpad=0.3)
         for handle in legend.legend_handles:
             handle.set(sizes=[36], alpha=1)

@@ -16,7 +16,7 @@ from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
 
 TITLE = "Feature maps through the depth of the network"
-SHOWN = 8  # channels of each layer
+SHOWN = 12  # channels of each layer
 CORRECT = 2  # images that are predicted correctly, of different classes
 
 
@@ -79,7 +79,7 @@ def _draw(
     """Draws the maps of an image, and returns values for its caption."""
     ((_, outputs),) = feature_maps(network, np.array([row]), layers)
     shown = min(SHOWN, max(maps.shape[1] for maps in outputs))
-    layout: dict[str, Any] = {"height": 0.1 + 0.86 * len(layers), "nrows": len(layers), "ncols": 1 + shown}
+    layout: dict[str, Any] = {"height": 0.1 + 0.68 * len(layers), "nrows": len(layers), "ncols": 1 + shown}
     with result.figure(f"maps_{kind}", shows_images=True, **layout) as (_, panels):
         image = network.prepared([row])[0].permute(1, 2, 0).numpy()
         for line, layer, maps in zip(panels, layers, outputs, strict=True):
@@ -90,7 +90,7 @@ def _draw(
                 values = maps[0, channel].numpy()
                 ends = {"vmin": min(0, values.min()), "vmax": max(values.max(), 1e-12)}
                 panel.imshow(values, cmap="viridis", interpolation="nearest", **ends)
-                panel.set_title(f"{channel}: {values.max():.2g}", fontsize=8, pad=2)
+                panel.set_title(f"{channel}: {values.max():.2g}", fontsize=7, pad=2)
     label, prediction = network.names([network.labels[row], network.predictions[row]])
     facts = {"label": label, "prediction": prediction, "probability": network.probabilities[row].max()}
     return {"kind": kind, "index": network.indices[row], "channels": shown, **facts}
@@ -105,4 +105,4 @@ def _draw_field(panel: Axes, layer: HiddenLayer, shape: tuple[int, ...], image: 
         panel.add_patch(Rectangle(*square, fill=False, edgecolor=colour, linewidth=line))
     without_axes(panel)
     panel.set_ylabel("\n".join([layer.name.replace(", ", ",\n"), "x".join(map(str, shape))]), fontsize=8)
-    panel.set_title(f"field {layer.field.size} px", fontsize=8, pad=2)
+    panel.set_title(f"field {layer.field.size}", fontsize=7, pad=2)

@@ -62,7 +62,7 @@ def without_axes(panel: Axes) -> None:
 
 def per_line(network: TrainedNetwork) -> int:
     """How many images stand side by side on a contact sheet."""
-    return 6 if network.is_photos else 10
+    return 8 if network.is_photos else 10
 
 
 def in_lines(rows: Sequence[int] | Ints, width: int) -> list[list[int]]:

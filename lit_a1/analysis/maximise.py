@@ -164,7 +164,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     classes = excite("Classes", repeated, network.classes, class_score(network, repeated), odds)
     stages = []
     for k, (layer, values) in enumerate(zip(layers, means, strict=True)):
-        channels = np.argsort(-values.std(0), kind="stable")[:CHANNELS].tolist()
+        channels = differing_channels(values)
         names = [f"channel {channel}" for channel in range(values.shape[1])]
         stages.append(excite(layer.name, channels, names, channel_score(network, k, channels), values))
 
@@ -194,6 +194,22 @@ def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[Hidde
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
     return means, means[-1] @ linear.weight.double().numpy().T + linear.bias.double().numpy()
+
+
+def differing_channels(activations: Floats, count: int = CHANNELS) -> list[int]:
+    """Channels that images (n,C) activate differently: of the more varied half, those with other favourite images.
+
+    Each next one has the fewest of its `BEST` images in common with the channels before it; of equal ones, the most
+    varied.
+    """
+    order = np.argsort(-activations.std(0), kind="stable")
+    left = order[: max(count, len(order) // 2)].tolist()
+    best = np.argsort(-activations, 0, kind="stable")[:BEST]
+    chosen: list[int] = []
+    while left and len(chosen) < count:
+        chosen.append(min(left, key=lambda channel: np.isin(best[:, channel], best[:, chosen]).sum()))
+        left.remove(chosen[-1])
+    return chosen
 
 
 def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:

@@ -1,6 +1,8 @@
 """The most confident mistakes, the closest calls, and the most typical images of each class."""
 
+from collections import Counter
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +18,19 @@ from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 
 TITLE = "Mistakes, close calls and typical images"
-LINES = 4  # of images on a sheet
+LINES = 2  # of images on a sheet; the sheet that follows it has twice as many
 DIGITS = 5  # of the most typical digits of each class
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Draws contact sheets of the surest mistakes, the closest calls and typical images; lists all mistakes."""
+    """Draws contact sheets of the most confident mistakes, the closest calls and typical images; lists all mistakes."""
     width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
-    wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, LINES * width)
-    if len(surest := wrong[: LINES * width]):
-        contact_sheet(result, "mistakes_surest", network, in_lines(surest, width))
-    close_mixed = contact_sheet(result, "mistakes_close", network, in_lines(close, width))
+    wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, 3 * LINES * width)
+    most = LINES * width
+    mixed = {}
+    for kind, rows in (("surest", wrong), ("close", close)):
+        for name, some in ((kind, rows[:most]), (f"{kind}_more", rows[most : 3 * most])):
+            mixed[name] = len(some) > 0 and contact_sheet(result, f"mistakes_{name}", network, in_lines(some, width))
     columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
     columns |= {"prediction": network.names(network.predictions[wrong])}
     result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
@@ -36,7 +40,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if len(wrong) and network.correct.any():
         result.number(median_right=np.median(confidence[network.correct]))
     # photos: some lines for each class; digits: a column for each class
-    count = width * (LINES // 2) if network.is_photos else DIGITS
+    count = width * LINES if network.is_photos else DIGITS
     typical = [most_typical(network, class_, count) for class_ in range(len(network.classes))]
     if network.is_photos:
         lines = [line for rows in typical for line in in_lines(rows, width)]
@@ -44,7 +48,14 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         lines = [list(line) for line in zip_longest(*(map(int, rows) for rows in typical))]
     if lines:
         contact_sheet(result, "mistakes_typical", network, lines)
-    facts = {"close_low": confidence[close].min(), "close_high": confidence[close].max(), "close_mixed": close_mixed}
+    facts: dict[str, Any] = {"close_low": confidence[close[:most]].min(), "close_high": confidence[close[:most]].max()}
+    facts |= {
+        "mixed": mixed,
+        "surest": len(wrong[:most]),
+        "surest_more": len(wrong[most : 3 * most]),
+        "close_more": max(0, len(close) - most),
+    }
+    facts |= {"truths": Counter(network.names(network.labels[wrong[:most]])).most_common()}
     facts |= {"not_typical": [name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)]}
-    facts |= {"close": len(close), "close_wrong": int((~network.correct[close]).sum())}
-    result.describe(surest=len(surest), classes=len(network.classes), **facts)
+    facts |= {"close": len(close[:most]), "close_wrong": int((~network.correct[close[:most]]).sum())}
+    result.describe(classes=len(network.classes), **facts)

@@ -14,8 +14,7 @@ from lit_a1.report.gather import Study, read_analysis, source_of
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 
-ELSEWHERE = "generalisation"
-"""The part of an analysis that has a section of its own."""
+_LABEL = re.compile(r"\*\*([^*]+)\.\*\* (.+)", re.DOTALL)  # begins a paragraph that answers can show
 AUDIT = Path("audit", "audit.csv")
 """Where `audit` leaves its table."""
 
@@ -58,15 +57,20 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     """
     found = read_analysis(folder)
     if found is None:
-        return {"command": command, "found": None, "elsewhere": None, "suspects": None}
+        return {"command": command, "found": None, "suspects": None, "test": None}
     made = {name: found.parts[name] for name in PARTS if name in found.parts}
     images = found.index.get("images")
     suspects = made["label_errors"].numbers.get("suspects") if "label_errors" in made else None
+    labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in made.items()}
+    compared = made["conditions"].words if "conditions" in made else []
     return {
         "command": command,
         "found": found,
-        "parts": [part for name, part in made.items() if name != ELSEWHERE],
-        "elsewhere": made.get(ELSEWHERE),
+        "parts": list(made.values()),
+        "said": {name: {text[1]: text[2] for text in texts} for name, texts in labelled.items()},
+        "drawn": {figure.file: (figure, part) for part in made.values() for figure in part.figures},
+        "compared": next((text for text in compared if text.startswith("|")), ""),
+        "test": _test(made["generalisation"].numbers) if "generalisation" in made else None,
         "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],
         "lacking": [name for name in PARTS if name not in made and name not in found.unreadable],
@@ -76,6 +80,13 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
         "images": images if isinstance(images, int) else None,
         "best_was_chosen": run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"],
     }
+
+
+def _test(numbers: dict[str, Any]) -> dict[str, Any] | None:
+    """Validation error, and where the test error is expected; None where these are not shares."""
+    found = {name: numbers.get(name) for name in ("val_error", "test_error_low", "test_error_high")}
+    shares = all(isinstance(value, int | float) and 0 <= value <= 1 for value in found.values())
+    return found | {"measured": "test_error" in numbers} if shares else None
 
 
 def audited(path: Path = AUDIT) -> dict[str, Any]:

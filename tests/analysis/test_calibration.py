@@ -84,9 +84,9 @@ def test_halves_are_stratified_and_apart() -> None:
 @pytest.mark.parametrize(
     ("true", "stated", "verdict", "temperature"),
     # that odds of `stated` become odds of `true`, to within the split's luck
-    [(0.95, 0.8, "underconfident on average, beyond noise", np.log(4) / np.log(19)),
-     (0.7, 0.9, "overconfident on average, beyond noise", np.log(9) / np.log(7 / 3)),
-     (0.85, 0.86, "no more than noise", None)],
+    [(0.95, 0.8, "On average, the network is underconfident, beyond noise", np.log(4) / np.log(19)),
+     (0.7, 0.9, "On average, the network is overconfident, beyond noise", np.log(9) / np.log(7 / 3)),
+     (0.85, 0.86, "neither over- nor underconfident", None)],
 )  # fmt: skip
 def test_words_follow_what_was_measured(true: float, stated: float, verdict: str, temperature: float | None) -> None:
     result = analyzed(calibration, made(true, stated))
@@ -95,15 +95,15 @@ def test_words_follow_what_was_measured(true: float, stated: float, verdict: str
     assert numbers["accuracy"] == pytest.approx(true)
     assert numbers["mean_probability"] == pytest.approx(stated)
     assert numbers["ece"] == pytest.approx(abs(true - stated), abs=1e-6)
-    assert result.words[1].endswith(f": {'more than noise' if temperature else 'no more than noise'}.")
+    assert result.words[1].endswith(f"is {'more' if temperature else 'no more'} than noise.")
     if temperature:
         assert numbers["temperature"] == pytest.approx(temperature, rel=0.2)
         assert numbers["nll_change"] < 0
         assert numbers["nll_change"] == pytest.approx(numbers["nll_after"] - numbers["nll_before"])
         assert numbers["ece_after"] < numbers["ece_before"]
-        assert result.words[-1].endswith("better beyond noise.")
+        assert result.words[-1].endswith("It is better, beyond noise.")
     held = numbers["nll_change_low"] <= 0 <= numbers["nll_change_high"]
-    assert ("no change beyond noise" in result.words[-1]) == held
+    assert ("That is within noise." in result.words[-1]) == held
 
 
 def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
@@ -126,7 +126,7 @@ def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
 def test_all_alike(kind: Kind, shift: int) -> None:
     network = where_right(network_of(kind, 12), np.full(12, not shift), np.linspace(0.6, 0.9, 12))
     result = analyzed(calibration, network)
-    [fitted] = [text for text in result.words if text.startswith("The temperature that")]
+    [fitted] = [text for text in result.words if "largest with a temperature" in text]
     assert ("above 1" if shift else "below 1") in fitted
     assert "at the edge of what was searched" in fitted
     assert result.numbers["accuracy"] == 1 - shift
@@ -140,7 +140,7 @@ def test_too_few_to_fit_a_temperature() -> None:
 
 @pytest.mark.parametrize(
     ("smoothing", "words"),
-    [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1, which leaves 91.00 % to")],
+    [(0.0, "without label smoothing"), (0.1, "label smoothing 0.1: the target probability of the label was 91.00 %")],
 )
 def test_predictions_and_label_smoothing_are_the_networks(smoothing: float, words: str) -> None:
     network = network_of("digits", 30)

@@ -56,17 +56,17 @@ def test_words_distinguish_a_difference_from_noise(wrong: tuple[int, int], harde
     of_class = np.arange(200) // 2
     network = answering(network, network.labels ^ (of_class < np.array(wrong)[network.labels]))
     text = " ".join(analyzed(confusion, network).words)
-    assert ("Cat is harder beyond noise" in text) == harder
+    assert ("Cat is harder, beyond noise" in text) == harder
     assert ("the difference is within noise" in text) != harder
-    assert f"{sum(wrong)} of 200 wrong" in text
+    assert f"{sum(wrong)} of 200 validation images" in text
 
 
 def test_extremes(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
     result = analyzed(confusion, answering(network, (network.labels + shift) % len(network.classes)))
     assert result.numbers["val_error"] == shift
-    assert f"{12 * shift} of 12 wrong" in result.words[0]
-    assert not any("beyond" in text for text in result.words)
+    assert f"{12 * shift} of 12 validation images" in result.words[0]
+    assert not any("beyond noise" in text for text in result.words)
 
 
 def test_confused_and_missing_classes_are_named() -> None:

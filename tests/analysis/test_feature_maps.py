@@ -56,7 +56,7 @@ def test_tables_figures_and_words(kind: Kind) -> None:
     row = shown_images(network)[2][0]
     label = network.classes[network.labels[row]]
     assert f"validation image {network.indices[row]} ({label})" in result.figures[2].caption
-    assert ("more than the image" in result.words[0]) == (kind == "photos")  # 69 of 32 pixels, but 21 of 28
+    assert ("wider than the image" in result.words[0]) == (kind == "photos")  # 69 of 32 pixels, but 21 of 28
     assert result.numbers["zero_share_stage_2"] == pytest.approx(float(rows[2]["zero_share"]), rel=1e-5)
 
 

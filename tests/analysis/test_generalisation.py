@@ -13,8 +13,8 @@ def test_the_same_images_are_found_alike_and_others_not() -> None:
     assert result.numbers["ks_statistic"] == 0
     assert result.numbers["test_confidence"] == pytest.approx(result.numbers["val_confidence"])
     assert result.numbers["test_error_by_confidence"] == pytest.approx(network.error)
-    assert "inside the noise" in result.words[0]
-    assert "have no labels here" in result.words[1]
+    assert "differ by no more than noise" in result.words[1]
+    assert result.words[0].startswith("**Test error, estimated.** The test images have no labels here")
     low, high = (result.numbers[f"test_error_{end}"] for end in ("low", "high"))
     assert 0 <= low < network.error < high <= 1  # type: ignore[operator]
     shares = np.bincount(network.predictions, minlength=2) / 60
@@ -22,7 +22,7 @@ def test_the_same_images_are_found_alike_and_others_not() -> None:
     np.testing.assert_allclose(found, shares, rtol=1e-5)
     other = analyzed(generalisation, replace(network, test_images=np.full_like(network.images, 128)))
     assert other.numbers["ks_p"] < 1e-6  # type: ignore[operator]
-    assert "differs by more than noise" in other.words[0]
+    assert "differ by more than noise" in other.words[1]
 
 
 def test_labelled_test_images_are_measured() -> None:
@@ -32,7 +32,7 @@ def test_labelled_test_images_are_measured() -> None:
     result = analyzed(generalisation, replace(network, test_images=network.images, test_labels=labels))
     assert result.numbers["test_error"] == pytest.approx(0.2)
     assert result.numbers["test_error_low"] < 0.2 < result.numbers["test_error_high"]  # type: ignore[operator]
-    assert "20.00 % of the test images are wrong" in result.words[1]
+    assert "20.00 % of 50 test images are misclassified" in result.words[0]
 
 
 def test_without_test_images_nothing_is_compared() -> None:

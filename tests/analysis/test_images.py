@@ -66,7 +66,7 @@ def test_images_are_drawn_where_they_belong(network: TrainedNetwork) -> None:
     assert not contact_sheet(result, "sheet", network, [[0, None, 1], [2]])  # all are predicted correctly
     with Image.open(FOLDER / "sheet.png") as file:
         sheet = np.asarray(file.convert("RGB"))
-    cell, high = sheet.shape[1] / 6, sheet.shape[0] / 2
+    cell, high = sheet.shape[1] / 8, sheet.shape[0] / 2
     found = [
         tuple(sheet[int(high * y + 0.3 * cell), int(cell * (x + 0.5))]) for y, x in ((0, 0), (0, 1), (0, 2), (1, 0))
     ]

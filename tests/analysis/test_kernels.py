@@ -78,7 +78,7 @@ def test_tables_and_words(kind: Kind) -> None:
     np.testing.assert_allclose(kept, weights.reshape(4, -1), rtol=1e-5)
     assert [drawn.file for drawn in result.figures] == ["kernels.png", "kernel_classes.png"]
     assert not any(drawn.shows_images for drawn in result.figures)
-    assert any("responds to colour" in words for words in result.words) == (kind == "photos")
+    assert any("the rest to colour" in words for words in result.words) == (kind == "photos")
     assert result.numbers["largest_weight"] == np.abs(weights).max()
     assert sum(result.numbers[name] for name in SHARES) == 1  # type: ignore[misc]
 
@@ -101,8 +101,7 @@ def test_words_name_what_chance_would_not_give() -> None:
     network = network_of("photos")
     network.net.stem[0][0].weight.fill_(0.3)
     words = analyzed(kernels, network).words[-1]
-    assert "Outside the 95 % interval (Wilson, n = 4)" in words
-    assert "flat ones are more frequent" in words
+    assert "(95 % interval by Wilson, n = 4), flat kernels are more frequent" in words
     for k, name in enumerate(("horizontal", "vertical", "diagonal", "centre-surround")):
         network.net.stem[0][0].weight[k] = torch.tensor(KERNELS[name], dtype=torch.float32)
     assert "No class differs" in analyzed(kernels, network).words[-1]

@@ -141,14 +141,22 @@ def test_tables_figures_and_words(kind: Kind) -> None:
         predictions = network.features[:, int(channel["unit"])]
         assert float(channel["best_real"]) == pytest.approx(predictions.max(), rel=1e-4)
         assert int(channel["best_real_image"]) == network.indices[predictions.argmax()]
-    varied = np.argsort(-network.features.std(0))[:5]
-    assert [int(row["unit"]) for row in rows[-5:]] == varied.tolist()
+    assert [int(row["unit"]) for row in rows[-5:]] == maximise.differing_channels(network.features)
     beaten = sum(float(row["reached"]) > float(row["best_real"]) for row in rows if row["layer"] != "Classes")
     assert beaten >= 8  # of 10: images made to excite do so
     sentence = "In all 10 channels" if beaten == 10 else f"In {10 - beaten} of 10 channels"
     assert sentence in result.words[1]
     assert ("log-odds of a class against the other" in result.words[0]) == (kind == "photos")
     assert f"{network.classes[1]}: " in result.words[0]
+
+
+def test_channels_are_shown_that_like_different_images() -> None:
+    activations = np.zeros((20, 6))
+    for channel, scale in enumerate((9, 8, 7, 6, 0.1, 0.1)):  # the first two like the same four images
+        activations[4 * max(0, channel - 1) : 4 * max(0, channel - 1) + 4, channel] = scale
+    assert maximise.differing_channels(activations, 3) == [0, 2, 1]
+    activations = np.tile(activations, (1, 2))  # of 12 channels the more varied half, in pairs
+    assert maximise.differing_channels(activations, 3) == [0, 2, 6]
 
 
 def test_there_are_several_starts_where_classes_are_few(monkeypatch: pytest.MonkeyPatch) -> None:

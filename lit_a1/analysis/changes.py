@@ -1,0 +1,161 @@
+"""What predictions rest on: what changes when the background, the colours or the frame of an image are changed."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy import stats
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from lit_a1.analysis.attention import centre_and_spread, enlarged, evidence
+from lit_a1.analysis.images import sample
+from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_intervals
+from lit_a1.analysis.network import BATCH, Floats, Ints, TrainedNetwork
+from lit_a1.analysis.result import AnalysisResult
+from lit_a1.data.augment import LUMA
+from lit_a1.runs.plotting import COLOURS, MARKERS
+from lit_a1.runs.statistics import ALPHA, holm
+
+TITLE = "What happens when the background or the colours are changed"
+COUNT = 400  # images, and all wrong ones
+LOW = 0.2  # of a map's largest value: what is below is background (Zhou et al. 2016, section 3.2)
+BLUR = 1 / 12  # standard deviation of the blur, of the image's side
+ZOOM = 0.75  # side of the part that is enlarged, of the image's side
+TINTS = {"green": (0.75, 1.0, 0.5), "blue": (0.5, 0.75, 1.0), "grey": (1.0, 1.0, 1.0)}
+UNCHANGED = "as it is"
+
+
+def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
+    """Changes images in several ways, and measures what that does to the log-odds and to the predictions."""
+    drawn, two = sample(network, COUNT), len(network.classes) == 2
+    rows = np.union1d(drawn, np.flatnonzero(~network.correct))
+    maps, before, pair = evidence(network, rows)
+    labels, sampled, each = network.labels[rows], np.isin(rows, drawn), np.arange(len(rows))
+    centres = centre_and_spread(maps * np.sign(before)[:, None, None])[:2]  # of the evidence for the prediction
+    maps *= np.where(labels == pair[0], 1, -1)[:, None, None]  # for the true class
+    logits, backgrounds = _logits(network, rows, maps, centres)
+    odds = {name: values[each, pair[0]] - values[each, pair[1]] for name, values in logits.items()}
+    predictions = {name: values.argmax(1) for name, values in logits.items()}
+    plain, right = predictions[UNCHANGED], predictions[UNCHANGED] == labels
+    groups = {name: labels == k for k, name in enumerate(network.classes)} if two else {"all": labels >= 0}
+
+    effects, flips = [], []
+    for name in list(logits)[1:]:
+        for group, own in groups.items():
+            effects.append({"change": name, "class": group, **_effect((odds[name] - odds[UNCHANGED])[sampled & own])})
+        still = predictions[name] == labels
+        counts = {"images": sampled.sum(), "changed": (predictions[name] != plain)[sampled].sum()}
+        counts |= {"right": (right & sampled).sum(), "made": (right & ~still & sampled).sum()}
+        flips.append({"change": name, **counts, "wrong": (~right).sum(), "mended": (~right & still).sum()})
+    moved, answers = pd.DataFrame(effects), pd.DataFrame(flips)
+    moved["p_holm"] = holm(moved.p.tolist())
+    answers["share"] = answers.changed / answers.images
+    answers["low"], answers["high"] = wilson_intervals(answers.share, answers.images)
+    result.table("changes_log_odds", moved)
+    result.table("changes_predictions", answers)
+    for row in moved.itertuples():
+        key = f"{row.change}_{row[2]}".lower().replace(" ", "_")
+        result.number(**{key: row.mean, f"{key}_half_interval": row.half, f"{key}_p_holm": row.p_holm})
+    _draw(result, moved, answers, f" of {network.classes[1]}" if two else "")
+    facts: dict[str, Any] = {"answers": answers.set_index("change").to_dict("index"), "green": None, "two": two}
+    if "background green" in odds:
+        mean, half, _ = facts["green"] = mean_with_interval(
+            (odds["background green"] - odds["background blue"])[sampled]
+        )
+        result.number(green_less_blue=mean, green_less_blue_half_interval=half)
+    facts |= {
+        "background": backgrounds[sampled].mean(),
+        "low": LOW,
+        "zoom": ZOOM,
+        "blur": BLUR,
+        "classes": network.classes,
+    }
+    effects_of = {(row["change"], row["class"]): row for row in moved.to_dict("records")}
+    result.describe(
+        images=len(network.labels),
+        count=len(drawn),
+        wrong=int((~right).sum()),
+        effects=effects_of,
+        alpha=ALPHA,
+        **facts,
+    )
+
+
+def _effect(differences: Floats) -> dict[str, float]:
+    """Mean of differences (n,), half its 95 % interval, and p of Student's t test; 1 where nothing differs."""
+    mean, half, count = mean_with_interval(differences)
+    varied = count > 1 and np.ptp(differences) > 0
+    p = float(stats.ttest_1samp(differences, 0).pvalue) if varied else 1.0
+    return {"images": count, "mean": mean, "half": half, "p": p}
+
+
+def _logits(network: TrainedNetwork, rows: Ints, maps: Floats, centres: Floats) -> tuple[dict[str, Floats], Floats]:
+    """Logits (n,K) of images as they are and after each change, and the share (n,) of each that is background."""
+    seen: dict[str, list[Tensor]] = {}
+    shares = []
+    for start in range(0, len(rows), BATCH):
+        large = enlarged(maps[start : start + BATCH], network.size)
+        background = large <= LOW * np.maximum(large.max((1, 2), keepdims=True), 0)
+        shares.append(background.mean((1, 2)))
+        images = network.prepared(rows[start : start + BATCH])
+        changes = versions(images, torch.from_numpy(background)[:, None], centres[:, start : start + BATCH])
+        with torch.inference_mode():
+            for name, changed in changes.items():
+                seen.setdefault(name, []).append(network.net(network.standardize(changed)).double())
+    return {name: torch.cat(batches).numpy() for name, batches in seen.items()}, np.concatenate(shares)
+
+
+def versions(images: Tensor, background: Tensor, centres: Floats) -> dict[str, Tensor]:
+    """Images (n,C,S,S) in [0,1] as they are, and changed in several ways; those of colour are of colour images alone.
+
+    Args:
+        images: as the network sees them, not standardised.
+        background: (n,1,S,S), which pixels are background.
+        centres: (2,n), x and y of the middle of the part that is enlarged, as `centre_and_spread` has them.
+    """
+    sigma = BLUR * images.shape[-1]
+    blurred = gaussian_blur(images, [2 * round(2 * sigma) + 1] * 2, [sigma] * 2)
+    found = {UNCHANGED: images}
+    if images.shape[1] == 3:
+        tinted = {name: tint(images, colour) for name, colour in TINTS.items()}
+        found |= {f"background {name}": torch.where(background, each, images) for name, each in tinted.items()}
+        found |= {"all grey": tinted["grey"]}
+    found |= {"background blurred": torch.where(background, blurred, images)}
+    found |= {"foreground blurred": torch.where(background, images, blurred)}
+    x, y = 2 * torch.from_numpy(centres).float().clamp((ZOOM - 1) / 2, (1 - ZOOM) / 2)
+    zero = torch.zeros_like(x)
+    part = torch.stack([zero + ZOOM, zero, x, zero, zero + ZOOM, y], 1).view(-1, 2, 3)
+    grid = F.affine_grid(part, list(images.shape), align_corners=False)
+    found |= {"mirrored": images.flip(3)}
+    return found | {"enlarged": F.grid_sample(images, grid, padding_mode="border", align_corners=False)}
+
+
+def tint(images: Tensor, colour: tuple[float, ...]) -> Tensor:
+    """Images (n,3,S,S) in the hue and saturation of one colour, with the luma they have as far as [0,1] allows."""
+    weights = torch.tensor(LUMA)
+    luma = torch.einsum("c,nchw->nhw", weights, images)[:, None]
+    own = torch.tensor(colour)
+    return (luma * (own / (weights @ own))[:, None, None]).clamp(0, 1)
+
+
+def _draw(result: AnalysisResult, moved: pd.DataFrame, answers: pd.DataFrame, towards: str) -> None:
+    names, groups = list(answers.change), list(dict.fromkeys(moved["class"]))
+    layout: dict[str, Any] = {"height": 0.9 + 0.2 * len(names), "ncols": 2, "sharey": True, "width_ratios": [1.5, 1]}
+    with result.figure("changes", **layout) as (figure, panels):
+        left, right = panels[0]
+        for k, group in enumerate(groups):
+            own, places = moved[moved["class"] == group], np.arange(len(names)) + 0.22 * (k - (len(groups) - 1) / 2)
+            look = {"color": COLOURS[k], "marker": MARKERS[k], "linestyle": "none"}
+            left.errorbar(own["mean"], places, xerr=own.half, label=group, **look)
+        left.axvline(0, color="black", lw=1)
+        errors = 100 * error_bars(answers.share, answers.images)
+        right.errorbar(100 * answers.share, np.arange(len(names)), xerr=errors, color="black", fmt="o")
+        left.set_yticks(range(len(names)), names)
+        left.set(ylim=(len(names) - 0.5, -0.5), xlabel=f"Change of the log-odds{towards}")
+        right.set_xlabel("Changed predictions (%)")
+        right.set_xlim(left=0)
+        if len(groups) > 1:
+            figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
