@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -57,13 +56,8 @@ def test_a_recipe_is_told_by_what_is_in_use(add_run: Add, macro: Callable[..., s
 
 
 def test_damaged_and_old_settings_are_left_out(add_run: Add, macro: Callable[..., str]) -> None:
-    odd: dict[str, Any] = {
-        "data.augment.crop_scale": 7,
-        "data.size": None,
-        "model.optimizer": ["x"],
-        "model.lr": "much",
-    }
-    odd |= {"model.precise_bn": "some", "data.size_schedule.x": 3, "model.warmup": {}}
+    odd = {"data.augment.crop_scale": 7, "data.size": "small", "model.optimizer": "x", "model.lr": "much"}
+    odd |= {"model.precise_bn": "some", "data.size_schedule.x": 3, "model.warmup": "long"}
     add_run("catsdogs", [0.1], settings=odd)
     rows = rows_of(only("catsdogs"), macro)
     assert "of the area" not in rows["augmentation"]
