@@ -44,7 +44,9 @@ def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
     top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
     pairs = [part.partition("\n") for part in parts]
-    return re.sub(r"\A# .*\n", "", top).strip(), [(heading.strip(), body.strip()) for heading, _, body in pairs]
+    return re.sub(r"\A# .*\n", "", top).strip(), [
+        (heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs
+    ]
 
 
 def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
