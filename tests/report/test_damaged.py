@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lit_a1.report import plan, problems, results
+from lit_a1.report import plan, problem1, problems, results
 from lit_a1.report.build import document
 from lit_a1.report.gather import gather
 
@@ -36,15 +36,17 @@ WRONG = {"nothing": None, "a list": [1], "a dictionary": {"a": 1}, "text": "x", 
 
 
 def wrong(content: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
-    """The content with each of its parts in turn replaced, or gone."""
-    for name, value in WRONG.items():
-        yield name, value
+    """The content replaced; and with each of its parts in turn gone, or replaced by one or the other."""
+    yield from WRONG.items()
     keys = list(content) if isinstance(content, dict) else [0] if isinstance(content, list) and content else []
-    for key in keys if depth else []:
+    for place, key in enumerate(keys if depth else []):
         gone = deepcopy(content)
         del gone[key]
         yield f"without {key}", gone
-        for name, part in wrong(content[key], depth - 1):
+        parts = list(wrong(content[key], depth - 1))
+        if depth == 1:
+            parts = [parts[place % len(WRONG)]]
+        for name, part in parts:
             changed = deepcopy(content)
             changed[key] = part
             yield f"{key}: {name}", changed
@@ -56,6 +58,7 @@ def logs(add_run: Add, monkeypatch: pytest.MonkeyPatch) -> Path:
     table = {"table": None, "path": "p", "error": "e"}
     monkeypatch.setattr(results, "draw", lambda path, runs: None)
     monkeypatch.setattr(problems, "layers", lambda run, name, work: table)
+    monkeypatch.setattr(problem1, "layers", lambda run, name: table)
     monkeypatch.setattr(problems, "read_rows", list)
     monkeypatch.setattr(problems, "published", lambda name: None)
     for name in TRAININGS:
@@ -67,8 +70,12 @@ def logs(add_run: Add, monkeypatch: pytest.MonkeyPatch) -> Path:
     return LOGS
 
 
-@pytest.mark.parametrize("file", [*FILES, *(f"{name}/version_0/record.json" for name in TRAININGS)])
-def test_no_shape_ends_the_report(file: str, logs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "file", [*FILES, *(f"{name}/version_0/record.json" for name in TRAININGS if name != "mnist_plain")]
+)
+def test_no_shape_ends_the_report(file: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (file.startswith("catsdogs") and file.endswith("record.json")):
+        monkeypatch.setattr(problems, "runs_of", lambda found: ([], []))  # no trials to compare, which takes long
     content = json.loads((logs / file).read_text())
     if file.split("/")[0] in TRAININGS and "settings" in content:
         kept = ("model.class_path", "model.dropout", "data.augment.crop_scale", "model.members")
