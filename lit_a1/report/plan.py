@@ -196,7 +196,7 @@ def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -
             return bool(found.trainings(name))
         case "gradcheck":  # of the network that the report is about
             study = found.study("mlp-gradcheck")
-            if study is None or run is None:
+            if study is None or study.recorded or run is None:
                 return False
             return f"{run.folder.parent.name}/{run.name}/checkpoints/" in study.record.get("weights", "")
     study = found.study(name)
