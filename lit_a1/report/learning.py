@@ -6,10 +6,8 @@ from math import isfinite
 from statistics import mean
 from typing import Any
 
-from scipy import stats
-
 from lit_a1.runs.finished import Run
-from lit_a1.runs.statistics import ALPHA
+from lit_a1.runs.statistics import ALPHA, fisher
 from lit_a1.runs.wording import probability
 from lit_a1.studies.curves import conditions
 
@@ -36,12 +34,6 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
         "train": train, "valid": valid, "exact": exact, "comparable": exact or not harder, "images": images,
         "p": probability(p), "overfits": p < ALPHA and train < valid,
     }  # fmt: skip
-
-
-def fisher(shares: Sequence[tuple[float, int]]) -> float:
-    """The p value of two shares of wrong images, each with its number of images."""
-    counts = [(round(share * images), images) for share, images in shares]
-    return float(stats.fisher_exact([[wrong, max(0, images - wrong)] for wrong, images in counts]).pvalue)
 
 
 def course(runs: Sequence[Run]) -> dict[str, Any] | None:

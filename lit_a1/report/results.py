@@ -21,7 +21,7 @@ from lit_a1.environment import REPOSITORY
 from lit_a1.models.diagram import draw as draw_network
 from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of, sources
-from lit_a1.report.learning import course, fisher, gap
+from lit_a1.report.learning import course, gap
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.published import is_published
 from lit_a1.report.recipes import MACHINE, changes, is_shipped, option_of, parse_changes, shipped
@@ -32,7 +32,7 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import KEYWORDS, PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
 from lit_a1.runs.settings import UsageError
-from lit_a1.runs.statistics import ALPHA, wilson
+from lit_a1.runs.statistics import ALPHA, fisher, wilson
 from lit_a1.runs.wording import percent, probability, spread
 from lit_a1.studies.curves import draw
 

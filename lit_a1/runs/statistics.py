@@ -55,6 +55,12 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     return McNemar(b, c, float(scipy.stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
 
 
+def fisher(shares: Sequence[tuple[float, int]]) -> float:
+    """The two-sided p value of Fisher's exact test: of two shares of wrong images, each with its number of images."""
+    counts = [(round(share * images), images) for share, images in shares]
+    return float(scipy.stats.fisher_exact([[wrong, max(0, images - wrong)] for wrong, images in counts]).pvalue)
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """P values of m tests, corrected for their number: those at most ALPHA hold for all tests together.
 

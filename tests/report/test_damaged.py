@@ -60,6 +60,7 @@ def logs(add_run: Add, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(problems, "layers", lambda run, name, work: table)
     monkeypatch.setattr(problem1, "layers", lambda run, name: table)
     monkeypatch.setattr(problems, "read_rows", list)
+    monkeypatch.setattr(problems, "_trials", lambda placed: None)
     monkeypatch.setattr(problems, "published", lambda name: None)
     for name in TRAININGS:
         members = {"members": [{"val/error": 0.1}]} if name == "catsdogs_ensemble" else {"setup": "784-10, relu"}

@@ -11,7 +11,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.statistics import wilson
+from lit_a1.runs.statistics import fisher, wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted
 from lit_a1.studies.search.figure import draw
@@ -119,7 +119,4 @@ def p_value(best: TrialRecord, other: TrialRecord, images: int, comparisons: int
     It takes each as measured on images of its own; on the same ones they differ less by chance, so that the test errs
     on the side of noise.
     """
-    from scipy.stats import fisher_exact
-
-    wrong = [round(trial.error * images) for trial in (best, other)]
-    return min(1.0, comparisons * float(fisher_exact([[count, images - count] for count in wrong]).pvalue))
+    return min(1.0, comparisons * fisher([(best.error, images), (other.error, images)]))
