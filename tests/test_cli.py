@@ -106,7 +106,7 @@ def test_a_backend_of_matplotlib_that_is_not_installed_does_no_harm() -> None:
 
 
 def test_torchvision_can_be_imported_beside_any_torch() -> None:
-    python("import lit_a1, torchvision, lightning; from torchvision.utils import make_grid")
+    python("import lit_a1, torchvision; from torchvision.utils import make_grid")
 
 
 def test_a_console_without_a_character_shows_another(monkeypatch: pytest.MonkeyPatch) -> None:

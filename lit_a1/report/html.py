@@ -36,7 +36,7 @@ def render(document: Document) -> str:
     }
     return environment.get_template("report.html").render(
         document=document,
-        images=encode_all(document),
+        images=encode_all(document.blocks),
         pixels_an_inch=PIXELS_AN_INCH,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "script.js").read_text(encoding="utf-8")),

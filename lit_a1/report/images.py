@@ -1,13 +1,14 @@
 """Images made small enough to travel inside a report."""
 
 import io
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
 
-from lit_a1.report.document import Document
+from lit_a1.report.document import Block
 
 DOTS_AN_INCH = 200  # of the figures as they are made
 MAX_WIDTH = 1600  # pixels
@@ -29,8 +30,8 @@ class Encoded:
     inches: float  # how wide it was made to be
 
 
-def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encoded | str]:
-    """Of the path of each figure what `encode` returns, or the sentence that it raises."""
+def encode_all(blocks: Iterable[Block], *, printed: bool = False) -> dict[str, Encoded | str]:
+    """Of the path of each figure among the blocks what `encode` returns, or the sentence that it raises."""
 
     def encoded(path: str) -> Encoded | str:
         try:
@@ -38,7 +39,7 @@ def encode_all(document: Document, *, printed: bool = False) -> dict[str, Encode
         except ImageError as error:
             return str(error)
 
-    paths = sorted({block.path for block in document.blocks if block.kind == "figure"})
+    paths = sorted({block.path for block in blocks if block.kind == "figure"})
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(paths, pool.map(encoded, paths), strict=True))
 

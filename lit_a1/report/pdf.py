@@ -35,14 +35,16 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
     """
     with tempfile.TemporaryDirectory() as name, replacing(path) as unfinished:
         folder = Path(name)
-        images = encode_all(document, printed=True)
-        files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
+        summary = [] if appendix else document.summary
         sections = document.appendix if appendix else document.sections
+        shown = [*summary, *(block for section in sections for block in section.blocks)]
+        images = encode_all(shown, printed=True)
+        files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
         content = {
             "title": f"{document.title}: appendix" if appendix else document.title,
             "front": [{"name": name, "words": _nodes(MARKDOWN.parseInline(words))} for name, words in document.front],
             "appendix": appendix,
-            "summary": [] if appendix else _blocks(document.summary, files),
+            "summary": _blocks(summary, files),
             "sections": [asdict(section) | {"blocks": _blocks(section.blocks, files)} for section in sections],
         }
         (folder / "document.json").write_text(json.dumps(content), encoding="utf-8")

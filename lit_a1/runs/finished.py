@@ -12,14 +12,6 @@ from lit_a1.runs.records import Metrics, best_of
 Weights = Literal["last", "best"]
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
 OTHER = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and some that do not
-REGULARISATION = {
-    "dropout": "dropout",
-    "input_dropout": "dropout of pixels",
-    "stochastic_depth": "stochastic depth",
-    "weight_decay": "weight decay",
-    "label_smoothing": "label smoothing",
-    "average_decay": "averaged weights with the decay",
-}
 
 
 @dataclass(frozen=True)
@@ -75,12 +67,6 @@ class Run:
         """The settings of the augmentation, of those named, that change images."""
         found = {name: self.settings.get(f"data.augment.{name}", 0) for name in names}
         return {name: value for name, value in found.items() if value}
-
-    @property
-    def regularisation(self) -> dict[str, float]:
-        """Settings against overfitting that are in use, by their names in words."""
-        found = {words: self.settings.get(f"model.{name}", 0) for name, words in REGULARISATION.items()}
-        return {words: value for words, value in found.items() if value}
 
     @property
     def augmented(self) -> bool:
