@@ -31,6 +31,7 @@ from torch import nn
 
 from lit_a1.cli import main
 from lit_a1.data import catsdogs, mnist
+from lit_a1.runs import plotting
 from tests.signals import signal_at
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -48,11 +49,18 @@ def in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch
     for name in ("LIT_A1_DATA", "LIT_A1_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LIT_A1_COMMIT", "0123456789")  # whatever this checkout is, or is not
+    monkeypatch.setattr(plotting, "DPI", 50)  # of figures, which `full_size` undoes
     torch.manual_seed(0)
     ours = logging.getLogger("lit_a1")  # as it is before a command of another test has set it
     ours.handlers.clear()
     ours.setLevel(logging.NOTSET)
     return folder
+
+
+@pytest.fixture
+def full_size(in_a_folder_of_its_own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as large as they are printed."""
+    monkeypatch.setattr(plotting, "DPI", 200)
 
 
 def _real(path: str) -> Path:
@@ -85,8 +93,8 @@ def decoded_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_drawn(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many images there are of each part where they are drawn: the usual thousands take long."""
     for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
-        monkeypatch.setattr(module, name, 100)
-    return 100
+        monkeypatch.setattr(module, name, 40)
+    return 40
 
 
 def jpeg(image: np.ndarray) -> bytes:

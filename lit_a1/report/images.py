@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageStat
 
 from lit_a1.report.document import Block
+from lit_a1.runs.plotting import DPI
 
-DOTS_AN_INCH = 200  # of the figures as they are made
 MAX_WIDTH = 1600  # pixels
 PALETTE_ERROR = 2.0  # of 255, root of the mean square: above it a palette shows bands
 
@@ -60,7 +60,7 @@ def encode(path: Path, *, printed: bool = False) -> Encoded:
         raise ImageError(f"The image {path.name} is gone.") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow's for a broken PNG
         raise ImageError(f"The image {path.name} can't be read.") from error
-    inches = whole.width / DOTS_AN_INCH
+    inches = whole.width / DPI
     if whole.width > MAX_WIDTH:
         height = max(1, round(whole.height * MAX_WIDTH / whole.width))
         whole = whole.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)

@@ -19,6 +19,7 @@ from lit_a1.data.files import replacing
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito (2008)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE = 140  # characters of a headline
+DPI = 200  # dots an inch, of all figures
 STYLE: Any = {
     "font.size": 10,
     "axes.grid": True,
@@ -44,7 +45,7 @@ def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: A
         drawing = Figure(figsize=(width, height), layout="constrained")
         yield drawing, drawing.subplots(**subplots)
         with replacing(path) as unfinished:
-            drawing.savefig(unfinished, format="png", dpi=200)
+            drawing.savefig(unfinished, format="png", dpi=DPI)
 
 
 class Line(NamedTuple):

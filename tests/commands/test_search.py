@@ -30,6 +30,7 @@ def space(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_search_leaves_everything_behind(
     photos: Path, space: str, capsys: Capture, scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
 ) -> None:

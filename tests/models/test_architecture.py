@@ -85,6 +85,7 @@ def test_layers_are_named_by_their_place_in_the_order_in_which_an_image_meets_th
 
 
 @pytest.mark.parametrize(("blocks", "transition"), [((1, 1, 1), "stride"), ((1, 3), "max_pool"), ((1,) * 6, "stride")])
+@pytest.mark.usefixtures("full_size")
 def test_the_drawing_has_nothing_over_another_and_every_size(
     blocks: tuple[int, ...], transition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from PIL import Image
 from lit_a1.runs.plotting import figure
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_figure_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.png"
     with figure(path, width=3, height=2) as (_, axes):

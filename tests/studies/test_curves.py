@@ -91,6 +91,7 @@ def test_a_curve_has_the_epochs_that_all_runs_measured(add: Add) -> None:
     assert curve(runs, "train/loss")[0] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("full_size")
 def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, drawn: list[Any]) -> None:
     draw(tmp_path / "x.png", [add(0, [None, 0.3, None, 0.1])])
     lines = [("training, as it ran", [1, 2, 3, 4]), ("validation", [2, 4])]

@@ -48,6 +48,7 @@ def digits_like(part: Examples) -> Digits:
     return Digits(part, part, part, drawn=False, origin="a test")
 
 
+@pytest.mark.usefixtures("full_size")
 def test_leaves_measured_losses_in_tensorboard_too_a_set_up_the_figure_and_the_words(
     study: Study, capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
 ) -> None:

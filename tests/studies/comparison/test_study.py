@@ -24,6 +24,7 @@ FIGURES = ("curves", "robustness", "disagreements")
 TABLES = ("results", "curves", "robustness", "noise", "predictions")
 
 
+@pytest.mark.usefixtures("full_size")
 def test_leaves_words_tables_and_figures(
     add_run: Add, digits: Splits, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

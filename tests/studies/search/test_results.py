@@ -145,6 +145,7 @@ def test_importances_are_listed_by_their_short_names_if_there_is_a_complete_tria
     assert "No hyperparameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
 
 
+@pytest.mark.usefixtures("full_size")
 def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None:
     space = {
         "lr": Range(0.02, 0.6, log=True), "norm": ["batch", "group"], "x": [None, 1], "y": Range(16, 64, whole=True),
