@@ -18,7 +18,7 @@ CONFIGS = sorted(path for path in (REPOSITORY / "configs").glob("*.yaml") if pat
 QUICK = {
     "fit": [
         "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu", "--model.compile_net", "false",
-        "--data.batch_size", "16", "--data.eval_batch_size", "16",
+        "--data.batch_size", "8", "--data.eval_batch_size", "8",
     ],
     "mlp": ["--trainer.max_epochs", "1"],
     "validate": ["--model.members", "[lightning_logs/catsdogs-drawn]", "--trainer.accelerator", "cpu"],

@@ -159,7 +159,10 @@ def compare(rows: Sequence[Row]) -> pd.DataFrame:
     """
     settings = settings_of(rows)
     noise = noises(settings)
-    settings["base"] = [_base(each, settings) if each["values"] else -1 for _, each in settings.iterrows()]
+    settings["base"] = -1
+    for _, alike in settings.groupby(RECIPE, sort=False):
+        candidates = alike[~alike["own"].astype(bool) & (alike["failure"] == "")]
+        settings.loc[alike.index, "base"] = [_base(each, candidates) for _, each in alike.iterrows()]
     tested = settings[(settings["base"] >= 0) & (settings["failure"] == "")]
     bases = settings.loc[tested["base"]].set_index(tested.index)
     settings["points"] = 100 * (bases["error"] - tested["error"])
@@ -177,15 +180,15 @@ def compare(rows: Sequence[Row]) -> pd.DataFrame:
     return settings
 
 
-def _base(setting: pd.Series, settings: pd.DataFrame) -> int:
-    """The same recipe without the idea; the same length, too, unless that is the idea."""
-    same = settings[(settings[RECIPE] == setting[RECIPE]).all(axis=1) & ~settings["own"].astype(bool)]
-    same = same[same["failure"] == ""]
+def _base(setting: pd.Series, candidates: pd.DataFrame) -> int:
+    """Of the same recipe without any idea, the one of the same length, too, unless that is the idea; -1 if none."""
+    if not setting["values"]:
+        return -1
     if not setting["own"] and LENGTH in setting["values"]:
-        found = same[same["changes"] == ""].sort_values("epochs").index[::-1]
+        found = candidates[candidates["changes"] == ""].sort_values("epochs").index[::-1]
     else:
         alike = [setting["switches"], short({})] if setting["own"] else [short({})]
-        same = same[same["switches"].isin(alike)].sort_values(
+        same = candidates[candidates["switches"].isin(alike)].sort_values(
             "switches", key=lambda names: names.map(alike.index), kind="stable"
         )
         if "members" in setting["own"]:  # the epochs of an ensemble are its members': the newest base counts

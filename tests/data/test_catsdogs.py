@@ -93,15 +93,15 @@ def test_a_labelled_folder_can_be_tested_on(course_photos: Photos, tmp_path: Pat
     assert ready("test", test_dir=str(folders[0].parent)).sets["test"].labels.tolist() == [0, 1]
 
 
-@pytest.mark.usefixtures("no_network", "few_drawn")
-def test_without_photos_or_network_it_says_so_and_draws(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("no_network")
+def test_without_photos_or_network_it_says_so_and_draws(few_drawn: int, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         data = ready("fit")
     assert data.drawn
     for words in ("trainset.zip", "kagglecatsanddogs_5340.zip", "cannot be reached", "DRAWN CATS AND DOGS"):
         assert words in caplog.text
-    assert len(data.sets["train"]) == 100
-    assert np.bincount(data.sets["val"].labels).tolist() == [50, 50]
+    assert len(data.sets["train"]) == few_drawn
+    assert np.bincount(data.sets["val"].labels).tolist() == [few_drawn / 2] * 2
     with pytest.raises(DataError, match=r"trainset\.zip.*cannot be fetched"):
         ready("fit", source="real")
 

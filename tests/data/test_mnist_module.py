@@ -97,8 +97,7 @@ def test_grey_images_are_augmented_on_the_device(augment, size):
         assert result.targets.shape == (50, 10)
 
 
-@pytest.mark.usefixtures("few_drawn")
-def test_drawn_digits(monkeypatch):
+def test_drawn_digits(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise DataError("The server cannot be reached.")
 
@@ -113,7 +112,7 @@ def test_drawn_digits(monkeypatch):
     assert data.drawn
     data.setup("fit")
     data.setup("test")
-    assert [len(data.sets[part]) for part in ("train", "val", "test")] == [100, 100, 100]
+    assert [len(data.sets[part]) for part in ("train", "val", "test")] == [few_drawn] * 3
 
 
 @pytest.mark.parametrize(
