@@ -12,6 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
+from lit_a1.report import gather
 from lit_a1.runs.wording import percent
 
 Photos = Callable[..., Path]
@@ -56,6 +57,7 @@ def test_nothing_has_been_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_number_is_that_of_the_event_file_or_csv(
     mnist_files: Callable[..., Path], course_photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gather, "RECORDED", tmp_path)  # their figures would only take time
     root = course_photos()
     mnist_files(root / "mnist", train=240, test=60)
     logs = Path("lightning_logs")
@@ -88,7 +90,10 @@ def test_every_number_is_that_of_the_event_file_or_csv(
     assert str(tmp_path) not in said
 
 
-def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(course_photos: Photos) -> None:
+def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(
+    course_photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "RECORDED", tmp_path)
     course_photos()
     photos = ["--config", str(CONFIGS / "catsdogs.yaml"), *SMALL_CNN, "--trainer.max_epochs", "1"]
     main(["fit", *photos])
