@@ -1,17 +1,15 @@
 """An ensemble's metrics and those of its members, printed and recorded."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, peak_memory_gb
 from lit_a1.models.ensemble import MEMBER, Ensemble
 from lit_a1.runs.folders import new_version, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE, record_of
+from lit_a1.runs.records import RECORD_FILE, record_of, write_json
 from lit_a1.runs.wording import counted, listed
 
 
@@ -75,5 +73,5 @@ def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[
 
 
 def _write(title: str, path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
     print(f"{title}: {relative_to_cwd(path)}")

@@ -1,5 +1,6 @@
 """The record of a run: every epoch's metrics, what they were measured on, and what `fit` prints at its end."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.environment import machine
 from lit_a1.runs.printed import print_finished, print_stopped
-from lit_a1.runs.records import TrainingRecord, log_hparams
+from lit_a1.runs.records import DivergedError, TrainingRecord, log_hparams
 
 
 def _count(loader: Any) -> int:
@@ -30,7 +31,8 @@ def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
     elif every is None or (trainer.current_epoch + 1) % every == 0:
         stale = ()
     metrics = trainer.callback_metrics.items()
-    return {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
+    found = {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
+    return {name: value for name, value in found.items() if isfinite(value)}  # of no step there is no gradient norm
 
 
 class RunRecord(Callback):
@@ -68,15 +70,7 @@ class RunRecord(Callback):
         """Writes the record, and prints the best epoch and the next commands."""
         if not trainer.is_global_zero or not self.record.epochs:
             return
-        assert isinstance(pl_module.net, nn.Module)
-        began_with = getattr(pl_module, "began_with", None)
-        record = self.record.finish(
-            Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
-            seed=pl_module.run_seed,
-            images={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
-            parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
-            **({"began_with": began_with} if began_with else {}),
-        )
+        record = self._finish(trainer, pl_module)
         if (writer := writer_of(trainer)) is not None and self.record.settings:
             log_hparams(writer, self.record.settings, record["best"], trainer.global_step)
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
@@ -90,6 +84,20 @@ class RunRecord(Callback):
         )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Prints how to go on with a run that was interrupted."""
+        """Prints how to go on with a run that was interrupted; writes the record of one that diverged."""
+        if isinstance(exception, DivergedError) and trainer.is_global_zero:
+            self._finish(trainer, pl_module, diverged=str(exception))
         if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
             print_stopped(self.record.epochs, f"fit {self.command} --ckpt_path last")
+
+    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: str) -> dict[str, Any]:
+        assert isinstance(pl_module.net, nn.Module)
+        began_with = getattr(pl_module, "began_with", None)
+        return self.record.finish(
+            Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
+            seed=pl_module.run_seed,
+            images={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
+            parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
+            **({"began_with": began_with} if began_with else {}),
+            **more,
+        )

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import lightning as L
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, recompute_statistics
+from lit_a1.models.divergence import UNUSABLE, FiniteModule
 from lit_a1.models.inputs import VIEWS, Standardize, Views, tta_views
 from lit_a1.models.metrics import Mean
 from lit_a1.models.rules import check_rules
@@ -27,6 +27,7 @@ from lit_a1.optim import (
     sam_perturbation,
     set_learning_rate,
 )  # fmt: skip
+from lit_a1.runs.records import DivergedError
 
 CACHED = 25 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
 STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
@@ -52,7 +53,7 @@ def _in_parts(net: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled
 
 
-class Classifier(L.LightningModule):
+class Classifier(FiniteModule):
     """Trains `net` by a hand-written optimiser and measures it by its averaged weights.
 
     Optimisation is manual: `training_step` sets the learning rate, takes the gradient, steps, and updates the averaged
@@ -225,7 +226,9 @@ class Classifier(L.LightningModule):
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
                 self.manual_backward(self.loss(self.net(batch.images), targets))
+        self.note("the loss", self.global_step + 1, loss.detach())
         optimizer.step()
+        self.look()
 
         error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
         if self.trainer.is_last_batch:
@@ -243,6 +246,7 @@ class Classifier(L.LightningModule):
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """What follows a step, unless it was skipped: the optimiser calls this."""
         optimizer.param_groups[0]["steps_taken"] += 1
+        self.note("the gradient", self.global_step + 1, self._norm)
         self.gradient_norm.update(self._norm)
         if self.average is not None:
             self.average.update(self.net)
@@ -282,11 +286,15 @@ class Classifier(L.LightningModule):
         self._measure(stage, cross_entropy(log_probabilities, batch.targets), log_probabilities, batch.targets)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        """Class probabilities of a batch."""
-        return Prediction(batch.indices.cpu(), self(batch.images).exp().cpu())
+        """Class probabilities of a batch; raises a DivergedError where they are no numbers."""
+        prediction = Prediction(batch.indices.cpu(), self(batch.images).exp().cpu())
+        if not prediction.probabilities.isfinite().all():
+            raise DivergedError(UNUSABLE.format("A probability"))
+        return prediction
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class and its layers, so that loading into another one can be refused in a sentence."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["model_class"], checkpoint["network"] = type(self).__qualname__, repr(self.net)
         if self.precise_bn:
             checkpoint["precise_bn"] = self._statistics_step == self.global_step

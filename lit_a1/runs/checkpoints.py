@@ -2,12 +2,13 @@
 
 import pickle
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
 from lit_a1.runs.folders import check_not_over, check_same_settings
@@ -30,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no checkpoint of this project.
+        CheckpointError: the file is missing, damaged, or no checkpoint of this project, or of a training that diverged.
     """
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
@@ -44,7 +45,14 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
         raise CheckpointError(f"{path} is not a checkpoint of this project.")
+    if not all_finite(checkpoint["state_dict"].values()):
+        raise CheckpointError(f"{path} holds weights that are not finite: its training had diverged.")
     return checkpoint
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no number of these tensors is NaN or infinite."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:

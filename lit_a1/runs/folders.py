@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, version_of
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, version_of
 from lit_a1.runs.wording import listed
 
 KEYWORDS = ("best", "last")
@@ -91,7 +91,8 @@ def trained_weights(named: str, drawn: bool = False) -> Path:
     if drawn and version_of(path / last) is None and not path.name.endswith(DRAWN):
         path = path.with_name(path.name + DRAWN)
     for run in reversed([path, *run_folders(path)]):
-        if (run / RECORD_FILE).is_file() and (run / last).is_file():
+        ended = (run / RECORD_FILE).is_file() and (run / last).is_file()
+        if ended and "diverged" not in (read_json(run / RECORD_FILE) or ()):
             return run / last
     raise CheckpointError(f"There is no finished training in {path}, which this one needs: run it first, with fit.")
 

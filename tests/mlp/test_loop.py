@@ -218,7 +218,9 @@ def test_a_truncated_file_of_digits(name: str, refusal: Refusal) -> None:
 
 def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
     said = refusal("mlp", "fit", *SMALL, "--model.lr", "1e30")
-    assert re.search(r"the loss is not finite in epoch 1\. A smaller model\.lr than 1e\+30 may help", said)
+    assert "the loss is not finite in epoch 1, which ends with step 13, at a learning rate of 1e+30. No" in said
+    assert "a smaller --model.lr than 1e+30" in said
+    assert json.loads(Path("lightning_logs/mlp/version_0/record.json").read_text())["diverged"] in said
     assert not list(Path("lightning_logs/mlp/version_0/checkpoints").iterdir())
 
 
