@@ -12,13 +12,21 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 
-from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
+from lit_a1.callbacks import (
+    BestCheckpoint,
+    EnsembleRecord,
+    PredictionFiles,
+    ProgressLines,
+    RunRecord,
+    TensorBoardExtras,
+)
+from lit_a1.callbacks.record import measured_images
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
-from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, resolve
+from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, remove_version, resolve
 from lit_a1.runs.records import CheckpointError, keep_metrics, version_of
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
@@ -38,6 +46,7 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self.checkpoint: Path | None = None
+        self._new_folder: Path | None = None
         self.arguments = list(args)
         super().__init__(
             Classifier,
@@ -186,7 +195,7 @@ class TrainingCLI(LightningCLI):
             TensorBoardExtras(),
             RunRecord(self._settings(), typed(*without_checkpoint(self.arguments[1:]))),
             ProgressLines(),
-            ModelCheckpoint(filename="best", monitor="val/error", mode="min", **at_epoch_end),
+            BestCheckpoint(**at_epoch_end),
             ModelCheckpoint(filename="last", **at_epoch_end),
         ]
 
@@ -219,19 +228,31 @@ class TrainingCLI(LightningCLI):
 
     before_validate = before_test = before_predict = _hand_over_checkpoint
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs it; a training that took no step leaves no folder, which would pass for the newest run."""
+        try:
+            super()._run_subcommand(subcommand)
+        finally:
+            if self._new_folder is not None and self.trainer.global_step == 0:
+                if self.trainer.logger is not None:
+                    self.trainer.logger.finalize("failed")  # closes the event file
+                remove_version(self._new_folder)
+
     def before_fit(self) -> None:
         """Makes the folder of a new run: Lightning picks its number before, and two runs could pick the same one."""
         self._hand_over_checkpoint()
         logger = self.trainer.logger
         if isinstance(logger, TensorBoardLogger) and logger._version is None and self.trainer.is_global_zero:
-            logger._version = int(new_version(Path(logger.root_dir)).name.removeprefix("version_"))
+            self._new_folder = new_version(Path(logger.root_dir))
+            logger._version = version_of(self._new_folder / "checkpoints" / "last.ckpt")
 
     def _keep_metrics(self) -> None:
         """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
         if self.checkpoint is None:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        keep_metrics(str(self.subcommand), self.checkpoint, metrics, read(self.checkpoint)["global_step"])
+        step, images = read(self.checkpoint)["global_step"], measured_images(self.trainer)
+        keep_metrics(str(self.subcommand), self.checkpoint, metrics, step, images)
 
     after_validate = after_test = _keep_metrics
 

@@ -16,20 +16,32 @@ from lit_a1.runs.printed import print_finished, print_stopped
 from lit_a1.runs.records import DivergedError, TrainingRecord, log_hparams
 
 
-def _count(loader: Any) -> int:
-    """Images of a loader, or of the first of several."""
-    loader = loader[0] if isinstance(loader, list) else loader
-    return len(loader.dataset) if loader else 0
+def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
+    """How many images of a loader, or of the first of several, are measured in so many batches, and how many it has."""
+    loader, count = (part[0] if isinstance(part, list) and part else part for part in (loaders, batches))
+    if not loader:
+        return 0, 0
+    whole = len(loader.dataset)
+    limited = int(count) * loader.batch_size * trainer.world_size
+    return (whole if count >= len(loader) else min(limited, whole)), whole
+
+
+def measured_images(trainer: L.Trainer) -> tuple[int, int]:
+    """How many images `validate` or `test` has measured, and how many there are."""
+    if trainer.state.fn == "test":
+        return images_of(trainer, trainer.test_dataloaders, trainer.num_test_batches)
+    return images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)
+
+
+def was_validated(trainer: L.Trainer) -> bool:
+    """Whether the weights as they are now were."""
+    return getattr(trainer.lightning_module, "validated_step", -1) == trainer.global_step
 
 
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
     """What the epoch that ends measured; Lightning keeps older metrics where it did not validate, or was cut off."""
-    every = trainer.check_val_every_n_epoch
-    stale: tuple[str, ...] = ("val/", "train_eval/")
-    if not trainer.is_last_batch:
-        stale = ("train/", *stale)
-    elif every is None or (trainer.current_epoch + 1) % every == 0:
-        stale = ()
+    stale: tuple[str, ...] = () if trainer.is_last_batch else ("train/",)
+    stale += () if was_validated(trainer) else ("val/", "train_eval/")
     metrics = trainer.callback_metrics.items()
     found = {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
     return {name: value for name, value in found.items() if isfinite(value)}  # of no step there is no gradient norm
@@ -74,7 +86,8 @@ class RunRecord(Callback):
         if (writer := writer_of(trainer)) is not None and self.record.settings:
             log_hparams(writer, self.record.settings, record["best"], trainer.global_step)
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-        best = next((each.best_model_path for each in checkpoints if each.monitor), "")
+        kept = [each.best_model_path for each in checkpoints if each.best_model_path]
+        best = next((path for path in kept if Path(path).stem == "best"), kept[-1] if kept else "")
         print_finished(
             record,
             "Checkpoint",
@@ -96,7 +109,10 @@ class RunRecord(Callback):
         return self.record.finish(
             Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
             seed=pl_module.run_seed,
-            images={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
+            images={
+                "train": images_of(trainer, trainer.train_dataloader, trainer.num_training_batches)[0],
+                "val": images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)[0],
+            },
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             **({"began_with": began_with} if began_with else {}),
             **more,

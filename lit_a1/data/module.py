@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lit_a1.data.augment import Augment, resize, to_float
-from lit_a1.data.batch import Batch, ImageSet, as_it_is
+from lit_a1.data.batch import Batch, ImageSet, OnceEach, as_it_is
 from lit_a1.data.errors import DataError
 
 
@@ -126,7 +126,10 @@ class ImageDataModule(L.LightningDataModule):
             index = train.index if self.measure_train is True else np.sort(self._sample(self.measure_train, seed=1))
             self.sets["train_eval"] = ImageSet(train.images, train.labels, index)
             names.append("train_eval")
-        return [self._loader(name, self.eval_batch_size) for name in names]
+        trainer, samplers = self.trainer, {}
+        if trainer is not None and trainer.world_size > 1:
+            samplers = {name: OnceEach(self.sets[name], trainer.world_size, trainer.global_rank) for name in names}
+        return [self._loader(name, self.eval_batch_size, sampler=samplers.get(name)) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test image, in order."""

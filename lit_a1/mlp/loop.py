@@ -172,5 +172,5 @@ def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for part, examples in (("val", digits.valid), ("test", digits.test)):
         metrics[f"{part}/loss"], metrics[f"{part}/error"] = net.test(*examples)
-    keep_metrics("test", path, metrics, net.step)
+    keep_metrics("test", path, metrics, net.step, (len(digits.test.labels),) * 2)
     return metrics

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, recompute_statistics
 from lit_a1.models.divergence import UNUSABLE, FiniteModule
-from lit_a1.models.inputs import VIEWS, Standardize, Views, tta_views
+from lit_a1.models.inputs import VIEWS, Standardize, Views, in_parts, tta_views
 from lit_a1.models.metrics import Mean
 from lit_a1.models.rules import check_rules
 from lit_a1.optim import (
@@ -29,7 +29,6 @@ from lit_a1.optim import (
 )  # fmt: skip
 from lit_a1.runs.records import DivergedError
 
-CACHED = 25 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
 STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
 
 
@@ -45,12 +44,6 @@ def compile_in_place(net: nn.Module) -> None:
     # networks of one class share their graphs, of which torch allows eight: a student, its teachers and sizes are more
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
     net.compile(dynamic=False)
-
-
-def _in_parts(net: nn.Module, images: Tensor) -> Tensor:
-    """Images (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
-    count = CACHED // math.prod(images.shape[2:]) if images.device.type == "cpu" else len(images)
-    return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled
 
 
 class Classifier(FiniteModule):
@@ -161,7 +154,7 @@ class Classifier(FiniteModule):
         net = self.evaluated_net()
         with torch.autocast(images.device.type, enabled=False):
             views = tta_views(self._laid_out(images.float()), self.views)
-            logits = torch.stack([_in_parts(net, view) for view in views])
+            logits = torch.stack([in_parts(net, view) for view in views])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 
@@ -282,8 +275,10 @@ class Classifier(FiniteModule):
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
-        log_probabilities = self(batch.images)
-        self._measure(stage, cross_entropy(log_probabilities, batch.targets), log_probabilities, batch.targets)
+        log_probabilities, targets = self(batch.images), batch.targets
+        if self.trainer.world_size > 1:  # only there `OnceEach` fills up batches
+            log_probabilities, targets = log_probabilities[targets >= 0], targets[targets >= 0]
+        self._measure(stage, cross_entropy(log_probabilities, targets), log_probabilities, targets)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Class probabilities of a batch; raises a DivergedError where they are no numbers."""

@@ -26,6 +26,7 @@ class FiniteModule(L.LightningModule):
 
     lr: float
     clip_gradient: float
+    validated_step = -1
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +63,8 @@ class FiniteModule(L.LightningModule):
         self._check_weights()
 
     def on_validation_end(self) -> None:
-        """Looks at what was measured."""
+        """Looks at what was measured, and notes at which step."""
+        self.validated_step = self.global_step
         for name, value in self.trainer.callback_metrics.items():
             if name.endswith(("/loss", "/error")) and not value.isfinite():
                 raise self._diverged(name, self.global_step)

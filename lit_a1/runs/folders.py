@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start
 
 
 def run_folders(experiment: Path) -> list[Path]:
-    """Folders of the runs of an experiment, `lightning_logs/NAME`, oldest first."""
-    found = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal()]
+    """Folders of the runs of an experiment, `lightning_logs/NAME`, oldest first; not those of runs that never began."""
+    found = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal() and any(path.iterdir())]
     return sorted(found, key=lambda path: int(path.name[8:]))
 
 
@@ -36,6 +37,15 @@ def new_version(runs: Path) -> Path:
             continue  # another run was quicker
         return folder
     raise AssertionError
+
+
+def remove_version(folder: Path) -> None:
+    """Removes the folder of a run that never began, and the folders above it that hold nothing else."""
+    shutil.rmtree(folder)
+    for above in (folder.parent, folder.parent.parent):
+        if any(above.iterdir()):
+            break
+        above.rmdir()
 
 
 def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str = ".ckpt") -> Path:

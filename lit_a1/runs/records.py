@@ -114,8 +114,8 @@ def _plain(value: Any) -> Any:
 
 
 def best_of(epochs: Sequence[Metrics]) -> Metrics:
-    """The epoch with the smallest validation error, the first of equals."""
-    return min(epochs, key=lambda row: row.get("val/error", float("inf")))
+    """The epoch with the smallest validation error, the first of equals; the last one where none was validated."""
+    return min((row for row in epochs if "val/error" in row), key=lambda row: row["val/error"], default=epochs[-1])
 
 
 def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
@@ -174,17 +174,18 @@ def version_of(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int) -> None:
+def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int, images: tuple[int, int]) -> None:
     """Prints a checkpoint's metrics, and leaves them in its run's folder, if it lies in one.
 
-    As COMMAND.json (`validate`, `test`), and of a test as TensorBoard's scalars at the `step` of the checkpoint.
+    As COMMAND.json (`validate`, `test`), and of a test as TensorBoard's scalars at the `step` of the checkpoint; not
+    those of a part: `images` are how many were measured, and how many there are.
     """
     for name, value in metrics.items():
         print(f"{name:16} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
-    if version_of(checkpoint) is None:
+    if is_part(*images) or version_of(checkpoint) is None:
         return
     folder = checkpoint.parent.parent
-    write_json(folder / f"{command}.json", {"checkpoint": checkpoint.name, **metrics})
+    write_json(folder / f"{command}.json", {"checkpoint": checkpoint.name, "images": images[0], **metrics})
     if command == "test":
         from torch.utils.tensorboard import SummaryWriter
 
@@ -192,6 +193,13 @@ def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int) ->
             for name, value in metrics.items():
                 if name.startswith("test/"):
                     writer.add_scalar(name, value, step)
+
+
+def is_part(measured: int, there: int) -> bool:
+    """Whether not all images were measured, which it says: figures of a part are shown, and never kept."""
+    if measured < there:
+        print(f"Measured on {measured:,} of {there:,} images: nothing is written.")
+    return measured < there
 
 
 def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Metrics, step: int) -> None:

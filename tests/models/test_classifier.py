@@ -15,7 +15,7 @@ from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import ImageSet
 from lit_a1.layers import Dropout
-from lit_a1.models import classifier
+from lit_a1.models import inputs
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from lit_a1.optim import SGD, Schedule, parameter_groups
@@ -241,7 +241,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training() -> None:
 @pytest.mark.parametrize("views", ["one", "scale"])
 def test_a_large_batch_says_what_its_images_say(views: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is evaluated in parts."""
-    monkeypatch.setattr(classifier, "CACHED", 50 * 16 * 16)
+    monkeypatch.setattr(inputs, "CACHED", 50 * 16 * 16)
     model = CatsDogsCNN(**SMALL, views=views).eval()
     images = torch.rand(120, 3, 16, 16)
     with torch.no_grad():

@@ -1,0 +1,22 @@
+"""The checkpoint of the weights that were measured best."""
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lit_a1.callbacks.record import was_validated
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `best.ckpt`: the weights of the epoch with the smallest validation error, as they were measured.
+
+    An epoch that was cut is kept only where no whole one was measured before, and is forgotten when the run goes on.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(filename="best", monitor="val/error", mode="min", **options)
+
+    def _should_skip_saving_checkpoint(self, trainer: L.Trainer) -> bool:
+        cut = not trainer.is_last_batch and bool(self.best_model_path)
+        return cut or not was_validated(trainer) or super()._should_skip_saving_checkpoint(trainer)
