@@ -278,7 +278,8 @@ class Classifier(FiniteModule):
         log_probabilities, targets = self(batch.images), batch.targets
         if self.trainer.world_size > 1:  # only there `OnceEach` fills up batches
             log_probabilities, targets = log_probabilities[targets >= 0], targets[targets >= 0]
-        self._measure(stage, cross_entropy(log_probabilities, targets), log_probabilities, targets)
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
+        self._measure(stage, loss, log_probabilities, targets)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Class probabilities of a batch; raises a DivergedError where they are no numbers."""
