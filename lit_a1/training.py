@@ -1,7 +1,6 @@
 """Lightning's command line, with this project's defaults around it: what `fit` and the commands like it run."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,20 @@ from lightning.pytorch.trainer import Trainer
 
 from lit_a1.callbacks import (
     BestCheckpoint,
+    Continuation,
     EnsembleRecord,
     PredictionFiles,
     ProgressLines,
     RunRecord,
     TensorBoardExtras,
 )
+from lit_a1.callbacks.continuation import slurm_job
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
-from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
+from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
 from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, remove_version, resolve
 from lit_a1.runs.records import CheckpointError, keep_metrics, version_of
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
@@ -155,6 +156,9 @@ class TrainingCLI(LightningCLI):
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
             self.checkpoint = resolve(wanted, folder / name, resume=is_fit)
             self._check_checkpoint(self.checkpoint)
+        elif is_fit and (job := slurm_job()) and (left := sorted((folder / name).glob(f"version_*/{job}/*.ckpt"))):
+            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this very command
+            self._check_checkpoint(self.checkpoint)
         if is_fit:
             kwargs["plugins"] = [WholeCheckpoints()]
             if logger is not False:
@@ -166,7 +170,10 @@ class TrainingCLI(LightningCLI):
             kwargs |= {"logger": False, "enable_checkpointing": False}
             kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}
         self.trainer_defaults["callbacks"] = self._callbacks()
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if is_fit and self.checkpoint is not None:
+            check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
+        return trainer
 
     def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
         """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
@@ -192,6 +199,7 @@ class TrainingCLI(LightningCLI):
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         return [
+            Continuation(),
             TensorBoardExtras(),
             RunRecord(self._settings(), typed(*without_checkpoint(self.arguments[1:]))),
             ProgressLines(),
@@ -245,6 +253,10 @@ class TrainingCLI(LightningCLI):
         if isinstance(logger, TensorBoardLogger) and logger._version is None and self.trainer.is_global_zero:
             self._new_folder = new_version(Path(logger.root_dir))
             logger._version = version_of(self._new_folder / "checkpoints" / "last.ckpt")
+        connector = self.trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
+        connector._parse_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # type: ignore[method-assign]
+        if (job := slurm_job()) and self.trainer.log_dir:
+            self.trainer._default_root_dir = str(Path(self.trainer.log_dir, job))  # of checkpoints before requeueing
 
     def _keep_metrics(self) -> None:
         """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
@@ -276,20 +288,3 @@ def parse(arguments: Sequence[str]) -> Namespace:
             pass
 
     return Parsing(arguments).command
-
-
-def quieten() -> None:
-    """Leaves out Lightning's messages that mean nothing here."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
-        ".*in eval mode at the start of training.*",  # the averaged weights
-        ".*method of metric Mean was called before.*",  # an epoch whose every step was skipped has no gradient norm
-        ".*is smaller than the logging interval.*",
-        ".*could not find the monitored key.*",  # epochs that are not validated
-        ".*treespec, LeafSpec.*",  # Lightning's own use of torch
-        ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
-        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
-    ):
-        warnings.filterwarnings("ignore", message=message)

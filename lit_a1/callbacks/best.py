@@ -16,6 +16,20 @@ class BestCheckpoint(ModelCheckpoint):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(filename="best", monitor="val/error", mode="min", **options)
+        self._cut = False  # whether the best epoch was
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint carries."""
+        return super().state_dict() | {"cut": self._cut}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on, with no best epoch where that was cut."""
+        if not state_dict.get("cut"):
+            super().load_state_dict(state_dict)
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        self._cut = not trainer.is_last_batch
+        super()._save_checkpoint(trainer, filepath)
 
     def _should_skip_saving_checkpoint(self, trainer: L.Trainer) -> bool:
         cut = not trainer.is_last_batch and bool(self.best_model_path)

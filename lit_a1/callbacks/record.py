@@ -66,12 +66,19 @@ class RunRecord(Callback):
         self.record.restore(state_dict)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
+        """Starts the clock; logs the step that a run goes on from again, as its end may not have reached the disk."""
         self.record.start(machine())
-        if self.record.epochs and trainer.logger is not None:
-            last = self.record.epochs[-1]
-            metrics = {name: value for name, value in last.items() if name != "step"}
-            trainer.logger.log_metrics(metrics, step=int(last["step"]) - 1)
+        loaded = trainer._checkpoint_connector._loaded_checkpoint
+        if not loaded or trainer.logger is None:
+            return
+        step, batches = loaded["global_step"], trainer.datamodule.steps_an_epoch  # type: ignore[attr-defined]
+        epoch, done = divmod(step, batches)
+        if self.record.epochs and self.record.epochs[-1]["step"] == step:
+            metrics = {name: value for name, value in self.record.epochs[-1].items() if name != "step"}
+            trainer.logger.log_metrics(metrics, step=step - 1)
+        elif done and trainer.log_every_n_steps and done % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            rate = loaded["optimizer_states"][0]["param_groups"][0]["lr"]
+            trainer.logger.log_metrics({"train/learning_rate": rate, "epoch": epoch}, step=step - 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the epoch's metrics."""

@@ -14,7 +14,7 @@ from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.folders import check_not_over, check_same_settings, new_version, relative_to_cwd
+from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings, new_version, relative_to_cwd
 from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
 from lit_a1.runs.records import (
     CheckpointError,
@@ -67,12 +67,7 @@ class Fit:
             raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
         check_same_settings(state["settings"], self.record.settings, path)
         check_not_over(self.net.epoch, self.setup.epochs, path)
-        started = state["settings"]["trainer.max_epochs"]
-        if self.setup.epochs != started and self.net.lr_decay in ("linear", "cosine"):
-            raise CheckpointError(
-                f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to "
-                f"{self.setup.epochs}."
-            )
+        check_same_length(state["settings"], self.record.settings, path)
         self.record.restore(state)
 
     def run(self) -> Path:

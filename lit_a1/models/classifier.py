@@ -185,6 +185,8 @@ class Classifier(FiniteModule):
             raise MisconfigurationException(
                 "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
             )
+        if (self.trainer.max_epochs or 0) > 0:  # trainer.max_steps cuts a run, which can go on
+            steps = self.trainer.num_training_batches * int(self.trainer.max_epochs or 0)
         self.schedule = self._make_schedule(int(steps))
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
@@ -205,6 +207,7 @@ class Classifier(FiniteModule):
         """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
+        self.in_step = True
         self._seed_draws()
         # counts the steps taken, in the optimiser's own state; `global_step` counts the skipped ones too
         taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
@@ -221,6 +224,7 @@ class Classifier(FiniteModule):
                 self.manual_backward(self.loss(self.net(batch.images), targets))
         self.note("the loss", self.global_step + 1, loss.detach())
         optimizer.step()
+        self.in_step = False
         self.look()
 
         error = self._measure("train", loss.detach(), logits.detach(), batch.targets)

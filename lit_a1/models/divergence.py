@@ -27,6 +27,7 @@ class FiniteModule(L.LightningModule):
     lr: float
     clip_gradient: float
     validated_step = -1
+    in_step = False  # whether weights and statistics are between two steps
 
     def __init__(self) -> None:
         super().__init__()

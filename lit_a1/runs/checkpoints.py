@@ -11,8 +11,9 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
-from lit_a1.runs.folders import check_not_over, check_same_settings
+from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings
 from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.wording import counted
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -91,7 +92,23 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     """Refuses to go on with a run that is over, or with other settings (flat) than it was started with.
 
     Raises:
-        CheckpointError: says which.
+        CheckpointError: says which; or the checkpoint was written while a step was under way.
     """
-    check_same_settings(checkpoint["callbacks"]["RunRecord"]["settings"], settings, path)
-    check_not_over(checkpoint["epoch"] + 1, max_epochs, path)
+    started, run = checkpoint["callbacks"]["RunRecord"]["settings"], checkpoint.get("run", {})
+    check_same_settings(started, settings, path)
+    if run.get("torn"):
+        raise CheckpointError(f"{path} was written in the middle of a step: go on with the last.ckpt of its run.")
+    batches, step = run.get("steps_an_epoch"), checkpoint.get("global_step")
+    check_not_over(step // batches if batches else checkpoint["epoch"] + 1, max_epochs, path)
+    if step is not None and 0 <= settings.get("trainer.max_steps", -1) <= step:
+        raise CheckpointError(f"{path} has {step} steps behind it: trainer.max_steps must be above that, or left out.")
+    check_same_length(started, settings, path)
+
+
+def check_devices(checkpoint: dict[str, Any], devices: int, path: Path) -> None:
+    """Refuses with a CheckpointError to go on on another number of devices: the batches would be others."""
+    if (started := checkpoint.get("run", {}).get("devices", devices)) != devices:
+        raise CheckpointError(
+            f"The run of {path} was started on {counted(started, 'device')}, not on {devices}: go on with "
+            f"--trainer.devices {started}, or start a new one without --ckpt_path."
+        )

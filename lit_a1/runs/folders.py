@@ -13,6 +13,7 @@ KEYWORDS = ("best", "last")
 DRAWN = "-drawn"  # ends the name of an experiment on drawn images
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
+WITH_EFFECT = ("trainer.limit_train_batches", "trainer.overfit_batches")  # of those that begin as the following
 WITHOUT_EFFECT = (  # beginnings of the settings that change nothing in what is learnt: a resumed run may have others
     *("trainer.", "model.compile_net", "data.source", "data.workers", "data.eval_batch_size", "data.keep_on_device"),
     *("data.measure_train", "data.predict_dir", "data.test_dir"),
@@ -141,15 +142,38 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
         CheckpointError: names the first that differs.
     """
     for name in sorted(started.keys() | settings.keys()):
-        if name.startswith(WITHOUT_EFFECT) or started.get(name) == settings.get(name):
+        without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
+        if without or started.get(name) == settings.get(name):
             continue
-        how, code = f"with {name}={started.get(name)}, not {settings.get(name)}", ""
+        how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", f"with --{name} {started.get(name)}"
         if name not in started:
             how = f"without {name}, which is {settings[name]} here"
-            code = " and the version of this code that started it"
+            fix = "with the config.yaml of its run and the version of this code that started it"
         raise CheckpointError(
-            f"The run of {path} was started {how}: go on with the config.yaml of its run{code}, or start a new one "
-            "without --ckpt_path."
+            f"The run of {path} was started {how}: go on {fix}, or start a new one without --ckpt_path."
+        )
+
+
+def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
+    """Refuses to go on to another end than the one that the learning rate was laid out over; both are flat.
+
+    Raises:
+        CheckpointError: says what to type instead.
+    """
+    rate = settings.get("model.lr_decay", settings.get("model.schedule", "constant"))
+    if (
+        rate in ("constant", "exponential")
+        and not settings.get("model.warmup")
+        and not settings.get("model.sam_radius")
+    ):
+        return
+    name = "trainer.max_epochs"
+    if (started.get(name) or 0) < 1 and (settings.get(name) or 0) < 1:
+        name = "trainer.max_steps"
+    if started.get(name) != settings.get(name):
+        raise CheckpointError(
+            f"The learning rate of {path} is laid out over {name}={started.get(name)}: it can't go on to "
+            f"{settings.get(name)}. Go on with --{name} {started.get(name)}, or start a new run without --ckpt_path."
         )
 
 
