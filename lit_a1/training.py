@@ -255,8 +255,10 @@ class TrainingCLI(LightningCLI):
             logger._version = version_of(self._new_folder / "checkpoints" / "last.ckpt")
         connector = self.trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
         connector._parse_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # type: ignore[method-assign]
-        if (job := slurm_job()) and self.trainer.log_dir:
-            self.trainer._default_root_dir = str(Path(self.trainer.log_dir, job))  # of checkpoints before requeueing
+        if (job := slurm_job()) and logger is not None and self.trainer.log_dir:
+            vars(self.trainer)["_default_root_dir"] = str(
+                Path(self.trainer.log_dir, job)
+            )  # of checkpoints before requeueing
 
     def _keep_metrics(self) -> None:
         """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""

@@ -48,5 +48,3 @@ def check_same(run: Path, whole: Path, scalars: Callable[[Path], Any]) -> None:
     ours, theirs = scalars(run), scalars(whole)
     for tag in ("train/loss", "val/loss", "train/gradient_norm", "train/learning_rate"):
         assert dict(ours[tag]) == dict(theirs[tag]), tag
-
-

@@ -112,7 +112,7 @@ class Continuation(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tells what the steps of an epoch measured, where the last of them was before the cut."""
         if self._late:
-            self._late = False
+            self._late = trainer.fit_loop.epoch_loop.restarting = False
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             for name, value in (_metrics(pl_module) | {"learning_rate": rate}).items():
                 pl_module.log(f"train/{name}", value, on_step=False, on_epoch=True)

@@ -98,9 +98,12 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     check_same_settings(started, settings, path)
     if run.get("torn"):
         raise CheckpointError(f"{path} was written in the middle of a step: go on with the last.ckpt of its run.")
-    batches, step = run.get("steps_an_epoch"), checkpoint.get("global_step")
-    check_not_over(step // batches if batches else checkpoint["epoch"] + 1, max_epochs, path)
-    if step is not None and 0 <= settings.get("trainer.max_steps", -1) <= step:
+    step, done = checkpoint.get("global_step", 0), checkpoint["epoch"] + 1
+    if batches := run.get("steps_an_epoch"):
+        rows = checkpoint["callbacks"]["RunRecord"]["epochs"]
+        done = step // batches if any(row["step"] == step for row in rows) else (step - 1) // batches
+    check_not_over(done, max_epochs, path)
+    if step and 0 <= settings.get("trainer.max_steps", -1) <= step:
         raise CheckpointError(f"{path} has {step} steps behind it: trainer.max_steps must be above that, or left out.")
     check_same_length(started, settings, path)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, version_of
-from lit_a1.runs.wording import listed
+from lit_a1.runs.wording import listed, typed
 
 KEYWORDS = ("best", "last")
 DRAWN = "-drawn"  # ends the name of an experiment on drawn images
@@ -145,10 +145,13 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
         without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
         if without or started.get(name) == settings.get(name):
             continue
-        how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", f"with --{name} {started.get(name)}"
+        how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", "with the config.yaml of its run"
         if name not in started:
             how = f"without {name}, which is {settings[name]} here"
-            fix = "with the config.yaml of its run and the version of this code that started it"
+            fix = f"without --{name}" if name in WITH_EFFECT else f"{fix} and the version of this code that started it"
+        elif not name.rpartition(".")[2].isdecimal():  # a part of a setting, as {0: 48} has them, is no option
+            flag = "seed_everything" if name == "seed" else name.removesuffix(".class_path")
+            fix = f"with {typed(f'--{flag}', str(started[name]))}"
         raise CheckpointError(
             f"The run of {path} was started {how}: go on {fix}, or start a new one without --ckpt_path."
         )
