@@ -27,7 +27,7 @@ from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
-from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, remove_version, resolve
+from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
 from lit_a1.runs.records import CheckpointError, keep_metrics, version_of
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
@@ -180,9 +180,11 @@ class TrainingCLI(LightningCLI):
         logger = self.command.trainer.get("logger")
         options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
         options |= {"save_dir": str(folder), "name": name, "default_hp_metric": False} | others
-        if self.checkpoint is not None and self.checkpoint.resolve().is_relative_to(Path(folder, name).resolve()):
-            # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
-            options |= {"version": version_of(self.checkpoint), "purge_step": read(self.checkpoint)["global_step"] - 1}
+        if self.checkpoint is not None:
+            checkpoint = read(self.checkpoint)
+            if run := run_of(self.checkpoint, checkpoint.get("run", {}).get("events", ""), folder / name):
+                # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
+                options |= {"version": int(run.name[8:]), "purge_step": checkpoint["global_step"] - 1}
         return TensorBoardLogger(**options)
 
     def _callbacks(self) -> list[Callback]:

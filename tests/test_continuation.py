@@ -3,15 +3,19 @@
 import itertools
 import json
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, OnExceptionCheckpoint
 
+from lit_a1.callbacks import BestCheckpoint, ProgressLines
 from lit_a1.cli import main
+from lit_a1.models import Classifier
+from lit_a1.runs.folders import run_folders
+from tests.signals import signal_at
 from tests.test_training import SMALL
 
 TINY = [
@@ -23,7 +27,7 @@ STEPS = 64 // 16
 
 def fit(*flags: str, name: str = "cut") -> Path:
     main(["fit", *TINY, "--trainer.logger.init_args.name", name, *flags])
-    return Path("lightning_logs", name, "version_0")
+    return run_folders(Path("lightning_logs", name))[-1]
 
 
 def state(run: Path, name: str) -> dict[str, Any]:
@@ -35,8 +39,9 @@ def state(run: Path, name: str) -> dict[str, Any]:
     return tensors | {"step": torch.tensor(found["global_step"])}
 
 
-def check_same(run: Path, whole: Path, scalars: Callable[[Path], Any]) -> None:
-    for name in ("last.ckpt", "best.ckpt"):
+def check_same_end(run: Path, whole: Path, names: Sequence[str] = ("last.ckpt",)) -> None:
+    """The weights, the optimiser and the record."""
+    for name in names:
         ours, theirs = state(run, name), state(whole, name)
         assert ours.keys() == theirs.keys()
         for key, tensor in theirs.items():
@@ -45,6 +50,139 @@ def check_same(run: Path, whole: Path, scalars: Callable[[Path], Any]) -> None:
     for row in itertools.chain(*records):
         row.pop("train/images_per_second", None)
     assert records[0] == records[1]
+
+
+def check_same(run: Path, whole: Path, scalars: Callable[[Path], Any]) -> None:
+    """The same, `best.ckpt` and the curves."""
+    check_same_end(run, whole, ("last.ckpt", "best.ckpt"))
     ours, theirs = scalars(run), scalars(whole)
     for tag in ("train/loss", "val/loss", "train/gradient_norm", "train/learning_rate"):
         assert dict(ours[tag]) == dict(theirs[tag]), tag
+
+
+@pytest.fixture
+def whole(photos: Path) -> Path:
+    """A run that was not cut."""
+    return fit(name="whole")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has TensorBoard take the next process's events for later ones: it orders their files by the second."""
+    clock, seconds = time.time, itertools.count(2, 2)
+
+    def wait() -> None:
+        ahead = next(seconds)
+        monkeypatch.setattr("tensorboard.summary.writer.event_file_writer.time.time", lambda: clock() + ahead)
+
+    return wait
+
+
+def cut_at(monkeypatch: pytest.MonkeyPatch, owner: type, hook: str, count: int) -> None:
+    """Ends a training at the call of a hook, as the keyboard does."""
+    method, calls = getattr(owner, hook), itertools.count(1)
+
+    def cutting(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == count:
+            raise KeyboardInterrupt
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(owner, hook, cutting)
+
+
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create.*:UserWarning")
+def test_cut_by_steps_by_time_and_by_steps_again(
+    whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
+) -> None:
+    """Within the first epoch, in the second, which is then measured, and at the end of one; with a worker and without.
+
+    The learning rate is that of the whole run all along.
+    """
+    fit("--trainer.max_steps", "2")
+    later()
+    with monkeypatch.context() as patch:
+        check = "lightning.pytorch.callbacks.timer.Timer._check_time_remaining"
+        patch.setattr(check, lambda self, trainer: setattr(trainer, "should_stop", trainer.global_step == 6))
+        fit("--trainer.max_time", "01:00:00:00", "--ckpt_path", "last", "--data.workers", "1")
+    later()
+    fit("--trainer.max_steps", "8", "--ckpt_path", "last")
+    later()
+    check_same(fit("--ckpt_path", "last"), whole, scalars)
+
+
+@pytest.mark.parametrize(
+    ("owner", "hook", "count", "flags"),
+    [
+        (Classifier, "training_step", 7, []),
+        (ProgressLines, "on_train_batch_end", STEPS, []),
+        (Classifier, "on_validation_start", 2, []),
+        (BestCheckpoint, "on_train_epoch_end", 2, []),
+        (ProgressLines, "on_train_batch_end", STEPS, ["--trainer.check_val_every_n_epoch", "3"]),
+    ],
+)
+def test_from_a_checkpoint_that_an_exception_left(
+    owner: type, hook: str, count: int, flags: list[str], photos: Path, monkeypatch: pytest.MonkeyPatch,
+    later: Callable[[], None], scalars: Callable[[Path], Any],
+) -> None:  # fmt: skip
+    """Wherever in an epoch, before its validation, in it, and after it."""
+    left = ["--trainer.callbacks+", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."]
+    with monkeypatch.context() as patch:
+        cut_at(patch, owner, hook, count)
+        with pytest.raises(SystemExit):
+            fit(*flags, *left)
+    later()
+    run = fit(*flags, "--ckpt_path", "on_exception.ckpt")
+    assert run.name == "version_0"
+    check_same(run, fit(*flags, name="whole"), scalars)
+
+
+def test_a_step_that_was_cut_is_not_gone_on_with(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]
+) -> None:
+    with monkeypatch.context() as patch:
+        cut_at(patch, Classifier, "on_before_optimizer_step", 6)
+        with pytest.raises(SystemExit):
+            fit("--trainer.callbacks+", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", ".")
+    said = refusal("fit", *TINY, "--ckpt_path", "on_exception.ckpt")
+    assert "on_exception.ckpt was written in the middle of a step: go on with the last.ckpt of its run" in said
+
+
+@pytest.mark.filterwarnings("ignore:.*srun.*:UserWarning")
+def test_slurm_requeues(
+    whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
+) -> None:
+    """The same command goes on where its signal came; another recipe's does not take up what it left."""
+    for name, value in {"JOB_ID": "7", "NTASKS": "1", "JOB_NAME": "x", "PROCID": "0", "LOCALID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr("lightning.pytorch.trainer.connectors.signal_connector.call", lambda command: 0)
+    with monkeypatch.context() as patch:
+        signal_at("lit_a1.models:Classifier", "on_before_optimizer_step", 6, signal.SIGUSR1, patch.setattr)
+        cut_at(patch, Classifier, "training_step", 8)
+        with pytest.raises(SystemExit):
+            fit()
+    later()
+    assert fit("--model.lr", "0.1", name="other").is_dir()
+    check_same(fit(), whole, scalars)
+    assert not list(Path().rglob("hpc_ckpt*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            ["--trainer.max_epochs", "5"],
+            "laid out over trainer.max_epochs=3: it can't go on to 5. Go on with",
+        ),
+        (["--trainer.limit_train_batches", "3"], "go on without --trainer.limit_train_batches"),
+        (["--trainer.devices", "2"], "was started on 1 device, not on 2: go on with --trainer.devices 1"),
+        (["--data.batch_size", "8"], "data.batch_size=16, not 8: go on with --data.batch_size 16"),
+        (["--trainer.max_steps", "3"], "has 5 steps behind it: trainer.max_steps must be above that"),
+    ],
+)
+def test_what_can_not_be_the_same_is_refused(
+    flags: list[str], words: str, photos: Path, refusal: Callable[..., str]
+) -> None:
+    run = fit("--trainer.max_steps", "5")
+    before = (run / "config.yaml").read_text()
+    assert words in refusal("fit", *TINY, "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), *flags)
+    assert (run / "config.yaml").read_text() == before

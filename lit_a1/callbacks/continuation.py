@@ -15,6 +15,7 @@ from lit_a1.models.metrics import Mean
 from lit_a1.runs.records import CheckpointError
 
 Checkpoint = dict[str, Any]
+EVENTS = "events.out.tfevents.*"
 
 
 def slurm_job() -> str | None:
@@ -60,13 +61,14 @@ class Continuation(Callback):
         self._signalled: tuple[Any, ...] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
-        """Adds `run`: the steps of an epoch, the devices, whether a step is under way, and each device's sums."""
+        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, and each device's sums."""
         measured = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
         sums = torch.as_tensor(pl_module.all_gather(torch.stack(measured)))
         checkpoint["run"] = {
             "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
             "devices": trainer.world_size,
             "torn": pl_module.in_step,
+            "events": next((path.name for path in sorted(Path(trainer.log_dir or "").glob(EVENTS))), ""),
             "measured": sums.reshape(trainer.world_size, len(measured)).cpu(),
         }
 
@@ -98,6 +100,7 @@ class Continuation(Callback):
             loop.restarting = False  # `max_steps` makes it look for a validation that was cut
         if self._late and not loop._should_check_val_epoch():
             loop.val_loop._has_run = True
+            loop._batches_that_stepped += 1
         handler = signal.getsignal(signal.SIGUSR1) if slurm_job() and hasattr(signal, "SIGUSR1") else None
         if callable(handler):
             self._requeue = handler

@@ -15,6 +15,8 @@ from lit_a1.data.augment import Augment, resize, to_float
 from lit_a1.data.batch import Batch, ImageSet, OnceEach, as_it_is
 from lit_a1.data.errors import DataError
 
+SAMPLE_BATCH = 250  # statistics are means over batches: they must not depend on the size that evaluation has
+
 
 class EpochShuffle(DistributedSampler[int]):
     """A new order each epoch, drawn from (seed, epoch) alone, of which each device takes its share.
@@ -162,7 +164,7 @@ class ImageDataModule(L.LightningDataModule):
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
         """Batches (N,C,H,W) of the same `count` random training images, at most, as evaluation sees them."""
         images, index = self.sets["train"], self._sample(count, seed=0)
-        for rows in np.array_split(index, -(-len(index) // self.eval_batch_size)):
+        for rows in np.array_split(index, -(-len(index) // SAMPLE_BATCH)):
             batch = torch.from_numpy(images.images[rows]).to(device).permute(0, 3, 1, 2)
             yield resize(to_float(batch), self._eval_size())
 

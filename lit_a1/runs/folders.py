@@ -27,6 +27,13 @@ def run_folders(experiment: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[8:]))
 
 
+def run_of(path: Path, events: str, runs: Path) -> Path | None:
+    """The folder among those of an experiment whose run wrote a checkpoint: around it, or with its event file."""
+    if path.resolve().is_relative_to(runs.resolve()) and version_of(path) is not None:
+        return path.parent.parent
+    return next((run for run in run_folders(runs) if events and (run / events).is_file()), None)
+
+
 def new_version(runs: Path) -> Path:
     """Makes the folder of a new run below `lightning_logs/NAME`: version_N with the next N."""
     runs.mkdir(parents=True, exist_ok=True)
