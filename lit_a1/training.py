@@ -107,7 +107,10 @@ class TrainingCLI(LightningCLI):
             log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
-        if (trainer.max_steps or -1) >= 0 or trainer.max_time:
+        if (steps := trainer.max_steps or -1) > 0 and epochs:
+            words = "trainer.max_steps=%d cuts the run, whose learning rate is laid out over trainer.max_epochs=%d."
+            log.info(words, steps, epochs)
+        if steps >= 0 or trainer.max_time:
             epochs = 0  # how many there will be is not known
         if every is not None and every > 1 and (not epochs or epochs % every):
             every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1

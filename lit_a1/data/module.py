@@ -30,9 +30,15 @@ class EpochShuffle(DistributedSampler[int]):
     ) -> None:
         super().__init__(range(count), devices, rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
         self.count, self.place = count, place
+        self.told: int | None = None
+
+    def set_epoch(self, epoch: int) -> None:  # noqa: D102 (Lightning's hook)
+        self.told = self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
         epoch, done = (self.epoch, 0) if self.place is None else self.place()
+        if self.told not in (None, epoch):
+            epoch, done = self.epoch, 0
         order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
         return iter(order[self.rank : self.num_samples * self.num_replicas : self.num_replicas][done:].tolist())
 
@@ -120,8 +126,10 @@ class ImageDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, in batches that are all full (unless there are fewer images than a batch holds)."""
-        devices, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-        shuffle = EpochShuffle(len(self.sets["train"]), self.run_seed, self._place, devices, rank)
+        trainer, count = self.trainer, len(self.sets["train"])
+        shuffle = EpochShuffle(count, self.run_seed)
+        if trainer is not None:
+            shuffle = EpochShuffle(count, self.run_seed, self._place, trainer.world_size, trainer.global_rank)
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=len(shuffle) >= self.batch_size)
 
     @property
@@ -134,8 +142,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def _place(self) -> tuple[int, int]:
         """The epoch that is trained, and how many images of it each device has seen, as the step has it."""
-        if self.trainer is None:
-            return 0, 0
+        assert self.trainer is not None
         loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # its step is the trainer's a little later
         epoch, done = divmod(loaded.get("global_step", self.trainer.global_step), self.steps_an_epoch)
         return epoch, done * self.batch_size

@@ -182,11 +182,9 @@ class Classifier(FiniteModule):
         """Lays out the learning rate over the run."""
         steps = self.trainer.estimated_stepping_batches
         if steps == math.inf:
-            raise MisconfigurationException(
-                "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
-            )
-        if (self.trainer.max_epochs or 0) > 0:  # trainer.max_steps cuts a run, which can go on
-            steps = self.trainer.num_training_batches * int(self.trainer.max_epochs or 0)
+            raise MisconfigurationException("The learning rate needs an end: set trainer.max_epochs or max_steps.")
+        if (epochs := self.trainer.max_epochs or 0) > 0:  # trainer.max_steps cuts a run, which can go on
+            steps = epochs * self.trainer.num_training_batches
         self.schedule = self._make_schedule(int(steps))
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
@@ -222,8 +220,9 @@ class Classifier(FiniteModule):
                 optimizer.zero_grad()
                 self._seed_draws()  # the same units are dropped
                 self.manual_backward(self.loss(self.net(batch.images), targets))
-        self.note("the loss", self.global_step + 1, loss.detach())
         optimizer.step()
+        if optimizer.param_groups[0]["steps_taken"] > taken:  # else float16 overflowed, and the next step is smaller
+            self.note("the loss", self.global_step, loss.detach())
         self.in_step = False
         self.look()
 

@@ -43,7 +43,7 @@ class FiniteModule(L.LightningModule):
         if self.device.type != "cpu" and len(noted) < WAIT and not self.trainer.is_last_batch:
             return
         self._noted = []
-        finite = torch.stack([value for *_, value in noted]).isfinite().tolist()
+        finite = torch.stack([value for *_, value in noted]).isfinite().tolist() if noted else []
         for (what, step, _), sound in zip(noted, finite, strict=True):
             if not sound:
                 raise self._diverged(what, step)
@@ -67,7 +67,7 @@ class FiniteModule(L.LightningModule):
         """Looks at what was measured, and notes at which step."""
         self.validated_step = self.global_step
         for name, value in self.trainer.callback_metrics.items():
-            if name.endswith(("/loss", "/error")) and not value.isfinite():
+            if not (name.startswith("train/") or value.isfinite()):
                 raise self._diverged(name, self.global_step)
 
     def on_test_end(self) -> None:

@@ -234,7 +234,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training() -> None:
         if index == 1:
             batch.images.fill_(float("nan"))
 
-    with pytest.raises(DivergedError, match=r"the loss is not finite in step 2, at a learning rate of 0\.05"):
+    with pytest.raises(DivergedError, match=r"the gradient is not finite in step 2, at a learning rate of 0\.05"):
         fit(CatsDogsCNN(**SMALL), max_epochs=1, callbacks=[LambdaCallback(on_train_batch_start=spoil)])
 
 
