@@ -152,6 +152,8 @@ class TrainingCLI(LightningCLI):
             self.parser.error(
                 f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
             )
+        if self.command.trainer.get("val_check_interval") not in (None, 1.0):
+            self.parser.error("trainer.val_check_interval is not for use here: what is kept is measured after an epoch")
         self.datamodule.locate(self.subcommand)
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)

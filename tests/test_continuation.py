@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lit_a1.callbacks import BestCheckpoint, ProgressLines
+from lit_a1.callbacks import ProgressLines
 from lit_a1.cli import main
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import run_folders
@@ -110,41 +110,25 @@ def test_cut_by_steps_by_time_and_by_steps_again(
     check_same(fit("--ckpt_path", "last"), whole, scalars)
 
 
-@pytest.mark.parametrize(
-    ("owner", "hook", "count", "flags"),
-    [
-        (Classifier, "training_step", 7, []),
-        (ProgressLines, "on_train_batch_end", STEPS, []),
-        (Classifier, "on_validation_start", 2, []),
-        (BestCheckpoint, "on_train_epoch_end", 2, []),
-        (ProgressLines, "on_train_batch_end", STEPS, ["--trainer.check_val_every_n_epoch", "3"]),
-    ],
-)
-def test_from_a_checkpoint_that_an_exception_left(
-    owner: type, hook: str, count: int, flags: list[str], photos: Path, monkeypatch: pytest.MonkeyPatch,
-    later: Callable[[], None], scalars: Callable[[Path], Any],
-) -> None:  # fmt: skip
-    """Wherever in an epoch, before its validation, in it, and after it."""
-    left = ["--trainer.callbacks+", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."]
-    with monkeypatch.context() as patch:
-        cut_at(patch, owner, hook, count)
-        with pytest.raises(SystemExit):
-            fit(*flags, *left)
-    later()
-    run = fit(*flags, "--ckpt_path", "on_exception.ckpt")
-    assert run.name == "version_0"
-    check_same(run, fit(*flags, name="whole"), scalars)
-
-
-def test_a_step_that_was_cut_is_not_gone_on_with(
-    photos: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]
+def test_from_checkpoints_of_lightnings_own_callbacks(
+    whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
 ) -> None:
+    """The run goes on in its own folder, wherever they lie; a new run takes none of them up."""
+    steps = {"class_path": "ModelCheckpoint", "init_args": {"every_n_train_steps": 2, "dirpath": "x", "filename": "y"}}
+    left = [steps, {"class_path": "OnExceptionCheckpoint", "init_args": {"dirpath": "."}}]
     with monkeypatch.context() as patch:
-        cut_at(patch, Classifier, "on_before_optimizer_step", 6)
+        cut_at(patch, ProgressLines, "on_train_batch_end", STEPS)
         with pytest.raises(SystemExit):
-            fit("--trainer.callbacks+", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", ".")
-    said = refusal("fit", *TINY, "--ckpt_path", "on_exception.ckpt")
-    assert "on_exception.ckpt was written in the middle of a step: go on with the last.ckpt of its run" in said
+            fit("--trainer.callbacks", json.dumps(left))
+    later()
+    with monkeypatch.context() as patch:
+        cut_at(patch, Classifier, "training_step", 4)
+        with pytest.raises(SystemExit):
+            fit("--trainer.callbacks", json.dumps(left[:1]), "--ckpt_path", "on_exception.ckpt")
+    later()
+    run = fit("--ckpt_path", "x/y.ckpt")
+    assert run.name == "version_0"
+    check_same(run, whole, scalars)
 
 
 @pytest.mark.filterwarnings("ignore:.*srun.*:UserWarning")
@@ -166,23 +150,15 @@ def test_slurm_requeues(
     assert not list(Path().rglob("hpc_ckpt*"))
 
 
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (
-            ["--trainer.max_epochs", "5"],
-            "laid out over trainer.max_epochs=3: it can't go on to 5. Go on with",
-        ),
-        (["--trainer.limit_train_batches", "3"], "go on without --trainer.limit_train_batches"),
-        (["--trainer.devices", "2"], "was started on 1 device, not on 2: go on with --trainer.devices 1"),
-        (["--data.batch_size", "8"], "data.batch_size=16, not 8: go on with --data.batch_size 16"),
-        (["--trainer.max_steps", "3"], "has 5 steps behind it: trainer.max_steps must be above that"),
-    ],
-)
-def test_what_can_not_be_the_same_is_refused(
-    flags: list[str], words: str, photos: Path, refusal: Callable[..., str]
-) -> None:
+def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Callable[..., str]) -> None:
     run = fit("--trainer.max_steps", "5")
     before = (run / "config.yaml").read_text()
-    assert words in refusal("fit", *TINY, "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), *flags)
+    for flags, words in {
+        "max_epochs 5": "laid out over trainer.max_epochs=3: it can't go on to 5. Go on with --trainer.max_epochs 3",
+        "limit_train_batches 3": "go on without --trainer.limit_train_batches",
+        "devices 2": "was started on 1 device, not on 2: go on with --trainer.devices 1",
+        "max_steps 3": "has 5 steps behind it: trainer.max_steps must be above that",
+    }.items():
+        name, value = flags.split()
+        assert words in refusal("fit", *TINY, "--ckpt_path", f"{run}/checkpoints/last.ckpt", f"--trainer.{name}", value)
     assert (run / "config.yaml").read_text() == before

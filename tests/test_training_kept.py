@@ -91,6 +91,7 @@ def test_several_devices_get_each_image_once(count: int) -> None:
         (["--trainer.gradient_clip_val", "1"], "gradient"),
         (["--trainer.max_epochs", "-1"], "needs an end"),
         (["--data.n_valid", "2000"], "n_valid"),
+        (["--trainer.val_check_interval", "0.5"], "val_check_interval"),
         ([], "trainset.zip"),
     ],
 )

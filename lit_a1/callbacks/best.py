@@ -18,6 +18,11 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(filename="best", monitor="val/error", mode="min", **options)
         self._cut = False  # whether the best epoch was
 
+    @property
+    def state_key(self) -> str:
+        """That of the class above, under which older checkpoints have its state."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint carries."""
         return super().state_dict() | {"cut": self._cut}
