@@ -87,7 +87,10 @@ class RunRecord(Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the record, and prints the best epoch and the next commands."""
-        if not trainer.is_global_zero or not self.record.epochs:
+        if not trainer.is_global_zero:
+            return
+        if not self.record.epochs:
+            print("No step was taken: nothing is kept.")
             return
         record = self._finish(trainer, pl_module)
         if (writer := writer_of(trainer)) is not None and self.record.settings:
