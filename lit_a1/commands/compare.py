@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from jsonargparse.typing import PositiveInt
+
 from lit_a1.data.mnist import Wanted
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.mlp.options import SOURCE
@@ -24,6 +26,9 @@ def build_parser() -> Parser:
         "--source", type=Wanted, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
     )
     parser.add_argument("--name", type=str, default="mnist-compare", help="of the results' folder in --logs")
+    parser.add_argument(
+        "--test_images", type=PositiveInt | None, default=None, help="only the first so many, which takes less time"
+    )
     return parser
 
 
@@ -33,4 +38,4 @@ def main(arguments: Sequence[str]) -> None:
     show_messages()
     from lit_a1.studies.comparison.study import run  # after `--help`, which needs no torch
 
-    run(list(options.experiments), options.logs, options.weights, options.source, options.name)
+    run(list(options.experiments), options.logs, options.weights, options.source, options.name, options.test_images)

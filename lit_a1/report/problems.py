@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
 from lit_a1.report.comparison import progress, side_by_side, strongest_noise
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
@@ -22,6 +23,7 @@ from lit_a1.report.verdicts import conclusions, unprefixed
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
+from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
 
 CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
@@ -40,7 +42,9 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     alike = commands.step("compare", "mnist-ablation").command
     comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
-    answers = {heading: text for heading, text in comparison["parts"] if heading in ANSWERS}
+    answers, own = dict(comparison["parts"]), dict(ablation["parts"])
+    alone = {"What the comparison shows"} & own.keys()  # shown of networks that were trained alike, if there are any
+    answers = {heading: own[heading] if heading in alone else answers.get(heading, "") for heading in ANSWERS}
     return {
         "name": name,
         "status": status(found, name),
@@ -55,9 +59,15 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "mlp_parameters": mlp and mlp.record["parameters"],
         "layers": layers(run, name, work),
         "comparison": comparison | {
-            "answers": answers, "parts": [part for part in comparison["parts"] if part[0] not in answers]
+            "answers": answers,
+            "parts": [part for part in comparison["parts"] if part[0] not in answers or part[0] in alone],
         },
-        "ablation": ablation,
+        "ablation": ablation | {
+            "different": own.get(ANSWERS[0], ""),
+            "is_read": bool(alone),
+            "recipe": shipped("mnist_ablation"),
+            "parts": [part for part in ablation["parts"] if part[0] not in (ANSWERS[0], *alone)],
+        },
         "side_by_side": side_by_side([each["left"] for each in (comparison, ablation)]),
         "without_norm": strongest_noise(ablation["left"]),
         "analysis": analysis(folder / "analysis", run, commands.analyze(name, run).command),
@@ -102,6 +112,7 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "analyze_best": commands.analyze(best.experiment, best).command if best and analyzed is not best else "",
         "gap": best and gap([best]),
         "noise": best and errors_of([best]),
+        "sampling": best and sampling(best),
         "ideas": verdicts["ideas"] if verdicts else [],
     }
 
@@ -110,6 +121,12 @@ def rank(found: RecordedRuns, names: Sequence[str]) -> list[Run]:
     """Runs of single networks, the smallest validation error of the last epoch first."""
     runs = [run for name in names for run in found.alike(name) if last_error(run) is not None]
     return sorted(runs, key=lambda run: run.record["last"]["val/error"])
+
+
+def sampling(run: Run) -> tuple[float, float]:
+    """95 % interval of the error on the course's test photos, by the validation error and the sampling of both sets."""
+    images = round(1 / (1 / run.record["images"]["val"] + 1 / COURSE_TEST_IMAGES))  # as uncertain as the two together
+    return wilson(run.record["last"]["val/error"], images)
 
 
 def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:

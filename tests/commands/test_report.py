@@ -86,7 +86,7 @@ def test_every_number_is_that_of_the_event_file_or_csv(
     for initialization in ("zero", "normal", "glorot"):
         row = losses[initialization, 2]
         assert all(words in said for words in (f"{float(row['train_loss']):.4f}", percent(float(row["train_error"]))))
-    assert "Not as configs/catsdogs.yaml has it" in said
+    assert "Changed from configs/catsdogs.yaml" in said
     assert str(tmp_path) not in said
 
 

@@ -9,7 +9,7 @@ from lit_a1.report import pdf
 from lit_a1.report.document import Block, Document, Section
 from lit_a1.report.pdf import ZERO_WIDTH_SPACE, breakable
 
-MARGIN = 25 / 25.4 * 72  # points
+MARGIN = 19 / 25.4 * 72  # points
 
 
 def letters(text: str) -> str:
@@ -145,10 +145,10 @@ def test_small_figures_stand_side_by_side(inches: float, side_by_side: bool, tmp
 
 def test_a_figure_that_does_not_fit_lets_text_go_first(image: Path, tmp_path: Path) -> None:
     """No page is left half empty."""
-    texts = [Block("text", "\n\n".join(["Words of a line."] * count)) for count in (22, 10)]
+    texts = [Block("text", "\n\n".join(["Words of a line."] * count)) for count in (32, 10)]
     figure = Block("figure", "Large.", path=str(image), alt="alt")
     first, second = rendered(Document("T", "", [texts[0], figure, texts[1]], []), tmp_path).pages
-    assert first.extract_text().count("Words of") > 22
+    assert first.extract_text().count("Words of") > 32
     assert "Large." in second.extract_text()
 
 

@@ -116,23 +116,24 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
 
 def test_answers_open_with_the_verdict_and_the_rest_is_in_the_appendix(add_run: Add, tmp_path: Path) -> None:
     trained(add_run, (0.02, 0.03), (0.0, 0.01))
-    text = "# C\n\nVerdict.\n\n## Side by side\n\nS.\n\n## Noise\n\nN.\n\n## Intervals\n\nI.\n"
+    shows = "## What the comparison shows"  # of the networks that were trained alike
+    text = f"# C\n\nVerdict.\n\n## Side by side\n\nS.\n\n{shows}\n\nW.\n\n## Noise\n\nN.\n\n## Intervals\n\nI.\n"
     leave_study("mnist-compare", comparison_md=text)
     leave_study(
         "mnist-ablation",
-        comparison_md="# A\n\nAlike.\n\n## What else differs\n\nD.\n",
+        comparison_md=f"# A\n\nAlike.\n\n## What else differs\n\nD.\n\n{shows}\n\nOf both.\n",
         results_csv=RESULTS,
         noise_csv=NOISE,
     )
     found = sections(tmp_path)
     blocks = [block.text.strip() for block in found["mnist-comparison"].blocks]
     assert blocks[1] == "Verdict."
-    assert "N." in blocks
-    assert "Alike." in blocks
-    assert "(#mnist-ablation-what-else-differs)" in " ".join(blocks)
-    assert "mnist-ablation-what-else-differs" in found
+    assert {"N.", "Alike.", "D.", "Of both."} <= set(blocks)
+    assert "W." not in blocks
+    assert "mnist-ablation-what-else-differs" not in found
     assert "errors of 50.00 % (CNN) and 30.00 % (MLP)" in blocks[-1]
-    assert {"mnist-comparison-side-by-side", "mnist-comparison-intervals"} <= found.keys()
+    rest = ("side-by-side", "what-the-comparison-shows", "intervals")
+    assert {f"mnist-comparison-{name}" for name in rest} <= found.keys()
     assert "mnist-comparison-noise" not in found
 
 

@@ -74,12 +74,15 @@ def test_what_an_earlier_version_left_is_said_to_be_missing(sections: Sections) 
 def test_a_kaggle_score_is_compared_with_the_sampling_error(kaggle: float, verdict: str, sections: Sections) -> None:
     part("generalisation", ["**Test error, estimated.** Perhaps."], **TEST)
     about = SimpleNamespace(kaggle=kaggle, kaggle_board="public")
-    (section,) = sections("against_test", 40, about=about)
+    best = SimpleNamespace(record={"last": {"val/error": 0.05}})
+    (section,) = sections("against_test", 40, best, (0.04, 0.06), about=about)
     assert f"**{100 * kaggle:.2f} %** on Kaggle's public leaderboard" in texts(section)
     assert f"a gap of {95 - 100 * kaggle:+.2f} points" in texts(section)
     assert f"the gap is {verdict} sampling error" in texts(section)
     assert "40 recorded runs" in texts(section)
     assert not texts(section, "missing")
+    (section,) = sections("against_test", 40, best, (0.04, 0.06), "another", "analyze it", about=about)
+    assert "of the network of `another`" in texts(section, "missing")
 
 
 def test_without_a_kaggle_score_there_is_an_estimate(sections: Sections) -> None:

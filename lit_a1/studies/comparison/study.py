@@ -31,8 +31,10 @@ TABLES = {
 }  # fmt: skip
 
 
-def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str) -> Path:
-    """Compares the runs of experiments, which are folders in `logs`, on the test images.
+def run(
+    names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str, count: int | None = None
+) -> Path:
+    """Compares the runs of experiments, which are folders in `logs`, on the test images, or the first `count` of them.
 
     Returns the folder with `comparison.md`, five tables, three figures and `record.json`: `logs/NAME/version_N`.
 
@@ -47,13 +49,14 @@ def run(names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name
     for reason in left_out:
         print(f"Left out: {reason}")
     digits = draw_mnist() if files is None else read_mnist(files)
-    measured = measure(experiments, digits.valid, digits.test)
+    test = LabelledSplit(digits.test.images[:count], digits.test.labels[:count])
+    measured = measure(experiments, digits.valid, test)
     study.folder = folder = new_version(logs / (name + DRAWN if digits.drawn else name))
     origin = "drawn digits (NOT MNIST)" if digits.drawn else f"the digits of {Path(digits.origin).resolve().name}/"
-    images = f"{len(digits.test.labels):,} test images, {origin}"
-    lost = ink_lost(digits.test.images, max(SHIFTS))
+    images = f"{len(test.labels):,} test images, {origin}"
+    lost = ink_lost(test.images, max(SHIFTS))
     text = write(measured, weights=weights, images=images, ink_lost=lost, left_out=left_out)
-    _draw(folder, measured, digits.test, images, weights)
+    _draw(folder, measured, test, images, weights)
     _write_tables(folder, measured)
     write_text(folder / "comparison.md", text)
     versions = {name: [run.name for run in runs] for name, runs in experiments.items()}

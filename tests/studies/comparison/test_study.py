@@ -136,8 +136,9 @@ def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
     small = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.accelerator", "cpu"]
     for name in ("mnist_plain", "mnist"):
         main(["fit", "--config", str(configs / f"{name}.yaml"), "--trainer.max_epochs", "2", *small])
-    main(["compare", "--source", "real"])
+    main(["compare", "--source", "real", "--test_images", "5"])
     text = Path("lightning_logs/mnist-compare/version_0/comparison.md").read_text()
+    assert "on 5 test images" in text
     assert "|  | MLP | CNN | augmented CNN |" in text
     assert "| decay of the averaged weights | none | 0.995 |" in text
     assert "a shift of up to 2 px and a rotation of up to 10°" in text

@@ -123,7 +123,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     "a tie": (
         (mlp([6, 6]), cnn([6, 6])),
         """**The CNN and the MLP make equally many test errors**, 0.60 %.
-        Whether that is more than the noise of training is not known: it takes two runs of each, not all alike.
+        Whether that is more than the noise of training is not known: that needs at least two seeds of each network.
         In 0 of 2 pairs of runs the two networks differ by more""",
         "makes fewer test errors",
     ),
