@@ -37,7 +37,10 @@ STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / "results.md"
 TRIED = ROOT / "docs" / "tried.md"
-TABLES = {"catsdogs": (*RECIPES, ENSEMBLE), "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast")}  # results.md's
+TABLES = {
+    "catsdogs": (*RECIPES, ENSEMBLE),
+    "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast", "mlp_ablation", "mnist_ablation"),
+}  # results.md's
 SUMMARY = {  # the rows of README.md's table: what each config is
     "mlp": "MNIST, perceptron in numpy",
     "mnist_plain": "MNIST, CNN",
