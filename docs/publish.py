@@ -29,14 +29,18 @@ sys.path.insert(0, str(ROOT))
 
 from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
-from lit_a1.environment import cpu, versions  # noqa: E402
+from lit_a1.environment import (  # noqa: E402
+    cpu,
+    quieten,
+    versions,
+)
 from lit_a1.models import Classifier  # noqa: E402
 from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
 from lit_a1.runs.records import CheckpointError, read_record  # noqa: E402
 from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
-from lit_a1.training import TrainingCLI, parse, quieten  # noqa: E402
+from lit_a1.training import TrainingCLI, parse  # noqa: E402
 
 CONFIGS = ROOT / "configs"
 LIMIT = 12_000_000  # bytes that all files in lit_a1/pretrained/ may take

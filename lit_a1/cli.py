@@ -26,7 +26,7 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
 }
 STATUS = {  # of errors that end in one sentence, by name: importing their classes would take seconds
     "UsageError": 2,
-    **dict.fromkeys(("CheckpointError", "DataError", "RuleError", "VersionError"), 1),
+    **dict.fromkeys(("CheckpointError", "DataError", "DivergedError", "RuleError", "VersionError"), 1),
     **dict.fromkeys(("MisconfigurationException", "OSError"), 1),  # Lightning's; what can't be read or written
 }
 

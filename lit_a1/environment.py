@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import warnings
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -178,3 +179,21 @@ def peak_memory_gb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def quieten() -> None:
+    """Leaves out Lightning's messages that mean nothing here."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
+        ".*in eval mode at the start of training.*",  # the averaged weights
+        ".*method of metric Mean was called before.*",  # an epoch whose every step was skipped has no gradient norm
+        ".*is smaller than the logging interval.*",
+        ".*could not find the monitored key.*",  # epochs that are not validated
+        ".*treespec, LeafSpec.*",  # Lightning's own use of torch
+        ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
+        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
+        ".*ended before the epoch ended and your dataloader is not resumable.*",  # it is: `EpochShuffle`
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,7 +1,6 @@
 """Lightning's command line, with this project's defaults around it: what `fit` and the commands like it run."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,23 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 
-from lit_a1.callbacks import EnsembleRecord, PredictionFiles, ProgressLines, RunRecord, TensorBoardExtras
+from lit_a1.callbacks import (
+    BestCheckpoint,
+    Continuation,
+    EnsembleRecord,
+    PredictionFiles,
+    ProgressLines,
+    RunRecord,
+    TensorBoardExtras,
+)
+from lit_a1.callbacks.continuation import slurm_job
+from lit_a1.callbacks.record import measured_images
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import best_precision, why_not_compiled
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
-from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
-from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, resolve
+from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
+from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
 from lit_a1.runs.records import CheckpointError, keep_metrics, version_of
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
@@ -38,6 +47,7 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self.checkpoint: Path | None = None
+        self._new_folder: Path | None = None
         self.arguments = list(args)
         super().__init__(
             Classifier,
@@ -97,7 +107,10 @@ class TrainingCLI(LightningCLI):
             log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
             model.compile_net = False
         every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
-        if (trainer.max_steps or -1) >= 0 or trainer.max_time:
+        if (steps := trainer.max_steps or -1) > 0 and epochs:
+            words = "trainer.max_steps=%d cuts the run, whose learning rate is laid out over trainer.max_epochs=%d."
+            log.info(words, steps, epochs)
+        if steps >= 0 or trainer.max_time:
             epochs = 0  # how many there will be is not known
         if every is not None and every > 1 and (not epochs or epochs % every):
             every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
@@ -139,12 +152,17 @@ class TrainingCLI(LightningCLI):
             self.parser.error(
                 f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
             )
+        if self.command.trainer.get("val_check_interval") not in (None, 1.0):
+            self.parser.error("trainer.val_check_interval is not for use here: what is kept is measured after an epoch")
         self.datamodule.locate(self.subcommand)
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
         folder, name = experiment_of(self.command, self.datamodule.drawn)
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
             self.checkpoint = resolve(wanted, folder / name, resume=is_fit)
+            self._check_checkpoint(self.checkpoint)
+        elif is_fit and (job := slurm_job()) and (left := sorted((folder / name).glob(f"version_*/{job}/*.ckpt"))):
+            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this very command
             self._check_checkpoint(self.checkpoint)
         if is_fit:
             kwargs["plugins"] = [WholeCheckpoints()]
@@ -157,16 +175,21 @@ class TrainingCLI(LightningCLI):
             kwargs |= {"logger": False, "enable_checkpointing": False}
             kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}
         self.trainer_defaults["callbacks"] = self._callbacks()
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if is_fit and self.checkpoint is not None:
+            check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
+        return trainer
 
     def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
         """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
         logger = self.command.trainer.get("logger")
         options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
         options |= {"save_dir": str(folder), "name": name, "default_hp_metric": False} | others
-        if self.checkpoint is not None and self.checkpoint.resolve().is_relative_to(Path(folder, name).resolve()):
-            # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
-            options |= {"version": version_of(self.checkpoint), "purge_step": read(self.checkpoint)["global_step"] - 1}
+        if self.checkpoint is not None:
+            checkpoint = read(self.checkpoint)
+            if run := run_of(self.checkpoint, checkpoint.get("run", {}).get("events", ""), folder / name):
+                # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
+                options |= {"version": int(run.name[8:]), "purge_step": checkpoint["global_step"] - 1}
         return TensorBoardLogger(**options)
 
     def _callbacks(self) -> list[Callback]:
@@ -183,10 +206,11 @@ class TrainingCLI(LightningCLI):
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         return [
+            Continuation(),
             TensorBoardExtras(),
             RunRecord(self._settings(), typed(*without_checkpoint(self.arguments[1:]))),
             ProgressLines(),
-            ModelCheckpoint(filename="best", monitor="val/error", mode="min", **at_epoch_end),
+            BestCheckpoint(**at_epoch_end),
             ModelCheckpoint(filename="last", **at_epoch_end),
         ]
 
@@ -219,19 +243,37 @@ class TrainingCLI(LightningCLI):
 
     before_validate = before_test = before_predict = _hand_over_checkpoint
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs it; a training that took no step leaves no folder, which would pass for the newest run."""
+        try:
+            super()._run_subcommand(subcommand)
+        finally:
+            if self._new_folder is not None and self.trainer.global_step == 0:
+                if self.trainer.logger is not None:
+                    self.trainer.logger.finalize("failed")  # closes the event file
+                remove_version(self._new_folder)
+
     def before_fit(self) -> None:
         """Makes the folder of a new run: Lightning picks its number before, and two runs could pick the same one."""
         self._hand_over_checkpoint()
         logger = self.trainer.logger
         if isinstance(logger, TensorBoardLogger) and logger._version is None and self.trainer.is_global_zero:
-            logger._version = int(new_version(Path(logger.root_dir)).name.removeprefix("version_"))
+            self._new_folder = new_version(Path(logger.root_dir))
+            logger._version = version_of(self._new_folder / "checkpoints" / "last.ckpt")
+        connector = self.trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
+        connector._parse_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # type: ignore[method-assign]
+        if (job := slurm_job()) and logger is not None and self.trainer.log_dir:
+            vars(self.trainer)["_default_root_dir"] = str(
+                Path(self.trainer.log_dir, job)
+            )  # of checkpoints before requeueing
 
     def _keep_metrics(self) -> None:
         """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
         if self.checkpoint is None:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        keep_metrics(str(self.subcommand), self.checkpoint, metrics, read(self.checkpoint)["global_step"])
+        step, images = read(self.checkpoint)["global_step"], measured_images(self.trainer)
+        keep_metrics(str(self.subcommand), self.checkpoint, metrics, step, images)
 
     after_validate = after_test = _keep_metrics
 
@@ -255,20 +297,3 @@ def parse(arguments: Sequence[str]) -> Namespace:
             pass
 
     return Parsing(arguments).command
-
-
-def quieten() -> None:
-    """Leaves out Lightning's messages that mean nothing here."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
-        ".*in eval mode at the start of training.*",  # the averaged weights
-        ".*method of metric Mean was called before.*",  # an epoch whose every step was skipped has no gradient norm
-        ".*is smaller than the logging interval.*",
-        ".*could not find the monitored key.*",  # epochs that are not validated
-        ".*treespec, LeafSpec.*",  # Lightning's own use of torch
-        ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
-        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
-    ):
-        warnings.filterwarnings("ignore", message=message)

@@ -206,16 +206,6 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
         assert ours[tag] == theirs[tag], tag
 
 
-@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning", "ignore:.*mid-epoch:UserWarning")
-def test_a_run_goes_on_from_the_middle_of_an_epoch(photos: Path) -> None:
-    main(["fit", *SMALL, "--trainer.max_epochs", "2", "--trainer.max_steps", "5"])
-    flags = ["--trainer.max_epochs", "2", "--trainer.max_steps", "12", "--data.workers", "1"]
-    main(["fit", *SMALL, *flags, "--ckpt_path", "last"])
-    record = json.loads(Path("lightning_logs/catsdogs/version_0/record.json").read_text())
-    assert len(record["epochs"]) > 1
-    assert record["last"]["train/images_per_second"] > 0
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
 def test_a_run_that_was_stopped_says_how_to_go_on(
     photos: Path, signalled: Callable[..., None], number: int, status: int, capfd: Capture

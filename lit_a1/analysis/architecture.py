@@ -18,10 +18,11 @@ def architecture_of(arguments: Sequence[str]) -> tuple[str, tuple[int, ...], "Ar
 
     Raises SystemExit if an option is refused; ValueError, TypeError or CheckpointError if there is no such network.
     """
+    from lit_a1.environment import quieten
     from lit_a1.mlp import options  # here, as `architecture --help` needs none of them
     from lit_a1.models import Classifier
     from lit_a1.models.architecture import Architecture, Layer, layers_of
-    from lit_a1.training import parse, quieten
+    from lit_a1.training import parse
 
     if (kind := kind_of_config(arguments)) is not None and kind[1] == "mlp":
         mlp = options.setup_of(options.parse(["fit", *arguments]), "fit").network()

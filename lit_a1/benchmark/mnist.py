@@ -27,11 +27,10 @@ from tqdm import tqdm
 from lit_a1.benchmark.timing import Timing, timing_of
 from lit_a1.data.mnist import LabelledSplit, Mnist, load_mnist
 from lit_a1.data.module import ImageDataModule
-from lit_a1.environment import REPOSITORY, keep_freed_memory
+from lit_a1.environment import REPOSITORY, keep_freed_memory, quieten
 from lit_a1.models import Classifier
 from lit_a1.runs.settings import build
 from lit_a1.runs.wording import counted
-from lit_a1.training import quieten
 
 RECIPE = REPOSITORY / "configs" / "mnist_fast.yaml"
 TARGET = 0.99

@@ -1,17 +1,16 @@
 """An ensemble's metrics and those of its members, printed and recorded."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from lit_a1.data.files import write_text
+from lit_a1.callbacks.record import measured_images
 from lit_a1.environment import commit, machine, peak_memory_gb
 from lit_a1.models.ensemble import MEMBER, Ensemble
 from lit_a1.runs.folders import new_version, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE, record_of
+from lit_a1.runs.records import RECORD_FILE, is_part, record_of, write_json
 from lit_a1.runs.wording import counted, listed
 
 
@@ -30,7 +29,7 @@ class EnsembleRecord(Callback):
         """Prints, and writes the record."""
         assert isinstance(pl_module, Ensemble)
         members, (about, metrics) = pl_module.members, _print_metrics("val", trainer, pl_module)
-        if self.runs is None:
+        if is_part(*measured_images(trainer)) or self.runs is None:
             return
         if unknown := [str(member.path) for member in members if "seconds" not in member.training]:
             print(f"Not counted in seconds, as no {RECORD_FILE} is beside it: {listed(unknown)}.")
@@ -54,8 +53,9 @@ class EnsembleRecord(Callback):
         """Prints, and writes the metrics."""
         assert isinstance(pl_module, Ensemble)
         about, metrics = _print_metrics("test", trainer, pl_module)
-        if self.runs is not None:
-            _write("Figures", new_version(self.runs) / "test.json", {"members": about, **metrics})
+        if not is_part(*(images := measured_images(trainer))) and self.runs is not None:
+            content = {"members": about, "images": images[0], **metrics}
+            _write("Figures", new_version(self.runs) / "test.json", content)
 
 
 def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[list[dict[str, Any]], dict[str, float]]:
@@ -75,5 +75,5 @@ def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[
 
 
 def _write(title: str, path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
     print(f"{title}: {relative_to_cwd(path)}")

@@ -52,6 +52,9 @@ class PredictionFiles(BasePredictionWriter):
         names = [data.predict_names[i] for i in index]
         labels = [data.classes[k] for k in probabilities.argmax(1)]
         rows = list(zip(names, labels, strict=True))
+        if len(rows) < len(data.predict_names):
+            words = "without trainer.limit_predict_batches and trainer.fast_dev_run all are"
+            raise DataError(f"Only {len(rows)} of {len(data.predict_names)} images were labelled; {words}.")
         check_submission(rows, data.classes, data.predict_count)
         write_csv(self.path, ("id", "label"), rows)
         others = self.path.with_name(f"{self.path.stem}_probabilities.csv")

@@ -1,5 +1,6 @@
 """The record of a run: every epoch's metrics, what they were measured on, and what `fit` prints at its end."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,38 @@ from torch import nn
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.environment import machine
 from lit_a1.runs.printed import print_finished, print_stopped
-from lit_a1.runs.records import TrainingRecord, log_hparams
+from lit_a1.runs.records import DivergedError, TrainingRecord, log_hparams
 
 
-def _count(loader: Any) -> int:
-    """Images of a loader, or of the first of several."""
-    loader = loader[0] if isinstance(loader, list) else loader
-    return len(loader.dataset) if loader else 0
+def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
+    """How many images of a loader, or of the first of several, are measured in so many batches, and how many it has."""
+    loader, count = (part[0] if isinstance(part, list) and part else part for part in (loaders, batches))
+    if not loader:
+        return 0, 0
+    whole = len(loader.dataset)
+    limited = int(count) * loader.batch_size * trainer.world_size
+    return (whole if count >= len(loader) else min(limited, whole)), whole
+
+
+def measured_images(trainer: L.Trainer) -> tuple[int, int]:
+    """How many images `validate` or `test` has measured, and how many there are."""
+    if trainer.state.fn == "test":
+        return images_of(trainer, trainer.test_dataloaders, trainer.num_test_batches)
+    return images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)
+
+
+def was_validated(trainer: L.Trainer) -> bool:
+    """Whether the weights as they are now were."""
+    return getattr(trainer.lightning_module, "validated_step", -1) == trainer.global_step
 
 
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
     """What the epoch that ends measured; Lightning keeps older metrics where it did not validate, or was cut off."""
-    every = trainer.check_val_every_n_epoch
-    stale: tuple[str, ...] = ("val/", "train_eval/")
-    if not trainer.is_last_batch:
-        stale = ("train/", *stale)
-    elif every is None or (trainer.current_epoch + 1) % every == 0:
-        stale = ()
+    stale: tuple[str, ...] = () if trainer.is_last_batch else ("train/",)
+    stale += () if was_validated(trainer) else ("val/", "train_eval/")
     metrics = trainer.callback_metrics.items()
-    return {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
+    found = {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
+    return {name: value for name, value in found.items() if isfinite(value)}  # of no step there is no gradient norm
 
 
 class RunRecord(Callback):
@@ -52,12 +66,19 @@ class RunRecord(Callback):
         self.record.restore(state_dict)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock; logs the last epoch of a resumed run again, in case its end had not reached the disk."""
+        """Starts the clock; logs the step that a run goes on from again, as its end may not have reached the disk."""
         self.record.start(machine())
-        if self.record.epochs and trainer.logger is not None:
-            last = self.record.epochs[-1]
-            metrics = {name: value for name, value in last.items() if name != "step"}
-            trainer.logger.log_metrics(metrics, step=int(last["step"]) - 1)
+        loaded = trainer._checkpoint_connector._loaded_checkpoint
+        if not loaded or trainer.logger is None:
+            return
+        step, batches = loaded["global_step"], trainer.datamodule.steps_an_epoch  # type: ignore[attr-defined]
+        epoch, done = divmod(step, batches)
+        if self.record.epochs and self.record.epochs[-1]["step"] == step:
+            metrics = {name: value for name, value in self.record.epochs[-1].items() if name != "step"}
+            trainer.logger.log_metrics(metrics, step=step - 1)
+        elif done and trainer.log_every_n_steps and done % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            rate = loaded["optimizer_states"][0]["param_groups"][0]["lr"]
+            trainer.logger.log_metrics({"train/learning_rate": rate, "epoch": epoch}, step=step - 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the epoch's metrics."""
@@ -68,19 +89,12 @@ class RunRecord(Callback):
         """Writes the record, and prints the best epoch and the next commands."""
         if not trainer.is_global_zero or not self.record.epochs:
             return
-        assert isinstance(pl_module.net, nn.Module)
-        began_with = getattr(pl_module, "began_with", None)
-        record = self.record.finish(
-            Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
-            seed=pl_module.run_seed,
-            images={"train": _count(trainer.train_dataloader), "val": _count(trainer.val_dataloaders)},
-            parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
-            **({"began_with": began_with} if began_with else {}),
-        )
+        record = self._finish(trainer, pl_module)
         if (writer := writer_of(trainer)) is not None and self.record.settings:
             log_hparams(writer, self.record.settings, record["best"], trainer.global_step)
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-        best = next((each.best_model_path for each in checkpoints if each.monitor), "")
+        kept = [each.best_model_path for each in checkpoints if each.best_model_path]
+        best = next((path for path in kept if Path(path).stem == "best"), kept[-1] if kept else "")
         print_finished(
             record,
             "Checkpoint",
@@ -90,6 +104,23 @@ class RunRecord(Callback):
         )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Prints how to go on with a run that was interrupted."""
+        """Prints how to go on with a run that was interrupted; writes the record of one that diverged."""
+        if isinstance(exception, DivergedError) and trainer.is_global_zero:
+            self._finish(trainer, pl_module, diverged=str(exception))
         if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
             print_stopped(self.record.epochs, f"fit {self.command} --ckpt_path last")
+
+    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: str) -> dict[str, Any]:
+        assert isinstance(pl_module.net, nn.Module)
+        began_with = getattr(pl_module, "began_with", None)
+        return self.record.finish(
+            Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
+            seed=pl_module.run_seed,
+            images={
+                "train": images_of(trainer, trainer.train_dataloader, trainer.num_training_batches)[0],
+                "val": images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)[0],
+            },
+            parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
+            **({"began_with": began_with} if began_with else {}),
+            **more,
+        )

@@ -37,7 +37,8 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.analysis import analyze  # after `--help`, which needs no torch
     from lit_a1.analysis.network import load_network
     from lit_a1.data.module import ImageDataModule
-    from lit_a1.training import experiment_of, parse, quieten
+    from lit_a1.environment import quieten
+    from lit_a1.training import experiment_of, parse
 
     show_messages()
     quieten()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
+from lit_a1.environment import PROGRAM, keep_freed_memory, quieten, show_messages
 from lit_a1.runs.settings import UsageError, kind_of_config
-from lit_a1.training import TrainingCLI, quieten
+from lit_a1.training import TrainingCLI
 
 
 def main(arguments: Sequence[str]) -> None:

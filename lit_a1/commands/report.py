@@ -58,10 +58,10 @@ def main(arguments: Sequence[str]) -> None:
     about = replace(
         about, date=about.date or time.strftime("%Y-%m-%d"), repository=web_link(about.repository or _remote())
     )
+    from lit_a1.environment import quieten
     from lit_a1.report import plan  # after `--help`, which needs none of it
     from lit_a1.report.build import build
     from lit_a1.report.gather import gather
-    from lit_a1.training import quieten
 
     show_messages()
     quieten()

@@ -36,9 +36,9 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError("name what is tried, with --space configs/spaces/catsdogs.yaml for example")
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
         raise UsageError(f"{kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`")
+    from lit_a1.environment import quieten
     from lit_a1.studies.search.cnn import objective  # after `--help`, which needs no torch
     from lit_a1.studies.search.study import run
-    from lit_a1.training import quieten
 
     show_messages()
     quieten()

@@ -1,13 +1,14 @@
 """Batches of images, and the sets that they are cut from, which worker processes share."""
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from torch.utils.data.distributed import DistributedSampler
 
 
 class Batch(NamedTuple):
@@ -73,9 +74,23 @@ class ImageSet(Dataset[Batch]):
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch of these positions: images (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
-        index = self.index[np.asarray(items)]
+        positions = np.asarray(items)
+        index = self.index[positions]
+        labels = np.where(positions < 0, -1, self.labels[index])  # -1 is the place of no image
         images = torch.from_numpy(self.images[index[:0] if self.held else index]).permute(0, 3, 1, 2)
-        return Batch(images, torch.from_numpy(self.labels[index].astype(np.int64)), torch.from_numpy(index))
+        return Batch(images, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(index))
+
+
+class OnceEach(DistributedSampler[int]):
+    """Deals out a set to several devices, in order; -1 stands for no image where they don't come out even.
+
+    Torch's own sampler gives some of the images twice there, which would then count twice.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        count = len(self.dataset)  # type: ignore[arg-type]
+        places = [*range(count), *[-1] * (self.total_size - count)]
+        return iter(places[self.rank :: self.num_replicas])
 
 
 def as_it_is(batch: Any) -> Any:

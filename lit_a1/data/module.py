@@ -1,34 +1,46 @@
 """The LightningDataModule behind every dataset: batches cut by index, augmented or resized on the device."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from lit_a1.data.augment import Augment, resize, to_float
-from lit_a1.data.batch import Batch, ImageSet, as_it_is
+from lit_a1.data.batch import Batch, ImageSet, OnceEach, as_it_is
 from lit_a1.data.errors import DataError
 
+SAMPLE_BATCH = 250  # statistics are means over batches: they must not depend on the size that evaluation has
 
-class EpochShuffle(Sampler[int]):
-    """A new order each epoch, drawn from (seed, epoch) alone, so that a resumed run sees the same one."""
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
+class EpochShuffle(DistributedSampler[int]):
+    """A new order each epoch, drawn from (seed, epoch) alone, of which each device takes its share.
+
+    `place` tells an iterator, when it begins, the epoch and how many of the images are done: Lightning makes it, and
+    workers begin, before it says by `set_epoch` which epoch comes.
+    """
+
+    def __init__(
+        self, count: int, seed: int, place: Callable[[], tuple[int, int]] | None = None, devices: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(range(count), devices, rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        self.count, self.place = count, place
+        self.told: int | None = None
 
     def set_epoch(self, epoch: int) -> None:  # noqa: D102 (Lightning's hook)
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count
+        self.told = self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist())
+        epoch, done = (self.epoch, 0) if self.place is None else self.place()
+        if self.told not in (None, epoch):
+            epoch, done = self.epoch, 0
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        return iter(order[self.rank : self.num_samples * self.num_replicas : self.num_replicas][done:].tolist())
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -114,9 +126,26 @@ class ImageDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, in batches that are all full (unless there are fewer images than a batch holds)."""
-        count = len(self.sets["train"])
+        trainer, count = self.trainer, len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
-        return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
+        if trainer is not None:
+            shuffle = EpochShuffle(count, self.run_seed, self._place, trainer.world_size, trainer.global_rank)
+        return self._loader("train", self.batch_size, sampler=shuffle, drop_last=len(shuffle) >= self.batch_size)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """The batches that a device trains on in an epoch."""
+        trainer = self.trainer
+        devices, limit = (1, 1.0) if trainer is None else (trainer.world_size, trainer.limit_train_batches)
+        there = max(1, len(self.sets["train"]) // devices // self.batch_size)
+        return max(1, min(limit, there) if isinstance(limit, int) else int(there * limit))
+
+    def _place(self) -> tuple[int, int]:
+        """The epoch that is trained, and how many images of it each device has seen, as the step has it."""
+        assert self.trainer is not None
+        loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # its step is the trainer's a little later
+        epoch, done = divmod(loaded.get("global_step", self.trainer.global_step), self.steps_an_epoch)
+        return epoch, done * self.batch_size
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Every validation image, in order; with `measure_train` training images too, in another loader."""
@@ -126,7 +155,10 @@ class ImageDataModule(L.LightningDataModule):
             index = train.index if self.measure_train is True else np.sort(self._sample(self.measure_train, seed=1))
             self.sets["train_eval"] = ImageSet(train.images, train.labels, index)
             names.append("train_eval")
-        return [self._loader(name, self.eval_batch_size) for name in names]
+        trainer, samplers = self.trainer, {}
+        if trainer is not None and trainer.world_size > 1:
+            samplers = {name: OnceEach(self.sets[name], trainer.world_size, trainer.global_rank) for name in names}
+        return [self._loader(name, self.eval_batch_size, sampler=samplers.get(name)) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test image, in order."""
@@ -139,7 +171,7 @@ class ImageDataModule(L.LightningDataModule):
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
         """Batches (N,C,H,W) of the same `count` random training images, at most, as evaluation sees them."""
         images, index = self.sets["train"], self._sample(count, seed=0)
-        for rows in np.array_split(index, -(-len(index) // self.eval_batch_size)):
+        for rows in np.array_split(index, -(-len(index) // SAMPLE_BATCH)):
             batch = torch.from_numpy(images.images[rows]).to(device).permute(0, 3, 1, 2)
             yield resize(to_float(batch), self._eval_size())
 

@@ -139,13 +139,14 @@ def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
     norms = [module for module in net.modules() if isinstance(module, BatchNorm2d)]
     if not norms:
         return
-    before = [(norm.training, norm.momentum) for norm in norms]
+    before = [(norm.training, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for count, batch in enumerate(batches, start=1):
         for norm in norms:
             norm.training, norm.momentum = True, 1 / count
         net.forward(batch)  # not `net(batch)`: compiling it for a few batches would not pay
-    for norm, (training, momentum) in zip(norms, before, strict=True):
+    for norm, (training, momentum, trained) in zip(norms, before, strict=True):
         norm.training, norm.momentum = training, momentum
+        norm.num_batches_tracked.copy_(trained)
 
 
 def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tensor], Tensor]]:

@@ -14,10 +14,17 @@ from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.folders import check_not_over, check_same_settings, new_version, relative_to_cwd
+from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings, new_version, relative_to_cwd
 from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
-from lit_a1.runs.records import CheckpointError, Metrics, TrainingRecord, best_of, keep_metrics, log_hparams
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.records import (
+    CheckpointError,
+    DivergedError,
+    Metrics,
+    TrainingRecord,
+    best_of,
+    keep_metrics,
+    log_hparams,
+)
 from lit_a1.runs.wording import clock, typed
 
 SHOWN = 64  # images in TensorBoard
@@ -35,7 +42,7 @@ class Fit:
     Raises:
         DataError: as `load_mnist`.
         CheckpointError: the run can't be resumed from that file, or not with these settings.
-        UsageError: (from `run`) the training diverged.
+        DivergedError: (from `run`) says so, once it is recorded.
     """
 
     def __init__(
@@ -60,12 +67,7 @@ class Fit:
             raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
         check_same_settings(state["settings"], self.record.settings, path)
         check_not_over(self.net.epoch, self.setup.epochs, path)
-        started = state["settings"]["trainer.max_epochs"]
-        if self.setup.epochs != started and self.net.lr_decay in ("linear", "cosine"):
-            raise CheckpointError(
-                f"The learning rate of {path} falls over trainer.max_epochs={started}: it can't go on to "
-                f"{self.setup.epochs}."
-            )
+        check_same_length(state["settings"], self.record.settings, path)
         self.record.restore(state)
 
     def run(self) -> Path:
@@ -86,17 +88,24 @@ class Fit:
                 last = typed(relative_to_cwd(self.checkpoints / "last.npz"))
                 print_stopped(self.record.epochs, f"mlp fit {self.command} --ckpt_path {last}")
                 raise
-            record = self.record.finish(
-                self.folder,
-                setup=describe(self.net),
-                seed=self.setup.seed,
-                images={"train": len(self.digits.train.labels), "val": len(self.digits.valid.labels)},
-                parameters=self.net.n_parameters,
-            )
+            except DivergedError as error:
+                self._finish(diverged=str(error))
+                raise
+            record = self._finish()
             log_hparams(writer, self.record.settings, record["best"], self.net.step)
         commands = [f"mlp test {self.command}"]
         print_finished(record, "Weights", self.checkpoints / "best.npz", commands, self.setup.save_dir)
         return self.folder
+
+    def _finish(self, **more: str) -> dict[str, Any]:
+        return self.record.finish(
+            self.folder,
+            setup=describe(self.net),
+            seed=self.setup.seed,
+            images={"train": len(self.digits.train.labels), "val": len(self.digits.valid.labels)},
+            parameters=self.net.n_parameters,
+            **more,
+        )
 
     def _train(self, writer: SummaryWriter) -> None:
         last = self.setup.epochs
@@ -128,10 +137,10 @@ class Fit:
         for stage, (loss, error) in measured.items():
             metrics |= {f"{stage}/loss": loss, f"{stage}/error": error}
         if not np.isfinite([metrics["train/loss"], metrics["val/loss"]]).all():
-            raise UsageError(
-                f"The training diverged: the loss is not finite in epoch {self.net.epoch}. A smaller model.lr than "
-                f"{self.net.lr:g} may help."
-            )
+            last, tries = self.checkpoints / "last.npz", f"a smaller --model.lr than {self.net.lr:g}"
+            where = f"epoch {self.net.epoch}, which ends with step {self.net.step}"
+            kept = relative_to_cwd(last) if last.is_file() else None
+            raise DivergedError.told("the loss", where, rate, kept, tries)
         return metrics | {"train/learning_rate": rate, "train/images_per_second": count / seconds}
 
     def _save(self) -> None:
@@ -158,5 +167,5 @@ def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for part, examples in (("val", digits.valid), ("test", digits.test)):
         metrics[f"{part}/loss"], metrics[f"{part}/error"] = net.test(*examples)
-    keep_metrics("test", path, metrics, net.step)
+    keep_metrics("test", path, metrics, net.step, (len(digits.test.labels),) * 2)
     return metrics

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import lightning as L
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, cross_entropy, recompute_statistics
-from lit_a1.models.inputs import VIEWS, Standardize, Views, tta_views
+from lit_a1.models.divergence import UNUSABLE, FiniteModule
+from lit_a1.models.inputs import VIEWS, Standardize, Views, in_parts, tta_views
 from lit_a1.models.metrics import Mean
 from lit_a1.models.rules import check_rules
 from lit_a1.optim import (
@@ -27,8 +27,8 @@ from lit_a1.optim import (
     sam_perturbation,
     set_learning_rate,
 )  # fmt: skip
+from lit_a1.runs.records import DivergedError
 
-CACHED = 25 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
 STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
 
 
@@ -46,13 +46,7 @@ def compile_in_place(net: nn.Module) -> None:
     net.compile(dynamic=False)
 
 
-def _in_parts(net: nn.Module, images: Tensor) -> Tensor:
-    """Images (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
-    count = CACHED // math.prod(images.shape[2:]) if images.device.type == "cpu" else len(images)
-    return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled
-
-
-class Classifier(L.LightningModule):
+class Classifier(FiniteModule):
     """Trains `net` by a hand-written optimiser and measures it by its averaged weights.
 
     Optimisation is manual: `training_step` sets the learning rate, takes the gradient, steps, and updates the averaged
@@ -160,7 +154,7 @@ class Classifier(L.LightningModule):
         net = self.evaluated_net()
         with torch.autocast(images.device.type, enabled=False):
             views = tta_views(self._laid_out(images.float()), self.views)
-            logits = torch.stack([_in_parts(net, view) for view in views])
+            logits = torch.stack([in_parts(net, view) for view in views])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 
@@ -188,9 +182,9 @@ class Classifier(L.LightningModule):
         """Lays out the learning rate over the run."""
         steps = self.trainer.estimated_stepping_batches
         if steps == math.inf:
-            raise MisconfigurationException(
-                "The learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps."
-            )
+            raise MisconfigurationException("The learning rate needs an end: set trainer.max_epochs or max_steps.")
+        if (epochs := self.trainer.max_epochs or 0) > 0:  # trainer.max_steps cuts a run, which can go on
+            steps = epochs * self.trainer.num_training_batches
         self.schedule = self._make_schedule(int(steps))
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
@@ -211,6 +205,7 @@ class Classifier(L.LightningModule):
         """One step of the optimiser; returns the batch's loss and error."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
+        self.in_step = True
         self._seed_draws()
         # counts the steps taken, in the optimiser's own state; `global_step` counts the skipped ones too
         taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
@@ -226,6 +221,10 @@ class Classifier(L.LightningModule):
                 self._seed_draws()  # the same units are dropped
                 self.manual_backward(self.loss(self.net(batch.images), targets))
         optimizer.step()
+        if optimizer.param_groups[0]["steps_taken"] > taken:  # else float16 overflowed, and the next step is smaller
+            self.note("the loss", self.global_step, loss.detach())
+        self.in_step = False
+        self.look()
 
         error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
         if self.trainer.is_last_batch:
@@ -243,6 +242,7 @@ class Classifier(L.LightningModule):
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """What follows a step, unless it was skipped: the optimiser calls this."""
         optimizer.param_groups[0]["steps_taken"] += 1
+        self.note("the gradient", self.global_step + 1, self._norm)
         self.gradient_norm.update(self._norm)
         if self.average is not None:
             self.average.update(self.net)
@@ -278,15 +278,22 @@ class Classifier(L.LightningModule):
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
-        log_probabilities = self(batch.images)
-        self._measure(stage, cross_entropy(log_probabilities, batch.targets), log_probabilities, batch.targets)
+        log_probabilities, targets = self(batch.images), batch.targets
+        if self.trainer.world_size > 1:  # only there `OnceEach` fills up batches
+            log_probabilities, targets = log_probabilities[targets >= 0], targets[targets >= 0]
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
+        self._measure(stage, loss, log_probabilities, targets)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        """Class probabilities of a batch."""
-        return Prediction(batch.indices.cpu(), self(batch.images).exp().cpu())
+        """Class probabilities of a batch; raises a DivergedError where they are no numbers."""
+        prediction = Prediction(batch.indices.cpu(), self(batch.images).exp().cpu())
+        if not prediction.probabilities.isfinite().all():
+            raise DivergedError(UNUSABLE.format("A probability"))
+        return prediction
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the class and its layers, so that loading into another one can be refused in a sentence."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["model_class"], checkpoint["network"] = type(self).__qualname__, repr(self.net)
         if self.precise_bn:
             checkpoint["precise_bn"] = self._statistics_step == self.global_step

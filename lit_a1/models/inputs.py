@@ -1,5 +1,6 @@
 """How images are shown to a network: standardised, and at evaluation in several views."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from lit_a1.data.resample import resize, shift
 
 Views = Literal["one", "flip", "shift", "scale"]
+CACHED = 25 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
 VIEWS: tuple[str, ...] = get_args(Views)
 
 
@@ -50,3 +52,9 @@ def tta_views(images: Tensor, views: Views) -> list[Tensor]:
     if views == "scale":
         shown.append(resize(images, round(images.shape[-1] * 7 / 8)))
     return shown if views == "one" else shown + [view.flip(3) for view in shown]
+
+
+def in_parts(net: nn.Module, images: Tensor) -> Tensor:
+    """Images (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
+    count = CACHED // math.prod(images.shape[2:]) if images.device.type == "cpu" else len(images)
+    return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled

@@ -22,9 +22,10 @@ class Mean(Metric):
             self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, value: Tensor, weight: float = 1.0) -> None:
-        """Adds a number of shape ()."""
-        self.total += value.float() * weight
-        self.weight += weight
+        """Adds a number of shape (); nothing, which may be the mean of no images, where it weighs nothing."""
+        if weight:
+            self.total += value.float() * weight
+            self.weight += weight
 
     def compute(self) -> Tensor:
         """The mean of all that was added, of shape ()."""

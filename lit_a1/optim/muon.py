@@ -48,7 +48,10 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     for matrix in matrices:
         if matrix.ndim != 2:
             raise ValueError(f"each matrix must have two dimensions, got {matrix.ndim}")
-    wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in matrices]
+    # squares of large numbers would overflow; those of small ones are left alone, as they are next to `EPS`
+    scales = [norm.clamp(min=1) for norm in torch._foreach_norm(list(matrices), torch.inf)] if matrices else []
+    whole = torch._foreach_div(list(matrices), scales) if matrices else []
+    wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in whole]
     longest = max(map(len, wides), default=0)
     groups: dict[int, list[int]] = {}  # positions by the side of their Gram matrices
     for position, wide in enumerate(wides):
@@ -61,7 +64,7 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
             for position, factor in zip(positions, _orthogonal_factors(grams), strict=True):
                 wide = wides[position]
                 orthogonal = factor[: len(wide), : len(wide)] @ wide
-                results[position] = orthogonal if wide is matrices[position] else orthogonal.T
+                results[position] = orthogonal if wide is whole[position] else orthogonal.T
     return results
 
 

@@ -147,6 +147,8 @@ def _training(folder: Path) -> Run | str:
         run = read(folder)
     except UsageError as error:
         return f"{error}"
+    if "diverged" in run.record:
+        return f"`{relative_to_cwd(folder)}` is left out. {run.record['diverged']}"
     path, lacking = relative_to_cwd(folder / RECORD_FILE), _lacking(run)
     if lacking:
         return f"`{path}` is not that of a training: it lacks {', '.join(lacking)}."

@@ -2,16 +2,18 @@
 
 import pickle
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
-from lit_a1.runs.folders import check_not_over, check_same_settings
+from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings
 from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.wording import counted
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -30,7 +32,7 @@ def read(path: Path) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no checkpoint of this project.
+        CheckpointError: the file is missing, damaged, or no checkpoint of this project, or of a training that diverged.
     """
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
@@ -44,7 +46,14 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
         raise CheckpointError(f"{path} is not a checkpoint of this project.")
+    if not all_finite(checkpoint["state_dict"].values()):
+        raise CheckpointError(f"{path} holds weights that are not finite: its training had diverged.")
     return checkpoint
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no number of these tensors is NaN or infinite."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
@@ -83,7 +92,26 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     """Refuses to go on with a run that is over, or with other settings (flat) than it was started with.
 
     Raises:
-        CheckpointError: says which.
+        CheckpointError: says which; or the checkpoint was written while a step was under way.
     """
-    check_same_settings(checkpoint["callbacks"]["RunRecord"]["settings"], settings, path)
-    check_not_over(checkpoint["epoch"] + 1, max_epochs, path)
+    started, run = checkpoint["callbacks"]["RunRecord"]["settings"], checkpoint.get("run", {})
+    check_same_settings(started, settings, path)
+    if run.get("torn"):
+        raise CheckpointError(f"{path} was written in the middle of a step: go on with the last.ckpt of its run.")
+    step, done = checkpoint.get("global_step", 0), checkpoint["epoch"] + 1
+    if batches := run.get("steps_an_epoch"):
+        rows = checkpoint["callbacks"]["RunRecord"]["epochs"]
+        done = step // batches if any(row["step"] == step for row in rows) else (step - 1) // batches
+    check_not_over(done, max_epochs, path)
+    if step and 0 <= settings.get("trainer.max_steps", -1) <= step:
+        raise CheckpointError(f"{path} has {step} steps behind it: trainer.max_steps must be above that, or left out.")
+    check_same_length(started, settings, path)
+
+
+def check_devices(checkpoint: dict[str, Any], devices: int, path: Path) -> None:
+    """Refuses with a CheckpointError to go on on another number of devices: the batches would be others."""
+    if (started := checkpoint.get("run", {}).get("devices", devices)) != devices:
+        raise CheckpointError(
+            f"The run of {path} was started on {counted(started, 'device')}, not on {devices}: go on with "
+            f"--trainer.devices {started}, or start a new one without --ckpt_path."
+        )

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, version_of
-from lit_a1.runs.wording import listed
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, version_of
+from lit_a1.runs.wording import listed, typed
 
 KEYWORDS = ("best", "last")
 DRAWN = "-drawn"  # ends the name of an experiment on drawn images
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
+WITH_EFFECT = ("trainer.limit_train_batches", "trainer.overfit_batches")  # of those that begin as the following
 WITHOUT_EFFECT = (  # beginnings of the settings that change nothing in what is learnt: a resumed run may have others
     *("trainer.", "model.compile_net", "data.source", "data.workers", "data.eval_batch_size", "data.keep_on_device"),
     *("data.measure_train", "data.predict_dir", "data.test_dir"),
@@ -20,9 +22,16 @@ WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start
 
 
 def run_folders(experiment: Path) -> list[Path]:
-    """Folders of the runs of an experiment, `lightning_logs/NAME`, oldest first."""
-    found = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal()]
+    """Folders of the runs of an experiment, `lightning_logs/NAME`, oldest first; not those of runs that never began."""
+    found = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal() and any(path.iterdir())]
     return sorted(found, key=lambda path: int(path.name[8:]))
+
+
+def run_of(path: Path, events: str, runs: Path) -> Path | None:
+    """The folder among those of an experiment whose run wrote a checkpoint: around it, or with its event file."""
+    if path.resolve().is_relative_to(runs.resolve()) and version_of(path) is not None:
+        return path.parent.parent
+    return next((run for run in run_folders(runs) if events and (run / events).is_file()), None)
 
 
 def new_version(runs: Path) -> Path:
@@ -36,6 +45,15 @@ def new_version(runs: Path) -> Path:
             continue  # another run was quicker
         return folder
     raise AssertionError
+
+
+def remove_version(folder: Path) -> None:
+    """Removes the folder of a run that never began, and the folders above it that hold nothing else."""
+    shutil.rmtree(folder)
+    for above in (folder.parent, folder.parent.parent):
+        if any(above.iterdir()):
+            break
+        above.rmdir()
 
 
 def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str = ".ckpt") -> Path:
@@ -91,7 +109,8 @@ def trained_weights(named: str, drawn: bool = False) -> Path:
     if drawn and version_of(path / last) is None and not path.name.endswith(DRAWN):
         path = path.with_name(path.name + DRAWN)
     for run in reversed([path, *run_folders(path)]):
-        if (run / RECORD_FILE).is_file() and (run / last).is_file():
+        ended = (run / RECORD_FILE).is_file() and (run / last).is_file()
+        if ended and "diverged" not in (read_json(run / RECORD_FILE) or ()):
             return run / last
     raise CheckpointError(f"There is no finished training in {path}, which this one needs: run it first, with fit.")
 
@@ -130,15 +149,41 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
         CheckpointError: names the first that differs.
     """
     for name in sorted(started.keys() | settings.keys()):
-        if name.startswith(WITHOUT_EFFECT) or started.get(name) == settings.get(name):
+        without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
+        if without or started.get(name) == settings.get(name):
             continue
-        how, code = f"with {name}={started.get(name)}, not {settings.get(name)}", ""
+        how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", "with the config.yaml of its run"
         if name not in started:
             how = f"without {name}, which is {settings[name]} here"
-            code = " and the version of this code that started it"
+            fix = f"without --{name}" if name in WITH_EFFECT else f"{fix} and the version of this code that started it"
+        elif not name.rpartition(".")[2].isdecimal():  # a part of a setting, as {0: 48} has them, is no option
+            flag = "seed_everything" if name == "seed" else name.removesuffix(".class_path")
+            fix = f"with {typed(f'--{flag}', str(started[name]))}"
         raise CheckpointError(
-            f"The run of {path} was started {how}: go on with the config.yaml of its run{code}, or start a new one "
-            "without --ckpt_path."
+            f"The run of {path} was started {how}: go on {fix}, or start a new one without --ckpt_path."
+        )
+
+
+def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
+    """Refuses to go on to another end than the one that the learning rate was laid out over; both are flat.
+
+    Raises:
+        CheckpointError: says what to type instead.
+    """
+    rate = settings.get("model.lr_decay", settings.get("model.schedule", "constant"))
+    if (
+        rate in ("constant", "exponential")
+        and not settings.get("model.warmup")
+        and not settings.get("model.sam_radius")
+    ):
+        return
+    name = "trainer.max_epochs"
+    if (started.get(name) or 0) < 1 and (settings.get(name) or 0) < 1:
+        name = "trainer.max_steps"
+    if started.get(name) != settings.get(name):
+        raise CheckpointError(
+            f"The learning rate of {path} is laid out over {name}={started.get(name)}: it can't go on to "
+            f"{settings.get(name)}. Go on with --{name} {started.get(name)}, or start a new run without --ckpt_path."
         )
 
 

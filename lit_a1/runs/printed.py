@@ -46,7 +46,9 @@ def print_finished(
         logs: the folder of all runs.
     """
     console, best = Console(highlight=False, soft_wrap=True), record["best"]
-    table = Table(title=f"Best epoch: {int(best['epoch']) + 1} of {len(record['epochs'])}", title_justify="left")
+    count = f"{int(best['epoch']) + 1} of {len(record['epochs'])}"
+    title = f"Best epoch: {count}" if "val/error" in best else f"Last epoch: {count}; nothing was validated"
+    table = Table(title=title, title_justify="left")
     for heading in ("", "loss", "error", "accuracy"):
         table.add_column(heading, justify="right" if heading else "left")
     for part, words in PART_NAMES.items():
@@ -54,7 +56,7 @@ def print_finished(
             error = best[f"{part}/error"]
             table.add_row(words, f"{best[f'{part}/loss']:.4f}", f"{error:.2%}", f"{1 - error:.2%}")
     console.print()
-    console.print(table)
+    console.print(table if table.row_count else title)
     trained = f"trained in {clock(record['seconds'])}; peak memory {record['peak_memory_gb']:.2f} GB"
     console.print(f"{record['parameters']:,} parameters; {trained}.")
     if path is None:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lit_a1.data.files import write_text
 from lit_a1.environment import UNKNOWN, commit, cpu, in_words, made_by, peak_memory_gb, versions
@@ -22,6 +22,17 @@ Metrics = dict[str, float]
 
 class CheckpointError(Exception):
     """A checkpoint is missing, unreadable, or of another model."""
+
+
+class DivergedError(Exception):
+    """Numbers of a training are not finite any more."""
+
+    @classmethod
+    def told(cls, what: str, where: str, rate: float, kept: Path | None, tries: str) -> Self:
+        """The error with all that a user needs: what is not finite, in which step, what was kept, what to try."""
+        last = f"The last good checkpoint is {kept}." if kept else "No checkpoint was written before."
+        words = f"The training diverged: {what} is not finite in {where}, at a learning rate of {rate:.3g}."
+        return cls(f"{words} {last} Start again with {tries}.")
 
 
 class TrainingRecord:
@@ -86,9 +97,9 @@ class StudyRecord:
         self._started = time.perf_counter()
 
     def record(self, **results: Any) -> None:
-        """Writes `record.json`: what was found, and what it was measured on; null for what is not a finite number."""
+        """Writes `record.json`: what was found, and what it was measured on."""
         about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
-        write_record(self.folder, _plain(self._about | about | results))
+        write_record(self.folder, self._about | about | results)
 
 
 def _plain(value: Any) -> Any:
@@ -103,19 +114,25 @@ def _plain(value: Any) -> Any:
 
 
 def best_of(epochs: Sequence[Metrics]) -> Metrics:
-    """The epoch with the smallest validation error, the first of equals."""
-    return min(epochs, key=lambda row: row.get("val/error", float("inf")))
+    """The epoch with the smallest validation error, the first of equals; the last one where none was validated."""
+    return min((row for row in epochs if "val/error" in row), key=lambda row: row["val/error"], default=epochs[-1])
 
 
 def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
     """What `record.json` holds: all about a run, then its best, last and all epochs."""
     about |= {"versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
-    return about | {"best": best_of(epochs), "last": epochs[-1], "epochs": epochs}
+    ends = {"best": best_of(epochs), "last": epochs[-1]} if epochs else {}  # a run can diverge in its first epoch
+    return about | ends | {"epochs": epochs}
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Writes `record.json`."""
-    write_text(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+    write_json(folder / RECORD_FILE, record)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file; null for what is not a finite number, which JSON can't hold."""
+    write_text(path, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
 
 
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
@@ -157,17 +174,18 @@ def version_of(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int) -> None:
+def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int, images: tuple[int, int]) -> None:
     """Prints a checkpoint's metrics, and leaves them in its run's folder, if it lies in one.
 
-    As COMMAND.json (`validate`, `test`), and of a test as TensorBoard's scalars at the `step` of the checkpoint.
+    As COMMAND.json (`validate`, `test`), and of a test as TensorBoard's scalars at the `step` of the checkpoint; not
+    those of a part: `images` are how many were measured, and how many there are.
     """
     for name, value in metrics.items():
         print(f"{name:16} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
-    if version_of(checkpoint) is None:
+    if is_part(*images) or version_of(checkpoint) is None:
         return
     folder = checkpoint.parent.parent
-    write_text(folder / f"{command}.json", json.dumps({"checkpoint": checkpoint.name, **metrics}, indent=1) + "\n")
+    write_json(folder / f"{command}.json", {"checkpoint": checkpoint.name, "images": images[0], **metrics})
     if command == "test":
         from torch.utils.tensorboard import SummaryWriter
 
@@ -175,6 +193,13 @@ def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int) ->
             for name, value in metrics.items():
                 if name.startswith("test/"):
                     writer.add_scalar(name, value, step)
+
+
+def is_part(measured: int, there: int) -> bool:
+    """Whether not all images were measured, which it says: figures of a part are shown, and never kept."""
+    if measured < there:
+        print(f"Measured on {measured:,} of {there:,} images: nothing is written.")
+    return measured < there
 
 
 def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Metrics, step: int) -> None:

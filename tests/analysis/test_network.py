@@ -8,13 +8,13 @@ import torch
 from lit_a1.analysis.network import captured, load_network
 from lit_a1.cli import main
 from lit_a1.data.catsdogs import CatsDogsDataModule
-from lit_a1.models import classifier
+from lit_a1.models import inputs
 from tests.analysis.networks import Kind, answering, logits_of, network_of
 
 
 def test_predicts_what_its_model_predicts(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(kind, 12)
-    monkeypatch.setattr(classifier, "CACHED", 5 * network.size**2)  # the model takes five images at a time
+    monkeypatch.setattr(inputs, "CACHED", 5 * network.size**2)  # the model takes five images at a time
     images = network.prepared(slice(None))
     assert images.shape == (12, 3 if kind == "photos" else 1, network.size, network.size)
     assert 0 <= float(images.min()) <= float(images.max()) <= 1

@@ -27,7 +27,11 @@ def test_its_options_are_those_that_recorded_runs_were_started_with():
 
 def in_a_trainer(data: MNISTDataModule, training: bool) -> MNISTDataModule:
     state = types.SimpleNamespace(fn="fit")
-    data.trainer = types.SimpleNamespace(training=training, current_epoch=0, global_step=0, global_rank=0, state=state)
+    connector = types.SimpleNamespace(_loaded_checkpoint={})
+    data.trainer = types.SimpleNamespace(
+        training=training, current_epoch=0, global_step=0, global_rank=0, world_size=1, limit_train_batches=1.0,
+        state=state, _checkpoint_connector=connector,
+    )  # fmt: skip
     return data
 
 

@@ -17,6 +17,12 @@ from tests.models.conftest import SMALL, fit, trainer
 COUNT = 20
 
 
+@pytest.fixture(autouse=True)
+def several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of eight images at most, of which statistics are means."""
+    monkeypatch.setattr("lit_a1.data.module.SAMPLE_BATCH", 8)
+
+
 def images() -> ImageDataModule:
     """40 training and 16 validation images, which training sees darkened, and smaller."""
     L.seed_everything(0)  # the module draws from the seed that it is built under

@@ -158,3 +158,12 @@ def test_the_size_of_a_gradient_does_not_matter():
         Muon([param], lr=0.1).step()
         steps.append(param.detach())
     torch.testing.assert_close(*steps, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e18, 1e30])
+def test_gradients_whose_squares_overflow(size):
+    matrices = [matrix.float() for matrix in (random(4, 9), random(20, 4))]
+    for large, usual in zip(
+        orthogonalize([size * matrix for matrix in matrices]), orthogonalize(matrices), strict=True
+    ):
+        torch.testing.assert_close(large, usual, rtol=0, atol=1e-5)

@@ -26,7 +26,8 @@ def test_keywords_mean_the_newest_run_that_has_one(tmp_path: Path) -> None:
 
 def test_only_the_newest_run_is_resumed(tmp_path: Path) -> None:
     put(tmp_path, 1, "last.ckpt")
-    (tmp_path / "version_2").mkdir()
+    put(tmp_path, 2, "other.ckpt")
+    (tmp_path / "version_3").mkdir()  # of a run that never began
     assert resolve("last", tmp_path).parts[-3] == "version_1"
     with pytest.raises(CheckpointError, match=r"newest run, .*version_2, has no last\.ckpt"):
         resolve("last", tmp_path, resume=True)

@@ -80,6 +80,8 @@ def _read(folder: Path, weights: Weights) -> Run | str:
         record = read_record(folder, needed=())
     except CheckpointError:
         return f"its {RECORD_FILE} is damaged"
+    if "diverged" in record:
+        return "its training diverged"
     needed = ("settings", "seed", "epochs", "images", "seconds")
     if any(not record.get(name) and record.get(name) != 0 for name in needed):
         return f"its {RECORD_FILE} is not that of a training, with {', '.join(needed)}"

@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from lit_a1.callbacks import ProgressLines
 from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.rules import RuleError
-from lit_a1.runs.records import CheckpointError, read_record
+from lit_a1.runs.records import CheckpointError, DivergedError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.search.objective import Report
 from lit_a1.training import TrainingCLI
@@ -35,15 +35,14 @@ class PruningCallback(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Reports the epoch."""
-        metrics = epoch_metrics(trainer)
-        finite = all(isfinite(value) for name, value in metrics.items() if name.endswith("/loss"))
-        if finite and "val/error" not in metrics:
-            return
-        if self.report(trainer.current_epoch + 1, metrics["val/error"] if finite else nan):
+        error = epoch_metrics(trainer).get("val/error")
+        if error is not None and self.report(trainer.current_epoch + 1, error):
             trainer.should_stop = True
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Notes an interruption, which Lightning turns into an exit."""
+        """Notes an interruption, which Lightning turns into an exit; reports that the training diverged."""
+        if isinstance(exception, DivergedError):
+            self.report(trainer.current_epoch + 1, nan)
         self.interrupted = isinstance(exception, KeyboardInterrupt)
 
 
@@ -83,7 +82,8 @@ def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool
     logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
     torch.compiler.reset()  # forgets the networks of earlier trials
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(refusal):
+        diverging = contextlib.suppress(DivergedError)  # is a result, and reported
+        with diverging, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(refusal):
             TrialCLI(arguments, folder, pruning)
     except SystemExit as leaving:
         if pruning.interrupted:

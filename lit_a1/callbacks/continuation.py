@@ -1,0 +1,132 @@
+"""A run that was cut anywhere goes on where it was."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+from lit_a1.models.metrics import Mean
+from lit_a1.runs.records import CheckpointError
+
+Checkpoint = dict[str, Any]
+EVENTS = "events.out.tfevents.*"
+
+
+def slurm_job() -> str | None:
+    """The folder in a run's own that SLURM's checkpoints of this job, requeued or not, go to; None elsewhere."""
+    return f"slurm-{os.environ.get('SLURM_JOB_ID', 'unknown')}" if SLURMEnvironment.detect() else None
+
+
+def loops_at(step: int, batches: int, ended: bool) -> dict[str, Any]:
+    """The state of Lightning's loops after a step, whenever the checkpoint was written.
+
+    What Lightning keeps depends on the hook that a checkpoint is written from, and the rest of an epoch that was cut is
+    lost. A batch is a step here, so that the number of steps tells the place.
+
+    Args:
+        step: steps done.
+        batches: of an epoch.
+        ended: whether the end of the last epoch has been gone through: validated, recorded.
+    """
+    epoch, done = divmod(step, batches)
+    late = int(step > 0 and done == 0 and not ended)
+    epoch, done = epoch - late, batches if late else done
+    began = epoch + (done > 0)
+    counts = [(began, epoch), (0, 0), (late, 0)]
+    epochs, none, validation = ({"ready": a, "started": a, "processed": b, "completed": b} for a, b in counts)
+    total, current = (dict.fromkeys(none, count) for count in (step, done))
+    return {
+        "epoch_progress": {"total": epochs, "current": epochs},
+        "epoch_loop.batch_progress": {"total": total, "current": current, "is_last_batch": bool(late)},
+        "epoch_loop.state_dict": {"_batches_that_stepped": step - late},  # the validation to come counts one
+        "epoch_loop.val_loop.batch_progress": {"total": validation, "current": none, "is_last_batch": False},
+    }
+
+
+class Continuation(Callback):
+    """Keeps and restores what Lightning does not: the place within an epoch, and what it has measured so far.
+
+    Under SLURM a signal to requeue is answered after the step, for weights in the middle of one are of no use, and by a
+    checkpoint in the folder of the run. It must stand before the callbacks that use what an epoch measured.
+    """
+
+    def __init__(self) -> None:
+        self._late = False  # the run goes on where an epoch's steps are done, and its end is not
+        self._signalled: tuple[Any, ...] | None = None
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
+        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, and each device's sums."""
+        measured = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
+        sums = torch.as_tensor(pl_module.all_gather(torch.stack(measured)))
+        checkpoint["run"] = {
+            "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
+            "devices": trainer.world_size,
+            "torn": pl_module.in_step,
+            "events": next((path.name for path in sorted(Path(trainer.log_dir or "").glob(EVENTS))), ""),
+            "measured": sums.reshape(trainer.world_size, len(measured)).cpu(),
+        }
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
+        """Sets the loops to the step, takes the sums back, and forgets the figures of an epoch that was cut."""
+        if trainer.state.fn != "fit":
+            return
+        step, run = checkpoint["global_step"], checkpoint.get("run", {})
+        batches = trainer.datamodule.steps_an_epoch  # type: ignore[attr-defined]
+        if run.get("steps_an_epoch", batches) != batches:
+            raise CheckpointError(
+                f"The run had {run['steps_an_epoch']} steps an epoch, and would have {batches} now: other images were "
+                "found. Put back those that it was started with, or start a new one without --ckpt_path."
+            )
+        record = checkpoint["callbacks"]["RunRecord"]
+        record["epochs"] = [row for row in record["epochs"] if row["epoch"] < step // batches]
+        ended = any(row["step"] == step for row in record["epochs"])
+        self._late = step > 0 and step % batches == 0 and not ended
+        checkpoint["loops"]["fit_loop"] |= loops_at(step, batches, ended)
+        if not ended and "measured" in run:
+            sums = run["measured"][trainer.global_rank].view(-1, 2)
+            for metric, (total, weight) in zip(_metrics(pl_module).values(), sums, strict=True):
+                metric.total, metric.weight = total.to(metric.total), weight.to(metric.weight)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Has Lightning begin an epoch where one begins, and end one where all but its end is done."""
+        loop = trainer.fit_loop.epoch_loop
+        if loop.batch_progress.current.ready == 0:
+            loop.restarting = False  # `max_steps` makes it look for a validation that was cut
+        if self._late and not loop._should_check_val_epoch():
+            loop.val_loop._has_run = True
+            loop._batches_that_stepped += 1
+        handler = signal.getsignal(signal.SIGUSR1) if slurm_job() and hasattr(signal, "SIGUSR1") else None
+        if callable(handler):
+            self._requeue = handler
+            signal.signal(signal.SIGUSR1, lambda *received: setattr(self, "_signalled", received))
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Answers SLURM's signal."""
+        if self._signalled is not None:
+            received, self._signalled = self._signalled, None
+            self._requeue(*received)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tells what the steps of an epoch measured, where the last of them was before the cut."""
+        if self._late:
+            self._late = trainer.fit_loop.epoch_loop.restarting = False
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            for name, value in (_metrics(pl_module) | {"learning_rate": rate}).items():
+                pl_module.log(f"train/{name}", value, on_step=False, on_epoch=True)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Removes SLURM's checkpoints of a run that has ended."""
+        if (folder := slurm_job()) and trainer.log_dir and trainer.is_global_zero:
+            shutil.rmtree(Path(trainer.log_dir, folder), ignore_errors=True)
+
+
+def _metrics(model: L.LightningModule) -> dict[str, Mean]:
+    """What a training epoch measures, by the end of its tag."""
+    metrics = model.metrics
+    return {"loss": metrics["train_loss"], "error": metrics["train_error"], "gradient_norm": model.gradient_norm}  # type: ignore[dict-item,index]

@@ -1,0 +1,110 @@
+"""What figures were measured on, and what a refused training leaves behind."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lit_a1.cli import main
+from lit_a1.data.batch import ImageSet, OnceEach
+from tests.test_training import SMALL
+
+TINY = [*SMALL, "--data.size_schedule", "{0: 16}"]
+Capture = pytest.CaptureFixture[str]
+Refusal = Callable[..., str]
+
+
+def fit(*flags: str) -> dict[str, Any]:
+    """One epoch of a small network; returns its record."""
+    main(["fit", *TINY, "--trainer.max_epochs", "1", *flags])
+    return json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
+
+
+def test_what_is_measured_in_part_is_not_kept(photos: Path, capsys: Capture, refusal: Refusal) -> None:
+    fit()
+    path, part = Path("lightning_logs/catsdogs/version_0/validate.json"), ["--data.eval_batch_size", "9"]
+    main(["validate", *TINY])
+    before = path.read_text()
+    assert json.loads(before)["images"] == 16
+    for limit in (["--trainer.fast_dev_run", "true"], ["--trainer.limit_val_batches", "1"]):
+        capsys.readouterr()
+        main(["validate", *TINY, *part, *limit])
+        assert "Measured on 9 of 16 images: nothing is written" in capsys.readouterr().out
+        assert path.read_text() == before
+    config = SMALL[1].replace("catsdogs", "catsdogs_ensemble")
+    ensemble = ["--config", config, "--trainer.accelerator", "cpu", "--data.n_valid", "16"]
+    ensemble += ["--model.members", "[lightning_logs/catsdogs]", *part]
+    main(["validate", *ensemble, "--trainer.limit_val_batches", "1"])
+    assert "Measured on 9 of 16" in capsys.readouterr().out
+    assert not Path("lightning_logs/catsdogs_ensemble").exists()
+    said = refusal("predict", *TINY, *part, "--trainer.limit_predict_batches", "1")
+    assert "Only 9 of 12 images were labelled" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "words", "images"),
+    [
+        (["--trainer.limit_val_batches", "0"], "Last epoch: 1 of 1; nothing was validated", 0),
+        (["--trainer.max_steps", "7"], "Last epoch: 1 of 1; nothing was validated", 16),
+        (["--trainer.limit_val_batches", "1", "--data.eval_batch_size", "9"], "Best epoch: 1 of 1", 9),
+    ],
+)
+def test_what_was_not_measured_is_not_told(
+    flags: list[str], words: str, images: int, photos: Path, capsys: Capture
+) -> None:
+    record, said = fit(*flags), capsys.readouterr().out
+    assert words in said
+    assert ("val loss" in said) == ("val/error" in record["best"]) == words.startswith("Best")
+    assert record["images"]["val"] == images
+    assert "best.ckpt" in said if words.startswith("Best") else "last.ckpt" in said
+
+
+def test_an_epoch_that_time_cuts_short_is_measured(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights are validated, and kept as the best ones as no others are."""
+    timer = "lightning.pytorch.callbacks.timer.Timer"
+    monkeypatch.setattr(f"{timer}.time_elapsed", lambda self, *_: 1e9 if self._offset else 0)
+    monkeypatch.setattr(f"{timer}.on_train_batch_start", lambda self, *_: setattr(self, "_offset", 1), raising=False)
+    record = fit("--trainer.max_time", "00:01:00:00")
+    assert record["last"]["step"] == 1
+    assert 0 <= record["last"]["val/error"] <= 1
+    main(["validate", *TINY])
+    validated = json.loads(Path("lightning_logs/catsdogs/version_0/validate.json").read_text())
+    assert validated["val/loss"] == pytest.approx(record["best"]["val/loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [41, 40, 1])
+def test_several_devices_get_each_image_once(count: int) -> None:
+    images = ImageSet(np.zeros((count, 4, 4, 3), np.uint8), np.ones(count, np.int64))
+    parts = [list(OnceEach(images, 2, rank)) for rank in range(2)]
+    assert len(parts[0]) == len(parts[1])
+    batches = [images.__getitems__(part) for part in parts]
+    found = [int(index) for batch in batches for index in batch.indices[batch.targets >= 0]]
+    assert sorted(found) == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--trainer.gradient_clip_val", "1"], "gradient"),
+        (["--trainer.max_epochs", "-1"], "needs an end"),
+        (["--data.n_valid", "2000"], "n_valid"),
+        (["--trainer.val_check_interval", "0.5"], "val_check_interval"),
+        ([], "trainset.zip"),
+    ],
+)
+def test_a_refused_run_leaves_nothing(flags: list[str], words: str, photos: Path, refusal: Refusal) -> None:
+    if not flags:
+        archive = photos / "catsdogs" / "trainset.zip"
+        archive.write_bytes(archive.read_bytes()[:5000])
+    assert words in refusal("fit", *TINY, "--trainer.max_epochs", "1", *flags)
+    assert not Path("lightning_logs").exists()
+
+
+def test_a_refused_run_is_not_the_newest(photos: Path, refusal: Refusal) -> None:
+    fit()
+    refusal("fit", *TINY, "--trainer.max_epochs", "1", "--trainer.gradient_clip_val", "1")
+    Path("lightning_logs/catsdogs/version_1").mkdir()  # as of a run that was killed while it started
+    assert "is of a run that is over" in refusal("fit", *TINY, "--trainer.max_epochs", "1", "--ckpt_path", "last")
