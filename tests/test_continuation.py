@@ -162,3 +162,13 @@ def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Callable[...
         name, value = flags.split()
         assert words in refusal("fit", *TINY, "--ckpt_path", f"{run}/checkpoints/last.ckpt", f"--trainer.{name}", value)
     assert (run / "config.yaml").read_text() == before
+
+
+def test_cut_after_the_last_epoch(whole: Path) -> None:
+    """Before the record was written, which is made up for."""
+    record = json.loads((whole / "record.json").read_text())
+    (whole / "record.json").unlink()
+    assert fit("--ckpt_path", "last", name="whole") == whole
+    again = json.loads((whole / "record.json").read_text())
+    for name in ("epochs", "best", "images", "parameters", "settings"):
+        assert again[name] == record[name]

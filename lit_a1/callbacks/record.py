@@ -87,7 +87,10 @@ class RunRecord(Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the record, and prints the best epoch and the next commands."""
-        if not trainer.is_global_zero or not self.record.epochs:
+        if not trainer.is_global_zero:
+            return
+        if not self.record.epochs:
+            print("No step was taken: nothing is kept.")
             return
         record = self._finish(trainer, pl_module)
         if (writer := writer_of(trainer)) is not None and self.record.settings:
@@ -112,6 +115,8 @@ class RunRecord(Callback):
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: str) -> dict[str, Any]:
         assert isinstance(pl_module.net, nn.Module)
+        if trainer.val_dataloaders is None:  # a run that was cut after its last epoch has none yet
+            trainer.fit_loop.epoch_loop.val_loop.setup_data()
         began_with = getattr(pl_module, "began_with", None)
         return self.record.finish(
             Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,

@@ -188,12 +188,15 @@ def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: P
 
 
 def check_not_over(done: int, wanted: int | None, path: Path) -> None:
-    """Refuses to go on where no epoch is left; a `wanted` below 0 or None has no end.
+    """Refuses to go on where no epoch is left, unless the run was cut before it was recorded.
+
+    A `wanted` below 0 or None has no end.
 
     Raises:
         CheckpointError: says so.
     """
-    if wanted is not None and 0 <= wanted <= done:
+    recorded = version_of(path) is None or (path.parent.parent / RECORD_FILE).is_file()
+    if wanted is not None and 0 <= wanted <= done and (recorded or wanted < done):
         raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {wanted} are wanted.")
 
 
