@@ -1,6 +1,7 @@
 """Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
 
 import pickle
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -76,7 +77,8 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
                 f"{path} is of a {expected} with other hyperparameters: {name} is {theirs.get(name, 'absent')} in the "
                 f"file and {ours.get(name, 'absent')} {here}"
             )
-    for line, other in zip(checkpoint["network"].splitlines(), describe(model).splitlines(), strict=False):
+    texts = (re.sub(r", sync=\w+", "", text) for text in (checkpoint["network"], describe(model)))
+    for line, other in zip(*(text.splitlines() for text in texts), strict=False):  # `sync` is for training alone
         if line != other:  # layers of other kinds can have weights of the same shapes
             raise CheckpointError(
                 f"{path} is of a {expected} with other layers: {line.strip()} in the file and {other.strip()} {here}"

@@ -52,7 +52,7 @@ def concise(message: str) -> str:
     text = text[key.end() :] if key else text
     if "Union subtypes" in text:
         text = text.rpartition("Errors: ")[2]
-        text = re.split(r" Expected a <class 'NoneType'>| Given value type: ", text)[0]
+    text = re.split(r" Expected a <class '| Given value type: ", text)[0]
     return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
 
 
