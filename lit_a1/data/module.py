@@ -140,7 +140,7 @@ class ImageDataModule(L.LightningDataModule):
         trainer, count = self.trainer, len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
         if trainer is not None:
-            kind = SameShuffle if trainer.overfit_batches else EpochShuffle  # type: ignore[attr-defined]
+            kind = SameShuffle if getattr(trainer, "overfit_batches", 0) else EpochShuffle
             shuffle = kind(count, self.run_seed, self._place, trainer.world_size, trainer.global_rank)
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=len(shuffle) >= self.batch_size)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_a1.layers import InstanceNorm2d, LayerNorm2d
+from lit_a1.layers import BatchNorm2d, InstanceNorm2d, LayerNorm2d
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
 from lit_a1.runs.records import CheckpointError
 
@@ -38,6 +38,9 @@ def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:
     model = Model(nn.Linear(2, 2))
     checkpoint = {"model_class": "Model", "state_dict": model.state_dict(), "network": repr(model.net)}
     check_fits(checkpoint, Model(nn.Linear(2, 2)), tmp_path)
+    norms = [Model(BatchNorm2d(2, sync=sync)) for sync in (True, False)]  # only training has several devices
+    there = {"model_class": "Model", "state_dict": norms[0].state_dict(), "network": repr(norms[0].net)}
+    check_fits(there, norms[1], tmp_path)
     with pytest.raises(CheckpointError, match="of Model; the configuration asks for Other"):
         check_fits(checkpoint, Other(nn.Linear(2, 2)), tmp_path)
     with pytest.raises(CheckpointError, match=r"net.weight is \(2, 2\) in the file and \(3, 2\) in the model"):
