@@ -40,6 +40,10 @@ def refuse(message: str, status: int = 1) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; what is wrong with its input ends in a sentence, with status 1, or 2 for the command line."""
     alone = arguments is None  # this process does nothing else
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # it may be closed
+    sys.stderr = sys.stderr or sys.stdout
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]  # of a terminal that says so, on which Rich would print nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters, and a file's name be no UTF-8
     arguments = sys.argv[1:] if arguments is None else list(arguments)
