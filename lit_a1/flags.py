@@ -93,8 +93,10 @@ def check_flags(command: Namespace, subcommand: str) -> None:
     for name, least in LEAST.items():
         if (value := trainer.get(name)) is not None and value < least:
             raise UsageError(f"trainer.{name} must be at least {least}; got {value}")
-    if is_fit and trainer.limit_train_batches is not None and trainer.limit_train_batches <= 0:
-        raise UsageError(f"trainer.limit_train_batches must be above 0; got {trainer.limit_train_batches}")
+    part = {"fit": "train", "validate": "val"}.get(subcommand, subcommand)
+    limit = f"limit_{part}_batches"
+    if trainer[limit] is not None and trainer[limit] <= 0:
+        raise UsageError(f"trainer.{limit} must be above 0; got {trainer[limit]}")
     if trainer.barebones and not is_fit:
         raise UsageError(f"trainer.barebones times the loop of fit; {subcommand} would show nothing with it")
     strategy = trainer.strategy if isinstance(trainer.strategy, str) else kind(trainer.strategy)

@@ -155,6 +155,7 @@ def test_callbacks(command: Namespace) -> None:
         ("log_every_n_steps", -1, "must be at least 0; got -1"),
         ("check_val_every_n_epoch", 0, "must be at least 1; got 0"),
         ("limit_train_batches", 0, "must be above 0; got 0"),
+        ("limit_predict_batches", 0, "must be above 0; got 0"),
         ("strategy", "fsdp", "must be auto, or ddp for several devices; got fsdp"),
         ("strategy", Namespace(class_path="x.DeepSpeedStrategy"), "got DeepSpeedStrategy"),
         ("plugins", [Namespace(class_path="x.DoublePrecision")], "cluster environments alone; got DoublePrecision"),
@@ -164,7 +165,7 @@ def test_what_is_refused(name: str, value: Any, words: str, command: Namespace) 
     check_flags(command, "fit")
     command.trainer[name] = value
     with pytest.raises(UsageError, match=f"^trainer.{name} .*{words}"):
-        check_flags(command, "fit")
+        check_flags(command, "predict" if "predict" in name else "fit")
 
 
 def test_a_logger_that_is_not_installed(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:

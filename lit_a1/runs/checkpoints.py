@@ -1,5 +1,6 @@
 """Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
 
+import io
 import pickle
 import re
 import zipfile
@@ -26,7 +27,9 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Saves a checkpoint, whole or not at all."""
         with replacing(Path(path)) as unfinished:
-            torch.save(checkpoint, unfinished)
+            content = io.BytesIO()  # torch's own writer hides why a file can't be written
+            torch.save(checkpoint, content)
+            unfinished.write_bytes(content.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,21 @@ def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) 
     with pytest.raises(CheckpointError, match=r"started without data\.size_schedule\.16, which is 48 here: go on with"):
         check_resumable(checkpoint, started | {"data.size_schedule.16": 48}, 4, tmp_path)
     check_resumable(checkpoint, started | {"trainer.new": 0, "model.compile_net": True}, 4, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit to the size of files")
+def test_a_checkpoint_that_finds_no_room_keeps_the_last_one_and_says_so(tmp_path: Path) -> None:
+    import resource
+
+    path, soft_hard = tmp_path / "last.ckpt", resource.getrlimit(resource.RLIMIT_FSIZE)
+    WholeCheckpoints().save_checkpoint({"a": 1}, path)
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, soft_hard[1]))  # as on a disk that is full
+    try:
+        with pytest.raises(OSError, match="too large") as refusing:
+            WholeCheckpoints().save_checkpoint({"a": torch.zeros(9999)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft_hard)
+    assert refusing.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
