@@ -252,6 +252,10 @@ def parse(arguments: Sequence[str]) -> Namespace:
     """The settings of a command, defaults included, without running it."""
 
     class Parsing(TrainingCLI):
+        def _set_seed(self) -> None:
+            if not isinstance(self.command.seed_everything, bool):  # or it is for the caller to refuse
+                super()._set_seed()
+
         def instantiate_classes(self) -> None:
             pass
 
