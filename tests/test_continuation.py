@@ -110,6 +110,7 @@ def test_cut_by_steps_by_time_and_by_steps_again(
     check_same(fit("--ckpt_path", "last"), whole, scalars)
 
 
+@pytest.mark.filterwarnings("ignore:.*no pre-optimization state.*")
 def test_from_checkpoints_of_lightnings_own_callbacks(
     whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
 ) -> None:

@@ -19,21 +19,14 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED
 from lit_a1.runs.records import read_json
 
-AUGMENTATIONS = {
-    "flip": "mirror images", "crop_scale": "random crops", "shift": "shifts", "rotation": "rotations",
-    "brightness": "brightness", "contrast": "contrast", "saturation": "saturation", "grayscale": "grey images",
-    "cutout": "Cutout", "mixup": "mixup", "cutmix": "CutMix",
-}  # fmt: skip
-OFF = ("0", "0.0", "none", "(1.0, 1.0)", "None")
-
 
 def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -> dict[str, Any]:
-    """What the networks learn from, how a photo is changed on its way, and what recreates the submission.
+    """What the networks learn from, and what recreates the submission.
 
     Args:
         commands: makes the command of the submission.
         best: the run of a single network with the fewest errors, or None.
-        settings: of the best network that there is, by names such as `n_valid` and `augment.flip`.
+        settings: of the best network that there is, by names such as `n_valid`.
     """
     return {
         "audit": audited(),
@@ -43,11 +36,6 @@ def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -
         "validated": int(settings["n_valid"]),
         "test": COURSE_TEST_IMAGES,
         "size": settings["decode_size"],
-        "mean": settings["mean"],
-        "std": settings["std"],
-        "augmentation": [
-            words for name, words in AUGMENTATIONS.items() if settings.get(f"augment.{name}", "none") not in OFF
-        ],
         "submission": submission(commands, best),
     }
 

@@ -39,9 +39,9 @@ STEPS: Sequence[tuple[str, str, str | None]] = (
     ("test", "mnist_plain", ""),
     ("test", "mnist", None),
     ("compare", "mnist-compare", "--experiments mlp mnist_plain"),
-    ("fit", "mlp_ablation", "--trainer.max_epochs 1"),
-    ("fit", "mnist_ablation", "--trainer.max_epochs 1"),
-    ("compare", "mnist-ablation", ""),
+    ("fit", "mlp_ablation", None),
+    ("fit", "mnist_ablation", None),
+    ("compare", "mnist-ablation", None),
     ("analyze", "mnist_plain", ""),
     ("audit", "", ""),
     ("fit", "catsdogs", "--trainer.max_epochs 6 --data.size_schedule '{0: 32, 4: 48}' --model.compile_net false "

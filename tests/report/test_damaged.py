@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lit_a1.report import plan, problem1, problems, results
+from lit_a1.report import build, plan, problem1, problems, results
 from lit_a1.report.build import document
 from lit_a1.report.gather import gather
 
@@ -82,7 +82,11 @@ def logs(add_run: Add, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "file", [*FILES, *(f"{name}/version_0/record.json" for name in TRAININGS if name != "mnist_plain")]
 )
-def test_no_shape_ends_the_report(file: str, logs: Path, tmp_path: Path) -> None:
+def test_no_shape_ends_the_report(file: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, name in (("1", "mlp"), ("2", "m"), ("3", "catsdogs")):
+        if not file.startswith(name):  # the problem reads nothing of it
+            same = getattr(build, f"problem{number}")(gather(logs, "real"), tmp_path)
+            monkeypatch.setattr(build, f"problem{number}", lambda found, work, same=same: same)
     content = json.loads((logs / file).read_text())
     if file.split("/")[0] in TRAININGS and "settings" in content:
         kept = ("model.class_path", "model.dropout", "data.augment.crop_scale", "model.members")
