@@ -56,8 +56,7 @@ NO_CALLBACKS = {
 }
 MAX_SEED = 2**32 - 1
 FOLDERS = ("TensorBoardLogger", "CSVLogger")  # the loggers that write to `save_dir/name/version_N`
-METRICS = [f"{stage}/{name}" for stage in STAGES[:-1] for name in ("loss", "error")]
-METRICS += [f"train/{name}" for name in ("gradient_norm", "learning_rate", "images_per_second")]
+OF_TRAINING = ("gradient_norm", "learning_rate", "images_per_second")  # beside loss and error
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +110,18 @@ def check_flags(command: Namespace, subcommand: str) -> None:
             why = ITSELF
         if why:
             raise UsageError(f"trainer.callbacks can't have a {kind(each)} here: {why}")
-        monitor = (each.get("init_args") or Namespace()).get("monitor")
-        if is_fit and monitor not in (None, *METRICS) and str(command.model.class_path).startswith("lit_a1."):
-            raise UsageError(
-                f"trainer.callbacks: {kind(each)} monitors {monitor}, which is not measured; {', '.join(METRICS)} are"
-            )
+        monitor, there = (each.get("init_args") or Namespace()).get("monitor"), _measured(command)
+        if is_fit and monitor not in (None, *there) and str(command.model.class_path).startswith("lit_a1."):
+            words = f"monitors {monitor}, which is not measured; {', '.join(there)} are"
+            raise UsageError(f"trainer.callbacks: {kind(each)} {words}")
+
+
+def _measured(command: Namespace) -> list[str]:
+    """What a `fit` measures, by TensorBoard's tags."""
+    validates = command.trainer.limit_val_batches != 0 or command.trainer.overfit_batches
+    wanted = {"train": True, "val": validates, "train_eval": validates and command.data.init_args.get("measure_train")}
+    tags = [f"{stage}/{name}" for stage in STAGES if wanted.get(stage) for name in ("loss", "error")]
+    return tags + [f"train/{name}" for name in OF_TRAINING]
 
 
 def adapt(command: Namespace, subcommand: str) -> None:

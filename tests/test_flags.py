@@ -134,10 +134,16 @@ def test_callbacks(command: Namespace) -> None:
         command.trainer.callbacks = [Namespace(class_path=name if "." in name else f"lightning.callbacks.{name}")]
         with pytest.raises(UsageError, match=f"trainer.callbacks can't have a {name.rpartition('.')[2]} here: "):
             check_flags(command, "fit")
-    command.trainer.callbacks = [Namespace(class_path="x.EarlyStopping", init_args=Namespace(monitor="val_loss"))]
-    with pytest.raises(UsageError, match=r"EarlyStopping monitors val_loss, which is not measured; .*val/loss"):
+    for monitor in ("val_loss", "train_eval/loss"):  # the latter without `measure_train`
+        command.trainer.callbacks = [Namespace(class_path="x.EarlyStopping", init_args=Namespace(monitor=monitor))]
+        with pytest.raises(UsageError, match=rf"EarlyStopping monitors {monitor}, which is not measured; .*val/loss"):
+            check_flags(command, "fit")
+        check_flags(command, "validate")
+    command.data.init_args.measure_train = True
+    check_flags(command, "fit")
+    command.trainer.limit_val_batches = 0
+    with pytest.raises(UsageError, match="not measured; train/loss, train/error, train/gradient_norm"):
         check_flags(command, "fit")
-    check_flags(command, "validate")
 
 
 @pytest.mark.parametrize(
