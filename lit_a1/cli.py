@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -37,9 +38,19 @@ def refuse(message: str, status: int = 1) -> NoReturn:
     raise SystemExit(status)
 
 
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Says nothing of what can't be written: TensorBoard's thread tells its caller, which ends in a sentence."""
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; what is wrong with its input ends in a sentence, with status 1, or 2 for the command line."""
     alone = arguments is None  # this process does nothing else
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # it may be closed
+    sys.stderr = sys.stderr or sys.stdout
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]  # of a terminal that says so, on which Rich would print nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters, and a file's name be no UTF-8
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -52,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", 2)
     if alone:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which it hands on, may be missing
+        threading.excepthook = _thread_failed
     try:
         check_versions()
         check_compiler_cache()

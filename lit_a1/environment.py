@@ -185,6 +185,7 @@ def quieten() -> None:
     """Leaves out Lightning's messages that mean nothing here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # a profiler tells what it found
     for message in (
         ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
         ".*in eval mode at the start of training.*",  # the averaged weights
@@ -194,6 +195,9 @@ def quieten() -> None:
         ".*treespec, LeafSpec.*",  # Lightning's own use of torch
         ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
         ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
+        ".*Experiment logs directory .* exists and is not empty.*",  # likewise; `_keep_rows` keeps what is in it
+        ".*but `Trainer.barebones=True.` is configured.*",  # which is what was asked for
+        ".*with manual optimization and every_n_train_steps.*",  # weights as they are after a step are meant
         ".*ended before the epoch ended and your dataloader is not resumable.*",  # it is: `EpochShuffle`
     ):
         warnings.filterwarnings("ignore", message=message)

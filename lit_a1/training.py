@@ -1,20 +1,23 @@
 """Lightning's command line, with this project's defaults around it: what `fit` and the commands like it run."""
 
 import logging
+import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 
 from lit_a1.callbacks import (
     BestCheckpoint,
     Continuation,
     EnsembleRecord,
+    LastCheckpoint,
     PredictionFiles,
     ProgressLines,
     RunRecord,
@@ -23,17 +26,14 @@ from lit_a1.callbacks import (
 from lit_a1.callbacks.continuation import slurm_job
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.module import ImageDataModule
-from lit_a1.environment import best_precision, why_not_compiled
+from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
-from lit_a1.runs.folders import DRAWN, WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
-from lit_a1.runs.records import CheckpointError, keep_metrics, version_of
+from lit_a1.runs.folders import WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
+from lit_a1.runs.records import CheckpointError, keep_metrics
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
-
-HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
-PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
 
 log = logging.getLogger(__name__)
 
@@ -87,51 +87,21 @@ class TrainingCLI(LightningCLI):
         """The settings of the command that was called."""
         return self.config[self.subcommand]
 
-    def _adapt_to_machine(self) -> None:
-        """Turns off what is slower or fails on this machine, with a message; has the last epoch measured."""
-        trainer, model = self.command.trainer, self.command.model.init_args
-        if self.subcommand != "fit":
-            if model.get("compile_net"):
-                model.compile_net = False  # only training is compiled
-            if trainer.precision in HALVES:
-                trainer.precision = "32-true"  # only training is in half precision
-            return
-        on_cpu = trainer.accelerator == "cpu"
-        wanted, trainer.precision = trainer.precision, best_precision(trainer.precision, on_cpu)
-        if trainer.precision != wanted:
-            log.info(
-                "This machine has no fast %s arithmetic: trainer.precision is %s instead of %s.",
-                *(HALVES[wanted], trainer.precision, wanted),
-            )
-        if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
-            log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
-            model.compile_net = False
-        every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
-        if (steps := trainer.max_steps or -1) > 0 and epochs:
-            words = "trainer.max_steps=%d cuts the run, whose learning rate is laid out over trainer.max_epochs=%d."
-            log.info(words, steps, epochs)
-        if steps >= 0 or trainer.max_time:
-            epochs = 0  # how many there will be is not known
-        if every is not None and every > 1 and (not epochs or epochs % every):
-            every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
-            trainer.check_val_every_n_epoch = every
-            log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
-        if epochs:
-            self._warn_of_unreached(self.command.data.init_args, epochs)
-
-    @staticmethod
-    def _warn_of_unreached(data: Namespace, epochs: int) -> None:
-        """Logs the settings of a recipe that a shorter run never reaches."""
-        if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
-            log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
-        augment = data.get("augment") or Namespace()
-        mixes = augment.get("mixup") or augment.get("cutmix")
-        if mixes and (until := augment.get("mix_until", 0)) >= epochs:
-            log.info("data.augment.mix_until is %d: images are mixed to the end of %d epochs.", until, epochs)
+    def _set_seed(self) -> None:
+        """Seeds everything; Lightning takes 0 for the random seed that `true` stands for."""
+        seed = self.command.seed_everything
+        if seed is True:
+            seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # which the first of several devices set
+        if seed is False or not 0 <= seed <= MAX_SEED:
+            words = f"seed_everything must be a number from 0 to {MAX_SEED}, or true for a random one; got {seed}"
+            self.parser.error(words.replace("False", "false"))
+        self.command.seed_everything = seed
+        super()._set_seed()
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; what a class refuses ends in a sentence."""
-        self._adapt_to_machine()
+        check_flags(self.command, str(self.subcommand))
+        adapt(self.command, str(self.subcommand))
         if str(self.command.model.class_path).endswith(".Ensemble"):  # before members are looked for
             if self.subcommand == "fit":
                 self.parser.error(NOT_TRAINED)
@@ -139,21 +109,12 @@ class TrainingCLI(LightningCLI):
                 self.parser.error("an ensemble takes its checkpoints from --model.members, not from --ckpt_path")
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError, ImportError) as error:  # ImportError: what an accelerator or strategy needs
+        except (ValueError, TypeError, ImportError, RuntimeError) as error:  # of a class, a package, SLURM's variables
             self.parser.error(str(error))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
-        logger = self.command.trainer.get("logger")
-        if not (logger in (None, True, False) or str(logger.get("class_path")).endswith(".TensorBoardLogger")):
-            self.parser.error("trainer.logger must be a TensorBoardLogger, true or false")
-        if self.command.trainer.get("precision") not in PRECISIONS:
-            self.parser.error(
-                f"trainer.precision must be 32-true, bf16-mixed or 16-mixed; got {self.command.trainer.precision}"
-            )
-        if self.command.trainer.get("val_check_interval") not in (None, 1.0):
-            self.parser.error("trainer.val_check_interval is not for use here: what is kept is measured after an epoch")
         self.datamodule.locate(self.subcommand)
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
@@ -164,33 +125,37 @@ class TrainingCLI(LightningCLI):
         elif is_fit and (job := slurm_job()) and (left := sorted((folder / name).glob(f"version_*/{job}/*.ckpt"))):
             self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this very command
             self._check_checkpoint(self.checkpoint)
+        self._runs = folder / name
+        given = self.config_init[self.subcommand].trainer
+        users = several(given.callbacks)
         if is_fit:
-            kwargs["plugins"] = [WholeCheckpoints()]
-            if logger is not False:
-                kwargs["logger"] = self._logger(folder, name)
+            kwargs["plugins"] = [*several(given.plugins), WholeCheckpoints()]
+            if self.command.trainer.logger not in (False, []):
+                kwargs["logger"] = self._loggers(folder, name)
         else:
-            self.save_config_callback = None
             devices = self.command.trainer.devices  # several would shuffle rows, and count some images twice
             one = devices if isinstance(devices, list) and len(devices) == 1 else 1
             kwargs |= {"logger": False, "enable_checkpointing": False}
             kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}
-        self.trainer_defaults["callbacks"] = self._callbacks()
+            given.callbacks = users = [each for each in users if not isinstance(each, Checkpoint)]
+        if not is_fit or self.command.trainer.barebones:
+            self.save_config_callback = None
+        self.trainer_defaults["callbacks"] = own_callbacks(self._callbacks(), users, self.command.trainer)
         trainer = super().instantiate_trainer(**kwargs)
         if is_fit and self.checkpoint is not None:
             check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
         return trainer
 
-    def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
+    def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
         """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
-        logger = self.command.trainer.get("logger")
-        options = logger.get("init_args", Namespace()).as_dict() if isinstance(logger, Namespace) else {}
-        options |= {"save_dir": str(folder), "name": name, "default_hp_metric": False} | others
+        options, purge_step = {"save_dir": str(folder), "name": name} | others, None
         if self.checkpoint is not None:
             checkpoint = read(self.checkpoint)
             if run := run_of(self.checkpoint, checkpoint.get("run", {}).get("events", ""), folder / name):
                 # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
-                options |= {"version": int(run.name[8:]), "purge_step": checkpoint["global_step"] - 1}
-        return TensorBoardLogger(**options)
+                options["version"], purge_step = int(run.name[8:]), checkpoint["global_step"] - 1
+        built = several(self.config_init[self.subcommand].trainer.logger)
+        return run_loggers(self.command.trainer.logger, built, options, purge_step)
 
     def _callbacks(self) -> list[Callback]:
         if self.subcommand == "predict":
@@ -211,7 +176,7 @@ class TrainingCLI(LightningCLI):
             RunRecord(self._settings(), typed(*without_checkpoint(self.arguments[1:]))),
             ProgressLines(),
             BestCheckpoint(**at_epoch_end),
-            ModelCheckpoint(filename="last", **at_epoch_end),
+            LastCheckpoint(**at_epoch_end),
         ]
 
     def _settings(self) -> dict[str, Any]:
@@ -249,23 +214,28 @@ class TrainingCLI(LightningCLI):
             super()._run_subcommand(subcommand)
         finally:
             if self._new_folder is not None and self.trainer.global_step == 0:
-                if self.trainer.logger is not None:
-                    self.trainer.logger.finalize("failed")  # closes the event file
+                for logger in self.trainer.loggers:
+                    logger.finalize("failed")  # closes the event file
                 remove_version(self._new_folder)
 
     def before_fit(self) -> None:
         """Makes the folder of a new run: Lightning picks its number before, and two runs could pick the same one."""
         self._hand_over_checkpoint()
-        logger = self.trainer.logger
-        if isinstance(logger, TensorBoardLogger) and logger._version is None and self.trainer.is_global_zero:
-            self._new_folder = new_version(Path(logger.root_dir))
-            logger._version = version_of(self._new_folder / "checkpoints" / "last.ckpt")
-        connector = self.trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
+        trainer, loggers = self.trainer, self.trainer.loggers
+        new = [each for each in loggers if isinstance(each, TensorBoardLogger | CSVLogger) and each._version is None]
+        is_kept = trainer.is_global_zero and not (trainer.fast_dev_run or trainer.barebones)  # type: ignore[attr-defined]
+        if is_kept and (new or not loggers):
+            run = None if self.checkpoint is None else run_of(self.checkpoint, "", self._runs)
+            folder = run or new_version(self._runs)
+            self._new_folder = folder if run is None else None
+            for each in new:
+                each._version = int(folder.name[8:])
+            if not loggers:
+                vars(trainer)["_default_root_dir"] = str(folder)
+        connector = trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
         connector._parse_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # type: ignore[method-assign]
-        if (job := slurm_job()) and logger is not None and self.trainer.log_dir:
-            vars(self.trainer)["_default_root_dir"] = str(
-                Path(self.trainer.log_dir, job)
-            )  # of checkpoints before requeueing
+        if (job := slurm_job()) and loggers and trainer.log_dir:  # of checkpoints before requeueing
+            vars(trainer)["_default_root_dir"] = str(Path(trainer.log_dir, job))
 
     def _keep_metrics(self) -> None:
         """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
@@ -278,18 +248,14 @@ class TrainingCLI(LightningCLI):
     after_validate = after_test = _keep_metrics
 
 
-def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
-    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs[-drawn]`."""
-    logger = command.trainer.get("logger")
-    options = logger.get("init_args", Namespace()) if isinstance(logger, Namespace) else Namespace()
-    name = options.get("name") or "unnamed"
-    return Path(options.get("save_dir") or "lightning_logs"), name + DRAWN if drawn else name
-
-
 def parse(arguments: Sequence[str]) -> Namespace:
     """The settings of a command, defaults included, without running it."""
 
     class Parsing(TrainingCLI):
+        def _set_seed(self) -> None:
+            if not isinstance(self.command.seed_everything, bool):  # or it is for the caller to refuse
+                super()._set_seed()
+
         def instantiate_classes(self) -> None:
             pass
 

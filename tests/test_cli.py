@@ -117,3 +117,14 @@ def test_a_console_without_a_character_shows_another(monkeypatch: pytest.MonkeyP
         cli.main(["--help"])
     sys.stdout.flush()
     assert file.getvalue() == b"\xe9 ? ?\n"
+
+
+def test_output_that_is_closed_and_a_terminal_without_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "0")  # with which Rich would print nothing
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["nonsense"])
+    assert leaving.value.code == 2
+    assert "COLUMNS" not in os.environ
+    sys.stdout.close()

@@ -144,7 +144,7 @@ def test_predict_writes_a_submission_in_numeric_order(
 def test_a_run_without_a_logger(photos: Path, capsys: Capture) -> None:
     main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.logger", "false"])
     said = capsys.readouterr().out
-    assert "checkpoints/best.ckpt" in said
+    assert "version_0/checkpoints/best.ckpt" in said
     assert "tensorboard" not in said
 
 
@@ -236,10 +236,14 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
         (["--data.n_valid", "2000"], r"n_valid must .* training images of each class \(40 Cat, 40 Dog\)"),
         (["--data.augment.shift", "99"], "augment.shift must be at most decode_size"),
         (["--data.decode_size", "0"], "decode_size must be at least 8"),
-        (["--trainer.precision", "bf16-true"], "precision must be 32-true, bf16-mixed or 16-mixed; got bf16-true"),
+        (
+            ["--trainer.precision", "bf16-true"],
+            "precision can't be bf16-true here: it must be 32-true, bf16-mixed or 16-mixed",
+        ),
         (["--trainer.max_epochs", "-1"], "needs an end"),
-        (["--trainer.gradient_clip_val", "1"], "gradient"),
-        (["--trainer.logger", "CSVLogger"], "TensorBoardLogger"),
+        (["--trainer.gradient_clip_val", "1"], "gradient_clip_val can't be 1 here: --model.clip_gradient"),
+        (["--seed_everything", "-1"], "seed_everything must be a number from 0 to 4294967295, .*; got -1"),
+        (["--seed_everything", "false"], "seed_everything must be .*; got false"),
         (["--ckpt_path", "last"], "There is no last.ckpt in any run under lightning_logs/catsdogs"),
     ],
 )

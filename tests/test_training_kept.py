@@ -23,7 +23,9 @@ def fit(*flags: str) -> dict[str, Any]:
     return json.loads((max(Path("lightning_logs/catsdogs").iterdir()) / "record.json").read_text())
 
 
-def test_what_is_measured_in_part_is_not_kept(photos: Path, capsys: Capture, refusal: Refusal) -> None:
+def test_what_is_measured_in_part_is_not_kept(
+    photos: Path, capsys: Capture, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fit()
     path, part = Path("lightning_logs/catsdogs/version_0/validate.json"), ["--data.eval_batch_size", "9"]
     main(["validate", *TINY])
@@ -40,6 +42,7 @@ def test_what_is_measured_in_part_is_not_kept(photos: Path, capsys: Capture, ref
     main(["validate", *ensemble, "--trainer.limit_val_batches", "1"])
     assert "Measured on 9 of 16" in capsys.readouterr().out
     assert not Path("lightning_logs/catsdogs_ensemble").exists()
+    monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     said = refusal("predict", *TINY, *part, "--trainer.limit_predict_batches", "1")
     assert "Only 9 of 12 images were labelled" in said
 

@@ -1,6 +1,6 @@
 """What happens around a run: progress on the terminal, TensorBoard, the record of the run, the submission."""
 
-from lit_a1.callbacks.best import BestCheckpoint
+from lit_a1.callbacks.best import BestCheckpoint, LastCheckpoint
 from lit_a1.callbacks.continuation import Continuation
 from lit_a1.callbacks.ensemble import EnsembleRecord
 from lit_a1.callbacks.predictions import PredictionFiles
@@ -12,6 +12,7 @@ __all__ = [
     "BestCheckpoint",
     "Continuation",
     "EnsembleRecord",
+    "LastCheckpoint",
     "PredictionFiles",
     "ProgressLines",
     "RunRecord",

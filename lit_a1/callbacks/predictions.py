@@ -42,6 +42,11 @@ class PredictionFiles(BasePredictionWriter):
             words = "it is a folder, or in one that is read-only"
             raise DataError(f"The submission can't be written to {self.path}: {words}.")
 
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Checks the names, before the work is done."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        check_submission([(name, data.classes[0]) for name in data.predict_names], data.classes, data.predict_count)
+
     def write_on_epoch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.environment import machine
 from lit_a1.runs.printed import print_finished, print_stopped
-from lit_a1.runs.records import DivergedError, TrainingRecord, log_hparams
+from lit_a1.runs.records import DivergedError, TrainingRecord, log_hparams, version_of
 
 
 def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
@@ -31,6 +31,14 @@ def measured_images(trainer: L.Trainer) -> tuple[int, int]:
     if trainer.state.fn == "test":
         return images_of(trainer, trainer.test_dataloaders, trainer.num_test_batches)
     return images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)
+
+
+def run_folder(trainer: L.Trainer) -> Path | None:
+    """The folder of a run, with a logger or without one; None where it has none."""
+    if isinstance(trainer.logger, TensorBoardLogger | CSVLogger):
+        return Path(trainer.logger.log_dir)
+    folder = Path(trainer.default_root_dir)
+    return None if trainer.loggers or version_of(folder / "checkpoints" / "last.ckpt") is None else folder
 
 
 def was_validated(trainer: L.Trainer) -> bool:
@@ -69,16 +77,19 @@ class RunRecord(Callback):
         """Starts the clock; logs the step that a run goes on from again, as its end may not have reached the disk."""
         self.record.start(machine())
         loaded = trainer._checkpoint_connector._loaded_checkpoint
-        if not loaded or trainer.logger is None:
+        if not loaded:
             return
         step, batches = loaded["global_step"], trainer.datamodule.steps_an_epoch  # type: ignore[attr-defined]
         epoch, done = divmod(step, batches)
+        relogged: dict[str, float] = {}
         if self.record.epochs and self.record.epochs[-1]["step"] == step:
             metrics = {name: value for name, value in self.record.epochs[-1].items() if name != "step"}
-            trainer.logger.log_metrics(metrics, step=step - 1)
+            relogged = metrics
         elif done and trainer.log_every_n_steps and done % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             rate = loaded["optimizer_states"][0]["param_groups"][0]["lr"]
-            trainer.logger.log_metrics({"train/learning_rate": rate, "epoch": epoch}, step=step - 1)
+            relogged = {"train/learning_rate": rate, "epoch": epoch}
+        for logger in trainer.loggers if relogged else ():
+            logger.log_metrics(relogged, step=step - 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the epoch's metrics."""
@@ -103,7 +114,7 @@ class RunRecord(Callback):
             "Checkpoint",
             Path(best) if best else None,
             [f"{command} {self.command}" for command in trainer.datamodule.next_commands],  # type: ignore[attr-defined]
-            None if trainer.logger is None else trainer.logger.save_dir,
+            trainer.logger.save_dir if isinstance(trainer.logger, TensorBoardLogger) else None,
         )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
@@ -119,7 +130,7 @@ class RunRecord(Callback):
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
         began_with = getattr(pl_module, "began_with", None)
         return self.record.finish(
-            Path(trainer.logger.log_dir) if isinstance(trainer.logger, TensorBoardLogger) else None,
+            run_folder(trainer),
             seed=pl_module.run_seed,
             images={
                 "train": images_of(trainer, trainer.train_dataloader, trainer.num_training_batches)[0],

@@ -9,7 +9,8 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import nn
+from lightning.pytorch.profilers import PyTorchProfiler
+from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 
@@ -38,7 +39,9 @@ class TensorBoardExtras(Callback):
     ) -> None:
         """Shows the first batch and the graph, once."""
         if trainer.global_step == 0 and (writer := writer_of(trainer)) is not None:
-            self._show(writer, pl_module, batch)
+            writer.add_image("first batch", _grid(batch), 0)
+            if not isinstance(trainer.profiler, PyTorchProfiler):  # type: ignore[attr-defined]  # its hooks can't be copied
+                self._add_graph(writer, pl_module, batch)
             self._started = time.perf_counter()
 
     def on_train_batch_end(
@@ -58,10 +61,7 @@ class TensorBoardExtras(Callback):
             writer.flush()
 
     @staticmethod
-    def _show(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:
-        from torchvision.utils import make_grid  # slow to import, and `--help` comes this way
-
-        writer.add_image("first batch", make_grid(batch.images[:64].float().clamp(0, 1), nrow=8), 0)
+    def _add_graph(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:
         # tracing runs the network: a copy keeps running statistics and random draws as they were
         assert isinstance(module.net, nn.Module)
         net = copy.deepcopy(module.net).cpu().eval()
@@ -69,3 +69,9 @@ class TensorBoardExtras(Callback):
             warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes for constants
             image = batch.images[:1].detach().float().cpu()
             writer.add_graph(torch.jit.trace(net, image, check_trace=False), image)  # add_graph would trace twice
+
+
+def _grid(batch: Batch) -> Tensor:
+    from torchvision.utils import make_grid  # slow to import, and `--help` comes this way
+
+    return make_grid(batch.images[:64].float().clamp(0, 1), nrow=8)

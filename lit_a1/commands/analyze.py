@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.analysis.network import load_network
     from lit_a1.data.module import ImageDataModule
     from lit_a1.environment import quieten
-    from lit_a1.training import experiment_of, parse
+    from lit_a1.flags import experiment_of
+    from lit_a1.training import parse
 
     show_messages()
     quieten()

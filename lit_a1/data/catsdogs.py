@@ -147,6 +147,12 @@ class CatsDogsDataModule(ImageDataModule):
         if len(self.classes) != 2:
             raise DataError(f"Two classes are needed; {path} has {len(self.classes)}: {', '.join(self.classes)}.")
         folder = cache_root() / f"{path.stem}-split-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        if self._test is not None and self._test.path.stem == "testset" and path.stem != "trainset":
+            log.warning(
+                "%s may hold the photos of %s too, labelled and in another size, and exact copies alone are left out: "
+                "a submission of what learns from it measures nothing.",
+                *(path, self._test.path),
+            )
         parts = load_split(folder, photos, self.n_valid, self.split_seed, test=test)
         self.sets["train"] = ImageSet(photos.images, photos.labels, parts.train)
         self.sets["val"] = ImageSet(photos.images, photos.labels, parts.valid)
@@ -169,10 +175,10 @@ class CatsDogsDataModule(ImageDataModule):
             self.predict_names = [Path(name).stem for name in photos.names]
             if self._test.path.stem == "testset":
                 self.predict_count = COURSE_TEST_IMAGES
-            elif all(name.isdecimal() for name in self.predict_names):
+            elif self.predict_names == [str(number) for number in range(1, len(photos) + 1)]:
                 self.predict_count = len(photos)
-            else:
-                self.predict_names = list(photos.names)
+            elif not all(map(str.isdecimal, names := set(self.predict_names))) or len(names) < len(photos):
+                self.predict_names = list(photos.names)  # for stems tell less
         else:
             self.sets["predict"] = self._draw(DRAWN_TEST, seed=2)
             self.predict_names = [str(number) for number in range(1, DRAWN_TEST + 1)]

@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives the path of a new file beside `path`, to be written in the block; it takes `path`'s place at its end.
 
     A process that is killed, or a block that fails, leaves `path` as it was. What a killed one left beside it is
-    removed the next time.
+    removed the next time. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob(f".{glob.escape(path.name)}-*"):
@@ -28,9 +28,14 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         unfinished = Path(folder, path.name)
-        yield unfinished
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
+        try:
+            yield unfinished
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            if error.filename is None and error.errno is not None:  # such as of a full disk
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         move(unfinished, path)
 
 

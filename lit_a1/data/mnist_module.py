@@ -27,6 +27,7 @@ class MNISTDataModule(ImageDataModule):
         augment: what is done to training images; colours can't be changed.
         workers: processes that cut batches.
         measure_train: validates on the training images as well, without augmentation: on all, or on that many.
+        keep_on_device: holds all images, as bytes, on the device that trains.
 
     Raises:
         ValueError: a value out of its range.
@@ -45,8 +46,10 @@ class MNISTDataModule(ImageDataModule):
         augment: Augment | None = None,
         workers: int = 0,
         measure_train: bool | int = True,
+        keep_on_device: bool = False,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
+        shared = (batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
+        super().__init__(*shared, keep_on_device=keep_on_device)
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")

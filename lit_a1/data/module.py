@@ -8,7 +8,7 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_a1.data.augment import Augment, resize, to_float
@@ -39,8 +39,14 @@ class EpochShuffle(DistributedSampler[int]):
         epoch, done = (self.epoch, 0) if self.place is None else self.place()
         if self.told not in (None, epoch):
             epoch, done = self.epoch, 0
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        order = np.random.default_rng([self.seed, 0 if isinstance(self, SequentialSampler) else epoch]).permutation(
+            self.count
+        )
         return iter(order[self.rank : self.num_samples * self.num_replicas : self.num_replicas][done:].tolist())
+
+
+class SameShuffle(EpochShuffle, SequentialSampler):
+    """The same order each epoch, for `overfit_batches`; for Lightning it is sequential, which it would else enforce."""
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -112,10 +118,15 @@ class ImageDataModule(L.LightningDataModule):
         started = [first for first in self.size_schedule if first <= epoch]
         return self.size_schedule[max(started)] if started else self.size
 
-    def _loader(self, name: str, batch_size: int, **options: Any) -> DataLoader[Batch]:
-        self.sets[name].held = self.keep_on_device
+    def _loader(self, name: str, batch_size: int, limit: int | float = 1.0, **options: Any) -> DataLoader[Batch]:
+        """Batches of a part; where only some are wanted, of random images, the same each time: classes lie in a row."""
+        images = self.sets[name]
+        if isinstance(limit, int) or limit < 1:
+            order = np.random.default_rng(0).permutation(images.index)
+            images = ImageSet(images.images, images.labels, order)
+        images.held = self.keep_on_device
         return DataLoader(
-            self.sets[name],
+            images,
             batch_size=batch_size,
             collate_fn=as_it_is,
             num_workers=self.workers,
@@ -129,7 +140,8 @@ class ImageDataModule(L.LightningDataModule):
         trainer, count = self.trainer, len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
         if trainer is not None:
-            shuffle = EpochShuffle(count, self.run_seed, self._place, trainer.world_size, trainer.global_rank)
+            kind = SameShuffle if getattr(trainer, "overfit_batches", 0) else EpochShuffle
+            shuffle = kind(count, self.run_seed, self._place, trainer.world_size, trainer.global_rank)
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=len(shuffle) >= self.batch_size)
 
     @property
@@ -155,14 +167,14 @@ class ImageDataModule(L.LightningDataModule):
             index = train.index if self.measure_train is True else np.sort(self._sample(self.measure_train, seed=1))
             self.sets["train_eval"] = ImageSet(train.images, train.labels, index)
             names.append("train_eval")
-        trainer, samplers = self.trainer, {}
+        trainer, samplers, limit = self.trainer, {}, getattr(self.trainer, "limit_val_batches", 1.0)
         if trainer is not None and trainer.world_size > 1:
             samplers = {name: OnceEach(self.sets[name], trainer.world_size, trainer.global_rank) for name in names}
-        return [self._loader(name, self.eval_batch_size, sampler=samplers.get(name)) for name in names]
+        return [self._loader(name, self.eval_batch_size, limit, sampler=samplers.get(name)) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test image, in order."""
-        return self._loader("test", self.eval_batch_size)
+        return self._loader("test", self.eval_batch_size, getattr(self.trainer, "limit_test_batches", 1.0))
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Every image to label, in order."""

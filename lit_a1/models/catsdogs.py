@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lit_a1.layers import BatchNorm2d
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.residual import Activation, Norm, ResidualNet, Transition
 
@@ -41,11 +40,7 @@ class CatsDogsCNN(Classifier):
         sync_norm: bool = False,
         **training: Any,
     ) -> None:
-        net = ResidualNet(
-            widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride, activation, squeeze_excite, transition
-        )
-        for module in net.modules():
-            if isinstance(module, BatchNorm2d):
-                module.sync = sync_norm
+        shape = (widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride)
+        net = ResidualNet(*shape, activation, squeeze_excite, transition, sync_norm)
         super().__init__(net, **training)
         self.save_hyperparameters()

@@ -21,6 +21,7 @@ class MNISTCNN(Classifier):
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
+        sync_norm: takes batch norm's statistics over the batches of all devices.
         mean: of the training images in [0,1].
         std: likewise their standard deviation.
         views: as `Classifier`; a digit's mirror image is another sign, so that `one` is the only sensible value here.
@@ -36,11 +37,12 @@ class MNISTCNN(Classifier):
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
+        sync_norm: bool = False,
         mean: Sequence[float] = (0.1307,),
         std: Sequence[float] = (0.3081,),
         views: Views = "one",
         **training: Any,
     ) -> None:
-        net = ResidualNet(widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride)
+        net = ResidualNet(widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride, sync_norm=sync_norm)
         super().__init__(net, mean=mean, std=std, views=views, **training)
         self.save_hyperparameters()

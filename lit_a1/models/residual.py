@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from lit_a1.layers import Dropout, SqueezeExcite, StochasticDepth, WeightNormConv2d, make_norm
+from lit_a1.layers import BatchNorm2d, Dropout, SqueezeExcite, StochasticDepth, WeightNormConv2d, make_norm
 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
@@ -110,6 +110,7 @@ class ResidualNet(nn.Module):
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
         transition: `stride`, or `max_pool` for a convolution and a pooling of their own before each stage's blocks.
+        sync_norm: takes batch norm's statistics over the batches of all devices.
 
     Raises:
         ValueError: `widths` and `blocks` do not fit together, or there is no such transition.
@@ -128,6 +129,7 @@ class ResidualNet(nn.Module):
         activation: Activation = "relu",
         squeeze_excite: int = 0,
         transition: Transition = "stride",
+        sync_norm: bool = False,
     ) -> None:
         super().__init__()
         if transition not in get_args(Transition):
@@ -155,6 +157,9 @@ class ResidualNet(nn.Module):
         self.linear = nn.Linear(widths[-1], classes)
         nn.init.zeros_(self.linear.weight)  # the first loss is log(classes)
         nn.init.zeros_(self.linear.bias)
+        for module in self.modules():
+            if isinstance(module, BatchNorm2d):
+                module.sync = sync_norm
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps standardised images (N,channels,H,W) to logits (N,classes)."""

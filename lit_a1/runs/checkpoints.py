@@ -1,6 +1,8 @@
 """Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
 
+import io
 import pickle
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +27,9 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Saves a checkpoint, whole or not at all."""
         with replacing(Path(path)) as unfinished:
-            torch.save(checkpoint, unfinished)
+            content = io.BytesIO()  # torch's own writer hides why a file can't be written
+            torch.save(checkpoint, content)
+            unfinished.write_bytes(content.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -76,7 +80,8 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
                 f"{path} is of a {expected} with other hyperparameters: {name} is {theirs.get(name, 'absent')} in the "
                 f"file and {ours.get(name, 'absent')} {here}"
             )
-    for line, other in zip(checkpoint["network"].splitlines(), describe(model).splitlines(), strict=False):
+    texts = (re.sub(r", sync=\w+", "", text) for text in (checkpoint["network"], describe(model)))
+    for line, other in zip(*(text.splitlines() for text in texts), strict=False):  # `sync` is for training alone
         if line != other:  # layers of other kinds can have weights of the same shapes
             raise CheckpointError(
                 f"{path} is of a {expected} with other layers: {line.strip()} in the file and {other.strip()} {here}"

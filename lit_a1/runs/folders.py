@@ -150,7 +150,7 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
     """
     for name in sorted(started.keys() | settings.keys()):
         without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
-        if without or started.get(name) == settings.get(name):
+        if without or (started.get(name) or False) == (settings.get(name) or False):  # false: of what is newer, or null
             continue
         how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", "with the config.yaml of its run"
         if name not in started:

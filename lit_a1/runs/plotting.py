@@ -1,6 +1,7 @@
 """The look of all figures: legible in print, colours that the colour-blind tell apart, no display needed."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -20,6 +22,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE = 140  # characters of a headline
 DPI = 200  # dots an inch, of all figures
+FONTS = (  # for names in other scripts, where they are installed, after matplotlib's own
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
+    *("Droid Sans Fallback", "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Heiti TC"),
+    *("Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Noto Sans", "Segoe UI", "Unifont"),
+)
 STYLE: Any = {
     "font.size": 10,
     "axes.grid": True,
@@ -41,7 +48,10 @@ def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: A
 
     `subplots` are the options of `Figure.subplots`: a single pair of axes by default.
     """
-    with mpl.rc_context(STYLE):
+    installed = set(font_manager.get_font_names())
+    fonts = {"font.family": ["DejaVu Sans", *(name for name in FONTS if name in installed)]}
+    with mpl.rc_context(STYLE | fonts), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # where no font has it: a box, which is seen
         drawing = Figure(figsize=(width, height), layout="constrained")
         yield drawing, drawing.subplots(**subplots)
         with replacing(path) as unfinished:

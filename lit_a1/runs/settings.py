@@ -51,8 +51,11 @@ def concise(message: str) -> str:
     key = re.match(r'Parser key "([^"]+)": ', text)
     text = text[key.end() :] if key else text
     if "Union subtypes" in text:
-        text = text.rpartition("Errors: ")[2]
-        text = re.split(r" Expected a <class 'NoneType'>| Given value type: ", text)[0]
+        text = re.sub(
+            r"^Not a valid subclass of .*?(?=Problem with given class_path)", "", text.rpartition("Errors: ")[2]
+        )
+    text = re.split(r" Expected a <class '| Given value type: | Subclass types expect one of: ", text)[0]
+    text = re.sub(r"^(.+) \1$", r"\1", text)  # where two types are refused for one reason
     return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
 
 

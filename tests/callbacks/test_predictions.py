@@ -1,5 +1,10 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from lit_a1.callbacks import PredictionFiles
 from lit_a1.callbacks.predictions import check_submission
 from lit_a1.data.errors import DataError
 
@@ -27,3 +32,11 @@ def test_numeric_order_passes() -> None:
 def test_what_kaggle_would_not_take_is_refused(rows: list[tuple[str, str]], count: int, words: str) -> None:
     with pytest.raises(DataError, match=words):
         check_submission(rows, CLASSES, count)
+
+
+def test_names_are_checked_before_the_work(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(
+        datamodule=SimpleNamespace(predict_names=["1", "3"], classes=CLASSES, predict_count=2)
+    )
+    with pytest.raises(DataError, match="row 2 has id '3'"):
+        PredictionFiles(tmp_path / "submission.csv").on_predict_start(trainer, trainer)

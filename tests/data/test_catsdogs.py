@@ -137,13 +137,29 @@ def test_missing_folders_and_other_sources_are_refused(monkeypatch: pytest.Monke
 def test_numbers_are_ids_only_where_all_names_are_numbers(course_photos: Photos) -> None:
     root = course_photos(per_class=4)
     (root / "catsdogs" / "testset.zip").unlink()
-    for name in ("1", "2", "10"):
-        photo(root / "catsdogs" / "test" / f"{name}.png")
-    data = ready("predict")
-    assert (data.predict_names, data.predict_count) == (["1", "2", "10"], 3)
+    for added, expected in (  # a submission has all of the ids from 1 on
+        (["1.png", "2.png"], (["1", "2"], 2)),
+        (["10.png"], (["1", "2", "10"], None)),
+        (["0.png"], (["0", "1", "2", "10"], None)),
+        (["2.gif"], (["0.png", "1.png", "2.gif", "2.png", "10.png"], None)),
+    ):
+        for name in added:
+            photo(root / "catsdogs" / "test" / name)
+        data = ready("predict")
+        assert (data.predict_names, data.predict_count) == expected
     photo(root / "catsdogs" / "test" / "rex.png")
-    data = ready("predict")
-    assert (data.predict_names, data.predict_count) == (["1.png", "2.png", "10.png", "rex.png"], None)
+    assert ready("predict").predict_names[-1] == "rex.png"
+
+
+def test_larger_photos_beside_the_courses_test_set_are_told_of(
+    course_photos: Photos, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = course_photos(per_class=4)
+    ready("fit", n_valid=2)
+    assert "measures nothing" not in caplog.text
+    (root / "catsdogs" / "trainset.zip").rename(root / "catsdogs" / "kagglecatsanddogs_5340.zip")
+    ready("fit", n_valid=2)
+    assert "kagglecatsanddogs_5340.zip may hold the photos of" in caplog.text
 
 
 def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import SequentialSampler
 
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import EpochShuffle, ImageDataModule, ImageSet
@@ -30,6 +32,34 @@ def module(**options: Any) -> ImageDataModule:
     data = ImageDataModule(**{"batch_size": 4, "eval_batch_size": 3} | options)
     data.sets = {part: images() for part in ("train", "val", "test", "predict")}
     return data
+
+
+def trainer(**options: Any) -> Any:
+    usual = {"limit_val_batches": 1.0, "limit_test_batches": 1.0, "limit_train_batches": 1.0, "overfit_batches": 0}
+    usual |= {"world_size": 1, "global_rank": 0, "global_step": 0}
+    return SimpleNamespace(**usual | options, _checkpoint_connector=SimpleNamespace(_loaded_checkpoint={}))
+
+
+def test_a_part_is_a_fair_sample() -> None:
+    """Classes lie one after another: the first batches are of the first class alone."""
+    data = module(eval_batch_size=10, batch_size=10)
+    lot = images(100)
+    data.sets = dict.fromkeys(("train", "val", "test"), ImageSet(lot.images, np.arange(100) // 50))
+    data.trainer = trainer(limit_val_batches=1, limit_test_batches=0.1)
+    for make in (lambda: data.val_dataloader()[0], data.test_dataloader):
+        first, again = (next(iter(make())) for _ in range(2))
+        assert 3 <= first.targets.sum() <= 7
+        assert torch.equal(first.indices, again.indices)
+    data.trainer = trainer(overfit_batches=2)
+    loader = data.train_dataloader()
+    epochs = []
+    for epoch in (0, 1):
+        loader.sampler.set_epoch(epoch)
+        data.trainer.global_step = 10 * epoch
+        epochs.append(next(iter(loader)))
+    assert torch.equal(epochs[0].indices, epochs[1].indices)
+    assert 3 <= epochs[0].targets.sum() <= 7
+    assert isinstance(loader.sampler, SequentialSampler)  # or Lightning would put one in its place
 
 
 def test_loaders_fetch_whole_batches() -> None:

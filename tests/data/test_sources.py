@@ -1,6 +1,7 @@
 import os
 import random
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,35 @@ def test_cats_and_dogs_beside_other_folders(make_files, tmp_path, caplog):
     assert names(source) == ["cats/1.jpg", "dogs/1.jpg"]
     assert source.classes == ("Cat", "Dog")
     assert "beside cats and dogs: docs." in caplog.text
+
+
+def test_what_is_left_out_is_named(make_files, caplog):
+    caplog.set_level("INFO", "lit_a1")
+    photos = {f"{number}.heic": b"x" for number in range(1, 9)} | {"deep/b.AVIF": b"x", "c.jpg": b"x", "d": b"x"}
+    assert listing_of(make_files("photos", photos), labelled=False) == ["c.jpg"]
+    assert "photos, as the formats read are JPEG, PNG, " in caplog.text
+    assert ": 1.heic, 2.heic, 3.heic, 4.heic, 5.heic and 5 more." in caplog.text
+    with pytest.raises(DataError, match=r"There is no image in .*heic"):
+        listing_of(make_files("heic", {"only.heic": b"x"}), labelled=False)
+    assert "only.heic." in caplog.text
+    caplog.clear()
+    listing_of(make_files("classes", {"a/1.jpg": b"x", "a/2.jp2": b"x", "b/1.jpg": b"x", "README.md": b"x"}))
+    assert "a/2.jp2." in caplog.text
+    assert "README" not in caplog.text  # which lies beside the classes
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither, or wants a privilege for them")
+def test_links_to_nothing_and_pipes_are_left_out(make_files):
+    folder = make_files("photos", {"1.jpg": b"x"})
+    (folder / "2.jpg").symlink_to("nowhere.jpg")
+    os.mkfifo(folder / "3.jpg")
+    source = Source(folder, labelled=False)
+    assert source.fingerprint()
+    found = dict(zip(names(source), source.images, strict=True))
+    assert source.read(found["1.jpg"]) == b"x"
+    for name, words in {"2.jpg": "No such file", "3.jpg": "no regular file"}.items():
+        with pytest.raises(DataError, match=words):
+            source.read(found[name])
 
 
 def test_numbers_that_are_not_digits_are_text():

@@ -18,3 +18,9 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_names_in_any_script_are_drawn_in_silence(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with figure(tmp_path / "x.png") as (_, axes):
+        axes.set_title("\u732b \u72ac \u0639")  # of which matplotlib's own font has the last alone
+    assert not recwarn.list

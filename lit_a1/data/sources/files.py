@@ -39,6 +39,8 @@ class FolderFiles:
         """The bytes of one of `files`; a DataError says in a few words why it can't be read."""
         path = self.path / file
         try:
+            if not path.is_file() and path.exists():
+                raise DataError("it is no regular file")  # a pipe would be waited for
             _check_size(path.stat().st_size)
             return path.read_bytes()
         except OSError as error:
@@ -48,7 +50,8 @@ class FolderFiles:
         """A hash of every file's path, size and time of change."""
         listing = hashlib.sha256()
         for file in sorted(self.files):
-            stat = (self.path / file).stat()
+            path = self.path / file
+            stat = path.stat() if path.exists() else path.lstat()  # of a link to nothing
             listing.update(os.fsencode(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
         return {"listing": listing.hexdigest()}
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from lit_a1.data.decode import SUFFIXES
+from lit_a1.data.decode import SUFFIXES, SUFFIXES_OF
 from lit_a1.data.errors import DataError
 from lit_a1.data.sources.files import FolderFiles, ZipFiles
 
@@ -15,6 +15,8 @@ TRAIN_NAMES = ("trainset", "train", "PetImages", "kagglecatsanddogs_5340")
 TEST_NAMES = ("testset", "test1", "test")
 BELOW_ROOT = ("", "catsdogs", "dogs-vs-cats")
 _NOT_CLASSES = {name.lower() for name in ("cache", "mnist", *TEST_NAMES, *TRAIN_NAMES, *BELOW_ROOT)}
+FORMATS = ", ".join(SUFFIXES_OF)
+NAMED = 5  # of the files that are left out
 _KAGGLE = re.compile(r"(cat|dog)\.\d+\.\w+", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
@@ -73,13 +75,26 @@ class Source:
     @cached_property
     def _listing(self) -> tuple[list[SourceImage], tuple[str, ...]]:
         files = sorted(filter(_is_image, self._files.files), key=natural_key)
+        if not (files and self.labelled):
+            self._tell_of_others(None)
         if not files:
             raise DataError(f"There is no image in {self.path} (looked for {', '.join(sorted(SUFFIXES))}).")
         if self.labelled:
-            return _by_class(self.path, files, self._files.folders)
+            images, classes = _by_class(self.path, files, self._files.folders)
+            self._tell_of_others({os.path.dirname(image.entry) for image in images})  # noqa: PTH120 (as below)
+            return images, classes
         wrapper = re.compile(f"(({'|'.join(TEST_NAMES)})/)*", re.IGNORECASE)
         top = min((match[0] for file in files if (match := wrapper.match(file))), key=len)
         return [SourceImage(file.removeprefix(top), None, file) for file in files], ()
+
+    def _tell_of_others(self, folders: set[str] | None) -> None:
+        """Logs which files are left out: those of other formats, in `folders` alone or in all of them."""
+        others = [file for file in self._files.files if not _is_image(file)]
+        others = [file for file in others if folders is None or os.path.dirname(file) in folders]  # noqa: PTH120
+        if others:
+            named = ", ".join(sorted(others, key=natural_key)[:NAMED])
+            more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            log.info("Left out of %s, as the formats read are %s: %s%s.", self.path, FORMATS, named, more)
 
 
 def data_root() -> Path:

@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import PROGRAM, commit, machine, versions
+from lit_a1.flags import experiment_of
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import write_record
@@ -21,7 +22,7 @@ from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
 from lit_a1.studies.search.space import Range, Space, distributions, in_full, nearest, read_space
 from lit_a1.studies.search.training import sentence, train
-from lit_a1.training import experiment_of, parse
+from lit_a1.training import parse
 
 KINDS: dict[str, type] = {"model": Classifier, "data": ImageDataModule}
 # options whose trials would be measured on other images, and could not be compared

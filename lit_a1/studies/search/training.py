@@ -13,7 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
@@ -63,8 +63,8 @@ class TrialCLI(TrainingCLI):
             )
         return trainer
 
-    def _logger(self, folder: Path, name: str, **others: Any) -> TensorBoardLogger:
-        return super()._logger(self.folder.parent, "", version=self.folder.name)
+    def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
+        return super()._loggers(self.folder.parent, "", version=self.folder.name)
 
     def _callbacks(self) -> list[Callback]:
         left_out = (ModelCheckpoint, ProgressLines)

@@ -1,0 +1,232 @@
+"""What Lightning's flags mean here: some are refused, others are fitted to the command and the machine."""
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from lit_a1.callbacks import Continuation
+from lit_a1.environment import PROGRAM, best_precision, why_not_compiled
+from lit_a1.models.classifier import STAGES
+from lit_a1.runs.folders import DRAWN
+from lit_a1.runs.settings import UsageError
+
+HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
+PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
+BATCH = "a step takes one batch, of --data.batch_size images"
+CLIP = "--model.clip_gradient limits the gradient's norm"
+AVERAGE = "--model.average_decay averages the weights"
+SEARCH = f"`{PROGRAM} search` tries learning rates and batch sizes"
+OF_THE_MODEL = "which layers there are, and which learn, is the model's affair"
+ITSELF = "the command adds it itself"
+ONLY: dict[str, tuple[tuple[Any, ...], str]] = {  # what a flag may be, and why it is no other
+    "accumulate_grad_batches": ((None, 1), BATCH),
+    "gradient_clip_val": ((None, 0), CLIP),
+    "gradient_clip_algorithm": ((None,), CLIP),
+    "sync_batchnorm": ((None, False), "--model.sync_norm true takes statistics over all devices"),
+    "model_registry": ((None,), "checkpoints stay in the folder of their run"),
+    "precision": (PRECISIONS, "it must be 32-true, bf16-mixed or 16-mixed"),
+    "profiler": ((None, "simple", "advanced", "pytorch"), "it must be simple, advanced or pytorch"),
+    "val_check_interval": ((None, 1.0), "what is kept is measured after an epoch"),
+}
+LEAST = {
+    "log_every_n_steps": 0,
+    "check_val_every_n_epoch": 1,
+    "num_sanity_val_steps": -1,
+    "min_epochs": 0,
+    "min_steps": 0,
+}
+NO_CALLBACKS = {
+    "LearningRateFinder": SEARCH,
+    "BatchSizeFinder": SEARCH,
+    "GradientAccumulationScheduler": BATCH,
+    "StochasticWeightAveraging": AVERAGE,
+    "WeightAveraging": AVERAGE,
+    "EMAWeightAveraging": AVERAGE,
+    "BaseFinetuning": OF_THE_MODEL,
+    "BackboneFinetuning": OF_THE_MODEL,
+    "ModelPruning": OF_THE_MODEL,
+    "Timer": "--trainer.max_time ends a run",
+    "ProgressBar": "it shows nothing; RichProgressBar and TQDMProgressBar do",
+}
+MAX_SEED = 2**32 - 1
+FOLDERS = ("TensorBoardLogger", "CSVLogger")  # the loggers that write to `save_dir/name/version_N`
+OF_TRAINING = ("gradient_norm", "learning_rate", "images_per_second")  # beside loss and error
+
+log = logging.getLogger(__name__)
+
+
+def several(value: Any) -> list[Any]:
+    """What a flag has, of which it takes none, one or several."""
+    return value if isinstance(value, list) else [] if value in (None, True, False) else [value]
+
+
+def named(value: Any) -> list[Namespace]:
+    """The classes that a flag names, each with its options."""
+    return [each for each in several(value) if isinstance(each, Namespace)]
+
+
+def kind(each: Namespace) -> str:
+    """The name of a class that a flag names."""
+    return str(each.get("class_path")).rpartition(".")[2]
+
+
+def check_flags(command: Namespace, subcommand: str) -> None:
+    """Refuses what can't work with the networks and loops of this project.
+
+    Raises:
+        UsageError: names the flag, and what to use instead.
+    """
+    trainer, is_fit = command.trainer, subcommand == "fit"
+    for name, (values, why) in ONLY.items():
+        if isinstance(value := trainer.get(name), Namespace):  # a profiler with options
+            value = kind(value).removesuffix("Profiler").lower()
+        if value not in values:
+            words = str(value).lower() if isinstance(value, bool) else value
+            raise UsageError(f"trainer.{name} can't be {words} here: {why}")
+    for name, least in LEAST.items():
+        if (value := trainer.get(name)) is not None and value < least:
+            raise UsageError(f"trainer.{name} must be at least {least}; got {value}")
+    part = {"fit": "train", "validate": "val"}.get(subcommand, subcommand)
+    limit = f"limit_{part}_batches"
+    if trainer[limit] is not None and trainer[limit] <= 0:
+        raise UsageError(f"trainer.{limit} must be above 0; got {trainer[limit]}")
+    if trainer.barebones and not is_fit:
+        raise UsageError(f"trainer.barebones times the loop of fit; {subcommand} would show nothing with it")
+    strategy = trainer.strategy if isinstance(trainer.strategy, str) else kind(trainer.strategy)
+    if not strategy.lower().startswith(("auto", "ddp", "single")):
+        raise UsageError(f"trainer.strategy must be auto, or ddp for several devices; got {strategy}")
+    for each in named(trainer.get("plugins")):
+        if not kind(each).endswith("Environment"):
+            raise UsageError(f"trainer.plugins takes cluster environments alone; got {kind(each)}")
+    for each in named(trainer.get("callbacks")):
+        why = NO_CALLBACKS.get(kind(each), "")
+        if str(each.class_path).startswith("lit_a1."):
+            why = ITSELF
+        if why:
+            raise UsageError(f"trainer.callbacks can't have a {kind(each)} here: {why}")
+        monitor, there = (each.get("init_args") or Namespace()).get("monitor"), _measured(command)
+        if is_fit and monitor not in (None, *there) and str(command.model.class_path).startswith("lit_a1."):
+            words = f"monitors {monitor}, which is not measured; {', '.join(there)} are"
+            raise UsageError(f"trainer.callbacks: {kind(each)} {words}")
+
+
+def _measured(command: Namespace) -> list[str]:
+    """What a `fit` measures, by TensorBoard's tags."""
+    validates = command.trainer.limit_val_batches != 0 or command.trainer.overfit_batches
+    wanted = {"train": True, "val": validates, "train_eval": validates and command.data.init_args.get("measure_train")}
+    tags = [f"{stage}/{name}" for stage in STAGES if wanted.get(stage) for name in ("loss", "error")]
+    return tags + [f"train/{name}" for name in OF_TRAINING]
+
+
+def adapt(command: Namespace, subcommand: str) -> None:
+    """Turns off what is slower or fails on this machine, with a message; has the last epoch measured."""
+    trainer, model = command.trainer, command.model.init_args
+    if trainer.barebones:
+        log.info("trainer.barebones is true: nothing is shown, logged or kept.")
+        trainer.logger, trainer.log_every_n_steps = False, None
+    if subcommand != "fit":
+        if model.get("compile_net"):
+            model.compile_net = False  # only training is compiled
+        if trainer.precision in HALVES:
+            trainer.precision = "32-true"  # only training is in half precision
+        return
+    on_cpu = trainer.accelerator == "cpu"
+    wanted, trainer.precision = trainer.precision, best_precision(trainer.precision, on_cpu)
+    if trainer.precision != wanted:
+        log.info(
+            "This machine has no fast %s arithmetic: trainer.precision is %s instead of %s.",
+            *(HALVES[wanted], trainer.precision, wanted),
+        )
+    if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
+        log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
+        model.compile_net = False
+    every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
+    if (steps := trainer.max_steps or -1) > 0 and epochs:
+        words = "trainer.max_steps=%d cuts the run, whose learning rate is laid out over trainer.max_epochs=%d."
+        log.info(words, steps, epochs)
+    if steps >= 0 or trainer.max_time:
+        epochs = 0  # how many there will be is not known
+    if every is not None and every > 1 and (not epochs or epochs % every):
+        every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
+        trainer.check_val_every_n_epoch = every
+        log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
+    if epochs:
+        _warn_of_unreached(command.data.init_args, epochs)
+
+
+def _warn_of_unreached(data: Namespace, epochs: int) -> None:
+    """Logs the settings of a recipe that a shorter run never reaches."""
+    if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
+        log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
+    augment = data.get("augment") or Namespace()
+    mixes = augment.get("mixup") or augment.get("cutmix")
+    if mixes and (until := augment.get("mix_until", 0)) >= epochs:
+        log.info("data.augment.mix_until is %d: images are mixed to the end of %d epochs.", until, epochs)
+
+
+def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
+    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs[-drawn]`.
+
+    The first logger of those that write to folders of runs tells, else the first that has a name.
+    """
+    loggers = sorted(named(command.trainer.get("logger")), key=lambda each: kind(each) not in FOLDERS)
+    options = [(kind(each) in FOLDERS, each.get("init_args") or Namespace()) for each in loggers]
+    name = next((found.name for _, found in options if found.get("name")), "unnamed")
+    save_dir = next(
+        (found.save_dir for is_file, found in options if is_file and found.get("save_dir")), "lightning_logs"
+    )
+    return Path(command.trainer.get("default_root_dir") or "", save_dir), name + DRAWN if drawn else name
+
+
+def own_callbacks(found: Sequence[Callback], users: Sequence[Callback], trainer: Namespace) -> list[Callback]:
+    """Those of a command's callbacks that go with the callbacks and the flags of the user."""
+    if trainer.barebones:
+        return [each for each in found if isinstance(each, Continuation)]
+    left_out: tuple[type[Callback], ...] = ()
+    if trainer.enable_progress_bar is False or any(isinstance(each, ProgressBar) for each in users):
+        left_out += (ProgressBar,)
+    if trainer.enable_checkpointing is False:
+        left_out += (ModelCheckpoint,)
+    return [each for each in found if not isinstance(each, left_out)]
+
+
+def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], purge_step: int | None) -> list[Logger]:
+    """The loggers of a run, of which the first writes to its folder.
+
+    Args:
+        flag: what the user named; a TensorBoardLogger is added where none of it writes to folders of runs.
+        built: the same, instantiated.
+        options: `save_dir`, `name` and where it is known `version` of the run's folder.
+        purge_step: of a run that goes on: what was logged from there on is logged again.
+    """
+    files: dict[str, Logger] = {}
+    others = []
+    for each, logger in zip(named(flag), built, strict=True):
+        own = (each.get("init_args") or Namespace()).as_dict() | options
+        if kind(each) in files or not isinstance(logger, TensorBoardLogger | CSVLogger):
+            others.append(logger)
+        elif isinstance(logger, TensorBoardLogger):
+            files[kind(each)] = type(logger)(**own | {"default_hp_metric": False, "purge_step": purge_step})
+        else:
+            files[kind(each)] = csv_logger = type(logger)(**own)
+            if purge_step is not None:
+                _keep_rows(csv_logger, purge_step)
+    if not files:
+        files[FOLDERS[0]] = TensorBoardLogger(**options, default_hp_metric=False, purge_step=purge_step)
+    return [*sorted(files.values(), key=lambda each: isinstance(each, CSVLogger)), *others]
+
+
+def _keep_rows(logger: CSVLogger, end: int) -> None:
+    """Keeps the rows of an earlier process before step `end`; Lightning would remove them all."""
+    if not (path := Path(logger.log_dir, "metrics.csv")).exists():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) < end]
+    logger.experiment.metrics = rows
+    logger.save()
