@@ -28,7 +28,7 @@ def build_parser() -> Parser:
         "--run",
         type=Literal["none", "missing", "quick"],
         default="none",
-        help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: less than 12 "
+        help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: about 12 "
         "minutes on two cores, into a folder quick below --logs)",
     )
     parser.add_argument("--plan", action="store_true", help="with --run: print what would be run, and stop")

@@ -231,7 +231,7 @@ def missing(found: RecordedRuns) -> list[Step]:
 
 
 def quick(found: RecordedRuns) -> list[Step]:
-    """The whole assignment in reduced size: twelve minutes at most on two cores."""
+    """The whole assignment in reduced size: about twelve minutes on two cores."""
     commands = Commands(found)
     wanted = [(kind, name, options) for kind, name, options in STEPS if options is not None]
     return [
