@@ -12,8 +12,9 @@ from lit_a1.report.build import document
 from lit_a1.report.document import Block, Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns, gather
 from lit_a1.report.learning import gap
-from lit_a1.report.problems import problem3, rank, runs_of
+from lit_a1.report.problems import problem3, rank, runs_of, sampling
 from lit_a1.report.results import ensemble, errors_of, results_of, status
+from lit_a1.runs.statistics import wilson
 
 Add = Callable[..., Path]
 Say = Callable[..., str]
@@ -37,6 +38,14 @@ def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
     values = problem3(found, work)
     markdown = write_section("problem3", **values) + "\n" + write_section("appendix3", **values)
     return {section.anchor: section for section in read_markdown(markdown)[1]}
+
+
+def test_the_test_photos_widen_the_interval_of_the_validation_error(add_run: Add) -> None:
+    add_run("catsdogs", [0.1])
+    (run,) = gather(LOGS, "real").trainings("catsdogs")
+    low, high = sampling(run)
+    alone = wilson(0.1, run.record["images"]["val"])
+    assert low < alone[0] < 0.1 < alone[1] < high
 
 
 def notes(name: str, macro: Say) -> list[Block]:
