@@ -14,7 +14,7 @@ from lit_a1.runs.statistics import wilson
 from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range
 
-COLUMNS = 4
+COLUMNS = 6
 ROOM = 16  # letters below a panel, of words side by side
 REACH = 10  # of the axis, in errors of the best trial: what is far off would press the good ones together
 LOOKS: dict[str, dict[str, Any]] = {
