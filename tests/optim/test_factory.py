@@ -29,6 +29,11 @@ def test_every_name_is_tested_and_others_are_refused(net):
         make_optimizer("lion", net.parameters(), 0.1)
 
 
+def test_the_defaults_of_adam_are_those_of_the_paper(net):
+    (group,) = make_optimizer("adam", list(net.parameters()), 0.1).param_groups
+    assert (group["betas"], group["eps"]) == ((0.9, 0.999), 1e-8)
+
+
 def test_groups_split_by_dimensions(net):
     net.linear.bias.requires_grad_(False)
     decayed, others = parameter_groups(net, 0.01)
