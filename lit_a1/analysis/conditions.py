@@ -22,7 +22,7 @@ BINS, LEAST = 6, 5  # bins at most; images that a bin should have
 LEVELS = 64  # of the histogram that an image is divided by
 AT_ONCE = 500  # images
 BORDER = 8  # the border that has a colour is the image's side over this
-PROPERTIES = {  # what an image has more or less of, and the axis of the figure
+PROPERTIES = {  # in a table, and on the axis of the figure
     "brightness": ("brightness", "Brightness (mean luma)"),
     "contrast": ("contrast", "Contrast (std of luma)"),
     "sharpness": ("sharpness", "Sharpness (variance of Laplacian)"),
@@ -32,6 +32,17 @@ PROPERTIES = {  # what an image has more or less of, and the axis of the figure
     "warmth": ("red less blue in the border", "Border: red less blue"),
     "off_centre": ("distance of the evidence from the middle", "Distance of evidence from middle"),
     "spread": ("spread of the evidence", "Spread of evidence"),
+}
+COMPARED = {  # what images are that have less of it than others, or more
+    "brightness": ("are darker", "are brighter"),
+    "contrast": ("have less contrast", "have more contrast"),
+    "sharpness": ("are blurrier", "are sharper"),
+    "foreground": ("have less foreground", "have more foreground"),
+    "touching": ("have less foreground at the edge", "have more foreground at the edge"),
+    "green": ("are less green in the border", "are greener in the border"),
+    "warmth": ("are bluer in the border", "are redder in the border"),
+    "off_centre": ("have their evidence nearer to the middle", "have their evidence farther from the middle"),
+    "spread": ("have their evidence in a smaller place", "have their evidence in a larger place"),
 }
 
 
@@ -57,7 +68,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if pair:
         result.number(largest_correlation=pairs[pair])
     clear = tests[tests.p_holm < ALPHA]
-    found = {name: _more_and_less(clear[clear.test == name]) for name in ("wrong", "near")}
+    found = {
+        test: [COMPARED[row.property][row.value > 0.5] for row in clear[clear.test == test].itertuples()]
+        for test in ("wrong", "near")
+    }
     harder = clear[clear.test.isin(["wrong", "near"])]
     keys = {"more": harder.property[harder.value > 0.5].tolist(), "less": harder.property[harder.value <= 0.5].tolist()}
     cells = {(row.property, row.test): row._asdict() for row in tests.itertuples()}
@@ -65,12 +79,6 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     facts |= {"measured": [(name, PROPERTIES[name][0]) for name in properties], "found": found, "alpha": ALPHA}
     facts |= {"two": len(network.classes) == 2, "classes": network.classes, "odds": NEAR}
     result.describe(count=len(wrong), wrong=int(wrong.sum()), near=int(near.sum()), **facts)
-
-
-def _more_and_less(tests: pd.DataFrame) -> dict[str, list[str]]:
-    """Names of the properties that the compared images have more of, and less of."""
-    names = {"more": tests.property[tests.value > 0.5], "less": tests.property[tests.value <= 0.5]}
-    return {which: [PROPERTIES[name][0] for name in each] for which, each in names.items()}
 
 
 def tests_of(network: TrainedNetwork, properties: dict[str, Floats], groups: dict[str, Flags]) -> pd.DataFrame:
