@@ -212,7 +212,7 @@ def test_whatever_a_server_does_it_ends_in_a_sentence_and_leaves_no_file(what, p
                 f"http://127.0.0.1:{listening.getsockname()[1]}/x.zip",
                 path,
                 size=12,
-                timeout=0.2 if answer.end == "stall" else 10,
+                timeout=0.05 if answer.end == "stall" else 10,
             )
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()

@@ -1,4 +1,4 @@
-"""Zip files that are damaged, hostile or merely unusual: what can be read is read, the rest is named, memory is bounded."""
+"""Zip files that are damaged, hostile or merely unusual: what can be read is read, the rest named, memory bounded."""
 
 import io
 import re

@@ -96,6 +96,7 @@ class ZipFiles:
             with self._archive.open(entry) as packed:
                 if entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     return packed.read(entry.file_size)
+                assert isinstance(packed, zipfile.ZipExtFile)
                 packed.MIN_READ_SIZE = STEP
                 return b"".join(iter(partial(packed.read1, STEP), b""))
         except Exception as error:  # as above
