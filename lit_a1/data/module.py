@@ -255,10 +255,10 @@ class ImageDataModule(L.LightningDataModule):
     def check_split(self, state_dict: dict[str, Any]) -> None:
         """Refuses with a DataError a checkpoint of other classes, or of another split of the images."""
         classes, size = tuple(state_dict["classes"]), state_dict["size"]
-        if len(classes) != len(self.classes) or type(size) is not int or not 1 <= size <= 2 * MAX_SIZE:
-            count = len(self.classes)
-            raise DataError(f"The checkpoint is damaged: it is of {len(classes)} classes, not {count}, or of no size.")
-        if {"val", "test"} & self.sets.keys() and self.classes != classes:
+        if type(size) is not int or not 1 <= size <= 2 * MAX_SIZE or not all(isinstance(name, str) for name in classes):
+            raise DataError("The checkpoint is damaged: it does not say of what size and classes its images were.")
+        is_labelled, others = {"val", "test"} & self.sets.keys(), len(classes) != len(self.classes or classes)
+        if others or (is_labelled and self.classes != classes):
             raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")
         if "val" in self.sets and state_dict["validation"] != self._validation():
             raise DataError(

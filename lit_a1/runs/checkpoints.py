@@ -1,6 +1,7 @@
 """Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
 
 import io
+import pickle
 import re
 import zipfile
 from collections.abc import Iterable
@@ -45,7 +46,11 @@ def read(path: Path) -> dict[str, Any]:
             is_packed = any(entry.compress_type for entry in entries)
             if is_packed or sum(entry.file_size for entry in entries) > path.stat().st_size or archive.testzip():
                 raise zipfile.BadZipFile
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            words = "it is damaged, or holds more than numbers and texts, such as code: nothing of it is run"
+            raise CheckpointError(f"{path} can't be read as a checkpoint: {words}.") from error
         if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
             raise CheckpointError(f"{path} is not a checkpoint of this project.")
         if not all(map(_is_plain, _tensors(checkpoint))) or not _is_whole(checkpoint):

@@ -31,7 +31,7 @@ def sound(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__module__.startswith(("lit_a1.", "lightning.")):
+        if type(error).__module__.startswith(("lit_a1.", "lightning.")) or "OutOfMemory" in type(error).__name__:
             raise
         raise CheckpointError(
             f"{path} can't be read as a checkpoint: it is damaged or not one of this project."
