@@ -92,6 +92,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError:
         raise DecodeError(f"it is not an image ({', '.join(SUFFIXES_OF)})") from None
+    except MemoryError:
+        raise DecodeError("it needs more memory than there is") from None
     except Image.DecompressionBombError:
         raise DecodeError(f"it declares more pixels than the {max_pixels:,} allowed") from None
     except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
