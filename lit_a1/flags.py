@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lit_a1.callbacks import Continuation
-from lit_a1.environment import PROGRAM, best_precision, why_not_compiled
+from lit_a1.environment import PROGRAM, best_precision, cpu, machine, why_not_compiled
 from lit_a1.models.classifier import STAGES
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import UsageError
@@ -92,6 +93,9 @@ def check_flags(command: Namespace, subcommand: str) -> None:
     for name, least in LEAST.items():
         if (value := trainer.get(name)) is not None and value < least:
             raise UsageError(f"trainer.{name} must be at least {least}; got {value}")
+    cores, devices = max(2, os.cpu_count() or 1), str(trainer.devices)
+    if devices.isdecimal() and int(devices) > cores and trainer.accelerator in ("cpu", "auto") and machine() == cpu():
+        raise UsageError(f"trainer.devices must be at most {cores}, the cores of this machine; got {devices}")
     part = {"fit": "train", "validate": "val"}.get(subcommand, subcommand)
     limit = f"limit_{part}_batches"
     if trainer[limit] is not None and trainer[limit] <= 0:

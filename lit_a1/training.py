@@ -31,7 +31,7 @@ from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
 from lit_a1.runs.folders import WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
-from lit_a1.runs.records import CheckpointError, keep_metrics
+from lit_a1.runs.records import CheckpointError, keep_metrics, sound
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 
@@ -184,12 +184,14 @@ class TrainingCLI(LightningCLI):
 
     def _check_checkpoint(self, path: Path) -> None:
         checkpoint = read(path)
-        check_fits(checkpoint, self.model, path)
-        if self.subcommand == "fit":
-            if "optimizer_states" not in checkpoint:
-                raise CheckpointError(WEIGHTS_ALONE.format(path))
-            check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, path)
-        elif not checkpoint.get("precise_bn", True):
+        with sound(path):
+            check_fits(checkpoint, self.model, path)
+            if self.subcommand == "fit":
+                if "optimizer_states" not in checkpoint:
+                    raise CheckpointError(WEIGHTS_ALONE.format(path))
+                check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, path)
+                return
+        if not checkpoint.get("precise_bn", True):
             log.warning(
                 "%s is of an epoch that was not validated: its batch-norm statistics are those of training, not taken "
                 "again. best.ckpt, or the last epoch's, is measured better.",
@@ -203,6 +205,9 @@ class TrainingCLI(LightningCLI):
         if self.checkpoint is None:
             return
         settings.ckpt_path = str(self.checkpoint)
+        connector = self.trainer._checkpoint_connector
+        for name in ("_restore_modules_and_callbacks", "restore_training_state"):
+            setattr(connector, name, sound(self.checkpoint)(getattr(connector, name)))
         if self.trainer.is_global_zero:
             print(f"Checkpoint: {self.checkpoint}")
 

@@ -235,7 +235,7 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--data.n_valid", "2000"], r"n_valid must .* training images of each class \(40 Cat, 40 Dog\)"),
         (["--data.augment.shift", "99"], "augment.shift must be at most decode_size"),
-        (["--data.decode_size", "0"], "decode_size must be at least 8"),
+        (["--data.decode_size", "0"], "decode_size must be between 8 and 1024"),
         (
             ["--trainer.precision", "bf16-true"],
             "precision can't be bf16-true here: it must be 32-true, bf16-mixed or 16-mixed",

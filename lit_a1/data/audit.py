@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lit_a1.data.cache import groups_of_copies, in_threads, pixel_hash
 from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
-from lit_a1.data.decode import SUFFIXES_OF, Header, decode, read_header
+from lit_a1.data.decode import ENORMOUS, SUFFIXES_OF, Header, decode, read_header
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
 from lit_a1.data.sources.layouts import Source, SourceImage
@@ -32,7 +32,6 @@ PROBLEMS = {
 }
 NEAR_CONSTANT = 8.0  # standard deviation of the widest channel, of 255
 ELONGATED = 2.5  # longer side over shorter side
-ENORMOUS = 25_000_000  # pixels
 MAX_TILES = 60  # images that a section of the contact sheet shows
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lit_a1.data.batch import ImageSet
 from lit_a1.data.cache import DecodedImages, cache_root, decode_all, load
 from lit_a1.data.errors import DataError
-from lit_a1.data.module import ImageDataModule
+from lit_a1.data.module import MAX_SIZE, ImageDataModule
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
 from lit_a1.data.sources.layouts import Source, data_root, find_test, find_train
@@ -56,8 +56,8 @@ class CatsDogsDataModule(ImageDataModule):
         super().__init__(**options)
         if source not in ("auto", "real", "drawn"):
             raise ValueError(f"source must be auto, real or drawn; got {source!r}")
-        if decode_size < 8:
-            raise ValueError(f"decode_size must be at least 8 pixels; got {decode_size}")
+        if not 8 <= decode_size <= MAX_SIZE:
+            raise ValueError(f"decode_size must be between 8 and {MAX_SIZE} pixels; got {decode_size}")
         if n_valid < 2:
             raise ValueError(f"n_valid must be at least 2, an image of each class; got {n_valid}")
         if self.augment.shift > decode_size:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ SUFFIXES_OF = {  # the formats read; the rest of Pillow's (EPS runs Ghostscript)
 }
 SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
 MAX_PIXELS = 100_000_000
+ENORMOUS = 25_000_000  # pixels: one image at a time, or memory would not do for those of all threads
+_ONE_AT_A_TIME = threading.Lock()
 _DRAFT = 3  # a large JPEG is decoded at a reduced size of at least this many times the size wanted
 
 
@@ -54,13 +57,14 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
     """
     with _opened(data, max_pixels) as image:
         image.draft(None, (_DRAFT * size, _DRAFT * size))  # JPEG only: the others ignore it
-        image.load()
-        with contextlib.suppress(Exception):  # a damaged EXIF block does not make an image unreadable
-            ImageOps.exif_transpose(image, in_place=True)
-        rgb = _to_rgb(image)
-        if rgb.size != (size, size):
-            rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
-        return np.array(rgb)
+        with _ONE_AT_A_TIME if image.width * image.height > ENORMOUS else contextlib.nullcontext():
+            image.load()
+            with contextlib.suppress(Exception):  # a damaged EXIF block does not make an image unreadable
+                ImageOps.exif_transpose(image, in_place=True)
+            rgb = _to_rgb(image)
+            if rgb.size != (size, size):
+                rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
+            return np.array(rgb)
 
 
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
@@ -88,6 +92,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError:
         raise DecodeError(f"it is not an image ({', '.join(SUFFIXES_OF)})") from None
+    except MemoryError:
+        raise DecodeError("it needs more memory than there is") from None
     except Image.DecompressionBombError:
         raise DecodeError(f"it declares more pixels than the {max_pixels:,} allowed") from None
     except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything

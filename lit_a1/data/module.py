@@ -15,6 +15,8 @@ from lit_a1.data.augment import Augment, resize, to_float
 from lit_a1.data.batch import Batch, ImageSet, OnceEach, as_it_is
 from lit_a1.data.errors import DataError
 
+MAX_SIZE = 1024  # pixels: larger batches would not fit in memory
+MAX_WORKERS = 256  # processes
 SAMPLE_BATCH = 250  # statistics are means over batches: they must not depend on the size that evaluation has
 
 
@@ -97,8 +99,14 @@ class ImageDataModule(L.LightningDataModule):
         if measure_train < 0:
             raise ValueError(f"measure_train must be true, false or a number of training images; got {measure_train}")
         schedule = dict(size_schedule or {})
-        if any(epoch < 0 or pixels < 1 for epoch, pixels in schedule.items()):
-            raise ValueError(f"size_schedule maps epochs, from 0 on, to sizes in pixels; got {schedule}")
+        if size > MAX_SIZE:
+            raise ValueError(f"size must be at most {MAX_SIZE} pixels; got {size}")
+        if any(epoch < 0 or not 1 <= pixels <= MAX_SIZE for epoch, pixels in schedule.items()):
+            raise ValueError(
+                f"size_schedule maps epochs, from 0 on, to sizes of 1 to {MAX_SIZE} pixels; got {schedule}"
+            )
+        if not 0 <= workers <= MAX_WORKERS:
+            raise ValueError(f"workers must be between 0 and {MAX_WORKERS}; got {workers}")
         self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size
         self.size_schedule, self.augment = schedule, augment or Augment()
         self.workers, self.measure_train = workers, measure_train
@@ -246,8 +254,11 @@ class ImageDataModule(L.LightningDataModule):
 
     def check_split(self, state_dict: dict[str, Any]) -> None:
         """Refuses with a DataError a checkpoint of other classes, or of another split of the images."""
-        classes = tuple(state_dict["classes"])
-        if {"val", "test"} & self.sets.keys() and self.classes != classes:
+        classes, size = tuple(state_dict["classes"]), state_dict["size"]
+        if type(size) is not int or not 1 <= size <= 2 * MAX_SIZE or not all(isinstance(name, str) for name in classes):
+            raise DataError("The checkpoint is damaged: it does not say of what size and classes its images were.")
+        is_labelled, others = {"val", "test"} & self.sets.keys(), len(classes) != len(self.classes or classes)
+        if others or (is_labelled and self.classes != classes):
             raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")
         if "val" in self.sets and state_dict["validation"] != self._validation():
             raise DataError(

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages
         raise DataError(f"n_valid must be 0 or more and leave training images of each class ({have}), got {n_valid}.")
 
     def order(block: list[int]) -> bytes:
-        return hashlib.sha256(os.fsencode(f"{seed}:{images.names[block[0]]}")).digest()
+        return hashlib.sha256(f"{seed}:{images.names[block[0]]}".encode(errors="surrogateescape")).digest()
 
     valid: list[int] = []
     for block in sorted(blocks.values(), key=order):
@@ -119,7 +118,7 @@ def read_split_csv(path: Path, images: DecodedImages) -> Split:
     """Reads what `write_split_csv` wrote; a DataError where it does not fit the images or divides copies."""
     expected = _descriptions(images)
     try:
-        lines = list(csv.reader(io.StringIO(os.fsdecode(path.read_bytes()), newline="")))
+        lines = list(csv.reader(io.StringIO(path.read_bytes().decode(errors="surrogateescape"), newline="")))
     except (OSError, csv.Error) as error:
         raise DataError(f"The split {path} cannot be read: {error}.") from error
     rows = lines[1:]

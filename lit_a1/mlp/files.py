@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from lit_a1.mlp.functions import Array, Labels
 
 VALIDATION = 10_000  # the last images of the training file
+MOST_BYTES = 1 << 30  # of a file's arrays; a few bytes can be packed zeros without end
 DATA = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -13,6 +14,8 @@ def read_arrays(path: str, names: tuple[str, ...]) -> list[np.ndarray]:
     """Arrays of a `.npz` file, by name."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # noqa: PTH123  (numpy alone)
+            if sum(entry.file_size for entry in arrays.zip.infolist()) > MOST_BYTES:
+                raise ValueError(f"they have more than {MOST_BYTES:,} bytes")
             return [arrays[name] for name in names]
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {path}") from error
@@ -42,6 +45,8 @@ def read_network(path: str | None, like: dict[str, np.ndarray]) -> dict[str, np.
     for name, array in arrays.items():
         if (array.shape, array.dtype.kind) != (like[name].shape, like[name].dtype.kind):
             raise ValueError(f"{path} is damaged: its arrays have another shape or kind of numbers")
+        if array.dtype.kind == "i" and array.min() < 0:
+            raise ValueError(f"{path} is damaged: it has {array.min()} {'epochs or steps' if name == 'done' else name}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{path} holds weights that are not finite: its training had diverged")
     return arrays

@@ -24,6 +24,7 @@ from lit_a1.runs.records import (
     best_of,
     keep_metrics,
     log_hparams,
+    sound,
 )
 from lit_a1.runs.wording import clock, typed
 
@@ -65,10 +66,13 @@ class Fit:
         load_weights(self.net, path)
         if not (state := run_state(path)):
             raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
-        check_same_settings(state["settings"], self.record.settings, path)
-        check_not_over(self.net.epoch, self.setup.epochs, path)
-        check_same_length(state["settings"], self.record.settings, path)
-        self.record.restore(state)
+        with sound(path):
+            check_same_settings(state["settings"], self.record.settings, path)
+            check_not_over(self.net.epoch, self.setup.epochs, path)
+            check_same_length(state["settings"], self.record.settings, path)
+            self.record.restore(state)
+            if len(self.record.epochs) < self.net.epoch:
+                raise ValueError("epochs are missing")
 
     def run(self) -> Path:
         """Trains to the end, and returns the run's folder."""

@@ -184,8 +184,9 @@ class NN(Settings):
         x, y = self.data["train"] if images is None else check_examples(images, labels, self.dims, self.dtype)
         rng = np.random.default_rng([self.seed, self.epoch + 1])  # not the numbers that the weights were drawn with
         order = rng.permutation(len(x))
-        self._allocate(self.batch_size)
-        batch = np.empty((self.batch_size, self.dims[0]), self.dtype)
+        rows_a_step = min(self.batch_size, len(x))
+        self._allocate(rows_a_step)
+        batch = np.empty((rows_a_step, self.dims[0]), self.dtype)
         loss, errors = 0.0, 0
         steps = -(-len(x) // self.batch_size)
         for start in range(0, len(x), self.batch_size):

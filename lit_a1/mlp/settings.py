@@ -19,6 +19,7 @@ RANGES = {
     **dict.fromkeys(("lr", "lr_decay_rate", "weight_decay", "seed"), (0, np.inf)),
 }
 """The smallest value of a number, and the first that is too large."""
+MOST_PARAMETERS = 500_000_000  # more would not fit in memory
 
 
 @dataclass(eq=False, repr=False)
@@ -93,9 +94,12 @@ class Settings:
             raise ValueError("nesterov looks ahead along the momentum, which must be above 0; got 0")
         self.dims = (self.input_dim, *self.hidden_dims, self.n_classes)
         count, (fewest, most) = self.n_parameters, self.parameter_range
+        if count > MOST_PARAMETERS:
+            limit = f"hidden_dims may make {MOST_PARAMETERS:,} parameters"
+            raise ValueError(f"{limit}; the network {self.architecture} has {count:,}")
         if not fewest <= count <= most:
             wanted = f"parameter_range allows {fewest:,} to {most:,}"
-            raise ValueError(f"the network {self.architecture} has {count:,} parameters; {wanted}")
+            raise ValueError(f"hidden_dims: the network {self.architecture} has {count:,} parameters; {wanted}")
 
     @property
     def n_parameters(self) -> int:

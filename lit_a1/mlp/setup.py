@@ -13,7 +13,7 @@ from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.mlp.files import read_arrays, to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
-from lit_a1.runs.records import CheckpointError, StudyRecord
+from lit_a1.runs.records import CheckpointError, StudyRecord, sound
 
 TRAINED_WITH = ("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout")
 
@@ -62,18 +62,20 @@ class Setup:
         Raises:
             CheckpointError: the file is damaged, or of a network that `parameter_range` does not allow.
         """
-        try:
-            dims, nonlinearity = read_arrays(str(path), ("dims", "nonlinearity"))
-            model = {**self.model, "hidden_dims": tuple(dims.tolist()[1:-1]), "nonlinearity": str(nonlinearity)}
-            if not (state := run_state(path)):
-                setup = replace(self, model=model)
-            else:
-                model |= {name: state["settings"][f"model.{name}"] for name in TRAINED_WITH}
-                epochs = state["settings"]["trainer.max_epochs"]
-                setup = replace(self, model=model, seed=state["settings"]["seed"], epochs=epochs)
-            setup.network()
-        except ValueError as error:
-            raise CheckpointError(f"{error}.") from error
+        with sound(path):
+            try:
+                dims, nonlinearity = read_arrays(str(path), ("dims", "nonlinearity"))
+                model = {**self.model, "hidden_dims": tuple(dims.tolist()[1:-1]), "nonlinearity": str(nonlinearity)}
+                if not (state := run_state(path)):
+                    setup = replace(self, model=model)
+                else:
+                    model |= {name: state["settings"][f"model.{name}"] for name in TRAINED_WITH}
+                    epochs = state["settings"]["trainer.max_epochs"]
+                    setup = replace(self, model=model, seed=state["settings"]["seed"], epochs=epochs)
+                setup.network()
+            except ValueError as error:
+                words = f"{error}."
+                raise CheckpointError(words if str(path) in words else f"{path}: {words}") from error
         return setup
 
     @cached_property
@@ -104,15 +106,16 @@ def describe(net: NN) -> str:
 
 def load_weights(net: NN, path: Path) -> None:
     """Reads weights; CheckpointError where the file is damaged, or of another network."""
-    try:
-        net.load(str(path))
-    except ValueError as error:
-        raise CheckpointError(f"{error}.") from error
+    with sound(path):
+        try:
+            net.load(str(path))
+        except ValueError as error:
+            raise CheckpointError(f"{error}.") from error
 
 
 def run_state(path: Path) -> dict[str, Any]:
     """The state of a `TrainingRecord` that `mlp fit` keeps beside the weights; empty in other files."""
-    with np.load(path, allow_pickle=False) as file:
+    with sound(path), np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 

@@ -111,8 +111,9 @@ class Classifier(FiniteModule):
         compile_net: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup is a share of the steps, at least 0 and below 1; got {warmup}")
+        for name, value in {"warmup": warmup, "average_decay": average_decay}.items():
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} is a share, at least 0 and below 1; got {value}")
         if not 0 <= sam_from <= 1:
             raise ValueError(f"sam_from is a share of the steps, between 0 and 1; got {sam_from}")
         for name, value in {"clip_gradient": clip_gradient, "sam_radius": sam_radius}.items():

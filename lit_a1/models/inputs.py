@@ -25,8 +25,10 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean and std need one value a channel, std above 0; got mean={mean}, std={std}")
+        known = len(mean) == len(std) > 0 and all(0.001 <= each < 1000 for each in std)
+        if not known or not all(abs(each) < 1000 for each in mean):
+            words = "mean and std need one value a channel, of images in [0,1], and std 0.001 or more"
+            raise ValueError(f"{words}; got mean={list(mean)}, std={list(std)}")
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 

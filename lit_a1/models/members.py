@@ -9,7 +9,7 @@ from typing import Any
 from lit_a1.models.classifier import Classifier
 from lit_a1.runs.checkpoints import check_fits, read
 from lit_a1.runs.folders import PRETRAINED, pretrained
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record, version_of
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record, sound, version_of
 from lit_a1.runs.wording import listed
 
 DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a checkpoint
@@ -69,6 +69,11 @@ def load_member(path: Path, channels: int | None = None) -> Member:
             another number of channels than `channels`.
     """
     checkpoint = read(path)
+    with sound(path):
+        return _member(path, checkpoint, channels)
+
+
+def _member(path: Path, checkpoint: dict[str, Any], channels: int | None) -> Member:
     kinds = {kind.__qualname__: kind for kind in _subclasses(Classifier) if kind.is_trained}
     if (name := checkpoint["model_class"]) not in kinds:
         raise CheckpointError(f"{path} is a checkpoint of {name}; wanted is one of {listed(kinds)}.")

@@ -10,6 +10,7 @@ from lit_a1.layers import BatchNorm2d, Dropout, SqueezeExcite, StochasticDepth, 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
 Transition = Literal["stride", "max_pool"]
+MOST_PARAMETERS = 500_000_000  # more would not fit in memory beside what training needs
 
 
 def make_activation(name: Activation) -> nn.Module:
@@ -113,7 +114,7 @@ class ResidualNet(nn.Module):
         sync_norm: takes batch norm's statistics over the batches of all devices.
 
     Raises:
-        ValueError: `widths` and `blocks` do not fit together, or there is no such transition.
+        ValueError: a value is out of its range, or `widths` and `blocks` don't fit together or make a giant.
     """
 
     def __init__(
@@ -134,11 +135,19 @@ class ResidualNet(nn.Module):
         super().__init__()
         if transition not in get_args(Transition):
             raise ValueError(f"transition must be one of {', '.join(get_args(Transition))}; got {transition!r}")
-        if len(blocks) != len(widths) - 1 or min(blocks, default=0) < 1:
-            raise ValueError(
-                f"blocks needs one value of at least 1 for each width after the stem's; "
-                f"got widths={list(widths)}, blocks={list(blocks)}"
-            )
+        for name, share in (("dropout", dropout), ("stochastic_depth", stochastic_depth)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} must be between 0 and 1; got {share}")
+        if stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2; got {stem_stride}")
+        if squeeze_excite < 0:
+            raise ValueError(f"squeeze_excite must be at least 0; got {squeeze_excite}")
+        got = f"got widths={list(widths)}, blocks={list(blocks)}"
+        if len(blocks) != len(widths) - 1 or min(blocks, default=0) < 1 or min(widths) < 1:
+            raise ValueError(f"blocks needs one value of at least 1 for each of widths after the stem's; {got}")
+        count = 9 * sum((a + 2 * n * b) * b for a, b, n in zip(widths, widths[1:], blocks, strict=False))  # about
+        if count > MOST_PARAMETERS:
+            raise ValueError(f"widths and blocks may make {MOST_PARAMETERS:,} parameters; {got}, some {count:,}")
         stem = NormedConvolution(channels, widths[0], 3, stem_stride, norm)
         self.stem = nn.Sequential(stem, make_activation(activation))
         self.stages = nn.Sequential()

@@ -49,6 +49,22 @@ class GroupOptimizer(Optimizer, ABC):
         self._check_group(self.defaults | param_group)
         super().add_param_group(param_group)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave, hyperparameters included.
+
+        Raises:
+            TypeError: a hyperparameter has the wrong type.
+            ValueError: a hyperparameter is out of range, or a parameter's state has another shape than it.
+        """
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            self._check_group(group)
+            check_number("steps_taken", group.get("steps_taken", 0))
+        for param, state in self.state.items():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.ndim and value.shape != param.shape:
+                    raise ValueError(f"{name} has the shape {tuple(value.shape)}, its parameter {tuple(param.shape)}")
+
     @overload
     def step(self, closure: None = None) -> None: ...
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
 from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings
-from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.records import CheckpointError, sound
 from lit_a1.runs.wording import counted
 
 
@@ -40,19 +40,47 @@ def read(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
-    try:
-        if not zipfile.is_zipfile(path):  # what torch.save writes; on anything else torch.load fails in many ways
-            raise zipfile.BadZipFile
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path} can't be read as a checkpoint: it is damaged or not one of this project."
-        ) from error
-    if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
-        raise CheckpointError(f"{path} is not a checkpoint of this project.")
-    if not all_finite(checkpoint["state_dict"].values()):
-        raise CheckpointError(f"{path} holds weights that are not finite: its training had diverged.")
+    with sound(path):
+        with zipfile.ZipFile(path) as archive:  # what torch.save writes, which checks neither bits nor sizes
+            entries = archive.infolist()
+            is_packed = any(entry.compress_type for entry in entries)
+            if is_packed or sum(entry.file_size for entry in entries) > path.stat().st_size or archive.testzip():
+                raise zipfile.BadZipFile
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            words = "it is damaged, or holds more than numbers and texts, such as code: nothing of it is run"
+            raise CheckpointError(f"{path} can't be read as a checkpoint: {words}.") from error
+        if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
+            raise CheckpointError(f"{path} is not a checkpoint of this project.")
+        if not all(map(_is_plain, _tensors(checkpoint))) or not _is_whole(checkpoint):
+            raise ValueError
+        if not all_finite(checkpoint["state_dict"].values()):
+            raise CheckpointError(f"{path} holds weights that are not finite: its training had diverged.")
     return checkpoint
+
+
+def _tensors(content: Any) -> list[Tensor]:
+    """All that lie in dictionaries and lists, however deep."""
+    found, seen, left = [], set(), [content]
+    while left:
+        each = left.pop()
+        if isinstance(each, Tensor):
+            found.append(each)
+        elif isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            left += each.values() if isinstance(each, dict) else each
+    return found
+
+
+def _is_whole(checkpoint: dict[str, Any]) -> bool:
+    """Whether it says in numbers how far a training was."""
+    return all(type(checkpoint[name]) is int and checkpoint[name] >= 0 for name in ("epoch", "global_step"))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether all its numbers are in the file: a tensor of a few bytes can declare any shape."""
+    return tensor.device.type == "cpu" and tensor.numel() * tensor.itemsize <= tensor.untyped_storage().nbytes()
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
@@ -71,8 +99,9 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
         raise CheckpointError(
             f"{path} is a checkpoint of {checkpoint['model_class']}; the configuration asks for {expected}."
         )
-    theirs = {name: tuple(tensor.shape) for name, tensor in checkpoint["state_dict"].items()}
-    ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    theirs, ours = (
+        {name: _form(each) for name, each in of.items()} for of in (checkpoint["state_dict"], model.state_dict())
+    )
     here = "in the model. The config.yaml of its run has the right ones."
     for name in [*ours, *theirs]:
         if ours.get(name) != theirs.get(name):
@@ -86,6 +115,12 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
             raise CheckpointError(
                 f"{path} is of a {expected} with other layers: {line.strip()} in the file and {other.strip()} {here}"
             )
+
+
+def _form(tensor: Tensor) -> str:
+    """Shape and, where they are none of those that networks have, type of the numbers."""
+    known = tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int64)  # published ones have 16 bits
+    return f"{tuple(tensor.shape)}" + ("" if known else f" {str(tensor.dtype).removeprefix('torch.')}")
 
 
 def describe(model: nn.Module) -> str:

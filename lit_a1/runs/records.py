@@ -4,7 +4,8 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,19 @@ Metrics = dict[str, float]
 
 class CheckpointError(Exception):
     """A checkpoint is missing, unreadable, or of another model."""
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Tells whatever fails on a damaged or foreign checkpoint as a CheckpointError; this project's errors pass."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.startswith(("lit_a1.", "lightning.")) or "OutOfMemory" in type(error).__name__:
+            raise
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint: it is damaged or not one of this project."
+        ) from error
 
 
 class DivergedError(Exception):
@@ -75,9 +89,15 @@ class TrainingRecord:
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint's `state`, under the settings of this run."""
-        self.epochs, self._seconds_before = list(state["epochs"]), state["seconds"]
-        self._memory_before, self.made_by = state["peak_memory_gb"], state.get("made_by", UNKNOWN)
+        """Goes on from a checkpoint's `state`, under the settings of this run; raises where it is none."""
+        self.epochs = [dict(row) for row in state["epochs"]]
+        for row in self.epochs:
+            if not (row.keys() >= {"epoch", "step"} and all(isinstance(value, int | float) for value in row.values())):
+                raise TypeError("the metrics of an epoch are numbers")
+        self._seconds_before, self._memory_before = float(state["seconds"]), float(state["peak_memory_gb"])
+        if not 0 <= self._seconds_before < math.inf or not 0 <= self._memory_before < math.inf:
+            raise ValueError("time and memory are numbers")
+        self.made_by = {part: list(map(str, words)) for part, words in state.get("made_by", UNKNOWN).items()}
 
     def finish(self, folder: Path | None, **about: Any) -> dict[str, Any]:
         """The whole record with what else is known (`seed`, `images` ...), written to the folder if there is one."""

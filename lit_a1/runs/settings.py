@@ -27,6 +27,24 @@ class Parser(ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
+    def parse_args(self, *arguments: Any, **options: Any) -> Namespace:  # type: ignore[override]
+        """As jsonargparse, which looks for a file of the name that any text is."""
+        try:
+            return super().parse_args(*arguments, **options)
+        except ValueError as error:  # a null byte
+            self.error(f"a setting is no text: {error}")
+            raise
+
+    def validate(self, namespace: Namespace, skip_unset: bool = True, **options: Any) -> None:
+        """Checks all values; jsonargparse lets `null` pass for anything, and anything for a part of the settings."""
+        for part in {action.dest.partition(".")[0] for action in self._actions if "." in action.dest}:
+            if not isinstance(value := namespace.get(part), Namespace | dict | None):
+                raise TypeError(f'Parser key "{part}": settings by name are needed; got {value!r}')
+        for key, value in namespace.items():
+            if isinstance(value, str) and "\0" in value:  # which no system takes for a name
+                raise TypeError(f'Parser key "{key}": it has a character that is not text; got {value!r}')
+        super().validate(namespace, skip_unset=False, **options)
+
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         """Prints the sentence and leaves with status 2."""
         print(f"error: {concise(message)}", file=sys.stderr)
@@ -90,7 +108,7 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue
         if isinstance(settings, dict) and isinstance(settings.get("model"), dict):
-            return path, "fit" if "class_path" in settings["model"] else "mlp"
+            return path, "mlp" if settings["model"].keys().isdisjoint(("class_path", "init_args")) else "fit"
     return None
 
 

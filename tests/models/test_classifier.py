@@ -283,7 +283,7 @@ def test_a_checkpoint_holds_plain_values_only(tmp_path: Any) -> None:
     ("options", "words"),
     [
         ({"warmup": 1.0}, "warmup is a share"),
-        ({"std": (0.0, 1.0, 1.0)}, "std above 0"),
+        ({"std": (0.0, 1.0, 1.0)}, "std 0.001 or more"),
         ({"widths": (8,), "blocks": (1,)}, "blocks needs one value"),
         ({"optimizer": "lion"}, "sgd, sgdw, adam, adamw, muon"),
         ({"schedule": "square"}, "constant, cosine, linear, one_cycle"),

@@ -103,12 +103,12 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
         if error.code >= http.client.INTERNAL_SERVER_ERROR:
             raise _BrokenOffError(f"HTTP {error.code} {error.reason}") from error
         raise DataError(f"{url} cannot be fetched: HTTP {error.code} {error.reason}.") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _UnreachableError(getattr(error, "reason", None) or error) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:  # the last of an address that it sends on to
+        raise _UnreachableError(" ".join(str(getattr(error, "reason", None) or error).split())) from error
     with response:
         resumed = re.match(rf"bytes {have}-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if response.status != http.client.PARTIAL_CONTENT:
-            have, total = 0, int(response.headers.get("Content-Length") or 0)
+            have, total = 0, response.length or 0
         elif resumed is not None:
             total = int(resumed[1])
         else:
@@ -122,6 +122,8 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
             while block := _block(response):
                 file.write(block)
                 bar.update(len(block))
+                if size is not None and file.tell() > size:  # it may have no end
+                    break
     if _length(part) < total:
         raise _BrokenOffError(f"after {_length(part):,} of {total:,} bytes")
 
@@ -159,8 +161,8 @@ def _length(path: Path) -> int:
 
 def _wrong(part: Path, sha256: str | None, size: int | None) -> str | None:
     """What distinguishes the file from the one expected, if anything."""
-    if size is not None and _length(part) != size:
-        return f"it has {_length(part):,} bytes, not {size:,}"
+    if size is not None and (have := _length(part)) != size:
+        return f"it has {have:,} bytes{' or more' if have > size else ''}, not {size:,}"
     if sha256 is not None:
         with part.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

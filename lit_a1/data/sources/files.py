@@ -1,16 +1,21 @@
 """A folder's or a zip file's files: their paths, all with forward slashes, and the bytes of each."""
 
 import hashlib
+import logging
 import os
 import re
 import zipfile
-import zlib
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from lit_a1.data.errors import DataError
 
 MAX_BYTES = 1 << 28  # no image's file is larger than 256 MiB
+STEP = 64  # bytes that bzip2 and the like unpack at a time: they know no limit, and a zip file may lie about sizes
 _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+
+log = logging.getLogger(__name__)
 
 
 class FolderFiles:
@@ -63,12 +68,13 @@ class ZipFiles:
         self.path = path
         try:
             self._archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise DataError(f"{path} is not a zip file, or is damaged or cut short ({error}).") from error
         except OSError as error:
             raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
+        except Exception as error:  # a damaged list of entries can make zipfile raise nearly anything
+            raise DataError(f"{path} is not a zip file, or is damaged or cut short ({error}).") from error
         self._entries: dict[str, zipfile.ZipInfo] = {}
         folders: set[str] = set()
+        names: Counter[str] = Counter()
         for entry in self._archive.infolist():
             name = entry.filename.replace("\\", "/")
             if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
@@ -76,6 +82,9 @@ class ZipFiles:
             folders |= {name[: slash.end()] for slash in re.finditer("/", name)}
             if not name.endswith("/") and not _HIDDEN.search(name):
                 self._entries[name] = entry
+                names[name] += 1
+        if twice := sorted(name for name, count in names.items() if count > 1):
+            log.info("%s has several entries of one name, of which the last is read: %s.", path, ", ".join(twice[:5]))
         self.files = list(self._entries)
         self.folders = [folder for folder in folders if not _HIDDEN.search(folder)]
 
@@ -84,8 +93,13 @@ class ZipFiles:
         entry = self._entries[file]
         _check_size(entry.file_size)
         try:
-            return self._archive.read(entry)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            with self._archive.open(entry) as packed:
+                if entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    return packed.read(entry.file_size)
+                assert isinstance(packed, zipfile.ZipExtFile)
+                packed.MIN_READ_SIZE = STEP
+                return b"".join(iter(partial(packed.read1, STEP), b""))
+        except Exception as error:  # as above
             raise DataError(f"it cannot be read from the zip file ({error})") from error
 
     def fingerprint(self) -> dict[str, str | int]:

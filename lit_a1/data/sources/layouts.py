@@ -118,10 +118,10 @@ def find_test(root: Path) -> Source | None:
     return None if path is None else Source(path, labelled=False)
 
 
-def natural_key(name: str) -> tuple[list[str | int], str]:
+def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
     """Sorts numbers by their value: 1, 2, 10 and not 1, 10, 2."""
-    parts = re.split(r"([0-9]+)", name.lower())  # every second one is a number
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+    parts = re.split(r"0*([0-9]+)", name.lower())  # every second one is a number, which may be too long for `int`
+    return [(len(part), part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def _first_of(root: Path, names: tuple[str, ...]) -> Path | None:

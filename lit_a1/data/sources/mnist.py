@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import logging
 import math
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +63,8 @@ PACKAGE_TIMEOUT = 120  # seconds
 DOWNLOADS = Path("data", "mnist")  # the folder that LIT_A1_DATA names is only read
 
 GZIP = b"\x1f\x8b"
+PART, MAX_PARTS = 1 << 20, 1 << 10  # bytes that are read at a time, and how often: no set of digits has more than 1 GiB
+MAX_DIMENSIONS = 64  # NumPy's
 TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
 log = logging.getLogger(__name__)
@@ -172,7 +176,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     "The MNIST database of handwritten digits", yann.lecun.com/exdb/mnist). Anything else is a DataError.
     """
     data = _unpacked(path)
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or data[3] == 0:
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or not 0 < data[3] <= MAX_DIMENSIONS:
         start = f"it starts with the bytes {data[:4].hex(' ')}" if data else "it is empty"
         raise DataError(f"{path} is not an IDX file: {start}.")
     if TYPES[data[2]] != "uint8":
@@ -192,12 +196,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 def _unpacked(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    if not data.startswith(GZIP):
-        return data
-    try:
-        return gzip.decompress(data)
+        with path.open("rb") as file:
+            unpacked = gzip.GzipFile(fileobj=file) if file.peek(2).startswith(GZIP) else file
+            parts = list(itertools.islice(iter(partial(unpacked.read, PART), b""), MAX_PARTS + 1))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} cannot be unpacked, it is damaged or cut short: {str(error).rstrip('.')}.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(parts) > MAX_PARTS:
+        raise DataError(f"{path} is no set of digits: it holds more than {PART * MAX_PARTS:,} bytes.")
+    return b"".join(parts)
