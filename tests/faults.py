@@ -3,6 +3,7 @@
 A fork costs nothing where a new process costs five seconds of imports.
 """
 
+import copy
 import csv
 import errno
 import importlib
@@ -25,10 +26,19 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
+from lit_a1.commands.search import build_parser
+from lit_a1.training import TrainingCLI
 
 if sys.platform != "linux":
     pytest.skip("what a process does to files is followed through /proc", allow_module_level=True)
-for name in ("commands.audit", "commands.mlp", "commands.report", "commands.search", "mlp.loop", "studies.search.cnn"):
+for name in (
+    "commands.audit",
+    "commands.mlp",
+    "commands.report",
+    "mlp.loop",
+    "studies.search.cnn",
+    "studies.search.study",
+):
     importlib.import_module(f"lit_a1.{name}")  # once, and not in every process
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -40,6 +50,28 @@ PIPE = 1 << 20  # bytes: more than any command says
 TIMES = re.compile(r"seconds|images_per_second|peak_memory_gb|finished|events|current_score")
 NAMES = re.compile(r"version_\d+")
 Strike = Callable[[str, str], None]
+
+
+PARSED: dict[tuple[str, ...], Any] = {}  # commands, which a process would take half of its time to parse
+
+
+class Parsing(TrainingCLI):
+    """Parses a command, and does no more."""
+
+    def _set_seed(self) -> None:
+        PARSED[tuple(self.arguments)] = self.config
+
+    def instantiate_classes(self) -> None:
+        pass
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def parsed(cli: TrainingCLI, parser: Any, args: Any) -> None:
+    """In the place of `TrainingCLI.parse_arguments`."""
+    found = PARSED.get(tuple(args))
+    cli.config = parser.parse_args(args) if found is None else copy.deepcopy(found)
 
 
 @dataclass(frozen=True)
@@ -83,6 +115,9 @@ def run(
     """
     import fcntl  # which Windows lacks
 
+    options = ["fit", *build_parser().parse_known_args(arguments[1:])[1]] if arguments[0] == "search" else arguments
+    if options[0] in ("fit", "validate", "predict") and tuple(options) not in PARSED:
+        Parsing(options)
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)
     counted = mmap.mmap(-1, mmap.PAGESIZE)
@@ -142,6 +177,7 @@ def _run(
         sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", buffering=1) for descriptor in (1, 2))
         sys.unraisablehook, sys.argv = sys.__unraisablehook__, ["main.py", *arguments]
         os.chdir(folder)
+        TrainingCLI.parse_arguments = parsed  # type: ignore[method-assign]
         prepare()
         sys.addaudithook(hook)
         main()
@@ -167,7 +203,7 @@ def curves(run_folder: Path) -> dict[str, list[tuple[int, float]]]:
 def plain(value: Any) -> Any:
     """What can be compared, without times."""
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items() if not TIMES.search(str(key))}
+        return {plain(str(key)): plain(each) for key, each in value.items() if not TIMES.search(str(key))}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, torch.Tensor | np.ndarray):
@@ -193,23 +229,31 @@ def trials(path: Path) -> list[Any]:
         rows = [row for row in csv.DictReader(file) if row["state"] != "failed"]
     folders = [path.with_name(f"trial_{row.pop('trial')}") for row in rows]
     kept = [plain(row) for row in rows]
-    return [(row, read(run / "record.json"), curves(run)) for row, run in zip(kept, folders, strict=True)]
+    return [(row, read(run / "record.json")) for row, run in zip(kept, folders, strict=True)]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is a lock, or not under its final name."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def current(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files in a folder, with their names, but for those of runs that are not the newest ones."""
+    found = [(path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    versions = [(name[: match.start()], int(match[0][8:])) for _, name in found if (match := NAMES.search(name))]
+    newest = dict(sorted(versions))
+    for path, name in found:
+        match = NAMES.search(name)
+        if match is None or newest[name[: match.start()]] == int(match[0][8:]):
+            yield path, NAMES.sub("version_N", name)
 
 
 def contents(folder: Path) -> dict[str, Any]:
     """What lies in a folder, by name: of runs the newest one, and its curves."""
-    newest: dict[str, int] = {}
-    found: list[tuple[Path, str, re.Match[str] | None]] = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            found.append((path, name := path.relative_to(folder).as_posix(), version := NAMES.search(name)))
-            if version:
-                newest[name[: version.start()]] = max(newest.get(name[: version.start()], 0), int(version[0][8:]))
     result: dict[str, Any] = {}
-    for path, name, version in found:
-        if version and int(version[0][8:]) < newest[name[: version.start()]]:
+    for path, name in current(folder):
+        if is_hidden(name):
             continue
-        name = NAMES.sub("version_N", name)
         if "-search/" in name:
             if path.parent.name.startswith("version_") and path.suffix != ".journal":
                 result[name] = trials(path) if path.suffix == ".csv" else path.stat().st_size > 0
@@ -218,6 +262,16 @@ def contents(folder: Path) -> dict[str, Any]:
         else:
             result[name] = read(path)
     return result
+
+
+def traces(folder: Path) -> list[Any]:
+    """All that a command left, old runs and unfinished files too, without times and random names."""
+    found: list[Any] = [sorted(contents(folder).items())]
+    for path in sorted(folder.rglob("*")):
+        name = re.sub(r"-[0-9a-z_]{8}\b|events.*", "", path.relative_to(folder).as_posix())
+        text = path.read_bytes() if path.suffix == ".journal" else b""
+        found.append((name, path.is_dir(), re.sub(rb'"(datetime_\w+|worker_id|seconds)":[^,}]+', b"", text)))
+    return found
 
 
 def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:

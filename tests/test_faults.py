@@ -14,24 +14,28 @@ from typing import Any, Protocol, cast
 import pytest
 
 from lit_a1.data import catsdogs
-from lit_a1.report import build
-from lit_a1.report.gather import gather
+from lit_a1.data.files import write_text
+from lit_a1.report.document import Block, Document, Section
 from lit_a1.runs.folders import run_folders
+from lit_a1.runs.records import record_of, write_record
 from tests.commands.test_search import SMALL as SMALL_TRIAL
-from tests.faults import Ended, Strike, contents, differences, fail, kill, run
+from tests.faults import Ended, Strike, contents, current, differences, fail, is_hidden, kill, run, traces
 from tests.mlp.test_loop import SMALL as SMALL_MLP
 from tests.signals import signal_at
 from tests.test_training import SMALL
 
-CNN = [*SMALL, "--data.size_schedule", "{0: 8}", "--data.batch_size", "16", "--model.widths", "[4,8]"]
-FIT = ["fit", *CNN, "--trainer.max_epochs", "2", "--model.dropout", "0.3", "--data.augment.cutout", "0.3"]
-MLP = ["mlp", "fit", *SMALL_MLP, "--trainer.max_epochs", "3"]
+CNN = [
+    *SMALL, "--data.size_schedule", "{0: 8}", "--data.batch_size", "32", "--model.widths", "[4,8]",
+    "--trainer.log_every_n_steps", "2", "--model.dropout", "0.3", "--data.augment.cutout", "0.3",
+]  # fmt: skip
+FIT = ["fit", *CNN, "--trainer.max_epochs", "2"]
+MLP = ["mlp", "fit", *SMALL_MLP, "--trainer.max_epochs", "2"]
 SEARCH = [
     "search", *SMALL_TRIAL, "--data.size", "8", "--data.batch_size", "32", "--space", "space.yaml", "--trials", "2",
     "--trainer.max_epochs", "1",
 ]  # fmt: skip
 STEP = {"fit": ("lit_a1.models:Classifier", "training_step"), "mlp": ("lit_a1.mlp.network:NN", "update")}
-STEPS = {"fit": 2 * 64 // 16, "mlp": 3 * 13}
+STEPS = {"fit": 2 * 64 // 32, "mlp": 2 * 13}
 OPTIMISERS = [[], *(["--model.optimizer", name, "--model.lr", "0.003"] for name in ("adamw", "muon"))]
 KILLS = 40
 COMMANDS = {
@@ -48,7 +52,17 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 SPACE = "model.lr: {low: 0.001, high: 0.3, log: true}\n"
 AFTER_FIT = {"predict": ["submission.csv"], "report": ["report/report.html"], "cache": []}  # what earlier ones left
 Prepare = Callable[[], None]
+SEEN: set[str] = set()  # what cut commands left, which it has been gone on from
 BUILT: dict[str, Any] = {}  # by a process, once: data, folders that commands begin in, what they leave there
+
+
+def train(arguments: list[str], folder: Path, report: Callable[[int, float], bool], *, quiet: bool) -> dict[str, Any]:
+    """A trial, as good as its learning rate is near to 0.05."""
+    rate = float(arguments[arguments.index("--model.lr") + 1])
+    row = {"epoch": 0, "step": 1, "val/error": abs(rate - 0.05), "val/loss": 1.0}
+    report(1, row["val/error"])
+    write_record(folder, record := record_of([row], settings={}, parameters=5, images={"train": 64, "val": 16}))
+    return record
 
 
 class Begin(Protocol):
@@ -92,14 +106,18 @@ def begun(
     def ended(name: str) -> tuple[Path, int]:
         if name not in BUILT:
             folder = begin(name)
-            if name == "report":  # its figures would take seconds
-                BUILT["document"] = document(gather(folder / "lightning_logs", "auto"), tmp_path)
             BUILT[name] = folder, done(run(COMMANDS.get(name, FIT), folder)).count
         return BUILT[name]
 
-    document = build.document
-    monkeypatch.setattr(build, "document", lambda *_: BUILT["document"])
-    monkeypatch.setattr("lit_a1.report.gather.RECORDED", tmp_path)
+    section = Section("Words", "words", blocks=[Block("text", "More *words*.")])
+    for place, value in {  # what takes time, and writes nothing
+        "lit_a1.report.build.document": lambda *_: Document("A report", [], [], [section]),
+        "lit_a1.callbacks.TensorBoardExtras._add_graph": lambda *_: None,
+        "lit_a1.studies.search.cnn.train": train,  # as fit, whose files are looked at by themselves
+        "lit_a1.studies.search.cnn.check_space": lambda *_: None,
+        "lit_a1.studies.search.results.draw": lambda path, *_: write_text(path, "a figure"),
+    }.items():
+        monkeypatch.setattr(place, value)
     vars(begin)["ended"] = ended
     return cast(Begin, begin)
 
@@ -148,7 +166,7 @@ def check_ends_the_same(command: list[str], folder: Path, whole: dict[str, Any])
         done(ended)
     found = list(differences(contents(folder), whole))
     assert not found, "\n".join(found)
-    left = [path for path in folder.rglob(".*") if path.name != ".locks" and path.suffix != ".lock"]
+    left = [name for path, name in current(folder) if is_hidden(name) and "lock" not in name]
     assert not left
 
 
@@ -165,7 +183,9 @@ def check(
     else:
         assert ended.status in (-signal.SIGKILL, -signal.SIGXFSZ), ended
     check_kept(folder, before, whole)
-    check_ends_the_same(command, folder, whole)
+    if (state := repr((command, traces(folder)))) not in SEEN:
+        SEEN.add(state)
+        check_ends_the_same(command, folder, whole)
     return ended
 
 
