@@ -28,7 +28,7 @@ from lit_a1.callbacks import (
     TensorBoardExtras,
 )
 from lit_a1.callbacks.continuation import slurm_job
-from lit_a1.callbacks.record import measured_images
+from lit_a1.callbacks.record import measured_images, run_folder
 from lit_a1.data.files import naming, replacing, write_text
 from lit_a1.data.module import ImageDataModule
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
@@ -53,10 +53,11 @@ class RunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Writes it."""
-        assert trainer.log_dir is not None
+        folder = run_folder(trainer)  # `trainer.log_dir` would wait for other devices
+        assert folder is not None
         new = self.config.clone()
         new["ckpt_path"] = None
-        write_text(Path(trainer.log_dir, self.config_filename), self.parser.dump(new, skip_none=False))
+        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False))
 
 
 def save_hparams(logger: TensorBoardLogger) -> None:
@@ -238,6 +239,11 @@ class TrainingCLI(LightningCLI):
         try:
             with naming(self._runs):
                 super()._run_subcommand(subcommand)
+        except RuntimeError as error:  # Lightning's, which can't take down workers that were not started
+            if not isinstance(cause := error.__context__, OSError):
+                raise
+            words = f"{cause.strerror}, with --data.workers {self.datamodule.workers}"
+            raise OSError(cause.errno, words) from cause
         finally:
             if self._new_folder is not None and self.trainer.global_step == 0:
                 for logger in self.trainer.loggers:

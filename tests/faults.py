@@ -46,8 +46,8 @@ TOUCHING = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "sh
 STARTING = ("os.fork", "subprocess.Popen")
 HUNG = 60  # seconds
 PIPE = 1 << 20  # bytes: more than any command says
-# what two runs may differ in; the last is Lightning's note of what it chose a checkpoint by, which it does not restore
-TIMES = re.compile(r"seconds|images_per_second|peak_memory_gb|finished|events|current_score")
+# in what equal runs may differ; the last is what a checkpoint was chosen by, which Lightning does not restore
+TIMES = re.compile(r"seconds|images_per_second|peak_memory_gb|finished|events|workers|current_score")
 NAMES = re.compile(r"version_\d+")
 Strike = Callable[[str, str], None]
 

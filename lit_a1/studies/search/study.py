@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -165,6 +166,7 @@ class Study:
         with self.lock("take"):
             for running in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 with suppress(Timeout), self.lock(f"trial_{running.number}", timeout=0):
+                    shutil.rmtree(self.folder / f"trial_{running.number}", ignore_errors=True)
                     self.optuna.tell(running.number, state=TrialState.FAIL)  # its process was killed
             if self.count(*OVER, TrialState.RUNNING) >= trials:
                 return None
