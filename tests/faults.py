@@ -6,6 +6,7 @@ A fork costs nothing where a new process costs five seconds of imports.
 import copy
 import csv
 import errno
+import hashlib
 import importlib
 import json
 import mmap
@@ -220,7 +221,8 @@ def read(path: Path) -> Any:
             return plain({name: json.loads(str(file[name])) if name == "run" else file[name] for name in file.files})
     if path.suffix == ".json":
         return plain(json.loads(path.read_text()))
-    return re.sub(rb"\bworkers: \d", b"", path.read_bytes())
+    content = re.sub(rb"\bworkers: \d", b"", path.read_bytes())
+    return hashlib.sha256(content).digest() if path.suffix == ".npy" else content
 
 
 def trials(path: Path) -> list[Any]:
@@ -265,8 +267,8 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def traces(folder: Path) -> list[Any]:
-    """All that a command left, old runs and unfinished files too, without times and random names."""
-    found: list[Any] = [sorted(contents(folder).items())]
+    """Names of all that a command left, old runs and unfinished files too, but for random ones; lines of journals."""
+    found: list[Any] = []
     for path in sorted(folder.rglob("*")):
         name = re.sub(r"-[0-9a-z_]{8}\b|events.*", "", path.relative_to(folder).as_posix())
         text = path.read_bytes() if path.suffix == ".journal" else b""

@@ -53,7 +53,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 SPACE = "model.lr: {low: 0.001, high: 0.3, log: true}\n"
 AFTER_FIT = {"predict": ["submission.csv"], "report": ["report/report.html"], "cache": []}  # what earlier ones left
 Prepare = Callable[[], None]
-SEEN: set[str] = set()  # what cut commands left, which it has been gone on from
+SEEN: set[int] = set()  # what cut commands left, which it has been gone on from
 BUILT: dict[str, Any] = {}  # by a process, once: data, folders that commands begin in, what they leave there
 
 
@@ -151,9 +151,8 @@ def again(command: list[str], folder: Path) -> list[str]:
     return command
 
 
-def check_kept(folder: Path, before: dict[str, Any], whole: dict[str, Any]) -> None:
+def check_kept(found: dict[str, Any], before: dict[str, Any], whole: dict[str, Any]) -> None:
     """All files are whole, and none is lost."""
-    found = contents(folder)
     assert found.keys() >= before.keys()
     for name, content in found.items():
         if isinstance(content, bytes):
@@ -175,7 +174,8 @@ def check(
     command: list[str], folder: Path, whole: dict[str, Any], strike: Strike | None, at: Iterable[int], prepare: Prepare
 ) -> Ended:
     """A command that is cut or fails, and is typed again."""
-    before = contents(folder)
+    if (key := f"before {command}") not in BUILT:
+        BUILT[key] = contents(folder)
     ended = run(command, folder, strike, at, prepare)
     if ended.status > 0:
         refused(ended)
@@ -183,8 +183,9 @@ def check(
         done(ended)
     else:
         assert ended.status in (-signal.SIGKILL, -signal.SIGXFSZ), ended
-    check_kept(folder, before, whole)
-    if (state := repr((command, traces(folder)))) not in SEEN:
+    found = contents(folder)
+    check_kept(found, BUILT[key], whole)
+    if (state := hash(repr((command, found, traces(folder))))) not in SEEN:
         SEEN.add(state)
         check_ends_the_same(command, folder, whole)
     return ended
