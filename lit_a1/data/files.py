@@ -6,14 +6,15 @@ import glob
 import io
 import os
 import secrets
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ModuleNotFoundError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 ABANDONED = 3600  # seconds after which an unfinished file is nobody's, where the system can't tell
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -64,7 +65,7 @@ def _lock(descriptor: int) -> bool:
 
     Some disks, and Windows, have no such marks.
     """
-    if sys.platform != "win32":
+    if fcntl is not None:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
