@@ -59,15 +59,15 @@ def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
 
 
 def summary_table(rows: Sequence[Row]) -> str:
-    """Markdown: README.md's, the same in five columns."""
-    table = []
+    """Markdown: README.md's, the same in five columns, and of each recipe the machine that ran it first."""
+    table: dict[str, dict[str, str]] = {}
     for cells in results(rows, SUMMARY):
         config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
         shown = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
         shown |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
         machine = "its members'" if config == ENSEMBLE else cells["machine"].partition(";")[0]
-        table.append(shown | {"time": f"{cells['time'].partition(',')[0]}, {machine}"})
-    return markdown(table)
+        table.setdefault(config, shown | {"time": f"{cells['time'].partition(',')[0]}, {machine}"})
+    return markdown(list(table.values()))
 
 
 def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]:

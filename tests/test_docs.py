@@ -50,6 +50,13 @@ def test_links_lead_somewhere() -> None:
             assert target.startswith("http") or (path.parent / target).exists(), (path, target)
 
 
+def test_the_guarantees_name_tests_that_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (REPOSITORY / "docs/guarantees.md").read_text())
+    assert named
+    for path, name in named:
+        assert (f"def {name}(" if name else "def test_") in (REPOSITORY / "tests" / path).read_text(), (path, name)
+
+
 @pytest.fixture
 def recorded(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The CSV of a user's own runs."""

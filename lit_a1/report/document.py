@@ -1,8 +1,9 @@
 """What a report is made of, and how it is read from the Markdown that the templates in `sections/` give.
 
-That Markdown has two things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
-table with a caption, a figure, a note on what is missing and a text from elsewhere are each a fence with JSON inside;
-templates write one by calling what `FUNCTIONS` lists, the caption between `{% call %}` and `{% endcall %}`.
+That Markdown has three things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
+paragraph that ends in a colon is the caption of the table that follows it. A table of data, a figure, a note on what is
+missing and a text from elsewhere are each a fence with JSON inside; templates write one by calling what `FUNCTIONS`
+lists, the caption between `{% call %}` and `{% endcall %}`.
 """
 
 import json
@@ -29,6 +30,7 @@ class Block:
     source: str = ""  # where numbers are from: run, seed, commit, machine, or a file; as `CELL` reads it
     header: Sequence[str] = field(default_factory=list)  # of a table, as `CELL` reads it
     rows: Sequence[Sequence[str]] = field(default_factory=list)  # likewise
+    markdown: str = ""  # of a table that has neither: the table in `MARKDOWN`
     text_columns: int = 1  # how many of a table's first columns hold words, set to the left; the others hold numbers
     path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch
     alt: str = ""  # what can be seen in a figure, for those who can't see it; plain text
@@ -105,6 +107,7 @@ def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) ->
 
 _HEADING = re.compile(r"^(#+) (.+) <([a-z0-9-]+)>$", re.MULTILINE)
 _FENCE = re.compile(r"^```block\n(.+)\n```$", re.MULTILINE)
+_CAPTIONED = re.compile(r"(?:\A|\n)\n*((?:[^|\n].*\n)*[^|\n].*):\n\n((?:\|.*(?:\n|\Z))+)")
 
 
 def write_section(section: str, /, **values: Any) -> str:
@@ -120,9 +123,20 @@ def read_markdown(markdown: str) -> tuple[list[Block], list[Section]]:
 
 
 def _blocks(markdown: str) -> list[Block]:
-    pieces = enumerate(_FENCE.split(markdown))
-    blocks = [Block(**json.loads(piece)) if place % 2 else Block("text", piece) for place, piece in pieces]
+    blocks: list[Block] = []
+    for place, piece in enumerate(_FENCE.split(markdown)):
+        block = Block(**json.loads(piece)) if place % 2 else Block("text", piece)
+        blocks += _with_captions(block) if block.kind == "text" else [block]
     return [block for block in blocks if block.kind != "text" or block.text.strip()]
+
+
+def _with_captions(text: Block) -> list[Block]:
+    """A text, and its tables that have a caption."""
+    before, *parts = _CAPTIONED.split(text.text)
+    blocks = [Block("text", before)]
+    for caption, rows, after in zip(*(parts[place::3] for place in range(3)), strict=True):
+        blocks += [Block("table", f"{_line(caption)}.", text.source, markdown=rows), Block("text", after)]
+    return blocks
 
 
 def _fence(kind: str, text: str, **content: Any) -> str:
@@ -145,9 +159,9 @@ def _missing(command: str = "", *, caller: Callable[[], str]) -> str:
     return _fence("missing", _line(caller()), command=command)
 
 
-def _quoted(markdown: str) -> str:
+def _quoted(markdown: str, source: str) -> str:
     """Markdown that another command wrote; its headings are none of the report's."""
-    return _fence("text", markdown)
+    return _fence("text", markdown, source=source)
 
 
 def _line(text: str) -> str:

@@ -64,14 +64,17 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     images = found.index.get("images")
     suspects = made["label_errors"].numbers.get("suspects") if "label_errors" in made else None
     labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in made.items()}
-    compared = made["conditions"].words if "conditions" in made else []
+    texts = made["conditions"].words if "conditions" in made else []
+    compared = [place for place, text in enumerate(texts) if text.startswith("|")]
     return {
         "command": command,
         "found": found,
         "parts": list(made.values()),
         "said": {name: {text[1]: text[2] for text in texts} for name, texts in labelled.items()},
         "drawn": {figure.file: (figure, part) for part in made.values() for figure in part.figures},
-        "compared": next((text for text in compared if text.startswith("|")), ""),
+        "compared": "\n\n".join(texts[max(0, compared[0] - 1) : compared[0] + 1])
+        if compared
+        else "",  # with its caption
         "test": _test(made["generalisation"].numbers) if "generalisation" in made else None,
         "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],

@@ -91,6 +91,7 @@ def _block(block: Block, images: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "header": [_cell(cell) for cell in block.header],
         "rows": [[_cell(cell) for cell in row] for row in block.rows],
         "align": block.align,
+        "markdown": _nodes(MARKDOWN.parse(block.markdown)),
         "image": images.get(block.path),
     }
 

@@ -120,6 +120,14 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
     assert "nesterov" in capsys.readouterr().out
 
 
+def test_a_limit_counts_batches_whatever_their_size(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("data.batch_size: [2, 4]\n")
+    main(["search", *SMALL, "--space", str(path), "--trials", "4", "--trainer.limit_train_batches", "1"])
+    with Path("lightning_logs/catsdogs_trial-search/version_0/trials.csv").open(newline="") as file:
+        assert {row["batch_size"] for row in csv.DictReader(file)} == {"2", "4"}
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_search_that_is_stopped_says_how_to_go_on(
     photos: Path, space: str, signalled: Callable[..., None], number: int, code: int, capfd: Capture

@@ -111,6 +111,19 @@ def data(images_of):
     return images_of([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0], [0] * 6 + [1] * 6, names)
 
 
+def test_the_larger_remainder_is_rounded_up(images_of):
+    labels = [0] * 14 + [1] * 6  # of one image in 20 classes get 0.7 and 0.3; of three, 2.1 and 0.9
+    for n_valid, dogs in ((1, 0), (3, 1)):
+        images = images_of(range(20), labels)
+        assert images.labels[split(images, n_valid, seed=0).valid].sum() == dogs
+
+
+def test_a_photo_of_the_courses_test_set_is_known_by_its_pixels(images_of, monkeypatch):
+    images = images_of(range(20), [0] * 10 + [1] * 10)
+    monkeypatch.setattr("lit_a1.data.split.COURSE_TEST", [str(images.hashes[4])[:16]])
+    assert list(split(images, 4, seed=0).left_out) == [4]
+
+
 def test_csv_round_trip(data, tmp_path):
     parts = split(data, 4, seed=0)
     write_split_csv(tmp_path / "deep" / "split.csv", data, parts)
@@ -120,6 +133,7 @@ def test_csv_round_trip(data, tmp_path):
     assert [row["name"] for row in rows] == list(data.names)
     assert {row["part"] for row in rows} == {"train", "valid", "left_out"}
     assert rows[0] == {"name": "Cat/0, \n.jpg", "label": "Cat", "part": "left_out", "group": "1", "reason": CONFLICT}
+    assert {row["reason"] for row in rows if row["part"] != "left_out"} == {""}
     assert rows[3]["group"] == rows[4]["group"] == "2"
     assert rows[3]["part"] == rows[4]["part"]
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "split.csv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +13,12 @@ from torch import Tensor, nn
 
 from lit_a1 import layers
 from tests.layers.cases import CASES, THEIR_NAMES, Case
+
+THEIR_DEFAULTS: dict[str, Any] = {
+    "BatchNorm2d": nn.BatchNorm2d, "batch_norm": nn.functional.batch_norm, "GroupNorm": nn.GroupNorm,
+    "group_norm": nn.functional.group_norm, "LayerNorm": nn.LayerNorm, "layer_norm": nn.functional.layer_norm,
+    "Dropout": nn.Dropout, "CrossEntropy": nn.CrossEntropyLoss, "cross_entropy": nn.functional.cross_entropy,
+}  # fmt: skip
 
 
 def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
@@ -242,6 +249,18 @@ def test_bad_inputs(name: str, shape: tuple[int, ...]) -> None:
 
 def test_squeeze_and_excitation_narrows_to_a_share_of_the_channels_but_not_below_8() -> None:
     assert [layers.SqueezeExcite(channels, 16).squeeze.out_features for channels in (256, 64)] == [16, 8]
+
+
+def test_defaults_are_pytorchs_and_those_of_the_papers() -> None:
+    defaults = {name: {key: each.default for key, each in inspect.signature(getattr(layers, name)).parameters.items()}
+                for name in layers.__all__ if name != "NORMS"}  # fmt: skip
+    for ours, theirs in THEIR_DEFAULTS.items():
+        expected = inspect.signature(theirs).parameters
+        for key, value in defaults[ours].items():
+            if key in expected and value is not inspect.Parameter.empty and key not in ("weight", "bias"):
+                assert value == expected[key].default, (ours, key)
+    assert defaults["StochasticDepth"]["p"] == defaults["dropout"]["p"] == 0.5
+    assert defaults["SqueezeExcite"]["reduction"] == 16
 
 
 def test_make_norm() -> None:

@@ -29,6 +29,12 @@ def test_every_name_is_tested_and_others_are_refused(net):
         make_optimizer("lion", net.parameters(), 0.1)
 
 
+def test_the_defaults_of_adam_are_those_of_the_paper_and_weights_decay_only_where_it_is_said(net):
+    (group,) = make_optimizer("adam", list(net.parameters()), 0.1).param_groups
+    assert (group["betas"], group["eps"]) == ((0.9, 0.999), 1e-8)
+    assert {kind(list(net.parameters()), lr=0.1).param_groups[0]["weight_decay"] for kind in (SGD, Adam, Muon)} == {0.0}
+
+
 def test_groups_split_by_dimensions(net):
     net.linear.bias.requires_grad_(False)
     decayed, others = parameter_groups(net, 0.01)

@@ -120,6 +120,12 @@ def test_set_learning_rate_keeps_each_group_s_peak_over_a_stop():
     assert [group["lr"] for group in resumed.param_groups] == [0.1, 0.5]
 
 
+def test_the_peak_is_kept_under_torchs_name():
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    set_learning_rate(optimizer, 0.1)
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["initial_lr"]) == (0.05, 0.5)
+
+
 def test_rate_set_is_the_rate_used():
     (param,) = parameter(0.0)
     optimizer = SGD([param], lr=1.0)

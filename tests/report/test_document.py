@@ -41,7 +41,7 @@ def test_what_templates_call_is_read_back_to_the_letter() -> None:
         FUNCTIONS["captioned_figure"](Path("c.png"), "run", caller=lambda: "Caption *too*."),
         "More.\n\n### Deep <deep-1>\n",
         FUNCTIONS["missing"]("run 'it'\n```", caller=lambda: "Gone."),
-        FUNCTIONS["quoted"]("## No heading <x>\n\n```block\n{}\n```\n"),
+        FUNCTIONS["quoted"]("## No heading <x>\n\n```block\n{}\n```\n", "run"),
     ]
     top, (one, deep) = read_markdown("\n".join(parts))
     assert [block.text.strip() for block in top] == ["Above."]
@@ -54,6 +54,15 @@ def test_what_templates_call_is_read_back_to_the_letter() -> None:
     assert (deep.anchor, deep.depth) == ("deep-1", 3)
     assert deep.blocks[0] == Block("missing", "Gone.", command="run 'it'\n```")
     assert deep.blocks[1] == Block("text", "## No heading <x>\n\n```block\n{}\n```\n")
+
+
+def test_a_paragraph_that_ends_in_a_colon_is_the_caption_of_the_table_below() -> None:
+    table = "| a | b |\n| --- | ---: |\n| `x` | 1 |\n"
+    text = f"Alone.\n\nTwo\nlines, `N`:\n\n{table}\nBelow:\n\nno table.\n\nWithout.\n\n{table}"
+    (above, captioned, below), _ = read_markdown(FUNCTIONS["quoted"](text, "run"))
+    assert captioned == Block("table", "Two lines, `N`.", "run", markdown=table)
+    assert above.text.strip() == "Alone."
+    assert below.text.strip() == f"Below:\n\nno table.\n\nWithout.\n\n{table}".strip()
 
 
 def test_a_template_gives_that_markdown() -> None:

@@ -65,7 +65,10 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
 
     def fit(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
         record = train([*arguments, *flags_of(found)], folder, report, quiet=quiet)
-        return record["parameters"], record["images"]
+        images, limit = record["images"], settings.trainer.limit_train_batches
+        if isinstance(limit, int) or (limit or 1) < 1:  # they are as many as the trial's batch size makes of it
+            images = {"val": images["val"]}
+        return record["parameters"], images
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
         content = {"search": shared, **results, "commit": commit(), "versions": versions()}

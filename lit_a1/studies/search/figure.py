@@ -14,7 +14,7 @@ from lit_a1.runs.statistics import wilson
 from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range
 
-COLUMNS = 4
+COLUMNS = 6
 ROOM = 16  # letters below a panel, of words side by side
 REACH = 10  # of the axis, in errors of the best trial: what is far off would press the good ones together
 LOOKS: dict[str, dict[str, Any]] = {
@@ -64,7 +64,7 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
                     places, heights = [place(trial) for trial, _ in members], [error for _, error in members]
                     axis.scatter(places, heights, label=label, zorder=3, clip_on=False, **LOOKS[label])
             axis.minorticks_off()
-            axis.set_xlabel(objective.term(name), fontsize=9)
+            axis.set_xlabel(textwrap.fill(objective.term(name), 16), fontsize=9)
             axis.tick_params(labelsize=8)
         for axis in axes[:, 0]:
             axis.set_ylabel("Error (%)", fontsize=9)
@@ -93,6 +93,7 @@ def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialReco
     elif values.none_below:  # linear between 0 and the smallest number
         axis.set_xscale("symlog", linthresh=values.none_below, linscale=0.5)
         axis.set_xlim(-values.none_below / 10, values.high * 1.3)
+        axis.set_xticks([0, 10 * values.none_below, values.high])
     else:
         axis.set_xscale("log")
         axis.set_xlim(low / 1.3, values.high * 1.3)

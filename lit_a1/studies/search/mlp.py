@@ -3,7 +3,6 @@
 import inspect
 import json
 import math
-import time
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ COLUMNS = "trial state diverged val_accuracy_best best_epoch val_accuracy_last e
 
 def objective(setup: Setup) -> Objective:
     """The search of a network's size, shape and settings; of these, `setup` only says what the first trial is."""
-    started, net, digits = time.perf_counter(), setup.network(), setup.digits()
+    net, digits = setup.network(), setup.digits()
     ranges = read_space(SPACE)
     space: Space = {"parameters": Range(*setup.model.get("parameter_range", (500_000, 1_000_000))), **ranges}
     names = {name: name for name in ranges if name not in ("layers", "taper")}
@@ -55,7 +54,7 @@ def objective(setup: Setup) -> Objective:
         return made.n_parameters, images
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
-        seconds = round(time.perf_counter() - started, 1)
+        seconds = round(sum(trial.seconds for trial in trials), 1)  # of earlier processes too
         Study(setup, net, digits, folder).record(**results, seconds=seconds)
 
     images = {"train": len(digits.train.labels), "val": len(digits.valid.labels)}

@@ -162,4 +162,4 @@ def test_the_figure_has_a_panel_for_each_hyper_parameter(tmp_path: Path) -> None
     for name, shown in (("all", [*trials, nothing]), ("one", trials[2:3])):
         draw(tmp_path / f"{name}.png", shown, objective, IMAGES, "Any " * 80)
         with Image.open(tmp_path / f"{name}.png") as image:
-            assert image.size == pytest.approx((1680, 660), abs=2)
+            assert image.size == pytest.approx((1680, 530), abs=2)
