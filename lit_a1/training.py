@@ -4,12 +4,16 @@ import logging
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 
@@ -24,12 +28,14 @@ from lit_a1.callbacks import (
     TensorBoardExtras,
 )
 from lit_a1.callbacks.continuation import slurm_job
-from lit_a1.callbacks.record import measured_images
+from lit_a1.callbacks.record import measured_images, run_folder
+from lit_a1.data.files import naming, replacing, write_text
 from lit_a1.data.module import ImageDataModule
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
+from lit_a1.runs.events import in_order
 from lit_a1.runs.folders import WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
 from lit_a1.runs.records import CheckpointError, keep_metrics, sound
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
@@ -40,6 +46,25 @@ log = logging.getLogger(__name__)
 
 class TrainingParser(Parser, LightningArgumentParser):
     """Lightning's parser, with one sentence for a mistake."""
+
+
+class RunConfig(SaveConfigCallback):
+    """Leaves `config.yaml` in a run's folder, whole or not at all: a new run, also where this one goes on with one."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Writes it."""
+        folder = run_folder(trainer)  # `trainer.log_dir` would wait for other devices
+        assert folder is not None
+        new = self.config.clone()
+        new["ckpt_path"] = None
+        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False))
+
+
+def save_hparams(logger: TensorBoardLogger) -> None:
+    """Leaves `hparams.yaml` in a run's folder, which Lightning writes bit by bit, and only where there is none."""
+    if not (path := Path(logger.log_dir, logger.NAME_HPARAMS_FILE)).exists():
+        with replacing(path) as unfinished:
+            save_hparams_to_yaml(unfinished, logger.hparams)
 
 
 class TrainingCLI(LightningCLI):
@@ -55,7 +80,8 @@ class TrainingCLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={"enable_model_summary": False, "num_sanity_val_steps": 0},
             parser_class=TrainingParser,
             auto_configure_optimizers=False,
@@ -216,11 +242,18 @@ class TrainingCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs it; a training that took no step leaves no folder, which would pass for the newest run."""
         try:
-            super()._run_subcommand(subcommand)
+            with naming(self._runs):
+                super()._run_subcommand(subcommand)
+        except RuntimeError as error:  # Lightning's, which can't take down workers that were not started
+            if not isinstance(cause := error.__context__, OSError):
+                raise
+            words = f"{cause.strerror}, with --data.workers {self.datamodule.workers}"
+            raise OSError(cause.errno, words) from cause
         finally:
             if self._new_folder is not None and self.trainer.global_step == 0:
                 for logger in self.trainer.loggers:
-                    logger.finalize("failed")  # closes the event file
+                    with suppress(OSError):  # the first error is the one to tell
+                        logger.finalize("failed")  # closes the event file
                 remove_version(self._new_folder)
 
     def before_fit(self) -> None:
@@ -237,6 +270,11 @@ class TrainingCLI(LightningCLI):
                 each._version = int(folder.name[8:])
             if not loggers:
                 vars(trainer)["_default_root_dir"] = str(folder)
+        for logger in loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                logger.save = partial(save_hparams, logger)  # type: ignore[method-assign]
+                with in_order(Path(logger.log_dir)):
+                    _ = logger.experiment
         connector = trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
         connector._parse_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # type: ignore[method-assign]
         if (job := slurm_job()) and loggers and trainer.log_dir:  # of checkpoints before requeueing

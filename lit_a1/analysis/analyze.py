@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.analysis import PARTS
@@ -16,6 +15,7 @@ from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, versions
+from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import relative_to_cwd
 
 
@@ -44,7 +44,7 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
     for stale in folder.glob("events.out.tfevents.*"):
         if not stale.name.endswith(PROJECTOR):  # the embedding's own, which it replaces itself
             stale.unlink()
-    with SummaryWriter(folder) as writer:
+    with event_writer(folder) as writer:
         for result in results:
             result.log(writer)
     index = {

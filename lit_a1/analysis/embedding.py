@@ -9,10 +9,10 @@ import torch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch.nn import functional as F
-from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.analysis.network import Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
+from lit_a1.runs.events import event_writer
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA, mcnemar
 
@@ -93,7 +93,7 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
     starts = range(0, count, AT_ONCE)
     thumbnails = torch.cat([network.prepared(slice(at, min(at + AT_ONCE, count)), THUMBNAIL) for at in starts])
     rounded = np.round(network.features[:count].astype(np.float64), DIGITS)
-    with SummaryWriter(result.folder, filename_suffix=PROJECTOR) as writer:
+    with event_writer(result.folder, filename_suffix=PROJECTOR) as writer:
         writer.add_embedding(rounded, rows, thumbnails.expand(-1, 3, -1, -1), 0, TAG, list(properties))
     return count
 

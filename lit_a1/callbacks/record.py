@@ -13,7 +13,7 @@ from torch import nn
 from lit_a1.callbacks.tensorboard import writer_of
 from lit_a1.environment import machine
 from lit_a1.runs.printed import print_finished, print_stopped
-from lit_a1.runs.records import DivergedError, TrainingRecord, log_hparams, version_of
+from lit_a1.runs.records import DivergedError, TrainingRecord, version_of
 
 
 def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
@@ -103,9 +103,7 @@ class RunRecord(Callback):
         if not self.record.epochs:
             print("No step was taken: nothing is kept.")
             return
-        record = self._finish(trainer, pl_module)
-        if (writer := writer_of(trainer)) is not None and self.record.settings:
-            log_hparams(writer, self.record.settings, record["best"], trainer.global_step)
+        record = self._finish(trainer, pl_module, writer=writer_of(trainer))
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
         kept = [each.best_model_path for each in checkpoints if each.best_model_path]
         best = next((path for path in kept if Path(path).stem == "best"), kept[-1] if kept else "")
@@ -124,7 +122,7 @@ class RunRecord(Callback):
         if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
             print_stopped(self.record.epochs, f"fit {self.command} --ckpt_path last")
 
-    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: str) -> dict[str, Any]:
+    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: Any) -> dict[str, Any]:
         assert isinstance(pl_module.net, nn.Module)
         if trainer.val_dataloaders is None:  # a run that was cut after its last epoch has none yet
             trainer.fit_loop.epoch_loop.val_loop.setup_data()

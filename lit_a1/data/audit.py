@@ -12,7 +12,7 @@ from lit_a1.data.cache import groups_of_copies, in_threads, pixel_hash
 from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
 from lit_a1.data.decode import ENORMOUS, SUFFIXES_OF, Header, decode, read_header
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import write_csv
+from lit_a1.data.files import replacing, write_csv
 from lit_a1.data.sources.layouts import Source, SourceImage
 
 PROBLEMS = {
@@ -128,8 +128,9 @@ def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
         more = f"; the first {MAX_TILES} are shown" if len(found) > MAX_TILES else ""
         if found:
             sections.append(Section(f"{problem}: {len(found)}", f"{meaning}{more}.", list(groups.values())))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet("Audit of " + " and ".join(str(s.path) for s in result.sources.values()), sections).save(path)
+    sheet = contact_sheet("Audit of " + " and ".join(str(s.path) for s in result.sources.values()), sections)
+    with replacing(path) as unfinished:
+        sheet.save(unfinished, "PNG")
 
 
 def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:

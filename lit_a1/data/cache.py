@@ -108,7 +108,8 @@ def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedI
             raise DataError(
                 f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
             ) from error
-    assert isinstance(found, DecodedImages), found
+    if isinstance(found, str):  # somebody has removed or changed it meanwhile
+        raise DataError(f"The cache {folder} was written, and can't be read again: {found}.")
     _warn_of(found.skipped, source, broken)
     return found
 

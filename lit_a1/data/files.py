@@ -1,18 +1,35 @@
 """Files that are written whole or not at all."""
 
 import csv
+import errno
 import glob
 import io
 import os
-import shutil
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-ABANDONED = 3600  # seconds after which an unfinished file is nobody's
+try:
+    import fcntl
+except ModuleNotFoundError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+ABANDONED = 3600  # seconds after which an unfinished file is nobody's, where the system can't tell
+OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between two tries to move what is open
+
+
+@contextmanager
+def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
+    """Has an OSError of the disk that names no file, or an `unfinished` one, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(unfinished)) and error.errno in OF_A_DISK:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 @contextmanager
@@ -23,20 +40,45 @@ def replacing(path: Path) -> Iterator[Path]:
     removed the next time. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in path.parent.glob(f".{glob.escape(path.name)}-*"):
-        if time.time() - abandoned.stat().st_mtime > ABANDONED:
-            shutil.rmtree(abandoned, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        unfinished = Path(folder, path.name)
-        try:
-            yield unfinished
-            with unfinished.open("rb+") as file:
-                os.fsync(file.fileno())
-        except OSError as error:
-            if error.filename is None and error.errno is not None:  # such as of a full disk
-                raise OSError(error.errno, error.strerror, str(path)) from error
-            raise
-        move(unfinished, path)
+    for other in path.parent.glob(f".{glob.escape(path.name)}-*"):
+        if _is_abandoned(other):
+            other.unlink(missing_ok=True)
+    unfinished = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with naming(path, unfinished):
+            descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                _lock(descriptor)
+                yield unfinished
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            move(unfinished, path)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _lock(descriptor: int) -> bool:
+    """Marks a file as one that a process writes, which the system takes back when that ends; False where another has.
+
+    Some disks, and Windows, have no such marks.
+    """
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def _is_abandoned(unfinished: Path) -> bool:
+    """Whether no process writes it any more."""
+    try:
+        with unfinished.open("rb") as file:
+            return _lock(file.fileno()) or time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED
+    except OSError:  # it is gone
+        return False
 
 
 def move(source: Path, target: Path) -> None:

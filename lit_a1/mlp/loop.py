@@ -14,7 +14,15 @@ from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings, new_version, relative_to_cwd
+from lit_a1.runs.events import event_writer
+from lit_a1.runs.folders import (
+    check_not_over,
+    check_same_length,
+    check_same_settings,
+    new_version,
+    relative_to_cwd,
+    remove_version,
+)
 from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
 from lit_a1.runs.records import (
     CheckpointError,
@@ -23,7 +31,6 @@ from lit_a1.runs.records import (
     TrainingRecord,
     best_of,
     keep_metrics,
-    log_hparams,
     sound,
 )
 from lit_a1.runs.wording import clock, typed
@@ -56,7 +63,6 @@ class Fit:
             self._resume(checkpoint, runs)
         self.folder = new_version(runs) if checkpoint is None else checkpoint.parent.parent
         self.checkpoints = self.folder / "checkpoints"
-        self.checkpoints.mkdir(exist_ok=True)
 
     def _resume(self, path: Path, runs: Path) -> None:
         if path.resolve().parent.parent.parent != runs.resolve():
@@ -76,11 +82,23 @@ class Fit:
 
     def run(self) -> Path:
         """Trains to the end, and returns the run's folder."""
+        try:
+            record = self._run()
+        except OSError:
+            if self.net.step == 0:
+                remove_version(self.folder)
+            raise
+        commands = [f"mlp test {self.command}"]
+        print_finished(record, "Weights", self.checkpoints / "best.npz", commands, self.setup.save_dir)
+        return self.folder
+
+    def _run(self) -> dict[str, Any]:
         self.record.start(cpu())
+        self.checkpoints.mkdir(exist_ok=True)
         write_text(self.folder / "config.yaml", self.config)
         print(f"{describe(self.net)}; {self.digits.origin}")
         resumed = self.net.epoch > 0
-        with SummaryWriter(self.folder, purge_step=self.net.step - 1 if resumed else None) as writer:
+        with event_writer(self.folder, purge_step=self.net.step - 1 if resumed else None) as writer:
             if resumed:  # the last epoch again: its end may not have reached the disk
                 _log(writer, self.record.epochs[-1])
             else:
@@ -95,13 +113,9 @@ class Fit:
             except DivergedError as error:
                 self._finish(diverged=str(error))
                 raise
-            record = self._finish()
-            log_hparams(writer, self.record.settings, record["best"], self.net.step)
-        commands = [f"mlp test {self.command}"]
-        print_finished(record, "Weights", self.checkpoints / "best.npz", commands, self.setup.save_dir)
-        return self.folder
+            return self._finish(writer=writer)
 
-    def _finish(self, **more: str) -> dict[str, Any]:
+    def _finish(self, **more: Any) -> dict[str, Any]:
         return self.record.finish(
             self.folder,
             setup=describe(self.net),

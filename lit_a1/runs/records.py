@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lit_a1.data.files import write_text
 from lit_a1.environment import UNKNOWN, commit, cpu, in_words, made_by, peak_memory_gb, versions
+from lit_a1.runs.events import event_writer
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -99,10 +100,16 @@ class TrainingRecord:
             raise ValueError("time and memory are numbers")
         self.made_by = {part: list(map(str, words)) for part, words in state.get("made_by", UNKNOWN).items()}
 
-    def finish(self, folder: Path | None, **about: Any) -> dict[str, Any]:
-        """The whole record with what else is known (`seed`, `images` ...), written to the folder if there is one."""
+    def finish(self, folder: Path | None, writer: "SummaryWriter | None" = None, **about: Any) -> dict[str, Any]:
+        """The whole record with what else is known (`seed`, `images` ...), written to the folder if there is one.
+
+        And to TensorBoard, first: a run that has a record is over.
+        """
         about |= {"seconds": round(self.seconds, 1), "peak_memory_gb": round(self.peak_memory_gb, 2)}
         record = record_of(self.epochs, settings=self.settings, **about, **in_words(self.made_by))
+        if writer is not None and self.settings:
+            log_hparams(writer, self.settings, record["best"], int(record["last"]["step"]))
+            writer.flush()
         if folder is not None:
             write_record(folder, record)
         return record
@@ -207,9 +214,7 @@ def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int, im
     folder = checkpoint.parent.parent
     write_json(folder / f"{command}.json", {"checkpoint": checkpoint.name, "images": images[0], **metrics})
     if command == "test":
-        from torch.utils.tensorboard import SummaryWriter
-
-        with SummaryWriter(folder) as writer:
+        with event_writer(folder) as writer:
             for name, value in metrics.items():
                 if name.startswith("test/"):
                     writer.add_scalar(name, value, step)

@@ -28,15 +28,24 @@ def test_a_name_with_a_return_in_it_is_one_cell(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    old, new = tmp_path / ".x.txt-old", tmp_path / ".x.txt-new"
-    for folder in (old, new):
-        folder.mkdir()
-    os.utime(old, (0, 0))
-    write_text(tmp_path / "x.txt", "whole")
-    assert not old.exists()
-    assert new.exists()  # another process may be writing it
-    move(new, tmp_path / "folder")
-    assert (tmp_path / "folder").is_dir()
+    path, left, usual = tmp_path / "x.txt", tmp_path / ".x.txt-left", tmp_path / "y.txt"
+    for other in (left, usual):
+        other.write_text("ha")
+    os.utime(left, (0, 0))
+    with replacing(path) as unfinished:
+        unfinished.write_text("first")
+        assert not left.exists()
+        write_text(path, "second")
+        assert unfinished.exists()  # another process may be writing it
+    assert path.read_text() == "first"
+    assert path.stat().st_mode == usual.stat().st_mode
+    assert set(tmp_path.iterdir()) == {path, usual}
+
+
+def test_a_folder_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    move(tmp_path / "old", tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize("refusals", [2, 100])

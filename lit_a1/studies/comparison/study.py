@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import write_text
 from lit_a1.data.mnist import LabelledSplit, Wanted, draw_mnist, locate_mnist, read_mnist
+from lit_a1.runs.events import event_writer
 from lit_a1.runs.finished import Weights
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
 from lit_a1.runs.records import StudyRecord
@@ -73,7 +73,7 @@ def _draw(folder: Path, measured: Measured, test: LabelledSplit, images: str, we
     draw_robustness(folder / "robustness.png", measured, title)
     title = f"Compared on {images}, {weights} weights."
     draw_disagreements(folder / "disagreements.png", measured, test.images, title)
-    with SummaryWriter(folder) as writer:
+    with event_writer(folder) as writer:
         for name in ("curves", "robustness", "disagreements"):
             with Image.open(folder / f"{name}.png") as image:
                 writer.add_image(name, np.asarray(image.convert("RGB")), 0, dataformats="HWC")

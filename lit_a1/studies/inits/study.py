@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
+from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis, visible
 from lit_a1.runs.printed import epoch_line
@@ -72,7 +72,7 @@ class _Progress:
 def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Progress) -> Trial:
     net, start = (setup.network(initialization=name) for _ in range(2))
     before, epochs = probe(net, digits.train), []
-    with SummaryWriter(str(folder)) as writer:
+    with event_writer(folder) as writer:
         for epoch in range(setup.epochs + 1):
             if epoch > 0:
                 net.train(*digits.train)

@@ -1,8 +1,10 @@
 """A study: Optuna's trials in a journal, which can be interrupted, continued, and shared by processes."""
 
+import itertools
 import json
 import math
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -20,7 +22,8 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from lit_a1.data.errors import DataError
-from lit_a1.runs.folders import new_version, relative_to_cwd
+from lit_a1.data.files import naming
+from lit_a1.runs.folders import new_version, relative_to_cwd, remove_version
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import counted, typed
 from lit_a1.studies.search.objective import Objective, TrialRecord
@@ -29,6 +32,7 @@ from lit_a1.studies.search.results import write_results, write_trials
 JOURNAL = "study.journal"
 LOCKS = ".locks"  # one for the journal, for taking a trial, for writing results, and for each trial while it runs
 BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
+TRIES = 3  # of the same settings whose process ends each time, of too little memory for example
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # of trials in words
 
@@ -52,11 +56,17 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
         raise UsageError(f"trials must be 1 or above; got {trials}")
     if folder is not None and not (folder / JOURNAL).is_file():
         raise UsageError(f"study must be the folder of an earlier search; {folder} has no {JOURNAL}")
+    is_new = folder is None
     folder = folder or new_version(objective.runs)
     length = counted(objective.epochs, "epoch")
     print(f"{objective.words}: {counted(trials, 'trial')} of up to {length} in {relative_to_cwd(folder)}")
     with _alone(folder) if objective.one_process else nullcontext():
-        study = Study(objective, folder)
+        try:
+            study = Study(objective, folder)
+        except OSError:
+            if is_new:
+                remove_version(folder)
+            raise
         try:
             study.search(trials)
         except BaseException:
@@ -76,6 +86,24 @@ def _alone(folder: Path) -> Iterator[None]:
         raise UsageError(f"another search is running in {folder}: wait for its end, or start a new study") from error
 
 
+class Journal(JournalFileBackend):
+    """Optuna's, whose lines are written whole or not at all; an OSError names it."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        super().__init__(str(path), lock)  # type: ignore[arg-type]  # optuna's own lock
+        self.path, self.lock = path, lock
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Takes back what a disk that filled up has of the lines: the next ones would be spoilt by it."""
+        with self.lock, naming(self.path):
+            length = self.path.stat().st_size
+            try:
+                super().append_logs(logs)
+            except OSError:
+                os.truncate(self.path, length)
+                raise
+
+
 class Study:
     """Optuna's study in a folder, as one process works at it; a new one where there is no journal.
 
@@ -92,9 +120,11 @@ class Study:
             if path.exists() and not (lines := path.read_bytes()).endswith(b"\n"):
                 os.truncate(path, lines.rfind(b"\n") + 1)  # a line half written would spoil the next one
         try:
-            storage = JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]  # optuna's own lock
             self.optuna = optuna.create_study(  # outlives a process that was killed
-                storage=storage, study_name=objective.study_name, direction="minimize", load_if_exists=True
+                storage=JournalStorage(Journal(path, lock)),
+                study_name=objective.study_name,
+                direction="minimize",
+                load_if_exists=True,
             )
         except (ValueError, KeyError) as error:
             raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
@@ -136,26 +166,36 @@ class Study:
         with self.lock("take"):
             for running in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 with suppress(Timeout), self.lock(f"trial_{running.number}", timeout=0):
+                    shutil.rmtree(self.folder / f"trial_{running.number}", ignore_errors=True)
                     self.optuna.tell(running.number, state=TrialState.FAIL)  # its process was killed
             if self.count(*OVER, TrialState.RUNNING) >= trials:
                 return None
+            place, tries = self._place()
             starts = [trial for trial in self.optuna.trials if "start" in trial.user_attrs]
             if all(trial.state == TrialState.FAIL for trial in starts):  # none yet, or their processes ended
                 about = {"start": True, "own": self.objective.own}
                 self.optuna.enqueue_trial(dict(self.objective.start), user_attrs=about)
-            self._set_sampler()
+            self._set_sampler(place, tries)
             trial = self.optuna.ask(dict(self.objective.sampled))
-            for key, value in self.objective.about(trial.params).items():
+            for key, value in (self.objective.about(trial.params) | {"place": place}).items():
                 trial.set_user_attr(key, value)
             self.running = self.lock(f"trial_{trial.number}")
             self.running.acquire()
             return trial
 
-    def _set_sampler(self) -> None:
-        """Seeds the sampler by the number of trials: a study that goes on would sample the first ones again."""
+    def _place(self) -> tuple[int, int]:
+        """The place of the next trial in a study that nothing happens to, and how many trials have failed there."""
+        places = [(trial.user_attrs.get("place", trial.number), trial.state) for trial in self.optuna.trials]
+        taken = {place for place, state in places if state in (*OVER, TrialState.RUNNING)}
+        free = next(place for place in itertools.count() if place not in taken)
+        return free, places.count((free, TrialState.FAIL))
+
+    def _set_sampler(self, place: int, tries: int) -> None:
+        """Seeds the sampler by the place: a study that goes on would sample the first trials again."""
         seed = self.objective.seed + len(self.optuna.trials)
         if not self.objective.one_process:  # what is sampled doesn't depend on where the study was stopped
-            (seed,) = np.random.SeedSequence((self.objective.seed, len(self.optuna.trials))).generate_state(1)
+            others = (tries,) if tries >= TRIES else ()
+            (seed,) = np.random.SeedSequence((self.objective.seed, place, *others)).generate_state(1)
         elif self.quiet:  # it is set
             return
         with warnings.catch_warnings():

@@ -56,6 +56,7 @@ class TrialCLI(TrainingCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer."""
         trainer = super().instantiate_trainer(enable_checkpointing=False, enable_progress_bar=False, **kwargs)
+        self._runs = self.folder.parent
         if trainer.world_size > 1:
             self.parser.error(
                 f"a trial is trained on one device, not on {trainer.world_size}: start the search once for each, with "

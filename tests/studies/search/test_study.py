@@ -1,5 +1,7 @@
 """A study: repeated, gone on with, shared by processes, cut off."""
 
+import errno
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -130,6 +132,20 @@ def test_the_own_settings_are_tried_again_if_that_was_interrupted(capsys: pytest
     assert "ended with their process: 1" in (FOLDER / "summary.md").read_text()
 
 
+def test_what_ended_with_its_process_is_tried_again() -> None:
+    """And what comes after it is what would have come."""
+    whole = cells(run(falling(), 5), "lr", "kind of norm")
+    objective, calls = falling(), itertools.count()
+    stopped = replace(objective, train=lambda *of: objective.train(*of) if next(calls) < 2 else pytest.fail("stopped"))
+    with pytest.raises(pytest.fail.Exception):
+        run(stopped, 5)
+    folder = FOLDER.with_name("version_1")
+    run(falling(), 5, folder)
+    found = cells(folder, "state", "lr", "kind of norm")
+    assert [tuple(row) for state, *row in found if state != "failed"] == whole
+    assert len(found) == 6
+
+
 def test_importances_need_enough_complete_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "BEFORE_PRUNING", 100)
     objective = toy(lambda trial, epoch: 0.1 + 0.001 * trial)
@@ -165,6 +181,23 @@ def test_a_line_that_was_half_written_is_left_out_and_a_damaged_journal_refused(
     journal.write_bytes(b"#" + journal.read_bytes())
     with pytest.raises(UsageError, match="must be the journal of a search; it is damaged"):
         run(toy(), 3, begun)
+
+
+def test_a_line_that_found_no_room_is_taken_back(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begun / "study.journal"
+    before = journal.read_bytes()
+
+    def half(self: Any, logs: list[Any]) -> None:
+        journal.write_bytes(before + b'{"op_code":8,')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("optuna.storages.journal.JournalFileBackend.append_logs", half)
+        with pytest.raises(OSError, match=r"No space left on device: .*study\.journal"):
+            run(toy(), 2, begun)
+    assert journal.read_bytes() == before
+    run(toy(), 2, begun)
+    assert cells(begun, "state") == [("complete",)] * 2
 
 
 def test_a_study_does_not_go_on_with_something_else(begun: Path, tmp_path: Path) -> None:
