@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.core.saving import save_hparams_to_yaml
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 
@@ -27,9 +25,10 @@ from lit_a1.callbacks import (
     RunRecord,
     TensorBoardExtras,
 )
+from lit_a1.callbacks.config import RunConfig, save_hparams
 from lit_a1.callbacks.continuation import slurm_job
-from lit_a1.callbacks.record import measured_images, run_folder
-from lit_a1.data.files import naming, replacing, write_text
+from lit_a1.callbacks.record import measured_images
+from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
@@ -46,25 +45,6 @@ log = logging.getLogger(__name__)
 
 class TrainingParser(Parser, LightningArgumentParser):
     """Lightning's parser, with one sentence for a mistake."""
-
-
-class RunConfig(SaveConfigCallback):
-    """Leaves `config.yaml` in a run's folder, whole or not at all: a new run, also where this one goes on with one."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Writes it."""
-        folder = run_folder(trainer)  # `trainer.log_dir` would wait for other devices
-        assert folder is not None
-        new = self.config.clone()
-        new["ckpt_path"] = None
-        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False))
-
-
-def save_hparams(logger: TensorBoardLogger) -> None:
-    """Leaves `hparams.yaml` in a run's folder, which Lightning writes bit by bit, and only where there is none."""
-    if not (path := Path(logger.log_dir, logger.NAME_HPARAMS_FILE)).exists():
-        with replacing(path) as unfinished:
-            save_hparams_to_yaml(unfinished, logger.hparams)
 
 
 class TrainingCLI(LightningCLI):

@@ -6,138 +6,40 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import pytest
 
-from lit_a1.data import catsdogs
-from lit_a1.data.files import write_text
-from lit_a1.report.document import Block, Document, Section
 from lit_a1.runs.folders import run_folders
-from lit_a1.runs.records import record_of, write_record
-from tests.commands.test_search import SMALL as SMALL_TRIAL
-from tests.faults import Ended, Strike, contents, current, differences, fail, is_hidden, kill, run, traces
-from tests.mlp.test_loop import SMALL as SMALL_MLP
+from tests.faults.commands import BUILT, COMMANDS, FIT, Begin, done, refused
+from tests.faults.forked import (
+    NOTHING,
+    Ended,
+    Prepare,
+    Strike,
+    contents,
+    current,
+    differences,
+    fail,
+    is_hidden,
+    kill,
+    limit,
+    run,
+    traces,
+)
 from tests.signals import signal_at
-from tests.test_training import SMALL
 
-CNN = [
-    *SMALL, "--data.size_schedule", "{0: 8}", "--data.batch_size", "32", "--model.widths", "[4,8]",
-    "--trainer.log_every_n_steps", "2", "--model.dropout", "0.3", "--data.augment.cutout", "0.3",
-]  # fmt: skip
-FIT = ["fit", *CNN, "--trainer.max_epochs", "2"]
-MLP = ["mlp", "fit", *SMALL_MLP, "--trainer.max_epochs", "2"]
-SEARCH = [
-    "search", *SMALL_TRIAL, "--data.size", "8", "--data.batch_size", "32", "--space", "space.yaml", "--trials", "2",
-    "--trainer.max_epochs", "1",
-]  # fmt: skip
 STEP = {"fit": ("lit_a1.models:Classifier", "training_step"), "mlp": ("lit_a1.mlp.network:NN", "update")}
 STEPS = {"fit": 2 * 64 // 32, "mlp": 2 * 13}
 OPTIMISERS = [[], *(["--model.optimizer", name, "--model.lr", "0.003"] for name in ("adamw", "muon"))]
 KILLS = 40
 ROOMS = 5
-COMMANDS = {
-    "fit": FIT,
-    "mlp": MLP,
-    "search": SEARCH,
-    "predict": ["predict", *CNN, "--ckpt_path", "last"],
-    "report": ["report"],
-    "cache": ["validate", *CNN, "--ckpt_path", "last"],  # which needs all photos
-    "audit": ["audit"],
-}
 PARTS = 4  # of the places of a command, each a test of its own
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-SPACE = "model.lr: {low: 0.001, high: 0.3, log: true}\n"
-AFTER_FIT = {"predict": ["submission.csv"], "report": ["report/report.html"], "cache": []}  # what earlier ones left
-Prepare = Callable[[], None]
 SEEN: set[int] = set()  # what cut commands left, which it has been gone on from
-BUILT: dict[str, Any] = {}  # by a process, once: data, folders that commands begin in, what they leave there
-
-
-def train(arguments: list[str], folder: Path, report: Callable[[int, float], bool], *, quiet: bool) -> dict[str, Any]:
-    """A trial, as good as its learning rate is near to 0.05."""
-    rate = float(arguments[arguments.index("--model.lr") + 1])
-    row = {"epoch": 0, "step": 1, "val/error": abs(rate - 0.05), "val/loss": 1.0}
-    report(1, row["val/error"])
-    write_record(folder, record := record_of([row], settings={}, parameters=5, images={"train": 64, "val": 16}))
-    return record
-
-
-class Begin(Protocol):
-    """Makes a folder that a command begins in; `ended` is one that it has ended in, and how much it did to files."""
-
-    ended: Callable[[str], tuple[Path, int]]
-
-    def __call__(self, name: str) -> Path: ...
-
-
-@pytest.fixture
-def begun(
-    course_photos: Callable[..., Path],
-    mnist_files: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Begin:
-    if "data" not in BUILT:
-        BUILT["data"] = mnist_files(course_photos() / "mnist", train=240, test=30).parent
-    monkeypatch.setenv("LIT_A1_DATA", str(BUILT["data"]))
-    monkeypatch.setenv("LIT_A1_CACHE", "cache")
-    monkeypatch.setattr(catsdogs, "COURSE_TEST_IMAGES", 12)
-    number = itertools.count()
-
-    def begin(name: str) -> Path:
-        folder = tmp_path / f"{name}{next(number)}"
-        if name in ("first", "audit"):
-            folder.mkdir()
-        elif name in AFTER_FIT:
-            shutil.copytree(ended("fit")[0], folder)
-        else:
-            shutil.copytree(ended("first")[0] / "cache", folder / "cache")
-            Path(folder, "space.yaml").write_text(SPACE)
-        if name == "cache":
-            shutil.rmtree(folder / "cache")
-        for old in AFTER_FIT.get(name, ()):
-            Path(folder, old).parent.mkdir(exist_ok=True)
-            Path(folder, old).write_text("id,label\n")
-        return folder
-
-    def ended(name: str) -> tuple[Path, int]:
-        if name not in BUILT:
-            folder = begin(name)
-            BUILT[name] = folder, done(run(COMMANDS.get(name, FIT), folder)).count
-        return BUILT[name]
-
-    section = Section("Words", "words", blocks=[Block("text", "More *words*.")])
-    for place, value in {  # what takes time, and writes nothing
-        "lit_a1.report.build.document": lambda *_: Document("A report", [], [], [section]),
-        "lit_a1.callbacks.TensorBoardExtras._add_graph": lambda *_: None,
-        "lit_a1.studies.search.cnn.train": train,  # as fit, whose files are looked at by themselves
-        "lit_a1.studies.search.cnn.check_space": lambda *_: None,
-        "lit_a1.studies.search.results.draw": lambda path, *_: write_text(path, "a figure"),
-    }.items():
-        monkeypatch.setattr(place, value)
-    vars(begin)["ended"] = ended
-    return cast(Begin, begin)
-
-
-def done(ended: Ended) -> Ended:
-    """The same, of a command that has done what it should."""
-    assert ended.status == 0, ended.said
-    assert "Traceback" not in ended.said, ended.said
-    return ended
-
-
-def refused(ended: Ended) -> Ended:
-    """The same, of one that has ended in a sentence."""
-    lines = ended.said.strip().splitlines()
-    assert ended.status in (1, 2), ended.said
-    assert "Traceback" not in ended.said, ended.said
-    assert [line.startswith("error: ") for line in lines].count(True) == 1, ended.said
-    assert lines[-1].startswith("error: "), ended.said
-    return ended
 
 
 def again(command: list[str], folder: Path) -> list[str]:
@@ -171,7 +73,12 @@ def check_ends_the_same(command: list[str], folder: Path, whole: dict[str, Any])
 
 
 def check(
-    command: list[str], folder: Path, whole: dict[str, Any], strike: Strike | None, at: Iterable[int], prepare: Prepare
+    command: list[str],
+    folder: Path,
+    whole: dict[str, Any],
+    strike: Strike | None,
+    at: Iterable[int],
+    prepare: Prepare = NOTHING,
 ) -> Ended:
     """A command that is cut or fails, and is typed again."""
     if (key := f"before {command}") not in BUILT:
@@ -191,14 +98,10 @@ def check(
     return ended
 
 
-def nothing() -> None:
-    """Prepares nothing."""
-
-
 def test_a_fit_is_killed_while_it_saves(begun: Begin) -> None:
     """One of the places below, for every run of the tests."""
     folder, count = begun.ended("fit")
-    assert check(FIT, begun("fit"), contents(folder), kill, (count * 2 // 3,), nothing).status == -signal.SIGKILL
+    assert check(FIT, begun("fit"), contents(folder), kill, (count * 2 // 3,)).status == -signal.SIGKILL
 
 
 @pytest.mark.long
@@ -211,17 +114,8 @@ def test_every_place(name: str, part: int, begun: Begin) -> None:
     for n in range(1 + part, count + 1, PARTS):
         number = ERRORS[n // PARTS % len(ERRORS)]
         places = range(n, 10**6) if number == errno.ENOSPC else (n,)  # a full disk stays full
-        check(COMMANDS[name], begun(name), whole, kill, (n,), nothing)
-        check(COMMANDS[name], begun(name), whole, fail(number), places, nothing)
-
-
-def limit(size: int, handler: signal.Handlers) -> None:
-    """No file can grow beyond it: a write fails, or ends the process, in its middle."""
-    import resource  # which Windows lacks
-
-    signal.signal(signal.SIGXFSZ, handler)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        check(COMMANDS[name], begun(name), whole, kill, (n,))
+        check(COMMANDS[name], begun(name), whole, fail(number), places)
 
 
 @pytest.mark.long
@@ -243,7 +137,7 @@ def test_a_worker_can_not_be_started(begun: Begin) -> None:
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     command = [*FIT, "--data.workers", "1"]
-    assert check(command, begun("fit"), contents(begun.ended("fit")[0]), strike, range(10**6), nothing).status == 1
+    assert check(command, begun("fit"), contents(begun.ended("fit")[0]), strike, range(10**6)).status == 1
 
 
 @pytest.mark.long
@@ -295,7 +189,7 @@ def test_random_kills(name: str, part: int, begun: Begin) -> None:
             typed = again(command, folder)
             if name == "fit":
                 typed = [*typed, "--data.workers", str(draw.randint(0, 1))]
-            at, prepare = (draw.randint(1, count),), nothing
+            at, prepare = (draw.randint(1, count),), NOTHING
             if draw.random() < 0.5:
                 at, prepare = (), partial(signal_at, *STEP[name], draw.randint(1, STEPS[name]), signal.SIGKILL)
             ended = run(typed, folder, kill, at, prepare)

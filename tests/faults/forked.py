@@ -51,6 +51,8 @@ PIPE = 1 << 20  # bytes: more than any command says
 TIMES = re.compile(r"seconds|images_per_second|peak_memory_gb|finished|events|workers|current_score")
 NAMES = re.compile(r"version_\d+")
 Strike = Callable[[str, str], None]
+Prepare = Callable[[], object]
+NOTHING: Prepare = dict  # is prepared
 
 
 PARSED: dict[tuple[str, ...], Any] = {}  # commands, which a process would take half of its time to parse
@@ -99,12 +101,21 @@ def fail(number: int) -> Strike:
     return strike
 
 
+def limit(size: int, handler: signal.Handlers) -> None:
+    """No file can grow beyond it: a write fails, or ends the process, in its middle."""
+    import resource  # which Windows lacks
+
+    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def run(
     arguments: Sequence[str],
     folder: Path,
     strike: Strike | None = None,
     at: Iterable[int] = (),
-    prepare: Callable[[], None] = lambda: None,
+    prepare: Prepare = NOTHING,
 ) -> Ended:
     """Runs a command in a folder.
 
@@ -146,7 +157,7 @@ def _run(
     counted: mmap.mmap,
     strike: Strike | None,
     at: Iterable[int],
-    prepare: Callable[[], None],
+    prepare: Prepare,
 ) -> None:
     status, me = 1, os.getpid()
 

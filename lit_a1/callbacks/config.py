@@ -1,0 +1,30 @@
+"""What a run is set to, in its folder: `config.yaml` and `hparams.yaml`, each whole or not at all."""
+
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.core.saving import save_hparams_to_yaml
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lit_a1.callbacks.record import run_folder
+from lit_a1.data.files import replacing, write_text
+
+
+class RunConfig(SaveConfigCallback):
+    """Leaves `config.yaml` in a run's folder, whole or not at all: a new run, also where this one goes on with one."""
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Writes it."""
+        folder = run_folder(trainer)  # `trainer.log_dir` would wait for other devices
+        assert folder is not None
+        new = self.config.clone()
+        new["ckpt_path"] = None
+        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False))
+
+
+def save_hparams(logger: TensorBoardLogger) -> None:
+    """Leaves `hparams.yaml` in a run's folder, which Lightning writes bit by bit, and only where there is none."""
+    if not (path := Path(logger.log_dir, logger.NAME_HPARAMS_FILE)).exists():
+        with replacing(path) as unfinished:
+            save_hparams_to_yaml(unfinished, logger.hparams)
