@@ -17,8 +17,9 @@ THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # 
 def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
     """Training against validation in the last epoch, means over runs; None where it was not measured.
 
-    They are `comparable` where the training images were measured as those of validation are, or are not harder; the
-    network `overfits` where the training images have fewer errors by Fisher's exact test (two-sided, as if of one run).
+    They are `comparable` where the training images were measured as those of validation are, or are not harder. Harder
+    ones have more errors, so that the gap is at least that large. The network `overfits` where the training images have
+    fewer errors by Fisher's exact test (two-sided, as if of one run).
     """
     ends = [run.record["last"] for run in runs]
     exact = all("train_eval/error" in row for row in ends)

@@ -27,7 +27,7 @@ def save_cnn(path: Path, seed: int, epoch: int, size: int = 28, **changes: Any) 
         torch.nn.init.normal_(parameter, std=0.3)
     checkpoint: dict[str, Any] = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     model.on_save_checkpoint(checkpoint)
-    checkpoint |= {"epoch": epoch, "MNISTDataModule": {"size": size}}
+    checkpoint |= {"epoch": epoch, "global_step": 10 * epoch, "MNISTDataModule": {"size": size}}
     torch.save(checkpoint | {"pytorch-lightning_version": "2.6.6"}, path)
     return lambda x: model(x).argmax(1).numpy()
 

@@ -109,7 +109,10 @@ def test_the_answer_has_what_is_wanted_and_a_better_trial_without_it_is_named() 
 
 def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() -> None:
     text = text_of(trial(0, [0.0205]), trial(1, [0.02]), trial(2, [0.1]))
-    assert "The best makes 5 errors fewer, which may be noise (p = 1)" in text
+    assert (
+        "The best makes 5 errors fewer, which may be noise (Fisher's exact test, corrected for 2 comparisons: p = 1)"
+        in text
+    )
     assert "Of the 2 other trials that ran to the end, 1 can't be told from the best with 10,000 images" in text
     best, other = trial(1, [0.02]), trial(2, [0.0245])
     assert p_value(best, other, IMAGES, 1) == pytest.approx(0.0348, abs=1e-4)  # scipy.stats.fisher_exact
