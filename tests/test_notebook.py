@@ -30,6 +30,7 @@ def test_the_notebook_is_kept_without_outputs() -> None:
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")  # what Jupyter itself warns of
 def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder that holds main.py, as a clone does, so that nothing is fetched; without the real photos."""

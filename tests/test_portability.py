@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 LIKE_WINDOWS = f"""
 import builtins, multiprocessing, os, signal, sys
@@ -69,6 +71,7 @@ mlp inits {NET}
 """
 
 
+@pytest.mark.long
 def test_all_commands_run(course_photos: Callable[..., Path], mnist_files: Callable[..., Path], tmp_path: Path) -> None:
     folder = tmp_path / "Mes études\\de chats → chiens"
     folder.mkdir()

@@ -79,6 +79,7 @@ def logs(add_run: Add, monkeypatch: pytest.MonkeyPatch) -> Path:
     return LOGS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "file", [*FILES, *(f"{name}/version_0/record.json" for name in TRAININGS if name != "mnist_plain")]
 )
