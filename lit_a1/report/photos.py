@@ -67,8 +67,8 @@ def _modified(path: Path) -> float:
 def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     """The command that labels the test photos by the best network, a run's or a published one, and its error.
 
-    `sha256` is that of the file which the published weights wrote, and `trained_by` the command that trained them, where
-    they are known.
+    `sha256` is that of the file which the published weights wrote, and `trained_by` the command that trained them; they
+    are empty where they are not known.
     """
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
@@ -78,8 +78,9 @@ def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     else:
         ours = commands.found.drawn_photos or error < note.get("val_error", inf)
     if best is not None and ours:
-        return {"command": commands.predict(best.experiment, best).command, "error": error, "sha256": "", "trained_by": ""}
-    name = Path(note.get("config", "catsdogs")).stem
+        note, name = {"val_error": error}, best.experiment
+    else:
+        best, name = None, Path(note.get("config", "catsdogs")).stem
     about = {"error": note.get("val_error"), "sha256": note.get("submission_sha256", "")}
     about |= {"trained_by": note.get("command", "")}
-    return about | {"command": commands.predict(name, None).command}
+    return about | {"command": commands.predict(name, best).command}
