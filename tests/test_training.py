@@ -162,6 +162,7 @@ def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monke
     assert len(table("submission-drawn.csv")) == few_drawn
 
 
+@pytest.mark.long  # models/test_devices.py is the plain one
 def test_two_devices_train_one_network(photos: Path, in_background: Background) -> None:
     """Two processes share the images and leave one run (the layer's own test compares the statistics)."""
     flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]

@@ -123,7 +123,7 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
 def test_a_limit_counts_batches_whatever_their_size(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text("data.batch_size: [2, 4]\n")
-    main(["search", *SMALL, "--space", str(path), "--trials", "4", "--trainer.limit_train_batches", "1"])
+    main(["search", *SMALL, "--space", str(path), "--trials", "3", "--trainer.limit_train_batches", "1"])
     with Path("lightning_logs/catsdogs_trial-search/version_0/trials.csv").open(newline="") as file:
         assert {row["batch_size"] for row in csv.DictReader(file)} == {"2", "4"}
 
