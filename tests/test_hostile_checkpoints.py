@@ -139,7 +139,8 @@ def test_reading_alone_refuses_what_is_no_checkpoint_and_what_is_more_than_it_sa
     changes = {what: change for what, change in CHANGES.items() if change[0] in of_weights}
     changes |= {f"step {value}": (("global_step",), value) for value in (-1, "x", None, 1.5, True)}
     makers = FILES | {what: lambda data, change=change: changed(data, *change) for what, change in changes.items()}
-    for what in makers.keys() - {"other shapes", "fewer weights", "more weights", "complex weights", "a list"}:
+    others = {"other shapes", "fewer weights", "more weights", "complex weights", "weights of eight bits", "a list"}
+    for what in makers.keys() - others:  # which reading can't tell, or not with every version of torch
         path.write_bytes(makers[what](sound))
         with pytest.raises(
             CheckpointError, match=r"^hostile\.ckpt (can't be read as|is not|holds weights that are not)"

@@ -29,7 +29,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         with replacing(Path(path)) as unfinished:
             content = io.BytesIO()  # torch's own writer hides why a file can't be written
             torch.save(checkpoint, content)
-            unfinished.write_bytes(content.getbuffer())
+            with content.getbuffer() as buffer:
+                unfinished.write_bytes(buffer)
 
 
 def read(path: Path) -> dict[str, Any]:
