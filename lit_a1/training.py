@@ -82,8 +82,11 @@ class TrainingCLI(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses `args`, also where the process has arguments of its own (Lightning warns of that)."""
-        self.config = parser.parse_args(args)
+        """Parses `args` by their command's parser alone: by way of the main one, all would be checked twice."""
+        command, *others = args
+        alone = self._parser(command)
+        vars(alone).pop("parent_parser")  # which `--print_config` would leave the printing to
+        self.config = Namespace(subcommand=command, **{command: alone.parse_args(others)})
 
     def _parse_ckpt_path(self) -> None:
         """Keeps Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide what runs."""
