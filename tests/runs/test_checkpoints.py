@@ -1,4 +1,3 @@
-import errno
 import sys
 from pathlib import Path
 
@@ -53,22 +52,6 @@ def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:
     checkpoint = {"model_class": "Model", "state_dict": norm.state_dict(), "network": repr(norm.net)}
     with pytest.raises(CheckpointError, match=r"LayerNorm2d.* in the file and InstanceNorm2d"):
         check_fits(checkpoint, Model(InstanceNorm2d(2)), tmp_path)
-
-
-def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "checkpoints" / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
-
-    def write_half(path: Path, content: memoryview) -> None:
-        with path.open("wb") as file:
-            file.write(content[: len(content) // 2])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", write_half)
-    with pytest.raises(OSError, match="No space left"):
-        WholeCheckpoints().save_checkpoint({"epoch": 2}, path)
-    assert torch.load(path, weights_only=True) == {"epoch": 1}
-    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
 def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) -> None:
