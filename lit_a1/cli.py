@@ -15,7 +15,7 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
     "fit": ("fit", "train a network: --config configs/catsdogs.yaml"),
     "validate": ("fit", "measure a checkpoint on the validation images"),
     "test": ("fit", "measure a checkpoint on labelled test images"),
-    "predict": ("fit", "label the test images, or --data.predict_dir DIR, into submission.csv"),
+    "predict": ("fit", "label photos, PHOTO... or FOLDER; without them the test images, into submission.csv"),
     "mlp": ("mlp", "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck"),
     "search": ("search", "try hyperparameters of a CNN, in ranges of configs/spaces/; processes can share a study"),
     "architecture": ("architecture", "the layers of a network: filters, strides, shapes, parameters, multiply-adds"),
