@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if arguments else 2)
     name, *options = arguments
     if name not in COMMANDS:
-        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", 2)
+        from lit_a1.runs.wording import meant  # not needed where all is well
+
+        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}{meant(name, COMMANDS)}", 2)
     if alone:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which it hands on, may be missing
         threading.excepthook = _thread_failed
