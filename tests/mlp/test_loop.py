@@ -150,6 +150,10 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("mlp", "whole"))
     for tag in ("train/loss", "val/loss", "train/learning_rate", "train/epoch"):
         assert ours[tag] == theirs[tag], tag
+    for part in ("train", "val"):
+        ours, theirs = (scalars(Path("lightning_logs") / name / "version_0" / part) for name in ("mlp", "whole"))
+        assert ours == theirs
+        assert [step for step, _ in ours["curves/loss"]] == [step for step, _ in ours["curves/error"]]
 
 
 def test_a_run_of_a_constant_rate_can_be_prolonged_and_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:
