@@ -30,6 +30,7 @@ from lit_a1.callbacks.continuation import slurm_job
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
+from lit_a1.environment import PROGRAM
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NOT_TRAINED
@@ -76,9 +77,9 @@ class TrainingCLI(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
-            parser.add_argument(
-                "--submission", default="submission.csv", help="where the labels go; probabilities beside it"
-            )
+            parser.usage = f"{PROGRAM} predict [PHOTO ... | FOLDER] [options]"
+            words = "where the labels go (those of named photos to predictions.csv); probabilities beside it"
+            parser.add_argument("--submission", default="submission.csv", help=words)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

@@ -21,6 +21,7 @@ from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
+from lit_a1.runs.shown import margins_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -116,10 +117,7 @@ class TrainedNetwork:
 
     def margins(self) -> NDArray[np.float32]:
         """(N,) log-probability of the true class minus the largest other one: below 0 where it is wrong."""
-        others = self.log_probabilities.copy()
-        rows = np.arange(len(others))
-        others[rows, self.labels] = -np.inf
-        return self.log_probabilities[rows, self.labels] - others.max(1)
+        return margins_of(self.log_probabilities, self.labels)
 
 
 def _prepared(images: NDArray[np.uint8], size: int) -> Tensor:

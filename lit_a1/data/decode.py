@@ -91,7 +91,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     except DecodeError:
         raise
     except UnidentifiedImageError:
-        raise DecodeError(f"it is not an image ({', '.join(SUFFIXES_OF)})") from None
+        raise DecodeError(f"it is not an image of a format that is read ({', '.join(SUFFIXES_OF)})") from None
     except MemoryError:
         raise DecodeError("it needs more memory than there is") from None
     except Image.DecompressionBombError:
