@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import webbrowser
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,6 +14,7 @@ from lit_a1.demo.networks import Networks
 from lit_a1.demo.server import LOCAL, listen, serve
 from lit_a1.environment import PROGRAM
 from lit_a1.runs.settings import UsageError
+from lit_a1.startup import import_lightning
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,10 +39,18 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError('the page needs Gradio, which is not installed: pip install ".[demo]"')
     has_screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
 
+    networks = Networks(options.logs)
+
+    def warm_up() -> None:
+        import_lightning()
+        networks.warm_up()
+
     def ready(address: str) -> None:
         print(f"The page: {address} (Ctrl+C ends it)", flush=True)
+        threading.Thread(target=warm_up, daemon=True).start()  # the page need not wait for these seconds
         if has_screen and not options.no_browser:
             webbrowser.open(address)
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # uploads are removed then too
     with listen(options.host, options.port) as listening:
-        serve(Networks(options.logs), listening, ready)
+        serve(networks, listening, ready)

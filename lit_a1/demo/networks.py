@@ -23,6 +23,9 @@ class Networks:
 
     def __init__(self, logs: Path) -> None:
         self.lock = threading.Lock()
+        self.banks: dict[
+            str, Any
+        ] = {}  # training photos to look for neighbours among, by label, where they were asked for
         self.paths: dict[str, dict[str, Path]] = {kind: {} for kind in KINDS}
         for kind, label, path in (*_published(), *_runs(logs)):
             self.paths[kind][label] = path
@@ -62,9 +65,6 @@ class Networks:
 
     def warm_up(self) -> None:
         """Reads the first of each kind, so that the first answer comes as fast as the others."""
-        from lit_a1.startup import import_lightning
-
-        import_lightning()
         from lit_a1.analysis import attention, calibration, feature_maps  # noqa: F401
         from lit_a1.studies.comparison import changes  # noqa: F401
 

@@ -98,7 +98,7 @@ def _photos() -> tuple[gr.File, gr.Image]:
     suffixes = [suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes]
     files = gr.File(file_count="multiple", file_types=["image", *suffixes], label="Photos", height=160)
     with gr.Accordion("Take one with a camera", open=False):
-        camera = gr.Image(sources=["webcam"], type="filepath", format="png", show_label=False)
+        camera = gr.Image(sources=["webcam"], type="filepath", format="png", show_label=False, height=320)
     return files, camera
 
 
@@ -119,8 +119,8 @@ def _drop(networks: Networks) -> None:
     @safe
     def neighbours(files: list[str] | None, label: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         photos.read_photos(files or [])
-        bank = photos.make_bank(networks, label, partial(progress, desc="Looking at training photos"))
-        return photos.answer(networks, files or [], label, bank)
+        photos.fill_bank(networks, label, partial(progress, desc="Looking at training photos"))
+        return photos.answer(networks, files or [], label)
 
     camera.change(taken, camera, files, **LIVE)
     for event in (files.change, label.change):

@@ -53,8 +53,8 @@ def read_photos(files: Sequence[str]) -> Photos:
     )
 
 
-def answer(networks: Networks, files: Sequence[str], label: str, bank: "Bank | None" = None) -> str:
-    """What a network says of photos, as HTML, with their nearest training photos where there is a `bank`."""
+def answer(networks: Networks, files: Sequence[str], label: str) -> str:
+    """What a network says of photos, as HTML, with their nearest training photos where it has a bank of them."""
     from lit_a1.analysis.attention import enlarged, evidence
 
     photos = read_photos(files)
@@ -65,6 +65,7 @@ def answer(networks: Networks, files: Sequence[str], label: str, bank: "Bank | N
             maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
             temperature, unlike = judged(networks, label, network)
             probabilities = calibrated(network.log_probabilities, temperature)
+            bank: Bank | None = networks.banks.get(label)
             near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
     for k, name in enumerate(photos.names):
         over = tinted(enlarged(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
@@ -125,8 +126,10 @@ class Bank:
         return [[(self.images[row], self.names[row]) for row in rows] for rows in order]
 
 
-def make_bank(networks: Networks, label: str, told: Callable[[float], object]) -> Bank:
-    """The bank of a network; `told` hears which share is done. Raises as `Networks` and the data module."""
+def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -> None:
+    """Makes the bank of a network, once; `told` hears which share is done. Raises as `Networks` and the data module."""
+    if label in networks.banks:
+        return
     images, labels, classes = _training_photos()
     with networks.lock:
         network = networks.cnn("photos", label)
@@ -135,7 +138,7 @@ def make_bank(networks: Networks, label: str, told: Callable[[float], object]) -
         told(start / len(images))
         with networks.lock:  # between two batches others get their answers
             features.append(_features(network.of(images[start : start + 100])))
-    return Bank(images, [classes[k] for k in labels], np.concatenate(features))
+    networks.banks[label] = Bank(images, [classes[k] for k in labels], np.concatenate(features))
 
 
 def _features(network: Any) -> NDArray[np.float32]:

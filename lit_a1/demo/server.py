@@ -4,7 +4,6 @@ import gc
 import os
 import socket
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,9 +59,11 @@ class Guard:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there, at any free port for port 0; a UsageError where it can't."""
+    if not 0 <= port < 1 << 16:
+        raise UsageError(f"--port must be from 0 to {(1 << 16) - 1}; got {port}")
     try:
         return socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(
             f"no page can be served at {host}, port {port}: {error}; name another --host or --port"
         ) from error
@@ -101,6 +102,5 @@ def serve(networks: Networks, listening: socket.socket, ready: Callable[[str], o
             mcp_server=False, enable_monitoring=False, max_file_size=FILE, theme=theme,
             css=(Path(__file__).parent / "style.css").read_text("utf-8"),
         )  # fmt: skip
-        threading.Thread(target=networks.warm_up, daemon=True).start()
         ready(f"http://{host}:{port}/")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listening])

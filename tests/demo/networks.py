@@ -13,6 +13,7 @@ class Small(Networks):
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.banks: dict[str, Any] = {}
         self.nets: dict[str, Any] = {kind: network_of(kind) for kind in ("photos", "digits")}
         self.mlp = NN((20, 10), parameter_range=(1, 100_000))
         self.notes: dict[str, Any] = {}

@@ -38,20 +38,20 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a page that is served, in a folder without runs and data, to a process without a way out."""
-    folder = tmp_path_factory.mktemp("served")
+    folder, uploads = (tmp_path_factory.mktemp(name) for name in ("served", "uploads"))
     unreachable = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     env = {name: value for name, value in os.environ.items() if not name.startswith("LIT_A1_")} | unreachable
+    env |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(uploads))
     command = [sys.executable, str(REPOSITORY / "main.py"), "demo", "--port", "0", "--no_browser"]
-    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("The page: http://127.0.0.1:"), line
-        yield line.split()[2]
-    finally:
-        process.terminate()
-        process.wait(30)
-        assert list(folder.iterdir()) == []  # nothing is left behind
+    with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("The page: http://127.0.0.1:"), line
+            yield line.split()[2]
+        finally:
+            process.terminate()
+    assert [*folder.iterdir(), *uploads.iterdir()] == []  # nothing is left behind
 
 
 @pytest.fixture(scope="module")
