@@ -23,9 +23,7 @@ class Networks:
 
     def __init__(self, logs: Path) -> None:
         self.lock = threading.Lock()
-        self.banks: dict[
-            str, Any
-        ] = {}  # training photos to look for neighbours among, by label, where they were asked for
+        self.banks: dict[str, Any] = {}  # by label: training photos to look for neighbours among, once asked for
         self.paths: dict[str, dict[str, Path]] = {kind: {} for kind in KINDS}
         for kind, label, path in (*_published(), *_runs(logs)):
             self.paths[kind][label] = path
@@ -83,12 +81,12 @@ def _published() -> Iterator[tuple[str, str, Path]]:
 
 
 def _runs(logs: Path) -> Iterator[tuple[str, str, Path]]:
-    """Likewise of each finished run, the newest first."""
+    """Likewise of each finished run, of an experiment the newest first."""
     for experiment in sorted(path for path in logs.glob("*") if path.is_dir()):
         for run in reversed(run_folders(experiment)):
-            settings = (read_json(run / RECORD_FILE) or {}).get("settings", {})
+            settings = (read_json(run / RECORD_FILE) or {}).get("settings")
             for path in (run / "checkpoints" / f"best{suffix}" for suffix in (".ckpt", ".npz")):
-                if path.is_file():
+                if settings and path.is_file():
                     digits = str(settings.get("data.class_path")).endswith("MNISTDataModule")
                     yield _kind(path.suffix, digits), f"{experiment.name}, {run.name}", path
 

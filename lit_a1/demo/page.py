@@ -21,6 +21,9 @@ TITLE = "Networks written by hand"
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 WIDTHS = (2, 4, 8, 16, 32, 64)
 KEPT = 600  # seconds after which an upload is removed
+HINT_PHOTOS = '<p class="hint">Drop photos of cats and dogs, or of anything else.</p>'
+HINT_COMPARE = '<p class="hint">Drop photos: both networks label them, and those on which they differ come first.</p>'
+HINT_LEARN = '<p class="hint">Train: the numpy network starts from zero, normal and Glorot weights, side by side.</p>'
 SAID = (DataError, CheckpointError, UsageError, OSError)
 LIVE: Any = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 ASKED: Any = {"show_progress": "minimal", "api_visibility": "private"}
@@ -93,28 +96,26 @@ def _draw(networks: Networks) -> None:
     back.click(lambda: [0] * len(changes), None, changes, **LIVE)
 
 
-def _photos() -> tuple[gr.File, gr.Image]:
-    """Where photos are dropped, and where one is taken."""
+def _photos() -> Any:
+    """Where photos are dropped, also one that is taken here."""
     suffixes = [suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes]
     files = gr.File(file_count="multiple", file_types=["image", *suffixes], label="Photos", height=160)
     with gr.Accordion("Take one with a camera", open=False):
         camera = gr.Image(sources=["webcam"], type="filepath", format="png", show_label=False, height=320)
-    return files, camera
+    camera.change(lambda path: [path] if path else None, camera, files, **LIVE)
+    return files
 
 
 def _drop(networks: Networks) -> None:
-    files, camera = _photos()
+    files = _photos()
     with gr.Row():
         label = _choice(networks, "photos", "Network")
         near = gr.Button("Find the nearest training photos", visible=photos.has_training_photos())
-    shown = gr.HTML(elem_classes="shown")
+    shown = gr.HTML(HINT_PHOTOS, elem_classes="shown")
 
     @safe
     def answer(files: list[str] | None, label: str) -> str:
-        return photos.answer(networks, files, label) if files else ""
-
-    def taken(path: str | None) -> list[str] | None:
-        return [path] if path else None
+        return photos.answer(networks, files, label) if files else HINT_PHOTOS
 
     @safe
     def neighbours(files: list[str] | None, label: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
@@ -122,23 +123,21 @@ def _drop(networks: Networks) -> None:
         photos.fill_bank(networks, label, partial(progress, desc="Looking at training photos"))
         return photos.answer(networks, files or [], label)
 
-    camera.change(taken, camera, files, **LIVE)
     for event in (files.change, label.change):
         event(answer, [files, label], shown, **ASKED)
     near.click(neighbours, [files, label], shown, api_visibility="private")
 
 
 def _compare(networks: Networks) -> None:
-    files, camera = _photos()
+    files = _photos()
     with gr.Row():
         labels = [_choice(networks, "photos", "One network", 0), _choice(networks, "photos", "Another network", 1)]
-    shown = gr.HTML(elem_classes="shown")
+    shown = gr.HTML(HINT_COMPARE, elem_classes="shown")
 
     @safe
     def answer(files: list[str] | None, first: str, second: str) -> str:
-        return compare.answer(networks, files, first, second) if files else ""
+        return compare.answer(networks, files, first, second) if files else HINT_COMPARE
 
-    camera.change(lambda path: [path] if path else None, camera, files, **LIVE)
     for event in (files.change, *(each.change for each in labels)):
         event(answer, [files, *labels], shown, **ASKED)
 
@@ -152,7 +151,7 @@ def _watch() -> None:
         kind = gr.Dropdown(list(NONLINEARITIES), value="tanh", label="Nonlinearity")
     with gr.Row():
         start, stop = gr.Button("Train", variant="primary"), gr.Button("Stop")
-    shown = gr.HTML(elem_classes="shown")
+    shown = gr.HTML(HINT_LEARN, elem_classes="shown")
 
     def frames(data: str, rate: float, width: int, depth: int, kind: str) -> Iterator[str]:
         try:

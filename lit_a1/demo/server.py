@@ -102,5 +102,5 @@ def serve(networks: Networks, listening: socket.socket, ready: Callable[[str], o
             mcp_server=False, enable_monitoring=False, max_file_size=FILE, theme=theme,
             css=(Path(__file__).parent / "style.css").read_text("utf-8"),
         )  # fmt: skip
-        ready(f"http://{host}:{port}/")
+        ready(f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/")
         uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listening])
