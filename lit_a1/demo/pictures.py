@@ -34,8 +34,8 @@ def tinted(values: NDArray[Any], over: NDArray[Any] | int = 255, opacity: float 
 def share(probability: float) -> str:
     """A probability in percent, which never says that something is certain: `> 99.9 %`."""
     if probability > 0.999:
-        return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
+        return "> 99.9\u00a0%"
+    return f"{100 * probability:.1f}\u00a0%"
 
 
 _templates = Environment(
