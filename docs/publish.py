@@ -21,14 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lit_a1.analysis.familiarity import note_of  # noqa: E402
+from lit_a1.analysis.network import load_network  # noqa: E402
 from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
+from lit_a1.data.module import ImageDataModule  # noqa: E402
 from lit_a1.environment import (  # noqa: E402
     cpu,
     quieten,
@@ -45,6 +49,7 @@ from lit_a1.training import TrainingCLI, parse  # noqa: E402
 CONFIGS = ROOT / "configs"
 LIMIT = 12_000_000  # bytes that all files in lit_a1/pretrained/ may take
 ROOM_FOR_JSON = 10_000
+SAMPLE = 6000  # training photos that the familiar ones are described by
 FROM_RECORD = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
 FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
 
@@ -161,6 +166,14 @@ def submission(config: Path) -> dict[str, Any]:
     return {"test_images": len(rows), "submission_sha256": digest, "smallest_margin": margin}
 
 
+def familiarity(config: Path, weights: Path) -> dict[str, Any]:
+    """What the demo judges photos by: the temperature, and where training photos lie (`Familiarity`)."""
+    data = build(ImageDataModule, parse(["validate", "--config", str(config), "--data.source", "real"]).data)
+    network, train = load_network(config.stem, weights, data), data.sets["train"]
+    rows = np.sort(np.random.default_rng(0).permutation(train.index)[:SAMPLE])
+    return note_of(network, np.asarray(train.images)[rows], np.asarray(train.labels)[rows].astype(np.int64))
+
+
 def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
     """Writes NAME.ckpt and NAME.json from a run, lightning_logs/NAME/version_N; leaves nothing where it fails.
 
@@ -213,7 +226,7 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
         after = evaluate("validate", config, "pretrained")
         about["val_error"] = error_of(after)
         if "predict" in after.datamodule.next_commands:
-            about |= submission(config)
+            about |= submission(config) | familiarity(config, paths[0])
         about["measured_on"] = {"machine": cpu(), "versions": versions()}
         write_text(paths[1], json.dumps(about, indent=1) + "\n")
         undo.pop_all()

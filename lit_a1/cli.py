@@ -22,6 +22,7 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
     "audit": ("audit", "find what is wrong with a dataset: duplicates, conflicts, blanks, unreadable files"),
     "compare": ("compare", "MLP against CNN on MNIST, from recorded runs: tables, figures, words"),
     "analyze": ("analyze", "look inside a trained CNN, and at what it gets wrong: figures, tables, words"),
+    "demo": ("demo", "a page to draw a digit, drop a photo, compare networks and watch one learn"),
     "report": ("report", "the assignment's answers from recorded runs, as HTML and PDF"),
     "benchmark": ("benchmark", "time this code against PyTorch's own, side by side"),
 }

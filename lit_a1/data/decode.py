@@ -67,6 +67,15 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
             return np.array(rgb)
 
 
+def read_heif() -> None:
+    """Lets HEIC in, which telephones write, where the package pillow-heif is installed."""
+    with contextlib.suppress(ModuleNotFoundError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False)
+        SUFFIXES_OF["HEIF"] = (".heic", ".heif", ".hif")
+
+
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Reads what the file says of itself, without decoding the image; raises as `decode`, where the header tells."""
     with _opened(data, max_pixels) as image:
