@@ -25,7 +25,10 @@ BLUR = 1 / 12  # standard deviation of the blur, of the image's side
 ZOOM = 0.75  # side of the part that is enlarged, of the image's side
 TINTS = {"green": (0.75, 1.0, 0.5), "blue": (0.5, 0.75, 1.0), "grey": (1.0, 1.0, 1.0)}
 UNCHANGED = "as it is"
-LOG_ODDS_TICKS, SHARE_TICKS = (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10), (0, 1, 3, 10, 30, 100)  # of axes that are linear up to 1
+LOG_ODDS_TICKS, SHARE_TICKS = (
+    (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10),
+    (0, 1, 3, 10, 30, 100),
+)  # of axes that are linear up to 1
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:

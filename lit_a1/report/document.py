@@ -37,7 +37,9 @@ class Block:
     path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch
     alt: str = ""  # what can be seen in a figure, for those who can't see it; plain text
     command: str = ""  # what makes that which is missing, as typed into a terminal
-    anchor: str = ""  # name of a table or figure in links; of a text, of its tables: theirs are `anchor-1`, `anchor-2` ...
+    anchor: str = (
+        ""  # name of a table or figure in links; of a text, of its tables: theirs are `anchor-1`, `anchor-2` ...
+    )
     number: int = 0  # counts the tables of a document, and likewise the figures, from 1
 
     @property
@@ -158,7 +160,7 @@ def _captioned_table(values: dict[str, Any], anchor: str = "", *, caller: Callab
     return _fence("table", _line(caller()), anchor=anchor, **values)
 
 
-def _captioned_figure(path: Path, source: str, anchor: str = "", alt: str = "", *, caller: Callable[[], str]) -> str:
+def _captioned_figure(path: Path, source: str, alt: str = "", anchor: str = "", *, caller: Callable[[], str]) -> str:
     """A figure; without `alt` its caption is also what is said of it to those who can't see it."""
     caption = _line(caller())
     alt = _line(re.sub(r"[*`]", "", alt or caption))

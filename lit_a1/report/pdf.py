@@ -23,7 +23,7 @@ from lit_a1.report.images import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 172.0  # millimetres, as in the template
-FIGURE_HEIGHT = 58.0  # likewise, at most
+FIGURE_HEIGHT = 54.0  # likewise, at most
 GUTTER = 6.0  # likewise, between figures side by side
 ZERO_WIDTH_SPACE = "\u200b"
 UNBROKEN = 24  # letters that a line has room for without a place to break

@@ -150,7 +150,9 @@ def _table(changes: Sequence[dict[str, Any]], base: pd.Series, source: str) -> d
         ]
         if others := [each for each in of_it if each not in shown]:
             ends = {name: _from_to(others[-1][name], others[0][name]) for name in ("accuracy", "points")}
-            rows.append(as_is | ends | {"change": counted(len(others), "other"), "verdict": verdict, "best network": ""})
+            rows.append(
+                as_is | ends | {"change": counted(len(others), "other"), "verdict": verdict, "best network": ""}
+            )
         if verdict == "better":
             rows.append(as_is | {"best network": ""})
     return table(rows, source)
