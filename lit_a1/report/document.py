@@ -2,9 +2,9 @@
 
 That Markdown has four things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
 link without words, `[](#anchor)`, becomes the number of a section, or `Figure 3`. A paragraph that ends in a colon is
-the caption of the table that follows it, and can name its anchor, `The losses <losses>:`. A table of data, a figure, a note on what is missing and a text from elsewhere
-are each a fence with JSON inside; templates write one by calling what `FUNCTIONS` lists, the caption between
-`{% call %}` and `{% endcall %}`. Formulas are TeX between dollars.
+the caption of the table that follows it, and can name its anchor, `The losses <losses>:`. A table of data, a figure, a
+note on what is missing and a text from elsewhere are each a fence with JSON inside; templates write one by calling what
+`FUNCTIONS` lists, the caption between `{% call %}` and `{% endcall %}`. Formulas are TeX between dollars.
 """
 
 import json
@@ -78,7 +78,8 @@ class Document:
 
     def __post_init__(self) -> None:
         shown = [block for block in self.blocks if block.kind in ("table", "figure")]
-        anchors = [each.anchor for each in (*self.sections, *self.appendix, *shown) if each.anchor]
+        anchors = [section.anchor for section in (*self.sections, *self.appendix)]
+        anchors += [block.anchor for block in shown if block.anchor]
         if twice := [anchor for anchor in anchors if anchors.count(anchor) > 1]:
             raise ValueError(f"More than one section, table or figure has the anchor {twice[0]}.")
         for sections, first in ((self.sections, str), (self.appendix, lambda number: chr(64 + number))):

@@ -7,7 +7,10 @@ from xml.etree import ElementTree
 from latex2mathml import exceptions
 from latex2mathml.converter import convert
 
-_REFUSED = tuple(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception))
+_REFUSED: tuple[type[Exception], ...] = (
+    ElementTree.ParseError,
+    *(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
+)
 _PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}  # that each needs
 
 
@@ -17,7 +20,7 @@ def mathml(tex: str, options: dict[str, Any] | None = None) -> str:
     try:
         found = convert(tex.strip(), display=display)
         whole = all(len(each) == _PARTS.get(_name(each), len(each)) for each in ElementTree.fromstring(found).iter())
-    except (*_REFUSED, ElementTree.ParseError):
+    except _REFUSED:
         whole = False
     return found if whole else f'<math display="{display}"><mtext>{escape(tex)}</mtext></math>'
 

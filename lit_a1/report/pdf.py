@@ -39,14 +39,14 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         summary = [] if appendix else document.summary
         sections = document.appendix if appendix else document.sections
         shown = [*summary, *(block for section in sections for block in section.blocks)]
-        tables = [block for block in shown if block.kind in ("table", "figure")]
+        named = [block.anchor for block in shown if block.kind in ("table", "figure") and block.anchor]
         images = encode_all(shown, printed=True)
         files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
         content = {
             "title": f"{document.title}: appendix" if appendix else document.title,
             "front": [{"name": name, "words": _nodes(MARKDOWN.parseInline(words))} for name, words in document.front],
             "appendix": appendix,
-            "anchors": ["#" + each.anchor for each in (*sections, *tables) if each.anchor],
+            "anchors": [f"#{anchor}" for anchor in (*(section.anchor for section in sections), *named)],
             "summary": _blocks(summary, files),
             "sections": [asdict(section) | {"blocks": _blocks(section.blocks, files)} for section in sections],
         }

@@ -185,7 +185,7 @@ def _recipes(found: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _reasons(changes: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """By verdict, what `reasons.csv` says of changes, each with all that goes with it, that have the verdict it explains."""
+    """By verdict, what `reasons.csv` says of changes, with all that goes with each, of the verdict it explains."""
     reasons: dict[str, list[str]] = {}
     for why in REASONS.itertuples():
         meant = set(why.changes.split(";"))

@@ -20,9 +20,15 @@ def test_tex_becomes_mathml() -> None:
 
 
 def test_both_show_formulas_and_no_money(tmp_path: Path) -> None:
-    tex = r"a_{k-1}^⊤ \odot \sqrt{b} = \frac{c}{2} \sum_n \log(p_{n,y}) f'(z) \text{if } \max(1,500)"
-    text = f"In ${tex}$ and\n\n$$\n{tex}\n$$\n\nThe price is $5 or $6.\n\nIn `$HOME` it is.\n\n| $x^2$ |\n| --- |\n| $|y|$ |\n"
-    document = Document("T", [], [Block("text", text.replace("$|y|$", "$y$"))], [])
+    tex = r"a_{k-1}^2 \odot \sqrt{b} = \frac{c}{2} \sum_n \log(p_{n,y}) f'(z) \text{if } \max(1,500)"
+    parts = [
+        f"In ${tex}$ and",
+        f"$$\n{tex}\n$$",
+        "The price is $5 or $6.",
+        "In `$HOME` it is.",
+        "| $x^2$ |\n| --- |\n| $y$ |",
+    ]
+    document = Document("T", [], [Block("text", "\n\n".join(parts))], [])
     page = html.render(document)
     assert page.count("<math ") == 4
     assert page.count('display="block"') == 1

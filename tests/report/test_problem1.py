@@ -49,7 +49,7 @@ def test_parameters_are_summed_layer_by_layer() -> None:
          ["**outside**", "two hidden layers"]),
         ({"model.hidden_dims": "(40,)", "model.momentum": 0.0, "model.dropout": 0.0, "model.input_dropout": 0.0,
           "model.nonlinearity": "relu"},
-         ["**outside**", "two hidden layers", "w ← w - η g"], ["mask of dropout", "μ"]),
+         ["**outside**", "two hidden layers", "w \\leftarrow w - η g"], ["mask of dropout", "μ"]),
         ({"model.hidden_dims": "damaged"}, ["do not say what its hidden layers are"], ["Forward"]),
     ],
 )  # fmt: skip
