@@ -11,6 +11,7 @@ _REFUSED: tuple[type[Exception], ...] = (
     ElementTree.ParseError,
     *(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
 )
+_BAR = '<mo stretchy="false">&#x0007C;'  # of |x|, which browsers would set apart from x like an operator
 _PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}  # that each needs
 
 
@@ -18,7 +19,7 @@ def mathml(tex: str, options: dict[str, Any] | None = None) -> str:
     """A formula as MathML, or as it is typed where it is no TeX; `options` are those of markdown-it's plugin."""
     display = "block" if options and options["display_mode"] else "inline"
     try:
-        found = convert(tex.strip(), display=display)
+        found = convert(tex.strip(), display=display).replace(_BAR, _BAR.replace(">", ' lspace="0" rspace="0">', 1))
         whole = all(len(each) == _PARTS.get(_name(each), len(each)) for each in ElementTree.fromstring(found).iter())
     except _REFUSED:
         whole = False

@@ -23,7 +23,7 @@ from lit_a1.report.images import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 172.0  # millimetres, as in the template
-FIGURE_HEIGHT = 54.0  # likewise, at most
+FIGURE_HEIGHT, TALL = 54.0, 68.0  # likewise, at most; the latter of a figure that is less than twice as wide as high
 GUTTER = 6.0  # likewise, between figures side by side
 ZERO_WIDTH_SPACE = "\u200b"
 UNBROKEN = 24  # letters that a line has room for without a place to break
@@ -63,7 +63,8 @@ def _store(image: Encoded | str, path: Path) -> dict[str, Any]:
         return {"error": image}
     path = path.with_suffix("." + image.mime.removeprefix("image/"))
     path.write_bytes(image.data)
-    width = min(TEXT_WIDTH, FIGURE_HEIGHT * image.width / image.height, 25.4 * image.inches)
+    shape = image.width / image.height
+    width = min(TEXT_WIDTH, (FIGURE_HEIGHT if shape >= 2 else TALL) * shape, 25.4 * image.inches)
     return {"error": "", "file": path.name, "width": width}
 
 

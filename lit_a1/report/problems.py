@@ -28,7 +28,7 @@ from lit_a1.runs.wording import percent
 
 CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
 DIFFERENT = "What else differs"
-ANSWERS = (DIFFERENT, "What the comparison shows", "Noise")  # of the comparison; the rest is in the appendix
+ANSWERS = (DIFFERENT, "What the comparison shows")  # of the comparison; the rest is in the appendix
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` leaves what it found
 
 
@@ -62,6 +62,7 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "comparison": comparison | {
             "answers": answers,
             "parts": [part for part in comparison["parts"] if part[0] not in answers or part[0] in alone],
+            "headings": [heading for heading, _ in comparison["parts"]],
         },
         "ablation": ablation | {
             "is_read": bool(alone),
