@@ -21,10 +21,11 @@ COMMANDS = {
 }
 SOURCE = "auto (what is on disk, else fetched, else drawn digits), real (never drawn ones) or drawn"
 STUDIES = ("inits", "search", "gradcheck")
+WEIGHTS = "the weights: a .npz file; `best` or `last` of the newest run; or `pretrained`, which come with the project"
 CHECKPOINT = {
     "fit": "go on with a stopped run: `last`, or its last.npz",
-    "test": "the weights: a .npz file; `best` or `last` of the newest run (default: best)",
-    "gradcheck": "the weights: a .npz file; `best` or `last` of the newest run (default: a network is trained first)",
+    "test": f"{WEIGHTS} (default: best)",
+    "gradcheck": f"{WEIGHTS} (default: a network is trained first)",
 }
 
 
