@@ -176,7 +176,7 @@ def figures(config: Path, checkpoint: str) -> dict[str, Any]:
         measured = loop.test(setup.network(), setup.digits(), path)
         counts = {"val": len(setup.mnist.valid.labels), "test": len(setup.mnist.test.labels)}
     else:
-        done = evaluate("validate", config, checkpoint)
+        done = evaluate("validate", config, checkpoint, "--data.measure_train", "false")
         counts, measured = {"val": len(done.datamodule.sets["val"])}, dict(done.trainer.callback_metrics)
         if "test" in done.datamodule.next_commands:
             done = evaluate("test", config, checkpoint)
