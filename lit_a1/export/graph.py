@@ -64,7 +64,10 @@ class Graph(nn.Module):
         pixels, each = images.permute(0, 3, 1, 2).float() / 255, []
         for net, views, size in self.parts:
             shown = tta_views(_scaled(pixels, size), views, _scaled)
-            each.append(torch.stack([net(view).softmax(1) for view in shown]).mean(0))
+            sides = dict.fromkeys(view.shape[2] for view in shown)  # views of one size are one batch: a smaller graph
+            batches = [torch.cat([view for view in shown if view.shape[2] == side]) for side in sides]
+            probabilities = torch.cat([net(batch).softmax(1) for batch in batches])
+            each.append(probabilities.unflatten(0, (len(shown), -1)).mean(0))
         return torch.stack(each).mean(0)
 
 

@@ -76,14 +76,14 @@ def run_snippet(card: str, image: np.ndarray, name: str) -> dict[str, float]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["catsdogs_best", "mnist", "mlp"])
+@pytest.mark.parametrize("name", ["catsdogs", "mnist", "mlp"])
 def test_published_weights_answer_the_same_as_onnx(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("onnxscript", "onnxruntime", "safetensors"):
         pytest.importorskip(package, reason=REASON)
     config = str(CONFIGS / f"{name}.yaml")
     command = ["mlp", "export"] if name == "mlp" else ["export"]
     main([*command, "--config", config, "--ckpt_path", "pretrained", "--out", "out"])
-    drawn = draw_cats_and_dogs(200, 3, 64)[0] if name == "catsdogs_best" else draw_digits(200, 3)[0][..., None]
+    drawn = draw_cats_and_dogs(200, 3, 64)[0] if name == "catsdogs" else draw_digits(200, 3)[0][..., None]
     from lit_a1.export.predict import OnnxNetwork
 
     found = OnnxNetwork(Path("out/model.onnx"))(drawn)
