@@ -29,8 +29,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lit_a1.analysis.familiarity import note_of  # noqa: E402
+from lit_a1.analysis.network import load_network  # noqa: E402
 from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
+from lit_a1.data.module import ImageDataModule  # noqa: E402
 from lit_a1.environment import cpu, quieten, versions  # noqa: E402
 from lit_a1.mlp import loop  # noqa: E402
 from lit_a1.mlp import options as mlp  # noqa: E402
@@ -46,6 +49,7 @@ from lit_a1.training import TrainingCLI, parse  # noqa: E402
 CONFIGS = ROOT / "configs"
 LIMIT = 16_000_000  # bytes that all files in lit_a1/pretrained/ may take
 ROOM_FOR_JSON = 10_000
+SAMPLE = 6000  # training photos that the familiar ones are described by
 FROM_RECORD = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
 FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
 
@@ -92,15 +96,9 @@ def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str,
 
 
 def halved_arrays(path: Path) -> dict[str, np.ndarray]:
-    """What a file of the numpy network holds, weights and biases in float16, and no velocity, which resuming needs.
-
-    Raises:
-        CheckpointError: a weight is too large for float16.
-    """
-    with np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
-    with np.errstate(over="ignore"):
-        arrays = {name: each.astype(np.float16) if each.dtype.kind == "f" else each for name, each in arrays.items()}
+    """The numpy network's weights in float16, without velocity; a CheckpointError where one is too large for that."""
+    with np.load(path, allow_pickle=False) as file, np.errstate(over="ignore"):
+        arrays = {name: each.astype(np.float16) if each.dtype.kind == "f" else each for name, each in file.items()}
     if not all(np.isfinite(each).all() for each in arrays.values() if each.dtype.kind == "f"):
         raise CheckpointError(f"{path} is not finite in half precision: these weights can't be published.")
     return arrays | {"velocity": np.zeros_like(arrays["velocity"])}
@@ -138,7 +136,7 @@ def command_of(run: Path, config: Path, seed: int) -> str:
     def plain(settings: Any) -> dict[str, Any]:
         return json.loads(json.dumps({part: settings[part] for part in PARTS}, default=str))
 
-    read_yaml, words = (mlp.parse, ("mlp", "fit")) if is_numpy(config) else (parse, ("fit",))
+    read_yaml, words = (mlp.parse, ("mlp", "fit")) if numpy_setup(config) else (parse, ("fit",))
     theirs = plain(read_yaml(["fit", "--config", str(config)]).as_dict())
     flags = flags_of(plain(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))), theirs)
     return shlex.join(
@@ -158,20 +156,16 @@ def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> Traini
     return TrainingCLI([command, "--config", str(config), *options, *flags])
 
 
-def is_numpy(config: Path) -> bool:
-    """Whether a YAML is of the numpy network."""
-    return kind_of_config(["--config", str(config)]) == (str(config), "mlp")
-
-
-def numpy_setup(config: Path) -> Setup:
-    """The numpy network that a YAML describes, and the real digits."""
+def numpy_setup(config: Path) -> Setup | None:
+    """The numpy network that a YAML describes, and the real digits; None where it describes another network."""
+    if kind_of_config(["--config", str(config)]) != (str(config), "mlp"):
+        return None
     return mlp.setup_of(mlp.parse(["test", "--config", str(config), "--data.source", "real"]), "test")
 
 
 def figures(config: Path, checkpoint: str) -> dict[str, Any]:
     """What weights reach: `val_images`, `val_error`; of digits, whose test images have labels, the same of `test`."""
-    if is_numpy(config):
-        setup = numpy_setup(config)
+    if setup := numpy_setup(config):
         path = runs.resolve(checkpoint, Path(config.stem), suffix=".npz")
         measured = loop.test(setup.network(), setup.digits(), path)
         counts = {"val": len(setup.mnist.valid.labels), "test": len(setup.mnist.test.labels)}
@@ -204,19 +198,26 @@ def submission(config: Path) -> dict[str, Any]:
 def content_of(source: Path, config: Path, views: str | None) -> tuple[bytes, int]:
     """What is published of a checkpoint, and how many epochs it was trained for; raises as `publish`."""
     content = io.BytesIO()
-    if is_numpy(config):
-        load_weights(net := numpy_setup(config).network(), source)
+    if setup := numpy_setup(config):
+        load_weights(net := setup.network(), source)
         np.savez_compressed(content, **halved_arrays(source))
         return content.getvalue(), net.epoch
     shipped = parse(["fit", "--config", str(config)])
     if views != shipped.model.init_args.views:
-        words = f"was measured with other views than {config.name} has: its figures are not those."
-        raise CheckpointError(f"{source} {words}")
+        raise CheckpointError(f"{source} was measured with other views than {config.name} has.")
     whole, model = read(source), build(Classifier, shipped.model)
     check_fits(whole, model, source)
     assert isinstance(model.net, torch.nn.Module)
     torch.save(halved(whole, dict(model.net.named_parameters())), content)
     return content.getvalue(), whole["epoch"] + 1
+
+
+def familiarity(config: Path, weights: Path) -> dict[str, Any]:
+    """What the demo judges photos by: the temperature, and where training photos lie (`Familiarity`)."""
+    data = build(ImageDataModule, parse(["validate", "--config", str(config), "--data.source", "real"]).data)
+    network, train = load_network(config.stem, weights, data), data.sets["train"]
+    rows = np.sort(np.random.default_rng(0).permutation(train.index)[:SAMPLE])
+    return note_of(network, np.asarray(train.images)[rows], np.asarray(train.labels)[rows].astype(np.int64))
 
 
 def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
@@ -234,7 +235,7 @@ def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
     config = CONFIGS / f"{name}.yaml"
     if not config.is_file():
         raise CheckpointError(f"There is no {config}: {name} is not an experiment of this repository.")
-    file = name + (".npz" if is_numpy(config) else ".ckpt")
+    file = name + (".npz" if numpy_setup(config) else ".ckpt")
     source = runs.resolve(str(run / "checkpoints" / Path(checkpoint).with_suffix(Path(file).suffix)), run.parent)
     content, epochs = content_of(source, config, record["settings"].get("model.views"))
     check_room(runs.PRETRAINED, file, len(content))
@@ -265,7 +266,7 @@ def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
         write_text(paths[1], json.dumps(about))  # `pretrained` compares the sha256
         about |= figures(config, "pretrained")
         if "test_error" not in about:
-            about |= submission(config)
+            about |= submission(config) | familiarity(config, paths[0])
         about["measured_on"] = {"machine": cpu(), "versions": versions()}
         write_text(paths[1], json.dumps(about, indent=1) + "\n")
         undo.pop_all()

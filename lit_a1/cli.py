@@ -15,7 +15,7 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
     "fit": ("fit", "train a network: --config configs/catsdogs.yaml"),
     "validate": ("fit", "measure a checkpoint on the validation images"),
     "test": ("fit", "measure a checkpoint on labelled test images"),
-    "predict": ("fit", "label the test images, or --data.predict_dir DIR, into submission.csv"),
+    "predict": ("fit", "label photos, PHOTO... or FOLDER; without them the test images, into submission.csv"),
     "mlp": ("mlp", "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck, export"),
     "search": ("search", "try hyperparameters of a CNN, in ranges of configs/spaces/; processes can share a study"),
     "architecture": ("architecture", "the layers of a network: filters, strides, shapes, parameters, multiply-adds"),
@@ -23,6 +23,7 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
     "compare": ("compare", "MLP against CNN on MNIST, from recorded runs: tables, figures, words"),
     "analyze": ("analyze", "look inside a trained CNN, and at what it gets wrong: figures, tables, words"),
     "export": ("export", "write trained weights as ONNX and safetensors, with a model card"),
+    "demo": ("demo", "a page to draw a digit, drop a photo, compare networks and watch one learn"),
     "report": ("report", "the assignment's answers from recorded runs, as HTML and PDF"),
     "benchmark": ("benchmark", "time this code against PyTorch's own, side by side"),
 }
@@ -61,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if arguments else 2)
     name, *options = arguments
     if name not in COMMANDS:
-        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}.", 2)
+        from lit_a1.runs.wording import meant  # not needed where all is well
+
+        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}{meant(name, COMMANDS)}", 2)
     if alone:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which it hands on, may be missing
         threading.excepthook = _thread_failed

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from lit_a1.callbacks import Continuation
+from lit_a1.callbacks import Continuation, RunLogger
 from lit_a1.environment import PROGRAM, best_precision, cpu, machine, why_not_compiled
 from lit_a1.models.classifier import STAGES
 from lit_a1.runs.folders import DRAWN
@@ -216,13 +216,14 @@ def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], pur
         if kind(each) in files or not isinstance(logger, TensorBoardLogger | CSVLogger):
             others.append(logger)
         elif isinstance(logger, TensorBoardLogger):
-            files[kind(each)] = type(logger)(**own | {"default_hp_metric": False, "purge_step": purge_step})
+            own_kind = RunLogger if type(logger) is TensorBoardLogger else type(logger)
+            files[kind(each)] = own_kind(**own | {"default_hp_metric": False, "purge_step": purge_step})
         else:
             files[kind(each)] = csv_logger = type(logger)(**own)
             if purge_step is not None:
                 _keep_rows(csv_logger, purge_step)
     if not files:
-        files[FOLDERS[0]] = TensorBoardLogger(**options, default_hp_metric=False, purge_step=purge_step)
+        files[FOLDERS[0]] = RunLogger(**options, default_hp_metric=False, purge_step=purge_step)
     return [*sorted(files.values(), key=lambda each: isinstance(each, CSVLogger)), *others]
 
 

@@ -63,16 +63,29 @@ def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
     """The arguments, with the path of a YAML of the project where its name is given and no such file is there.
 
     `--config catsdogs.yaml` and `--config configs/catsdogs.yaml` thus mean the same in any folder.
+
+    Raises:
+        UsageError: names the YAML that was probably meant by one that is not there.
     """
     found = list(arguments)
     for place, (before, argument) in enumerate(itertools.pairwise(["", *arguments])):
         flag, equals, name = ("", "", argument) if before in NAMES_A_YAML else argument.partition("=")
         if not (before in NAMES_A_YAML or flag in NAMES_A_YAML) or Path(name).exists():
             continue
-        path = REPOSITORY / "configs" / name.removeprefix("configs/")
+        configs = REPOSITORY / "configs"
+        path = configs / name.removeprefix("configs/")
         if path.is_file():
             here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
             found[place] = f"{flag}{equals}{here}"
+        elif path.suffix in (".yaml", ".yml"):
+            from lit_a1.runs.settings import UsageError  # not needed where all is well
+            from lit_a1.runs.wording import meant
+
+            there = [Path("configs", each.relative_to(configs)) for each in sorted(configs.rglob("*.yaml"))]
+            there += sorted(Path(name).parent.glob("*.yaml"))
+            word, *words = (each.with_suffix("").as_posix() for each in (Path(name), *there))
+            if nearest := meant(word, words, "{}.yaml"):
+                raise UsageError(f"there is no file {name}{nearest}")
     return found
 
 

@@ -31,6 +31,7 @@ from lit_a1.callbacks.predictions import submission_path
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
+from lit_a1.environment import PROGRAM
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NO_CHECKPOINT, NOT_TRAINED
@@ -77,14 +78,17 @@ class TrainingCLI(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
-            parser.add_argument(
-                "--submission", default="submission.csv", help="where the labels go; probabilities beside it"
-            )
+            parser.usage = f"{PROGRAM} predict [PHOTO ... | FOLDER] [options]"
+            words = "where the labels go (those of named photos to predictions.csv); probabilities beside it"
+            parser.add_argument("--submission", default="submission.csv", help=words)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses `args`, also where the process has arguments of its own (Lightning warns of that)."""
-        self.config = parser.parse_args(args)
+        """Parses `args` by their command's parser alone: by way of the main one, all would be checked twice."""
+        command, *others = args
+        alone = self._parser(command)
+        vars(alone).pop("parent_parser")  # which `--print_config` would leave the printing to
+        self.config = Namespace(subcommand=command, **{command: alone.parse_args(others)})
 
     def _parse_ckpt_path(self) -> None:
         """Keeps Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide what runs."""

@@ -118,7 +118,8 @@ def test_every_flag_of_help(capsys: pytest.CaptureFixture[str], few_drawn: int, 
     assert "Profiler Report" in reports[0].getMessage()
     run = Path("root/logs/x-drawn/version_0")
     left = {path.name.partition(".tfevents")[0] for path in run.iterdir()}
-    assert left == {"checkpoints", "config.yaml", "events.out", "hparams.yaml", "metrics.csv", "record.json"}
+    logged = {"events.out", "hparams.yaml", "metrics.csv", "train", "val"}
+    assert left == {"checkpoints", "config.yaml", "record.json"} | logged
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"best.ckpt", "last.ckpt", "epoch=0-step=2.ckpt"}
     record = json.loads((run / "record.json").read_text())
     assert record["settings"]["seed"] == record["seed"] > 0

@@ -18,6 +18,7 @@ import torch
 import yaml
 from PIL import Image
 
+from lit_a1.analysis.familiarity import Familiarity
 from lit_a1.cli import main
 from lit_a1.runs.checkpoints import read
 from lit_a1.runs.folders import resolve
@@ -103,6 +104,8 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
         assert about[key] == record[key]
     assert (about["config"], about["seed"], about["epochs"]) == ("configs/tiny.yaml", 3, 2)
     assert about["builds_on"] == []
+    assert 0.05 <= about["temperature"] <= 20
+    assert Familiarity.from_note(about["familiarity"]).means.shape == (2, 64)
     assert (about["val_images"], about["test_images"]) == (16, 12)
     assert about["val_error_full_precision"] == pytest.approx(record["last"]["val/error"])
     assert about["val_error"] > 0

@@ -70,12 +70,15 @@ def test_fit_leaves_what_it_promises(photos: Path, capsys: Capture, scalars: Sca
         assert [row[tag] for row in record["epochs"]] == pytest.approx([value for _, value in logged[tag]], rel=1e-6)
     best = min(record["epochs"], key=lambda row: row["val/error"])
     assert record["best"] == best
-    assert logged["best/error"][0][1] == pytest.approx(best["val/error"])
+    assert logged["result/accuracy"][0][1] == pytest.approx(1 - best["val/error"])
     assert (record["seed"], bool(record["machine"]), record["seconds"] > 0) == (0, True, True)
 
     events = EventAccumulator(str(run))
     events.Reload()
-    assert events.Tags()["images"] == ["first batch"]
+    assert {"images/first batch", "images/closest calls"} <= set(events.Tags()["images"])
+    for tag in measured:
+        part, name = tag.split("/")
+        assert scalars(run / part)[f"curves/{name}"] == logged[tag]
     assert events.Tags()["graph"]
     said = capsys.readouterr().out
     accuracy, command = f"{best['val/error']:.2%}", "python main.py predict --config"

@@ -13,7 +13,7 @@ from torchvision.transforms.functional import gaussian_blur
 from lit_a1.analysis.attention import centre_and_spread, enlarged, evidence
 from lit_a1.analysis.images import sample
 from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_intervals
-from lit_a1.analysis.network import BATCH, Floats, Ints, TrainedNetwork
+from lit_a1.analysis.network import BATCH, Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.data.augment import LUMA
 from lit_a1.runs.plotting import COLOURS, MARKERS
@@ -21,11 +21,14 @@ from lit_a1.runs.statistics import ALPHA, holm
 
 TITLE = "What happens when the background or the colours are changed"
 COUNT = 400  # images, and all wrong ones
-LOW = 0.2  # of a map's largest value: what is below is background (Zhou et al. 2016, section 3.2)
 BLUR = 1 / 12  # standard deviation of the blur, of the image's side
 ZOOM = 0.75  # side of the part that is enlarged, of the image's side
 TINTS = {"green": (0.75, 1.0, 0.5), "blue": (0.5, 0.75, 1.0), "grey": (1.0, 1.0, 1.0)}
 UNCHANGED = "as it is"
+LOG_ODDS_TICKS, SHARE_TICKS = (
+    (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10),
+    (0, 1, 3, 10, 30, 100),
+)  # of axes that are linear up to 1
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -36,7 +39,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     labels, sampled, each = network.labels[rows], np.isin(rows, drawn), np.arange(len(rows))
     centres = centre_and_spread(maps * np.sign(before)[:, None, None])[:2]  # of the evidence for the prediction
     maps *= np.where(labels == pair[0], 1, -1)[:, None, None]  # for the true class
-    logits, backgrounds = _logits(network, rows, maps, centres)
+    logits = _logits(network, rows, maps, centres)
     odds = {name: values[each, pair[0]] - values[each, pair[1]] for name, values in logits.items()}
     predictions = {name: values.argmax(1) for name, values in logits.items()}
     plain, right = predictions[UNCHANGED], predictions[UNCHANGED] == labels
@@ -67,8 +70,6 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         )
         result.number(green_less_blue=mean, green_less_blue_half_interval=half)
     facts |= {
-        "background": backgrounds[sampled].mean(),
-        "low": LOW,
         "zoom": ZOOM,
         "blur": BLUR,
         "classes": network.classes,
@@ -92,20 +93,23 @@ def _effect(differences: Floats) -> dict[str, float]:
     return {"images": count, "mean": mean, "half": half, "p": p}
 
 
-def _logits(network: TrainedNetwork, rows: Ints, maps: Floats, centres: Floats) -> tuple[dict[str, Floats], Floats]:
-    """Logits (n,K) of images as they are and after each change, and the share (n,) of each that is background."""
+def lower_half(maps: Floats) -> Flags:
+    """The half of the pixels of each map (n,S,S) that has the smallest values."""
+    ranks = maps.reshape(len(maps), -1).argsort(1, kind="stable").argsort(1)
+    return (ranks < ranks.shape[1] // 2).reshape(maps.shape)
+
+
+def _logits(network: TrainedNetwork, rows: Ints, maps: Floats, centres: Floats) -> dict[str, Floats]:
+    """Logits (n,K) of images as they are and after each change."""
     seen: dict[str, list[Tensor]] = {}
-    shares = []
     for start in range(0, len(rows), BATCH):
-        large = enlarged(maps[start : start + BATCH], network.size)
-        background = large <= LOW * np.maximum(large.max((1, 2), keepdims=True), 0)
-        shares.append(background.mean((1, 2)))
+        background = lower_half(enlarged(maps[start : start + BATCH], network.size))
         images = network.prepared(rows[start : start + BATCH])
         changes = versions(images, torch.from_numpy(background)[:, None], centres[:, start : start + BATCH])
         with torch.inference_mode():
             for name, changed in changes.items():
                 seen.setdefault(name, []).append(network.net(network.standardize(changed)).double())
-    return {name: torch.cat(batches).numpy() for name, batches in seen.items()}, np.concatenate(shares)
+    return {name: torch.cat(batches).numpy() for name, batches in seen.items()}
 
 
 def versions(images: Tensor, background: Tensor, centres: Floats) -> dict[str, Tensor]:
@@ -113,7 +117,7 @@ def versions(images: Tensor, background: Tensor, centres: Floats) -> dict[str, T
 
     Args:
         images: as the network sees them, not standardised.
-        background: (n,1,S,S), which pixels are background.
+        background: (n,1,S,S), which pixels are background; the others have the evidence.
         centres: (2,n), x and y of the middle of the part that is enlarged, as `centre_and_spread` has them.
     """
     sigma = BLUR * images.shape[-1]
@@ -124,7 +128,7 @@ def versions(images: Tensor, background: Tensor, centres: Floats) -> dict[str, T
         found |= {f"background {name}": torch.where(background, each, images) for name, each in tinted.items()}
         found |= {"all grey": tinted["grey"]}
     found |= {"background blurred": torch.where(background, blurred, images)}
-    found |= {"foreground blurred": torch.where(background, images, blurred)}
+    found |= {"evidence blurred": torch.where(background, images, blurred)}
     x, y = 2 * torch.from_numpy(centres).float().clamp((ZOOM - 1) / 2, (1 - ZOOM) / 2)
     zero = torch.zeros_like(x)
     part = torch.stack([zero + ZOOM, zero, x, zero, zero + ZOOM, y], 1).view(-1, 2, 3)
@@ -156,6 +160,12 @@ def _draw(result: AnalysisResult, moved: pd.DataFrame, answers: pd.DataFrame, to
         left.set_yticks(range(len(names)), names)
         left.set(ylim=(len(names) - 0.5, -0.5), xlabel=f"Change of the log-odds{towards}")
         right.set_xlabel("Changed predictions (%)")
+        for axes, ticks in ((left, LOG_ODDS_TICKS), (right, SHARE_TICKS)):
+            ends = axes.get_xlim()
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set_xticks(ticks, map("{:g}".format, ticks))
+            axes.minorticks_off()
+            axes.set_xlim(*ends)
         right.set_xlim(left=0)
         if len(groups) > 1:
             figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)

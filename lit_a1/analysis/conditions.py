@@ -42,7 +42,7 @@ COMPARED = {  # what images are that have less of it than others, or more
     "green": ("are less green in the border", "are greener in the border"),
     "warmth": ("are bluer in the border", "are redder in the border"),
     "off_centre": ("have their evidence nearer to the middle", "have their evidence farther from the middle"),
-    "spread": ("have their evidence in a smaller place", "have their evidence in a larger place"),
+    "spread": ("have more concentrated evidence", "have more widespread evidence"),
 }
 
 

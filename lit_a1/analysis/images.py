@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
-from lit_a1.analysis.network import Flags, Ints, TrainedNetwork
+from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
+from lit_a1.runs.shown import smallest
 
 SAMPLE = 500  # images that means are taken over
 WIDTH = 6.4  # inches of a contact sheet
@@ -24,17 +24,17 @@ def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
 
 def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Ints:
     """Up to `count` images of a class that are predicted correctly, the largest margin first."""
-    return _smallest(-network.margins(), network.correct & (network.labels == class_), count)
+    return smallest(-network.margins(), network.correct & (network.labels == class_), count)
 
 
 def most_confident_wrong(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` images of any class that are predicted wrongly, the largest margin for the wrong class first."""
-    return _smallest(network.margins(), ~network.correct, count)
+    return smallest(network.margins(), ~network.correct, count)
 
 
 def closest_calls(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` images, correct or not, with the smallest margins between the two likeliest classes."""
-    return _smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
+    return smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
 
 
 def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
@@ -45,12 +45,7 @@ def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
     mean = network.features[of_class].mean(0)
     lengths = np.linalg.norm(network.features, axis=1) * np.linalg.norm(mean)
     cosines = np.divide(network.features @ mean, lengths, out=np.full_like(lengths, -1), where=lengths > 0)
-    return _smallest(-cosines, network.correct & of_class, count)
-
-
-def _smallest(values: NDArray[np.float32], among: Flags, count: int) -> Ints:
-    rows = np.flatnonzero(among)
-    return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
+    return smallest(-cosines, network.correct & of_class, count)
 
 
 def without_axes(panel: Axes) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
+from lit_a1.runs.shown import margins_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,6 +65,10 @@ class TrainedNetwork:
     def names(self, classes: Iterable[int]) -> list[str]:
         """The names of classes that are given by number."""
         return [self.classes[k] for k in classes]
+
+    def of(self, images: NDArray[np.uint8]) -> "TrainedNetwork":
+        """The same network with other images (n,H,W,C), whose labels are not known: -1."""
+        return replace(self, images=images, labels=np.full(len(images), -1), indices=np.arange(len(images)))
 
     def prepared(self, rows: Sequence[int] | Ints | slice, size: int | None = None) -> Tensor:
         """Validation images (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
@@ -116,10 +121,7 @@ class TrainedNetwork:
 
     def margins(self) -> NDArray[np.float32]:
         """(N,) log-probability of the true class minus the largest other one: below 0 where it is wrong."""
-        others = self.log_probabilities.copy()
-        rows = np.arange(len(others))
-        others[rows, self.labels] = -np.inf
-        return self.log_probabilities[rows, self.labels] - others.max(1)
+        return margins_of(self.log_probabilities, self.labels)
 
 
 def _prepared(images: NDArray[np.uint8], size: int) -> Tensor:
@@ -147,9 +149,7 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
     Raises CheckpointError if the file is damaged or of a network that is no `ResidualNet`; DataError if there are no
     images, or other ones than it was validated on.
     """
-    member = load_member(path)
-    if not isinstance(net := member.model.net[1], ResidualNet):
-        raise CheckpointError(f"{path} holds a {type(net).__name__}; a ResidualNet was expected.")
+    network, member = _without_images(name, path)
     data.locate("validate")
     data.prepare_data()
     data.setup("validate")
@@ -157,19 +157,31 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
     held_out, rows = data.sets["val"], data.sets["val"].index
     test = _test_set(data)
     test_labels = None if test is None else np.asarray(test.labels).astype(np.int64)
-    return TrainedNetwork(
-        name,
-        member.model.eval().requires_grad_(False),
-        size=int(member.data["size"]),
+    return replace(
+        network,
         classes=tuple(map(str, data.classes)),
         images=np.asarray(held_out.images)[rows],
         labels=np.asarray(held_out.labels)[rows].astype(np.int64),
         indices=np.asarray(rows),
-        source=_source(member),
         drawn=data.drawn,
         test_images=None if test is None else np.asarray(test.images),
         test_labels=test_labels if test_labels is not None and (test_labels >= 0).all() else None,
     )
+
+
+def without_images(name: str, path: Path) -> TrainedNetwork:
+    """Reads a checkpoint alone: `of` gives the network images. Raises as `load_network`."""
+    return _without_images(name, path)[0]
+
+
+def _without_images(name: str, path: Path) -> tuple[TrainedNetwork, Member]:
+    member = load_member(path)
+    if not isinstance(net := member.model.net[1], ResidualNet):
+        raise CheckpointError(f"{path} holds a {type(net).__name__}; a ResidualNet was expected.")
+    model, size, classes = member.model.eval().requires_grad_(False), int(member.data["size"]), member.data["classes"]
+    images, none = np.empty((0, size, size, model.channels), np.uint8), np.empty(0, np.int64)
+    source = _source(member)
+    return TrainedNetwork(name, model, size, tuple(map(str, classes)), images, none, none, source, drawn=False), member
 
 
 def _test_set(data: ImageDataModule) -> ImageSet | None:

@@ -6,7 +6,7 @@ from lit_a1.callbacks.ensemble import EnsembleRecord
 from lit_a1.callbacks.predictions import PredictionFiles
 from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.callbacks.record import RunRecord
-from lit_a1.callbacks.tensorboard import TensorBoardExtras
+from lit_a1.callbacks.tensorboard import RunLogger, TensorBoardExtras
 
 __all__ = [
     "BestCheckpoint",
@@ -15,6 +15,7 @@ __all__ = [
     "LastCheckpoint",
     "PredictionFiles",
     "ProgressLines",
+    "RunLogger",
     "RunRecord",
     "TensorBoardExtras",
 ]

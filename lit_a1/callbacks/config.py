@@ -20,7 +20,7 @@ class RunConfig(SaveConfigCallback):
         assert folder is not None
         new = self.config.clone()
         new["ckpt_path"] = None
-        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False))
+        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False, skip_validation=True))
 
 
 def save_hparams(logger: TensorBoardLogger) -> None:

@@ -9,9 +9,14 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
+from rich.console import Console
+from rich.table import Table
 
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
+from lit_a1.runs.wording import counted
+
+SHOWN = 20  # photos on the terminal
 
 
 def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], count: int | None) -> None:
@@ -32,6 +37,17 @@ def submission_path(wanted: str | Path, drawn: bool) -> Path:
     """Where labels go; those of drawn images have a file of their own."""
     path = Path(wanted)
     return path.with_stem(f"{path.stem}-drawn") if drawn else path
+
+
+def print_photos(names: Sequence[str], labels: Sequence[str], sure: Sequence[float]) -> None:
+    """Prints photos, what they are and with what probability."""
+    table = Table("photo", "answer")
+    table.add_column("probability", justify="right")
+    for name, label, probability in list(zip(names, labels, sure, strict=True))[:SHOWN]:
+        table.add_row(name, label, f"{probability:.1%}")
+    Console(highlight=False, markup=False).print(table)
+    if len(names) > SHOWN:
+        print(f"... and {len(names) - SHOWN:,} more")
 
 
 class PredictionFiles(BasePredictionWriter):
@@ -79,9 +95,13 @@ class PredictionFiles(BasePredictionWriter):
             words = "without trainer.limit_predict_batches and trainer.fast_dev_run all are"
             raise DataError(f"Only {len(rows)} of {len(data.predict_names)} images were labelled; {words}.")
         check_submission(rows, data.classes, data.predict_count)
+        if data.predict_count is None:
+            print_photos(names, labels, probabilities.max(1))
+        replaced = ", in place of what it held" if self.path.exists() else ""
         write_csv(self.path, ("id", "label"), rows)
         others = self.path.with_name(f"{self.path.stem}_probabilities.csv")
         shares = [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)]
         write_csv(others, ("id", *data.classes), shares)
         counts = ", ".join(f"{labels.count(name)} {name}" for name in data.classes)
-        print(f"{len(rows)} images: {counts}.\nLabels: {self.path}\nProbabilities: {others}")
+        found = f"{counted(len(rows), 'image')}: {counts}."
+        print(f"{found}\nLabels: {self.path}{replaced}\nProbabilities: {others}")

@@ -1,8 +1,11 @@
-"""What TensorBoard shows besides the curves: speed, the first batch, the graph, the hyperparameters."""
+"""What TensorBoard shows: the curves first, speed, the first batch, the graph, the mistakes."""
 
 import copy
 import time
 import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -10,9 +13,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.profilers import PyTorchProfiler
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
+from lit_a1.runs.events import Curves, add_layout
+from lit_a1.runs.shown import log_mistakes
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -24,10 +30,37 @@ def writer_of(trainer: L.Trainer) -> "SummaryWriter | None":
     return logger.experiment if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero else None
 
 
+class RunLogger(TensorBoardLogger):
+    """Lightning's, with the curves of training and validation in one chart, and the epoch out of their way."""
+
+    def __init__(self, save_dir: str, name: str = "lightning_logs", version: int | str | None = None, **options: Any):
+        super().__init__(save_dir, name, version, **options)
+        self._purge_step: int | None = options.get("purge_step")
+
+    @cached_property
+    def curves(self) -> Curves:
+        """Of this run."""
+        return Curves(Path(self.log_dir), self._purge_step)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """As Lightning's; loss and error of training and validation go to their charts too."""
+        names = {"epoch": "train/epoch"}  # else a staircase would be the first chart below the curves
+        super().log_metrics({names.get(name, name): value for name, value in metrics.items()}, step)
+        self.curves.add(metrics, step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Closes the files."""
+        super().finalize(status)
+        self.curves.close()
+
+
 class TensorBoardExtras(Callback):
-    """Logs images per second, the first batch as the network sees it, and the network's graph."""
+    """Logs images per second, the first batch as the network sees it, the network's graph, and its mistakes."""
 
     def __init__(self) -> None:
+        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []  # indices, labels and log-probabilities, by batches
         self._images, self._started = 0, time.perf_counter()  # a run that goes on in the middle of an epoch starts here
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -39,7 +72,8 @@ class TensorBoardExtras(Callback):
     ) -> None:
         """Shows the first batch and the graph, once."""
         if trainer.global_step == 0 and (writer := writer_of(trainer)) is not None:
-            writer.add_image("first batch", _grid(batch), 0)
+            add_layout(writer)
+            writer.add_image("images/first batch", _grid(batch), 0)
             if not isinstance(trainer.profiler, PyTorchProfiler):  # type: ignore[attr-defined]  # its hooks can't be copied
                 self._add_graph(writer, pl_module, batch)
             self._started = time.perf_counter()
@@ -59,6 +93,33 @@ class TensorBoardExtras(Callback):
         """Brings what was logged to the disk before a checkpoint is written, which a resumed run starts from."""
         if (writer := writer_of(trainer)) is not None:
             writer.flush()
+            if isinstance(trainer.logger, RunLogger):
+                trainer.logger.curves.flush()
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps what the network says of the validation images."""
+        if dataloader_idx == 0 and isinstance(outputs, Tensor):
+            self._validated = [] if batch_idx == 0 else self._validated
+            self._validated.append((batch.indices, batch.targets, outputs))
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Shows the validation images that were wrong with the greatest confidence, and those nearest to a tie.
+
+        Of several devices the first shows its own.
+        """
+        if (writer := writer_of(trainer)) is not None and self._validated:
+            index, labels, outputs = (torch.cat(parts).cpu().numpy() for parts in zip(*self._validated, strict=True))
+            data, there = trainer.datamodule, labels >= 0  # type: ignore[attr-defined]
+            images = data.sets["val"].images
+            log_mistakes(writer, trainer.global_step, images, index[there], labels[there], outputs, data.classes)
 
     @staticmethod
     def _add_graph(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:

@@ -1,6 +1,5 @@
 """`python main.py analyze`: looks inside a trained CNN, and at what it gets wrong."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +7,12 @@ from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import PRETRAINED, resolve
 from lit_a1.runs.records import CheckpointError, version_of
-from lit_a1.runs.settings import UsageError, build, kind_of_config
+from lit_a1.runs.settings import PlainParser, UsageError, build, kind_of_config
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> PlainParser:
     """The command's own options; all others are those of `validate`."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         f"{PROGRAM} analyze",
         usage=f"{PROGRAM} analyze --config configs/catsdogs.yaml [--ckpt_path best] [options]",
         description="Look inside a trained CNN, and at its predictions on the images that training held out: figures, "
@@ -29,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Analyses a checkpoint on the images that it was validated on."""
-    options, others = build_parser().parse_known_args(list(arguments))
+    options, others = build_parser().parse_own(arguments)
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":

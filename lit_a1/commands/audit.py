@@ -1,6 +1,5 @@
 """`python main.py audit`: what is wrong with a dataset, as a table, a CSV and a contact sheet."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from lit_a1.data.audit import PROBLEMS, Audit, audit, save_sheet, save_table
 from lit_a1.data.errors import DataError
 from lit_a1.data.sources.layouts import data_root, find_test, find_train
 from lit_a1.environment import PROGRAM
+from lit_a1.runs.settings import PlainParser
 
 
 def _table(result: Audit) -> Table:
@@ -32,7 +32,7 @@ def _table(result: Audit) -> Table:
 
 def main(arguments: Sequence[str]) -> None:
     """Audits a dataset; a DataError where there is none, or it can't be listed."""
-    parser = argparse.ArgumentParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
+    parser = PlainParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
     parser.add_argument("--dir", type=Path, help="where the photos are (default: LIT_A1_DATA, else data)")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder for audit.csv and audit.png")
     options = parser.parse_args(arguments)

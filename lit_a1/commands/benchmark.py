@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_a1.environment import PROGRAM, machine, versions
+from lit_a1.runs.settings import PlainParser
 
 PAIRS = {"mlp": 15, "step": 15, "mnist": 3}
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs a benchmark, prints its table and writes it as JSON where asked to."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         f"{PROGRAM} benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", choices=PAIRS, help="what to time (default: mlp, then step)")

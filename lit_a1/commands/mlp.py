@@ -11,7 +11,7 @@ from lit_a1.mlp.options import COMMANDS, build_parser, parse, setup_of
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs.folders import resolve
 from lit_a1.runs.settings import PARTS, UsageError, kind_of_config, recipe_of, without_checkpoint
-from lit_a1.runs.wording import typed
+from lit_a1.runs.wording import meant, typed
 from lit_a1.startup import usage
 
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(0 if arguments else 2)
     command, *options = arguments
     if command not in COMMANDS:
-        raise UsageError(f"mlp has no command {command!r}; it has {', '.join(COMMANDS)}.")
+        raise UsageError(f"mlp has no command {command!r}; it has {', '.join(COMMANDS)}{meant(command, COMMANDS)}")
     if (kind := kind_of_config(options)) is not None and kind[1] != "mlp":
         raise UsageError(f"{kind[0]} is for `{PROGRAM} {kind[1]}`, not for the numpy network")
     config = parse(arguments)

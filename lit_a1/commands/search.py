@@ -1,16 +1,15 @@
 """`python main.py search`: tries hyperparameters of a CNN."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
-from lit_a1.runs.settings import UsageError, kind_of_config
+from lit_a1.runs.settings import PlainParser, UsageError, kind_of_config
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> PlainParser:
     """The command's own options; all others are those of `fit`."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         f"{PROGRAM} search",
         usage=f"{PROGRAM} search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
         description="Try hyperparameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
@@ -29,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Searches; a UsageError where the network or what is tried is missing, or can't be searched."""
-    options, others = build_parser().parse_known_args(list(arguments))
+    options, others = build_parser().parse_own(arguments)
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs_trial.yaml for example")
     if options.space is None:

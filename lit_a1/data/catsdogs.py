@@ -37,7 +37,7 @@ class CatsDogsDataModule(ImageDataModule):
         decode_size: height and width that photos are decoded to, in pixels; others are scaled and centre-cropped.
         n_valid: validation images, held out of training.
         split_seed: chooses which; it has nothing to do with the seed of the run.
-        predict_dir: a folder of photos for `predict` to label, instead of the test images.
+        predict_dir: photos for `predict` to label, not the test images: a folder, a zip file, a photo, or several.
         test_dir: labelled photos for `test`, one sub-folder a class (the course's test images have no labels).
         **options: of `ImageDataModule`.
     """
@@ -49,7 +49,7 @@ class CatsDogsDataModule(ImageDataModule):
         decode_size: int = 64,
         n_valid: int = 2000,
         split_seed: int = 6135,
-        predict_dir: str | None = None,
+        predict_dir: list[str] | str | None = None,
         test_dir: str | None = None,
         **options: Any,
     ) -> None:
@@ -87,9 +87,9 @@ class CatsDogsDataModule(ImageDataModule):
                 "photos with --data.test_dir DIR, one sub-folder a class."
             )
         if stage == "predict" and not self.drawn and self._test is None:
-            raise DataError("There are no test images beside these photos: name some with --data.predict_dir DIR.")
+            raise DataError("There are no test images beside these photos: name some: predict PHOTO... or FOLDER.")
 
-    def _folder_for(self, stage: str) -> str | None:
+    def _folder_for(self, stage: str) -> list[str] | str | None:
         return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
 
     def _find(self, stage: str) -> None:

@@ -19,7 +19,7 @@ PAPER, INK, FAINT, LOST = (255, 255, 255), (30, 30, 34), (110, 110, 116), (200, 
 
 @dataclass(frozen=True)
 class Tile:
-    """An image, (H,W,3) uint8 or None if it can't be read, and two lines of text."""
+    """An image, (H,W) or (H,W,3) uint8 or None if it can't be read, and two lines of text."""
 
     pixels: NDArray[np.uint8] | None
     name: str
@@ -54,7 +54,15 @@ def contact_sheet(title: str, sections: list[Section]) -> Image.Image:
     return sheet
 
 
-def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: Colour) -> None:
+def lines_of(tiles: list[Tile], columns: int) -> Image.Image:
+    """Draws tiles alone, in lines of so many."""
+    sheet = Image.new("RGB", (min(columns, len(tiles)) * STEP, -(-len(tiles) // columns) * ROW - GAP), PAPER)
+    for place, tile in enumerate(tiles):
+        _tile(sheet, place % columns * STEP, place // columns * ROW, tile, BOXES[0], 13)
+    return sheet
+
+
+def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: Colour, size: int = 11) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((x, y, x + STEP - 1, y + ROW - GAP - 1), fill=box)
     left, top, right, bottom = x + GAP, y + GAP, x + GAP + CELL - 1, y + GAP + CELL - 1
@@ -65,8 +73,8 @@ def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: Colour) -> None:
     else:
         sheet.paste(Image.fromarray(tile.pixels).resize((CELL, CELL), Image.Resampling.BICUBIC), (left, top))
         draw.rectangle((left, top, right, bottom), outline=LOST)
-    _text(sheet, left, bottom + 2, tile.name, 11, INK, CELL)
-    _text(sheet, left, bottom + 16, tile.note, 11, FAINT, CELL)
+    _text(sheet, left, bottom + 2, tile.name, size, INK, CELL)
+    _text(sheet, left, bottom + 16, tile.note, size, FAINT, CELL)
 
 
 def _text(sheet: Image.Image, x: int, y: int, text: str, size: int, colour: Colour, width: int = LINE) -> None:

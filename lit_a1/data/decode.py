@@ -67,6 +67,15 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
             return np.array(rgb)
 
 
+def read_heif() -> None:
+    """Lets HEIC in, which telephones write, where the package pillow-heif is installed."""
+    with contextlib.suppress(ModuleNotFoundError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False)
+        SUFFIXES_OF["HEIF"] = (".heic", ".heif", ".hif")
+
+
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Reads what the file says of itself, without decoding the image; raises as `decode`, where the header tells."""
     with _opened(data, max_pixels) as image:
@@ -91,7 +100,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     except DecodeError:
         raise
     except UnidentifiedImageError:
-        raise DecodeError(f"it is not an image ({', '.join(SUFFIXES_OF)})") from None
+        raise DecodeError(f"it is not an image of a format that is read ({', '.join(SUFFIXES_OF)})") from None
     except MemoryError:
         raise DecodeError("it needs more memory than there is") from None
     except Image.DecompressionBombError:

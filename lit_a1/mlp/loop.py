@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from tqdm import tqdm
 
 from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
-from lit_a1.mlp.network import NN
+from lit_a1.mlp.network import EVAL_BATCH_SIZE, NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.events import event_writer
+from lit_a1.runs.events import Curves, add_layout, event_writer
 from lit_a1.runs.folders import (
     check_not_over,
     check_same_length,
@@ -33,6 +34,7 @@ from lit_a1.runs.records import (
     keep_metrics,
     sound,
 )
+from lit_a1.runs.shown import log_mistakes
 from lit_a1.runs.wording import clock, typed
 
 SHOWN = 64  # images in TensorBoard
@@ -98,14 +100,18 @@ class Fit:
         write_text(self.folder / "config.yaml", self.config)
         print(f"{describe(self.net)}; {self.digits.origin}")
         resumed = self.net.epoch > 0
-        with event_writer(self.folder, purge_step=self.net.step - 1 if resumed else None) as writer:
+        purge = {"purge_step": self.net.step - 1 if resumed else None}
+        with event_writer(self.folder, **purge) as writer, closing(Curves(self.folder, **purge)) as curves:
             if resumed:  # the last epoch again: its end may not have reached the disk
-                _log(writer, self.record.epochs[-1])
+                _log(writer, curves, self.record.epochs[-1])
             else:
-                shown = self.digits.train.images[:SHOWN].reshape(-1, 28, 28, 1)
-                writer.add_images("first images", shown, 0, dataformats="NHWC")
+                first = self.net.draws().permutation(len(self.digits.train.labels))[: self.net.batch_size]
+                shown = self.digits.train.images[first[:SHOWN]].reshape(-1, 28, 28, 1)
+                writer.add_images("images/first batch", shown, 0, dataformats="NHWC")
+                add_layout(writer)
             try:
-                self._train(writer)
+                self._train(writer, curves)
+                self._show_mistakes(writer)
             except KeyboardInterrupt:
                 last = typed(relative_to_cwd(self.checkpoints / "last.npz"))
                 print_stopped(self.record.epochs, f"mlp fit {self.command} --ckpt_path {last}")
@@ -125,7 +131,15 @@ class Fit:
             **more,
         )
 
-    def _train(self, writer: SummaryWriter) -> None:
+    def _show_mistakes(self, writer: SummaryWriter) -> None:
+        valid, pixels = self.digits.valid, self.setup.mnist.valid.images
+        starts = range(0, len(pixels), EVAL_BATCH_SIZE)
+        logits = np.concatenate([self.net.forward(valid.images[i : i + EVAL_BATCH_SIZE]).copy() for i in starts])
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))  # log-probabilities
+        log_mistakes(writer, self.net.step, pixels, np.arange(len(pixels)), valid.labels, logits, "0123456789")
+
+    def _train(self, writer: SummaryWriter, curves: Curves) -> None:
         last = self.setup.epochs
         bar = tqdm(
             total=last, initial=self.net.epoch, disable=not sys.stdout.isatty(), leave=False, file=sys.stdout,
@@ -136,7 +150,7 @@ class Fit:
                 bar.set_description_str(epoch_name(self.net.epoch, last))
                 metrics = self._epoch()
                 self.record.epochs.append(metrics)
-                _log(writer, metrics)
+                _log(writer, curves, metrics)
                 self._save()
                 left = clock(self.record.seconds_an_epoch * (last - self.net.epoch))
                 tqdm.write(epoch_line(metrics, last, left), file=sys.stdout)
@@ -171,11 +185,14 @@ class Fit:
                 self.net.save(str(unfinished), run=state)
 
 
-def _log(writer: SummaryWriter, metrics: Metrics) -> None:
+def _log(writer: SummaryWriter, curves: Curves, metrics: Metrics) -> None:
+    step = int(metrics["step"]) - 1
     for name, value in metrics.items():
         if name != "step":
-            writer.add_scalar(name, value, int(metrics["step"]) - 1)
-    writer.flush()  # before the weights are written, which a resumed run starts from
+            writer.add_scalar("train/epoch" if name == "epoch" else name, value, step)
+    curves.add(metrics, step)
+    for each in (writer, curves):
+        each.flush()  # before the weights are written, which a resumed run starts from
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:

@@ -166,6 +166,10 @@ class NN(Settings):
         done = self.step / (steps_an_epoch * self.epochs)
         return self.lr * decay_factor(self.lr_decay, done, self.epoch, self.lr_decay_rate)
 
+    def draws(self) -> np.random.Generator:
+        """Of the coming epoch: first the order of the images, then dropout."""
+        return np.random.default_rng([self.seed, self.epoch + 1])  # not the numbers that the weights were drawn with
+
     def train(self, images: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
         """One epoch over the images, in an order drawn from (seed, epoch).
 
@@ -182,7 +186,7 @@ class NN(Settings):
         if self.mode != "train":
             raise ValueError("a network in mode 'test' can't be trained; make it with mode 'train'")
         x, y = self.data["train"] if images is None else check_examples(images, labels, self.dims, self.dtype)
-        rng = np.random.default_rng([self.seed, self.epoch + 1])  # not the numbers that the weights were drawn with
+        rng = self.draws()
         order = rng.permutation(len(x))
         rows_a_step = min(self.batch_size, len(x))
         self._allocate(rows_a_step)

@@ -136,8 +136,7 @@ class Classifier(FiniteModule):
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
         self.loss, self.sam_radius, self.sam_from = CrossEntropy(label_smoothing), sam_radius, sam_from
         self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
-        self.compile_net = compile_net
-        self.channels, self.run_seed = len(mean), torch.initial_seed()
+        self.compile_net, self.channels, self.run_seed = compile_net, len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
         self.gradient_norm = Mean()
         self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
@@ -270,20 +269,21 @@ class Classifier(FiniteModule):
                 self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, add_dataloader_idx=False)
         return error
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Adds a batch to `val/loss` and `val/error`; one of training images to `train_eval/loss` and so on."""
-        self._evaluate(("val", "train_eval")[dataloader_idx], batch)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Adds a batch to `val/loss` and `val/error`, or to `train_eval/loss` ...; returns log-probabilities (N,K)."""
+        return self._evaluate(("val", "train_eval")[dataloader_idx], batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to `test/loss` and `test/error`."""
         self._evaluate("test", batch)
 
-    def _evaluate(self, stage: str, batch: Batch) -> None:
+    def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         log_probabilities, targets = self(batch.images), batch.targets
         if self.trainer.world_size > 1:  # only there `OnceEach` fills up batches
             log_probabilities, targets = log_probabilities[targets >= 0], targets[targets >= 0]
         loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
         self._measure(stage, loss, log_probabilities, targets)
+        return log_probabilities
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Class probabilities of a batch; raises a DivergedError where they are no numbers."""

@@ -128,7 +128,7 @@ class Ensemble(Classifier):
         assert isinstance(net, MeanNet)
         return net.each(images)
 
-    def _evaluate(self, stage: str, batch: Batch) -> None:
+    def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         """Measures the mean, and on held-out images each member alone."""
         each = self._each(batch.images)
         stages = {stage: MeanNet.mean(each)}
@@ -137,3 +137,4 @@ class Ensemble(Classifier):
         for name, log_probabilities in stages.items():
             loss = cross_entropy(log_probabilities, batch.targets)
             self._measure(name, loss, log_probabilities, batch.targets)
+        return stages[stage]

@@ -1,22 +1,24 @@
 """What a report is made of, and how it is read from the Markdown that the templates in `sections/` give.
 
-That Markdown has three things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
-paragraph that ends in a colon is the caption of the table that follows it. A table of data, a figure, a note on what is
-missing and a text from elsewhere are each a fence with JSON inside; templates write one by calling what `FUNCTIONS`
-lists, the caption between `{% call %}` and `{% endcall %}`.
+That Markdown has four things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
+link without words, `[](#anchor)`, becomes the number of a section, or `Figure 3`. A paragraph that ends in a colon is
+the caption of the table that follows it, and can name its anchor, `The losses <losses>:`. A table of data, a figure, a
+note on what is missing and a text from elsewhere are each a fence with JSON inside; templates write one by calling what
+`FUNCTIONS` lists, the caption between `{% call %}` and `{% endcall %}`. Formulas are TeX between dollars.
 """
 
 import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from lit_a1.report.maths import mathml
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.templates import render
 
@@ -35,6 +37,9 @@ class Block:
     path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch
     alt: str = ""  # what can be seen in a figure, for those who can't see it; plain text
     command: str = ""  # what makes that which is missing, as typed into a terminal
+    anchor: str = (
+        ""  # name of a table or figure in links; of a text, of its tables: theirs are `anchor-1`, `anchor-2` ...
+    )
     number: int = 0  # counts the tables of a document, and likewise the figures, from 1
 
     @property
@@ -59,10 +64,10 @@ class Document:
     """A report: answers, and an appendix with what stands behind them.
 
     Sections, tables and figures are numbered in their order, those of the appendix after the others; its chapters have
-    letters. A link without words, `[](#anchor)`, is given the number of its section.
+    letters. A link without words, `[](#anchor)`, is given the number of what it leads to.
 
     Raises:
-        ValueError: two sections have the same anchor, or a table has a row that is not as long as its header.
+        ValueError: an anchor is taken twice, or a table has a row that is not as long as its header.
     """
 
     title: str
@@ -72,9 +77,11 @@ class Document:
     appendix: list[Section] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        shown = [block for block in self.blocks if block.kind in ("table", "figure")]
         anchors = [section.anchor for section in (*self.sections, *self.appendix)]
+        anchors += [block.anchor for block in shown if block.anchor]
         if twice := [anchor for anchor in anchors if anchors.count(anchor) > 1]:
-            raise ValueError(f"More than one section has the anchor {twice[0]}.")
+            raise ValueError(f"More than one section, table or figure has the anchor {twice[0]}.")
         for sections, first in ((self.sections, str), (self.appendix, lambda number: chr(64 + number))):
             numbers: list[int] = []
             for section in sections:
@@ -82,10 +89,12 @@ class Document:
                 numbers[-1] += 1
                 section.number = ".".join([first(numbers[0]), *map(str, numbers[1:])])
         known = {section.anchor: section.number for section in (*self.sections, *self.appendix)}
-        counters = {kind: count(1) for kind in ("text", "table", "figure", "missing")}
+        for kind in ("table", "figure"):
+            for number, block in enumerate((block for block in shown if block.kind == kind), 1):
+                block.number = number
+                known[block.anchor] = f"{kind.capitalize()}\u00a0{number}"
         for block in self.blocks:
-            block.number = next(counters[block.kind])
-            block.text = re.sub(r"\[\]\(#([a-z0-9-]+)\)", lambda it: f"[{known.get(it[1], '')}](#{it[1]})", block.text)
+            block.text = _LINK.sub(lambda it: f"[{known.get(it[1], '(missing)')}](#{it[1]})", block.text)
             for row in block.rows:
                 if len(row) != (columns := len(block.header)):
                     raise ValueError(f"A row of {len(row)} cells stands in a table of {columns} columns: {row}")
@@ -105,9 +114,10 @@ def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) ->
 
 # from templates
 
+_LINK = re.compile(r"\[\]\(#([a-z0-9-]+)\)")
 _HEADING = re.compile(r"^(#+) (.+) <([a-z0-9-]+)>$", re.MULTILINE)
 _FENCE = re.compile(r"^```block\n(.+)\n```$", re.MULTILINE)
-_CAPTIONED = re.compile(r"(?:\A|\n)\n*((?:[^|\n].*\n)*[^|\n].*):\n\n((?:\|.*(?:\n|\Z))+)")
+_CAPTIONED = re.compile(r"(?:\A|\n)\n*((?:[^|\n].*\n)*[^|\n].*?)(?: <([a-z0-9-]+)>)?:\n\n((?:\|.*(?:\n|\Z))+)")
 
 
 def write_section(section: str, /, **values: Any) -> str:
@@ -134,8 +144,11 @@ def _with_captions(text: Block) -> list[Block]:
     """A text, and its tables that have a caption."""
     before, *parts = _CAPTIONED.split(text.text)
     blocks = [Block("text", before)]
-    for caption, rows, after in zip(*(parts[place::3] for place in range(3)), strict=True):
-        blocks += [Block("table", f"{_line(caption)}.", text.source, markdown=rows), Block("text", after)]
+    captioned = zip(*(parts[place::4] for place in range(4)), strict=True)
+    for number, (caption, name, rows, after) in enumerate(captioned, 1):
+        anchor = name or (text.anchor and f"{text.anchor}-{number}")
+        table = Block("table", f"{_line(caption)}.", text.source, markdown=rows, anchor=anchor)
+        blocks += [table, Block("text", after)]
     return blocks
 
 
@@ -143,15 +156,16 @@ def _fence(kind: str, text: str, **content: Any) -> str:
     return f"\n\n```block\n{json.dumps(asdict(Block(kind, text, **content)), default=str)}\n```\n\n"
 
 
-def _captioned_table(values: dict[str, Any], *, caller: Callable[[], str]) -> str:
+def _captioned_table(values: dict[str, Any], anchor: str = "", *, caller: Callable[[], str]) -> str:
     """A table as `table` makes it."""
-    return _fence("table", _line(caller()), **values)
+    return _fence("table", _line(caller()), anchor=anchor, **values)
 
 
-def _captioned_figure(path: Path, source: str, alt: str = "", *, caller: Callable[[], str]) -> str:
+def _captioned_figure(path: Path, source: str, alt: str = "", anchor: str = "", *, caller: Callable[[], str]) -> str:
     """A figure; without `alt` its caption is also what is said of it to those who can't see it."""
     caption = _line(caller())
-    return _fence("figure", caption, path=path, alt=_line(re.sub(r"[*`]", "", alt or caption)), source=source)
+    alt = _line(re.sub(r"[*`]", "", alt or caption))
+    return _fence("figure", caption, path=path, anchor=anchor, alt=alt, source=source)
 
 
 def _missing(command: str = "", *, caller: Callable[[], str]) -> str:
@@ -159,9 +173,9 @@ def _missing(command: str = "", *, caller: Callable[[], str]) -> str:
     return _fence("missing", _line(caller()), command=command)
 
 
-def _quoted(markdown: str, source: str) -> str:
+def _quoted(markdown: str, source: str, anchor: str = "") -> str:
     """Markdown that another command wrote; its headings are none of the report's."""
-    return _fence("text", markdown, source=source)
+    return _fence("text", markdown, source=source, anchor=anchor)
 
 
 def _line(text: str) -> str:
@@ -175,7 +189,7 @@ def slug(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """Plain text as Markdown shows it to the letter."""
-    return re.sub(r"([\\`*_\[\]<>&|#])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]<>&|#$])", r"\\\1", text)
 
 
 def _in_code(names: Sequence[object]) -> list[str]:
@@ -207,5 +221,6 @@ An image could be fetched from anywhere, a heading would be missing from the con
 vanish from the text: all are shown as they are typed.
 """
 MARKDOWN.disable(["heading", "lheading", "image", "reference"]).core.ruler.push("bind", _bind)
+MARKDOWN.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, renderer=mathml)
 CELL = MarkdownIt("zero", {"html": False}).enable("backticks")
 """Plain text, but for `code` in backquotes."""

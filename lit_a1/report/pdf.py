@@ -17,12 +17,13 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from lit_a1.data.files import replacing
+from lit_a1.report import maths
 from lit_a1.report.document import CELL, MARKDOWN, Block, Document
 from lit_a1.report.images import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 172.0  # millimetres, as in the template
-FIGURE_HEIGHT = 70.0  # likewise, at most
+FIGURE_HEIGHT = 54.0  # likewise, at most
 GUTTER = 6.0  # likewise, between figures side by side
 ZERO_WIDTH_SPACE = "\u200b"
 UNBROKEN = 24  # letters that a line has room for without a place to break
@@ -38,12 +39,14 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         summary = [] if appendix else document.summary
         sections = document.appendix if appendix else document.sections
         shown = [*summary, *(block for section in sections for block in section.blocks)]
+        named = [block.anchor for block in shown if block.kind in ("table", "figure") and block.anchor]
         images = encode_all(shown, printed=True)
         files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
         content = {
             "title": f"{document.title}: appendix" if appendix else document.title,
             "front": [{"name": name, "words": _nodes(MARKDOWN.parseInline(words))} for name, words in document.front],
             "appendix": appendix,
+            "anchors": [f"#{anchor}" for anchor in (*(section.anchor for section in sections), *named)],
             "summary": _blocks(summary, files),
             "sections": [asdict(section) | {"blocks": _blocks(section.blocks, files)} for section in sections],
         }
@@ -106,6 +109,8 @@ def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, A
     def described(node: SyntaxTreeNode) -> dict[str, Any]:
         if node.type in ("code_block", "fence"):
             return {"kind": "listing", "text": node.content.rstrip(), "body": []}
+        if node.type in ("math_inline", "math_block"):
+            return {"kind": node.type, "text": "", "body": maths.nodes(node.content)}
         kind = "tight" if node.type == "paragraph" and node.hidden else node.type
         text = "" if node.children else breakable(node.content, longest)
         return {**node.attrs, "kind": kind, "text": text, "body": [described(child) for child in node.children]}

@@ -44,7 +44,7 @@ STEPS: Sequence[tuple[str, str, str | None]] = (
     ("compare", "mnist-ablation", None),
     ("analyze", "mnist_plain", ""),
     ("audit", "", ""),
-    ("fit", "catsdogs", "--trainer.max_epochs 4 --data.size_schedule '{0: 32, 3: 48}' --model.compile_net false "
+    ("fit", "catsdogs", "--trainer.max_epochs 3 --data.size_schedule '{0: 32, 2: 48}' --model.compile_net false "
      "--trainer.check_val_every_n_epoch 1"),
     ("trial", "catsdogs_trial", "--trainer.max_epochs 1 --model.compile_net false"),
     ("trial", "catsdogs_trial", "--trainer.max_epochs 1 --model.compile_net false --model.norm group"),

@@ -1,7 +1,7 @@
 """What was measured for the assignment's first problem: the multilayer perceptron in numpy."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,13 @@ def trials(left: Study | None) -> dict[str, Any] | None:
     """Every trial of a search as a table, the best first and the answer marked.
 
     Returns:
-        `path` of the CSV, and `table`, which is None where the file is missing, damaged or of another kind.
+        `path` of the CSV; `table`, which is None where the file is missing, damaged or of another kind; and `some`, the
+        rows of it that show the most.
     """
     if left is None:
         return None
     path = left.folder / "trials.csv"
-    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "count": 0}
+    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "some": None, "count": 0}
     try:
         read = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError):  # pandas' errors of a damaged file are ValueErrors
@@ -130,16 +131,36 @@ def trials(left: Study | None) -> dict[str, Any] | None:
         "hidden units": read.architecture.str.split("-").str[1:-1].str.join("-"),
         "f": read.nonlinearity.str.replace("_", " "),
         "schedule": read.lr_decay,
-        "parameters": read.parameters,
+        "parameters": read.parameters.map(lambda count: f"{int(count):,}" if count.isdecimal() else count),
         "rate": read.lr,
         "batch": read.batch_size,
         "momentum": read.momentum + read.nesterov.map({"True": " N"}).fillna(""),
         "weight decay": read.weight_decay,
         "dropout": read.dropout,
-        "of pixels": read.input_dropout,
+        "pixel dropout": read.input_dropout,
         "r(valid)": accuracy.map(percent).where(accuracy.notna(), read.state),
         "epoch": read.best_epoch + "/" + read.epochs,
     })  # fmt: skip
-    ordered = shown.loc[accuracy.sort_values(ascending=False, kind="stable").index]
-    lines = ordered.to_dict("records")
-    return about | {"count": len(lines), "table": table(lines, str(display_path(path)), text_columns=4)}
+    measured = accuracy.sort_values(ascending=False, kind="stable")
+    layers = read.architecture.str.count("-") - 1
+    kept = telling(measured, [layers, read.nonlinearity, read.lr_decay, read.nesterov], read.trial == answer)
+    source = str(display_path(path))
+    every, some = (table(shown.loc[rows].to_dict("records"), source, text_columns=4) for rows in (measured.index, kept))
+    return about | {"count": len(read), "table": every, "some": some}
+
+
+def telling(measured: pd.Series, choices: Sequence[pd.Series], is_answer: pd.Series) -> list[Any]:
+    """The trials to show of many: the two best and the two worst, the best with each choice, and the answer.
+
+    Args:
+        measured: accuracy by trial, sorted, the best first, NaN where there is none.
+        choices: what each trial chose of a hyperparameter that has few values; one of these each.
+        is_answer: the trial that was chosen.
+
+    Returns:
+        The trials' index, in the order of `measured`.
+    """
+    known = measured.dropna().index
+    best = [known[known.isin(chosen.index[chosen == value])][:1] for chosen in choices for value in chosen.unique()]
+    shown = set().union(known[:2], known[-2:], is_answer.index[is_answer], *best)
+    return [trial for trial in measured.index if trial in shown]

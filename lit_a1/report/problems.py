@@ -27,7 +27,8 @@ from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
 
 CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
-ANSWERS = ("What else differs", "What the comparison shows", "Noise")  # of the comparison; the rest is in the appendix
+DIFFERENT = "What else differs"
+ANSWERS = (DIFFERENT, "What the comparison shows", "Noise")  # of the comparison; the rest is in the appendix
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` leaves what it found
 
 
@@ -43,7 +44,7 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
     answers, own = dict(comparison["parts"]), dict(ablation["parts"])
-    alone = {"What the comparison shows"} & own.keys()  # shown of networks that were trained alike, if there are any
+    alone = {"What the comparison shows", DIFFERENT} & own.keys()  # shown of networks that were trained alike, if any
     answers = {heading: own[heading] if heading in alone else answers.get(heading, "") for heading in ANSWERS}
     return {
         "name": name,
@@ -63,10 +64,9 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
             "parts": [part for part in comparison["parts"] if part[0] not in answers or part[0] in alone],
         },
         "ablation": ablation | {
-            "different": own.get(ANSWERS[0], ""),
             "is_read": bool(alone),
             "recipe": shipped("mnist_ablation"),
-            "parts": [part for part in ablation["parts"] if part[0] not in (ANSWERS[0], *alone)],
+            "parts": [part for part in ablation["parts"] if part[0] not in alone],
         },
         "side_by_side": side_by_side([each["left"] for each in (comparison, ablation)]),
         "without_norm": strongest_noise(ablation["left"]),

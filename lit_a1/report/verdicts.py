@@ -15,6 +15,7 @@ from lit_a1.runs.wording import counted
 
 REASONS = pd.read_csv(Path(__file__).with_name("reasons.csv"))
 """Why a change may have helped, hurt or made no difference: shown where its verdict is the one that was measured."""
+WORDS = pd.read_csv(Path(__file__).with_name("recipes.csv"), index_col="recipe")["words"]  # what each long recipe is
 UNSAID = MACHINE | {LENGTH, "class_path"}
 
 
@@ -26,9 +27,10 @@ def conclusions(rows: Sequence[Row], source: str = "docs/runs.csv") -> dict[str,
         source: where they are from.
 
     Returns:
-        `best` and `ensemble`, the settings with the fewest errors of one network and of several, or None; `trials`,
-        the largest set of settings that have the same base, or None where nothing was compared; the `effects` of those
-        that were better, in points by their names; and `ideas`, which hold and which the best network does without.
+        `best` and `ensemble`, the settings with the fewest errors of one network and of several, or None; `long`, a
+        table of the recipes as they are; `trials`, the largest set of settings that have the same base, or None where
+        nothing was compared; the `effects` of those that were better, in points by their ideas; and `ideas`, which hold
+        and which the best network does without.
     """
     found = compare(rows)
     best = _best(found[found["config"].isin(RECIPES)])
@@ -41,7 +43,8 @@ def conclusions(rows: Sequence[Row], source: str = "docs/runs.csv") -> dict[str,
         "best": best,
         "ensemble": _best(found[found["config"] == ENSEMBLE]),
         "trials": trials,
-        "effects": {each["name"]: each["points"] for each in better},
+        "long": _recipes(found),
+        "effects": {short(each["idea"]): each["points"] for each in better},
         "ideas": [each for each in better if each["holds"] and each["used"] == "no"],
     }
 
@@ -101,53 +104,92 @@ def idea_of(setting: Any) -> dict[str, str]:
 
 
 def _described(setting: Any, settings: Mapping[str, str]) -> dict[str, Any]:
-    """A change, and whether the best network, which has these settings, was trained with it: `yes`, `in part`, `no`."""
+    """A change, and whether the best network, which has these settings, was trained with it: `yes`, `in part`, `no`.
+
+    It is not where it has nothing of the idea, whatever it has of what goes with that.
+    """
     idea = idea_of(setting)
-    shared = sum(settings.get(name) == value for name, value in idea.items())
+    own = idea | {name: value for name, value in setting.values.items() if option_of(name) not in UNSAID}
+    rest = {name: value for name, value in own.items() if name not in idea}
+    shared = {name for name, value in own.items() if settings.get(name) == value}
     return {
         "idea": idea,
-        "name": short(idea),
+        "own": own,
+        "name": short(idea) + (f" with {short(rest)}" if rest else ""),
         "theme": setting.theme.title,
         "accuracy": accuracy_of(setting.errors),
         "points": setting.points,
         "verdict": setting.verdict,
         "holds": setting.holds,
-        "used": "" if not settings else "yes" if shared == len(idea) else "in part" if shared else "no",
+        "used": "" if not settings else "yes" if shared == own.keys() else "in part" if shared & idea.keys() else "no",
     }
 
 
 def _table(changes: Sequence[dict[str, Any]], base: pd.Series, source: str) -> dict[str, Any]:
-    """All changes that are better or worse, and between them the base and one row for all others."""
-    rows: dict[str, list[dict[str, str]]] = {"better": [], "inside the noise": [], "worse": []}
-    for each in changes:
-        rows[each["verdict"]].append({
-            "change": each["name"],
-            "accuracy": each["accuracy"],
-            "points": f"{each['points']:+.2f}",
-            "verdict": each["verdict"] + " *" * bool(each["holds"]),
-            "best network": each["used"],
-        })  # fmt: skip
-    better, others, worse = rows.values()
-    as_is = {
-        "change": short({}),
-        "accuracy": accuracy_of(base["errors"]),
-        "points": "",
-        "verdict": "base",
-        "best network": "",
-    }
-    between = [as_is]
-    if others:
-        ends = {name: f"{others[-1][name]} to {others[0][name]}" for name in ("accuracy", "points")}
-        between.append(as_is | ends | {"change": counted(len(others), "other"), "verdict": "inside the noise"})
-    return table([*better, *between, *worse], source)
+    """What tells most: all better changes, those that the best network has, and of each verdict a theme's largest."""
+    ordered = sorted(changes, key=lambda each: -abs(each["points"]))
+    largest = {(each["verdict"], each["theme"]): each["own"] for each in reversed(ordered)}.values()
+    as_is = {"change": short({}), "accuracy": accuracy_of(base["errors"]), "points": "", "verdict": "base"}
+    rows = []
+    for verdict in ("better", "inside the noise", "worse"):
+        of_it = [each for each in changes if each["verdict"] == verdict]
+        shown = [
+            each
+            for each in of_it
+            if verdict == "better" or each["own"] in largest or (verdict == "worse" and each["used"] not in ("", "no"))
+        ]
+        rows += [
+            {
+                "change": each["name"],
+                "accuracy": each["accuracy"],
+                "points": f"{each['points']:+.2f}",
+                "verdict": each["verdict"] + " *" * bool(each["holds"]),
+                "best network": each["used"],
+            }
+            for each in shown
+        ]
+        if others := [each for each in of_it if each not in shown]:
+            ends = {name: _from_to(others[-1][name], others[0][name]) for name in ("accuracy", "points")}
+            rows.append(
+                as_is | ends | {"change": counted(len(others), "other"), "verdict": verdict, "best network": ""}
+            )
+        if verdict == "better":
+            rows.append(as_is | {"best network": ""})
+    return table(rows, source)
+
+
+def _from_to(low: str | float, high: str | float) -> str:
+    low, high = (f"{each:+.2f}" if isinstance(each, float) else each for each in (low, high))
+    return low if low == high else f"{low} to {high}"
+
+
+def _recipes(found: pd.DataFrame) -> dict[str, Any] | None:
+    """The recipes as they are, the most accurate first; None where none was run."""
+    current = found["config"].map(lambda config: fingerprint(shipped(config))) == found["recipe"]
+    own = [*RECIPES, ENSEMBLE]
+    shown = found[found["config"].isin(own) & current & ~found["own"].astype(bool) & (found["failure"] == "")]
+    shown = shown.sort_values("error").drop_duplicates("config")
+    rows = [
+        {
+            "recipe": f"`{each.config}`",
+            "what it is": WORDS[each.config],
+            "epochs": str(each.epochs),
+            "parameters": f"{each.parameters / 1e6:.2f} M",
+            "seeds": str(len(each.errors)),
+            "accuracy": accuracy_of(each.errors),
+            "95 %": "{1:.1f} to {0:.1f}".format(*(100 * (1 - end) for end in wilson(each.error, each.val_images))),
+        }
+        for each in shown.itertuples()
+    ]
+    return table(rows, "docs/runs.csv and the runs here", text_columns=2) if rows else None
 
 
 def _reasons(changes: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """By verdict, what `reasons.csv` says of changes that all have the one that it explains."""
+    """By verdict, what `reasons.csv` says of changes, with all that goes with each, of the verdict it explains."""
     reasons: dict[str, list[str]] = {}
     for why in REASONS.itertuples():
         meant = set(why.changes.split(";"))
-        of_these = [each for each in changes if {f"{name}={value}" for name, value in each["idea"].items()} & meant]
+        of_these = [each for each in changes if ", ".join(f"{k}={v}" for k, v in sorted(each["own"].items())) in meant]
         if of_these and all(each["verdict"] == why.verdict for each in of_these):
             reasons.setdefault(why.verdict, []).append(why.reason)
     return reasons
@@ -157,7 +199,7 @@ def _long(found: pd.DataFrame, changes: Sequence[dict[str, Any]]) -> list[dict[s
     """Changes that made the trials worse and that the best network has, with longer runs that tell what they do."""
     both = []
     for each in changes:
-        if each["verdict"] == "worse" and each["used"] == "yes":
+        if each["verdict"] == "worse" and each["used"] in ("yes", "in part"):
             others = found[(found["config"] != TRIAL) & found["p"].notna()]
             others = others[[each["idea"].items() <= values.items() for values in others["values"]]]
             longer = [

@@ -26,11 +26,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Saves a checkpoint, whole or not at all."""
-        with replacing(Path(path)) as unfinished:
-            content = io.BytesIO()  # torch's own writer hides why a file can't be written
-            torch.save(checkpoint, content)
-            with content.getbuffer() as buffer:
-                unfinished.write_bytes(buffer)
+        content = io.BytesIO()  # torch's own writer hides why a file can't be written
+        torch.save(checkpoint, content)
+        with replacing(Path(path)) as unfinished, unfinished.open("wb") as file:
+            file.write(content.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 RECORD_FILE = "record.json"
 OLD_NAMES = r'(?<=")pictures(?=":)|(?<=/)pictures(?=_per_second)'  # of keys, in records made before 2026-11-28
+SHORT = {  # columns of TensorBoard's table of hyperparameters
+    **{"model.lr": "lr", "model.schedule": "schedule", "model.lr_decay": "schedule", "trainer.max_epochs": "epochs"},
+    **dict.fromkeys(("model.batch_size", "data.batch_size"), "batch_size"),
+    **{f"model.{name}": name for name in ("momentum", "nesterov", "weight_decay", "dropout")},
+}
+FIRST = ("network", "lr", "batch_size", "epochs", "seed")
 Metrics = dict[str, float]
 """The metrics of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
 
@@ -108,7 +114,7 @@ class TrainingRecord:
         about |= {"seconds": round(self.seconds, 1), "peak_memory_gb": round(self.peak_memory_gb, 2)}
         record = record_of(self.epochs, settings=self.settings, **about, **in_words(self.made_by))
         if writer is not None and self.settings:
-            log_hparams(writer, self.settings, record["best"], int(record["last"]["step"]))
+            log_hparams(writer, record)
             writer.flush()
         if folder is not None:
             write_record(folder, record)
@@ -227,12 +233,27 @@ def is_part(measured: int, there: int) -> bool:
     return measured < there
 
 
-def log_hparams(writer: "SummaryWriter", settings: dict[str, Any], best: Metrics, step: int) -> None:
-    """Fills TensorBoard's table of hyperparameters, with the best epoch's metrics beside them."""
+def log_hparams(writer: "SummaryWriter", record: dict[str, Any]) -> None:
+    """Fills TensorBoard's table of hyperparameters: of a record the settings, and how the run ended.
+
+    What both kinds of networks have goes by one name, so that the columns of all runs meet.
+    """
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` comes this way
 
-    metrics = {f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")}
-    for part in hparams(settings, metrics):
+    settings, best = record["settings"], record["best"]
+    columns = {SHORT.get(name, name): value for name, value in settings.items()}
+    columns["network"] = str(settings.get("model.class_path", "MLP")).rpartition(".")[2]
+    measured = {"accuracy": 1 - best["val/error"], "loss": best["val/loss"]} if "val/error" in best else {}
+    others = {name: record[name] for name in ("parameters", "seconds")}
+    metrics = {f"result/{name}": value for name, value in (measured | others).items()}
+    experiment, start, end = hparams(columns, metrics)
+    about = experiment.value[0].metadata.plugin_data
+    table = HParamsPluginData.FromString(about.content)
+    for column in table.experiment.hparam_infos:
+        column.differs = column.name in FIRST  # TensorBoard shows these, and the others when asked to
+    about.content = table.SerializeToString()
+    for part in (experiment, start, end):
         writer._get_file_writer().add_summary(part)
     for name, value in metrics.items():
-        writer.add_scalar(name, value, step)
+        writer.add_scalar(name, value, int(record["last"]["step"]))

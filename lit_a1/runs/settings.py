@@ -1,14 +1,18 @@
 """What a run is set to: parsed with a sentence for each mistake, flattened, fingerprinted."""
 
+import argparse
+import inspect
 import itertools
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
+
+from lit_a1.runs.wording import meant
 
 T = TypeVar("T")
 PARTS = ("model", "data", "trainer")
@@ -21,8 +25,25 @@ class UsageError(ValueError):
     """A setting that can't be, told in one sentence."""
 
 
-class Parser(ArgumentParser):
-    """Ends a mistake on the command line or in a YAML in one sentence."""
+class PlainParser(argparse.ArgumentParser):
+    """Ends a mistake on the command line in one sentence, which names what was probably meant."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints the sentence and leaves with status 2."""
+        print(f"error: {concise(message)}{_meant(message, self)}", file=sys.stderr)
+        raise SystemExit(2)
+
+    def parse_own(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Its own options, and all others, which are another command's: those like its own are refused here."""
+        options, others = self.parse_known_args(list(arguments))
+        for word in others:
+            if "." not in word and _meant(message := f"unrecognized arguments: {word}", self):
+                self.error(message)
+        return options, others
+
+
+class Parser(PlainParser, ArgumentParser):
+    """The same, on jsonargparse, for a command line and its YAML."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
@@ -45,11 +66,6 @@ class Parser(ArgumentParser):
                 raise TypeError(f'Parser key "{key}": it has a character that is not text; got {value!r}')
         super().validate(namespace, skip_unset=False, **options)
 
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Prints the sentence and leaves with status 2."""
-        print(f"error: {concise(message)}", file=sys.stderr)
-        raise SystemExit(2)
-
 
 def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
     """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does; `kind` is a base class."""
@@ -65,7 +81,7 @@ def concise(message: str) -> str:
     ...         "Errors:\n  - size must be at least 1\n  - Expected a <class 'NoneType'>\nGiven value type: dict")
     'data: size must be at least 1'
     """
-    text = " ".join(line.strip(" -\t") for line in message.splitlines() if line.strip())
+    text = " ".join(line.strip().removeprefix("- ") for line in message.splitlines() if line.strip())
     key = re.match(r'Parser key "([^"]+)": ', text)
     text = text[key.end() :] if key else text
     if "Union subtypes" in text:
@@ -75,6 +91,45 @@ def concise(message: str) -> str:
     text = re.split(r" Expected a <class '| Given value type: | Subclass types expect one of: ", text)[0]
     text = re.sub(r"^(.+) \1$", r"\1", text)  # where two types are refused for one reason
     return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
+
+
+def _meant(message: str, parser: argparse.ArgumentParser) -> str:
+    """What was probably meant by the option or class that a message refuses, as the end of its sentence."""
+    actions = list(parser._actions)
+    for action in parser._actions:  # a command's own options are in a parser of theirs
+        for inner in action.choices.values() if isinstance(action.choices, dict) else ():
+            actions += getattr(inner, "_actions", ())
+    if named := re.match("unrecognized arguments: (.*)", message):
+        word = named[1].split()[0].partition("=")[0]
+        if word.endswith((".yaml", ".yml")):
+            return f"; did you mean --config {word}?"
+        names = [action.dest for action in actions] + [name for action in actions for name in _parts_of(action)]
+        return meant(word.removeprefix("--"), names, "--{}") if word.startswith("--") else ""
+    if named := re.search(r"(?:accept option|^Option) '([^']+)'", message):
+        return meant(named[1], [action.dest for action in actions])
+    if named := re.match(r"""Parser key "([^"]+)".*?(?:path string: |class_path ')([^\s']+)""", message, re.DOTALL):
+        kinds = [kind for action in actions if action.dest == named[1] for kind in _classes(action)]
+        return meant(named[2], [kind.__name__ for kind in kinds])
+    return ""
+
+
+def _classes(action: argparse.Action) -> list[type]:
+    """The classes that an option can name, of those that are imported."""
+    found, hints = [], [getattr(action, "_typehint", None)]
+    while hints:
+        hint = hints.pop(0)
+        hints += get_args(hint)
+        if isinstance(hint, type) and hint.__module__ != "builtins" and hint not in found:
+            found.append(hint)
+            hints += hint.__subclasses__()
+    return found
+
+
+def _parts_of(action: argparse.Action) -> list[str]:
+    """`model.lr` and so on, of the classes of this project that an option like `--model` can name."""
+    kinds = _classes(action) if "." not in action.dest else []
+    own = [base for kind in kinds for base in kind.__mro__ if base.__module__.startswith("lit_a1.")]
+    return [f"{action.dest}.{name}" for base in own for name in inspect.signature(base).parameters]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

@@ -1,12 +1,16 @@
 """Numbers, lists and tables as the project's texts write them."""
 
 import math
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import mean, stdev
+
+LIKE, PART = 0.65, 0.8  # how like two words are, from 0 to 1: enough to be meant for the other, and where one is in it
 
 
 def number(value: float) -> str:
@@ -61,6 +65,22 @@ def listed(values: Iterable[float] | Iterable[str], words: Callable[[float], str
     """`1, 2 and 3`; `words` says how numbers are written."""
     *most, last = (value if isinstance(value, str) else words(value) for value in values)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def meant(word: str, words: Iterable[str], form: str = "{}") -> str:
+    """`; did you mean --trainer.max_epochs?`: the likest of the words, by all of it or by its last part; else nothing.
+
+    `form` is how the word is typed: `--{}` for an option.
+    """
+
+    def likeness(other: str) -> tuple[float, float]:
+        end, other_end = (re.split("[./]", each)[-1] for each in (word, other))
+        whole, last = (SequenceMatcher(None, *pair).ratio() for pair in ((word, other), (end, other_end)))
+        is_part = word in other_end.split("_")  # `seed` of seed_everything
+        return max(whole, last, PART * is_part), whole
+
+    best = max(words, key=likeness, default="")
+    return f"; did you mean {form.format(best)}?" if likeness(best) > (LIKE, 0) else ""
 
 
 def typed(*words: str | Path) -> str:

@@ -5,7 +5,7 @@ from torch import nn
 
 from lit_a1.analysis import changes
 from lit_a1.analysis.attention import centre_and_spread
-from lit_a1.analysis.changes import TINTS, UNCHANGED, tint, versions
+from lit_a1.analysis.changes import TINTS, UNCHANGED, lower_half, tint, versions
 from lit_a1.data.augment import LUMA
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
@@ -34,9 +34,17 @@ def test_only_the_named_place_is_changed(channels: int) -> None:
         if name.startswith("background"):
             assert torch.equal(changed[..., 16:], images[..., 16:])
             assert not torch.equal(changed[..., :16], images[..., :16])
-    assert torch.equal(found["foreground blurred"][..., :16], images[..., :16])
-    assert found["foreground blurred"][..., 16:].var() < images[..., 16:].var() / 4
+    assert torch.equal(found["evidence blurred"][..., :16], images[..., :16])
+    assert found["evidence blurred"][..., 16:].var() < images[..., 16:].var() / 4
     assert torch.equal(found["mirrored"].flip(3), images)
+
+
+def test_the_background_is_half_of_each_image() -> None:
+    maps = np.stack([np.arange(16.0).reshape(4, 4), np.zeros((4, 4)), -np.arange(16.0).reshape(4, 4)])
+    halves = lower_half(maps)
+    assert halves.sum((1, 2)).tolist() == [8, 8, 8]
+    assert halves[0, :2].all()
+    assert halves[2, 2:].all()
 
 
 def test_the_enlarged_part_is_around_the_centre_and_stays_within() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.analysis.network import captured, load_network
+from lit_a1.analysis.network import captured, load_network, without_images
 from lit_a1.cli import main
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.models import inputs
@@ -63,3 +63,7 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
     assert network.test_images is not None
     assert (len(network.test_images), network.test_labels) == (12, None)
     assert network.source.startswith("lightning_logs/catsdogs/version_0, best.ckpt (epoch 1); seed 0; commit ")
+    alone = without_images("catsdogs", path)
+    assert (alone.size, alone.classes, alone.source) == (network.size, network.classes, network.source)
+    np.testing.assert_array_equal(alone.of(network.images).log_probabilities, network.log_probabilities)
+    assert set(alone.of(network.images).labels) == {-1}  # nobody knows them

@@ -57,7 +57,7 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
     steps = -(-200 // 16)
     logged = scalars(run)
-    for tag in (*MEASURED, "train/learning_rate", "epoch"):
+    for tag in (*MEASURED, "train/learning_rate", "train/epoch"):
         assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1, 3 * steps - 1], tag
     assert [rate for _, rate in logged["train/learning_rate"]] == pytest.approx([0.1, 0.2 / 3, 0.1 / 3])
 
@@ -70,7 +70,7 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     measured = net.test(to_pixels(train.images, net.dtype), train.labels)
     assert (last["train_eval/loss"], last["train_eval/error"]) == measured
     assert record["best"] == min(record["epochs"], key=lambda row: row["val/error"])
-    assert logged["best/error"][0][1] == pytest.approx(record["best"]["val/error"])
+    assert logged["result/accuracy"][0][1] == pytest.approx(1 - record["best"]["val/error"])
     assert record["parameters"] == 784 * 16 + 16 + 16 * 12 + 12 + 12 * 10 + 10
     assert record["images"] == {"train": 200, "val": 40}
     assert record["setup"].startswith(
@@ -148,8 +148,12 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
         assert same(weights(last.with_name(name)), weights(expected)), name
     assert [path.name for path in Path("lightning_logs/mlp").iterdir()] == ["version_0"]
     ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("mlp", "whole"))
-    for tag in ("train/loss", "val/loss", "train/learning_rate", "epoch"):
+    for tag in ("train/loss", "val/loss", "train/learning_rate", "train/epoch"):
         assert ours[tag] == theirs[tag], tag
+    for part in ("train", "val"):
+        ours, theirs = (scalars(Path("lightning_logs") / name / "version_0" / part) for name in ("mlp", "whole"))
+        assert ours == theirs
+        assert [step for step, _ in ours["curves/loss"]] == [step for step, _ in ours["curves/error"]]
 
 
 def test_a_run_of_a_constant_rate_can_be_prolonged_and_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:

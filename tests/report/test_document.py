@@ -19,13 +19,13 @@ def test_the_appendix_has_letters_and_goes_on_counting() -> None:
     report = Document("", "", [], [answer], [detail, Section("Below", "below", 2), Section("Next", "next")])
     assert [section.number for section in (*report.sections, *report.appendix)] == ["1", "A", "A.1", "B"]
     assert [block.number for block in report.blocks] == [1, 2]
-    with pytest.raises(ValueError, match="More than one section has the anchor answer"):
+    with pytest.raises(ValueError, match="table or figure has the anchor answer"):
         Document("", "", [], [answer], [Section("T", "answer")])
 
 
 def test_what_a_document_can_not_be() -> None:
     sections = [Section("One", "same"), Section("Two", "other"), Section("Three", "same", 2)]
-    with pytest.raises(ValueError, match="More than one section has the anchor same"):
+    with pytest.raises(ValueError, match="table or figure has the anchor same"):
         Document("", "", [], sections)
     with pytest.raises(ValueError, match="A row of 1 cells stands in a table of 2 columns"):
         Document("", "", [Block("table", "", header=["a", "b"], rows=[["1"]])], [])
@@ -63,6 +63,20 @@ def test_a_paragraph_that_ends_in_a_colon_is_the_caption_of_the_table_below() ->
     assert captioned == Block("table", "Two lines, `N`.", "run", markdown=table)
     assert above.text.strip() == "Alone."
     assert below.text.strip() == f"Below:\n\nno table.\n\nWithout.\n\n{table}".strip()
+
+
+def test_links_without_words_become_numbers() -> None:
+    table = "| a |\n| --- |\n| 1 |\n"
+    figure = FUNCTIONS["captioned_figure"](Path("a.png"), "run", anchor="curves", caller=lambda: "As in [](#losses-2).")
+    text = f"# One <one>\n\nSee [](#curves), [](#named), [](#one) and [](#lost).\n\nN <named>:\n\n{table}\n"
+    text += FUNCTIONS["quoted"](f"A:\n\n{table}\nB:\n\n{table}", "run", "losses") + figure
+    report = Document("", "", [], *[read_markdown(text)[1]])
+    shown = [block.text.strip() for block in report.blocks]
+    assert shown[0] == ("See [Figure\u00a01](#curves), [Table\u00a01](#named), [1](#one) and [(missing)](#lost).")
+    assert shown[-1] == "As in [Table\u00a03](#losses-2)."
+    assert [block.text for block in report.blocks if block.kind == "table"] == ["N.", "A.", "B."]
+    with pytest.raises(ValueError, match="anchor curves"):
+        Document("", "", [], read_markdown(text + figure)[1])
 
 
 def test_a_template_gives_that_markdown() -> None:

@@ -23,7 +23,14 @@ def kinds(section: Section) -> list[str]:
 @pytest.fixture
 def study_sections(macro: Callable[..., str]) -> Macro:
     def sections(left: Study | None) -> list[Section]:
-        values = study(left, "comparison.md", "run it"), "t", "T", "Q?", {"losses.png": "L.", "gone.png": "G."}
+        values = (
+            study(left, "comparison.md", "run it"),
+            "t",
+            "T",
+            "Q?",
+            "R [](#t-figure).",
+            {"losses.png": "L.", "gone.png": "G."},
+        )
         details = macro("study", "study_details", *values[:3])
         return read_markdown(macro("study", "study_section", *values) + details)[1]
 
@@ -34,7 +41,7 @@ def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -
     section, details, *parts = study_sections(RecordedRuns(LOGS).study("mlp-inits"))
     assert (details.title, details.anchor, details.blocks) == ("T", "t-details", [])
     assert (section.title, section.anchor, section.depth) == ("T", "t", 2)
-    question, note, answer, figure, gone, text, losses, more = section.blocks
+    question, note, answer, reading, figure, gone, text, losses, more = section.blocks
     assert question.text.strip() == "*Q?*"
     assert (note.kind, note.command) == ("missing", "run it")
     assert "recorded run that comes with the project" in note.text
@@ -44,6 +51,7 @@ def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -
     assert "smallest" in answer.text  # the first paragraph of the study's own words
     assert (figure.kind, figure.text, figure.alt) == ("figure", "L.", "L.")
     assert "commit" in figure.source
+    assert (reading.text.strip(), figure.anchor, losses.anchor) == ("R [](#t-figure).", "t-figure", "t-table-1")
     assert (gone.kind, gone.command) == ("missing", "run it")
     assert "gone.png` is gone" in gone.text
     assert ("Layer by layer", "t-layer-by-layer", 3) in [(part.title, part.anchor, part.depth) for part in parts]
@@ -51,7 +59,7 @@ def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -
 
 def test_a_study_without_its_text_or_without_anything(tmp_path: Path, study_sections: Macro) -> None:
     (section,) = study_sections(Study(tmp_path, {}, recorded=False))
-    assert kinds(section) == ["text", "missing", "missing", "missing"]
+    assert kinds(section) == ["text", "missing", "text", "missing", "missing"]
     assert "comparison.md` are gone" in section.blocks[1].text
     (section,) = study_sections(None)
     assert [block.text.strip() for block in section.blocks] == ["*Q?*", "This study has not been run."]

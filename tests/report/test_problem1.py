@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from lit_a1.mlp.network import NONLINEARITIES
 from lit_a1.report.document import Block, Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns, Study, gather
-from lit_a1.report.problem1 import checked, network, problem1, trials
+from lit_a1.report.problem1 import checked, network, problem1, telling, trials
 
 Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
@@ -42,12 +45,12 @@ def test_parameters_are_summed_layer_by_layer() -> None:
 @pytest.mark.parametrize(
     ("settings", "there", "absent"),
     [
-        ({}, ["(784 + 1) 700 + (700 + 1) 500 + (500 + 1) 10 = 549,500 + 350,500 + 5,010 = 905,010", "⊙ m_k", "tanh(c"],
+        ({}, ["(784 + 1) \\cdot 700 + (700 + 1) \\cdot 500 + (500 + 1) \\cdot 10", "905,010", "mask of dropout", "μ v"],
          ["**outside**", "two hidden layers"]),
         ({"model.hidden_dims": "(40,)", "model.momentum": 0.0, "model.dropout": 0.0, "model.input_dropout": 0.0,
           "model.nonlinearity": "relu"},
-         ["**outside**", "two hidden layers", "max(z, 0)", "w ← w - η g"], ["⊙ m_k", "μ"]),
-        ({"model.hidden_dims": "damaged"}, ["do not say what its hidden layers are"], ["forward "]),
+         ["**outside**", "two hidden layers", "w \\leftarrow w - η g"], ["mask of dropout", "μ"]),
+        ({"model.hidden_dims": "damaged"}, ["do not say what its hidden layers are"], ["Forward"]),
     ],
 )  # fmt: skip
 def test_the_model_is_written_out_as_it_was_set(
@@ -60,7 +63,7 @@ def test_the_model_is_written_out_as_it_was_set(
         assert piece in text
     for piece in absent:
         assert piece not in text
-    table = next(block for block in section.blocks if block.kind == "table")
+    table = next(block for block in section.blocks if block.anchor == "mlp-settings")
     cells = {name: value for row in table.rows for name, value in (row[:2], row[2:])}
     assert (cells["mini-batch size"], cells["initialization"], cells["epochs"]) == ("128", "glorot", "2")
     assert cells["images"] == "18,000 to train, 2,000 to validate"
@@ -76,7 +79,7 @@ def test_zero_and_one_in_the_settings_are_no_words(add_run: Add, tmp_path: Path)
 def test_without_a_run_the_recipe_is_described(tmp_path: Path) -> None:
     found = sections(gather(LOGS, "real"), tmp_path)
     text = words(found["mlp-model"].blocks)
-    assert "h1 = 700 and h2 = 500 hidden units" in " ".join(text.split())
+    assert "$h^1 = 700$ and $h^2 = 500$ hidden units" in " ".join(text.split())
     assert "All settings of the recipe" in text
     assert found["mlp-layers"].blocks
 
@@ -134,6 +137,24 @@ def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Pat
         assert damaged is not None
         assert damaged["table"] is None
     assert trials(None) is None
+
+
+def test_the_trials_in_the_answers_show_the_ends_each_choice_and_the_answer() -> None:
+    measured = pd.Series([0.99, 0.98, 0.97, 0.96, 0.95, 0.94, np.nan], index=[3, 1, 0, 6, 2, 5, 4])
+    nobody = pd.Series(data=False, index=measured.index)
+    assert telling(measured, [], nobody) == [3, 1, 2, 5]
+    layers = pd.Series([2, 2, 2, 2, 1, 2, 1])  # of trials 0 to 6
+    assert telling(measured, [layers], nobody) == [3, 1, 6, 2, 5]
+    assert telling(measured, [], measured.index.to_series() == 4) == [3, 1, 2, 5, 4]
+
+
+def test_every_nonlinearity_has_its_derivative(tmp_path: Path) -> None:
+    (table,) = (
+        each for each in sections(gather(LOGS, "real"), tmp_path)["mlp-model"].blocks if each.anchor == "derivatives"
+    )
+    assert [row.split("|")[1].strip(" \\*").replace(" ", "_") for row in table.markdown.splitlines()[2:]] == [
+        *NONLINEARITIES
+    ]
 
 
 def test_the_recorded_search_has_all_its_trials_in_the_appendix(tmp_path: Path) -> None:

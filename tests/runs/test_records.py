@@ -2,9 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import parse_experiment_plugin_data
 
 from lit_a1.runs import records
-from lit_a1.runs.records import TrainingRecord
+from lit_a1.runs.events import event_writer
+from lit_a1.runs.records import FIRST, TrainingRecord, log_hparams
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,27 @@ def test_a_resumed_training_counts_what_went_before(tmp_path: Path) -> None:
     assert record["peak_memory_gb"] == 500
     assert (record["best"]["epoch"], record["last"]["epoch"], len(record["epochs"])) == (1, 1, 2)
     assert record["machine"] == "a machine and another machine"
+
+
+def test_columns_of_all_networks_meet(tmp_path: Path) -> None:
+    """TensorBoard takes the columns of one run for those of all."""
+    trainings = {
+        "mlp": {"model.lr": 0.1, "model.lr_decay": "linear", "model.batch_size": 8, "model.hidden_dims": "[4]"},
+        "cnn": {"model.lr": 0.1, "model.schedule": "linear", "data.batch_size": 8, "model.class_path": "a.b.TinyCNN"},
+    }
+    columns = {}
+    for name, settings in trainings.items():
+        ends = {"best": {"val/error": 0.25, "val/loss": 1.0}, "last": {"step": 6}}
+        settings |= {"trainer.max_epochs": 3, "seed": 0}
+        with event_writer(tmp_path / name) as writer:
+            log_hparams(writer, {"settings": settings, "parameters": 7, "seconds": 2.5, **ends})
+        events = EventAccumulator(str(tmp_path / name))
+        events.Reload()
+        found = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+        columns[name] = {info.name: info.differs for info in parse_experiment_plugin_data(found).hparam_infos}
+        results = {tag: events.Scalars(tag)[0].value for tag in events.Tags()["scalars"]}
+        about = {"accuracy": 0.75, "loss": 1.0, "parameters": 7, "seconds": 2.5}
+        assert results == {f"result/{name}": value for name, value in about.items()}
+    assert columns["mlp"].keys() - columns["cnn"].keys() == {"model.hidden_dims"}
+    assert columns["cnn"].keys() - columns["mlp"].keys() == {"model.class_path"}
+    assert {name for name, first in columns["mlp"].items() if first} == set(FIRST)

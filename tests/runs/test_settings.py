@@ -1,6 +1,8 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lit_a1.data.module import ImageDataModule
 from lit_a1.runs.settings import build, concise, flat, recipe_of
@@ -44,3 +46,44 @@ def test_a_part_of_a_yaml_is_built_as_fit_builds_it() -> None:
 )
 def test_messages_become_one_sentence(message: str, sentence: str) -> None:
     assert concise(message) == sentence
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("fit --max_epochs 3", "--trainer.max_epochs"),
+        ("fit --lr=3", "--model.lr"),  # of a class that is not named yet
+        ("fit configs/catsdogs.yaml", "--config configs/catsdogs.yaml"),
+        ("fit --config configs/catsdogs.yaml --model CatDogCNN", "CatsDogsCNN"),
+        ("fit --config configs/catsdogs.yaml --data.augment.flp none", "flip"),
+        ("fit --config configs/catsdog.yaml", "configs/catsdogs.yaml"),
+        ("search --space=spaces/catdogs.yaml", "configs/spaces/catsdogs.yaml"),
+        ("search --config configs/catsdogs.yaml --trails 3", "--trials"),
+        ("mlp fit --epochs 4", "--trainer.max_epochs"),
+        ("mlp gradchek", "gradcheck"),
+        ("fti", "fit"),
+    ],
+)
+def test_a_mistake_names_what_was_probably_meant(command: str, meant: str, refusal: Callable[..., str]) -> None:
+    assert refusal(*command.split()).endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("trainer.max_epoch", "trainer.max_epochs"),
+        ("model.init_args.label_smothing", "label_smoothing"),
+        ("model.init_args.blurb", None),
+        ("model.class_path", "CatsDogsCNN"),
+    ],
+)
+def test_so_does_one_in_a_yaml(path: str, meant: str | None, tmp_path: Path, refusal: Callable[..., str]) -> None:
+    settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    *parts, last = path.split(".")
+    part = settings
+    for name in parts:
+        part = part[name]
+    part[last] = "lit_a1.models.catsdogs.CatDogCNN"
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    sentence = refusal("fit", "--config", str(tmp_path / "x.yaml"))
+    assert sentence.endswith(f"; did you mean {meant}?") if meant else "did you mean" not in sentence

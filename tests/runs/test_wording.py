@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lit_a1.runs import wording
-from lit_a1.runs.wording import clock, counted, listed, number, percent, table, typed
+from lit_a1.runs.wording import clock, counted, listed, meant, number, percent, table, typed
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,23 @@ from lit_a1.runs.wording import clock, counted, listed, number, percent, table, 
 )  # fmt: skip
 def test_words(words: Callable[[Any], str], texts: dict[Any, str]) -> None:
     assert {value: words(value) for value in texts} == texts
+
+
+@pytest.mark.parametrize(
+    ("word", "likest"),
+    [
+        ("epochs", "trainer.max_epochs"),  # of two as like, the first
+        ("trainer.epoch", "trainer.max_epochs"),
+        ("seed", "seed_everything"),
+        ("modle.lr", "model.lr"),
+        ("CatDogCNN", "CatsDogsCNN"),
+        ("momentum", None),
+    ],
+)
+def test_the_nearest_word(word: str, likest: str | None) -> None:
+    words = ("config", "trainer.max_epochs", "trainer.min_epochs", "model.lr", "seed_everything", "CatsDogsCNN")
+    assert meant(word, words, "--{}") == (f"; did you mean --{likest}?" if likest else "")
+    assert meant(word, []) == ""
 
 
 def test_a_table_has_a_heading_and_numbers_to_the_right() -> None:

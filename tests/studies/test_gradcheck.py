@@ -114,7 +114,7 @@ def test_weights_of_black_pixels_say_nothing() -> None:
     assert "10 belong to a pixel that is black" in text
     assert "can't test backpropagation" in text
     assert AGREE in text
-    assert "| with a gradient: unit, pixel | 0, 10 | 0, 11 | 1, 10 |" in text
+    assert "| nonzero: unit, pixel | 0, 10 | 0, 11 | 1, 10 |" in text
 
 
 def one_unit(nonlinearity: str, before: float) -> tuple[NN, Array, Labels]:
@@ -186,7 +186,7 @@ def test_words_change_with_the_numbers() -> None:
     assert AGREE in usual
     assert "None of the 120 differences crosses it" in usual
     assert "slope is -2.0" in usual
-    assert "largest |L'''| of 6.0e-03" in usual
+    assert "largest $|L'''|$ of 6.0e-03" in usual
     assert "slope is 1.00 over" in usual
     assert "of the twelve values" in usual
     everywhere = said(made(truncation, np.ones(12, dtype=bool)))

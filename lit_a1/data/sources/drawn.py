@@ -207,12 +207,19 @@ def _draw_digit(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     distorted = typed.transform(typed.size, Image.Transform.QUAD, corners.ravel().tolist(), Image.Resampling.BILINEAR)
     digit = distorted.crop(distorted.getbbox())
     shape = np.array(digit.size) * [rng.uniform(0.7, 1.1), 1]
-    width, height = (shape * rng.uniform(0.92, 1) * BOX / shape.max()).round().astype(int).clip(2).tolist()
-    ink = np.asarray(digit.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
+    return centred(digit, *(shape * rng.uniform(0.92, 1) * BOX / shape.max()).tolist())
+
+
+def centred(digit: Image.Image, width: float, height: float) -> NDArray[np.uint8]:
+    """A digit, white on black, cut out, as MNIST has it: of that size, its centre of mass in the centre, (28,28)."""
+    size = [max(2, round(side)) for side in (width, height)]
+    ink = np.asarray(digit.resize((size[0], size[1]), Image.Resampling.BILINEAR), dtype=np.float64)
     centre = [(ink * place).sum() / ink.sum() for place in np.indices(ink.shape)]
-    top, left = (round((SIDE - 1) / 2 - place) for place in centre)
+    top, left = (
+        min(max(0, round((SIDE - 1) / 2 - place)), SIDE - side) for place, side in zip(centre, ink.shape, strict=True)
+    )
     image = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    image[top : top + height, left : left + width] = 255 * ink / ink.max()
+    image[top : top + size[1], left : left + size[0]] = 255 * ink / ink.max()
     return image
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -59,6 +60,15 @@ class FolderFiles:
             stat = path.stat() if path.exists() else path.lstat()  # of a link to nothing
             listing.update(os.fsencode(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
         return {"listing": listing.hexdigest()}
+
+
+class NamedFiles(FolderFiles):
+    """The same of files and folders that are named one by one: `files` are paths as they were named."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.path, self.folders = Path(), []
+        found = [[path / file for file in FolderFiles(path).files] if path.is_dir() else [path] for path in paths]
+        self.files = list(dict.fromkeys(file.as_posix() for files in found for file in files))
 
 
 class ZipFiles:

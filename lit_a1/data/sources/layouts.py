@@ -3,13 +3,15 @@
 import logging
 import os
 import re
+import zipfile
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from lit_a1.data.decode import SUFFIXES, SUFFIXES_OF
 from lit_a1.data.errors import DataError
-from lit_a1.data.sources.files import FolderFiles, ZipFiles
+from lit_a1.data.sources.files import FolderFiles, NamedFiles, ZipFiles
 
 TRAIN_NAMES = ("trainset", "train", "PetImages", "kagglecatsanddogs_5340")
 TEST_NAMES = ("testset", "test1", "test")
@@ -34,21 +36,23 @@ class Source:
     """The images of a folder or a zip file, listed when they are first asked for.
 
     Args:
-        path: a folder, or a zip file.
+        path: a folder, or a zip file; unlabelled, an image's file too, or several files and folders.
         labelled: True for a training set: one sub-folder a class, or Kaggle's `cat.0.jpg`, `dog.0.jpg` ... in one
             folder. Classes are in alphabetical order, upper or lower case alike, so Cat is 0 and Dog is 1.
-            False for test images and any folder of photos: every image, at any depth.
+            False for test images and any photos: every image, at any depth.
 
     Raises:
-        DataError: `path` is neither a folder nor a zip file. Listing raises it too: for a damaged or unsafe zip
-            file, for fewer than two classes, for a class without images, and where there is no image at all.
+        DataError: `path` is not there. Listing raises it too: for a damaged or unsafe zip file, for fewer than two
+            classes, for a class without images, and where there is no image at all.
     """
 
-    def __init__(self, path: Path | str, *, labelled: bool) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str | Sequence[str], *, labelled: bool) -> None:
+        self.paths = [Path(path)] if isinstance(path, Path | str) else list(map(Path, path))
+        self.path = self.paths[0] if len(self.paths) == 1 else Path("the photos named")
         self.labelled = labelled
-        if not self.path.exists():
-            raise DataError(f"There is no folder or zip file {self.path}.")
+        if missing := [str(each) for each in self.paths if not each.exists()]:
+            kinds = "folder or zip file" if labelled else "photo, folder or zip file"
+            raise DataError(f"There is no {kinds} {', '.join(missing)}.")
 
     @property
     def images(self) -> list[SourceImage]:
@@ -70,11 +74,21 @@ class Source:
 
     @cached_property
     def _files(self) -> FolderFiles | ZipFiles:
-        return FolderFiles(self.path) if self.path.is_dir() else ZipFiles(self.path)
+        path, several = self.path, len(self.paths) > 1
+        if not several and path.is_dir():
+            return FolderFiles(path)
+        is_zip = path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path))
+        if several or (not self.labelled and (_is_image(path.name) or not is_zip)):
+            return NamedFiles(self.paths)
+        return ZipFiles(path)
+
+    def _is_wanted(self, file: str) -> bool:
+        """Whether a file is an image by its suffix, or was named itself: what it holds is then seen when it is read."""
+        return _is_image(file) or (isinstance(self._files, NamedFiles) and Path(file) in self.paths)
 
     @cached_property
     def _listing(self) -> tuple[list[SourceImage], tuple[str, ...]]:
-        files = sorted(filter(_is_image, self._files.files), key=natural_key)
+        files = sorted(filter(self._is_wanted, self._files.files), key=natural_key)
         if not (files and self.labelled):
             self._tell_of_others(None)
         if not files:
@@ -83,13 +97,15 @@ class Source:
             images, classes = _by_class(self.path, files, self._files.folders)
             self._tell_of_others({os.path.dirname(image.entry) for image in images})  # noqa: PTH120 (as below)
             return images, classes
+        if isinstance(self._files, NamedFiles):
+            return [SourceImage(file, None, file) for file in files], ()
         wrapper = re.compile(f"(({'|'.join(TEST_NAMES)})/)*", re.IGNORECASE)
         top = min((match[0] for file in files if (match := wrapper.match(file))), key=len)
         return [SourceImage(file.removeprefix(top), None, file) for file in files], ()
 
     def _tell_of_others(self, folders: set[str] | None) -> None:
         """Logs which files are left out: those of other formats, in `folders` alone or in all of them."""
-        others = [file for file in self._files.files if not _is_image(file)]
+        others = [file for file in self._files.files if not self._is_wanted(file)]
         others = [file for file in others if folders is None or os.path.dirname(file) in folders]  # noqa: PTH120
         if others:
             named = ", ".join(sorted(others, key=natural_key)[:NAMED])

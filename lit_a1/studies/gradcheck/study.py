@@ -74,9 +74,9 @@ def write(
 def _gradients(first: Differences, nonzero: Differences, best_n: int | None, pixels: int) -> list[list[str]]:
     """A table of both sets of weights: where they are, and their gradients."""
     rows = [["i", *map(str, range(1, 1 + max(len(first.index), len(nonzero.index))))]]
-    for found, name in ((first, "first weights"), (nonzero, "with a gradient")):
+    for found, name in ((first, "first"), (nonzero, "nonzero")):
         rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in found.index)])
-        rows.append([f"{name}: ∂L/∂θ", *map(_short, found.analytic)])
+        rows.append([f"{name}: $∂L/∂θ$", *map(_short, found.analytic)])
     if best_n is not None:
         rows.append([f"difference at N = {best_n:,}", *map(_short, nonzero.absolute[:, best_n == STEPS].ravel())])
     return [row + [""] * (len(rows[0]) - len(row)) for row in rows]

@@ -1,0 +1,90 @@
+"""How far from the training images an image lies: what is neither cat nor dog gets an answer all the same."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.analysis.calibration import fit_temperature
+from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
+
+DIRECTIONS = 4  # in which the variance is measured one by one; chosen on digits and noise, which should be far
+FLAGGED = 0.05  # share of the validation images that are called unlike the training images
+STORED = np.dtype("<f2")
+VECTORS = ("means", "directions")
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """Where the features of training images lie, by class, and how far from there is unusual.
+
+    Features x (F,) of the last layer are scaled to length one. With the means m_k (K,F) of the classes, their common
+    principal directions v_r (R,F) with variances s_r, and the mean variance s in all other directions, the distance is
+
+        d(x) = min_k  sum_r (v_r . (x - m_k))^2 / s_r  +  |rest of x - m_k|^2 / s
+
+    Mahalanobis' distance to the nearest class (Lee et al. 2018, "A simple unified framework for detecting
+    out-of-distribution samples", arXiv:1807.03888) with the covariance of a probabilistic PCA (Tipping & Bishop 1999).
+    """
+
+    means: Floats
+    directions: Floats
+    variances: Floats  # (R + 1,), the mean of the others last
+    threshold: float  # of the distance: `FLAGGED` of the validation images lie farther away
+
+    @classmethod
+    def fitted(cls, features: NDArray[Any], labels: Ints, held_out: NDArray[Any]) -> Self:
+        """Of training images, features (N,F) and labels (N,) from 0 on; of validation images, features (M,F)."""
+        unit = _unit(features)
+        means = np.stack([unit[labels == k].mean(0) for k in range(labels.max() + 1)])
+        centred = unit - means[labels]
+        variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+        count = min(DIRECTIONS, len(variances) - 1)
+        variances = np.maximum(variances, 1e-12)  # few images don't vary in all directions
+        directions = axes[:, ::-1][:, :count].T
+        own = np.append(variances[::-1][:count], variances[: len(variances) - count].mean())
+        fitted = cls.from_note(cls(means, directions, own, np.inf).note())  # as it is stored
+        return cls(fitted.means, fitted.directions, own, float(np.quantile(fitted.distances(held_out), 1 - FLAGGED)))
+
+    def distances(self, features: NDArray[Any]) -> Floats:
+        """D (n,) of features (n,F)."""
+        from_mean = _unit(features) - self.means[:, None]  # (K,n,F)
+        along = (from_mean @ self.directions.T) ** 2
+        rest = (from_mean**2).sum(-1) - along.sum(-1)
+        return (along @ (1 / self.variances[:-1]) + rest / self.variances[-1]).min(0)
+
+    def unlike(self, features: NDArray[Any]) -> Flags:
+        """Which (n,) of the images with features (n,F) are unlike the training images."""
+        return self.distances(features) > self.threshold
+
+    def note(self) -> dict[str, Any]:
+        """What JSON can hold, the vectors in half precision."""
+        vectors = {name: base64.b64encode(getattr(self, name).astype(STORED).tobytes()).decode() for name in VECTORS}
+        return vectors | {"variances": self.variances.tolist(), "threshold": self.threshold}
+
+    @classmethod
+    def from_note(cls, note: dict[str, Any]) -> Self:
+        """Reads what `note` wrote."""
+        variances = np.array(note["variances"])
+        arrays = (np.frombuffer(base64.b64decode(note[name]), STORED).astype(np.float64) for name in VECTORS)
+        means, directions = arrays
+        directions = directions.reshape(len(variances) - 1, -1)
+        return cls(means.reshape(-1, directions.shape[1]), directions, variances, note["threshold"])
+
+
+def _unit(features: NDArray[Any]) -> Floats:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, lengths, out=np.zeros(features.shape), where=lengths > 0)
+
+
+def note_of(network: TrainedNetwork, images: NDArray[np.uint8], labels: Ints) -> dict[str, Any]:
+    """What is published beside weights, so that they can be asked about images of any kind without any data.
+
+    The temperature fitted on the network's validation images; from training images (N,H,W,C) and their labels (N,), and
+    the validation images, the `Familiarity`.
+    """
+    temperature = fit_temperature(network.log_probabilities.astype(np.float64), network.labels)
+    familiarity = Familiarity.fitted(network.of(images).features, labels, network.features)
+    return {"temperature": round(temperature, 4), "familiarity": familiarity.note()}

@@ -1,0 +1,56 @@
+"""`python main.py demo`: a page to draw a digit, drop a photo, compare networks and watch one learn."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from lit_a1.demo.networks import Networks
+from lit_a1.demo.server import LOCAL, listen, serve
+from lit_a1.environment import PROGRAM
+from lit_a1.runs.settings import UsageError
+from lit_a1.startup import import_lightning
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        f"{PROGRAM} demo",
+        description="Open a page to draw a digit, drop a photo, compare networks and watch one learn. It needs no data "
+        "and no network: published weights answer, and the runs below --logs. Nothing leaves this machine.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="where runs are (lightning_logs)")
+    parser.add_argument("--host", default=LOCAL, help=f"who may open it ({LOCAL}: this machine alone; 0.0.0.0: all)")
+    parser.add_argument("--port", type=int, default=7860, help="where it is (7860; 0 for any that is free)")
+    parser.add_argument("--no_browser", action="store_true", help="open no browser")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serves the page until Ctrl+C."""
+    options = build_parser().parse_args(arguments)
+    if find_spec("gradio") is None:
+        raise UsageError('the page needs Gradio, which is not installed: pip install ".[demo]"')
+    has_screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
+
+    networks = Networks(options.logs)
+
+    def warm_up() -> None:
+        import_lightning()
+        networks.warm_up()
+
+    def ready(address: str) -> None:
+        print(f"The page: {address} (Ctrl+C ends it)", flush=True)
+        threading.Thread(target=warm_up, daemon=True).start()  # the page need not wait for these seconds
+        if has_screen and not options.no_browser:
+            webbrowser.open(address)
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # uploads are removed then too
+    with listen(options.host, options.port) as listening:
+        serve(networks, listening, ready)

@@ -1,0 +1,97 @@
+"""Draw a digit: what the numpy network and the CNN make of it, and on which units and feature maps that rests."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lit_a1.data.decode import decode
+from lit_a1.data.errors import DataError
+from lit_a1.data.sources.drawn import BOX, centred
+from lit_a1.demo.networks import Networks
+from lit_a1.demo.pictures import grey, html, tinted
+
+CANVAS = 280  # pixels: height and width of what is drawn on
+LONGEST = 1_000_000  # characters of a drawing
+UNITS, MAPS = 8, 10  # that are shown, of the first hidden layer and of each stage
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a centred digit is changed before the networks see it."""
+
+    right: int = 0  # pixels of 28
+    down: int = 0
+    degrees: float = 0.0  # counter-clockwise
+    noise: float = 0.0  # standard deviation, white is 1
+
+
+def read_drawing(address: str) -> Image.Image:
+    """The drawing, white on black, that the page sends as a `data:` address; a DataError where that is none."""
+    kind, _, content = address[:LONGEST].partition(",")
+    try:
+        if kind != "data:image/png;base64":
+            raise DataError("a PNG was expected")
+        return Image.fromarray(decode(base64.b64decode(content, validate=True), CANVAS)).convert("L")
+    except (DataError, binascii.Error) as error:
+        raise DataError(f"The drawing can't be read: {error}.") from error
+
+
+def as_mnist(drawing: Image.Image, change: Change) -> NDArray[np.uint8] | None:
+    """The drawing as MNIST has its digits, centred (28,28), and then changed; None where nothing is drawn."""
+    if (box := drawing.getbbox()) is None:
+        return None
+    import torch
+
+    from lit_a1.studies.comparison.changes import noisy, rotated, shifted  # torchvision takes a second
+
+    digit = drawing.crop(box)
+    scale = BOX / max(digit.size)
+    image = torch.from_numpy(centred(digit, scale * digit.width, scale * digit.height))[None, None] / 255
+    image = noisy(rotated(shifted(image, change.down, change.right), change.degrees), change.noise)
+    return (255 * image[0, 0]).round().to(torch.uint8).numpy()
+
+
+def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, change: Change) -> tuple[str, str]:
+    """What both networks say of a drawing, and what that rests on, as HTML; raises as `Networks` and `read_drawing`."""
+    image = as_mnist(read_drawing(drawing), change) if drawing else None
+    if image is None:
+        return html("digits", image=None), ""
+    with networks.lock:
+        by_units, by_maps = (
+            _by_units(networks.perceptron(perceptron), image),
+            _by_maps(networks.cnn("digits", cnn), image),
+        )
+    said = {"perceptron": by_units, "cnn": by_maps}
+    return html("digits", image=image, **said), html("inside", **said)
+
+
+def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
+    """The probabilities, and the units of the first hidden layer that raise the answer's logit most."""
+    from lit_a1.analysis.units import first_layer, logits_from, units
+    from lit_a1.mlp.files import to_pixels
+
+    pixels = to_pixels(image[None], net.dtype)
+    probabilities = net.softmax(logits_from(net, first_layer(net, pixels)))[0]
+    found = units(net, pixels[0], int(probabilities.argmax()))
+    rows = np.argsort(-found.effect, kind="stable")[:UNITS]
+    shown = [(tinted(found.weights[row].reshape(image.shape)), row, found.effect[row]) for row in rows]
+    return {"probabilities": probabilities.tolist(), "units": shown, "hidden": len(found.effect)}
+
+
+def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
+    """The probabilities, and the feature maps that vary most over the image, layer by layer."""
+    from lit_a1.analysis.feature_maps import most_varied
+    from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
+
+    network = network.of(image[None, :, :, None])
+    layers, stages = hidden_layers(network.net, blocks=False), []
+    ((_, outputs),) = feature_maps(network, np.zeros(1, np.int64), layers)
+    for layer, (maps,) in zip(layers, outputs, strict=True):
+        shown = [grey(maps[channel].numpy()) for channel in most_varied(maps, MAPS)]
+        stages.append({"name": layer.name, "channels": len(maps), "side": maps.shape[-1], "maps": shown})
+    return {"probabilities": network.probabilities[0].tolist(), "stages": stages}

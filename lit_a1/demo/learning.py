@@ -1,0 +1,160 @@
+"""Watch it learn: the numpy network from zero, normal and Glorot weights side by side, frame by frame."""
+
+import functools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from lit_a1.data.mnist import load_mnist
+from lit_a1.data.sources.drawn import SIDE, draw_digits
+from lit_a1.data.sources.mnist import find_mnist
+from lit_a1.demo.pictures import AGAINST, FOR, html, tinted
+from lit_a1.mlp.files import to_pixels
+from lit_a1.mlp.functions import INITIALIZATIONS
+from lit_a1.mlp.network import NN
+
+POINTS, DIGITS = 400, 2000  # examples of a toy set, and of the digits
+REACH = 1.5  # toy sets lie within -REACH and REACH
+GRID, PANEL = 48, 240  # places a side that decisions are taken at; pixels of a panel
+FRAMES, PAUSE = 50, 0.1  # of a training; least seconds from one to the next
+EPOCHS = {True: 4, False: 1}  # a frame, by whether it is a toy set
+WORST = 10.0  # what the chart's top is at most: normal weights may start far above
+UNITS = 9  # whose weights are shown
+COLOURS = dict(zip(INITIALIZATIONS, ("#CC79A7", "#E69F00", "#009E73"), strict=True))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is trained on what."""
+
+    data: str = "moons"
+    lr: float = 0.1
+    width: int = 16
+    depth: int = 2
+    nonlinearity: str = "relu"
+
+
+@dataclass
+class Course:
+    """A network in training, and how it went: mean loss and share of errors after each frame."""
+
+    net: NN
+    losses: list[float] = field(default_factory=list)
+    error: float = math.nan
+
+    def go_on(self, x: NDArray[Any], y: NDArray[Any], epochs: int) -> None:
+        """Trains and measures; a network that has diverged stays as it is."""
+        if self.losses and not math.isfinite(self.losses[-1]):
+            return
+        with np.errstate(all="ignore"):  # diverging is shown
+            if self.losses:
+                for _ in range(epochs):
+                    self.net.train(x, y)
+            loss, self.error = self.net.test(x, y)
+        self.losses.append(loss)
+
+
+def _moons(rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+    labels = np.arange(POINTS) % 2
+    angle = np.pi * (rng.random(POINTS) + labels)
+    x = np.stack([np.cos(angle) + labels - 0.5, np.sin(angle) + 0.5 * labels - 0.25], 1)
+    return 0.8 * x + rng.normal(0, 0.08, x.shape), labels
+
+
+def _circles(rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+    labels, angle = np.arange(POINTS) % 2, 2 * np.pi * rng.random(POINTS)
+    radius = 0.45 + 0.65 * labels
+    x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return x + rng.normal(0, 0.08, x.shape), labels
+
+
+def _spirals(rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+    labels, along = np.arange(POINTS) % 2, np.sqrt(rng.random(POINTS))
+    angle = 3 * np.pi * along + np.pi * labels
+    x = 1.3 * along[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return x + rng.normal(0, 0.03, x.shape), labels
+
+
+TOYS = {"moons": _moons, "circles": _circles, "spirals": _spirals}
+
+
+@functools.cache
+def choices() -> tuple[str, ...]:
+    """What there is to train on: toy sets, and MNIST where it is on this machine, else drawn digits."""
+    return (*TOYS, "MNIST" if find_mnist() else "drawn digits")
+
+
+@functools.cache
+def examples(data: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Examples (N,inputs) and classes (N,); raises as `load_mnist`."""
+    if data in TOYS:
+        x, y = TOYS[data](np.random.default_rng(0))
+        return x.astype(np.float32), y
+    images, labels = load_mnist("real").train if data == "MNIST" else draw_digits(DIGITS, 0)
+    return to_pixels(images[:DIGITS], "float32"), labels[:DIGITS]
+
+
+def train(settings: Settings) -> Iterator[str]:
+    """Trains three networks that differ in their initial weights alone; yields the page's picture of each frame."""
+    (x, y), toy = examples(settings.data), settings.data in TOYS
+    shape: dict[str, Any] = {"input_dim": x.shape[1], "n_classes": 2 if toy else 10, "parameter_range": (1, 10**7)}
+    shape |= {"hidden_dims": (settings.width,) * settings.depth, "n_hidden": settings.depth, "batch_size": 32}
+    options: dict[str, Any] = {"lr": settings.lr, "nonlinearity": settings.nonlinearity, "momentum": 0.9}
+    courses = {each: Course(NN(initialization=each, **shape, **options)) for each in INITIALIZATIONS}
+    for frame in range(FRAMES + 1):
+        began = time.monotonic()
+        for course in courses.values():
+            course.go_on(x, y, EPOCHS[toy])
+        panels = {name: _regions(course.net, x, y) if toy else _weights(course.net) for name, course in courses.items()}
+        yield html("learning", courses=courses, panels=panels, colours=COLOURS, toy=toy, **_chart(courses, frame, toy))
+        time.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
+
+
+def _regions(net: NN, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.uint8]:
+    """What the network says everywhere on the plane, orange for class 1, with the examples on it."""
+    across = ((np.arange(GRID) + 0.5) / GRID * 2 - 1).astype(np.float32) * REACH
+    places = np.stack(np.meshgrid(across, -across), -1).reshape(-1, 2)
+    with np.errstate(all="ignore"):
+        likely = np.nan_to_num(net.softmax(net.forward(places))[:, 1], nan=0.5).reshape(GRID, GRID)
+    share = np.abs(2 * likely - 1)[..., None] * 0.6
+    tint = ((1 - share) * 255 + share * np.where((likely > 0.5)[..., None], FOR, AGAINST)).astype(np.uint8)
+    image = Image.fromarray(tint).resize((PANEL, PANEL), Image.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(image)
+    for (right, up), label in zip((x / REACH * [1, -1] + 1) * PANEL / 2, y, strict=True):
+        draw.circle((right, up), 3, fill=FOR if label else AGAINST, outline="white")
+    return np.asarray(image)
+
+
+def _weights(net: NN) -> NDArray[np.uint8]:
+    """The weights from the pixels to the first units, orange above 0 and blue below, in rows of three."""
+    weights = np.nan_to_num(net.weights[0].T[:UNITS])
+    tiles = [
+        np.pad(tinted(each.reshape(SIDE, SIDE)), ((1, 1), (1, 1), (0, 0)), constant_values=255) for each in weights
+    ]
+    tiles += [np.full_like(tiles[0], 255)] * (UNITS - len(tiles))
+    return np.concatenate([np.concatenate(tiles[start : start + 3], 1) for start in range(0, UNITS, 3)])
+
+
+def _chart(courses: dict[str, Course], frame: int, toy: bool) -> dict[str, Any]:
+    """The lines of the losses in a chart of 100 by 100, of which the height is logarithmic, and its ticks."""
+    finite = [loss for course in courses.values() for loss in course.losses if math.isfinite(loss) and loss > 0]
+    low = 10.0 ** math.floor(math.log10(max(1e-3, min(finite))))
+    high = min(WORST, 10.0 ** math.ceil(math.log10(max(finite))))
+
+    def height(loss: float) -> float:
+        return 100 * math.log10(high / min(max(loss, low), high)) / max(math.log10(high / low), 1e-9)
+
+    lines = {
+        name: " ".join(
+            f"{100 * k / FRAMES:.1f},{height(loss):.1f}" for k, loss in enumerate(course.losses) if loss == loss
+        )
+        for name, course in courses.items()
+    }
+    ticks = [(f"{value:g}", height(value)) for value in (0.001, 0.01, 0.1, 1.0, 10.0) if low <= value <= high]
+    return {"lines": lines, "ticks": ticks, "epoch": frame * EPOCHS[toy], "epochs": FRAMES * EPOCHS[toy]}

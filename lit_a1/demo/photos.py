@@ -1,0 +1,152 @@
+"""Drop a photo: cat or dog, how sure, what in the photo speaks for it, and whether it is like the training photos."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.data.decode import DecodeError, decode
+from lit_a1.data.sources.layouts import data_root, find_train
+from lit_a1.demo.networks import Networks
+from lit_a1.demo.pictures import html, tinted
+from lit_a1.runs.settings import UsageError
+
+SIDE = 64  # pixels that photos are decoded to for the networks, as the course's are
+SHOWN = 288  # pixels that they are shown at
+MOST = 20  # photos at once
+OPACITY = 0.75  # of the evidence over a photo, where it is strongest
+NEIGHBOURS, BANK = 4, 2000  # training photos that are shown beside a photo; among which they are looked for
+
+
+@dataclass(frozen=True)
+class Photos:
+    """N photos that could be read, and of those that could not, why."""
+
+    names: list[str]
+    small: NDArray[np.uint8]  # (N,64,64,3), as the networks get them
+    large: NDArray[np.uint8]  # (N,288,288,3), as they are shown
+    refused: list[tuple[str, str]]
+
+
+def read_photos(files: Sequence[str]) -> Photos:
+    """Reads the files that were dropped; a UsageError for none or too many."""
+    if not 0 < len(files) <= MOST:
+        raise UsageError(f"Choose 1 to {MOST} photos at once; got {len(files)}.")
+    names, small, large, refused = [], [], [], []
+    for path in map(Path, files):
+        try:
+            data = path.read_bytes()
+            pair = decode(data, SIDE), decode(data, SHOWN)
+        except DecodeError as error:
+            refused.append((path.name, f"{error}."))
+            continue
+        names.append(path.name)
+        small.append(pair[0])
+        large.append(pair[1])
+    shape = (-1, SIDE, SIDE, 3), (-1, SHOWN, SHOWN, 3)
+    return Photos(
+        names, np.array(small, np.uint8).reshape(shape[0]), np.array(large, np.uint8).reshape(shape[1]), refused
+    )
+
+
+def answer(networks: Networks, files: Sequence[str], label: str) -> str:
+    """What a network says of photos, as HTML, with their nearest training photos where it has a bank of them."""
+    from lit_a1.analysis.attention import enlarged, evidence
+
+    photos = read_photos(files)
+    with networks.lock:
+        network = networks.cnn("photos", label).of(photos.small)
+        cards: list[dict[str, Any]] = []
+        if photos.names:
+            maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
+            temperature, unlike = judged(networks, label, network)
+            probabilities = calibrated(network.log_probabilities, temperature)
+            bank: Bank | None = networks.banks.get(label)
+            near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
+    for k, name in enumerate(photos.names):
+        over = tinted(enlarged(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
+        card = {"name": name, "photo": photos.large[k], "evidence": over, "near": near[k]}
+        card |= {"probabilities": probabilities[k].tolist(), "unlike": None if unlike is None else bool(unlike[k])}
+        cards.append(card | {"answer": network.classes[int(probabilities[k].argmax())]})
+    sides = {"towards": network.classes[towards[0]], "against": network.classes[against[0]]} if cards else {}
+    calibration = bool(cards) and temperature is not None
+    return html("photos", cards=cards, refused=photos.refused, classes=network.classes, calibrated=calibration, **sides)
+
+
+def judged(networks: Networks, label: str, network: Any) -> tuple[float | None, NDArray[np.bool_] | None]:
+    """The temperature of published weights, and which images (n,) are unlike their training images; None for others."""
+    from lit_a1.analysis.familiarity import Familiarity
+
+    note = networks.note("photos", label)
+    if "familiarity" not in note:
+        return None, None
+    return note["temperature"], Familiarity.from_note(note["familiarity"]).unlike(network.features)
+
+
+def calibrated(log_probabilities: NDArray[Any], temperature: float | None) -> NDArray[np.float64]:
+    """Probabilities (n,K), with the temperature where there is one."""
+    from lit_a1.analysis.calibration import with_temperature
+
+    return np.exp(with_temperature(log_probabilities.astype(np.float64), temperature or 1.0))
+
+
+def has_training_photos() -> bool:
+    """Whether the training photos are on this machine."""
+    return find_train(data_root()) is not None
+
+
+@functools.cache
+def _training_photos() -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """`BANK` of them, evenly spread, with labels and classes; raises as the data module."""
+    from lit_a1.data.catsdogs import CatsDogsDataModule
+
+    data = CatsDogsDataModule(source="real")
+    data.locate("fit")
+    data.prepare_data()
+    data.setup("fit")
+    train = data.sets["train"]
+    rows = train.index[np.linspace(0, len(train.index) - 1, min(BANK, len(train.index))).astype(int)]
+    return np.asarray(train.images)[rows], np.asarray(train.labels)[rows], tuple(map(str, data.classes))
+
+
+class Bank:
+    """Training photos with what the last layer of a network sees of them: N features of unit length."""
+
+    def __init__(self, images: NDArray[np.uint8], names: list[str], features: NDArray[np.float32]) -> None:
+        self.images, self.names = images, names
+        self.directions = _unit(features)
+
+    def nearest(self, features: NDArray[np.float32]) -> list[list[tuple[NDArray[np.uint8], str]]]:
+        """Of each of n images with features (n,F), the nearest photos by cosine, and what they show."""
+        order = np.argsort(-(_unit(features) @ self.directions.T), axis=1, kind="stable")[:, :NEIGHBOURS]
+        return [[(self.images[row], self.names[row]) for row in rows] for rows in order]
+
+
+def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -> None:
+    """Makes the bank of a network, once; `told` hears which share is done. Raises as `Networks` and the data module."""
+    if label in networks.banks:
+        return
+    images, labels, classes = _training_photos()
+    with networks.lock:
+        network = networks.cnn("photos", label)
+    features = []
+    for start in range(0, len(images), 100):
+        told(start / len(images))
+        with networks.lock:  # between two batches others get their answers
+            features.append(_features(network.of(images[start : start + 100])))
+    networks.banks[label] = Bank(images, [classes[k] for k in labels], np.concatenate(features))
+
+
+def _features(network: Any) -> NDArray[np.float32]:
+    from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
+
+    rows, last = np.arange(len(network.labels)), hidden_layers(network.net)[-1:]
+    return np.concatenate([maps.mean((2, 3)).numpy() for _, (maps,) in feature_maps(network, rows, last)])
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,40 @@
+"""Formulas: `$...$` in Markdown holds TeX, which becomes MathML for the HTML, and nodes of it for the PDF."""
+
+from html import escape
+from typing import Any
+from xml.etree import ElementTree
+
+from latex2mathml import exceptions
+from latex2mathml.converter import convert
+
+_REFUSED: tuple[type[Exception], ...] = (
+    ElementTree.ParseError,
+    *(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
+)
+_PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}  # that each needs
+
+
+def mathml(tex: str, options: dict[str, Any] | None = None) -> str:
+    """A formula as MathML, or as it is typed where it is no TeX; `options` are those of markdown-it's plugin."""
+    display = "block" if options and options["display_mode"] else "inline"
+    try:
+        found = convert(tex.strip(), display=display)
+        whole = all(len(each) == _PARTS.get(_name(each), len(each)) for each in ElementTree.fromstring(found).iter())
+    except _REFUSED:
+        whole = False
+    return found if whole else f'<math display="{display}"><mtext>{escape(tex)}</mtext></math>'
+
+
+def nodes(tex: str) -> list[dict[str, Any]]:
+    """The elements of a formula's MathML: the name of each without its namespace, its text, and what it holds."""
+
+    def described(element: ElementTree.Element) -> dict[str, Any]:
+        name, text = _name(element), element.text or ""
+        text = text if name == "mtext" else text.strip()
+        return {"kind": name, "text": text, "body": [described(child) for child in element]}
+
+    return [described(ElementTree.fromstring(mathml(tex)))]
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]

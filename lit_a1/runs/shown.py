@@ -1,0 +1,62 @@
+"""Which images of a measured set are shown: the most confident mistakes and the closest calls, with their answers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_a1.data.contact_sheet import Tile, lines_of
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+SHOWN, COLUMNS = 8, 4  # images of each kind in TensorBoard, and how many of them stand side by side
+
+
+def margins_of(log_probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """(N,) log-probability, of (N,K), of the true class minus the largest other one: below 0 where it is wrong."""
+    others = log_probabilities.copy()
+    rows = np.arange(len(others))
+    others[rows, labels] = -np.inf
+    return log_probabilities[rows, labels] - others.max(1)
+
+
+def smallest(values: NDArray[np.float32], among: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Up to `count` rows of those `among` which to look, the smallest values first; of equal ones the earlier first."""
+    rows = np.flatnonzero(among)
+    return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
+
+
+def log_mistakes(
+    writer: "SummaryWriter",
+    step: int,
+    images: NDArray[np.uint8],
+    index: NDArray[np.int64],
+    labels: NDArray[np.integer],
+    log_probabilities: NDArray[np.float32],
+    classes: Sequence[str],
+) -> None:
+    """Shows in TensorBoard which images are wrong with the greatest confidence, and which are nearest to a tie.
+
+    Args:
+        writer: of the run.
+        step: of the weights that were measured.
+        images: all of a set, (M,H,W) or (M,H,W,C).
+        index: (N,) which of them were measured.
+        labels: (N,) of those.
+        log_probabilities: (N,K) of those.
+        classes: names of the K classes.
+    """
+    margins, answers = margins_of(log_probabilities, labels), log_probabilities.argmax(1)
+    found = {
+        "most confident mistakes": smallest(margins, answers != labels, SHOWN),
+        "closest calls": smallest(np.abs(margins), np.ones(len(labels), np.bool_), SHOWN),
+    }
+    for name, rows in found.items():
+        titles = [f"{classes[answers[row]]} {np.exp(log_probabilities[row].max()):.1%}" for row in rows]
+        notes = [f"is {classes[labels[row]]} ({index[row]})" for row in rows]
+        pixels = [images[index[row]].squeeze() for row in rows]  # Pillow knows no single channel
+        tiles = [Tile(*parts) for parts in zip(pixels, titles, notes, strict=True)]
+        if tiles:
+            writer.add_image(f"images/{name}", np.asarray(lines_of(tiles, COLUMNS)), step, dataformats="HWC")

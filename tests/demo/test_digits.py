@@ -1,0 +1,63 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from lit_a1.data.errors import DataError
+from lit_a1.demo.digits import CANVAS, Change, answer, as_mnist, read_drawing
+from tests.demo.networks import Small
+
+
+def drawing(*line: float) -> str:
+    """A line on the canvas, as the page sends it."""
+    image = Image.new("RGBA", (CANVAS, CANVAS), "black")
+    if line:
+        ImageDraw.Draw(image).line(line, "white", 24)
+    image.save(content := io.BytesIO(), "PNG")
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+@pytest.mark.parametrize("line", [(30, 20, 30, 100), (200, 200, 260, 200), (10, 10, 270, 270)])
+def test_a_drawing_is_centred_as_mnist_is(line: tuple[float, ...]) -> None:
+    image = as_mnist(read_drawing(drawing(*line)), Change())
+    assert image is not None
+    assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
+    rows, columns = np.nonzero(image)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    for place in np.indices(image.shape):
+        assert (place * image).sum() / image.sum() == pytest.approx(13.5, abs=0.6)
+
+
+def test_a_change_follows_the_centring() -> None:
+    page = read_drawing(drawing(100, 40, 100, 240))
+    centred, moved, turned, noisy = (
+        as_mnist(page, change) for change in (Change(), Change(right=3, down=-2), Change(degrees=90), Change(noise=0.3))
+    )
+    np.testing.assert_array_equal(moved[:-2, 3:], centred[2:, :-3])
+    np.testing.assert_allclose(turned, np.rot90(centred), atol=1)
+    assert 20 < np.abs(noisy.astype(int) - centred).mean() < 80
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "x", "data:image/png;base64,", "data:image/png;base64,@", "data:image/jpeg;base64,aaaa", drawing()[:90]],
+)
+def test_what_is_no_drawing_is_refused(sent: str) -> None:
+    with pytest.raises(DataError, match=r"^The drawing can't be read: .*\.$"):
+        read_drawing(sent)
+
+
+def test_both_answer_and_show_what_they_rest_on() -> None:
+    said, inside = answer(Small(), drawing(140, 40, 140, 240), "", "", Change())
+    assert [said.count(f"<h3>{name}: <strong>") for name in ("MLP", "CNN")] == [1, 1]
+    assert said.count('class="bar') == 2 + 20
+    assert inside.count("weights of unit") == 8
+    assert inside.count("a feature map of Stage 2") == 8  # as many channels as it has
+
+
+def test_nothing_drawn_gets_a_hint() -> None:
+    assert [answer(Small(), empty, "", "", Change()) for empty in (None, drawing())] == [
+        answer(Small(), "", "", "", Change())
+    ] * 2
