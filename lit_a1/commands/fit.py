@@ -30,7 +30,7 @@ def with_photos(options: Sequence[str]) -> list[str]:
     if photos:
         rest += ["--data.predict_dir", json.dumps(photos)]
         rest += [] if "--submission" in flags else ["--submission", "predictions.csv"]
-    if flags.isdisjoint(("-c", "--config", "--model", "--help", "-h")):
+    if not any(flag in ("-c", "--config", "--model", "-h") or flag.endswith("help") for flag in flags):
         rest = ["--config", str(PUBLISHED), *rest]
         rest += [] if "--ckpt_path" in flags else ["--ckpt_path", "pretrained"]
     return rest

@@ -23,6 +23,7 @@ SMALL = ["--trainer.accelerator", "cpu", "--data.eval_batch_size", "1"]
     [
         ([], [*BEST, "--ckpt_path", "pretrained"]),
         (["-h"], ["-h"]),
+        (["--model.help", "CatsDogsCNN"], ["--model.help", "CatsDogsCNN"]),
         (["--config", "a.yaml", "--trainer.devices=1"], ["--config", "a.yaml", "--trainer.devices=1"]),
         (["--ckpt_path", "x.ckpt"], [*BEST, "--ckpt_path", "x.ckpt"]),
         (
