@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lit_a1.data.files import replacing
+from lit_a1.export import PACKAGES, check_packages
 from lit_a1.export.card import Known, card
 from lit_a1.export.graph import Exported, to_onnx
 
@@ -16,8 +17,10 @@ def write(folder: Path, name: str, exported: Exported, sources: Sequence[Known])
     """Writes the three files; returns the largest difference of a probability, as `to_onnx`, whose errors it raises.
 
     Raises:
+        UsageError: a package is missing.
         OSError: the folder can't be written to; it is then as it was.
     """
+    check_packages(*PACKAGES)
     import safetensors.torch
 
     onnx, difference = to_onnx(exported)

@@ -120,12 +120,10 @@ def to_onnx(exported: Exported) -> tuple[bytes, float]:
     """The graph as an ONNX file, and by how much a probability of it differs, at most, from the project's own.
 
     Raises:
-        ModuleNotFoundError: onnx, onnxscript or onnxruntime is not installed.
         ArithmeticError: a difference is above TOLERANCE: this version of torch or onnxruntime exports something else.
     """
     import onnx
     import onnxruntime
-    import onnxscript  # noqa: F401  # which torch tells of less clearly
 
     shape = exported.shape
     with warnings.catch_warnings():

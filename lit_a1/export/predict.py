@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lit_a1.callbacks.predictions import PredictionFiles, submission_path
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import ImageDataModule
+from lit_a1.export import check_packages
 from lit_a1.export.graph import INPUT
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import UsageError, build
@@ -22,10 +23,12 @@ class OnnxNetwork:
     """A file that `export` wrote: images (N,H,W,C) uint8 of its `shape` -> probabilities (N,K) of its `classes`.
 
     Raises:
+        UsageError: onnxruntime is not installed.
         CheckpointError: the file is missing, damaged, or none that `export` wrote.
     """
 
     def __init__(self, path: Path) -> None:
+        check_packages("onnxruntime")
         import onnxruntime
 
         if not path.is_file():

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from lit_a1 import export
 from lit_a1.data.files import replacing
 from lit_a1.export import folder
 from lit_a1.export.card import known
 from lit_a1.export.graph import Exported, of_members
+from lit_a1.runs.settings import UsageError
 from tests.export.conftest import REASON, member
 
 safetensors = pytest.importorskip("safetensors", reason=REASON)
@@ -32,6 +34,13 @@ def test_the_weights_are_those_of_the_network(exported: Exported) -> None:
     state = exported.parts[0].net.state_dict()
     assert tensors.keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in tensors.items())
+
+
+def test_missing_packages_are_named(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "find_spec", lambda name: None if name.startswith("onnx") else name)
+    with pytest.raises(UsageError, match=r'onnx, onnxscript and onnxruntime must be installed .*"\.\[export\]"'):
+        folder.write(Path("out"), "catsdogs", exported, SOURCES)
+    assert not Path("out").exists()
 
 
 def test_all_files_are_written_or_none(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
