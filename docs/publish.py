@@ -1,7 +1,8 @@
 """Trained weights for lit_a1/pretrained/: those of a run in half precision, measured, and what is known of them.
 
 python docs/publish.py lightning_logs/catsdogs/version_0    # the last epoch's; writes catsdogs.ckpt and catsdogs.json
-python docs/publish.py lightning_logs/catsdogs/version_0 --checkpoint best.ckpt
+python docs/publish.py lightning_logs/catsdogs/version_0 --checkpoint best
+python docs/publish.py lightning_logs/mlp/version_0         # of the numpy network: writes mlp.npz and mlp.json
 
 The best epoch is chosen on the photos that its error is measured on, the last one is not.
 """
@@ -33,21 +34,20 @@ from lit_a1.analysis.network import load_network  # noqa: E402
 from lit_a1.data.errors import DataError  # noqa: E402
 from lit_a1.data.files import replacing, write_text  # noqa: E402
 from lit_a1.data.module import ImageDataModule  # noqa: E402
-from lit_a1.environment import (  # noqa: E402
-    cpu,
-    quieten,
-    versions,
-)
+from lit_a1.environment import cpu, quieten, versions  # noqa: E402
+from lit_a1.mlp import loop  # noqa: E402
+from lit_a1.mlp import options as mlp  # noqa: E402
+from lit_a1.mlp.setup import Setup, load_weights  # noqa: E402
 from lit_a1.models import Classifier  # noqa: E402
 from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
 from lit_a1.runs.records import CheckpointError, read_record  # noqa: E402
-from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build  # noqa: E402
+from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build, kind_of_config  # noqa: E402
 from lit_a1.training import TrainingCLI, parse  # noqa: E402
 
 CONFIGS = ROOT / "configs"
-LIMIT = 12_000_000  # bytes that all files in lit_a1/pretrained/ may take
+LIMIT = 16_000_000  # bytes that all files in lit_a1/pretrained/ may take
 ROOM_FOR_JSON = 10_000
 SAMPLE = 6000  # training photos that the familiar ones are described by
 FROM_RECORD = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
@@ -95,16 +95,25 @@ def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str,
     return {key: value for key, value in checkpoint.items() if key not in FOR_RESUMING} | {"state_dict": kept}
 
 
-def check_room(folder: Path, name: str, size: int) -> None:
+def halved_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The numpy network's weights in float16, without velocity; a CheckpointError where one is too large for that."""
+    with np.load(path, allow_pickle=False) as file, np.errstate(over="ignore"):
+        arrays = {name: each.astype(np.float16) if each.dtype.kind == "f" else each for name, each in file.items()}
+    if not all(np.isfinite(each).all() for each in arrays.values() if each.dtype.kind == "f"):
+        raise CheckpointError(f"{path} is not finite in half precision: these weights can't be published.")
+    return arrays | {"velocity": np.zeros_like(arrays["velocity"])}
+
+
+def check_room(folder: Path, file: str, size: int) -> None:
     """Refuses weights of `size` bytes that don't fit into the folder beside the others.
 
     Raises:
         CheckpointError: says how large they are.
     """
-    others = sum(path.stat().st_size for path in folder.glob("*") if path.stem != name)
+    others = sum(path.stat().st_size for path in folder.glob("*") if path.stem != Path(file).stem)
     if others + size + ROOM_FOR_JSON > LIMIT:
         raise CheckpointError(
-            f"{name}.ckpt would take {size / 1e6:.1f} MB beside {others / 1e6:.1f} MB of others: {folder} may hold "
+            f"{file} would take {size / 1e6:.1f} MB beside {others / 1e6:.1f} MB of others: {folder} may hold "
             f"{LIMIT / 1e6:g} MB."
         )
 
@@ -127,10 +136,11 @@ def command_of(run: Path, config: Path, seed: int) -> str:
     def plain(settings: Any) -> dict[str, Any]:
         return json.loads(json.dumps({part: settings[part] for part in PARTS}, default=str))
 
-    theirs = plain(parse(["fit", "--config", str(config)]).as_dict())
+    read_yaml, words = (mlp.parse, ("mlp", "fit")) if numpy_setup(config) else (parse, ("fit",))
+    theirs = plain(read_yaml(["fit", "--config", str(config)]).as_dict())
     flags = flags_of(plain(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))), theirs)
     return shlex.join(
-        ["python", "main.py", "fit", "--config", f"configs/{config.name}", "--seed_everything", str(seed), *flags]
+        ["python", "main.py", *words, "--config", f"configs/{config.name}", "--seed_everything", str(seed), *flags]
     )
 
 
@@ -146,9 +156,28 @@ def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> Traini
     return TrainingCLI([command, "--config", str(config), *options, *flags])
 
 
-def error_of(validated: TrainingCLI) -> float:
-    """The validation error that a command measured."""
-    return round(float(validated.trainer.callback_metrics["val/error"]), 6)
+def numpy_setup(config: Path) -> Setup | None:
+    """The numpy network that a YAML describes, and the real digits; None where it describes another network."""
+    if kind_of_config(["--config", str(config)]) != (str(config), "mlp"):
+        return None
+    return mlp.setup_of(mlp.parse(["test", "--config", str(config), "--data.source", "real"]), "test")
+
+
+def figures(config: Path, checkpoint: str) -> dict[str, Any]:
+    """What weights reach: `val_images`, `val_error`; of digits, whose test images have labels, the same of `test`."""
+    if setup := numpy_setup(config):
+        path = runs.resolve(checkpoint, Path(config.stem), suffix=".npz")
+        measured = loop.test(setup.network(), setup.digits(), path)
+        counts = {"val": len(setup.mnist.valid.labels), "test": len(setup.mnist.test.labels)}
+    else:
+        done = evaluate("validate", config, checkpoint, "--data.measure_train", "false")
+        counts, measured = {"val": len(done.datamodule.sets["val"])}, dict(done.trainer.callback_metrics)
+        if "test" in done.datamodule.next_commands:
+            done = evaluate("test", config, checkpoint)
+            counts["test"] = len(done.datamodule.sets["test"])
+            measured |= done.trainer.callback_metrics
+    errors = {f"{part}_error": round(float(measured[f"{part}/error"]), 6) for part in counts}
+    return {f"{part}_images": count for part, count in counts.items()} | errors
 
 
 def submission(config: Path) -> dict[str, Any]:
@@ -166,6 +195,23 @@ def submission(config: Path) -> dict[str, Any]:
     return {"test_images": len(rows), "submission_sha256": digest, "smallest_margin": margin}
 
 
+def content_of(source: Path, config: Path, views: str | None) -> tuple[bytes, int]:
+    """What is published of a checkpoint, and how many epochs it was trained for; raises as `publish`."""
+    content = io.BytesIO()
+    if setup := numpy_setup(config):
+        load_weights(net := setup.network(), source)
+        np.savez_compressed(content, **halved_arrays(source))
+        return content.getvalue(), net.epoch
+    shipped = parse(["fit", "--config", str(config)])
+    if views != shipped.model.init_args.views:
+        raise CheckpointError(f"{source} was measured with other views than {config.name} has.")
+    whole, model = read(source), build(Classifier, shipped.model)
+    check_fits(whole, model, source)
+    assert isinstance(model.net, torch.nn.Module)
+    torch.save(halved(whole, dict(model.net.named_parameters())), content)
+    return content.getvalue(), whole["epoch"] + 1
+
+
 def familiarity(config: Path, weights: Path) -> dict[str, Any]:
     """What the demo judges photos by: the temperature, and where training photos lie (`Familiarity`)."""
     data = build(ImageDataModule, parse(["validate", "--config", str(config), "--data.source", "real"]).data)
@@ -174,8 +220,8 @@ def familiarity(config: Path, weights: Path) -> dict[str, Any]:
     return note_of(network, np.asarray(train.images)[rows], np.asarray(train.labels)[rows].astype(np.int64))
 
 
-def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
-    """Writes NAME.ckpt and NAME.json from a run, lightning_logs/NAME/version_N; leaves nothing where it fails.
+def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
+    """Writes NAME.ckpt (or .npz) and NAME.json from a run, lightning_logs/NAME/version_N; nothing where it fails.
 
     Returns:
         what NAME.json holds.
@@ -189,43 +235,37 @@ def publish(run: Path, checkpoint: str = "last.ckpt") -> dict[str, Any]:
     config = CONFIGS / f"{name}.yaml"
     if not config.is_file():
         raise CheckpointError(f"There is no {config}: {name} is not an experiment of this repository.")
-    source = runs.resolve(str(run / "checkpoints" / checkpoint), run.parent)
-    shipped = parse(["fit", "--config", str(config)])
-    if record["settings"].get("model.views") != shipped.model.init_args.views:
-        raise CheckpointError(f"{run} was measured with other views than {config.name} has: its figures are not those.")
-    whole, model = read(source), build(Classifier, shipped.model)
-    check_fits(whole, model, source)
-    assert isinstance(model.net, torch.nn.Module)
-    content = io.BytesIO()
-    torch.save(halved(whole, dict(model.net.named_parameters())), content)
-    check_room(runs.PRETRAINED, name, len(content.getvalue()))
+    file = name + (".npz" if numpy_setup(config) else ".ckpt")
+    source = runs.resolve(str(run / "checkpoints" / Path(checkpoint).with_suffix(Path(file).suffix)), run.parent)
+    content, epochs = content_of(source, config, record["settings"].get("model.views"))
+    check_room(runs.PRETRAINED, file, len(content))
 
-    whole_precision = evaluate("validate", config, str(source))
+    whole_precision = figures(config, str(source))
     about = {
         "command": command_of(run, config, record["seed"]),
         "config": f"configs/{config.name}",
         "builds_on": builds_on(record["settings"]),
         "seed": record["seed"],
         "epochs": len(record["epochs"]),
-        "checkpoint": checkpoint,
-        "checkpoint_epoch": whole["epoch"] + 1,
+        "checkpoint": source.name,
+        "checkpoint_epoch": epochs,
         **{key: record[key] for key in FROM_RECORD},
-        "val_images": len(whole_precision.datamodule.sets["val"]),
-        "val_error_full_precision": error_of(whole_precision),
-        "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
-        "bytes": len(content.getvalue()),
+        "val_images": whole_precision["val_images"],
+        "val_error_full_precision": whole_precision["val_error"],
+        "file": file,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
     }
-    paths = [runs.PRETRAINED / f"{name}{suffix}" for suffix in (".ckpt", ".json")]
+    paths = [runs.PRETRAINED / file, runs.PRETRAINED / f"{name}.json"]
     with ExitStack() as undo:
         for path in paths:
             before = partial(path.write_bytes, path.read_bytes()) if path.exists() else partial(path.unlink, True)
             undo.callback(before)
         with replacing(paths[0]) as unfinished:
-            unfinished.write_bytes(content.getvalue())
+            unfinished.write_bytes(content)
         write_text(paths[1], json.dumps(about))  # `pretrained` compares the sha256
-        after = evaluate("validate", config, "pretrained")
-        about["val_error"] = error_of(after)
-        if "predict" in after.datamodule.next_commands:
+        about |= figures(config, "pretrained")
+        if "test_error" not in about:
             about |= submission(config) | familiarity(config, paths[0])
         about["measured_on"] = {"machine": cpu(), "versions": versions()}
         write_text(paths[1], json.dumps(about, indent=1) + "\n")
@@ -237,16 +277,17 @@ def main() -> None:
     """Publishes the weights of a run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="its folder, lightning_logs/NAME/version_N")
-    parser.add_argument("--checkpoint", default="last.ckpt", help="last.ckpt (default) or best.ckpt")
+    parser.add_argument(
+        "--checkpoint", default="last", choices=("last", "best"), help="of the last epoch (default), or of the best"
+    )
     options = parser.parse_args()
     quieten()
     try:
         about = publish(options.run, options.checkpoint)
     except (CheckpointError, DataError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
-    name = Path(about["config"]).stem
     print(
-        f"{runs.PRETRAINED / name}.ckpt: {about['bytes'] / 1e6:.2f} MB, validation error {about['val_error']:.2%} "
+        f"{runs.PRETRAINED / about['file']}: {about['bytes'] / 1e6:.2f} MB, validation error {about['val_error']:.2%} "
         f"({about['val_error_full_precision']:.2%} before rounding)."
     )
     if "submission_sha256" in about:

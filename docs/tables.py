@@ -133,7 +133,7 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     for note in notes:
         before = [f"`{name}`" for name in note.get("builds_on", ())]  # experiments that have to be trained before
         rows.append({
-            "weights": f"`{Path(note['config']).stem}.ckpt`",
+            "weights": f"`{note.get('file', Path(note['config']).stem + '.ckpt')}`",
             "trained by": f"`{note['command']}`" + (f" after {listed(before)}" if before else ""),
             "size": f"{note['bytes'] / 1e6:.1f} MB",
             "validation": f"{1 - note['val_error']:.2%}",

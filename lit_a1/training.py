@@ -27,13 +27,14 @@ from lit_a1.callbacks import (
 )
 from lit_a1.callbacks.config import RunConfig, save_hparams
 from lit_a1.callbacks.continuation import slurm_job
+from lit_a1.callbacks.predictions import submission_path
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import PROGRAM
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
-from lit_a1.models.ensemble import NOT_TRAINED
+from lit_a1.models.ensemble import NO_CHECKPOINT, NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
 from lit_a1.runs.events import in_order
 from lit_a1.runs.folders import WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
@@ -116,7 +117,7 @@ class TrainingCLI(LightningCLI):
             if self.subcommand == "fit":
                 self.parser.error(NOT_TRAINED)
             if self.command.get("ckpt_path"):
-                self.parser.error("an ensemble takes its checkpoints from --model.members, not from --ckpt_path")
+                self.parser.error(NO_CHECKPOINT)
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, ImportError, RuntimeError) as error:  # of a class, a package, SLURM's variables
@@ -169,10 +170,7 @@ class TrainingCLI(LightningCLI):
 
     def _callbacks(self) -> list[Callback]:
         if self.subcommand == "predict":
-            path = Path(self.command.submission)
-            if self.datamodule.drawn:
-                path = path.with_stem(f"{path.stem}-drawn")
-            return [ProgressLines(), PredictionFiles(path)]
+            return [ProgressLines(), PredictionFiles(submission_path(self.command.submission, self.datamodule.drawn))]
         if isinstance(self.model, Ensemble):
             runs = Path(*experiment_of(self.command, self.datamodule.drawn))
             is_logged = self.command.trainer.get("logger") is not False

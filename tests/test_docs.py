@@ -276,10 +276,10 @@ def test_a_run_with_a_changed_setting_is_not_the_recipe(name: str, value: object
 
 def test_published_weights_are_listed_with_what_their_notes_say(tables: ModuleType) -> None:
     note = {"command": "fit x", "bytes": 3_900_000, "val_error": 0.0435, "submission_sha256": "abc"}
-    other = {"config": "digits.yaml", "command": "y", "bytes": 1, "val_error": 0}
+    other = {"config": "digits.yaml", "file": "digits.npz", "command": "y", "bytes": 1, "val_error": 0}
     *_, mine, digits = tables.pretrained_table([{"config": "configs/mine.yaml", **note}, other]).splitlines()
     assert mine == "| `mine.ckpt` | `fit x` | 3.9 MB | 95.65% | `abc` |"
-    assert digits == "| `digits.ckpt` | `y` | 0.0 MB | 100.00% |  |"
+    assert digits == "| `digits.npz` | `y` | 0.0 MB | 100.00% |  |"
     later = tables.pretrained_table([{"config": "mine.yaml", **note, "builds_on": ["one", "two"]}]).splitlines()[-1]
     assert "| `fit x` after `one` and `two` |" in later
     assert tables.pretrained_table([]) == "No weights are published yet."

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -157,6 +158,41 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
     assert "is not the file that was published" in refusal("predict", *options)
 
 
+def test_from_a_run_of_the_numpy_network_to_its_published_weights(
+    publish: ModuleType, mnist_files: Callable[..., Path], tmp_path: Path, refusal: Refusal,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    mnist_files(Path("data"), train=240, test=30)
+    model = {"hidden_dims": [16, 12], "parameter_range": [1, 99999], "momentum": 0.9, "lr": 0.1}
+    (tmp_path / "configs" / "mlp.yaml").write_text(yaml.safe_dump({"model": model, "trainer": {"max_epochs": 2}}))
+    options = ["--config", str(tmp_path / "configs" / "mlp.yaml")]
+    main(["mlp", "fit", *options, "--model.lr", "0.2"])
+    run = Path("lightning_logs/mlp/version_0")
+    rewrite(run, commit="0123456789")
+    about = publish.publish(run)
+    assert about == json.loads((tmp_path / "pretrained" / "mlp.json").read_text())
+    assert about["command"].endswith("mlp fit --config configs/mlp.yaml --seed_everything 0 --model.lr 0.2")
+    assert (about["file"], about["checkpoint"], about["checkpoint_epoch"]) == ("mlp.npz", "last.npz", 2)
+    assert (about["val_images"], about["test_images"]) == (40, 30)
+    with np.load(run / "checkpoints" / "last.npz") as whole, np.load(tmp_path / "pretrained" / "mlp.npz") as half:
+        assert np.array_equal(half["w1"], whole["w1"].astype(np.float16))
+        assert half["velocity"].size == whole["velocity"].size
+        assert not half["velocity"].any()
+    capsys.readouterr()
+    main(["mlp", "test", *options, "--ckpt_path", "pretrained"])
+    said = capsys.readouterr().out
+    assert "learning rate 0.2" in said  # as it was trained
+    assert f"test/error       {about['test_error']:.4f}" in said
+    assert "holds weights and not a run" in refusal("mlp", "fit", *options, "--ckpt_path", "pretrained")
+    arrays = {"w1": np.array([1e5], np.float32), "velocity": np.zeros(1)}
+    np.savez("large.npz", **arrays)
+    with pytest.raises(CheckpointError, match="not finite in half precision"):
+        publish.halved_arrays(Path("large.npz"))
+    (tmp_path / "configs" / "mlp.yaml").write_text(yaml.safe_dump({"model": model | {"hidden_dims": [16, 11]}}))
+    with pytest.raises(CheckpointError, match=r"holds a network 784-16-12-10 .* 784-16-11-10 .* was expected"):
+        publish.publish(run)
+
+
 def test_what_a_run_built_on_is_read_from_its_own_settings(publish: ModuleType) -> None:
     assert publish.builds_on({"model.start": "elsewhere/catsdogs_tuned"}) == ["catsdogs_long", "catsdogs_tuned"]
     assert publish.builds_on({"model.start": "", "model.teachers": "['x/catsdogs']"}) == ["catsdogs"]
@@ -182,10 +218,10 @@ def test_weights_that_fail_to_be_measured_leave_what_was_there(
     # refused before anything is measured
     monkeypatch.setattr(publish, "evaluate", lambda *arguments: pytest.fail("measured"))
     (folder / "other.ckpt").write_bytes(bytes(publish.LIMIT - publish.ROOM_FOR_JSON - 60_000))
-    with pytest.raises(CheckpointError, match=r"would take 0\.\d MB beside 11\.9 MB of others: .* may hold 12 MB"):
+    with pytest.raises(CheckpointError, match=r"would take 0\.\d MB beside 15\.9 MB of others: .* may hold 16 MB"):
         publish.publish(run)
     with pytest.raises(CheckpointError, match=r"There is no checkpoint .*nowhere\.ckpt"):
-        publish.publish(run, "nowhere.ckpt")
+        publish.publish(run, "nowhere")
     config_of(tmp_path).write_text(config_of(tmp_path).read_text().replace("- 64", "- 32"))
     with pytest.raises(CheckpointError, match="of a CatsDogsCNN with other hyperparameters"):
         publish.publish(run)

@@ -16,7 +16,8 @@ from lit_a1.startup import RANGES, with_shipped_yamls
 
 MAIN = REPOSITORY / "main.py"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NEEDED = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+NEEDED = [need for part in ("export", "test") for need in PROJECT["optional-dependencies"][part]]
+NEEDED = PROJECT["dependencies"] + NEEDED
 CONFIGS = REPOSITORY / "configs"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
@@ -32,6 +33,12 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
             raise DataError(f"A submission's labels are {' or '.join(classes)}; image {name} has {label!r}.")
 
 
+def submission_path(wanted: str | Path, drawn: bool) -> Path:
+    """Where labels go; those of drawn images have a file of their own."""
+    path = Path(wanted)
+    return path.with_stem(f"{path.stem}-drawn") if drawn else path
+
+
 def print_photos(names: Sequence[str], labels: Sequence[str], sure: Sequence[float]) -> None:
     """Prints photos, what they are and with what probability."""
     table = Table("photo", "answer")
@@ -51,8 +58,12 @@ class PredictionFiles(BasePredictionWriter):
         self.path = path
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Raises a DataError where the place can't be written to, before the work is done."""
+        """Checks the place, before the work is done."""
         super().setup(trainer, pl_module, stage)
+        self.check_place()
+
+    def check_place(self) -> None:
+        """Raises a DataError where the place can't be written to."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
             words = "it is a folder, or in one that is read-only"
@@ -60,16 +71,23 @@ class PredictionFiles(BasePredictionWriter):
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Checks the names, before the work is done."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        self.check_names(trainer.datamodule)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def check_names(data: Any) -> None:
+        """Raises a DataError where the images of a data module can't be the rows of a submission."""
         check_submission([(name, data.classes[0]) for name in data.predict_names], data.classes, data.predict_count)
 
     def write_on_epoch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
-        """Checks the submission, and writes both files."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        """Writes both files."""
         index = torch.cat([batch.indices for batch in predictions]).numpy()
         probabilities = torch.cat([batch.probabilities for batch in predictions]).numpy()
+        self.write(trainer.datamodule, index, probabilities)  # type: ignore[attr-defined]
+
+    def write(self, data: Any, index: np.ndarray, probabilities: np.ndarray) -> None:
+        """Checks the submission, and writes both files: (N,K) probabilities of the images `index` of a data module."""
         names = [data.predict_names[i] for i in index]
         labels = [data.classes[k] for k in probabilities.argmax(1)]
         rows = list(zip(names, labels, strict=True))

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_a1.environment import PROGRAM, REPOSITORY, keep_freed_memory, quieten, show_messages
 from lit_a1.runs.settings import UsageError, kind_of_config
-from lit_a1.training import TrainingCLI
+from lit_a1.training import TrainingCLI, parse
 
 PUBLISHED = REPOSITORY / "configs" / "catsdogs_best.yaml"  # the best network whose weights come with the project
 
@@ -44,6 +44,12 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"{kind[0]} is for `{PROGRAM} {kind[1]}`, not for {arguments[0]}")
     show_messages()
     quieten()
+    if arguments[0] == "predict" and any(argument.endswith(".onnx") for argument in arguments):
+        settings = parse(arguments)
+        if str(settings.ckpt_path).endswith(".onnx"):
+            from lit_a1.export.predict import predict  # which needs another package
+
+            return predict(settings)
     keep_freed_memory()
     try:
         TrainingCLI(arguments)

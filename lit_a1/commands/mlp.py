@@ -41,6 +41,14 @@ def main(arguments: Sequence[str]) -> None:
         from lit_a1.studies.gradcheck.study import run as check
 
         check(setup, _weights(config, setup) if config.ckpt_path else None, config.sample)
+    elif command == "export":
+        from lit_a1.commands.export import print_written
+        from lit_a1.export.folder import write
+        from lit_a1.export.networks import of_setup
+
+        name, exported, sources = of_setup(setup, config.ckpt_path)
+        out = config.out or Path("export", name)
+        print_written(out, write(out, name, exported, sources))
     elif command == "test":
         from lit_a1.mlp.loop import test
 

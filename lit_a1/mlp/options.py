@@ -18,13 +18,16 @@ COMMANDS = {
     "inits": "compare the zero, normal and Glorot initializations",
     "search": "try hyperparameters, and keep every trial with its validation accuracy",
     "gradcheck": "compare backpropagation with finite differences",
+    "export": "write trained weights as ONNX and safetensors, with a model card",
 }
 SOURCE = "auto (what is on disk, else fetched, else drawn digits), real (never drawn ones) or drawn"
 STUDIES = ("inits", "search", "gradcheck")
+WEIGHTS = "the weights: a .npz file; `best` or `last` of the newest run; or `pretrained`, which come with the project"
 CHECKPOINT = {
     "fit": "go on with a stopped run: `last`, or its last.npz",
-    "test": "the weights: a .npz file; `best` or `last` of the newest run (default: best)",
-    "gradcheck": "the weights: a .npz file; `best` or `last` of the newest run (default: a network is trained first)",
+    "test": f"{WEIGHTS} (default: best)",
+    "export": f"{WEIGHTS} (default: best)",
+    "gradcheck": f"{WEIGHTS} (default: a network is trained first)",
 }
 
 
@@ -44,6 +47,8 @@ def build_parser(command: str) -> Parser:
         parser.set_defaults({"model.lr": 0.02})  # at 0.1 a net with standard normal weights diverges in its first epoch
     if command in CHECKPOINT:
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=CHECKPOINT[command])
+    if command == "export":
+        parser.add_argument("--out", type=Path | None, default=None, help="folder of the files (default: export/NAME)")
     if command == "search":
         parser.add_argument("--trials", type=PositiveInt, default=30, help="networks to try, earlier ones included")
         parser.add_argument("--study", type=Path | None, default=None, help="the folder of a study to go on with")

@@ -21,6 +21,7 @@ from lit_a1.runs.wording import listed
 NOT_TRAINED = (
     "An ensemble is not trained: train its members with fit and their own YAML, then validate or predict with it."
 )
+NO_CHECKPOINT = "an ensemble takes its checkpoints from --model.members, not from --ckpt_path"
 MEMBER = "member_{}"  # first part of the tags of a member alone
 
 

@@ -1,7 +1,7 @@
 """How images are shown to a network: standardised, and at evaluation in several views."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -37,11 +37,12 @@ class Standardize(nn.Module):
         return (images - self.mean) / self.std
 
 
-def tta_views(images: Tensor, views: Views) -> list[Tensor]:
+def tta_views(images: Tensor, views: Views, scaled: Callable[[Tensor, int], Tensor] = resize) -> list[Tensor]:
     """The views of images that a prediction is averaged over ("test-time augmentation").
 
     `one` (as it is), `flip` (and its mirror image), `shift` (these two, and both shifted by two pixels in each
-    direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views).
+    direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views). `scaled` resizes
+    whole images.
 
     Shapes: (N,C,H,W) -> a list of (N,C,H',W'), the images themselves first.
 
@@ -52,7 +53,7 @@ def tta_views(images: Tensor, views: Views) -> list[Tensor]:
     if views == "shift":
         shown += [shift(images, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
     if views == "scale":
-        shown.append(resize(images, round(images.shape[-1] * 7 / 8)))
+        shown.append(scaled(images, round(images.shape[-1] * 7 / 8)))
     return shown if views == "one" else shown + [view.flip(3) for view in shown]
 
 

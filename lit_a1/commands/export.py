@@ -1,0 +1,50 @@
+"""`python main.py export`: trained weights as ONNX and safetensors, with a model card."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_a1.environment import PROGRAM, show_messages
+from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.settings import UsageError, kind_of_config
+from lit_a1.runs.wording import number
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's own option; all others are those of `validate`."""
+    parser = argparse.ArgumentParser(
+        f"{PROGRAM} export",
+        usage=f"{PROGRAM} export --config configs/catsdogs.yaml [--ckpt_path best] [--out DIR] [options]",
+        description="Write a trained CNN, or an ensemble, as model.onnx (bytes in, probabilities out) and "
+        "model.safetensors (the weights), with a model card, README.md. `mlp export` does so with the numpy network.",
+        epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "
+        "run's best); --model.views one. It needs no images.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--out", type=Path, help="folder of the files (default: export/NAME, as the experiment)")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Exports a checkpoint, published weights or an ensemble."""
+    options, others = build_parser().parse_known_args(list(arguments))
+    if not others:
+        raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
+    if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
+        raise UsageError(f"{kind[0]} is of the numpy network: `{PROGRAM} mlp export` is for it")
+    from lit_a1.environment import quieten  # after `--help`, which needs no torch
+    from lit_a1.export.folder import write
+    from lit_a1.export.networks import of_settings
+    from lit_a1.training import parse
+
+    show_messages()
+    quieten()
+    name, exported, sources = of_settings(parse(["validate", *others]))
+    out = options.out or Path("export", name)
+    print_written(out, write(out, name, exported, sources))
+
+
+def print_written(folder: Path, difference: float) -> None:
+    """Says what was written, and how near it is to the network."""
+    print(f"{relative_to_cwd(folder)}: model.onnx, model.safetensors and README.md.")
+    print(f"Probabilities of the ONNX file differ by at most {number(difference)}, on random images.")

@@ -1,0 +1,127 @@
+"""The model card: what is known of exported weights, from the record of the run or the note of those published."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lit_a1.environment import PROGRAM
+from lit_a1.export.graph import INPUT, OUTPUT, Exported
+from lit_a1.runs.folders import DRAWN, PRETRAINED
+from lit_a1.runs.records import RECORD_FILE, read_record, test_metrics, version_of
+from lit_a1.runs.settings import flat
+from lit_a1.runs.statistics import wilson
+from lit_a1.runs.templates import render
+
+FRONT_MATTER = """\
+---
+license: mit
+library_name: onnx
+pipeline_tag: image-classification
+---
+
+"""
+IN_PARTS = {"train_eval": "training", "val": "validation", "test": "test"}
+
+
+class Figure(NamedTuple):
+    """An error that was measured."""
+
+    part: str  # of the images: training, validation or test
+    error: float
+    images: int | None  # how many there were, where that is known
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's, of 95 %."""
+        return wilson(self.error, self.images) if self.images else None
+
+
+class Known(NamedTuple):
+    """What is known of the weights in a file."""
+
+    path: Path
+    epoch: int  # how many the weights were trained for
+    about: dict[str, Any]  # seed, seconds, machine, versions, commit, finished, command: those that are recorded
+    settings: dict[str, Any]  # flat, as far as they are recorded
+    figures: list[Figure]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the epoch was chosen by the validation images."""
+        return Path(self.about.get("checkpoint", self.path)).stem == "best"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it was trained on images that this project drew."""
+        named = version_of(self.path) is not None and self.path.parents[2].name.endswith(DRAWN)
+        return named or self.settings.get("data.source") == "drawn"
+
+
+def known(path: Path, epoch: int, training: dict[str, Any], model: dict[str, Any]) -> Known:
+    """What is known of a file of weights.
+
+    Args:
+        path: of a run, published, or anywhere.
+        epoch: how many the weights were trained for.
+        training: what the file itself keeps of its run: `epochs`, `seconds`, `settings` ...; or nothing.
+        model: the hyperparameters of the network, where the file has them.
+
+    Raises:
+        CheckpointError: the record of its run is damaged.
+    """
+    if path.resolve().parent == PRETRAINED.resolve():
+        note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        found = [(part, note.get(f"{part}_error"), note.get(f"{part}_images")) for part in IN_PARTS]
+        return Known(path, epoch, note, _settings(training, model), _figures(found))
+    run = path.parent.parent
+    record = read_record(run) if (run / RECORD_FILE).is_file() else training
+    row: dict[str, Any] = next((row for row in record.get("epochs", ()) if row.get("epoch") == epoch - 1), {})
+    counts, tested = record.get("images", {}), test_metrics(run)
+    measured_train = record.get("settings", {}).get("data.measure_train")
+    if type(measured_train) is int:  # a sample
+        counts = counts | {"train": min(measured_train, counts.get("train", measured_train))}
+    found = [("train_eval", row.get("train_eval/error"), counts.get("train"))]
+    found += [("val", row.get("val/error"), counts.get("val"))]
+    if tested.get("checkpoint") == path.name:
+        found.append(("test", tested["test/error"], tested.get("images")))
+    about = {key: value for key, value in record.items() if key not in ("epochs", "settings")}
+    return Known(path, epoch, about, _settings(record, model), _figures(found))
+
+
+def _settings(record: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    recorded = record.get("settings", {})
+    return recorded if len(recorded) > 1 else flat({"model": model})  # of published weights it has the seed alone
+
+
+def _figures(found: Sequence[tuple[str, Any, Any]]) -> list[Figure]:
+    return [Figure(IN_PARTS[part], float(error), images) for part, error, images in found if error is not None]
+
+
+def card(name: str, exported: Exported, sources: Sequence[Known], difference: float) -> str:
+    """The card in Markdown.
+
+    Args:
+        name: of the experiment.
+        exported: what the ONNX file holds.
+        sources: what is known of each network's weights.
+        difference: the largest one between probabilities of the ONNX file and of this project.
+    """
+    height, width, channels = exported.shape
+    return FRONT_MATTER + render(
+        "export/card.md.j2",
+        name=name,
+        photos=channels == 3,
+        height=height,
+        width=width,
+        channels=channels,
+        classes=exported.classes,
+        parameters=sum(parameter.numel() for part in exported.parts for parameter in part.net.parameters()),
+        parts=exported.parts,
+        sources=sources,
+        drawn=any(source.drawn for source in sources),
+        difference=difference,
+        input=INPUT,
+        output=OUTPUT,
+        program=PROGRAM,
+    )

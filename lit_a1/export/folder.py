@@ -1,0 +1,41 @@
+"""The folder that an export leaves: model.onnx, model.safetensors and README.md, written together or not at all."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from lit_a1.data.files import replacing
+from lit_a1.export import PACKAGES, check_packages
+from lit_a1.export.card import Known, card
+from lit_a1.export.graph import Exported, to_onnx
+
+ONNX, SAFETENSORS, CARD = "model.onnx", "model.safetensors", "README.md"
+
+
+def write(folder: Path, name: str, exported: Exported, sources: Sequence[Known]) -> float:
+    """Writes the three files; returns the largest difference of a probability, as `to_onnx`, whose errors it raises.
+
+    Raises:
+        UsageError: a package is missing.
+        OSError: the folder can't be written to; it is then as it was.
+    """
+    check_packages(*PACKAGES)
+    import safetensors.torch
+
+    onnx, difference = to_onnx(exported)
+    about = {"name": name, "classes": json.dumps(exported.classes), "format": "pt"}
+    tensors = {name: tensor.contiguous() for name, tensor in exported.weights.items()}
+    text = card(name, exported, sources, difference).encode(errors="surrogateescape")
+    contents = {ONNX: onnx, SAFETENSORS: safetensors.torch.save(tensors, about), CARD: text}
+    is_new = not folder.exists()
+    try:
+        with ExitStack() as stack:
+            for file, content in contents.items():
+                stack.enter_context(replacing(folder / file)).write_bytes(content)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    return difference

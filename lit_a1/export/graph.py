@@ -1,0 +1,153 @@
+"""From bytes to probabilities: pre-processing, networks, views and softmax as one graph, and that graph as ONNX."""
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lit_a1.data.resample import resize
+from lit_a1.data.sources.drawn import SIDE
+from lit_a1.mlp.files import to_pixels
+from lit_a1.mlp.functions import LEAK
+from lit_a1.mlp.network import NN
+from lit_a1.models.inputs import Views, tta_views
+from lit_a1.models.members import Member
+
+INPUT, OUTPUT = "images", "probabilities"
+TOLERANCE = 1e-4  # by which a probability of the ONNX file may differ from the project's own
+CHECKED = 8  # random images that both are compared on
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # of the numpy network
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(LEAK),
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": lambda: nn.GELU("tanh"),
+}
+
+
+class Part(NamedTuple):
+    """A network, and how images are shown to it."""
+
+    net: nn.Module  # images (N,C,H,W) in [0,1] -> logits (N,K)
+    views: Views
+    size: int  # height and width of the images that it sees, in pixels
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is exported: one network, or several whose probabilities are averaged."""
+
+    parts: Sequence[Part]
+    weights: dict[str, Tensor]  # by the names that they have in this project
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]  # height, width and channels of the images that come in
+    probabilities: Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # the project's own, (N,H,W,C) -> (N,K)
+
+
+class Graph(nn.Module):
+    """Shapes: (N,H,W,C) uint8 -> (N,K) float32, each row's sum 1."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__()
+        self.parts, self.nets = parts, nn.ModuleList(part.net for part in parts)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean over the networks of the mean over each one's views of its probabilities."""
+        pixels, each = images.permute(0, 3, 1, 2).float() / 255, []
+        for net, views, size in self.parts:
+            shown = tta_views(_scaled(pixels, size), views, _scaled)
+            sides = dict.fromkeys(view.shape[2] for view in shown)  # views of one size are one batch: a smaller graph
+            batches = [torch.cat([view for view in shown if view.shape[2] == side]) for side in sides]
+            probabilities = torch.cat([net(batch).softmax(1) for batch in batches])
+            each.append(probabilities.unflatten(0, (len(shown), -1)).mean(0))
+        return torch.stack(each).mean(0)
+
+
+def _scaled(images: Tensor, size: int) -> Tensor:
+    """`resize` as two products with constant matrices, which every runtime of ONNX has."""
+    down, across = (
+        F.interpolate(torch.eye(side)[None, None], (size, side), mode="bilinear", antialias=True)[0, 0]
+        for side in images.shape[2:]
+    )
+    return images if images.shape[2:] == (size, size) else down @ images @ across.T
+
+
+def of_members(members: Sequence[Member], side: int, classes: Sequence[str]) -> Exported:
+    """Trained CNNs for images of `side` pixels; of several, each one's weights are named by its place, `0.` first."""
+    models = [member.model.eval().requires_grad_(False) for member in members]
+    sizes = [int(member.data["size"]) for member in members]
+    parts = [Part(model.net, model.views, size) for model, size in zip(models, sizes, strict=True)]
+    weights = {
+        f"{place}.{name}" if len(parts) > 1 else name: tensor
+        for place, part in enumerate(parts)
+        for name, tensor in part.net.state_dict().items()
+    }
+
+    def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        bytes_ = torch.from_numpy(images).permute(0, 3, 1, 2)
+        each = [model(resize(bytes_, size)).exp() for model, size in zip(models, sizes, strict=True)]
+        return torch.stack(each).mean(0).numpy()
+
+    return Exported(parts, weights, tuple(classes), (side, side, models[0].channels), probabilities)
+
+
+def of_numpy(net: NN) -> Exported:
+    """The numpy network, for digits."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    weights: dict[str, Tensor] = {}
+    for k, (matrix, bias) in enumerate(zip(net.weights, net.biases, strict=True), 1):
+        weights |= {f"w{k}": torch.tensor(matrix), f"b{k}": torch.tensor(bias)}
+        linear = nn.Linear(*matrix.shape)
+        linear.weight.data, linear.bias.data = weights[f"w{k}"].T, weights[f"b{k}"]
+        layers += [linear, ACTIVATIONS[net.nonlinearity]()]
+
+    def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return net.softmax(net.forward(to_pixels(images, net.dtype))).astype(np.float32)
+
+    part = Part(nn.Sequential(*layers[:-1]).requires_grad_(False), "one", SIDE)
+    return Exported([part], weights, tuple(map(str, range(net.n_classes))), (SIDE, SIDE, 1), probabilities)
+
+
+def to_onnx(exported: Exported) -> tuple[bytes, float]:
+    """The graph as an ONNX file, and by how much a probability of it differs, at most, from the project's own.
+
+    Raises:
+        ArithmeticError: a difference is above TOLERANCE: this version of torch or onnxruntime exports something else.
+    """
+    import onnx
+    import onnxruntime
+
+    shape = exported.shape
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of its own parts
+        program = torch.onnx.export(
+            Graph(exported.parts),
+            (torch.zeros(2, *shape, dtype=torch.uint8),),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    for each in (model.graph, *model.graph.node, *model.graph.value_info):
+        each.ClearField("metadata_props")  # where in this machine's folders each line of code is
+        each.ClearField("doc_string")
+    onnx.helper.set_model_props(model, {"classes": json.dumps(exported.classes)})
+    content = model.SerializeToString()
+    images = np.random.default_rng(0).integers(0, 256, (CHECKED, *shape), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        difference = float(np.abs(session.run(None, {INPUT: images})[0] - exported.probabilities(images)).max())
+    if not difference <= TOLERANCE:
+        raise ArithmeticError(f"The ONNX file answers otherwise than the network, by {difference:.2g}.")
+    return content, difference

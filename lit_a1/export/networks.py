@@ -1,0 +1,57 @@
+"""Which network a command exports: a checkpoint, published weights, an ensemble, or the numpy network."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonargparse import Namespace
+
+from lit_a1.data.sources.drawn import SIDE
+from lit_a1.export.card import Known, known
+from lit_a1.export.graph import Exported, of_members, of_numpy
+from lit_a1.flags import experiment_of
+from lit_a1.mlp.setup import Setup, load_weights, run_state
+from lit_a1.models import Classifier, Ensemble
+from lit_a1.models.ensemble import NO_CHECKPOINT
+from lit_a1.models.members import Member, load_member
+from lit_a1.runs.checkpoints import check_fits, read
+from lit_a1.runs.folders import resolve
+from lit_a1.runs.settings import UsageError, build
+
+
+def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
+    """The experiment, the networks and what is known of them, for the settings of `validate`; no images are needed.
+
+    Raises:
+        UsageError: a setting can't be.
+        CheckpointError: there are no such weights, or they are of another network.
+    """
+    try:
+        model = build(Classifier, settings.model)
+    except (ValueError, TypeError) as error:  # what a class refuses
+        raise UsageError(str(error)) from error
+    data: Mapping[str, Any] = settings.data.init_args.as_dict()
+    logs, name = experiment_of(settings, data["source"] == "drawn")
+    wanted = settings.get("ckpt_path")
+    if isinstance(model, Ensemble):
+        if wanted:
+            raise UsageError(NO_CHECKPOINT)
+        members = model.members
+    else:
+        path = resolve(wanted, logs / name)
+        check_fits(read(path), model, path)
+        members = [load_member(path)]
+        members[0].model.views = model.views
+    exported = of_members(members, data.get("decode_size", SIDE), members[0].data["classes"])
+    return name, exported, list(map(_known, members))
+
+
+def _known(member: Member) -> Known:
+    return known(member.path, member.epoch, member.training, dict(member.model.hparams))
+
+
+def of_setup(setup: Setup, wanted: str | None) -> tuple[str, Exported, list[Known]]:
+    """The same of the numpy network, for a `--ckpt_path`; raises as `resolve` and `load_weights`."""
+    runs = setup.runs(setup.source == "drawn")
+    path = resolve(wanted, runs, suffix=".npz")
+    load_weights(net := setup.like(path).network(), path)
+    return runs.name, of_numpy(net), [known(path, net.epoch, run_state(path), {})]

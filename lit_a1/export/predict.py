@@ -1,0 +1,75 @@
+"""`predict` from an ONNX file: onnxruntime instead of PyTorch, the same files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from jsonargparse import Namespace
+from numpy.typing import NDArray
+
+from lit_a1.callbacks.predictions import PredictionFiles, submission_path
+from lit_a1.data.errors import DataError
+from lit_a1.data.module import ImageDataModule
+from lit_a1.export import check_packages
+from lit_a1.export.graph import INPUT
+from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.settings import UsageError, build
+from lit_a1.runs.wording import listed
+
+BATCH = 50  # images at once: their layers are larger than they are
+
+
+class OnnxNetwork:
+    """A file that `export` wrote: images (N,H,W,C) uint8 of its `shape` -> probabilities (N,K) of its `classes`.
+
+    Raises:
+        UsageError: onnxruntime is not installed.
+        CheckpointError: the file is missing, damaged, or none that `export` wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_packages("onnxruntime")
+        import onnxruntime
+
+        if not path.is_file():
+            raise CheckpointError(f"There is no checkpoint {path}.")
+        try:
+            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            (images,) = self._session.get_inputs()
+            self.shape = tuple(map(int, images.shape[1:]))
+            self.classes = tuple(json.loads(self._session.get_modelmeta().custom_metadata_map["classes"]))
+        except Exception as error:  # onnxruntime's own, of which there are many
+            raise CheckpointError(f"{path} can't be read: it is damaged, or no ONNX file that export wrote.") from error
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Their probabilities."""
+        parts = np.array_split(images, -(-len(images) // BATCH))
+        return np.concatenate([self._session.run(None, {INPUT: part})[0] for part in parts])
+
+
+def predict(settings: Namespace) -> None:
+    """Labels the images that the settings of `predict` name.
+
+    Raises:
+        UsageError: a setting can't be.
+        CheckpointError: as `OnnxNetwork`.
+        DataError: there are no images, or they are of another shape or of other classes than the network knows.
+    """
+    network = OnnxNetwork(path := Path(settings.ckpt_path))
+    try:
+        data = build(ImageDataModule, settings.data)
+    except (ValueError, TypeError) as error:  # what the class refuses
+        raise UsageError(str(error)) from error
+    data.locate("predict")
+    files = PredictionFiles(submission_path(settings.submission, data.drawn))
+    files.check_place()
+    data.setup("predict")
+    images = data.sets["predict"].images
+    if images.shape[1:] != network.shape:
+        shapes = (" x ".join(map(str, shape)) for shape in (network.shape, images.shape[1:]))
+        raise DataError("{} takes images of {}; these are {}.".format(path, *shapes))
+    if data.classes != network.classes:
+        raise DataError(f"{path} knows {listed(network.classes)}; the data are {listed(data.classes)}.")
+    files.check_names(data)
+    print(f"Checkpoint: {path}")
+    files.write(data, np.arange(len(images)), network(images))
