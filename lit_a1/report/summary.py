@@ -60,14 +60,17 @@ def summary(found: RecordedRuns, about: About, lacking: int) -> dict[str, Any]:
 
 
 def measured(found: RecordedRuns, name: str) -> dict[str, Any] | None:
-    """Errors of a recipe's runs, as `errors_of` has them; without runs, of its published weights; None without any."""
+    """Errors of a recipe's runs, as `errors_of` has them; without runs, of its published weights; None without any.
+
+    The sections on digits are about runs alone, so that weights published of those networks don't count.
+    """
     if runs := found.alike(name):
         errors = errors_of(runs)
         record = runs[0].record
         about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", ""), "published": False}
         return about | errors if errors["each"] else None
     about = read_json(PRETRAINED / f"{name}.json")
-    if not isinstance(about, dict) or found.drawn(name):
+    if not isinstance(about, dict) or found.drawn(name) or name in DIGITS:
         return None
     error, images = about["val_error"], about["val_images"]
     return {
