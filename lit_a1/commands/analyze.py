@@ -19,7 +19,6 @@ def build_parser() -> PlainParser:
         "tables and words in the folder of its run, and in TensorBoard.",
         epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "
         "run's best); --data.source drawn.",
-        allow_abbrev=False,
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--out", type=Path, help="folder of the results (default: analysis in the folder of the run)")

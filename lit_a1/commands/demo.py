@@ -1,6 +1,5 @@
 """`python main.py demo`: a page to draw a digit, drop a photo, compare networks and watch one learn."""
 
-import argparse
 import os
 import signal
 import sys
@@ -13,17 +12,16 @@ from pathlib import Path
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.server import LOCAL, listen, serve
 from lit_a1.environment import PROGRAM
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import PlainParser, UsageError
 from lit_a1.startup import import_lightning
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> PlainParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         f"{PROGRAM} demo",
         description="Open a page to draw a digit, drop a photo, compare networks and watch one learn. It needs no data "
         "and no network: published weights answer, and the runs below --logs. Nothing leaves this machine.",
-        allow_abbrev=False,
     )
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="where runs are (lightning_logs)")
     parser.add_argument("--host", default=LOCAL, help=f"who may open it ({LOCAL}: this machine alone; 0.0.0.0: all)")
@@ -51,6 +49,6 @@ def main(arguments: Sequence[str]) -> None:
         if has_screen and not options.no_browser:
             webbrowser.open(address)
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # uploads are removed then too
     with listen(options.host, options.port) as listening:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # uploads are removed then too
         serve(networks, listening, ready)

@@ -1,25 +1,23 @@
 """`python main.py export`: trained weights as ONNX and safetensors, with a model card."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.settings import UsageError, kind_of_config
+from lit_a1.runs.settings import PlainParser, UsageError, kind_of_config
 from lit_a1.runs.wording import number
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> PlainParser:
     """The command's own option; all others are those of `validate`."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         f"{PROGRAM} export",
         usage=f"{PROGRAM} export --config configs/catsdogs.yaml [--ckpt_path best] [--out DIR] [options]",
         description="Write a trained CNN, or an ensemble, as model.onnx (bytes in, probabilities out) and "
         "model.safetensors (the weights), with a model card, README.md. `mlp export` does so with the numpy network.",
         epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "
         "run's best); --model.views one. It needs no images.",
-        allow_abbrev=False,
     )
     parser.add_argument("--out", type=Path, help="folder of the files (default: export/NAME, as the experiment)")
     return parser
@@ -27,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Exports a checkpoint, published weights or an ensemble."""
-    options, others = build_parser().parse_known_args(list(arguments))
+    options, others = build_parser().parse_own(arguments)
     if not others:
         raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
     if (kind := kind_of_config(others)) is not None and kind[1] != "fit":

@@ -16,7 +16,6 @@ def build_parser() -> PlainParser:
         "stopped at an epoch that is measured, and only the validation images decide. The study is a folder: the "
         "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it.",
         epilog="It takes the options of fit too, which all trials share: --trainer.max_epochs 4, --data.source drawn.",
-        allow_abbrev=False,
     )
     parser.add_argument("--space", type=Path, metavar="YAML", help="what is tried: ranges and choices")
     parser.add_argument(

@@ -28,6 +28,9 @@ class UsageError(ValueError):
 class PlainParser(argparse.ArgumentParser):
     """Ends a mistake on the command line in one sentence, which names what was probably meant."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"allow_abbrev": False})
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the sentence and leaves with status 2."""
         print(f"error: {concise(message)}{_meant(message, self)}", file=sys.stderr)
@@ -44,9 +47,6 @@ class PlainParser(argparse.ArgumentParser):
 
 class Parser(PlainParser, ArgumentParser):
     """The same, on jsonargparse, for a command line and its YAML."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def parse_args(self, *arguments: Any, **options: Any) -> Namespace:  # type: ignore[override]
         """As jsonargparse, which looks for a file of the name that any text is."""
