@@ -55,6 +55,7 @@ def train(folder: Path, cut: Callback | None, resume: Path | None = None, **opti
     return found | {f"{row['epoch']} {key}": torch.tensor(x) for row in record.record.epochs for key, x in row.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{}, {"check_val_every_n_epoch": EPOCHS}])
 def test_wherever_it_was_cut_it_ends_the_same(options: dict[str, Any], tmp_path: Path) -> None:
     whole = train(tmp_path, None, **options)

@@ -110,6 +110,7 @@ def test_what_mps_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             torch.heaviside(one, one)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = ["--model.start", ""] if recipe == "catsdogs_tuned" else []
