@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from lit_a1.callbacks.tensorboard import writer_of
+from lit_a1.callbacks.tensorboard import flush, writer_of
 from lit_a1.environment import machine
 from lit_a1.runs.printed import print_finished, print_stopped
 from lit_a1.runs.records import DivergedError, TrainingRecord, version_of
@@ -103,6 +103,7 @@ class RunRecord(Callback):
         if not self.record.epochs:
             print("No step was taken: nothing is kept.")
             return
+        flush(trainer)  # a run that has a record is over
         record = self._finish(trainer, pl_module, writer=writer_of(trainer))
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
         kept = [each.best_model_path for each in checkpoints if each.best_model_path]

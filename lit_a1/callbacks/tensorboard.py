@@ -30,6 +30,14 @@ def writer_of(trainer: L.Trainer) -> "SummaryWriter | None":
     return logger.experiment if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero else None
 
 
+def flush(trainer: L.Trainer) -> None:
+    """Brings what was logged to the disk."""
+    if (writer := writer_of(trainer)) is not None:
+        writer.flush()
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.curves.flush()
+
+
 class RunLogger(TensorBoardLogger):
     """Lightning's, with the curves of training and validation in one chart, and the epoch out of their way."""
 
@@ -91,10 +99,7 @@ class TensorBoardExtras(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Brings what was logged to the disk before a checkpoint is written, which a resumed run starts from."""
-        if (writer := writer_of(trainer)) is not None:
-            writer.flush()
-            if isinstance(trainer.logger, RunLogger):
-                trainer.logger.curves.flush()
+        flush(trainer)
 
     def on_validation_batch_end(
         self,
