@@ -88,7 +88,10 @@ class TrainingCLI(LightningCLI):
         command, *others = args
         alone = self._parser(command)
         vars(alone).pop("parent_parser")  # which `--print_config` would leave the printing to
-        self.config = Namespace(subcommand=command, **{command: alone.parse_args(others)})
+        settings = alone.parse_args(others)
+        if "trainer.devices" not in settings:  # a flag fills in but its own value where a YAML has something else
+            alone.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
+        self.config = Namespace(subcommand=command, **{command: settings})
 
     def _parse_ckpt_path(self) -> None:
         """Keeps Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide what runs."""

@@ -47,7 +47,7 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     (record,) = Path("lightning_logs").glob("*-drawn/version_0/record.json")
     said = "".join(output.get("text", "") for cell in ran.cells for output in cell.get("outputs", []))
     assert "Best epoch: 1 of 1" in said, said
-    assert "1 images: " in said
+    assert "1 image: " in said
     assert "drawn.png" in said.splitlines()[-1]
     assert record.stat().st_size
     shown = [output["data"] for output in ran.cells[-1].outputs if output.output_type == "display_data"]
