@@ -256,6 +256,13 @@ def test_wrong_settings(flags: list[str], words: str, photos: Path, refusal: Ref
     assert not list(Path().glob("lightning_logs/*/*/checkpoints"))
 
 
+@pytest.mark.parametrize("text", ["null", "3", "[]"])
+def test_a_trainer_that_is_no_settings_is_refused_beside_its_flags(text: str, photos: Path, refusal: Refusal) -> None:
+    Path("odd.yaml").write_text(f"trainer: {text}\n")
+    said = refusal("fit", *SMALL, "--config", "odd.yaml", "--trainer.max_steps", "1")
+    assert "trainer: settings by name are needed" in said
+
+
 def test_a_key_that_does_not_exist_in_a_yaml(tmp_path: Path, refusal: Refusal) -> None:
     settings = yaml.safe_load(Path(CONFIG).read_text())
     settings["model"]["init_args"]["momentun"] = 0.9
