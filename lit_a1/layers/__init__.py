@@ -5,6 +5,7 @@ from math import gcd
 from torch import nn
 
 from lit_a1.layers.batch_norm import BatchNorm2d, batch_norm, recompute_statistics
+from lit_a1.layers.convolution import Conv2d, MaxPool2d
 from lit_a1.layers.dropout import Dropout, StochasticDepth, dropout, stochastic_depth
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
 from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d, layer_norm
@@ -15,12 +16,14 @@ from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, weight
 __all__ = [
     "NORMS",
     "BatchNorm2d",
+    "Conv2d",
     "CrossEntropy",
     "Dropout",
     "GroupNorm",
     "InstanceNorm2d",
     "LayerNorm",
     "LayerNorm2d",
+    "MaxPool2d",
     "SqueezeExcite",
     "StochasticDepth",
     "WeightNormConv2d",

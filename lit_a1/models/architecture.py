@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from lit_a1.layers import (
     BatchNorm2d,
+    Conv2d,
     Dropout,
     GroupNorm,
     InstanceNorm2d,
     LayerNorm,
     LayerNorm2d,
+    MaxPool2d,
     SqueezeExcite,
     StochasticDepth,
     WeightNormConv2d,
@@ -23,6 +25,7 @@ from lit_a1.models.residual import ResidualBlock, ResidualNet
 
 CONVOLUTIONS: dict[type[nn.Module], str] = {
     nn.Conv2d: "convolution",
+    Conv2d: "convolution",
     WeightNormConv2d: "weight-normalised convolution",
 }
 LINEAR: dict[type[nn.Module], str] = {nn.Linear: "linear layer", WeightNormLinear: "weight-normalised linear layer"}
@@ -32,7 +35,7 @@ NORMS: dict[type[nn.Module], str] = {
 }  # fmt: skip
 POOLS: dict[type[nn.Module], str] = {
     nn.AvgPool2d: "average pooling", nn.MaxPool2d: "max pooling", nn.AdaptiveAvgPool2d: "average pooling",
-    nn.AdaptiveMaxPool2d: "max pooling",
+    nn.AdaptiveMaxPool2d: "max pooling", MaxPool2d: "max pooling",
 }  # fmt: skip
 WITHOUT_WEIGHTS: dict[type[nn.Module], str] = {
     nn.ReLU: "ReLU", nn.LeakyReLU: "leaky ReLU", nn.GELU: "GELU", nn.SiLU: "SiLU", Dropout: "dropout",
@@ -104,7 +107,7 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
             return
         own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
         counted.update(map(id, own))
-        written_here = type(module).__module__.startswith("lit_a1.")
+        written_here = type(module).__module__.startswith("lit_a1.") and type(module) not in (Conv2d, MaxPool2d)
         about = (_place(net, name), kind, written_here, *_window(module), tuple(y.shape[1:]))
         key = f"{name} {len(rows)}" if name in rows else name
         rows[key] = Layer(*about, sum(parameter.numel() for parameter in own), cost)

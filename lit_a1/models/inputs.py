@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lit_a1.data.resample import resize, shift
 
 Views = Literal["one", "flip", "shift", "scale"]
-CACHED = 25 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
+CACHED = 50 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
 VIEWS: tuple[str, ...] = get_args(Views)
 
 

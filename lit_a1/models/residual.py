@@ -5,7 +5,16 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from lit_a1.layers import BatchNorm2d, Dropout, SqueezeExcite, StochasticDepth, WeightNormConv2d, make_norm
+from lit_a1.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    MaxPool2d,
+    SqueezeExcite,
+    StochasticDepth,
+    WeightNormConv2d,
+    make_norm,
+)
 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
@@ -36,7 +45,7 @@ class NormedConvolution(nn.Sequential):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, norm: Norm = "batch") -> None:
-        kind = WeightNormConv2d if norm == "weight" else nn.Conv2d
+        kind = WeightNormConv2d if norm == "weight" else Conv2d
         convolution = kind(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=norm in ("none", "weight"))
         if norm == "none":  # nothing else keeps the variance of what passes through (He K. et al. 2015)
             nn.init.kaiming_normal_(convolution.get_parameter("weight"), nonlinearity="relu")
@@ -155,7 +164,7 @@ class ResidualNet(nn.Module):
         for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
             stage = nn.Sequential()
             if transition == "max_pool":
-                pool = nn.MaxPool2d(2, ceil_mode=True)
+                pool = MaxPool2d()
                 stage.extend([NormedConvolution(inputs, outputs, 3, 1, norm), make_activation(activation), pool])
                 shapes = [(outputs, outputs, 1)] * count
             else:

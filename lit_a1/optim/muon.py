@@ -30,8 +30,8 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     Together they multiply X_0 from the left by a polynomial of X_0 X_0^T, a matrix as small as the shorter side. All
     products are taken at that size, and the long side is used twice, first and last: a third of the arithmetic for a
     3x3 convolution that keeps its channels, whose matrix is nine times as long as wide. Squared singular values need
-    single precision. Matrices whose shorter sides are equal are stacked; on a GPU, where starting a small product takes
-    longer than computing it, all of them are, padded with zeros.
+    single precision. On a GPU, where starting a small product takes longer than computing it, the matrices are stacked,
+    padded with zeros.
 
     Args:
         matrices: each (K,L), all float32 or all float64, on one device.
@@ -48,16 +48,16 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     for matrix in matrices:
         if matrix.ndim != 2:
             raise ValueError(f"each matrix must have two dimensions, got {matrix.ndim}")
+    if not matrices:
+        return []
     # squares of large numbers would overflow; those of small ones are left alone, as they are next to `EPS`
-    scales = [norm.clamp(min=1) for norm in torch._foreach_norm(list(matrices), torch.inf)] if matrices else []
-    whole = torch._foreach_div(list(matrices), scales) if matrices else []
+    scales = [largest.clamp(min=1) for largest in torch._foreach_max(torch._foreach_abs(list(matrices)))]
+    whole = torch._foreach_div(list(matrices), scales)
     wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in whole]
-    longest = max(map(len, wides), default=0)
-    groups: dict[int, list[int]] = {}  # positions by the side of their Gram matrices
-    for position, wide in enumerate(wides):
-        groups.setdefault(len(wide) if wide.device.type == "cpu" else longest, []).append(position)
+    places = range(len(wides))
     results = list(matrices)
-    for side, positions in groups.items():
+    for positions in [[place] for place in places] if wides[0].device.type == "cpu" else [places]:
+        side = max(len(wides[position]) for position in positions)
         # steps are taken inside a trainer's half precision
         with torch.autocast(wides[positions[0]].device.type, enabled=False):
             grams = torch.stack([_padded(wides[position] @ wides[position].T, side) for position in positions])
