@@ -177,10 +177,11 @@ def compare(pairs: Sequence[tuple[Run, Run]]) -> Timing:
     """
     mine, other = zip(*pairs, strict=True)
     timing = timing_of(
-        f"MNIST, training to {TARGET:.0%} of the test images: PyTorch's example",
+        f"MNIST, training to {TARGET:.0%} of the test images",
+        "PyTorch's example",
         [run.seconds if run.reached else math.inf for run in mine],
         [run.seconds for run in other],
-        limit=0.25,
+        at_most=0.25,
     )
     notes, runs = [], []
     for seed, pair in enumerate(pairs):

@@ -1,46 +1,67 @@
-"""Timings of two sides, taken by turns."""
+"""Timings of one side against others, taken by turns."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+Run = Callable[[], object]
+
 
 class Timing(NamedTuple):
-    """One comparison of two sides; our seconds and the ratio are infinite where our side missed its target."""
+    """What was timed against one other side; our figure and the ratio are infinite where our side missed its target."""
 
     name: str
-    ours_s: float  # median, as all
-    theirs_s: float
+    other: str
+    ours: float  # median, as all, in `unit`
+    theirs: float
     ratio: float  # of ours to theirs, in pairs
-    limit: float | None = None
+    spread: tuple[float, float]  # the quartiles of the ratio
+    at_most: float | None = None  # what the ratio should be
+    unit: str = "s"
     notes: Sequence[str] = ()  # what else was measured
     runs: Sequence[dict[str, Any]] = ()  # likewise, run by run
 
     def as_json(self) -> dict[str, Any]:
         """All of it, but for notes and runs where there are none; what is infinite is null, as JSON wants it."""
-        return {k: None if v == math.inf else v for k, v in self._asdict().items() if v != ()}
+        finite = {k: None if v == math.inf else v for k, v in self._asdict().items() if v != ()}
+        return finite | {"spread": [None if v == math.inf else v for v in self.spread]}
 
 
-def timing_of(name: str, ours: Sequence[float], theirs: Sequence[float], limit: float | None) -> Timing:
-    """The medians of the seconds of pairs of runs, a value a pair; the ratio should stay below `limit`."""
-    return Timing(name, median(ours), median(theirs), median(a / b for a, b in zip(ours, theirs, strict=True)), limit)
+def timing_of(
+    name: str, other: str, ours: Sequence[float], theirs: Sequence[float], at_most: float | None, unit: str = "s"
+) -> Timing:
+    """The medians of pairs of figures, a value a pair, with the ratio's median and quartiles."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    low, _, high = quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
+    return Timing(name, other, median(ours), median(theirs), median(ratios), (low, high), at_most, unit)
+
+
+def seconds_by_turns(
+    sides: Sequence[Run], pairs: int, name: str, steps: int = 1, warm_up: int = 2
+) -> list[list[float]]:
+    """Times functions strictly by turns, so that a slow moment of the machine hits all of them.
+
+    Returns the seconds of each, divided by `steps`, `pairs` values a side; `warm_up` rounds are run first, not counted.
+    """
+    seconds: list[list[float]] = [[] for _ in sides]
+    for _ in tqdm(range(pairs + warm_up), desc=name, unit="round", disable=None, leave=False):
+        for run, times in zip(sides, seconds, strict=True):
+            start = time.perf_counter()
+            run()
+            times.append((time.perf_counter() - start) / steps)
+    return [times[warm_up:] for times in seconds]
 
 
 def alternate(
-    name: str, ours: Callable[[], None], theirs: Callable[[], None], pairs: int, limit: float | None
-) -> Timing:
-    """Times two functions strictly by turns, so that a slow moment of the machine hits both.
-
-    Each run follows one of the other function, never one of its own; two pairs are run first and not counted.
-    """
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in tqdm(range(pairs + 2), desc=name, unit="pair", disable=None, leave=False):
-        for run, times in zip((ours, theirs), seconds, strict=True):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-    return timing_of(name, seconds[0][2:], seconds[1][2:], limit)
+    name: str, ours: Run, others: Mapping[str, tuple[Run, float | None]], pairs: int, steps: int = 1
+) -> list[Timing]:
+    """Times a function against others, in one run: `others` maps a name to a function and the ratio it should have."""
+    mine, *theirs = seconds_by_turns([ours, *(run for run, _ in others.values())], pairs, name, steps)
+    return [
+        timing_of(name, other, mine, times, at_most)
+        for (other, (_, at_most)), times in zip(others.items(), theirs, strict=True)
+    ]

@@ -1,64 +1,138 @@
-"""Times this code against PyTorch's own, side by side in one run. Ratios, not verdicts.
+"""Times this code against PyTorch's own and against the machine's limit, side by side in one run. Ratios, not verdicts.
 
-mlp    an epoch of the numpy network: a PyTorch loop, and numpy's matrix products alone
-step   a training step of the Cats-vs-Dogs network: torch's batch norm, loss and SGD
-mnist  training until 99 % of MNIST's test images are right: the PyTorch example's network and loop; it takes
-       minutes and needs MNIST's files (fetched where they are missing), so that it runs only when it is named
+mlp        an epoch of the numpy network: a PyTorch loop, and numpy's matrix products alone
+layers     each norm and each optimiser: torch's
+step       a training step of configs/catsdogs.yaml: torch's layers, loss and SGD, and its convolutions alone
+data       an epoch of augmented batches: torchvision's ImageFolder, its transforms, and two processes
+loop       a step of `fit`, and its memory: a plain loop
+inference  labels by the published weights: the same in float32, and its convolutions alone
+start      `fit --help` and a `fit` of one step: the import of Lightning
+growth     20,000 photos: 2,000 of them
+mnist      training until 99 % of MNIST's test images are right: the PyTorch example's network and loop; it takes
+           minutes and needs MNIST's files (fetched where they are missing), so that it runs only when it is named
 """
 
 import argparse
 import json
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.environment import PROGRAM, machine, versions
-from lit_a1.runs.settings import PlainParser
+from lit_a1.environment import PROGRAM, REPOSITORY, machine, versions
+from lit_a1.runs.settings import PlainParser, UsageError
 
-PAIRS = {"mlp": 15, "step": 15, "mnist": 3}
+if TYPE_CHECKING:
+    from lit_a1.benchmark.timing import Timing
+
+PAIRS = {
+    "mlp": 15, "layers": 15, "step": 15, "data": 7, "loop": 5, "inference": 7, "start": 5, "growth": 3, "mnist": 3,
+}  # fmt: skip
+ACCEPTED = REPOSITORY / "docs" / "benchmarks"
+BAR = 40  # characters of the longest
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs a benchmark, prints its table and writes it as JSON where asked to."""
+    """Runs benchmarks, prints their table, and writes it as JSON where asked to."""
     parser = PlainParser(
         f"{PROGRAM} benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", nargs="?", choices=PAIRS, help="what to time (default: mlp, then step)")
+    parser.add_argument("name", nargs="?", choices=PAIRS, help="what to time (default: all but mnist)")
     by_default = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
     parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {by_default})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
+    words = "show what moved since FILE (default: this kind of machine's in docs/benchmarks)"
+    parser.add_argument("--compare", type=Path, nargs="?", const=Path(), metavar="FILE", help=words)
+    parser.add_argument("--profile", action="store_true", help="with `step`: show where a step's time goes, by part")
     options = parser.parse_args(arguments)
     if options.pairs is not None and options.pairs < 1:
         parser.error(f"--pairs must be at least 1; got {options.pairs}")
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json must name a file in a folder that is there; got {options.json}")  # not minutes later
+    if options.profile and (options.name != "step" or options.json or options.compare):
+        parser.error("--profile goes with `benchmark step`, and without --json and --compare")
+    before = {} if options.compare is None else accepted(options.compare)
     import torch  # after `--help`, which needs none of it
 
-    from lit_a1.benchmark.speed import BENCHMARKS
+    from lit_a1.environment import quieten
 
-    names = [options.name] if options.name else ["mlp", "step"]
-    timings = [timing for name in names for timing in BENCHMARKS[name](options.pairs or PAIRS[name])]
-
+    quieten()
     packages = f"torch {versions()['torch']}, numpy {versions()['numpy']}"
     forced = "OPENBLAS_CORETYPE"  # keeps numpy from the kernels that suit the processor best
     kernels = f"; {forced}={os.environ[forced]}" if forced in os.environ else ""
-    table = Table(title=f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}")
-    for heading in ("", "ours", "theirs", "ratio", "limit"):
+    title = f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}"
+    console = Console(highlight=False, soft_wrap=True)
+    if options.profile:
+        from lit_a1.benchmark.step import profile
+
+        console.print(profile_table(title, profile(options.pairs or PAIRS["step"])))
+        return
+    timings: list[Timing] = []
+    for name in [options.name] if options.name else [name for name in PAIRS if name != "mnist"]:
+        timings += getattr(import_module(f"lit_a1.benchmark.{name}"), name)(options.pairs or PAIRS[name])
+    console.print(table_of(title, timings, before))
+    if options.json:
+        found = {"machine": title, "timings": [timing.as_json() for timing in timings]}
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def accepted(path: Path) -> dict[tuple[str, str], float]:
+    """The ratios in a file of `--json`, by what was timed against what; the machine's own by default."""
+    path = path if path.name else ACCEPTED / (re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-") + ".json")
+    try:
+        timings: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["timings"]
+        return {(row["name"], row["other"]): row["ratio"] or math.inf for row in timings}
+    except FileNotFoundError as error:
+        words = "make it with `benchmark --json FILE`" if path.parent == ACCEPTED else "--compare names it"
+        raise UsageError(f"there is no file {path}; {words}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is no file that `benchmark --json` wrote") from error
+
+
+def table_of(title: str, timings: Sequence["Timing"], before: Mapping[tuple[str, str], float]) -> Table:
+    """A row a comparison, with the ratio that was accepted before where there is one."""
+    table = Table(title=title)
+    headings = ("", "ours", "theirs", "ratio", "quartiles", "at most", *(["before"] if before else []))
+    for heading in headings:
         table.add_column(heading, justify="right" if heading else "left")
     for t in timings:
-        ratio = "" if t.ratio == math.inf else f"{t.ratio:.3f}"
-        limit = "" if t.limit is None else f"{t.limit:.2f}"
-        table.add_row("\n".join((t.name, *t.notes)), _words(t.ours_s), _words(t.theirs_s), ratio, limit)
-    Console(highlight=False, soft_wrap=True).print(table)
-    if options.json:
-        options.json.write_text(json.dumps([timing.as_json() for timing in timings], indent=1) + "\n", encoding="utf-8")
+        ratio, spread = (
+            ("", "") if t.ratio == math.inf else (f"{t.ratio:.3f}", f"{t.spread[0]:.2f} to {t.spread[1]:.2f}")
+        )
+        most = "" if t.at_most is None else f"{t.at_most:.2f}"
+        cells = ["\n".join((f"{t.name}: {t.other}", *t.notes)), _words(t.ours, t.unit), _words(t.theirs, t.unit)]
+        cells += [ratio, spread, most]
+        if before:
+            was = before.get((t.name, t.other))
+            cells.append("new" if was is None else f"{was:.3f} ({t.ratio / was - 1:+.0%})")
+        table.add_row(*cells)
+    return table
 
 
-def _words(seconds: float) -> str:
-    if seconds == math.inf:
+def profile_table(title: str, parts: Mapping[str, float]) -> Table:
+    """A row a part of a step, the longest first, with a bar."""
+    whole, longest = sum(parts.values()), max(parts.values())
+    table = Table("part", title=title)
+    for heading in ("ms", "share"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for name, seconds in sorted(parts.items(), key=lambda part: -part[1]):
+        table.add_row(name, f"{seconds * 1e3:.2f}", f"{seconds / whole:.0%}", "█" * round(BAR * seconds / longest))
+    table.add_row("a step of `fit`", f"{whole * 1e3:.2f}", "", "")
+    return table
+
+
+def _words(value: float, unit: str) -> str:
+    if value == math.inf:
         return "not reached"
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.2f} ms"
+    prefixes = {1e9: "G", 1e6: "M", 1e3: "k", 1: "", 1e-3: "m", 1e-6: "\u00b5"}
+    scale, prefix = next(
+        (pair for pair in prefixes.items() if value >= pair[0] and (pair[0] <= 1 or unit == "B")), (1, "")
+    )
+    return f"{value / scale:.2f} {prefix}{unit}"

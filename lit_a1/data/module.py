@@ -17,7 +17,7 @@ from lit_a1.data.errors import DataError
 
 MAX_SIZE = 1024  # pixels: larger batches would not fit in memory
 MAX_WORKERS = 256  # processes
-SAMPLE_BATCH = 250  # statistics are means over batches: they must not depend on the size that evaluation has
+SAMPLE_BATCH = 100  # statistics are means over batches: they must not depend on the size that evaluation has
 
 
 class EpochShuffle(DistributedSampler[int]):

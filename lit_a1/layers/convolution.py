@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input
 
 FEW = 1600  # positions N H W of a batch, up to which a matrix product is the faster weight gradient
 
@@ -45,12 +46,21 @@ class Conv2d(nn.Conv2d):
         return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-class _FewPositions(torch.autograd.Function):
-    """A convolution of stride 1 that keeps the maps' size.
+def weight_gradient(x: Tensor, shape: torch.Size, grad: Tensor) -> Tensor:
+    """The gradient (K, C, kh, kw) of the weights of a convolution of stride 1 that keeps the maps' size.
 
-    With the patches P of the input, (N H W, kh kw C), and the gradient G of the output, (N H W, K), that of the weights
-    is G^T P (Chellapilla et al., 2006, "High performance convolutional neural networks for document processing").
+    With the patches P of the input x, (N H W, kh kw C), and the gradient G of the output, (N H W, K), it is G^T P
+    (Chellapilla et al., 2006, "High performance convolutional neural networks for document processing").
     """
+    outputs, channels, high, wide = shape
+    room = [0, 0, wide // 2, wide // 2, high // 2, high // 2]
+    patches = F.pad(x.permute(0, 2, 3, 1), room).unfold(1, high, 1).unfold(2, wide, 1).permute(0, 1, 2, 4, 5, 3)
+    product = grad.permute(0, 2, 3, 1).reshape(-1, outputs).T @ patches.reshape(-1, high * wide * channels)
+    return product.view(outputs, high, wide, channels).permute(0, 3, 1, 2)
+
+
+class _FewPositions(torch.autograd.Function):
+    """A convolution of stride 1 that keeps the maps' size, with `weight_gradient`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -59,15 +69,15 @@ class _FewPositions(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        outputs, channels, high, wide = weight.shape
-        room = (high // 2, wide // 2)
-        grad_x = torch.nn.grad.conv2d_input(x.shape, weight, grad, padding=room)
-        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, room[1], room[1], room[0], room[0]))
-        patches = padded.unfold(1, high, 1).unfold(2, wide, 1).permute(0, 1, 2, 4, 5, 3)
-        product = grad.permute(0, 2, 3, 1).reshape(-1, outputs).T @ patches.reshape(-1, high * wide * channels)
-        return grad_x, product.view(outputs, high, wide, channels).permute(0, 3, 1, 2)
+        grad_x, grad_weight = None, None
+        if ctx.needs_input_grad[0]:
+            room = (weight.shape[2] // 2, weight.shape[3] // 2)
+            grad_x = conv2d_input(x.shape, weight, grad, padding=room)
+        if ctx.needs_input_grad[1]:
+            grad_weight = weight_gradient(x, weight.shape, grad)
+        return grad_x, grad_weight
 
 
 class MaxPool2d(nn.MaxPool2d):

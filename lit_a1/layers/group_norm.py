@@ -110,7 +110,7 @@ class InstanceNorm2d(GroupNorm):
 
 
 def _average_groups(x: Tensor, num_groups: int) -> Tensor:
-    """Average the channels (N, C, 1, 1) of each group, by a product: compiled, an expanded view would be slow to read."""
+    """Average the channels (N, C, 1, 1) of each group, by a product: an expanded view is slow to read, compiled."""
     if (size := x.shape[1] // num_groups) == 1:
         return x
     same = torch.block_diag(*[x.new_full((size, size), 1 / size)] * num_groups)

@@ -158,7 +158,8 @@ class Classifier(FiniteModule):
 
     def quick(self, images: Tensor) -> Tensor:
         """The same in bfloat16: probabilities are off by up to 0.03."""
-        self._half = self._half or (HalfPrecision(self.evaluated_net()),)
+        if not self._half:
+            self._half = (HalfPrecision(*self.evaluated_net().children()),)
         return self._log_probabilities(self._half[0], images)
 
     def _log_probabilities(self, net: nn.Module, images: Tensor) -> Tensor:

@@ -21,26 +21,26 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     net = copy.deepcopy(net).eval()
     for module in net.modules():
         match list(module.children()) if isinstance(module, nn.Sequential) else []:
-            case [nn.Conv2d() as convolution, BatchNorm2d() as norm] if convolution.bias is None:
-                scale = (norm.running_var + norm.eps).rsqrt()
+            case [nn.Conv2d(bias=None) as convolution, BatchNorm2d() as norm]:
+                scale = torch.rsqrt(norm.running_var + norm.eps)
                 scale = scale if norm.weight is None else scale * norm.weight
                 shift = -norm.running_mean * scale
                 convolution.weight.mul_(scale.view(-1, 1, 1, 1))
                 convolution.bias = nn.Parameter(shift if norm.bias is None else shift + norm.bias)
-                module[1] = nn.Identity()
+                module.register_module("1", nn.Identity())
     return net
 
 
 class HalfPrecision(nn.Module):
-    """A network's copy that computes in bfloat16: images (N,C,H,W) float32 -> logits (N,K) float32.
+    """A copy of a network that computes in bfloat16 what follows `standardize`.
 
-    `net` standardises images and then does all else, as a `Classifier`'s does; they are standardised in float32.
+    Shapes: (N,C,H,W) -> logits (N,K), both float32.
     """
 
-    def __init__(self, net: nn.Sequential) -> None:
+    def __init__(self, standardize: nn.Module, net: nn.Module) -> None:
         super().__init__()
-        self.standardize, self.rest = net[0], fold_batch_norms(net[1]).to(torch.bfloat16)
+        self.standardize, self.net = standardize, fold_batch_norms(net).to(torch.bfloat16)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images to logits."""
-        return self.rest(self.standardize(images).to(torch.bfloat16)).float()
+        return self.net(self.standardize(images).to(torch.bfloat16)).float()

@@ -13,7 +13,6 @@ import yaml
 
 from lit_a1.benchmark import mnist as benchmark_mnist
 from lit_a1.benchmark.mnist import ExampleNet, Labelled, Run, compare, example_data, ours, theirs
-from lit_a1.benchmark.speed import BENCHMARKS
 from lit_a1.cli import main
 from lit_a1.data import mnist
 from lit_a1.data.errors import DataError
@@ -233,7 +232,7 @@ def run(seconds: float, correct: int) -> Run:
 
 def test_the_median_ratio_of_pairs_that_reached_the_target() -> None:
     timing = compare([(run(10, 9900), run(50, 9901)), (run(12, 9910), run(40, 9900)), (run(11, 9950), run(44, 9999))])
-    assert (timing.ours_s, timing.theirs_s, timing.limit) == (11, 44, 0.25)
+    assert (timing.ours, timing.theirs, timing.at_most) == (11, 44, 0.25)
     assert timing.ratio == pytest.approx(0.25)
     assert timing.notes[3] == "seed 1, theirs: 99.00% after 2 epochs of 50,000, 40.00 s"
     assert not any("NOT" in note for note in timing.notes)
@@ -246,7 +245,7 @@ def test_the_median_ratio_of_pairs_that_reached_the_target() -> None:
 
 def test_one_that_missed_the_target_counts_as_slower_than_any_or_bounds_the_ratio() -> None:
     timing = compare([(run(1, 9899), run(40, 9900)), (run(12, 9900), run(40, 9900)), (run(10, 9900), run(40, 9900))])
-    assert (timing.ours_s, timing.ratio) == (12, pytest.approx(0.3))
+    assert (timing.ours, timing.ratio) == (12, pytest.approx(0.3))
     assert timing.notes[-1] == "99% NOT REACHED by ours in 1 of 3: counted as slower than any"
     timing = compare([(run(10, 9900), run(400, 9899))])
     assert timing.ratio == pytest.approx(1 / 40)
@@ -260,7 +259,7 @@ def test_where_ours_missed_the_target_there_is_no_ratio(
     correct: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     timing = compare([(run(10, 9899), run(40, correct))])
-    monkeypatch.setitem(BENCHMARKS, "mnist", lambda pairs: [timing])
+    monkeypatch.setattr(benchmark_mnist, "mnist", lambda pairs: [timing])
     monkeypatch.setenv("COLUMNS", "200")
     main(["benchmark", "mnist", "--json", "x.json"])
     said = capsys.readouterr().out
@@ -269,9 +268,9 @@ def test_where_ours_missed_the_target_there_is_no_ratio(
     assert "the ratio is at most" not in said
     assert "seed 0, ours: 98.99% after 2 epochs of 50,000, 10.00 s" in said
     (row,) = (line for line in said.splitlines() if "MNIST, training" in line)
-    assert [cell.strip() for cell in row.split("│")][2:6] == ["not reached", "40.00 s", "", "0.25"]
-    (found,) = json.loads(Path("x.json").read_text())
-    assert (found["ours_s"], found["theirs_s"], found["ratio"]) == (None, 40, None)
+    assert [cell.strip() for cell in row.split("│")][2:7] == ["not reached", "40.00 s", "", "", "0.25"]
+    (found,) = json.loads(Path("x.json").read_text())["timings"]
+    assert (found["ours"], found["theirs"], found["ratio"]) == (None, 40, None)
     assert found["runs"][0]["accuracy"] == 0.9899
     assert found["notes"] == timing.notes
 

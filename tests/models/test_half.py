@@ -37,7 +37,7 @@ def test_folded_norms_change_no_logit() -> None:
 def test_logits_are_near_those_of_float32(norm: Norm) -> None:
     net = trained(norm).evaluated_net()
     images = torch.rand(4, 3, 16, 16)
-    logits, exact = HalfPrecision(net)(images), net(images)
+    logits, exact = HalfPrecision(*net)(images), net(images)
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, exact, rtol=0.05, atol=0.05)
 

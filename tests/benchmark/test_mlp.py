@@ -1,31 +1,12 @@
+"""Both sides of the numpy network's benchmark do the same."""
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lit_a1.benchmark.speed import alternate, matrix_products, torch_epoch, training_step, with_torch_norms
-from lit_a1.layers import BatchNorm2d
+from lit_a1.benchmark.mlp import matrix_products, torch_epoch
 from lit_a1.mlp.network import NN
-from lit_a1.models.catsdogs import ResidualNet
-
-
-def test_both_sides_are_the_same_network() -> None:
-    ours = ResidualNet((8, 16), (1,))
-    nn.init.normal_(ours.linear.weight)
-    theirs = with_torch_norms(ours)
-    assert not any(isinstance(module, BatchNorm2d) for module in theirs.modules())
-    assert sum(isinstance(module, nn.BatchNorm2d) for module in theirs.modules()) == 4
-    images = torch.rand(4, 3, 16, 16)
-    torch.testing.assert_close(ours(images), theirs(images))
-
-
-def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
-    calls: list[str] = []
-    timing = alternate("x", lambda: calls.append("ours"), lambda: calls.append("theirs"), pairs=3, limit=1.15)
-    assert len(calls) == 10
-    assert calls == ["ours", "theirs"] * 5
-    assert timing.limit == 1.15
-    assert timing.ours_s >= 0
 
 
 def test_both_sides_of_the_mlp_learn_the_same() -> None:
@@ -63,9 +44,3 @@ def test_the_matrix_products_are_those_of_the_network(monkeypatch: pytest.Monkey
     shapes.clear()
     matrix_products((20, 16, 12, 10), 8, 3)()
     assert sorted(shapes) == ours
-
-
-def test_a_training_step_is_timed() -> None:
-    timing = training_step(1, batch=4, size=16, steps=1)
-    assert min(timing.ours_s, timing.theirs_s) > 0
-    assert "4 images of 16x16" in timing.name

@@ -1,0 +1,49 @@
+"""Ten times as many photos: is time a photo the same, and does memory grow by no more than the photos' bytes?"""
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from lit_a1.benchmark.data import our_epoch, places, write_photos
+from lit_a1.benchmark.loop import alone
+from lit_a1.benchmark.timing import Timing, timing_of
+from lit_a1.data.catsdogs import CatsDogsDataModule
+from lit_a1.environment import peak_memory_gb
+
+FEW, MANY = 2_000, 20_000
+PHOTO = 64 * 64 * 3  # bytes
+
+
+def read_all(folder: str) -> tuple[float, float]:
+    """Seconds to decode a folder's photos and cut and augment an epoch of batches, and the peak memory in bytes."""
+    os.environ |= places(folder)
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    data = CatsDogsDataModule(source="real", n_valid=2)
+    data.prepare_data()
+    data.setup("fit")
+    our_epoch(data, 40, torch.device("cpu"))
+    return time.perf_counter() - start, peak_memory_gb() * 1e9
+
+
+def growth(pairs: int) -> list[Timing]:
+    """Few and many photos by turns, each time decoded anew in a process of its own."""
+    figures: dict[int, list[tuple[float, float]]] = {FEW: [], MANY: []}
+    with tempfile.TemporaryDirectory() as name:
+        for count in figures:
+            write_photos(Path(name, str(count)), count)
+        for _ in range(pairs):
+            for count, found in figures.items():
+                shutil.rmtree(Path(name, str(count), "cache"), ignore_errors=True)
+                found.append(alone(read_all, str(Path(name, str(count)))))
+    few, many = figures[FEW], figures[MANY]
+    slow, fast = [seconds / MANY for seconds, _ in many], [seconds / FEW for seconds, _ in few]
+    more = [(b - a) / (MANY - FEW) for (_, a), (_, b) in zip(few, many, strict=True)]
+    return [
+        timing_of(f"a photo of {MANY:,}: decoded, cut, augmented", f"a photo of {FEW:,}", slow, fast, 1.1),
+        timing_of("memory for a photo more", "its bytes", more, [PHOTO] * pairs, 1.2, "B"),
+    ]

@@ -1,0 +1,133 @@
+"""`configs/catsdogs.yaml` as this machine trains it: network, images, precision."""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor, nn
+
+from lit_a1.benchmark.timing import Run
+from lit_a1.data.module import ImageDataModule
+from lit_a1.environment import REPOSITORY, computes_bfloat16, keep_freed_memory, why_not_compiled
+from lit_a1.models import Classifier
+from lit_a1.models.classifier import compile_in_place
+from lit_a1.runs.settings import build
+
+IMAGES = 4096  # that batches are cut from
+FLOOR = "its convolutions alone, forward, thrice"
+NEAREST = {"amx_bf16": 2.5, "avx512_bf16": 1.6}  # how near to them a step should be, by the processor's instructions
+
+
+class Convolution(NamedTuple):
+    """A convolution of a network: what goes in and out (N,C,H,W), kernel, stride, padding."""
+
+    input: torch.Size
+    output: torch.Size
+    kernel: int
+    stride: int
+    padding: int
+
+
+class Recipe:
+    """The recipe's network and data, compiled and in half precision where this machine can."""
+
+    def __init__(self, name: str = "catsdogs") -> None:
+        keep_freed_memory()  # as `fit` does
+        torch.manual_seed(0)
+        self.settings = yaml.safe_load((REPOSITORY / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
+        on_cpu = not torch.cuda.is_available()
+        self.device = torch.device("cpu" if on_cpu else "cuda")
+        self.compiled, self.half = not why_not_compiled(on_cpu), computes_bfloat16(on_cpu)
+        self.data = build(ImageDataModule, self.settings["data"])
+        self.batch, self.size = self.data.batch_size, self.data.size_at(0)
+        self.images = torch.randint(0, 256, (IMAGES, 64, 64, 3), dtype=torch.uint8).numpy()
+        self.how = (", compiled" if self.compiled else "") + (", half precision" if self.half else "")
+
+    def model(self) -> Classifier:
+        """The recipe's model with weights of its own, on the device, compiled as `fit` does."""
+        settings = {**self.settings["model"]}
+        settings["init_args"] = settings["init_args"] | {"compile_net": False}
+        model = build(Classifier, settings).to(self.device)
+        if self.compiled:
+            compile_in_place(model.net)
+        return model
+
+    def net(self) -> nn.Sequential:
+        """Its network, not compiled."""
+        settings = {**self.settings["model"]}
+        settings["init_args"] = settings["init_args"] | {"compile_net": False}
+        return build(Classifier, settings).to(self.device).net
+
+    def random(self, *shape: int) -> Tensor:
+        """Random activations (N,C,H,W), as they lie in the network's memory."""
+        values = torch.randn(shape, device=self.device).to(torch.bfloat16 if self.half else torch.float32)
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def autocast(self) -> torch.autocast:
+        """The trainer's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+    def wait(self) -> None:
+        """Until the device has done what it was told to."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def convolutions(self) -> list[Convolution]:
+        """Those of the network, for a training batch."""
+        return convolutions_of(self.net(), torch.Size((self.batch, 3, self.size, self.size)))
+
+    @property
+    def nearest(self) -> float | None:
+        """At most so many times as long as `floor` should a step take; None for a GPU."""
+        able = torch.cpu.get_capabilities()
+        reached = next((most for name, most in NEAREST.items() if able.get(name)), 1.25)
+        return reached if self.device.type == "cpu" else None
+
+    def floor(self, times: int = 3) -> Run:
+        """All convolutions of a training batch, forward, so many times: what a step can't do without.
+
+        Both gradients of a convolution multiply and add as much as its forward pass.
+        """
+        return convolve(self.convolutions(), times, self)
+
+
+def convolutions_of(net: nn.Module, images: torch.Size) -> list[Convolution]:
+    """The convolutions that a network applies to images (N,C,H,W), in order."""
+    found: list[Convolution] = []
+
+    def seen(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            size = (module.kernel_size[0], module.stride[0], int(module.padding[0]))
+            found.append(Convolution(inputs[0].shape, output.shape, *size))
+
+    handles = [module.register_forward_hook(seen) for module in net.modules()]
+    with torch.no_grad():
+        net.forward(torch.zeros(images, device=next(net.parameters()).device))
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def convolve(convolutions: list[Convolution], times: int, recipe: Recipe) -> Run:
+    """Applies convolutions to random activations, one after the other, so many times."""
+    calls = [
+        partial(
+            F.conv2d,
+            recipe.random(*conv.input),
+            recipe.random(conv.output[1], conv.input[1], conv.kernel, conv.kernel),
+            stride=conv.stride,
+            padding=conv.padding,
+        )
+        for conv in convolutions
+    ]
+
+    @torch.no_grad()
+    def run() -> None:
+        for _ in range(times):
+            for call in calls:
+                call()
+        recipe.wait()
+
+    return run

@@ -1,0 +1,31 @@
+"""What a user waits for: `fit --help`, and a `fit` of one step with compiled code in the cache."""
+
+import subprocess
+import sys
+import tempfile
+from functools import partial
+
+from lit_a1.benchmark.timing import Timing, alternate
+from lit_a1.environment import REPOSITORY
+
+HELP, STEP = 3, 12  # seconds at most
+
+
+def run(*command: str) -> None:
+    """Runs Python in a process of its own."""
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+
+
+def start(pairs: int) -> list[Timing]:
+    """Both against the import of Lightning, which takes as long whatever this project does."""
+    fit = ("-m", "lit_a1", "fit")
+    once = {"max_epochs": "1", "limit_train_batches": "1", "limit_val_batches": "0", "enable_checkpointing": "false"}
+    with tempfile.TemporaryDirectory() as folder:
+        flags = [f"--trainer.{name}={value}" for name, value in {**once, "default_root_dir": folder}.items()]
+        step = (*fit, "--config", str(REPOSITORY / "configs/catsdogs.yaml"), "--data.source", "drawn", *flags)
+        others = {"the import of Lightning": (partial(run, "-c", "import lit_a1, lightning"), None)}
+        rows = [
+            (alternate("`fit --help`", partial(run, *fit, "--help"), others, pairs), HELP),
+            (alternate("`fit` of one step, from call to end", partial(run, *step), others, pairs), STEP),
+        ]
+    return [timing._replace(notes=[f"at most {most} s"]) for (timing,), most in rows]

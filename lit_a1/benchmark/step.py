@@ -1,0 +1,183 @@
+"""A training step of `configs/catsdogs.yaml`: against torch's layers and SGD, and against its convolutions alone."""
+
+import copy
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+from lit_a1.benchmark.recipe import FLOOR, Recipe
+from lit_a1.benchmark.timing import Run, Timing, alternate, seconds_by_turns
+from lit_a1.data.batch import Batch, ImageSet
+from lit_a1.layers import BatchNorm2d, Conv2d, MaxPool2d, cross_entropy
+from lit_a1.layers.convolution import FEW, weight_gradient
+from lit_a1.models.classifier import compile_in_place
+from lit_a1.optim import gradient_norm, parameter_groups
+
+STEPS = 5  # in one timing
+
+
+def with_torch_layers(net: nn.Module) -> nn.Module:
+    """A copy of a network, with the same weights, of which no layer is this project's."""
+    net = copy.deepcopy(net)
+    for parent in list(net.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BatchNorm2d):
+                norm = nn.BatchNorm2d(child.num_features, child.eps, child.momentum)
+                norm.load_state_dict(child.state_dict())
+                setattr(parent, name, norm)
+            elif isinstance(child, MaxPool2d):
+                setattr(parent, name, nn.MaxPool2d(2, ceil_mode=True))
+            elif isinstance(child, Conv2d):
+                child.__class__ = nn.Conv2d  # type: ignore[assignment]  # whose forward it replaces, and nothing else
+    return net
+
+
+class BareLoop:
+    """Steps as `fit` takes them, in a plain loop: cut, augment, forward, backward, gradient norm, SGD, average."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.model = recipe, recipe.model()
+        self.optimizer = self.model._make_optimizer()
+        self.parameters = list(self.model.net.parameters())
+        labels = torch.arange(len(recipe.images)) % 2
+        self.images = ImageSet(recipe.images, labels.numpy())
+        self.generator = torch.Generator(recipe.device)
+        self.draws = torch.Generator()
+        self.augmented = self.augment(self.cut())
+        self.loss = torch.zeros(())
+
+    def cut(self) -> Batch:
+        """A random batch of bytes, on the device."""
+        rows = torch.randint(len(self.images), (self.recipe.batch,), generator=self.draws)
+        images, targets, indices = self.images.__getitems__(rows.tolist())
+        return Batch(*(part.to(self.recipe.device) for part in (images, targets, indices)))
+
+    def augment(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Images (N,C,H,W) float32 and targets."""
+        return self.recipe.data.augment(*batch, size=self.recipe.size, epoch=0, generator=self.generator)
+
+    def forward_and_backward(self, images: Tensor, targets: Tensor) -> None:
+        """Leaves the gradients of the loss."""
+        self.optimizer.zero_grad()
+        with self.recipe.autocast():
+            logits = self.model.net(images)
+            loss = self.model.loss(logits, targets)
+        loss.backward()
+        self.loss = loss.detach()
+
+    def average(self) -> None:
+        """Takes the weights into their average."""
+        if self.model.average is not None:
+            self.model.average.update(self.model.net)
+
+    def step(self) -> None:
+        """One step."""
+        self.forward_and_backward(*self.augment(self.cut()))
+        gradient_norm(self.parameters)
+        self.optimizer.step()
+        self.average()
+
+    def steps(self) -> None:
+        """As many as are in one timing."""
+        for _ in range(STEPS):
+            self.step()
+        self.recipe.wait()
+
+
+def network_and_optimizer(pairs: int, recipe: Recipe) -> list[Timing]:
+    """Forward, backward and optimiser, against torch's own."""
+    model = recipe.model()
+    theirs = with_torch_layers(model.net).to(recipe.device)
+    if recipe.compiled:
+        compile_in_place(theirs)
+    groups = parameter_groups(theirs, model.weight_decay)
+    their_sgd = torch.optim.SGD(groups, lr=model.lr, momentum=model.momentum, nesterov=model.nesterov, fused=True)
+    images = torch.randn(recipe.batch, 3, recipe.size, recipe.size, device=recipe.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    targets = torch.randint(0, 2, (recipe.batch,), device=recipe.device)
+
+    def run(net: nn.Module, sgd: torch.optim.Optimizer, loss_of: Callable[..., Tensor]) -> Run:
+        def some_steps() -> None:
+            for _ in range(STEPS):
+                sgd.zero_grad()
+                with recipe.autocast():
+                    loss = loss_of(net(images), targets, label_smoothing=0.1)
+                loss.backward()
+                sgd.step()
+            recipe.wait()
+
+        return some_steps
+
+    ours = run(model.net, model._make_optimizer(), cross_entropy)
+    others = {"torch's layers, loss and SGD": (run(theirs, their_sgd, F.cross_entropy), 0.95)}
+    name = f"forward, backward and SGD, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.how}"
+    return alternate(name, ours, others, pairs, STEPS)
+
+
+def step(pairs: int) -> list[Timing]:
+    """The network and its optimiser; then all of a step but for Lightning."""
+    recipe = Recipe()
+    floor = recipe.floor()
+    name = f"training step, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.how}"
+
+    def floors() -> None:
+        for _ in range(STEPS):
+            floor()
+
+    whole = alternate(name, BareLoop(recipe).steps, {FLOOR: (floors, recipe.nearest)}, pairs, STEPS)
+    return network_and_optimizer(pairs, recipe) + whole
+
+
+def convolution_passes(recipe: Recipe) -> dict[str, Run]:
+    """All convolutions of a training batch alone: forward, and backward by the input and by the weights."""
+    forward: list[partial[Tensor]] = []
+    by_input: list[partial[Tensor]] = []
+    by_weights: list[partial[Tensor]] = []
+    for conv in recipe.convolutions():
+        x, grad = recipe.random(*conv.input), recipe.random(*conv.output)
+        weight = recipe.random(conv.output[1], conv.input[1], conv.kernel, conv.kernel)
+        options = {"stride": conv.stride, "padding": conv.padding}
+        forward.append(partial(F.conv2d, x, weight, **options))
+        if by_weights:  # nothing asks for the gradient of the images
+            by_input.append(partial(conv2d_input, x.shape, weight, grad, **options))
+        few = recipe.half and recipe.device.type == "cpu" and x.numel() // x.shape[1] <= FEW
+        by_torch = partial(conv2d_weight, x, weight.shape, grad, **options)
+        by_weights.append(partial(weight_gradient, x, weight.shape, grad) if few else by_torch)
+
+    def each(calls: list[partial[Tensor]]) -> Run:
+        return lambda: [call() for call in calls]
+
+    passes = {"forward": forward, "gradient by the input": by_input, "gradient by the weights": by_weights}
+    return {f"convolutions, {name}": each(calls) for name, calls in passes.items()}
+
+
+def profile(pairs: int) -> dict[str, float]:
+    """Seconds of a step of `fit`, part by part, each timed by itself and all by turns."""
+    from lit_a1.benchmark.loop import alone, bare, fit
+
+    recipe = Recipe()
+    loop, passes = BareLoop(recipe), convolution_passes(recipe)
+    batch = loop.cut()
+    augmented = loop.augment(batch)
+    parts = passes | {"network": lambda: loop.forward_and_backward(*augmented), "cutting the batch": loop.cut}
+    parts |= {"augmentation": lambda: loop.augment(batch), "gradient norm": lambda: gradient_norm(loop.parameters)}
+    parts |= {"optimiser": loop.optimizer.step, "average of the weights": loop.average, "step": loop.step}
+
+    def waiting(run: Run) -> Run:
+        return lambda: [run(), recipe.wait()]  # type: ignore[func-returns-value]
+
+    runs = list(map(waiting, parts.values()))
+    seconds = seconds_by_turns(runs, pairs, "parts of a step")
+    found = dict(zip(parts, map(median, seconds), strict=True))
+    network, step = found.pop("network"), found.pop("step")
+    found["norms, activations, pooling, casts, loss"] = network - sum(list(found.values())[:3])
+    found["rest"] = step - sum(found.values())
+    with tempfile.TemporaryDirectory() as folder:
+        found["Lightning and callbacks"] = alone(fit, folder)[0] - alone(bare, 60)[0]
+    return found
