@@ -68,7 +68,7 @@ class CatsDogsDataModule(ImageDataModule):
             raise ValueError(f"n_valid must be at least 2, an image of each class; got {n_valid}")
         if folds is not None and folds < 2:
             raise ValueError(f"folds must be at least 2, one to hold out and one to train on; got {folds}")
-        if (folds is None) != (fold is None) or not 1 <= (fold or 1) <= (folds or 1):
+        if (folds is None) != (fold is None) or (fold is not None and folds is not None and not 1 <= fold <= folds):
             raise ValueError(f"fold must be between 1 and folds, and neither without the other; got {fold} of {folds}")
         if self.augment.shift > decode_size:
             raise ValueError(f"augment.shift must be at most decode_size, {decode_size}; got {self.augment.shift}")

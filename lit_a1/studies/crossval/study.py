@@ -63,6 +63,8 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
     shared = {key: value for key, value in shared.items() if not key.startswith(FREE) and key != "data.fold"}
     if against is not None:
         begun_with(against)
+        if against.resolve() == folder.resolve():
+            raise UsageError(f"--against must name another crossval; {against} is this one")
         read_table(against / OUT_OF_FOLD, photos, data.classes)
     print(f"{name}: {folds} folds of {len(photos):,} photos in {relative_to_cwd(folder)}")
     is_new = not (folder / CROSSVAL).exists()
