@@ -119,7 +119,7 @@ def test_drawn_images_are_named(capsys: Capture) -> None:
         ([*SMALL, "--trainer.enable_checkpointing", "false"], "enable_checkpointing must be left out in a crossval"),
         ([*SMALL, "--trainer.logger", "false"], "trainer.logger must not be false in a crossval"),
         ([*SMALL, "--seed_everything", "true"], "seed_everything must be a number in a crossval"),
-        ([*SMALL, "--ckpt_path", "last"], "a crossval goes on when the same command is typed again"),
+        ([*SMALL, "--ckpt_path", "last"], "a crossval, when the same command is typed again"),
         ([*SMALL, "--trainer.devices", "2"], "a fold is trained on one device, not on 2"),
         ([*SMALL, "--model.momentum", "0"], "nesterov=True needs a momentum above 0"),
         ([*SMALL, "--fold", "3"], "did you mean --folds?"),

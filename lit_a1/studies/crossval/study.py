@@ -31,7 +31,8 @@ from lit_a1.studies.search.cnn import OF_THE_MACHINE, USUAL
 from lit_a1.training import parse
 
 LOCKS = ".locks"  # one for what the folder holds, and one for each fold while it is trained
-FREE = (*OF_THE_MACHINE, "trainer.check_val_every_n_epoch")  # settings in which processes, and a fold's run, may differ
+# settings in which processes, and the runs of folds, may differ; whether the photos are the same is seen by their names
+FREE = (*OF_THE_MACHINE, "trainer.check_val_every_n_epoch", "data.source")
 
 
 def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -> Path:
@@ -95,25 +96,23 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
 
 def _check(settings: Namespace, folds: int) -> None:
     """Refuses what can't be divided, and what would measure a fold on a part, or choose an epoch by its photos."""
-    if folds < 2:
-        raise UsageError(f"folds must be 2 or above, one to hold out and one to train on; got {folds}")
-    data = settings.data.init_args
-    if "folds" not in data:
-        kind = str(settings.data.class_path).rpartition(".")[2]
-        raise UsageError(f"crossval divides photos of cats and dogs; {kind} has no folds")
-    if data.folds is not None or data.fold is not None:
-        raise UsageError("data.folds and data.fold are set by crossval: leave them out, and say --folds 5")
-    if (settings.trainer.max_epochs or 0) < 1:
-        raise UsageError(f"trainer.max_epochs must be 1 or above in a crossval; got {settings.trainer.max_epochs}")
+    trainer, data, seed = settings.trainer, settings.data.init_args, settings.seed_everything
+    kind, epochs = str(settings.data.class_path).rpartition(".")[2], trainer.max_epochs
+    refused = {
+        f"folds must be 2 or above, one to hold out and one to train on; got {folds}": folds < 2,
+        f"crossval divides photos of cats and dogs; {kind} has no folds": "folds" not in data,
+        "data.folds and data.fold are set by crossval: say --folds 5": data.get("folds") or data.get("fold"),
+        f"trainer.max_epochs must be 1 or above in a crossval; got {epochs}": (epochs or 0) < 1,
+        "trainer.logger must not be false in a crossval: each fold is a run in a folder": trainer.logger is False,
+        f"seed_everything must be a number in a crossval; got {seed}": isinstance(seed, bool),
+        "--ckpt_path goes on with one run; a crossval, when the same command is typed again": settings.get("ckpt_path"),
+    }
     for name, usual in (USUAL | {"enable_checkpointing": True, "barebones": False}).items():
-        if (value := settings.trainer.get(name)) not in (None, usual):
-            raise UsageError(f"trainer.{name} must be left out in a crossval; got {value}")
-    if settings.trainer.logger is False:
-        raise UsageError("trainer.logger must not be false in a crossval: each fold is a run in a folder")
-    if isinstance(settings.seed_everything, bool):
-        raise UsageError(f"seed_everything must be a number in a crossval; got {settings.seed_everything}")
-    if settings.get("ckpt_path"):
-        raise UsageError("--ckpt_path goes on with one run; a crossval goes on when the same command is typed again")
+        value = trainer.get(name)
+        refused[f"trainer.{name} must be left out in a crossval; got {value}"] = value not in (None, usual)
+    for words, holds in refused.items():
+        if holds:
+            raise UsageError(words)
 
 
 def _refuse_others(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str, advice: str) -> None:
