@@ -18,6 +18,7 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
     "predict": ("fit", "label photos, PHOTO... or FOLDER; without them the test images, into submission.csv"),
     "mlp": ("mlp", "the numpy network on MNIST: mlp fit, test, inits, search, gradcheck, export"),
     "search": ("search", "try hyperparameters of a CNN, in ranges of configs/spaces/; processes can share a study"),
+    "crossval": ("crossval", "measure a recipe on all photos, each by a network that was not trained on it"),
     "architecture": ("architecture", "the layers of a network: filters, strides, shapes, parameters, multiply-adds"),
     "audit": ("audit", "find what is wrong with a dataset: duplicates, conflicts, blanks, unreadable files"),
     "compare": ("compare", "MLP against CNN on MNIST, from recorded runs: tables, figures, words"),
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(name: str, options: Sequence[str], only_help: bool) -> None:
     """Imports a command, and calls it."""
     module, _ = COMMANDS[name]
-    if module in ("fit", "search"):
+    if module in ("fit", "search", "crossval"):
         import_lightning(only_help)
     command = importlib.import_module(f"lit_a1.commands.{module}")
     command.main([name, *options] if module == "fit" else options)

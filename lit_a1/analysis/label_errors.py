@@ -1,17 +1,14 @@
 """Images whose label may be wrong, by confident learning."""
 
-import warnings
-
 import numpy as np
-from numpy.typing import NDArray
 
 from lit_a1.analysis.images import contact_sheet, in_lines, per_line
-from lit_a1.analysis.network import Ints, TrainedNetwork
+from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
+from lit_a1.runs.labels import LEAST, suspected_labels
 
 TITLE = "Labels that may be wrong"
 LINES = 4  # of images on the sheet
-LEAST = 2  # images of a class whose labels can be doubted
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -34,28 +31,3 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     facts = {"few": network.names(np.flatnonzero(of_class < LEAST)), "likeliest": label_probability.max(initial=0)}
     facts |= {"wrong": int((~network.correct).sum()), "mistaken": int((~network.correct[rows]).sum())}
     result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)
-
-
-def suspected_labels(labels: Ints, log_probabilities: NDArray[np.float32]) -> tuple[Ints, float]:
-    """Ints of labels (N,) that may be wrong, the least likely first, and the share estimated to be wrong.
-
-    Confident learning (Northcutt, Jiang & Chuang 2021, Journal of Artificial Intelligence Research 70, section 3), with
-    pruning by noise rate. Class j's threshold is the mean probability of j over the images labelled j. An image
-    labelled i counts for truth j where its probability of j is above that (for the likeliest such j). These counts
-    estimate the joint distribution of labels and truth, which says how many images to suspect.
-
-    At least two classes need `LEAST` images each; log-probabilities (N,K) are of images that were not trained on.
-    """
-    from cleanlab.count import compute_confident_joint, estimate_joint  # here, as scikit-learn takes a second
-    from cleanlab.filter import find_label_issues
-
-    probabilities = np.exp(log_probabilities.astype(np.float64))
-    probabilities /= probabilities.sum(1, keepdims=True)  # float32 may sum to more than 1
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)  # the words say so
-        counts = compute_confident_joint(labels, probabilities)
-        joint = estimate_joint(labels, probabilities, confident_joint=counts)
-        rows = find_label_issues(
-            labels, probabilities, return_indices_ranked_by="self_confidence", confident_joint=counts, n_jobs=1
-        )
-    return np.asarray(rows, np.int64), float(joint[~np.eye(len(joint), dtype=bool)].sum())

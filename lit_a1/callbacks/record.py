@@ -58,10 +58,11 @@ def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
 class RunRecord(Callback):
     """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyperparameters when training ends.
 
-    `settings` are flat: `{"model.lr": 0.1, ...}`; `command` is what a user typed after `fit`, for the next commands.
+    `settings` are flat: `{"model.lr": 0.1, ...}`; `command` is what a user typed after `fit`, for the next commands, or
+    None where nothing is to be printed.
     """
 
-    def __init__(self, settings: dict[str, Any] | None = None, command: str = "") -> None:
+    def __init__(self, settings: dict[str, Any] | None = None, command: str | None = "") -> None:
         self.command = command
         self.record = TrainingRecord(settings or {})
 
@@ -105,6 +106,8 @@ class RunRecord(Callback):
             return
         flush(trainer)  # a run that has a record is over
         record = self._finish(trainer, pl_module, writer=writer_of(trainer))
+        if self.command is None:
+            return
         checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
         kept = [each.best_model_path for each in checkpoints if each.best_model_path]
         best = next((path for path in kept if Path(path).stem == "best"), kept[-1] if kept else "")
@@ -120,7 +123,8 @@ class RunRecord(Callback):
         """Prints how to go on with a run that was interrupted; writes the record of one that diverged."""
         if isinstance(exception, DivergedError) and trainer.is_global_zero:
             self._finish(trainer, pl_module, diverged=str(exception))
-        if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
+        is_signal = isinstance(exception, KeyboardInterrupt | SIGTERMException)
+        if is_signal and trainer.is_global_zero and self.command is not None:
             print_stopped(self.record.epochs, f"fit {self.command} --ckpt_path last")
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: Any) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from lit_a1.data.batch import ImageSet
 from lit_a1.data.cache import DecodedImages, cache_root, decode_all, load
 from lit_a1.data.errors import DataError
@@ -12,7 +14,7 @@ from lit_a1.data.module import MAX_SIZE, ImageDataModule
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
 from lit_a1.data.sources.layouts import Source, data_root, find_test, find_train
-from lit_a1.data.split import load_split
+from lit_a1.data.split import fold_numbers, load_split
 
 MICROSOFT_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
@@ -37,6 +39,8 @@ class CatsDogsDataModule(ImageDataModule):
         decode_size: height and width that photos are decoded to, in pixels; others are scaled and centre-cropped.
         n_valid: validation images, held out of training.
         split_seed: chooses which; it has nothing to do with the seed of the run.
+        folds: of a cross-validation: in place of `n_valid` photos, one of so many folds is held out.
+        fold: which, from 1 on.
         predict_dir: photos for `predict` to label, not the test images: a folder, a zip file, a photo, or several.
         test_dir: labelled photos for `test`, one sub-folder a class (the course's test images have no labels).
         **options: of `ImageDataModule`.
@@ -49,6 +53,8 @@ class CatsDogsDataModule(ImageDataModule):
         decode_size: int = 64,
         n_valid: int = 2000,
         split_seed: int = 6135,
+        folds: int | None = None,
+        fold: int | None = None,
         predict_dir: list[str] | str | None = None,
         test_dir: str | None = None,
         **options: Any,
@@ -60,10 +66,17 @@ class CatsDogsDataModule(ImageDataModule):
             raise ValueError(f"decode_size must be between 8 and {MAX_SIZE} pixels; got {decode_size}")
         if n_valid < 2:
             raise ValueError(f"n_valid must be at least 2, an image of each class; got {n_valid}")
+        if folds is not None and folds < 2:
+            raise ValueError(f"folds must be at least 2, one to hold out and one to train on; got {folds}")
+        if (folds is None) != (fold is None) or (fold is not None and folds is not None and not 1 <= fold <= folds):
+            raise ValueError(f"fold must be between 1 and folds, and neither without the other; got {fold} of {folds}")
         if self.augment.shift > decode_size:
             raise ValueError(f"augment.shift must be at most decode_size, {decode_size}; got {self.augment.shift}")
         self.source, self.decode_size = source, decode_size
         self.n_valid, self.split_seed = n_valid, split_seed
+        self.folds, self.fold = folds, fold
+        self.names: tuple[str, ...] = ()  # of the photos, where they are in folds
+        self.fold_of = np.zeros(0, np.int64)  # `fold_numbers` of these photos
         self.predict_dir, self.test_dir = predict_dir, test_dir
         self.classes = ("Cat", "Dog")
         self.drawn = source == "drawn"
@@ -137,6 +150,11 @@ class CatsDogsDataModule(ImageDataModule):
         return load(self._train, self.decode_size), test
 
     def _set_up_training(self) -> None:
+        if self.drawn and self.folds:
+            names = tuple(f"drawn {number}" for number in range(1, DRAWN_TRAIN + 1))
+            drawn = draw_cats_and_dogs(DRAWN_TRAIN, 0, self.decode_size)
+            self._set_up_folds(DecodedImages(*drawn, names, self.classes, {}), None)
+            return
         if self.drawn:
             self.sets |= {"train": self._draw(DRAWN_TRAIN, seed=0), "val": self._draw(DRAWN_VALID, seed=1)}
             log.info("Drawn cats and dogs: %d for training, %d for validation.", DRAWN_TRAIN, DRAWN_VALID)
@@ -153,10 +171,22 @@ class CatsDogsDataModule(ImageDataModule):
                 "a submission of what learns from it measures nothing.",
                 *(path, self._test.path),
             )
+        if self.folds:
+            self._set_up_folds(photos, test)
+            return
         parts = load_split(folder, photos, self.n_valid, self.split_seed, test=test)
         self.sets["train"] = ImageSet(photos.images, photos.labels, parts.train)
         self.sets["val"] = ImageSet(photos.images, photos.labels, parts.valid)
         log.info("%s: %d images for training, %d for validation.", path, len(parts.train), len(parts.valid))
+
+    def _set_up_folds(self, photos: DecodedImages, test: DecodedImages | None) -> None:
+        assert self.folds is not None
+        self.names, self.fold_of = photos.names, fold_numbers(photos, self.folds, self.split_seed, test=test)
+        for part, wanted in (("val", self.fold_of == self.fold), ("train", self.fold_of != self.fold)):
+            index = np.flatnonzero(wanted & (self.fold_of > 0))
+            self.sets[part] = ImageSet(photos.images, photos.labels, index)
+        counts = (len(self.sets[part]) for part in ("train", "val"))
+        log.info("Fold %d of %d: %d images for training, %d for validation.", self.fold, self.folds, *counts)
 
     def _set_up_test(self) -> None:
         if self.test_dir is None:

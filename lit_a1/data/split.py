@@ -1,4 +1,4 @@
-"""Training and validation parts: seeded, stratified, and with all copies of an image on one side."""
+"""Training and validation parts, and folds: seeded, stratified, and with all copies of an image on one side."""
 
 import csv
 import hashlib
@@ -51,11 +51,7 @@ def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages
             class is left out.
     """
     assert images.labels is not None
-    labels = images.labels
-    left_out = _left_out(images, labels, test)
-    blocks: dict[int, list[int]] = {}  # groups of copies, single images among them, in the order of their names
-    for index in sorted(set(range(len(images))) - left_out.keys(), key=images.names.__getitem__):
-        blocks.setdefault(int(images.groups[index]) or -1 - index, []).append(index)
+    labels, left_out = images.labels, _left_out(images, images.labels, test)
     sizes = np.bincount(np.delete(labels, list(left_out)), minlength=len(images.classes))
     if not sizes.all():
         raise DataError(f"Every image of the class {images.classes[int(sizes.argmin())]} is left out of the split.")
@@ -63,12 +59,8 @@ def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages
     if n_valid < 0 or (quotas >= sizes).any():
         have = ", ".join(f"{count} {name}" for count, name in zip(sizes, images.classes, strict=True))
         raise DataError(f"n_valid must be 0 or more and leave training images of each class ({have}), got {n_valid}.")
-
-    def order(block: list[int]) -> bytes:
-        return hashlib.sha256(f"{seed}:{images.names[block[0]]}".encode(errors="surrogateescape")).digest()
-
     valid: list[int] = []
-    for block in sorted(blocks.values(), key=order):
+    for block in _blocks(images, left_out, seed):
         label = labels[block[0]]
         if len(block) <= quotas[label]:
             quotas[label] -= len(block)
@@ -76,6 +68,35 @@ def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages
     out = np.zeros(len(images), dtype=bool)
     out[[*valid, *left_out]] = True
     return Split(np.flatnonzero(~out), np.array(sorted(valid), dtype=np.int64), left_out)
+
+
+def fold_numbers(
+    images: DecodedImages, folds: int, seed: int, *, test: DecodedImages | None = None
+) -> NDArray[np.int64]:
+    """The fold of each image (N,) of a cross-validation, from 1 on; 0 for an image that `split` leaves out too.
+
+    A group of copies is in one fold. Groups come the largest first, and those of a size in the order of `split`; each
+    goes to the fold with the fewest images of its class, of equal ones to that with the fewest images in all. So folds
+    differ by one image of a class at most, unless a class has too few images without a copy to even them out.
+
+    Raises:
+        DataError: a class has fewer groups, single images among them, than there are folds.
+    """
+    assert images.labels is not None
+    blocks = _blocks(images, _left_out(images, images.labels, test), seed)
+    label_of = images.labels.tolist()
+    groups = np.bincount([label_of[block[0]] for block in blocks], minlength=len(images.classes))
+    if groups.min() < folds:
+        have = ", ".join(f"{count} {name}" for count, name in zip(groups, images.classes, strict=True))
+        raise DataError(f"{folds} folds need as many different photos of each class; there are {have}.")
+    counts = np.zeros((len(images.classes), folds), dtype=np.int64)
+    numbers = np.zeros(len(images), dtype=np.int64)
+    for block in sorted(blocks, key=len, reverse=True):
+        label = label_of[block[0]]
+        fold = np.lexsort((counts.sum(0), counts[label]))[0]  # the last key counts first
+        counts[label, fold] += len(block)
+        numbers[block] = fold + 1
+    return numbers
 
 
 def load_split(
@@ -140,6 +161,18 @@ def _descriptions(images: DecodedImages) -> list[list[str]]:
     labels = [images.classes[label] for label in images.labels]
     groups = [str(group or "") for group in images.groups.tolist()]
     return [list(row) for row in zip(images.names, labels, groups, strict=True)]
+
+
+def _blocks(images: DecodedImages, left_out: dict[int, str], seed: int) -> list[list[int]]:
+    """Groups of copies, single images among them, in the order of SHA-256(seed, first name)."""
+    blocks: dict[int, list[int]] = {}
+    for index in sorted(set(range(len(images))) - left_out.keys(), key=images.names.__getitem__):
+        blocks.setdefault(int(images.groups[index]) or -1 - index, []).append(index)
+
+    def order(block: list[int]) -> bytes:
+        return hashlib.sha256(f"{seed}:{images.names[block[0]]}".encode(errors="surrogateescape")).digest()
+
+    return sorted(blocks.values(), key=order)
 
 
 def _left_out(images: DecodedImages, labels: NDArray[np.int64], test: DecodedImages | None) -> dict[int, str]:

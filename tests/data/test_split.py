@@ -9,7 +9,7 @@ import pytest
 
 from lit_a1.data.cache import groups_of_copies
 from lit_a1.data.errors import DataError
-from lit_a1.data.split import CONFLICT, IN_TEST, load_split, read_split_csv, split, write_split_csv
+from lit_a1.data.split import CONFLICT, IN_TEST, fold_numbers, load_split, read_split_csv, split, write_split_csv
 
 
 def same(a, b) -> bool:
@@ -100,6 +100,55 @@ def test_groups_are_numbered_by_appearance():
     hashes = np.array(["z", "b", "a", "b", "q", "a", "b"])
     assert groups_of_copies(hashes).tolist() == [0, 1, 2, 1, 0, 2, 1]
     assert groups_of_copies(np.array([], dtype=str)).tolist() == []
+
+
+# folds
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 7, 30])
+def test_folds_cover_everything_once_and_are_stratified(crowd, folds):
+    numbers = fold_numbers(crowd, folds, seed=3)
+    assert sorted(set(numbers)) == list(range(1, folds + 1))
+    for group in range(1, crowd.groups.max() + 1):
+        assert len(set(numbers[crowd.groups == group])) == 1
+    for rows in (crowd.labels == 0, crowd.labels == 1, crowd.labels >= 0):
+        counts = np.bincount(numbers[rows])[1:]
+        assert counts.max() - counts.min() <= 1
+
+
+def test_the_seed_decides_the_folds_and_the_order_of_the_images_does_not(crowd):
+    numbers = fold_numbers(crowd, 5, seed=1)
+    assert not np.array_equal(numbers, fold_numbers(crowd, 5, seed=2))
+    order = np.random.default_rng(1).permutation(800)
+    names = tuple(crowd.names[i] for i in order)
+    shuffled = replace(crowd, images=crowd.images[order], labels=crowd.labels[order], names=names)
+    assert np.array_equal(numbers[order], fold_numbers(shuffled, 5, seed=1))
+
+
+def test_known_folds(images_of):
+    """Pins them: SHA-256(seed:name) deals the images of each class out, copies first."""
+    few = images_of([0, 0, *range(2, 10)], [0] * 5 + [1] * 5)
+    cats = sorted(few.names[2:5], key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())
+    dogs = sorted(few.names[5:], key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())
+    numbers = dict(zip(few.names, fold_numbers(few, 2, seed=7).tolist(), strict=True))
+    assert [numbers[name] for name in (*few.names[:2], *cats[:2])] == [1, 1, 2, 2]
+    assert sorted(numbers[name] for name in dogs) in ([1, 1, 1, 2, 2], [1, 1, 2, 2, 2])
+    assert sorted(numbers.values()) == [1] * 5 + [2] * 5
+
+
+def test_what_the_split_leaves_out_is_in_no_fold(images_of):
+    data = images_of([0, 1, 2, 3, 1, 5, 6, 7, 0], [0, 0, 0, 0, 0, 1, 1, 1, 1])
+    numbers = fold_numbers(data, 2, seed=0, test=images_of([9, 7, 0]))
+    assert np.flatnonzero(numbers == 0).tolist() == [0, 7, 8]
+    assert numbers[1] == numbers[4]
+
+
+@pytest.mark.parametrize(("folds", "words"), [(4, "4 folds .*3 Cat, 5 Dog"), (800, "800 folds")])
+def test_too_many_folds_are_refused(images_of, folds, words):
+    copies_count_once = images_of([0, 1, 1, 2, 3, 4, 5, 6, 7], [0] * 4 + [1] * 5)
+    with pytest.raises(DataError, match=words):
+        fold_numbers(copies_count_once, folds, seed=0)
+    assert fold_numbers(copies_count_once, 3, seed=0).all()
 
 
 # the CSV

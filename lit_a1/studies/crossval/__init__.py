@@ -1,0 +1,1 @@
+"""Cross-validation: every photo is labelled by a network that was not trained on it."""

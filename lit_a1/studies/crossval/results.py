@@ -1,0 +1,145 @@
+"""What a cross-validation found: accuracy out of fold, suspected labels, and another one beside it."""
+
+import csv
+import hashlib
+import io
+import time
+from math import sqrt
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lit_a1.data.catsdogs import CatsDogsDataModule
+from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
+from lit_a1.data.errors import DataError
+from lit_a1.data.files import replacing, write_csv, write_text
+from lit_a1.environment import PROGRAM, commit, versions
+from lit_a1.runs.labels import suspected_labels
+from lit_a1.runs.records import read_json, read_record, write_json
+from lit_a1.runs.settings import UsageError
+from lit_a1.runs.statistics import ALPHA, mcnemar, mean_interval, wilson
+from lit_a1.runs.templates import render
+from lit_a1.runs.wording import typed
+from lit_a1.studies.crossval.fold import ABOUT, OUT_OF_FOLD
+
+CROSSVAL, SHEET = "crossval.json", "suspects.png"
+NAMED = 10  # suspects in the summary
+MOST = 440  # suspects on the contact sheet
+
+
+def photos_in_folds(data: CatsDogsDataModule) -> pd.DataFrame:
+    """Name, label and fold of the photos of a data module that is set up, fold by fold; the index is their number."""
+    labels = [data.classes[label] for label in data.sets["val"].labels]
+    photos = pd.DataFrame({"name": data.names, "label": labels, "fold": data.fold_of})
+    return photos[photos["fold"] > 0].sort_values("fold", kind="stable")
+
+
+def fingerprint(photos: pd.DataFrame) -> str:
+    """How many photos there are, and a hash of their names, labels and folds."""
+    return f"{len(photos):,} ({hashlib.sha256(repr(photos[ABOUT].values.tolist()).encode()).hexdigest()[:8]})"
+
+
+def begun_with(folder: Path) -> dict[str, Any]:
+    """What the cross-validation in a folder is set to; a UsageError where there is none, or it is damaged."""
+    found = read_json(folder / CROSSVAL)
+    if not isinstance(found, dict) or not isinstance(found.get("begun"), dict):
+        raise UsageError(f"{folder} has no crossval, or its {CROSSVAL} is damaged")
+    return found["begun"]
+
+
+def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """These photos with a column of probabilities a class, and whether the likeliest class is the label (`right`).
+
+    Raises:
+        DataError: the file is missing, damaged, or of other photos or folds.
+    """
+    try:
+        text = path.read_bytes().decode(errors="surrogateescape")
+        table = pd.DataFrame([*csv.DictReader(io.StringIO(text, newline=""), strict=True)])
+        table = table[[*ABOUT, *classes]].astype({"fold": int, **dict.fromkeys(classes, float)})
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"{path} can't be read: probabilities of {', '.join(classes)} were expected.") from error
+    if table[ABOUT].values.tolist() != photos[ABOUT].values.tolist():
+        raise DataError(f"{path} is of other photos, or of other folds: both come of --folds and --data.split_seed.")
+    table["right"] = [classes[k] for k in table[[*classes]].to_numpy().argmax(1)] == table["label"]
+    return table.set_index(photos.index)
+
+
+def write_results(folder: Path, data: CatsDogsDataModule, against: Path | None) -> None:
+    """Writes what all folds found together, and prints it."""
+    classes, photos, begun = data.classes, photos_in_folds(data), begun_with(folder)
+    parts = {folder / f"version_{fold}": part for fold, part in photos.groupby("fold")}
+    table = pd.concat([read_table(run / OUT_OF_FOLD, part, classes) for run, part in parts.items()])
+    cells = table[[*ABOUT, *classes]].itertuples(index=False, name=None)
+    write_csv(folder / OUT_OF_FOLD, [*ABOUT, *classes], [[*map(str, row)] for row in cells])
+    records = [read_record(run) for run in parts]
+    accuracy = float(table["right"].mean())
+    probabilities, labels = table[[*classes]].to_numpy(), table["label"].map(classes.index).to_numpy()
+    suspects, share = suspected_labels(labels, np.log(np.maximum(probabilities, 1e-12)))
+    _draw(folder / SHEET, table.iloc[suspects], data)
+    others = np.delete(table["right"].to_numpy(), suspects)
+    results = {
+        "accuracy": accuracy,
+        "standard_error": sqrt(accuracy * (1 - accuracy) / len(table)),
+        "interval": wilson(accuracy, len(table)),
+        "accuracy_by_fold": table.groupby("fold")["right"].mean().tolist(),
+        "suspects": len(suspects),
+        "accuracy_without_suspects": float(others.mean()) if len(others) else None,
+        "against": None if against is None else _compare(table, read_table(against / OUT_OF_FOLD, photos, classes)),
+    }
+    theirs = begun if against is None else begun_with(against)
+    predict = [*PROGRAM.split(), "predict", "--config", "configs/catsdogs_ensemble.yaml"]
+    predict += ["--model.members", f"[{folder}]", *(["--data.source", "drawn"] if data.drawn else [])]
+    if (size := data.decode_size) != 64:  # which that YAML has
+        predict += ["--data.decode_size", f"{size}", "--data.size", f"{size}"]
+    text = render(
+        "studies/crossval/summary.md.j2",
+        **results,
+        data=data,
+        folder=folder,
+        other=against,
+        changed={k: (theirs.get(k), begun.get(k)) for k in begun | theirs if theirs.get(k) != begun.get(k)},
+        alpha=ALPHA,
+        right=table["right"],
+        folds=[(fold, part["right"]) for fold, part in table.groupby("fold")],
+        left_out=int((data.fold_of == 0).sum()),
+        records=records,
+        mistaken=int((~table["right"].iloc[suspects]).sum()),
+        share=share,
+        surest=[(row["name"], row["label"], row[row["label"]]) for _, row in table.iloc[suspects[:NAMED]].iterrows()],
+        most=MOST,
+        command=typed(*predict),
+    )
+    write_text(folder / "summary.md", text)
+    made = {"commit": commit(), "versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
+    write_json(folder / CROSSVAL, {"begun": begun, **results, **made})
+    print(f"\n{text}\nEvery photo: {folder / OUT_OF_FOLD}")
+
+
+def _compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+    """A cross-validation minus another one, photo by photo and fold by fold."""
+    one, two = (each.groupby("fold")["right"].mean() for each in (table, other))
+    differences = (one - two).tolist()
+    test = mcnemar(table["right"].tolist(), other["right"].tolist())
+    return {"mcnemar": test, "difference": mean(differences), "interval": mean_interval(differences)}
+
+
+def _draw(path: Path, suspects: pd.DataFrame, data: CatsDogsDataModule) -> None:
+    """Draws the photos whose labels are suspected, for a person to look at; without any, removes an earlier sheet."""
+    tiles, classes = [], [*data.classes]
+    for number, row in suspects.iloc[:MOST].iterrows():
+        seen = row[classes].astype(float).idxmax()
+        words = f"{row['label']}? {seen} {row[seen]:.1%}"
+        tiles.append(Tile(data.sets["val"].images[number], Path(row["name"]).name, words))
+    if not tiles:
+        path.unlink(missing_ok=True)
+        return
+    meaning = (
+        "The least likely label first. Below each: its name, its label, and what the network that never saw it says."
+    )
+    sheet = contact_sheet("Labels that may be wrong", [Section(f"{len(suspects):,} suspects", meaning, [tiles])])
+    with replacing(path) as unfinished:
+        sheet.save(unfinished, "PNG")

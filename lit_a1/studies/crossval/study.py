@@ -1,0 +1,142 @@
+"""A cross-validation in a folder: one run a fold, each by one process at a time, then what they found together."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from jsonargparse import Namespace
+
+from lit_a1.data.catsdogs import CatsDogsDataModule
+from lit_a1.data.module import ImageDataModule
+from lit_a1.flags import experiment_of
+from lit_a1.runs.folders import DRAWN, relative_to_cwd
+from lit_a1.runs.records import write_json
+from lit_a1.runs.settings import UsageError, build, recipe_of
+from lit_a1.runs.wording import listed
+from lit_a1.studies.crossval.fold import OUT_OF_FOLD, is_finished, settings_of, train
+from lit_a1.studies.crossval.results import (
+    CROSSVAL,
+    begun_with,
+    fingerprint,
+    photos_in_folds,
+    read_table,
+    write_results,
+)
+from lit_a1.studies.search.cnn import OF_THE_MACHINE, USUAL
+from lit_a1.training import parse
+
+LOCKS = ".locks"  # one for what the folder holds, and one for each fold while it is trained
+# settings in which processes, and the runs of folds, may differ; whether the photos are the same is seen by their names
+FREE = (*OF_THE_MACHINE, "trainer.check_val_every_n_epoch", "data.source")
+
+
+def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -> Path:
+    """Cross-validates the `fit` of these arguments, or goes on with it, and writes what was found once all folds are.
+
+    Several processes, on machines that share a disk, can take part: each takes the folds that no other is at. `against`
+    is the folder of a finished cross-validation on the same folds, to be compared with.
+
+    Returns its folder, `lightning_logs/NAME-crossval`: a run a fold, `out_of_fold.csv`, `summary.md`, `crossval.json`
+    and, where labels are suspected, `suspects.png`.
+
+    Raises:
+        DataError: there are too few photos, or not those that a fold was trained without.
+        UsageError: the settings can't be cross-validated, or are not those that the folder or a fold was begun with.
+    """
+    settings = parse(["fit", *arguments])
+    _check(settings, folds)
+    settings.data.init_args.folds, settings.data.init_args.fold = folds, 1
+    data = build(ImageDataModule, deepcopy(settings.data))  # jsonargparse would put objects into these
+    assert isinstance(data, CatsDogsDataModule)
+    data.locate("fit")
+    logging.getLogger("lit_a1").setLevel(logging.ERROR)  # the first fold tells what was found
+    data.prepare_data()
+    data.setup("fit")
+    photos = photos_in_folds(data)
+    logs, name = experiment_of(settings, drawn=False)
+    folder = logs / f"{name}-crossval{DRAWN if data.drawn else ''}"
+    shared: dict[str, Any] = recipe_of(settings) | {"seed": int(settings.seed_everything)}
+    shared = {key: value for key, value in shared.items() if not key.startswith(FREE) and key != "data.fold"}
+    if against is not None:
+        begun_with(against)
+        if against.resolve() == folder.resolve():
+            raise UsageError(f"--against must name another crossval; {against} is this one")
+        read_table(against / OUT_OF_FOLD, photos, data.classes)
+    print(f"{name}: {folds} folds of {len(photos):,} photos in {relative_to_cwd(folder)}")
+    is_new = not (folder / CROSSVAL).exists()
+    (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+    try:
+        begun = shared | {"photos": fingerprint(photos)}
+        with FileLock(folder / LOCKS / "folder"):
+            if not (folder / CROSSVAL).exists():
+                write_json(folder / CROSSVAL, {"begun": begun})
+        advice = "name another with --trainer.logger.init_args.name"
+        _refuse_others(begun_with(folder), begun, f"the crossval in {folder} was begun", advice)
+        runs = {fold: folder / f"version_{fold}" for fold in range(1, folds + 1)}
+        while _train_free(runs, arguments, shared):  # again: another process may have left one meanwhile
+            pass
+    except BaseException:
+        if is_new and not any(folder.glob("version_*")):
+            shutil.rmtree(folder)
+            with suppress(OSError):  # it has other runs
+                logs.rmdir()
+        raise
+    if left := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
+        print(f"Other processes are at fold {listed(left)}: the last one writes the summary, and so does this command.")
+        return folder
+    with FileLock(folder / LOCKS / "folder"):
+        write_results(folder, data, against)
+    return folder
+
+
+def _check(settings: Namespace, folds: int) -> None:
+    """Refuses what can't be divided, and what would measure a fold on a part, or choose an epoch by its photos."""
+    trainer, data, seed = settings.trainer, settings.data.init_args, settings.seed_everything
+    kind, epochs = str(settings.data.class_path).rpartition(".")[2], trainer.max_epochs
+    refused = {
+        f"folds must be 2 or above, one to hold out and one to train on; got {folds}": folds < 2,
+        f"crossval divides photos of cats and dogs; {kind} has no folds": "folds" not in data,
+        "data.folds and data.fold are set by crossval: say --folds 5": data.get("folds") or data.get("fold"),
+        f"trainer.max_epochs must be 1 or above in a crossval; got {epochs}": (epochs or 0) < 1,
+        "trainer.logger must not be false in a crossval: each fold is a run in a folder": trainer.logger is False,
+        f"seed_everything must be a number in a crossval; got {seed}": isinstance(seed, bool),
+        "--ckpt_path goes on with one run; a crossval, when the same command is typed again": settings.get("ckpt_path"),
+    }
+    for name, usual in (USUAL | {"enable_checkpointing": True, "barebones": False}).items():
+        value = trainer.get(name)
+        refused[f"trainer.{name} must be left out in a crossval; got {value}"] = value not in (None, usual)
+    for words, holds in refused.items():
+        if holds:
+            raise UsageError(words)
+
+
+def _refuse_others(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str, advice: str) -> None:
+    for key in sorted(found.keys() | wanted.keys()):
+        if found.get(key) != wanted.get(key):
+            raise UsageError(f"{what} with {key} {found.get(key)}; got {wanted.get(key)}: {advice}")
+
+
+def _train_free(runs: Mapping[int, Path], arguments: Sequence[str], shared: Mapping[str, Any]) -> int:
+    """Trains the folds that are not finished and that no other process is at; returns how many."""
+    trained = 0
+    for fold, run in runs.items():
+        try:
+            held = FileLock(run.parent / LOCKS / f"fold_{fold}").acquire(timeout=0)
+        except Timeout:
+            continue
+        with held:
+            if (found := settings_of(run)) is not None:
+                found = {key: value for key, value in found.items() if not key.startswith(FREE)}
+                advice = "remove it, and the fold is trained again"
+                _refuse_others(found, {**shared, "data.fold": fold}, f"{run} was trained", advice)
+            if is_finished(run):
+                continue
+            print(f"Fold {fold} of {len(runs)}:")
+            train([*arguments, "--data.folds", f"{len(runs)}", "--data.fold", f"{fold}"], run, quiet=trained > 0)
+            trained += 1
+    return trained
