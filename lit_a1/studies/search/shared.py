@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from lit_a1.data.files import replacing
 from lit_a1.runs.folders import new_version, relative_to_cwd, remove_version
 from lit_a1.runs.records import RECORD_FILE, write_record
 from lit_a1.runs.settings import UsageError
+from lit_a1.runs.wording import counted
 from lit_a1.studies.search import storage as storages
 from lit_a1.studies.search import study as journals
 from lit_a1.studies.search.objective import Objective
@@ -83,13 +85,17 @@ class SharedStudy(Study):
 
         While others are running it waits: who else would try again what they may leave?
         """
+        told = False
         while True:
             with experimental():
                 fail_stale_trials(self.optuna)
             if self.count(TrialState.WAITING) or self.count(*OVER, TrialState.RUNNING) < trials:
                 if (trial := self._ask(trials)) is not None:
                     return trial
-            elif self.count(TrialState.RUNNING):
+            elif others := self.count(TrialState.RUNNING):
+                if not told:
+                    tqdm.write(f"Waiting for {counted(others, 'trial')} of other processes", file=sys.stdout)
+                told = True
                 time.sleep(storages.INTERVAL)
             else:
                 return None

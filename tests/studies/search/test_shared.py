@@ -44,16 +44,18 @@ from lit_a1.studies.search import results, shared, storage
 from tests.studies.search.toy import toy
 
 results.draw = lambda *_: None
-storage.INTERVAL, storage.GRACE = 1, 3
+storage.INTERVAL, storage.GRACE = 1, 8
 url, dies, log = sys.argv[1], sys.argv[2] == "dies", Path(sys.argv[3])
 objective, begun = toy(lambda trial, epoch: 0.3 - 0.001 * trial - 0.01 * epoch), []
 
 def train(settings, folder, report, quiet):
     begun.append(settings)
-    time.sleep(0.3)
     if dies and len(begun) == 2:
         report(1, 0.3)
+        log.with_name("dying").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    while len(begun) == 2 and not log.with_name("dying").exists():
+        time.sleep(0.1)
     found = objective.train(settings, folder, report, quiet)
     folder.mkdir()
     (folder / "record.json").write_text(json.dumps({"epochs": [settings["lr"]], "by": os.getpid()}))
@@ -191,6 +193,20 @@ def test_a_process_that_was_given_up_goes_on_with_another_trial(file: str, capsy
     assert "trial 0 was given up" in capsys.readouterr().out
     assert [trial.state.name for trial in trials_of(file)] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     assert cells(folder, "state", "lr")[:2] == [("failed", "0.15"), ("complete", "0.15")]
+
+
+def test_a_process_stays_for_the_trials_of_others(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connected(file) as kept:
+        Path("one").mkdir()
+        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, named(file)) for _ in range(2))
+        trial = one.take(1)
+        assert trial is not None
+        monkeypatch.setattr(shared.time, "sleep", lambda seconds: one.optuna.tell(trial, 0.1))
+        assert other.take(1) is None
+        one.running.release()
+    assert capsys.readouterr().out == "Waiting for 1 trial of other processes\n"
 
 
 def test_a_trial_that_is_one_too_many_is_given_back(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
