@@ -69,6 +69,7 @@ class Pieces:
         self.rows.truncate()
         self.log.truncate(0)
         self.log.writelines(whole)
+        self.log.flush()
         return done
 
     def add(self, row: NDArray[Any]) -> None:
