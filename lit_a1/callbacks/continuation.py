@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Continuation(Callback):
     def __init__(self) -> None:
         self._late = False  # the run goes on where an epoch's steps are done, and its end is not
         self._signalled: tuple[Any, ...] | None = None
+        self._requeue: Callable[..., Any] | None = None  # Lightning's answer to SLURM's signal
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
         """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, and each device's sums."""
@@ -107,9 +109,9 @@ class Continuation(Callback):
             signal.signal(signal.SIGUSR1, lambda *received: setattr(self, "_signalled", received))
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Answers SLURM's signal."""
-        if self._signalled is not None:
-            received, self._signalled = self._signalled, None
+        """Answers SLURM's signal after the same step on all devices, which it reaches at different moments."""
+        if self._requeue and trainer.strategy.reduce_boolean_decision(self._signalled is not None, all=False):
+            received, self._signalled = self._signalled or (signal.SIGUSR1, None), None
             self._requeue(*received)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -122,8 +124,9 @@ class Continuation(Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Removes SLURM's checkpoints of a run that has ended."""
-        if (folder := slurm_job()) and trainer.log_dir and trainer.is_global_zero:
-            shutil.rmtree(Path(trainer.log_dir, folder), ignore_errors=True)
+        log_dir = trainer.log_dir  # which the devices tell each other: all must ask
+        if (folder := slurm_job()) and log_dir and trainer.is_global_zero:
+            shutil.rmtree(Path(log_dir, folder), ignore_errors=True)
 
 
 def _metrics(model: L.LightningModule) -> dict[str, Mean]:

@@ -34,9 +34,9 @@ def main(arguments: Sequence[str]) -> None:
         run(setup)
     elif command == "search":
         from lit_a1.studies.search.mlp import objective
-        from lit_a1.studies.search.study import run as search
+        from lit_a1.studies.search.shared import run as search
 
-        search(objective(setup), config.trials, config.study)
+        search(objective(setup), config.trials, config.study, config.storage)
     elif command == "gradcheck":
         from lit_a1.studies.gradcheck.study import run as check
 

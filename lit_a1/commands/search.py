@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
-from lit_a1.runs.settings import PlainParser, UsageError, kind_of_config
+from lit_a1.runs.settings import STORAGE, PlainParser, UsageError, kind_of_config
 
 
 def build_parser() -> PlainParser:
@@ -14,14 +14,22 @@ def build_parser() -> PlainParser:
         usage=f"{PROGRAM} search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
         description="Try hyperparameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
         "stopped at an epoch that is measured, and only the validation images decide. The study is a folder: the "
-        "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it.",
+        "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it. "
+        "With --storage it is in a database, and the same command on any machine takes part in it.",
         epilog="It takes the options of fit too, which all trials share: --trainer.max_epochs 4, --data.source drawn.",
     )
     parser.add_argument("--space", type=Path, metavar="YAML", help="what is tried: ranges and choices")
     parser.add_argument(
         "--trials", type=int, default=30, help="how many in the end, earlier ones included (default: 30)"
     )
-    parser.add_argument("--study", type=Path, metavar="DIR", help="folder of a study to go on with, or to take part in")
+    parser.add_argument(
+        "--study",
+        type=Path,
+        metavar="DIR",
+        help="a study to go on with or to take part in: its folder or, with --storage, "
+        "its name there (default: the experiment's)",
+    )
+    parser.add_argument("--storage", metavar="URL", help=STORAGE)
     return parser
 
 
@@ -36,9 +44,9 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"{kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`")
     from lit_a1.environment import quieten
     from lit_a1.studies.search.cnn import objective  # after `--help`, which needs no torch
-    from lit_a1.studies.search.study import run
+    from lit_a1.studies.search.shared import run
 
     show_messages()
     quieten()
     keep_freed_memory()
-    run(objective(others, options.space), options.trials, options.study)
+    run(objective(others, options.space), options.trials, options.study, options.storage)

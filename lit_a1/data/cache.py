@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
+from lit_a1.data.pieces import Pieces
 from lit_a1.data.sources.layouts import Source, SourceImage
 
 FORMAT = 1  # raise it when what is stored changes, decoding included: older caches are then rebuilt
@@ -80,9 +80,9 @@ def cache_root() -> Path:
 def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedImages:
     """The images of a source, decoded at the first call and from then on read from the cache.
 
-    A cache that is missing, half-written, damaged (by its SHA-256) or older than its source is built again. It is
-    written in a folder of its own that is renamed when complete, so that a run killed half-way leaves nothing wrong
-    behind. Of several runs at once, one builds it under a lock, and the others wait and read.
+    A cache that is missing, damaged (by its SHA-256) or older than its source is built again. It is written in a folder
+    of its own that is renamed when complete; where a run is killed half-way, the next one goes on after the last piece
+    that is whole. Of several runs at once, one builds it under a lock, and the others wait and read.
 
     `broken` says what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey image in
     its place, both with a warning that names it.
@@ -124,24 +124,26 @@ def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> De
     return DecodedImages(np.stack(rows), labels, tuple(image.name for image in kept), source.classes, skipped)
 
 
-def in_threads(function: Callable[[SourceImage], T], images: list[SourceImage], title: str) -> Iterator[T]:
-    """`function` of each image, in order, computed by a pool of threads under a progress bar.
+def in_threads(
+    function: Callable[[SourceImage], T], images: list[SourceImage], title: str, done: int = 0
+) -> Iterator[T]:
+    """`function` of each image but the first `done`, in order, computed by a pool of threads under a progress bar.
 
     Pillow's warnings about single files are hidden meanwhile; in the threads themselves that would not be safe.
     """
-    bar = tqdm(total=len(images), desc=title, unit="images", disable=None)
+    bar = tqdm(total=len(images), initial=done, desc=title, unit="images", disable=None)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool, bar:
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        for start in range(0, len(images), CHUNK):  # a bounded number waits in memory
+        for start in range(done, len(images), CHUNK):  # a bounded number waits in memory
             for result in pool.map(function, images[start : start + CHUNK]):
                 bar.update()
                 yield result
 
 
 def _decoded(
-    source: Source, size: int, broken: Broken, kept: list[SourceImage], skipped: dict[str, str]
+    source: Source, size: int, broken: Broken, kept: list[SourceImage], skipped: dict[str, str], done: int = 0
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yields the decoded images; fills `kept` with what they are and `skipped` with the reasons of the others."""
+    """Yields the decoded images but the first `done`; adds to `kept` what they are, to `skipped` why others fail."""
 
     def attempt(image: SourceImage) -> NDArray[np.uint8] | DataError:
         try:
@@ -149,8 +151,8 @@ def _decoded(
         except DataError as error:
             return error
 
-    results = in_threads(attempt, source.images, f"Decoding {source.path.name}")
-    for image, result in zip(source.images, results, strict=True):
+    results = in_threads(attempt, source.images, f"Decoding {source.path.name}", done)
+    for image, result in zip(source.images[done:], results, strict=True):
         if isinstance(result, DataError):
             skipped[image.name] = str(result)
             if broken != "blank":
@@ -166,17 +168,24 @@ def _decoded(
 
 
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
-    for abandoned in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed: this one holds the lock
-        shutil.rmtree(abandoned, ignore_errors=True)
-    kept: list[SourceImage] = []
-    skipped: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as temp:
-        new = Path(temp, "new")
-        new.mkdir()
-        with (new / "images.npy").open("wb") as file:
+    """Writes a cache, from where a run that was killed left it; this one holds the lock."""
+    unfinished = folder.with_name(f".{folder.name}-unfinished")
+    for abandoned in folder.parent.glob(f".{folder.name}-*"):
+        if abandoned != unfinished:  # as older versions left them
+            shutil.rmtree(abandoned, ignore_errors=True)
+    new, kept, skipped = unfinished / "new", list[SourceImage](), dict[str, str]()
+    try:
+        new.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(unfinished / "old", ignore_errors=True)
+        (new / "images.npy").touch()
+        with (
+            (new / "images.npy").open("r+b") as file,
+            (unfinished / "pieces.jsonl").open("a+", encoding="utf-8") as lines,
+        ):
             start = _write_header(file, len(source.images), wanted["size"])
-            for row in _decoded(source, wanted["size"], broken, kept, skipped):
-                file.write(row.data)
+            pieces = Pieces(file, lines, {**wanted, "broken": broken}, wanted["size"] ** 2 * 3, kept, skipped)
+            for row in _decoded(source, wanted["size"], broken, kept, skipped, pieces.take_up(source.images)):
+                pieces.add(row)
             file.seek(0)
             if _write_header(file, len(kept), wanted["size"]) != start:
                 raise RuntimeError("the .npy header changed its length")
@@ -191,9 +200,14 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
         }
         text = json.dumps({"metadata_sha256": _json_hash(body), **body}, indent=1)
         (new / "metadata.json").write_text(text, encoding="utf-8")
+        (unfinished / "pieces.jsonl").unlink()
         if folder.exists():  # stale or damaged
-            move(folder, Path(temp, "old"))
+            move(folder, unfinished / "old")
         move(new, folder)
+    except Exception:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> DecodedImages | str:

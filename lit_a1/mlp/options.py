@@ -10,7 +10,7 @@ from lit_a1.data.mnist import Wanted
 from lit_a1.environment import PROGRAM
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup
-from lit_a1.runs.settings import Parser, UsageError
+from lit_a1.runs.settings import STORAGE, Parser, UsageError
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",
@@ -51,7 +51,13 @@ def build_parser(command: str) -> Parser:
         parser.add_argument("--out", type=Path | None, default=None, help="folder of the files (default: export/NAME)")
     if command == "search":
         parser.add_argument("--trials", type=PositiveInt, default=30, help="networks to try, earlier ones included")
-        parser.add_argument("--study", type=Path | None, default=None, help="the folder of a study to go on with")
+        parser.add_argument(
+            "--study",
+            type=Path | None,
+            default=None,
+            help="a study to go on with: folder, or name in the storage",
+        )
+        parser.add_argument("--storage", type=str | None, default=None, help=STORAGE)
     if command == "gradcheck":
         parser.add_argument("--sample", type=NonNegativeInt, default=0, help="which training image is looked at")
     return parser

@@ -19,6 +19,10 @@ PARTS = ("model", "data", "trainer")
 NO_PART_OF_THE_RECIPE = tuple(
     f"trainer.{name}" for name in ("logger", "callbacks", "plugins", "default_root_dir", "save_dir", "name")
 )
+STORAGE = (
+    "a database instead of a folder, for processes that share no disk: postgresql://USER@HOST/DATABASE, another that "
+    "Optuna takes, or grpc://HOST:PORT of its proxy"
+)
 
 
 class UsageError(ValueError):

@@ -68,6 +68,24 @@ def test_a_search_leaves_everything_behind(
     assert 1 - record["last"]["val/error"] == pytest.approx(float(best["val_accuracy_last"]), abs=1e-5)
 
 
+def test_a_search_in_a_database_brings_every_record_home(
+    photos: Path, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    flags = [*SMALL, "--space", space, "--storage", f"sqlite:///{tmp_path}/study.db", "--trials"]
+    folder = Path("lightning_logs/catsdogs_trial-search/version_0")
+    records = []
+    for trials in (1, 2):
+        machine = tmp_path / f"machine{trials}"
+        machine.mkdir()
+        monkeypatch.chdir(machine)
+        main(["search", *flags, f"{trials}"])
+        records.append(json.loads((folder / "trial_0" / "record.json").read_text()))
+    assert records[0] == records[1]
+    assert [epoch["epoch"] for epoch in records[1]["epochs"]] == [0, 1]
+    assert (folder / "trial_1" / "config.yaml").is_file()
+    assert "catsdogs_trial-search in sqlite:///" in capsys.readouterr().out
+
+
 def test_a_network_that_diverges_ends_no_search(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text("model.lr: [1.0e+30, 0.01]\n")

@@ -5,11 +5,12 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from lit_a1.data import cache
+from lit_a1.data import cache, pieces
 from lit_a1.data.cache import BLANK, DecodedImages, cache_root, decode_all
 from lit_a1.data.decode import decode
 from lit_a1.data.errors import DataError
@@ -159,24 +160,81 @@ def test_a_cache_is_not_open_when_it_is_replaced(photos, load, encode, monkeypat
     assert len(moved) == 2
 
 
-def test_a_run_killed_half_way_leaves_no_cache_and_what_it_left_is_cleared(load, root, monkeypatch):
-    def killed(data: bytes, size: int) -> np.ndarray:
-        raise KeyboardInterrupt
+@pytest.fixture
+def killed(load, root, encode, monkeypatch) -> Path:
+    """What a run leaves that is killed at the sixth of eight images, in pieces of two."""
+    monkeypatch.setattr(pieces, "PIECE", 2)
+
+    def dying(data: bytes, size: int) -> np.ndarray:
+        if data == encode(5, size=(70, 64)):
+            raise KeyboardInterrupt
+        return decode(data, size)
 
     filters = list(warnings.filters)
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "decode", killed)
+        patch.setattr(cache, "decode", dying)
         with pytest.raises(KeyboardInterrupt):
             load()
-    assert caches(root) == []
-    assert len(load()) == 8
     assert warnings.filters == filters
+    (unfinished,) = caches(root)
+    return unfinished
+
+
+def test_a_run_killed_half_way_leaves_no_cache_and_is_gone_on_with(killed, load, root, photos, decoded):
+    found = load()
+    assert len(decoded) == 4  # after two whole pieces
+    whole = decode_all(Source(photos, labelled=True))
+    np.testing.assert_array_equal(found.images, whole.images)
+    assert (found.names, found.labels.tolist()) == (whole.names, whole.labels.tolist())
+    (folder,) = caches(root)
+    assert {path.name for path in folder.iterdir()} == {"images.npy", "metadata.json"}
+
+
+def half_a_line(unfinished: Path) -> None:
+    with (unfinished / "pieces.jsonl").open("a") as file:
+        file.write('{"images": 6, "ro')
+
+
+def other_rows(unfinished: Path) -> None:
+    """As a power cut leaves them, of the second piece."""
+    with (unfinished / "new" / "images.npy").open("r+b") as file:
+        file.truncate(128 + 3 * 64 * 64 * 3)
+
+
+def another_source(unfinished: Path) -> None:
+    lines = (unfinished / "pieces.jsonl").read_text()
+    (unfinished / "pieces.jsonl").write_text(lines.replace('"size": 64', '"size": 65', 1))
+
+
+@pytest.mark.parametrize(("damage", "again"), [(half_a_line, 4), (other_rows, 6), (another_source, 8)])
+def test_what_is_not_whole_is_decoded_again(killed, load, photos, decoded, damage, again):
+    damage(killed)
+    np.testing.assert_array_equal(load().images, decode_all(Source(photos, labelled=True)).images)
+    assert len(decoded) == again + 8  # and for the comparison
+
+
+@pytest.mark.parametrize(("broken", "again"), [("skip", 1), ("blank", 0)])  # the last one belongs to no piece
+def test_unreadable_images_are_remembered_by_what_goes_on(with_broken, load, monkeypatch, decoded, broken, again):
+    monkeypatch.setattr(pieces, "PIECE", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_file_hash", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            load(broken=broken)
+    assert len(decoded) == 8
+    found, whole = load(broken=broken), decode_all(Source(with_broken, labelled=True), broken=broken)
+    assert len(decoded) == 8 + again + 8  # and for the comparison
+    np.testing.assert_array_equal(found.images, whole.images)
+    assert (found.names, found.skipped) == (whole.names, whole.skipped)
+
+
+def test_what_an_older_version_left_is_cleared(load, root):
+    load()
     (folder,) = caches(root)
     left = root / f".{folder.name}-left"
     (left / "new").mkdir(parents=True)
     (folder / "images.npy").unlink()
     load()
-    assert not left.exists()
+    assert caches(root) == [folder]
 
 
 def test_several_runs_at_once(photos, load, root, decoded):

@@ -79,7 +79,7 @@ def objective(setup: Setup) -> Objective:
         wanted="two hidden layers",  # as the assignment has it
         is_wanted=lambda settings: settings["n_hidden"] == 2,
         best_epoch_counts=True,
-        one_process=True,
+        one_sampler=True,
     )
 
 

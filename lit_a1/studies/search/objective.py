@@ -38,6 +38,7 @@ class TrialRecord:
     refused: str = ""  # why its settings were refused
     architecture: str = ""
     machine: str = ""
+    ran_in: str = ""  # HOST:FOLDER of its process, where processes share no disk
 
     @property
     def diverged(self) -> bool:
@@ -122,7 +123,7 @@ class Objective:
     wanted: str = ""  # what the best trial must have, in words: "two hidden layers"
     is_wanted: Callable[[Settings], bool] = lambda settings: True  # whether settings have it
     best_epoch_counts: bool = False  # trials are compared by their best epoch, not by their last one
-    one_process: bool = False  # works at a study at a time; its sampler is seeded once, elsewhere anew for each trial
+    one_sampler: bool = False  # a process seeds its sampler once, elsewhere anew for each trial
 
     def term(self, name: str) -> str:
         """What texts and axes call a hyperparameter."""

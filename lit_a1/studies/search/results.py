@@ -71,6 +71,10 @@ def conclude(
     start = next((trial for trial in reversed(trials) if trial.start), None)
     p_values = {other.number: p_value(best, other, images, len(others)) for other in others if best is not None}
     largest = sorted((importances or {}).items(), key=lambda item: -item[1])
+    processes: dict[str, list[int]] = {}
+    for trial in trials:
+        if trial.ran_in:
+            processes.setdefault(trial.ran_in, []).append(trial.number)
     found: dict[str, Any] = {}
     if best is not None:
         found = {"trial": best.number, "val/error": best.error, "epoch": best.epoch, "setup": best.words}
@@ -94,6 +98,7 @@ def conclude(
         by_value=_by_value(ended, objective),
         command=found.get("command"),
         searched={objective.term(name): in_full(values) for name, values in objective.space.items()},
+        processes=processes,
     )
     return text, found
 

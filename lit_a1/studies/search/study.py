@@ -1,4 +1,4 @@
-"""A study: Optuna's trials in a journal, which can be interrupted, continued, and shared by processes."""
+"""A study: Optuna's trials in a journal, which can be interrupted, continued, and shared by processes on one disk."""
 
 import itertools
 import json
@@ -8,8 +8,8 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 from filelock import FileLock, Timeout
 from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 from tqdm import tqdm
@@ -33,6 +34,7 @@ JOURNAL = "study.journal"
 LOCKS = ".locks"  # one for the journal, for taking a trial, for writing results, and for each trial while it runs
 BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
 TRIES = 3  # of the same settings whose process ends each time, of too little memory for example
+SURPLUS = "surplus"  # of a trial that was one too many, and given up before it began
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # of trials in words
 
@@ -58,32 +60,20 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
         raise UsageError(f"study must be the folder of an earlier search; {folder} has no {JOURNAL}")
     is_new = folder is None
     folder = folder or new_version(objective.runs)
-    length = counted(objective.epochs, "epoch")
-    print(f"{objective.words}: {counted(trials, 'trial')} of up to {length} in {relative_to_cwd(folder)}")
-    with _alone(folder) if objective.one_process else nullcontext():
-        try:
-            study = Study(objective, folder)
-        except OSError:
-            if is_new:
-                remove_version(folder)
-            raise
-        try:
-            study.search(trials)
-        except BaseException:
-            print(f"\nStopped. Go on with the same command and --study {typed(relative_to_cwd(folder))}")
-            raise
-        with study.lock("write"):
-            write_results(study.optuna, study.records(), objective, folder)
+    announce(objective, trials, relative_to_cwd(folder))
+    try:
+        study = Study(objective, folder)
+    except OSError:
+        if is_new:
+            remove_version(folder)
+        raise
+    study.run(trials)
     return folder
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / ".search.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise UsageError(f"another search is running in {folder}: wait for its end, or start a new study") from error
+def announce(objective: Objective, trials: int, place: Path | str) -> None:
+    """Prints what is searched, and where it is kept."""
+    print(f"{objective.words}: {counted(trials, 'trial')} of up to {counted(objective.epochs, 'epoch')} in {place}")
 
 
 class Journal(JournalFileBackend):
@@ -104,37 +94,57 @@ class Journal(JournalFileBackend):
                 raise
 
 
+def open_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """Optuna's study of this name, a new one where there is none."""
+    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+
+
+def tpe(seed: int) -> optuna.samplers.BaseSampler:
+    """What proposes settings: TPE, which also takes account of the trials that are running."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
+        return optuna.samplers.TPESampler(multivariate=True, seed=seed, constant_liar=True)
+
+
 class Study:
     """Optuna's study in a folder, as one process works at it; a new one where there is no journal.
 
     UsageError where the journal is damaged, or the study was begun with something else in common.
     """
 
+    running: Any  # what says that this process is alive, to be released after each trial
+
     def __init__(self, objective: Objective, folder: Path) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.objective, self.folder = objective, folder
         self.quiet = False  # before this process's first trial
         (folder / LOCKS).mkdir(exist_ok=True)
-        path, lock = folder / JOURNAL, self.lock("journal")
-        with lock:
-            if path.exists() and not (lines := path.read_bytes()).endswith(b"\n"):
-                os.truncate(path, lines.rfind(b"\n") + 1)  # a line half written would spoil the next one
-        try:
-            self.optuna = optuna.create_study(  # outlives a process that was killed
-                storage=JournalStorage(Journal(path, lock)),
-                study_name=objective.study_name,
-                direction="minimize",
-                load_if_exists=True,
-            )
-        except (ValueError, KeyError) as error:
-            raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
+        self.optuna = self.opened()
         self.optuna.pruner = optuna.pruners.MedianPruner(BEFORE_PRUNING, n_warmup_steps=max(1, objective.epochs // 3))
         shared = json.loads(json.dumps(objective.shared))
         begun = self.optuna.user_attrs.get("shared", shared)
         for key in sorted(begun.keys() | shared.keys()):
             if begun.get(key) != shared.get(key):
-                raise UsageError(f"the study in {folder} was begun with {key} {begun.get(key)}; got {shared.get(key)}")
+                raise UsageError(f"the study {self} was begun with {key} {begun.get(key)}; got {shared.get(key)}")
         self.optuna.set_user_attr("shared", shared)
+
+    def __str__(self) -> str:
+        return f"in {self.folder}"
+
+    def opened(self) -> optuna.Study:
+        """Optuna's study, which outlives a process that was killed."""
+        path, lock = self.folder / JOURNAL, self.lock("journal")
+        with lock:
+            if path.exists() and not (lines := path.read_bytes()).endswith(b"\n"):
+                os.truncate(path, lines.rfind(b"\n") + 1)  # a line half written would spoil the next one
+        try:
+            return open_study(JournalStorage(Journal(path, lock)), self.objective.study_name)
+        except (ValueError, KeyError) as error:
+            raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
+
+    def how_to_go_on(self) -> str:
+        """What to type once more."""
+        return f"the same command and --study {typed(relative_to_cwd(self.folder))}"
 
     def lock(self, name: str, timeout: float = -1) -> FileLock:
         """A lock that processes share, on other machines too; the system frees that of a process that was killed."""
@@ -143,6 +153,16 @@ class Study:
     def count(self, *states: TrialState) -> int:
         """How many trials are in one of the states."""
         return len(self.optuna.get_trials(deepcopy=False, states=states))
+
+    def run(self, trials: int) -> None:
+        """Searches, and writes what was found."""
+        try:
+            self.search(trials)
+        except BaseException:
+            print(f"\nStopped. Go on with {self.how_to_go_on()}")
+            raise
+        with self.lock("write"):
+            write_results(self.optuna, self.records(), self.objective, self.folder)
 
     def search(self, trials: int) -> None:
         """Runs trials until there are enough, and shows and keeps each."""
@@ -193,14 +213,12 @@ class Study:
     def _set_sampler(self, place: int, tries: int) -> None:
         """Seeds the sampler by the place: a study that goes on would sample the first trials again."""
         seed = self.objective.seed + len(self.optuna.trials)
-        if not self.objective.one_process:  # what is sampled doesn't depend on where the study was stopped
+        if not self.objective.one_sampler:  # what is sampled doesn't depend on where the study was stopped
             others = (tries,) if tries >= TRIES else ()
             (seed,) = np.random.SeedSequence((self.objective.seed, place, *others)).generate_state(1)
         elif self.quiet:  # it is set
             return
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
-            self.optuna.sampler = optuna.samplers.TPESampler(multivariate=True, seed=int(seed), constant_liar=True)
+        self.optuna.sampler = tpe(int(seed))
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
         """Trains a trial's network, and records its state; `show` gets a line after each epoch."""
@@ -219,15 +237,15 @@ class Study:
             quiet, self.quiet = self.quiet, True
             parameters, images = objective.train(settings, folder, report, quiet)
             trial.set_user_attr("parameters", parameters)
+            self.note(trial, folder)
             begun = self.optuna.user_attrs.get("images", images)
             if images != begun:
-                words = f"was begun with {begun} images; there are {images} here."
-                raise DataError(f"the study in {self.folder} {words}")
+                raise DataError(f"the study {self} was begun with {begun} images; there are {images} here.")
             self.optuna.set_user_attr("images", images)
         except BaseException as error:
             refused = isinstance(error, UsageError) and not trial.user_attrs.get("start")
             if not refused:  # the first one's settings can't be used at all; of others some can
-                self.optuna.tell(trial, state=TrialState.FAIL)
+                self.optuna.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
                 raise
             trial.set_user_attr("refused", f"{error}")
             bad = True
@@ -235,6 +253,9 @@ class Study:
             self.optuna.tell(trial, state=TrialState.PRUNED)
         else:
             self.optuna.tell(trial, self._record(self.optuna.trials[trial.number]).error)
+
+    def note(self, trial: optuna.Trial, folder: Path) -> None:
+        """Keeps what a training left in its folder, which the processes of this study share."""
 
     def _record(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:
         names = TrialRecord.__dataclass_fields__.keys() & trial.user_attrs.keys()
@@ -246,6 +267,6 @@ class Study:
     def records(self) -> list[TrialRecord]:
         """The trials that are over, which it writes to `trials.csv`."""
         trials = self.optuna.get_trials(deepcopy=False, states=tuple(STATES))
-        records = [self._record(trial) for trial in trials]
+        records = [self._record(trial) for trial in trials if SURPLUS not in trial.user_attrs]
         write_trials(records, self.objective, self.folder)
         return records

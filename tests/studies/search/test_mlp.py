@@ -181,7 +181,7 @@ def test_a_network_that_diverges_is_stopped(setup: Setup, monkeypatch: pytest.Mo
     searched_with(monkeypatch, lr=Range(1e30, 1e35))
     searched = objective(setup)
     assert cells(run(searched, 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
-    assert (searched.one_process, searched.best_epoch_counts) == (True, True)
+    assert (searched.one_sampler, searched.best_epoch_counts) == (True, True)
 
 
 def test_a_killed_study_goes_on(setup: Setup) -> None:

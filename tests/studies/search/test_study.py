@@ -10,7 +10,6 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from filelock import FileLock
 
 from lit_a1.data.errors import DataError
 from lit_a1.runs.settings import UsageError
@@ -73,9 +72,9 @@ def falling(**changes: Any) -> Objective:
     return toy(lambda trial, epoch: 0.3 - 0.01 * trial, **changes)
 
 
-@pytest.mark.parametrize("one_process", [True, False])
-def test_the_seed_repeats_a_search(one_process: bool) -> None:
-    first, again, other = (rows(run(falling(one_process=one_process, seed=seed), 14)) for seed in (0, 0, 1))
+@pytest.mark.parametrize("one_sampler", [True, False])
+def test_the_seed_repeats_a_search(one_sampler: bool) -> None:
+    first, again, other = (rows(run(falling(one_sampler=one_sampler, seed=seed), 14)) for seed in (0, 0, 1))
     assert first == again
     assert first[0] == other[0]
     assert not {row["lr"] for row in first[1:]} & {row["lr"] for row in other[1:]}
@@ -90,18 +89,19 @@ def test_a_study_that_goes_on_samples_what_one_that_was_not_stopped_does() -> No
     assert rows(folder) == whole
 
 
-def test_a_study_of_one_process_goes_on_but_not_while_another_search_does() -> None:
-    folder = run(falling(one_process=True), 2)
+def test_a_study_whose_processes_seed_their_samplers_once_goes_on_and_is_shared() -> None:
+    folder = run(falling(one_sampler=True), 2)
     before = rows(folder)
-    assert run(falling(one_process=True), 4, folder) == folder
+    one, other = (Study(falling(one_sampler=True), folder) for _ in range(2))
+    assert len({process.take(4).params["lr"] for process in (one, other)} | {row["lr"] for row in before}) == 4
+    one.running.release()
+    other.running.release()
+    assert run(falling(one_sampler=True), 4, folder) == folder
     after = rows(folder)
     assert after[:2] == before
-    assert len({row["lr"] for row in after}) == 4  # not the first samples again
+    assert [row["state"] for row in after[2:]] == ["failed", "failed", "complete", "complete"]
+    assert len({row["lr"] for row in after}) == 6  # not the first samples again
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
-    with FileLock(folder / ".search.lock"):
-        run(falling(), 5, folder)
-        with pytest.raises(UsageError, match="another search is running in"):
-            run(falling(one_process=True), 6, folder)
 
 
 def test_bad_trials_are_stopped_early() -> None:

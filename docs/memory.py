@@ -1,0 +1,81 @@
+"""How much memory a training on many photos holds: `python docs/memory.py 500000 FOLDER [options of fit]`.
+
+Some thousand drawn photos stand for all, under as many names as are wanted. The training runs in a process of its own,
+whose anonymous memory and that of its workers are read each second: what is mapped from a file comes and goes as the
+system sees fit, and is told apart.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DISTINCT = 4000
+FIT = [
+    *("--config", "configs/catsdogs.yaml", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"),
+    *("--model.widths", "[8,16]", "--model.blocks", "[1]", "--model.precise_bn", "0", "--model.compile_net", "false"),
+    *("--data.size_schedule", "null", "--data.size", "16", "--data.measure_train", "false", "--data.workers", "2"),
+]
+
+
+def draw(photos: Path, count: int) -> None:
+    """Writes `count` JPEGs of two classes, 64x64."""
+    rng = np.random.default_rng(0)
+    for number in range(DISTINCT):
+        folder = photos / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        first = folder / f"{number}.jpg"
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(first)
+        for other in range(number + DISTINCT, count, DISTINCT):
+            os.link(first, folder / f"{other}.jpg")
+
+
+def held(process: int) -> dict[str, float]:
+    """Megabytes of a process, by what the system calls them; none once it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    return {
+        name: int(rest.split()[0]) / 1024 for name, _, rest in (line.partition(":") for line in lines) if "kB" in rest
+    }
+
+
+def tree(process: int) -> list[int]:
+    """A process and those that it has started."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
+    except OSError:
+        return []
+    return [process, *(found for child in children for found in tree(int(child)))]
+
+
+def main() -> None:
+    """Draws, trains, and prints a line each second."""
+    count, folder, *flags = sys.argv[1:]
+    photos = Path(folder, "photos").resolve()
+    if not photos.exists():
+        draw(photos, int(count))
+    environment = os.environ | {"LIT_A1_DATA": str(photos), "LIT_A1_CACHE": str(Path(folder, "cache").resolve())}
+    logs = ["--trainer.logger.init_args.save_dir", str(Path(folder, "logs").resolve())]
+    fit = [sys.executable, "main.py", "fit", *FIT, *logs, *flags]
+    started = time.monotonic()
+    print("seconds  anonymous MB of the process, and of each worker  mapped MB of all", flush=True)
+    with subprocess.Popen(fit, cwd=REPOSITORY, env=environment, stderr=subprocess.STDOUT) as training:
+        while training.poll() is None:
+            all_of_it = list(filter(None, map(held, tree(training.pid))))
+            anonymous = "  ".join(f"{each['RssAnon']:6.0f}" for each in all_of_it if "RssAnon" in each)
+            mapped = sum(each.get("RssFile", 0) for each in all_of_it)
+            print(f"{time.monotonic() - started:7.0f}  {anonymous}  {mapped:8.0f}", flush=True)
+            time.sleep(1)
+    raise SystemExit(training.returncode)
+
+
+if __name__ == "__main__":
+    main()

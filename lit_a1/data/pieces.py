@@ -1,0 +1,85 @@
+"""What a cache that is being written holds so far, for a run that goes on after one that was killed."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, BinaryIO, TextIO
+
+from numpy.typing import NDArray
+
+from lit_a1.data.sources.layouts import SourceImage
+
+PIECE = 4096  # images
+
+
+class Pieces:
+    """The pieces of an array of images, each with a line that says which images it has, and the hash of its rows.
+
+    Args:
+        rows: the file of the array, at its first row.
+        log: the file of the lines.
+        about: what the array is made of, and how: pieces of another one are not gone on with.
+        length: of a row, in bytes.
+        kept: the images that are in the array, one a row.
+        skipped: why, by name, a file could not be read.
+    """
+
+    def __init__(
+        self,
+        rows: BinaryIO,
+        log: TextIO,
+        about: dict[str, Any],
+        length: int,
+        kept: list[SourceImage],
+        skipped: dict[str, str],
+    ) -> None:
+        self.rows, self.log, self.about, self.length = rows, log, about, length
+        self.kept, self.skipped = kept, skipped
+        self._begin()
+
+    def _begin(self) -> None:
+        self.digest, self.kept_before, self.skipped_before = hashlib.sha256(), len(self.kept), len(self.skipped)
+
+    def take_up(self, images: Sequence[SourceImage]) -> int:
+        """Fills `kept` and `skipped` with what the pieces hold that are whole; how many of the images that are.
+
+        What comes after them is cut off.
+        """
+        begin, done = self.rows.tell(), 0
+        self.log.seek(0)
+        first, *lines = self.log.readlines() or [""]
+        whole = [json.dumps(self.about) + "\n"]
+        for line in lines if first == whole[0] else []:
+            try:
+                piece = json.loads(line)
+            except ValueError:  # half of it was written
+                break
+            for _ in range(len(self.kept), piece["rows"]):
+                self.digest.update(self.rows.read(self.length))
+            if self.digest.hexdigest() != piece["sha256"]:  # its rows had not reached the disk
+                break
+            is_left_out = piece["skipped"] if self.about["broken"] == "skip" else {}
+            self.kept += [image for image in images[done : piece["images"]] if image.name not in is_left_out]
+            self.skipped |= piece["skipped"]
+            done = piece["images"]
+            whole.append(line)
+            self._begin()
+        self._begin()
+        self.rows.seek(begin + len(self.kept) * self.length)
+        self.rows.truncate()
+        self.log.truncate(0)
+        self.log.writelines(whole)
+        self.log.flush()
+        return done
+
+    def add(self, row: NDArray[Any]) -> None:
+        """Writes the row of the last image that was kept."""
+        self.rows.write(row.data)
+        self.digest.update(row.data)
+        if len(self.kept) - self.kept_before == PIECE:
+            left_out = len(self.skipped) if self.about["broken"] == "skip" else 0
+            skipped = dict(list(self.skipped.items())[self.skipped_before :])
+            piece = {"images": len(self.kept) + left_out, "rows": len(self.kept), "skipped": skipped}
+            self.rows.flush()
+            print(json.dumps(piece | {"sha256": self.digest.hexdigest()}), file=self.log, flush=True)
+            self._begin()
