@@ -175,6 +175,9 @@ def peak_memory_gb() -> float:
         import psutil
 
         return psutil.Process().memory_info().peak_wset / 1e9
+    if (status := Path("/proc/self/status")).exists():  # getrusage would count the parent's memory too
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e9
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
