@@ -8,9 +8,11 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
+from lit_a1.callbacks.devices import from_each
 from lit_a1.models.metrics import Mean
 from lit_a1.runs.records import CheckpointError
 
@@ -61,15 +63,14 @@ class Continuation(Callback):
         self._signalled: tuple[Any, ...] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
-        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, and each device's sums."""
+        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, each device's sums."""
         measured = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
-        sums = torch.as_tensor(pl_module.all_gather(torch.stack(measured)))
         checkpoint["run"] = {
             "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
             "devices": trainer.world_size,
             "torn": pl_module.in_step,
             "events": next((path.name for path in sorted(Path(trainer.log_dir or "").glob(EVENTS))), ""),
-            "measured": sums.reshape(trainer.world_size, len(measured)).cpu(),
+            "measured": torch.stack(from_each(torch.stack(measured).cpu())),
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
@@ -89,7 +90,10 @@ class Continuation(Callback):
         self._late = step > 0 and step % batches == 0 and not ended
         checkpoint["loops"]["fit_loop"] |= loops_at(step, batches, ended)
         if not ended and "measured" in run:
-            sums = run["measured"][trainer.global_rank].view(-1, 2)
+            measured = run["measured"]
+            if len(measured) != trainer.world_size:  # the first device takes up the sums of all
+                measured = F.pad(measured.sum(0, keepdim=True), (0, 0, 0, trainer.world_size - 1))
+            sums = measured[trainer.global_rank].view(-1, 2)
             for metric, (total, weight) in zip(_metrics(pl_module).values(), sums, strict=True):
                 metric.total, metric.weight = total.to(metric.total), weight.to(metric.weight)
 
