@@ -25,6 +25,7 @@ VECTORS = {
     "avx512f": "AVX-512",
     "avx2": "AVX2",
 }
+PARENT = os.getppid()  # when this process began
 UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}  # of a run that was begun without a note of them
 
 
@@ -156,7 +157,8 @@ def is_first(of_machine: bool = False) -> bool:
     Lightning, torchrun or SLURM has started the others, and numbers them all by these variables.
     """
     names = ("LOCAL_RANK", "SLURM_LOCALID") if of_machine else ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in names)
+    is_orphan = os.environ.get("LOCAL_RANK") == "1" and os.getppid() != PARENT  # of the first, which was killed
+    return is_orphan or all(os.environ.get(name, "0") == "0" for name in names)
 
 
 def show_messages() -> None:

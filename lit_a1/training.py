@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, Checkpoint
@@ -32,7 +32,7 @@ from lit_a1.callbacks.predictions import submission_path
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
-from lit_a1.environment import PROGRAM
+from lit_a1.environment import PROGRAM, is_first
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
@@ -48,7 +48,13 @@ log = logging.getLogger(__name__)
 
 
 class TrainingParser(Parser, LightningArgumentParser):
-    """Lightning's parser, with one sentence for a mistake."""
+    """Lightning's parser, with one sentence for a mistake, and not one from each of several processes."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """As the class above."""
+        if not is_first(of_machine=True):
+            raise SystemExit(2)
+        super().error(message, ex)
 
 
 class TrainingCLI(LightningCLI):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Continuation(Callback):
 
     def __init__(self) -> None:
         self._late = False  # the run goes on where an epoch's steps are done, and its end is not
-        self._signalled: tuple[Any, ...] | None = None
+        self._signalled = False  # by SLURM
+        self._requeue: Callable[..., Any] | None = None  # what answers it
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
         """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, each device's sums."""
@@ -108,13 +110,18 @@ class Continuation(Callback):
         handler = signal.getsignal(signal.SIGUSR1) if slurm_job() and hasattr(signal, "SIGUSR1") else None
         if callable(handler):
             self._requeue = handler
-            signal.signal(signal.SIGUSR1, lambda *received: setattr(self, "_signalled", received))
+            signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "_signalled", True))
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Answers SLURM's signal."""
-        if self._signalled is not None:
-            received, self._signalled = self._signalled, None
-            self._requeue(*received)
+        """Answers SLURM's signal, which several processes have in different steps: when the first has it."""
+        if self._requeue is None:
+            return
+        signalled = torch.tensor(self._signalled, device=trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            torch.distributed.broadcast(signalled, 0)
+        if signalled:
+            self._signalled = False
+            self._requeue(signal.SIGUSR1, None)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tells what the steps of an epoch measured, where the last of them was before the cut."""

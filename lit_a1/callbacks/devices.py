@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from lit_a1.runs.records import DeviceLostError
@@ -42,14 +43,17 @@ def gathered(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
 
 @contextmanager
 def ending_together(trainer: L.Trainer) -> Iterator[None]:
-    """Ends the processes of all devices where one of them fails; the first says why.
+    """Ends the processes of all devices where one of them fails, or the first is told to; that one says why.
 
     Raises:
         DeviceLostError: another one has ended.
     """
+    signals = trainer._signal_connector
+    if trainer.world_size > 1:  # Lightning would call the others from the handler, which wait for another call
+        vars(signals)["_sigterm_notifier_fn"] = lambda *_: setattr(signals, "received_sigterm", trainer.is_global_zero)
     try:
         yield
-    except Exception as error:
+    except (Exception, SIGTERMException) as error:
         if not trainer.is_global_zero:
             atexit.register(time.sleep, GRACE)
         elif children := getattr(trainer.strategy.launcher, "procs", None):
