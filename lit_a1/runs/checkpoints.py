@@ -152,7 +152,7 @@ def check_devices(checkpoint: dict[str, Any], devices: int, path: Path) -> None:
     """Refuses with a CheckpointError to go on on another number of devices, whose shares of a batch would be others."""
     if (started := checkpoint.get("run", {}).get("devices", devices)) != devices:
         raise CheckpointError(
-            f"The run of {path} was started on {counted(started, 'device')}, not on {devices}, and with sync_norm false "
-            f"batch norm sees each one's share: go on with --trainer.devices {started}, or start a new one without "
-            "--ckpt_path."
+            f"The run of {path} was started on {counted(started, 'device')}, not on {devices}, and with sync_norm "
+            f"false batch norm sees each one's share: go on with --trainer.devices {started}, or start a new one "
+            "without --ckpt_path."
         )
