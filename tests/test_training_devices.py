@@ -118,7 +118,8 @@ def test_tasks_of_a_cluster_train_and_measure(launcher: str, photos: Path, both:
     assert not silent
     (run,) = Path("lightning_logs/catsdogs").iterdir()
     (whole,) = Path("lightning_logs/whole").iterdir()
-    torch.testing.assert_close(weights(run / "checkpoints/last.ckpt"), weights(whole / "checkpoints/last.ckpt"))
+    last = "checkpoints/last.ckpt"
+    torch.testing.assert_close(weights(run / last), weights(whole / last), rtol=1e-3, atol=1e-5)
     records = [json.loads((each / "record.json").read_text()) for each in (run, whole)]
     assert records[0]["images"] == records[1]["images"]
     for name in ("step", "train/loss", "val/loss", "train/gradient_norm"):
@@ -147,7 +148,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     assert "Traceback" not in said
     main(["fit", *flags, "--ckpt_path", "last"])
     paths = [Path("lightning_logs", name, "version_0/checkpoints/last.ckpt") for name in ("catsdogs", "whole")]
-    torch.testing.assert_close(*map(weights, paths))
+    torch.testing.assert_close(*map(weights, paths), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.long
