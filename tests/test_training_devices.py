@@ -126,7 +126,7 @@ def test_tasks_of_a_cluster_train_and_measure(launcher: str, photos: Path, both:
         assert records[0]["last"][name] == pytest.approx(records[1]["last"][name], rel=1e-3), name
     main(["validate", *SMALL, *DROPS, *named])
     first, second = both(launcher, "validate", *SMALL, *DROPS)
-    assert ended(first).count("val/error") == 1
+    assert ended(first).count("\nval/error") == 1
     assert not ended(second)
     figures = [json.loads((each / "validate.json").read_text()) for each in (run, whole)]
     assert figures[0] == pytest.approx(figures[1], rel=1e-4)
