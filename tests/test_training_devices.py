@@ -129,7 +129,8 @@ def test_tasks_of_a_cluster_train_and_measure(launcher: str, photos: Path, both:
     assert ended(first).count("\nval/error") == 1
     assert not ended(second)
     figures = [json.loads((each / "validate.json").read_text()) for each in (run, whole)]
-    assert figures[0] == pytest.approx(figures[1], rel=1e-4)
+    for name in ("images", "val/loss", "val/error", "train_eval/loss"):
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-3), name
 
 
 @pytest.mark.long
