@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
-from lit_a1.environment import PROGRAM
+from lit_a1.environment import PROGRAM, is_first
 from lit_a1.startup import check_compiler_cache, check_versions, import_lightning, usage, with_shipped_yamls
 
 COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the options, and what the command does
@@ -30,9 +30,11 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
 }
 STATUS = {  # of errors that end in one sentence, by name: importing their classes would take seconds
     "UsageError": 2,
-    **dict.fromkeys(("CheckpointError", "DataError", "DivergedError", "RuleError", "VersionError"), 1),
+    **dict.fromkeys(("CheckpointError", "DataError", "DeviceLostError", "DivergedError", "RuleError"), 1),
+    "VersionError": 1,
     **dict.fromkeys(("MisconfigurationException", "OSError"), 1),  # Lightning's; what can't be read or written
 }
+OF_ALL_DEVICES = ("DeviceLostError", "DivergedError")  # which the first process tells, and not one a machine
 
 
 def refuse(message: str, status: int = 1) -> NoReturn:
@@ -83,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = next((STATUS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUS), None)
         if status is None:
             raise
+        if COMMANDS[name][0] == "fit" and not is_first(of_machine=type(error).__name__ not in OF_ALL_DEVICES):
+            raise SystemExit(status) from None
         refuse(" ".join(line.strip() for line in str(error).splitlines()), status)
 
 

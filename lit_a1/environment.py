@@ -25,6 +25,7 @@ VECTORS = {
     "avx512f": "AVX-512",
     "avx2": "AVX2",
 }
+PARENT = os.getppid()  # when this process began
 UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}  # of a run that was begun without a note of them
 
 
@@ -150,10 +151,20 @@ def in_words(made: dict[str, list[str]]) -> dict[str, str]:
     }
 
 
+def is_first(of_machine: bool = False) -> bool:
+    """Whether this process is the first of those that run one command for several devices, or of those on its machine.
+
+    Lightning, torchrun or SLURM has started the others, and numbers them all by these variables.
+    """
+    names = ("LOCAL_RANK", "SLURM_LOCALID") if of_machine else ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    is_orphan = os.environ.get("LOCAL_RANK") == "1" and os.getppid() != PARENT  # of the first, which was killed
+    return is_orphan or all(os.environ.get(name, "0") == "0" for name in names)
+
+
 def show_messages() -> None:
     """Shows on the terminal what this project logs: which data were found, what was left out."""
     ours = logging.getLogger("lit_a1")
-    ours.setLevel(logging.INFO)
+    ours.setLevel(logging.INFO if is_first() else logging.CRITICAL)
     ours.handlers = [logging.StreamHandler()]  # to what is standard error now
 
 
@@ -185,10 +196,14 @@ def peak_memory_gb() -> float:
 
 
 def quieten() -> None:
-    """Leaves out Lightning's messages that mean nothing here."""
+    """Leaves out Lightning's messages that mean nothing here, and what another process has said already."""
+    if not is_first():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # until the process ends
+        warnings.simplefilter("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # a profiler tells what it found
+    for name in ("pytorch.profilers", "fabric.strategies.launchers"):  # what was found; which process has ended
+        logging.getLogger(f"lightning.{name}").setLevel(logging.INFO)
     for message in (
         ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
         ".*in eval mode at the start of training.*",  # the averaged weights

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, Checkpoint
@@ -27,12 +27,14 @@ from lit_a1.callbacks import (
 )
 from lit_a1.callbacks.config import RunConfig, save_hparams
 from lit_a1.callbacks.continuation import slurm_job
+from lit_a1.callbacks.devices import ending_together
 from lit_a1.callbacks.predictions import submission_path
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
-from lit_a1.environment import PROGRAM
+from lit_a1.environment import PROGRAM, is_first
 from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
+from lit_a1.layers import BatchNorm2d
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NO_CHECKPOINT, NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
@@ -46,7 +48,13 @@ log = logging.getLogger(__name__)
 
 
 class TrainingParser(Parser, LightningArgumentParser):
-    """Lightning's parser, with one sentence for a mistake."""
+    """Lightning's parser, with one sentence for a mistake, and not one from each of several processes."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """As the class above."""
+        if not is_first(of_machine=True):
+            raise SystemExit(2)
+        super().error(message, ex)
 
 
 class TrainingCLI(LightningCLI):
@@ -105,6 +113,9 @@ class TrainingCLI(LightningCLI):
         """Seeds everything; Lightning takes 0 for the random seed that `true` stands for."""
         seed = self.command.seed_everything
         if seed is True:
+            started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1
+            if max(int(started), self.command.trainer.num_nodes) > 1 and "PL_GLOBAL_SEED" not in os.environ:
+                self.parser.error("seed_everything: true would be another seed in each process; name one for all")
             seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # which the first of several devices set
         if seed is False or not 0 <= seed <= MAX_SEED:
             words = f"seed_everything must be a number from 0 to {MAX_SEED}, or true for a random one; got {seed}"
@@ -147,17 +158,17 @@ class TrainingCLI(LightningCLI):
             if self.command.trainer.logger not in (False, []):
                 kwargs["logger"] = self._loggers(folder, name)
         else:
-            devices = self.command.trainer.devices  # several would shuffle rows, and count some images twice
-            one = devices if isinstance(devices, list) and len(devices) == 1 else 1
             kwargs |= {"logger": False, "enable_checkpointing": False}
-            kwargs |= {"devices": one, "num_nodes": 1, "strategy": "auto"}
             given.callbacks = users = [each for each in users if not isinstance(each, Checkpoint)]
         if not is_fit or self.command.trainer.barebones:
             self.save_config_callback = None
         self.trainer_defaults["callbacks"] = own_callbacks(self._callbacks(), users, self.command.trainer)
         trainer = super().instantiate_trainer(**kwargs)
-        if is_fit and self.checkpoint is not None:
-            check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
+        if is_fit and any(isinstance(each, BatchNorm2d) and not each.sync for each in self.model.modules()):
+            if self.checkpoint is not None:
+                check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
+            if trainer.world_size > 1:
+                log.info("Batch norm sees each device's share of a batch: another number of devices learns otherwise.")
         return trainer
 
     def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
@@ -227,7 +238,7 @@ class TrainingCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs it; a training that took no step leaves no folder, which would pass for the newest run."""
         try:
-            with naming(self._runs):
+            with naming(self._runs), ending_together(self.trainer):
                 super()._run_subcommand(subcommand)
         except RuntimeError as error:  # Lightning's, which can't take down workers that were not started
             if not isinstance(cause := error.__context__, OSError):
@@ -267,7 +278,7 @@ class TrainingCLI(LightningCLI):
 
     def _keep_metrics(self) -> None:
         """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
-        if self.checkpoint is None:
+        if self.checkpoint is None or not self.trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         step, images = read(self.checkpoint)["global_step"], measured_images(self.trainer)

@@ -157,11 +157,14 @@ def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Callable[...
     for flags, words in {
         "max_epochs 5": "laid out over trainer.max_epochs=3: it can't go on to 5. Go on with --trainer.max_epochs 3",
         "limit_train_batches 3": "go on without --trainer.limit_train_batches",
-        "devices 2": "was started on 1 device, not on 2: go on with --trainer.devices 1",
         "max_steps 3": "has 5 steps behind it: trainer.max_steps must be above that",
     }.items():
         name, value = flags.split()
         assert words in refusal("fit", *TINY, "--ckpt_path", f"{run}/checkpoints/last.ckpt", f"--trainer.{name}", value)
+    shares = fit("--trainer.max_steps", "5", "--model.sync_norm", "false", name="shares")
+    last = ["--model.sync_norm", "false", "--ckpt_path", f"{shares}/checkpoints/last.ckpt", "--trainer.devices", "2"]
+    name = ["--trainer.logger.init_args.name", "shares"]
+    assert "was started on 1 device, not on 2, and with sync_norm false" in refusal("fit", *TINY, *name, *last)
     assert (run / "config.yaml").read_text() == before
 
 

@@ -150,7 +150,7 @@ def test_callbacks(command: Namespace) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("accumulate_grad_batches", 2, "can't be 2 here: .*--data.batch_size"),
+        ("accumulate_grad_batches", 2, "can't be 2 here: .*--model.accumulate"),
         ("gradient_clip_val", 1.0, "can't be 1.0 here: --model.clip_gradient"),
         ("gradient_clip_algorithm", "value", "can't be value here: --model.clip_gradient"),
         ("sync_batchnorm", True, "can't be true here: --model.sync_norm"),

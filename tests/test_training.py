@@ -165,18 +165,6 @@ def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monke
     assert len(table("submission-drawn.csv")) == few_drawn
 
 
-@pytest.mark.long  # models/test_devices.py is the plain one
-def test_two_devices_train_one_network(photos: Path, in_background: Background) -> None:
-    """Two processes share the images and leave one run (the layer's own test compares the statistics)."""
-    flags = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--model.sync_norm", "true"]
-    run = in_background("fit", *SMALL, *flags, "--trainer.max_epochs", "1")
-    said = run.communicate()[0]
-    assert run.returncode == 0, said
-    record = json.loads(Path("lightning_logs/catsdogs/version_0/record.json").read_text())
-    assert record["last"]["step"] == 4  # 64 images, 8 on each device
-    assert [path.name for path in Path("lightning_logs/catsdogs").iterdir()] == ["version_0"]
-
-
 # killed and resumed
 
 

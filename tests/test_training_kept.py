@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from lit_a1.cli import main
-from lit_a1.data.batch import ImageSet, OnceEach
+from lit_a1.data.batch import ImageSet, OnceEach, as_it_is
 from tests.test_training import SMALL
 
 TINY = [*SMALL, "--data.size_schedule", "{0: 16}"]
@@ -78,14 +79,19 @@ def test_an_epoch_that_time_cuts_short_is_measured(photos: Path, monkeypatch: py
     assert validated["val/loss"] == pytest.approx(record["best"]["val/loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("count", [41, 40, 1])
-def test_several_devices_get_each_image_once(count: int) -> None:
+@pytest.mark.parametrize("count", [41, 40, 33, 10, 1])
+@pytest.mark.parametrize("devices", [2, 3])
+def test_several_devices_get_each_image_once(count: int, devices: int) -> None:
+    """In the batches that one device has, and all devices as many."""
     images = ImageSet(np.zeros((count, 4, 4, 3), np.uint8), np.ones(count, np.int64))
-    parts = [list(OnceEach(images, 2, rank)) for rank in range(2)]
-    assert len(parts[0]) == len(parts[1])
-    batches = [images.__getitems__(part) for part in parts]
-    found = [int(index) for batch in batches for index in batch.indices[batch.targets >= 0]]
-    assert sorted(found) == list(range(count))
+    loaders = [
+        DataLoader(images, 10, sampler=OnceEach(count, 10, devices, rank), collate_fn=as_it_is)
+        for rank in range(devices)
+    ]
+    assert len(set(map(len, loaders))) == 1
+    batches = [batch.indices.tolist() for turn in zip(*loaders, strict=True) for batch in turn]
+    whole = [list(range(start, min(start + 10, count))) for start in range(0, count, 10)]
+    assert [batch for batch in batches if batch != [-1]] == whole
 
 
 @pytest.mark.parametrize(

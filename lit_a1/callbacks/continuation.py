@@ -9,9 +9,11 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
+from lit_a1.callbacks.devices import from_each
 from lit_a1.models.metrics import Mean
 from lit_a1.runs.records import CheckpointError
 
@@ -59,19 +61,18 @@ class Continuation(Callback):
 
     def __init__(self) -> None:
         self._late = False  # the run goes on where an epoch's steps are done, and its end is not
-        self._signalled: tuple[Any, ...] | None = None
+        self._signalled = False  # by SLURM
         self._requeue: Callable[..., Any] | None = None  # Lightning's answer to SLURM's signal
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
-        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, and each device's sums."""
+        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, each device's sums."""
         measured = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
-        sums = torch.as_tensor(pl_module.all_gather(torch.stack(measured)))
         checkpoint["run"] = {
             "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
             "devices": trainer.world_size,
             "torn": pl_module.in_step,
             "events": next((path.name for path in sorted(Path(trainer.log_dir or "").glob(EVENTS))), ""),
-            "measured": sums.reshape(trainer.world_size, len(measured)).cpu(),
+            "measured": torch.stack(from_each(torch.stack(measured).cpu())),
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
@@ -91,7 +92,10 @@ class Continuation(Callback):
         self._late = step > 0 and step % batches == 0 and not ended
         checkpoint["loops"]["fit_loop"] |= loops_at(step, batches, ended)
         if not ended and "measured" in run:
-            sums = run["measured"][trainer.global_rank].view(-1, 2)
+            measured = run["measured"]
+            if len(measured) != trainer.world_size:  # the first device takes up the sums of all
+                measured = F.pad(measured.sum(0, keepdim=True), (0, 0, 0, trainer.world_size - 1))
+            sums = measured[trainer.global_rank].view(-1, 2)
             for metric, (total, weight) in zip(_metrics(pl_module).values(), sums, strict=True):
                 metric.total, metric.weight = total.to(metric.total), weight.to(metric.weight)
 
@@ -106,13 +110,13 @@ class Continuation(Callback):
         handler = signal.getsignal(signal.SIGUSR1) if slurm_job() and hasattr(signal, "SIGUSR1") else None
         if callable(handler):
             self._requeue = handler
-            signal.signal(signal.SIGUSR1, lambda *received: setattr(self, "_signalled", received))
+            signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "_signalled", True))
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         """Answers SLURM's signal after the same step on all devices, which it reaches at different moments."""
-        if self._requeue and trainer.strategy.reduce_boolean_decision(self._signalled is not None, all=False):
-            received, self._signalled = self._signalled or (signal.SIGUSR1, None), None
-            self._requeue(*received)
+        if self._requeue and trainer.strategy.reduce_boolean_decision(self._signalled, all=False):
+            self._signalled = False
+            self._requeue(signal.SIGUSR1, None)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tells what the steps of an epoch measured, where the last of them was before the cut."""

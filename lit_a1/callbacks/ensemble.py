@@ -28,6 +28,8 @@ class EnsembleRecord(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints, and writes the record."""
         assert isinstance(pl_module, Ensemble)
+        if not trainer.is_global_zero:
+            return
         members, (about, metrics) = pl_module.members, _print_metrics("val", trainer, pl_module)
         if is_part(*measured_images(trainer)) or self.runs is None:
             return
@@ -52,6 +54,8 @@ class EnsembleRecord(Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints, and writes the metrics."""
         assert isinstance(pl_module, Ensemble)
+        if not trainer.is_global_zero:
+            return
         about, metrics = _print_metrics("test", trainer, pl_module)
         if not is_part(*(images := measured_images(trainer))) and self.runs is not None:
             content = {"members": about, "images": images[0], **metrics}

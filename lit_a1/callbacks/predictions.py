@@ -7,11 +7,11 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
 from rich.table import Table
 
+from lit_a1.callbacks.devices import gathered
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
 from lit_a1.runs.wording import counted
@@ -81,10 +81,10 @@ class PredictionFiles(BasePredictionWriter):
     def write_on_epoch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
-        """Writes both files."""
-        index = torch.cat([batch.indices for batch in predictions]).numpy()
-        probabilities = torch.cat([batch.probabilities for batch in predictions]).numpy()
-        self.write(trainer.datamodule, index, probabilities)  # type: ignore[attr-defined]
+        """Writes both files, on the first of several devices."""
+        index, probabilities = gathered(predictions)
+        if trainer.is_global_zero:
+            self.write(trainer.datamodule, index, probabilities)  # type: ignore[attr-defined]
 
     def write(self, data: Any, index: np.ndarray, probabilities: np.ndarray) -> None:
         """Checks the submission, and writes both files: (N,K) probabilities of the images `index` of a data module."""

@@ -16,6 +16,7 @@ from lightning.pytorch.profilers import PyTorchProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from lit_a1.callbacks.devices import gathered
 from lit_a1.data.batch import Batch
 from lit_a1.runs.events import Curves, add_layout
 from lit_a1.runs.shown import log_mistakes
@@ -95,7 +96,7 @@ class TensorBoardExtras(Callback):
             if batch.images.is_cuda:
                 torch.cuda.synchronize()
             speed = self._images / (time.perf_counter() - self._started)
-            pl_module.log("train/images_per_second", speed, on_step=False, on_epoch=True)
+            pl_module.log("train/images_per_second", speed, on_step=False, on_epoch=True, sync_dist=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Brings what was logged to the disk before a checkpoint is written, which a resumed run starts from."""
@@ -116,15 +117,13 @@ class TensorBoardExtras(Callback):
             self._validated.append((batch.indices, batch.targets, outputs))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Shows the validation images that were wrong with the greatest confidence, and those nearest to a tie.
-
-        Of several devices the first shows its own.
-        """
-        if (writer := writer_of(trainer)) is not None and self._validated:
-            index, labels, outputs = (torch.cat(parts).cpu().numpy() for parts in zip(*self._validated, strict=True))
-            data, there = trainer.datamodule, labels >= 0  # type: ignore[attr-defined]
-            images = data.sets["val"].images
-            log_mistakes(writer, trainer.global_step, images, index[there], labels[there], outputs, data.classes)
+        """Shows the validation images that were wrong with the greatest confidence, and those nearest to a tie."""
+        if not self._validated:
+            return
+        index, labels, outputs = gathered(self._validated)
+        if (writer := writer_of(trainer)) is not None:
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            log_mistakes(writer, trainer.global_step, data.sets["val"].images, index, labels, outputs, data.classes)
 
     @staticmethod
     def _add_graph(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:

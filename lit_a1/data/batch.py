@@ -1,5 +1,6 @@
 """Batches of images, and the sets that they are cut from, which worker processes share."""
 
+import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ class Batch(NamedTuple):
 
     images: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
     targets: Tensor  # (N,) int64, -1 for no label; or (N,K) float32 soft targets after mixup or cutmix
-    indices: Tensor  # (N,) int64, which image of its dataset each one is
+    indices: Tensor  # (N,) int64, which image of its dataset each one is; -1 for none, which `OnceEach` fills up with
 
 
 class SharedArray:
@@ -76,21 +77,29 @@ class ImageSet(Dataset[Batch]):
         """The batch of these positions: images (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
         positions = np.asarray(items)
         index = self.index[positions]
-        labels = np.where(positions < 0, -1, self.labels[index])  # -1 is the place of no image
+        labels = self.labels[index]
         images = torch.from_numpy(self.images[index[:0] if self.held else index]).permute(0, 3, 1, 2)
-        return Batch(images, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(index))
+        indices = np.where(positions < 0, -1, index)  # -1 is the place of no image
+        return Batch(images, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(indices))
 
 
 class OnceEach(DistributedSampler[int]):
-    """Deals out a set to several devices, in order; -1 stands for no image where they don't come out even.
+    """Deals out a set to several devices in the batches that one would have: rounding may depend on what is in a batch.
 
-    Torch's own sampler gives some of the images twice there, which would then count twice.
+    Every device gets as many, the last of them of -1, no image, where they don't come out even: they wait for each
+    other. Torch's own sampler gives some of the images twice there, which would then count twice.
     """
 
+    def __init__(self, count: int, batch_size: int, devices: int, rank: int) -> None:
+        super().__init__(range(count), devices, rank)  # type: ignore[arg-type]
+        starts = range(rank * batch_size, count, devices * batch_size)
+        places = [range(start, min(start + batch_size, count)) for start in starts]
+        missing = -(-count // (devices * batch_size)) - len(starts)
+        self.places = [*itertools.chain(*places), *[-1] * missing]
+        self.num_samples = len(self.places)
+
     def __iter__(self) -> Iterator[int]:
-        count = len(self.dataset)  # type: ignore[arg-type]
-        places = [*range(count), *[-1] * (self.total_size - count)]
-        return iter(places[self.rank :: self.num_replicas])
+        return iter(self.places)
 
 
 def as_it_is(batch: Any) -> Any:

@@ -21,16 +21,14 @@ SAMPLE_BATCH = 100  # statistics are means over batches: they must not depend on
 
 
 class EpochShuffle(DistributedSampler[int]):
-    """A new order each epoch, drawn from (seed, epoch) alone, of which each device takes its share.
+    """A new order each epoch, drawn from (seed, epoch) alone, the same on each of several devices.
 
     `place` tells an iterator, when it begins, the epoch and how many of the images are done: Lightning makes it, and
     workers begin, before it says by `set_epoch` which epoch comes.
     """
 
-    def __init__(
-        self, count: int, seed: int, place: Callable[[], tuple[int, int]] | None = None, devices: int = 1, rank: int = 0
-    ) -> None:
-        super().__init__(range(count), devices, rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+    def __init__(self, count: int, seed: int, place: Callable[[], tuple[int, int]] | None = None) -> None:
+        super().__init__(range(count), 1, 0, seed=seed)  # type: ignore[arg-type]
         self.count, self.place = count, place
         self.told: int | None = None
 
@@ -44,7 +42,7 @@ class EpochShuffle(DistributedSampler[int]):
         order = np.random.default_rng([self.seed, 0 if isinstance(self, SequentialSampler) else epoch]).permutation(
             self.count
         )
-        return iter(order[self.rank : self.num_samples * self.num_replicas : self.num_replicas][done:].tolist())
+        return iter(order[done:].tolist())
 
 
 class SameShuffle(EpochShuffle, SequentialSampler):
@@ -58,7 +56,8 @@ class ImageDataModule(L.LightningDataModule):
     with the names of the last; where all of them must be answered, `predict_count` is their number.
 
     Args:
-        batch_size: images a training step.
+        batch_size: images a training step, of which each of several devices takes an equal share: how many there are
+            changes nothing in what is learnt.
         eval_batch_size: images a batch elsewhere.
         size: height and width of the images that the network is trained on, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`; smaller images early cost less time.
@@ -126,6 +125,13 @@ class ImageDataModule(L.LightningDataModule):
         started = [first for first in self.size_schedule if first <= epoch]
         return self.size_schedule[max(started)] if started else self.size
 
+    def _evaluated(self, name: str, limit: int | float = 1.0) -> DataLoader[Batch]:
+        """Every image of a part, in order, on one of the devices."""
+        count, size, sampler, trainer = len(self.sets[name]), self.eval_batch_size, None, self.trainer
+        if trainer is not None and trainer.world_size > 1:
+            sampler = OnceEach(count, size, trainer.world_size, trainer.global_rank)
+        return self._loader(name, size, limit, sampler=sampler)
+
     def _loader(self, name: str, batch_size: int, limit: int | float = 1.0, **options: Any) -> DataLoader[Batch]:
         """Batches of a part; where only some are wanted, of random images, the same each time: classes lie in a row."""
         images = self.sets[name]
@@ -144,24 +150,32 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled, in batches that are all full (unless there are fewer images than a batch holds)."""
+        """Shuffled, in batches that are all full (unless there are fewer images than a batch holds).
+
+        Each of several devices cuts whole batches, and keeps its share of them once they are augmented.
+
+        Raises:
+            DataError: the shares would not be equal.
+        """
         trainer, count = self.trainer, len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
         if trainer is not None:
             kind = SameShuffle if getattr(trainer, "overfit_batches", 0) else EpochShuffle
-            shuffle = kind(count, self.run_seed, self._place, trainer.world_size, trainer.global_rank)
-        return self._loader("train", self.batch_size, sampler=shuffle, drop_last=len(shuffle) >= self.batch_size)
+            shuffle = kind(count, self.run_seed, self._place)
+            if (images := min(count, self.batch_size)) % trainer.world_size:
+                words = f"{trainer.world_size} devices can't share the {images} images of a step equally"
+                raise DataError(f"{words}: --data.batch_size must be a multiple of {trainer.world_size}.")
+        return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     @property
     def steps_an_epoch(self) -> int:
-        """The batches that a device trains on in an epoch."""
-        trainer = self.trainer
-        devices, limit = (1, 1.0) if trainer is None else (trainer.world_size, trainer.limit_train_batches)
-        there = max(1, len(self.sets["train"]) // devices // self.batch_size)
+        """The batches of an epoch's training."""
+        limit = 1.0 if self.trainer is None else self.trainer.limit_train_batches
+        there = max(1, len(self.sets["train"]) // self.batch_size)
         return max(1, min(limit, there) if isinstance(limit, int) else int(there * limit))
 
     def _place(self) -> tuple[int, int]:
-        """The epoch that is trained, and how many images of it each device has seen, as the step has it."""
+        """The epoch that is trained, and how many images of it were seen, as the step has it."""
         assert self.trainer is not None
         loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # its step is the trainer's a little later
         epoch, done = divmod(loaded.get("global_step", self.trainer.global_step), self.steps_an_epoch)
@@ -175,18 +189,15 @@ class ImageDataModule(L.LightningDataModule):
             index = train.index if self.measure_train is True else np.sort(self._sample(self.measure_train, seed=1))
             self.sets["train_eval"] = ImageSet(train.images, train.labels, index)
             names.append("train_eval")
-        trainer, samplers, limit = self.trainer, {}, getattr(self.trainer, "limit_val_batches", 1.0)
-        if trainer is not None and trainer.world_size > 1:
-            samplers = {name: OnceEach(self.sets[name], trainer.world_size, trainer.global_rank) for name in names}
-        return [self._loader(name, self.eval_batch_size, limit, sampler=samplers.get(name)) for name in names]
+        return [self._evaluated(name, getattr(self.trainer, "limit_val_batches", 1.0)) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test image, in order."""
-        return self._loader("test", self.eval_batch_size, getattr(self.trainer, "limit_test_batches", 1.0))
+        return self._evaluated("test", getattr(self.trainer, "limit_test_batches", 1.0))
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Every image to label, in order."""
-        return self._loader("predict", self.eval_batch_size)
+        return self._evaluated("predict")
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
         """Batches (N,C,H,W) of the same `count` random training images, at most, as evaluation sees them."""
@@ -200,16 +211,20 @@ class ImageDataModule(L.LightningDataModule):
         return np.random.default_rng(seed).permutation(self.sets["train"].index)[:count]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augments a training batch, with draws that depend on (seed, step, device) alone; resizes any other."""
+        """Augments a training batch, with draws that depend on (seed, step) alone; resizes any other.
+
+        The whole batch is augmented, since the images that mixup and CutMix mix may belong to different devices.
+        """
         assert self.trainer is not None
         epoch = self.trainer.current_epoch
         if self.keep_on_device:
             batch = batch._replace(images=self._on_device(dataloader_idx, batch.indices))
         if not self.trainer.training:
-            return batch._replace(images=resize(to_float(batch.images), self._eval_size()))
+            batch = batch._replace(images=resize(to_float(batch.images), self._eval_size()))
+            return batch if self.trainer.world_size == 1 else Batch(*(part[batch.indices >= 0] for part in batch))
         generator = torch.Generator(batch.images.device)
         # one number more than the network's own draws start from: another stream
-        generator.manual_seed(hash((self.run_seed, self.trainer.global_step, self.trainer.global_rank, 1)))
+        generator.manual_seed(hash((self.run_seed, self.trainer.global_step, 0, 1)))
         images, targets = self.augment(
             batch.images,
             batch.targets,
@@ -219,7 +234,9 @@ class ImageDataModule(L.LightningDataModule):
             generator=generator,
             num_classes=len(self.classes),
         )
-        return Batch(images, targets, batch.indices)
+        count = len(images) // self.trainer.world_size
+        own = slice(self.trainer.global_rank * count, (self.trainer.global_rank + 1) * count)
+        return Batch(images[own], targets[own], batch.indices[own])
 
     def _on_device(self, dataloader_idx: int, indices: Tensor) -> Tensor:
         """Cuts a batch (N,C,H,W) of the bytes that the device holds; they are copied there when first asked for."""

@@ -6,7 +6,7 @@ from torch import nn
 
 from lit_a1.layers.batch_norm import BatchNorm2d, batch_norm, recompute_statistics
 from lit_a1.layers.convolution import Conv2d, MaxPool2d
-from lit_a1.layers.dropout import Dropout, StochasticDepth, dropout, stochastic_depth
+from lit_a1.layers.dropout import Dropout, StochasticDepth, dropout, part_of_batch, stochastic_depth
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
 from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d, layer_norm
 from lit_a1.layers.loss import CrossEntropy, cross_entropy
@@ -34,6 +34,7 @@ __all__ = [
     "group_norm",
     "layer_norm",
     "make_norm",
+    "part_of_batch",
     "recompute_statistics",
     "stochastic_depth",
     "weight_norm",

@@ -134,18 +134,19 @@ def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
 
     Args:
         net: any network, in evaluation mode.
-        batches: its inputs, such as images (N, C, H, W); each batch weighs the same.
+        batches: its inputs, such as images (N, C, H, W); each batch weighs the same. Several processes take the
+            statistics of the same ones each.
     """
     norms = [module for module in net.modules() if isinstance(module, BatchNorm2d)]
     if not norms:
         return
-    before = [(norm.training, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    before = [(norm.training, norm.momentum, norm.sync, norm.num_batches_tracked.clone()) for norm in norms]
     for count, batch in enumerate(batches, start=1):
         for norm in norms:
-            norm.training, norm.momentum = True, 1 / count
+            norm.training, norm.momentum, norm.sync = True, 1 / count, False
         net.forward(batch)  # not `net(batch)`: compiling it for a few batches would not pay
-    for norm, (training, momentum, trained) in zip(norms, before, strict=True):
-        norm.training, norm.momentum = training, momentum
+    for norm, (training, momentum, sync, trained) in zip(norms, before, strict=True):
+        norm.training, norm.momentum, norm.sync = training, momentum, sync
         norm.num_batches_tracked.copy_(trained)
 
 

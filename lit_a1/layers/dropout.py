@@ -6,10 +6,30 @@ is unchanged and evaluation needs no correction ("inverted" dropout). They diffe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from lit_a1.layers.checks import check_probability
+
+_part: tuple[int, int] | None = None  # of `part_of_batch`
+
+
+@contextmanager
+def part_of_batch(start: int, whole: int) -> Iterator[None]:
+    """Within the context a batch is the part, from the row `start` on, of one of `whole` rows.
+
+    Draws are made for all rows and kept for these: several devices, or parts of a batch that come one after another,
+    drop what one device drops in one pass, if the generator is the same each time.
+    """
+    global _part
+    before, _part = _part, (start, whole)
+    try:
+        yield
+    finally:
+        _part = before
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -48,8 +68,9 @@ def stochastic_depth(x: Tensor, p: float, training: bool = True, mode: str = "ro
     Raises:
         ValueError: `p` is outside [0, 1], or `mode` is neither "row" nor "batch".
     """
-    rows = slice(None) if _check_mode(mode) == "row" else slice(1)
-    return _drop(x, p, training, like=x[(rows, *[slice(1)] * (x.dim() - 1))])
+    is_once = _check_mode(mode) == "batch"
+    rows = slice(1) if is_once else slice(None)
+    return _drop(x, p, training, like=x[(rows, *[slice(1)] * (x.dim() - 1))], is_once=is_once)
 
 
 class Dropout(nn.Module):
@@ -87,13 +108,23 @@ class StochasticDepth(Dropout):
         return f"p={self.p}, mode={self.mode!r}"
 
 
-def _drop(x: Tensor, p: float, training: bool, like: Tensor) -> Tensor:
-    """Zero `x` with probability `p`, drawing once for each entry of `like`, a part of `x`, and scale the rest."""
+def _drop(x: Tensor, p: float, training: bool, like: Tensor, is_once: bool = False) -> Tensor:
+    """Zero `x` with probability `p`, drawing once for each entry of `like`, a part of `x`, and scale the rest.
+
+    `is_once` tells that `like` is one row, which stands for all.
+    """
     check_probability(p)
     if not training or p == 0:
         return x
     # Uniform numbers in [0, 1), several times as fast on CPU as `bernoulli_`; in float32, as bfloat16 has too few.
-    kept = torch.empty_like(like, dtype=torch.float32).uniform_() >= p
+    draws = torch.empty_like(like, dtype=torch.float32)
+    if _part is None or is_once:
+        draws.uniform_()
+    else:
+        start, whole = _part
+        shape = (whole, *draws.shape[1:])
+        draws = torch.empty_strided(shape, draws.stride(), device=x.device).uniform_()[start : start + len(x)]
+    kept = draws >= p
     # A plain number, not a tensor in the dtype of `x`: 1 / (1 - p) rounded to bfloat16 would shift the expectation.
     return x * kept * (1 / (1 - p) if p < 1 else 0)
 

@@ -21,7 +21,7 @@ class CatsDogsCNN(Classifier):
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
-        sync_norm: takes batch norm's statistics over the batches of all devices.
+        sync_norm: takes batch norm's statistics over a whole batch, and not over the share of each of several devices.
         training: everything that `Classifier` takes.
     """
 
@@ -37,7 +37,7 @@ class CatsDogsCNN(Classifier):
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
-        sync_norm: bool = False,
+        sync_norm: bool = True,
         **training: Any,
     ) -> None:
         shape = (widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride)

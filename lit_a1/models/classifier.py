@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.environment import computes_bfloat16
-from lit_a1.layers import CrossEntropy, cross_entropy, recompute_statistics
+from lit_a1.layers import CrossEntropy, cross_entropy, part_of_batch, recompute_statistics
 from lit_a1.models.divergence import UNUSABLE, FiniteModule
 from lit_a1.models.half import UNSURE, HalfPrecision
 from lit_a1.models.inputs import VIEWS, Standardize, Views, in_parts, tta_views
@@ -53,7 +54,7 @@ class Classifier(FiniteModule):
 
     Optimisation is manual: `training_step` sets the learning rate, takes the gradient, steps, and updates the averaged
     weights. Everything random in a step is drawn from (seed, step), so that a run that was killed and resumed goes on
-    as if nothing had happened.
+    as if nothing had happened, and several devices, each with its share of a batch, train the network that one would.
 
     Under the trainer's precision `16-mixed` the loss is scaled up, so that small gradients are not lost in float16, and
     the gradients are scaled back before they are measured, clipped and stepped with (Micikevicius et al. 2018, "Mixed
@@ -78,6 +79,9 @@ class Classifier(FiniteModule):
             long; 0 turns it off.
         sam_from: share of the steps after which it begins, in [0,1]: late is enough (Zhou et al. 2025,
             "Sharpness-aware minimization efficiently selects flatter minima late in training", arXiv:2410.10373).
+        accumulate: parts that a device takes its images of a step in, one after another, which needs as much less
+            memory; their gradients add up to that of all. Batch norm alone then sees less: each part has statistics of
+            its own. 0 or 1 takes all at once.
         average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
         precise_bn: training images, without augmentation and at the size of evaluation, that batch norm's statistics
             are taken from again before each validation of `fit`; 0 keeps those that training left.
@@ -106,6 +110,7 @@ class Classifier(FiniteModule):
         clip_gradient: float = 0.0,
         sam_radius: float = 0.0,
         sam_from: float = 0.0,
+        accumulate: int = 0,
         average_decay: float = 0.998,
         precise_bn: int = 0,
         views: Views = "flip",
@@ -121,8 +126,9 @@ class Classifier(FiniteModule):
         for name, value in {"clip_gradient": clip_gradient, "sam_radius": sam_radius}.items():
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be finite and at least 0; got {value}")
-        if precise_bn < 0:
-            raise ValueError(f"precise_bn must be at least 0; got {precise_bn}")
+        for name, value in {"precise_bn": precise_bn, "accumulate": accumulate}.items():
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0; got {value}")
         if views not in VIEWS:
             raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         self.automatic_optimization = False
@@ -138,10 +144,12 @@ class Classifier(FiniteModule):
         self.weight_decay, self.clip_gradient = weight_decay, clip_gradient
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
         self.loss, self.sam_radius, self.sam_from = CrossEntropy(label_smoothing), sam_radius, sam_from
-        self.precise_bn, self.views, self.channels_last = precise_bn, views, channels_last
+        self.accumulate, self.precise_bn, self.views, self.channels_last = accumulate, precise_bn, views, channels_last
         self.compile_net, self.channels, self.run_seed = compile_net, len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
         self.gradient_norm = Mean()
+        # or the first device's running statistics would take the place of the others' before each batch
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
         self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
 
     def evaluated_net(self) -> nn.Module:
@@ -200,9 +208,9 @@ class Classifier(FiniteModule):
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
     def _seed_draws(self) -> None:
-        """Draws of dropout and stochastic depth depend on (seed, step, device) alone: resuming repeats them."""
+        """Draws of dropout and stochastic depth depend on (seed, step) alone: resuming repeats them."""
         # of the device's own generator: torch.manual_seed looks for every kind of device, a millisecond a step on a GPU
-        seed = hash((self.run_seed, self.global_step, self.global_rank))
+        seed = hash((self.run_seed, self.global_step, 0))
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
@@ -217,33 +225,54 @@ class Classifier(FiniteModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         self.in_step = True
-        self._seed_draws()
         # counts the steps taken, in the optimiser's own state; `global_step` counts the skipped ones too
         taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
         set_learning_rate(optimizer.optimizer, self.schedule(taken))
         targets = self.training_targets(batch)
-        logits = self.net(batch.images)
-        loss = self.loss(logits, targets)
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        loss, logits = self._add_gradient(batch.images, targets)
         if taken >= self.sam_step:
             with sam_perturbation(self.net, self.sam_radius):  # the same way up whatever the loss is scaled by
                 optimizer.zero_grad()
-                self._seed_draws()  # the same units are dropped
-                self.manual_backward(self.loss(self.net(batch.images), targets))
+                self._add_gradient(batch.images, targets)
         optimizer.step()
         if optimizer.param_groups[0]["steps_taken"] > taken:  # else float16 overflowed, and the next step is smaller
-            self.note("the loss", self.global_step, loss.detach())
+            self.note("the loss", self.global_step, loss)
         self.in_step = False
         self.look()
 
-        error = self._measure("train", loss.detach(), logits.detach(), batch.targets)
+        error = self._measure("train", loss, logits, batch.targets)
         if self.trainer.is_last_batch:
             self.log("train/gradient_norm", self.gradient_norm, on_step=False, on_epoch=True)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.trainer.is_last_batch or (every and (batch_idx + 1) % every == 0):
             self.log("train/learning_rate", optimizer.param_groups[0]["lr"], on_step=True, on_epoch=False)
-        return {"loss": loss.detach(), "error": error}
+        return {"loss": loss, "error": error}
+
+    def _add_gradient(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds the gradient of the mean loss over a step's images, of all devices, to the parameters'.
+
+        Draws are those of one pass over all of them, whatever the devices and the parts, and the same each time.
+
+        Returns:
+            The mean loss over this device's images (N,C,H,W), and their logits (N,K).
+        """
+        count, whole = len(images), len(images) * self.trainer.world_size
+        parts, start = min(max(self.accumulate, 1), count), self.global_rank * count
+        losses, logits = [], []
+        own = getattr(self.trainer.model, "no_sync", nullcontext)  # of several devices: gradients are not shared yet
+        pairs = zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True)
+        for part, (shown, wanted) in enumerate(pairs, start=1):
+            self._seed_draws()
+            with part_of_batch(start, whole) if len(shown) < whole else nullcontext():
+                said = self.net(shown)
+            loss = self.loss(said, wanted) * (len(shown) / count)
+            with own() if part < parts else nullcontext():
+                self.manual_backward(loss)
+            losses.append(loss.detach())
+            logits.append(said.detach())
+            start += len(shown)
+        return torch.stack(losses).sum(), torch.cat(logits)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Measures the gradients and clips them; Lightning has scaled them back by now."""
@@ -254,12 +283,17 @@ class Classifier(FiniteModule):
         """What follows a step, unless it was skipped: the optimiser calls this."""
         optimizer.param_groups[0]["steps_taken"] += 1
         self.note("the gradient", self.global_step + 1, self._norm)
-        self.gradient_norm.update(self._norm)
+        self.gradient_norm.update(self._norm, weight=1 / self.trainer.world_size)  # each device adds the same
         if self.average is not None:
             self.average.update(self.net)
 
     def on_validation_start(self) -> None:
-        """Takes batch norm's statistics again, where training leaves others than evaluation needs."""
+        """Takes batch norm's statistics again, where training leaves others than evaluation needs.
+
+        Several devices evaluate with those of the first, which a checkpoint holds.
+        """
+        for buffer in self.evaluated_net().buffers() if self.trainer.world_size > 1 else ():
+            torch.distributed.broadcast(buffer, 0)
         if not self.precise_bn or self.trainer.state.fn != "fit":
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -280,6 +314,11 @@ class Classifier(FiniteModule):
                 self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, add_dataloader_idx=False)
         return error
 
+    def _measure_outputs(self, stage: str, log_probabilities: Tensor, targets: Tensor) -> None:
+        """The same of log-probabilities (N,K) of images without augmentation, of which a device may have none left."""
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
+        self._measure(stage, loss, log_probabilities, targets)
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Adds a batch to `val/loss` and `val/error`, or to `train_eval/loss` ...; returns log-probabilities (N,K)."""
         return self._evaluate(("val", "train_eval")[dataloader_idx], batch)
@@ -289,11 +328,8 @@ class Classifier(FiniteModule):
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
-        log_probabilities, targets = self(batch.images), batch.targets
-        if self.trainer.world_size > 1:  # only there `OnceEach` fills up batches
-            log_probabilities, targets = log_probabilities[targets >= 0], targets[targets >= 0]
-        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
-        self._measure(stage, loss, log_probabilities, targets)
+        log_probabilities = self(batch.images)
+        self._measure_outputs(stage, log_probabilities, batch.targets)
         return log_probabilities
 
     def on_predict_start(self) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
-from lit_a1.layers import cross_entropy
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import load_member, member_files, refuse_twice
 from lit_a1.models.metrics import Mean
@@ -139,6 +138,5 @@ class Ensemble(Classifier):
         if stage in ("val", "test"):
             stages |= {MEMBER.format(number): alone for number, alone in enumerate(each)}
         for name, log_probabilities in stages.items():
-            loss = cross_entropy(log_probabilities, batch.targets)
-            self._measure(name, loss, log_probabilities, batch.targets)
+            self._measure_outputs(name, log_probabilities, batch.targets)
         return stages[stage]

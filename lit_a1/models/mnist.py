@@ -21,7 +21,7 @@ class MNISTCNN(Classifier):
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
-        sync_norm: takes batch norm's statistics over the batches of all devices.
+        sync_norm: takes batch norm's statistics over a whole batch, and not over the share of each of several devices.
         mean: of the training images in [0,1].
         std: likewise their standard deviation.
         views: as `Classifier`; a digit's mirror image is another sign, so that `one` is the only sensible value here.
@@ -37,7 +37,7 @@ class MNISTCNN(Classifier):
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
-        sync_norm: bool = False,
+        sync_norm: bool = True,
         mean: Sequence[float] = (0.1307,),
         std: Sequence[float] = (0.3081,),
         views: Views = "one",

@@ -120,7 +120,7 @@ class ResidualNet(nn.Module):
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
         transition: `stride`, or `max_pool` for a convolution and a pooling of their own before each stage's blocks.
-        sync_norm: takes batch norm's statistics over the batches of all devices.
+        sync_norm: takes batch norm's statistics over a whole batch, and not over the share of each of several devices.
 
     Raises:
         ValueError: a value is out of its range, or `widths` and `blocks` don't fit together or make a giant.
@@ -139,7 +139,7 @@ class ResidualNet(nn.Module):
         activation: Activation = "relu",
         squeeze_excite: int = 0,
         transition: Transition = "stride",
-        sync_norm: bool = False,
+        sync_norm: bool = True,
     ) -> None:
         super().__init__()
         if transition not in get_args(Transition):

@@ -149,9 +149,10 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
 
 
 def check_devices(checkpoint: dict[str, Any], devices: int, path: Path) -> None:
-    """Refuses with a CheckpointError to go on on another number of devices: the batches would be others."""
+    """Refuses with a CheckpointError to go on on another number of devices, whose shares of a batch would be others."""
     if (started := checkpoint.get("run", {}).get("devices", devices)) != devices:
         raise CheckpointError(
-            f"The run of {path} was started on {counted(started, 'device')}, not on {devices}: go on with "
-            f"--trainer.devices {started}, or start a new one without --ckpt_path."
+            f"The run of {path} was started on {counted(started, 'device')}, not on {devices}, and with sync_norm "
+            f"false batch norm sees each one's share: go on with --trainer.devices {started}, or start a new one "
+            "without --ckpt_path."
         )

@@ -56,6 +56,10 @@ class DivergedError(Exception):
         return cls(f"{words} {last} Start again with {tries}.")
 
 
+class DeviceLostError(Exception):
+    """The process of another device has ended, without which this one can't go on."""
+
+
 class TrainingRecord:
     """What is known of a training: its epochs, time, memory, code and machines, over all processes that it took.
 

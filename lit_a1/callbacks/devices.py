@@ -1,0 +1,72 @@
+"""What the processes of several devices do together: gather what each has found, and end where one of them does."""
+
+import atexit
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from lit_a1.runs.records import DeviceLostError
+
+T = TypeVar("T")
+GRACE = 5  # seconds that the first process has to say why all end, before a launcher sees that another has ended
+LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")  # in what torch raises; it has no class for it
+
+
+def from_each(own: T) -> list[T]:
+    """What the devices, each of which must call this, have of something, in their order."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [own]
+    found = [own] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    return found
+
+
+def gathered(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
+    """Joins the batches of all devices, each of which must call this, in the order of the first tensor of a batch.
+
+    That is the index (N,) of its images; the others, (N,...), say something of each of them.
+    """
+    own = [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
+    joined = [np.concatenate(parts) for parts in zip(*from_each(own), strict=True)]
+    order = joined[0].argsort(kind="stable")
+    return [part[order] for part in joined]
+
+
+@contextmanager
+def ending_together(trainer: L.Trainer) -> Iterator[None]:
+    """Ends the processes of all devices where one of them fails, or the first is told to; that one says why.
+
+    Raises:
+        DeviceLostError: another one has ended.
+    """
+    signals = trainer._signal_connector
+    if trainer.world_size > 1:  # Lightning would call the others from the handler, which wait for another call
+        vars(signals)["_sigterm_notifier_fn"] = lambda *_: setattr(signals, "received_sigterm", trainer.is_global_zero)
+    try:
+        yield
+    except (Exception, SIGTERMException) as error:
+        if not trainer.is_global_zero:
+            atexit.register(time.sleep, GRACE)
+        elif children := getattr(trainer.strategy.launcher, "procs", None):
+            others, children[:] = children[:], []  # for which Lightning would kill this process, without a word
+            for other in others:
+                other.kill()
+        if trainer.world_size == 1 or not (
+            isinstance(error, dist.DistError)
+            or (isinstance(error, RuntimeError) and any(words in str(error) for words in LOST))
+        ):
+            raise
+        kept = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+        words = "The process of another device has ended, without which this one can't go on."
+        if any(each.best_model_path for each in kept):
+            words += " Start the same command again with --ckpt_path last."
+        raise DeviceLostError(words) from error
