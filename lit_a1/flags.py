@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lit_a1.callbacks import Continuation, RunLogger
 from lit_a1.environment import PROGRAM, best_precision, cpu, machine, why_not_compiled
-from lit_a1.models.classifier import STAGES
+from lit_a1.models.evaluated import STAGES
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import UsageError
 

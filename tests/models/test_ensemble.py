@@ -12,7 +12,7 @@ from torch import Tensor
 from lit_a1.callbacks import EnsembleRecord
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
-from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble, classifier
+from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble, evaluated
 from lit_a1.runs.records import CheckpointError
 from tests.models.conftest import TINY, FewImages, Save, trainer
 
@@ -136,7 +136,7 @@ def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
 
 
 def test_predict_takes_the_classes_of_the_members(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "computes_bfloat16", lambda on_cpu: False)
+    monkeypatch.setattr(evaluated, "computes_bfloat16", lambda on_cpu: False)
     model = CatsDogsCNN(**TINY)
     ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), FewImages()
     del data.sets["val"], data.sets["test"]

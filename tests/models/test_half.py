@@ -6,7 +6,7 @@ from torch import nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import BatchNorm2d
-from lit_a1.models import classifier
+from lit_a1.models import evaluated
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.half import HalfPrecision, fold_batch_norms
 from lit_a1.models.residual import Norm
@@ -43,7 +43,7 @@ def test_logits_are_near_those_of_float32(norm: Norm) -> None:
 
 
 def test_images_near_a_tie_are_taken_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "computes_bfloat16", lambda on_cpu: True)
+    monkeypatch.setattr(evaluated, "computes_bfloat16", lambda on_cpu: True)
     model = trained()
     sure, tie, exact = (torch.tensor(p) for p in ([0.9, 0.1], [0.52, 0.48], [0.49, 0.51]))
     monkeypatch.setattr(model, "quick", lambda images: torch.stack([sure, tie]).log())
@@ -55,7 +55,7 @@ def test_images_near_a_tie_are_taken_in_float32(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_it_has_the_weights_that_the_network_has_when_predicting_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "computes_bfloat16", lambda on_cpu: True)
+    monkeypatch.setattr(evaluated, "computes_bfloat16", lambda on_cpu: True)
     model = trained()
     images = torch.rand(2, 3, 16, 16)
     model.requires_grad_(False)

@@ -1,0 +1,117 @@
+"""The LightningModule of a network that is measured and predicts; `Classifier` trains it."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_a1.data.batch import Batch
+from lit_a1.environment import computes_bfloat16
+from lit_a1.layers import cross_entropy
+from lit_a1.models.divergence import UNUSABLE, FiniteModule
+from lit_a1.models.half import UNSURE, HalfPrecision
+from lit_a1.models.inputs import Views, in_parts, tta_views
+from lit_a1.models.metrics import Mean
+from lit_a1.optim import WeightAverage
+from lit_a1.runs.records import DivergedError
+
+STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
+
+
+class Prediction(NamedTuple):
+    """What `predict` returns for a batch: `indices` (N,) int64 and `probabilities` (N,K) float32."""
+
+    indices: Tensor
+    probabilities: Tensor
+
+
+class Evaluated(FiniteModule):
+    """Measures `net` by its averaged weights, and predicts with them."""
+
+    net: nn.Sequential  # standardises images, and maps them to logits
+    average: WeightAverage | None
+    views: Views
+    channels_last: bool
+    metrics: nn.ModuleDict
+    _half: tuple[HalfPrecision, ...] = ()  # a network that no checkpoint has
+
+    def evaluated_net(self) -> nn.Module:
+        """The network that is validated, tested and predicted with: the averaged one, where there is one."""
+        return self.net if self.average is None else self.average.net
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities (N,K) of images (N,C,H,W) in [0,1], their probabilities averaged over `views`.
+
+        They are taken in float32 whatever the trainer's precision: half precision would label an image near 50 % on
+        one machine as a cat, on another as a dog.
+        """
+        return self._log_probabilities(self.evaluated_net(), images)
+
+    def quick(self, images: Tensor) -> Tensor:
+        """The same in bfloat16: probabilities are off by up to 0.03."""
+        if not self._half:
+            self._half = (HalfPrecision(*self.evaluated_net().children()),)
+        return self._log_probabilities(self._half[0], images)
+
+    def _log_probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):
+            views = tta_views(self._laid_out(images.float()), self.views)
+            logits = torch.stack([in_parts(net, view) for view in views])
+        log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
+        return log_probabilities.logsumexp(0) - math.log(len(logits))
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        """Adds a batch to a stage's loss and error; returns the batch's error."""
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        error = (logits.argmax(1) != classes).float().mean()
+        for name, value in (("loss", loss), ("error", error)):
+            metric = self.metrics[f"{stage}_{name}"]
+            assert isinstance(metric, Mean)
+            metric.update(value, weight=len(classes))
+            if stage != "train" or self.trainer.is_last_batch:  # logging costs more than measuring
+                self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, add_dataloader_idx=False)
+        return error
+
+    def _measure_outputs(self, stage: str, log_probabilities: Tensor, targets: Tensor) -> None:
+        """The same of log-probabilities (N,K) of images without augmentation, of which a device may have none left."""
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
+        self._measure(stage, loss, log_probabilities, targets)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Adds a batch to `val/loss` and `val/error`, or to `train_eval/loss` ...; returns log-probabilities (N,K)."""
+        return self._evaluate(("val", "train_eval")[dataloader_idx], batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to `test/loss` and `test/error`."""
+        self._evaluate("test", batch)
+
+    def _evaluate(self, stage: str, batch: Batch) -> Tensor:
+        log_probabilities = self(batch.images)
+        self._measure_outputs(stage, log_probabilities, batch.targets)
+        return log_probabilities
+
+    def on_predict_start(self) -> None:
+        """Takes the weights as they are now."""
+        self._half = ()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        """Class probabilities of a batch; raises a DivergedError where they are no numbers.
+
+        A processor with bfloat16 is quick, and takes images near a tie again in float32: their labels are as anywhere.
+        """
+        images = batch.images
+        if images.device.type == "cpu" and computes_bfloat16(on_cpu=True):
+            probabilities = self.quick(images).exp()
+            first, second = probabilities.topk(2).values.unbind(1)
+            if (unsure := ~(first - second >= UNSURE)).any():
+                probabilities[unsure] = self(images[unsure]).exp()
+        else:
+            probabilities = self(images).exp()
+        prediction = Prediction(batch.indices.cpu(), probabilities.cpu())
+        if not prediction.probabilities.isfinite().all():
+            raise DivergedError(UNUSABLE.format("A probability"))
+        return prediction
