@@ -4,7 +4,7 @@
 #   sbatch docs/slurm.sh --config configs/catsdogs_gpu.yaml
 #
 # Two minutes before the end SLURM sends SIGUSR1. Lightning writes a checkpoint and puts the job back into the queue, and
-# the same command goes on from there, with the same number of devices. Lines below and options of sbatch may change
+# the same command goes on from there. Lines below and options of sbatch may change
 # nodes, GPUs and hours.
 #SBATCH --job-name=lit_a1
 #SBATCH --nodes=1

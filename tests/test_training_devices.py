@@ -1,4 +1,4 @@
-"""One command on several devices: processes that Lightning, torchrun or SLURM starts, here two on the processor."""
+"""One command on several devices: processes that Lightning or torchrun starts, here two on the processor."""
 
 import json
 import signal
@@ -75,27 +75,23 @@ def test_only_one_process_of_a_machine_refuses(monkeypatch: pytest.MonkeyPatch, 
     assert "error" not in capfd.readouterr().err
 
 
-def tasks(launcher: str) -> list[dict[str, str]]:
-    """The variables that torchrun, or srun, gives to each of two processes."""
+def tasks() -> list[dict[str, str]]:
+    """The variables that torchrun gives to each of two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    both = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    if launcher == "torchrun":
-        both |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "x"}
-        return [both | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-    sizes = {"NTASKS": "2", "NTASKS_PER_NODE": "2", "NNODES": "1", "NODEID": "0", "JOB_ID": "7", "JOB_NAME": "x"}
-    both |= {f"SLURM_{name}": value for name, value in (sizes | {"NODELIST": "localhost"}).items()}
-    return [both | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(2)]
+    both = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    both |= {"GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "x"}
+    return [both | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
 
 
 @pytest.fixture
 def both(in_background: Background, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[subprocess.Popen[str]]]:
     """Starts the processes of a command; one of them is killed at a step."""
 
-    def start(launcher: str, *arguments: str, killed: int | None = None) -> list[subprocess.Popen[str]]:
+    def start(*arguments: str, killed: int | None = None) -> list[subprocess.Popen[str]]:
         started = []
-        for rank, variables in enumerate(tasks(launcher)):
+        for rank, variables in enumerate(tasks()):
             with monkeypatch.context() as patch:
                 for name, value in variables.items():
                     patch.setenv(name, value)
@@ -107,12 +103,11 @@ def both(in_background: Background, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("launcher", ["torchrun"])  # two tasks of srun wait for each other without end here
-def test_tasks_of_a_cluster_train_and_measure(launcher: str, photos: Path, both: Callable[..., Any]) -> None:
+def test_tasks_of_a_cluster_train_and_measure(photos: Path, both: Callable[..., Any]) -> None:
     """One run, told of by the first, with the weights of one device."""
     named = ["--trainer.logger.init_args.name", "whole"]
     main(["fit", *SMALL, *DROPS, *named])
-    first, second = both(launcher, "fit", *SMALL, *DROPS)
+    first, second = both("fit", *SMALL, *DROPS)
     said, silent = ended(first), ended(second)
     assert said.count("Best epoch") == said.count("epoch 1/2") == 1
     assert not silent
@@ -125,7 +120,7 @@ def test_tasks_of_a_cluster_train_and_measure(launcher: str, photos: Path, both:
     for name in ("step", "train/loss", "val/loss", "train/gradient_norm"):
         assert records[0]["last"][name] == pytest.approx(records[1]["last"][name], rel=1e-3), name
     main(["validate", *SMALL, *DROPS, *named])
-    first, second = both(launcher, "validate", *SMALL, *DROPS)
+    first, second = both("validate", *SMALL, *DROPS)
     assert ended(first).count("\nval/error") == 1
     assert not ended(second)
     figures = [json.loads((each / "validate.json").read_text()) for each in (run, whole)]
@@ -141,7 +136,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     """On one device, here."""
     flags = [*SMALL, *DROPS, "--model.lr", "0.01"]
     main(["fit", *flags, "--trainer.logger.init_args.name", "whole"])
-    started = both("torchrun", "fit", *flags, killed=killed)
+    started = both("fit", *flags, killed=killed)
     ended(started[killed], -signal.SIGKILL)
     said = ended(started[1 - killed], 1)
     assert said.count("error: ") == killed  # of the first; torchrun says itself that the first was killed

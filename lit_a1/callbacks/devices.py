@@ -70,3 +70,5 @@ def ending_together(trainer: L.Trainer) -> Iterator[None]:
         if any(each.best_model_path for each in kept):
             words += " Start the same command again with --ckpt_path last."
         raise DeviceLostError(words) from error
+    if trainer.world_size > 1:  # or its threads may end the process with an error
+        dist.destroy_process_group()
