@@ -89,6 +89,7 @@ def test_slurm_is_asked_for_what_going_on_needs() -> None:
     assert options["open-mode"] == "append"  # or what a job said before it was requeued is lost
 
 
+@pytest.mark.long
 def test_a_job_of_two_tasks_is_requeued_and_goes_on(photos: Path, cluster: dict[str, str]) -> None:
     def submit(name: str, **more: str) -> subprocess.CompletedProcess[str]:
         return bash(SCRIPTS[0], cluster | more, *TINY, "--trainer.logger.init_args.name", name)
