@@ -114,6 +114,7 @@ def worker(url: str, folder: Path, log: Path, *, dies: bool = False) -> subproce
     )
 
 
+@pytest.mark.long
 def test_three_processes_share_a_study_and_one_is_killed(url: str, tmp_path: Path) -> None:
     """No trial is lost, none is done twice, and that of the killed process is tried again; all find all of them."""
     log, folders = tmp_path / "log", [tmp_path / f"machine{number}" for number in range(3)]
