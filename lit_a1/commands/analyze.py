@@ -7,7 +7,7 @@ from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import PRETRAINED, resolve
 from lit_a1.runs.records import CheckpointError, version_of
-from lit_a1.runs.settings import PlainParser, UsageError, build, kind_of_config
+from lit_a1.runs.settings import PlainParser, UsageError, build
 
 
 def build_parser() -> PlainParser:
@@ -27,11 +27,7 @@ def build_parser() -> PlainParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Analyses a checkpoint on the images that it was validated on."""
-    options, others = build_parser().parse_own(arguments)
-    if not others:
-        raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
-    if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-        raise UsageError(f"{kind[0]} is of the numpy network; analyze looks inside CNNs")
+    options, others = build_parser().parse_own(arguments, "; analyze looks inside CNNs")
     from lit_a1.analysis import analyze  # after `--help`, which needs no torch
     from lit_a1.analysis.network import load_network
     from lit_a1.data.module import ImageDataModule

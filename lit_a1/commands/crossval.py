@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
-from lit_a1.runs.settings import PlainParser, UsageError, kind_of_config
+from lit_a1.runs.settings import PlainParser
 
 
 def build_parser() -> PlainParser:
@@ -27,11 +27,7 @@ def build_parser() -> PlainParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Cross-validates; a UsageError where no network is named, or it can't be cross-validated."""
-    options, others = build_parser().parse_own(arguments)
-    if not others:
-        raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
-    if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-        raise UsageError(f"{kind[0]} is of the numpy network: crossval divides photos of cats and dogs")
+    options, others = build_parser().parse_own(arguments, ": crossval divides photos of cats and dogs")
     from lit_a1.environment import quieten
     from lit_a1.studies.crossval.study import run  # after `--help`, which needs no torch
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.settings import PlainParser, UsageError, kind_of_config
+from lit_a1.runs.settings import PlainParser
 from lit_a1.runs.wording import number
 
 
@@ -25,11 +25,7 @@ def build_parser() -> PlainParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Exports a checkpoint, published weights or an ensemble."""
-    options, others = build_parser().parse_own(arguments)
-    if not others:
-        raise UsageError("name a network, with --config configs/catsdogs.yaml for example")
-    if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-        raise UsageError(f"{kind[0]} is of the numpy network: `{PROGRAM} mlp export` is for it")
+    options, others = build_parser().parse_own(arguments, f": `{PROGRAM} mlp export` is for it")
     from lit_a1.environment import quieten  # after `--help`, which needs no torch
     from lit_a1.export.folder import write
     from lit_a1.export.networks import of_settings

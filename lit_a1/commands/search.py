@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
-from lit_a1.runs.settings import STORAGE, PlainParser, UsageError, kind_of_config
+from lit_a1.runs.settings import STORAGE, PlainParser, UsageError
 
 
 def build_parser() -> PlainParser:
@@ -35,13 +35,10 @@ def build_parser() -> PlainParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Searches; a UsageError where the network or what is tried is missing, or can't be searched."""
-    options, others = build_parser().parse_own(arguments)
-    if not others:
-        raise UsageError("name a network, with --config configs/catsdogs_trial.yaml for example")
+    no_mlp = f", whose search is `{PROGRAM} mlp search`"
+    options, others = build_parser().parse_own(arguments, no_mlp, "catsdogs_trial.yaml")
     if options.space is None:
         raise UsageError("name what is tried, with --space configs/spaces/catsdogs.yaml for example")
-    if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-        raise UsageError(f"{kind[0]} is of the numpy network, whose search is `{PROGRAM} mlp search`")
     from lit_a1.environment import quieten
     from lit_a1.studies.search.cnn import objective  # after `--help`, which needs no torch
     from lit_a1.studies.search.shared import run

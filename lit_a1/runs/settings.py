@@ -40,12 +40,22 @@ class PlainParser(argparse.ArgumentParser):
         print(f"error: {concise(message)}{_meant(message, self)}", file=sys.stderr)
         raise SystemExit(2)
 
-    def parse_own(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Its own options, and all others, which are another command's: those like its own are refused here."""
+    def parse_own(
+        self, arguments: Sequence[str], no_mlp: str, example: str = "catsdogs.yaml"
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Its own options, and all others, which are another command's: those like its own are refused here.
+
+        Raises:
+            UsageError: the others name no network, or the numpy one, of which `no_mlp` says why not.
+        """
         options, others = self.parse_known_args(list(arguments))
         for word in others:
             if "." not in word and _meant(message := f"unrecognized arguments: {word}", self):
                 self.error(message)
+        if not others:
+            raise UsageError(f"name a network, with --config configs/{example} for example")
+        if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
+            raise UsageError(f"{kind[0]} is of the numpy network{no_mlp}")
         return options, others
 
 
