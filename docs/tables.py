@@ -22,6 +22,7 @@ from statistics import mean, median, stdev
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lit_a1.environment import quieten  # noqa: E402
 from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_shipped, shipped, sources  # noqa: E402
 from lit_a1.report.rows import COLUMNS, RUNS, Row, identity, read_rows, row_of  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
@@ -241,6 +242,7 @@ def main() -> None:
         commands.add_parser(name, help=words).add_argument("runs", nargs="+", type=Path)
     commands.add_parser("write", help="write the tables of README.md and docs/results.md, and docs/tried.md")
     options = parser.parse_args()
+    quieten()
     if options.command == "write":
         for path, text in documents().items():
             path.write_text(text, encoding="utf-8")

@@ -45,20 +45,17 @@ class Recipe:
         self.images = torch.randint(0, 256, (IMAGES, 64, 64, 3), dtype=torch.uint8).numpy()
         self.how = (", compiled" if self.compiled else "") + (", half precision" if self.half else "")
 
-    def model(self) -> Classifier:
-        """The recipe's model with weights of its own, on the device, compiled as `fit` does."""
-        settings = {**self.settings["model"]}
-        settings["init_args"] = settings["init_args"] | {"compile_net": False}
+    def model(self, compiled: bool = True) -> Classifier:
+        """The recipe's model, newly drawn, on the device; its network compiled, where this machine can."""
+        settings = self.settings["model"] | {"init_args": self.settings["model"]["init_args"] | {"compile_net": False}}
         model = build(Classifier, settings).to(self.device)
-        if self.compiled:
+        if self.compiled and compiled:
             compile_in_place(model.net)
         return model
 
     def net(self) -> nn.Sequential:
         """Its network, not compiled."""
-        settings = {**self.settings["model"]}
-        settings["init_args"] = settings["init_args"] | {"compile_net": False}
-        return build(Classifier, settings).to(self.device).net
+        return self.model(compiled=False).net
 
     def random(self, *shape: int) -> Tensor:
         """Random activations (N,C,H,W), as they lie in the network's memory."""

@@ -31,7 +31,9 @@ FAILURES = (SQLAlchemyError, StorageInternalError, grpc.RpcError)
 EXAMPLES = "postgresql://USER@HOST/DATABASE, sqlite:///FILE or grpc://HOST:PORT"
 DRIVERS = {"psycopg": 'pip install "psycopg[binary]"', "MySQLdb": "pip install mysqlclient"}
 OPTIONS: dict[str, dict[str, Any]] = {  # of drivers, by their names in URLs
-    **{name: {"connect_timeout": PATIENCE} for name in ("psycopg", "psycopg2", "pymysql", "mysqldb")},
+    # a PostgreSQL database without an encoding would answer in bytes
+    **{name: {"connect_timeout": PATIENCE, "client_encoding": "utf8"} for name in ("psycopg", "psycopg2")},
+    **{name: {"connect_timeout": PATIENCE} for name in ("pymysql", "mysqldb")},
     "pysqlite": {"timeout": 60},  # while another process writes
 }
 
