@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_a1.layers.checks import working_dtype
-from lit_a1.layers.convolution import conv2d
 
 
 def weight_norm(v: Tensor, g: Tensor) -> Tensor:
@@ -105,8 +104,7 @@ class WeightNormConv2d(_WeightNorm):
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
     def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        stride, padding, dilation = ((each, each) for each in (self.stride, self.padding, self.dilation))
-        return conv2d(x, weight, bias, stride, padding, dilation, self.groups)
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lit_a1.benchmark.timing import alternate, timing_of
+from lit_a1.benchmark.timing import alternate, seconds_by_turns, timing_of
 
 
 def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
@@ -12,6 +12,7 @@ def test_sides_alternate_and_the_warm_up_is_not_counted() -> None:
     others = {name: (lambda name=name: calls.append(name), limit) for name, limit in (("torch", 1.15), ("limit", None))}
     rows = alternate("x", lambda: calls.append("ours"), others, pairs=3, steps=2)
     assert calls == ["ours", "torch", "limit"] * 5
+    assert [len(times) for times in seconds_by_turns([list, list], pairs=3, name="x")] == [3, 3]
     assert [(row.name, row.other, row.at_most) for row in rows] == [("x", "torch", 1.15), ("x", "limit", None)]
 
 
