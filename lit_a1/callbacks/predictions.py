@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_a1.callbacks.devices import gathered
+from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
 from lit_a1.runs.wording import counted
@@ -35,8 +36,11 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
 
 def submission_path(wanted: str | Path, drawn: bool) -> Path:
     """Where labels go; those of drawn images have a file of their own."""
-    path = Path(wanted)
-    return path.with_stem(f"{path.stem}-drawn") if drawn else path
+    return _marked(Path(wanted), "drawn") if drawn else Path(wanted)
+
+
+def _marked(path: Path, mark: str) -> Path:
+    return path.with_stem(f"{path.stem}-{mark}")
 
 
 def print_photos(names: Sequence[str], labels: Sequence[str], sure: Sequence[float]) -> None:
@@ -97,11 +101,12 @@ class PredictionFiles(BasePredictionWriter):
         check_submission(rows, data.classes, data.predict_count)
         if data.predict_count is None:
             print_photos(names, labels, probabilities.max(1))
-        replaced = ", in place of what it held" if self.path.exists() else ""
-        write_csv(self.path, ("id", "label"), rows)
-        others = self.path.with_name(f"{self.path.stem}_probabilities.csv")
+        path = _marked(self.path, "outside") if data.outside and data.predict_count == COURSE_TEST_IMAGES else self.path
+        replaced = ", in place of what it held" if path.exists() else ""
+        write_csv(path, ("id", "label"), rows)
+        others = path.with_name(f"{path.stem}_probabilities.csv")
         shares = [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)]
         write_csv(others, ("id", *data.classes), shares)
         counts = ", ".join(f"{labels.count(name)} {name}" for name in data.classes)
         found = f"{counted(len(rows), 'image')}: {counts}."
-        print(f"{found}\nLabels: {self.path}{replaced}\nProbabilities: {others}")
+        print(f"{found}\nLabels: {path}{replaced}\nProbabilities: {others}")

@@ -165,23 +165,25 @@ class CatsDogsDataModule(ImageDataModule):
         if len(self.classes) != 2:
             raise DataError(f"Two classes are needed; {path} has {len(self.classes)}: {', '.join(self.classes)}.")
         folder = cache_root() / f"{path.stem}-split-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-        if self._test is not None and self._test.path.stem == "testset" and path.stem != "trainset":
+        self.outside |= path.stem != "trainset"
+        if self.outside and path.stem in (Path(ARCHIVE).stem, "PetImages", "train"):
             log.warning(
-                "%s may hold the photos of %s too, labelled and in another size, and exact copies alone are left out: "
-                "a submission of what learns from it measures nothing.",
-                *(path, self._test.path),
+                "%s may hold the course's test photos, labelled: a submission of what learns from it measures nothing, "
+                "and is named submission-outside.csv. Photos of a test set that is at hand are left out.",
+                path,
             )
         if self.folds:
             self._set_up_folds(photos, test)
             return
-        parts = load_split(folder, photos, self.n_valid, self.split_seed, test=test)
+        parts = load_split(folder, photos, self.n_valid, self.split_seed, test=test, near=self.outside)
         self.sets["train"] = ImageSet(photos.images, photos.labels, parts.train)
         self.sets["val"] = ImageSet(photos.images, photos.labels, parts.valid)
         log.info("%s: %d images for training, %d for validation.", path, len(parts.train), len(parts.valid))
 
     def _set_up_folds(self, photos: DecodedImages, test: DecodedImages | None) -> None:
         assert self.folds is not None
-        self.names, self.fold_of = photos.names, fold_numbers(photos, self.folds, self.split_seed, test=test)
+        self.names = photos.names
+        self.fold_of = fold_numbers(photos, self.folds, self.split_seed, test=test, near=self.outside)
         for part, wanted in (("val", self.fold_of == self.fold), ("train", self.fold_of != self.fold)):
             index = np.flatnonzero(wanted & (self.fold_of > 0))
             self.sets[part] = ImageSet(photos.images, photos.labels, index)

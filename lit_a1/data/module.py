@@ -75,6 +75,7 @@ class ImageDataModule(L.LightningDataModule):
 
     classes: tuple[str, ...] = ()
     drawn = False  # whether the images are a stand-in, drawn by this project
+    outside = False  # whether a network learnt from photos that a submission to the course may not use
     next_commands: tuple[str, ...] = ("validate", "predict")  # what a user would do with a trained network
 
     def __init__(
@@ -261,8 +262,9 @@ class ImageDataModule(L.LightningDataModule):
         return self._checkpoint_size or round(self.size * self.eval_scale)
 
     def state_dict(self) -> dict[str, Any]:
-        """The size that the checkpoint's weights are evaluated at, its classes, and what it was validated on."""
-        return {"size": self._eval_size(), "classes": list(self.classes), "validation": self._validation()}
+        """The size that the checkpoint's weights are evaluated at, its classes, and its images."""
+        about = {"size": self._eval_size(), "classes": list(self.classes)}
+        return about | {"validation": self._validation(), "outside": self.outside}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Evaluates at the size that belongs to the checkpoint's weights; raises a DataError as `check_split`."""
@@ -282,6 +284,7 @@ class ImageDataModule(L.LightningDataModule):
                 "The checkpoint was trained with another split of the images (other photos, n_valid or split_seed): "
                 "validating on this one would count images that it has learnt."
             )
+        self.outside |= bool(state_dict.get("outside"))  # published weights, and others from before, don't say
 
     def _validation(self) -> str:
         """A hash of which images are held out."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lit_a1.data.cache import DecodedImages
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
+from lit_a1.data.near_copies import near_copies
 
 COLUMNS = ["name", "label", "part", "group", "reason"]
 CONFLICT = "its copies carry different labels"
@@ -34,14 +35,16 @@ class Split:
     left_out: dict[int, str]  # why an image is in neither part
 
 
-def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages | None = None) -> Split:
+def split(
+    images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages | None = None, near: bool = False
+) -> Split:
     """Splits a labelled set into a training and a validation part.
 
     Exact copies (of the decoded pixels) form a group, and a group is never divided. A group that carries several
-    labels is left out of both parts, and so is one with a copy in `test`, where that is given, or in the course's test
-    set, given or not. Groups are taken for
-    validation in the order of SHA-256(seed, first name), class by class, so the same images, names and seed give
-    the same split on any machine and with any version of NumPy.
+    labels is left out of both parts, and so is an image with a copy in the course's test set, given or not, or in
+    `test`, where that is given; with `near` a copy in another size or compression counts too. Groups are taken for
+    validation in the order of SHA-256(seed, first name), class by class, so the same images, names and seed give the
+    same split on any machine and with any version of NumPy.
 
     Each class has its share of the `n_valid` in proportion to its size, to the image. Only where a class lacks
     images without a copy may it fall short, by less than its largest group.
@@ -51,7 +54,7 @@ def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages
             class is left out.
     """
     assert images.labels is not None
-    labels, left_out = images.labels, _left_out(images, images.labels, test)
+    labels, left_out = images.labels, _left_out(images, images.labels, test, near)
     sizes = np.bincount(np.delete(labels, list(left_out)), minlength=len(images.classes))
     if not sizes.all():
         raise DataError(f"Every image of the class {images.classes[int(sizes.argmin())]} is left out of the split.")
@@ -71,7 +74,7 @@ def split(images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages
 
 
 def fold_numbers(
-    images: DecodedImages, folds: int, seed: int, *, test: DecodedImages | None = None
+    images: DecodedImages, folds: int, seed: int, *, test: DecodedImages | None = None, near: bool = False
 ) -> NDArray[np.int64]:
     """The fold of each image (N,) of a cross-validation, from 1 on; 0 for an image that `split` leaves out too.
 
@@ -83,7 +86,7 @@ def fold_numbers(
         DataError: a class has fewer groups, single images among them, than there are folds.
     """
     assert images.labels is not None
-    blocks = _blocks(images, _left_out(images, images.labels, test), seed)
+    blocks = _blocks(images, _left_out(images, images.labels, test, near), seed)
     label_of = images.labels.tolist()
     groups = np.bincount([label_of[block[0]] for block in blocks], minlength=len(images.classes))
     if groups.min() < folds:
@@ -100,7 +103,13 @@ def fold_numbers(
 
 
 def load_split(
-    folder: Path, images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages | None = None
+    folder: Path,
+    images: DecodedImages,
+    n_valid: int,
+    seed: int,
+    *,
+    test: DecodedImages | None = None,
+    near: bool = False,
 ) -> Split:
     """The split that a CSV in `folder` keeps, or a new one that is then written there; raises as `split`.
 
@@ -108,7 +117,7 @@ def load_split(
     as it fits the images (names, labels, copies, images left out, size of the parts), so that later runs keep the
     split of earlier ones; otherwise it is written anew, with a warning.
     """
-    new = split(images, n_valid, seed, test=test)
+    new = split(images, n_valid, seed, test=test, near=near)
     path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
     if path.exists():
         try:
@@ -175,7 +184,9 @@ def _blocks(images: DecodedImages, left_out: dict[int, str], seed: int) -> list[
     return sorted(blocks.values(), key=order)
 
 
-def _left_out(images: DecodedImages, labels: NDArray[np.int64], test: DecodedImages | None) -> dict[int, str]:
+def _left_out(
+    images: DecodedImages, labels: NDArray[np.int64], test: DecodedImages | None, near: bool
+) -> dict[int, str]:
     """Index and reason of what neither part may have, in ascending order."""
     labels_of: dict[int, set[int]] = {}
     for group, label in zip(images.groups.tolist(), labels.tolist(), strict=True):
@@ -183,6 +194,8 @@ def _left_out(images: DecodedImages, labels: NDArray[np.int64], test: DecodedIma
     in_test = np.isin(images.hashes.astype("<U16"), COURSE_TEST)
     if test is not None:
         in_test |= np.isin(images.hashes, test.hashes)
+        if near:
+            in_test |= near_copies(images.images, test.images)
     reasons = {}
     for index, group in enumerate(images.groups.tolist()):
         if group and len(labels_of[group]) > 1:

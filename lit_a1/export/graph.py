@@ -49,6 +49,7 @@ class Exported:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]  # height, width and channels of the images that come in
     probabilities: Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # the project's own, (N,H,W,C) -> (N,K)
+    outside: bool = False  # whether they learnt from photos that a submission to the course may not use
 
 
 class Graph(nn.Module):
@@ -96,7 +97,8 @@ def of_members(members: Sequence[Member], side: int, classes: Sequence[str]) -> 
         each = [model(resize(bytes_, size)).exp() for model, size in zip(models, sizes, strict=True)]
         return torch.stack(each).mean(0).numpy()
 
-    return Exported(parts, weights, tuple(classes), (side, side, models[0].channels), probabilities)
+    outside = any(member.data.get("outside", False) for member in members)
+    return Exported(parts, weights, tuple(classes), (side, side, models[0].channels), probabilities, outside)
 
 
 def of_numpy(net: NN) -> Exported:
@@ -142,7 +144,8 @@ def to_onnx(exported: Exported) -> tuple[bytes, float]:
     for each in (model.graph, *model.graph.node, *model.graph.value_info):
         each.ClearField("metadata_props")  # where in this machine's folders each line of code is
         each.ClearField("doc_string")
-    onnx.helper.set_model_props(model, {"classes": json.dumps(exported.classes)})
+    about = {"classes": exported.classes, "outside": exported.outside}
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
     content = model.SerializeToString()
     images = np.random.default_rng(0).integers(0, 256, (CHECKED, *shape), dtype=np.uint8)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -37,7 +37,8 @@ class OnnxNetwork:
             self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             (images,) = self._session.get_inputs()
             self.shape = tuple(map(int, images.shape[1:]))
-            self.classes = tuple(json.loads(self._session.get_modelmeta().custom_metadata_map["classes"]))
+            about = self._session.get_modelmeta().custom_metadata_map
+            self.classes, self.outside = tuple(json.loads(about["classes"])), json.loads(about.get("outside", "false"))
         except Exception as error:  # onnxruntime's own, of which there are many
             raise CheckpointError(f"{path} can't be read: it is damaged, or no ONNX file that export wrote.") from error
 
@@ -71,5 +72,6 @@ def predict(settings: Namespace) -> None:
     if data.classes != network.classes:
         raise DataError(f"{path} knows {listed(network.classes)}; the data are {listed(data.classes)}.")
     files.check_names(data)
+    data.outside = network.outside
     print(f"Checkpoint: {path}")
     files.write(data, np.arange(len(images)), network(images))

@@ -2,6 +2,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lit_a1.callbacks import PredictionFiles
@@ -32,6 +33,25 @@ def test_numeric_order_passes() -> None:
 def test_what_kaggle_would_not_take_is_refused(rows: list[tuple[str, str]], count: int, words: str) -> None:
     with pytest.raises(DataError, match=words):
         check_submission(rows, CLASSES, count)
+
+
+@pytest.mark.parametrize(
+    ("outside", "count", "name"),
+    [
+        (False, 3, "submission.csv"),
+        (True, 3, "submission-outside.csv"),
+        (True, None, "submission.csv"),  # photos of one's own
+    ],
+)
+def test_what_learnt_from_outside_photos_writes_no_unmarked_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: bool, count: int | None, name: str
+) -> None:
+    monkeypatch.setattr("lit_a1.callbacks.predictions.COURSE_TEST_IMAGES", 3)
+    data = SimpleNamespace(predict_names=["1", "2", "3"], classes=CLASSES, predict_count=count, outside=outside)
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    PredictionFiles(tmp_path / "submission.csv").write(data, np.arange(3), probabilities)
+    stem = name.removesuffix(".csv")
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{stem}_probabilities.csv"}
 
 
 def test_names_are_checked_before_the_work(tmp_path: Path) -> None:

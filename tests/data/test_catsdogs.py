@@ -10,6 +10,7 @@ from PIL import Image
 from lit_a1.data import catsdogs
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.data.errors import DataError
+from lit_a1.data.sources.drawn import draw_cats_and_dogs
 
 Photos = Callable[..., Path]
 
@@ -151,15 +152,31 @@ def test_numbers_are_ids_only_where_all_names_are_numbers(course_photos: Photos)
     assert ready("predict").predict_names[-1] == "rex.png"
 
 
-def test_larger_photos_beside_the_courses_test_set_are_told_of(
-    course_photos: Photos, caplog: pytest.LogCaptureFixture
+def test_an_archive_that_holds_the_test_photos_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    root = course_photos(per_class=4)
-    ready("fit", n_valid=2)
+    images, labels = draw_cats_and_dogs(30, 0, 64)
+    monkeypatch.setenv("LIT_A1_DATA", str(root := tmp_path / "photos"))
+    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        file = root / "catsdogs" / "PetImages" / ("Cat", "Dog")[label] / f"{number}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).resize((200, 200)).save(file)
+    (root / "catsdogs" / "testset" / "test").mkdir(parents=True)
+    for number in range(1, 5):
+        Image.fromarray(images[number - 1]).save(root / "catsdogs" / "testset" / "test" / f"{number}.jpg")
+    for options in ({"n_valid": 4}, {"folds": 2, "fold": 1}):
+        data = ready("fit", **options)
+        assert data.outside
+        assert len(data.sets["train"]) + len(data.sets["val"]) == 26
+        assert "PetImages may hold the course's test photos" in caplog.text
+        caplog.clear()
+
+
+def test_the_courses_own_photos_are_not_outside(course_photos: Photos, caplog: pytest.LogCaptureFixture) -> None:
+    course_photos(per_class=4)
+    assert not ready("fit", n_valid=2).outside
     assert "measures nothing" not in caplog.text
-    (root / "catsdogs" / "trainset.zip").rename(root / "catsdogs" / "kagglecatsanddogs_5340.zip")
-    ready("fit", n_valid=2)
-    assert "kagglecatsanddogs_5340.zip may hold the photos of" in caplog.text
 
 
 def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:
