@@ -27,7 +27,7 @@ from lit_a1.callbacks import (
 )
 from lit_a1.callbacks.config import RunConfig, save_hparams
 from lit_a1.callbacks.continuation import slurm_job
-from lit_a1.callbacks.devices import ending_together
+from lit_a1.callbacks.devices import check_started, ending_together
 from lit_a1.callbacks.predictions import submission_path
 from lit_a1.callbacks.record import measured_images
 from lit_a1.data.files import naming
@@ -164,6 +164,7 @@ class TrainingCLI(LightningCLI):
             self.save_config_callback = None
         self.trainer_defaults["callbacks"] = own_callbacks(self._callbacks(), users, self.command.trainer)
         trainer = super().instantiate_trainer(**kwargs)
+        check_started(trainer)
         if is_fit and any(isinstance(each, BatchNorm2d) and not each.sync for each in self.model.modules()):
             if self.checkpoint is not None:
                 check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)

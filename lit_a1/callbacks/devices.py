@@ -1,6 +1,7 @@
 """What the processes of several devices do together: gather what each has found, and end where one of them does."""
 
 import atexit
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,14 @@ from lit_a1.runs.records import DeviceLostError
 T = TypeVar("T")
 GRACE = 5  # seconds that the first process has to say why all end, before a launcher sees that another has ended
 LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")  # in what torch raises; it has no class for it
+
+
+def check_started(trainer: L.Trainer) -> None:
+    """Raises a ValueError where torchrun has started another number of processes than the trainer counts on."""
+    started, wanted = int(os.environ.get("WORLD_SIZE", 1)), trainer.num_devices * trainer.num_nodes
+    if dist.is_torchelastic_launched() and started != wanted:
+        words = f"{wanted} processes must be started for --trainer.devices and --trainer.num_nodes"
+        raise ValueError(f"{words}; torchrun has started {started}")
 
 
 def from_each(own: T) -> list[T]:
