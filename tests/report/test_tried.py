@@ -145,7 +145,7 @@ def test_several_seeds_are_one_row_with_their_mean() -> None:
     assert (seeds, accuracy, interval, points) == ("0, 1, 2", "89.00 ± 1.00 %", "87.6 to 90.3", "+1.00")
     again = tried.page([*rows, row("lr=0.3", 0.15, seed=2)], RECIPES)  # the newest of a seed counts
     assert lines(again, "`lr=0.3`")[0][7] == "88.00 ± 2.65 %"
-    assert "1 run had the setting and the seed of a newer one" in again
+    assert "1 run had the setting and seed of a newer one" in again
 
 
 def test_a_diverged_run_is_not_compared() -> None:
@@ -205,8 +205,8 @@ def test_changes_are_read_and_shortened() -> None:
     [
         ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p "),
         ((0.119,), "Best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7"),
-        ((0.14,), "None is better than the base; `lr=1.5`, the nearest, is 2.00 points worse: more than noise"),
-        ((0.12,), "None is better than the base; `lr=1.5` has its accuracy."),
+        ((0.14,), "None is better than the base. The nearest, `lr=1.5`, is 2.00 points worse: more than noise"),
+        ((0.12,), "None is better than the base; `lr=1.5` has the same accuracy."),
         ((0.10, 0.121, 0.14), "Of 3 settings: 1 better, 1 inside the noise and 1 worse."),
     ],
 )
@@ -224,7 +224,7 @@ def test_the_summary_counts_and_sorts() -> None:
         "8 runs of 4 settings", f"{hours} of training.", "A: two cores; B: a GPU.",
         "- **Helped**: `lr=0.3` (+4.00)\n- **Hurt**: `norm=group` (-2.00)\n",
         "- **Inside the noise**: `views=one` (+0.00)",
-        "Of 3 comparisons, 0.2 would be called better or worse by chance alone; **bold** ones, 2 of them",
+        "Of 3 comparisons, 0.2 would be called better or worse by chance alone. 2 of them, in **bold**",
         "0.32 points between seeds, 4 degrees of freedom (used)",
     ):  # fmt: skip
         assert words in text
