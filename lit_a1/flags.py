@@ -152,7 +152,7 @@ def adapt(command: Namespace, subcommand: str) -> None:
         model.compile_net = False
     every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
     if (steps := trainer.max_steps or -1) > 0 and epochs:
-        words = "trainer.max_steps=%d cuts the run, whose learning rate is laid out over trainer.max_epochs=%d."
+        words = "trainer.max_steps=%d ends the run early: the learning rate schedule spans trainer.max_epochs=%d."
         log.info(words, steps, epochs)
     if steps >= 0 or trainer.max_time:
         epochs = 0  # how many there will be is not known

@@ -56,7 +56,7 @@ def check_compiler_cache() -> None:
         except OSError as error:
             del os.environ[COMPILER_CACHE]
             words = f"{COMPILER_CACHE} names {folder}, which can't be made ({error.strerror})"
-            print(f"{words}: compiled code goes to torch's own folder.", file=sys.stderr)
+            print(f"{words}: torch's own folder is used for compiled code.", file=sys.stderr)
 
 
 def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:

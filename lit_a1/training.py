@@ -169,7 +169,7 @@ class TrainingCLI(LightningCLI):
             if self.checkpoint is not None:
                 check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
             if trainer.world_size > 1:
-                log.info("Batch norm sees each device's share of a batch: another number of devices learns otherwise.")
+                log.info("Batch norm sees only a device's share of a batch: training depends on the number of devices.")
         return trainer
 
     def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
@@ -216,8 +216,8 @@ class TrainingCLI(LightningCLI):
                 return
         if not checkpoint.get("precise_bn", True):
             log.warning(
-                "%s is of an epoch that was not validated: its batch-norm statistics are those of training, not taken "
-                "again. best.ckpt, or the last epoch's, is measured better.",
+                "%s is from an epoch that was not validated: its batch-norm statistics are those of training, not "
+                "recomputed. best.ckpt, or the last epoch's, is measured better.",
                 path,
             )
 

@@ -130,4 +130,4 @@ def test_statistics_that_were_not_taken_again_are_told_of(capsys: Capture) -> No
     assert checkpoint["precise_bn"] is True
     torch.save(checkpoint | {"precise_bn": False}, path)
     main(["validate", *TINY, "--ckpt_path", str(path)])
-    assert "last.ckpt is of an epoch that was not validated: its batch-norm statistics" in capsys.readouterr().err
+    assert "last.ckpt is from an epoch that was not validated: its batch-norm statistics" in capsys.readouterr().err

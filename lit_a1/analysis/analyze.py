@@ -61,4 +61,4 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
     write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
-    print(f"Figures, tables and words: {relative_to_cwd(folder)}")
+    print(f"Figures, tables and text: {relative_to_cwd(folder)}")

@@ -34,7 +34,7 @@ class EnsembleRecord(Callback):
         if is_part(*measured_images(trainer)) or self.runs is None:
             return
         if unknown := [str(member.path) for member in members if "seconds" not in member.training]:
-            print(f"Not counted in seconds, as no {RECORD_FILE} is beside it: {listed(unknown)}.")
+            print(f"Not counted in seconds, for lack of a {RECORD_FILE}: {listed(unknown)}.")
         epochs = sum(len(member.training.get("epochs", ())) or member.epoch for member in members)
         memory = [peak_memory_gb(), *(member.training.get("peak_memory_gb", 0.0) for member in members)]
         record = record_of(

@@ -15,8 +15,8 @@ def build_parser() -> PlainParser:
     parser = PlainParser(
         f"{PROGRAM} analyze",
         usage=f"{PROGRAM} analyze --config configs/catsdogs.yaml [--ckpt_path best] [options]",
-        description="Look inside a trained CNN, and at its predictions on the images that training held out: figures, "
-        "tables and words in the folder of its run, and in TensorBoard.",
+        description="Look inside a trained CNN and at its predictions on the validation images. Figures, tables and "
+        "text go to the folder of its run, and to TensorBoard.",
         epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "
         "run's best); --data.source drawn.",
     )

@@ -19,8 +19,8 @@ def main(arguments: Sequence[str]) -> None:
             usage=f"{PROGRAM} architecture --config configs/mnist.yaml [options]",
             description="Print the layers of the network that a YAML describes: where their code is from, filter size, "
             "stride, padding, output shape, parameters and multiply-adds of one image. It takes the options of fit, or "
-            "of mlp fit for the numpy network: --model.widths [16,32,64] shows another network, --data.size 32 the "
-            "same for other images.",
+            "of mlp fit for the numpy network: --model.widths [16,32,64] shows another network, --data.size 32 "
+            "another image size.",
         )
         parser.parse_args(["--help"])
     if not arguments:

@@ -9,7 +9,7 @@ inference  labels by the published weights: the same in float32, and its convolu
 start      `fit --help` and a `fit` of one step: the import of Lightning
 growth     20,000 photos: 2,000 of them
 mnist      training until 99 % of MNIST's test images are right: the PyTorch example's network and loop; it takes
-           minutes and needs MNIST's files (fetched where they are missing), so that it runs only when it is named
+           minutes and needs MNIST's files (downloaded if missing), so that it runs only when it is named
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     by_default = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
     parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {by_default})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
-    words = "show what moved since FILE (default: this kind of machine's in docs/benchmarks)"
+    words = "show what changed since FILE (default: this kind of machine's in docs/benchmarks)"
     parser.add_argument("--compare", type=Path, nargs="?", const=Path(), metavar="FILE", help=words)
     parser.add_argument("--profile", action="store_true", help="with `step`: show where a step's time goes, by part")
     options = parser.parse_args(arguments)

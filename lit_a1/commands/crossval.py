@@ -12,13 +12,13 @@ def build_parser() -> PlainParser:
     parser = PlainParser(
         f"{PROGRAM} crossval",
         usage=f"{PROGRAM} crossval -c configs/catsdogs.yaml [--folds 5] [--against DIR] [options]",
-        description="Cross-validate a recipe: the photos are divided into folds, and a network a fold is trained, by "
-        "fit, on the others. So every photo is labelled by a network that was not trained on it. The same command goes "
-        "on where it was stopped; several processes, on machines that share a disk, take part by the same command.",
+        description="Cross-validate a recipe: the photos are divided into folds. Each fold is labelled by a network "
+        "that fit trained on the others. The same command resumes where it was stopped. Machines with a shared disk "
+        "can share the work: run the same command on each.",
         epilog="It takes the options of fit too, which all folds share: --trainer.max_epochs 4, --data.source drawn. "
-        "With --trainer.logger.init_args.name NAME, other settings have a folder of their own: NAME-crossval.",
+        "--trainer.logger.init_args.name NAME gives other settings a folder of their own: NAME-crossval.",
     )
-    parser.add_argument("--folds", type=int, default=5, help="how many, each of which trains a network (default: 5)")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds, with a network for each (default: 5)")
     parser.add_argument(
         "--against", type=Path, metavar="DIR", help="folder of a finished crossval on the same folds, to compare with"
     )

@@ -20,12 +20,12 @@ def build_parser() -> PlainParser:
     """The command's options."""
     parser = PlainParser(
         f"{PROGRAM} demo",
-        description="Open a page to draw a digit, drop a photo, compare networks and watch one learn. It needs no data "
-        "and no network: published weights answer, and the runs below --logs. Nothing leaves this machine.",
+        description="Open a page to draw a digit, drop a photo, compare networks and watch one learn. It uses "
+        "the published weights and the runs in --logs. It needs no data and no internet. Nothing leaves this machine.",
     )
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="where runs are (lightning_logs)")
     parser.add_argument("--host", default=LOCAL, help=f"who may open it ({LOCAL}: this machine alone; 0.0.0.0: all)")
-    parser.add_argument("--port", type=int, default=7860, help="where it is (7860; 0 for any that is free)")
+    parser.add_argument("--port", type=int, default=7860, help="its port (7860; 0 for any free one)")
     parser.add_argument("--no_browser", action="store_true", help="open no browser")
     return parser
 

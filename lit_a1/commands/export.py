@@ -14,8 +14,8 @@ def build_parser() -> PlainParser:
     parser = PlainParser(
         f"{PROGRAM} export",
         usage=f"{PROGRAM} export --config configs/catsdogs.yaml [--ckpt_path best] [--out DIR] [options]",
-        description="Write a trained CNN, or an ensemble, as model.onnx (bytes in, probabilities out) and "
-        "model.safetensors (the weights), with a model card, README.md. `mlp export` does so with the numpy network.",
+        description="Write a trained CNN or an ensemble as model.onnx (from bytes to probabilities) and "
+        "model.safetensors (the weights), with the model card README.md. `mlp export` exports the numpy network.",
         epilog="It takes the options of validate too: --ckpt_path FILE, best, last or pretrained (default: the newest "
         "run's best); --model.views one. It needs no images.",
     )
@@ -41,4 +41,4 @@ def main(arguments: Sequence[str]) -> None:
 def print_written(folder: Path, difference: float) -> None:
     """Says what was written, and how near it is to the network."""
     print(f"{relative_to_cwd(folder)}: model.onnx, model.safetensors and README.md.")
-    print(f"Probabilities of the ONNX file differ by at most {number(difference)}, on random images.")
+    print(f"On random images, the ONNX file's probabilities differ by at most {number(difference)}.")

@@ -20,16 +20,16 @@ def build_parser() -> Parser:
     """The command's options."""
     parser = Parser(
         prog=f"{PROGRAM} report",
-        description="Write report.html, report.pdf and appendix.pdf from the runs below lightning_logs, question by "
-        "question. What has not been run is named there with the command that runs it.",
+        description="Write report.html, report.pdf and appendix.pdf from the runs in lightning_logs, question by "
+        "question. They name what has not been run, with its command.",
     )
     parser.add_argument("-c", "--config", action="config", help="a YAML of these settings: configs/report.yaml")
     parser.add_argument(
         "--run",
         type=Literal["none", "missing", "quick"],
         default="none",
-        help="first run what is missing, in full (hours), or the whole assignment in reduced size (quick: about 12 "
-        "minutes on two cores, into a folder quick below --logs)",
+        help="first run what is missing (hours), or a reduced version of the whole assignment (quick: about 12 "
+        "minutes on two cores, into the folder quick in --logs)",
     )
     parser.add_argument("--plan", action="store_true", help="with --run: print what would be run, and stop")
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
@@ -40,7 +40,7 @@ def build_parser() -> Parser:
         "--source",
         type=Literal["auto", "real", "drawn"],
         default="auto",
-        help="runs on real images or on drawn ones (auto: drawn where there are none on real ones)",
+        help="runs on real or on drawn images (auto: drawn if there are none on real ones)",
     )
     parser.add_class_arguments(About)
     return parser

@@ -12,22 +12,19 @@ def build_parser() -> PlainParser:
     parser = PlainParser(
         f"{PROGRAM} search",
         usage=f"{PROGRAM} search -c configs/catsdogs_trial.yaml --space configs/spaces/catsdogs.yaml [options]",
-        description="Try hyperparameters of a CNN. Optuna proposes them, each trial is a fit with them, a bad one is "
-        "stopped at an epoch that is measured, and only the validation images decide. The study is a folder: the "
-        "command can be stopped and gone on with, and several processes, on machines that share a disk, can share it. "
-        "With --storage it is in a database, and the same command on any machine takes part in it.",
+        description="Try hyperparameters of a CNN. Optuna proposes them, and each trial is a fit with them. Bad trials "
+        "are stopped early. Only the validation images decide. The study is a folder: it can be stopped and resumed. "
+        "Processes with a shared disk can share it. With --storage it is in a database, and the same command on any "
+        "machine joins it.",
         epilog="It takes the options of fit too, which all trials share: --trainer.max_epochs 4, --data.source drawn.",
     )
     parser.add_argument("--space", type=Path, metavar="YAML", help="what is tried: ranges and choices")
-    parser.add_argument(
-        "--trials", type=int, default=30, help="how many in the end, earlier ones included (default: 30)"
-    )
+    parser.add_argument("--trials", type=int, default=30, help="number of trials, earlier ones included (default: 30)")
     parser.add_argument(
         "--study",
         type=Path,
         metavar="DIR",
-        help="a study to go on with or to take part in: its folder or, with --storage, "
-        "its name there (default: the experiment's)",
+        help="a study to resume or join: its folder or, with --storage, its name there (default: the experiment's)",
     )
     parser.add_argument("--storage", metavar="URL", help=STORAGE)
     return parser

@@ -168,8 +168,8 @@ class CatsDogsDataModule(ImageDataModule):
         self.outside |= path.stem != "trainset"
         if self.outside and path.stem in (Path(ARCHIVE).stem, "PetImages", "train"):
             log.warning(
-                "%s may hold the course's test photos, labelled: a submission of what learns from it measures nothing, "
-                "and is named submission-outside.csv. Photos of a test set that is at hand are left out.",
+                "%s may hold the course's test photos with labels: a submission of a network trained on it measures "
+                "nothing, and is named submission-outside.csv. Photos of an available test set are left out.",
                 path,
             )
         if self.folds:

@@ -203,7 +203,7 @@ def _left_out(
         elif in_test[index]:
             reasons[index] = IN_TEST
     log.info(
-        "Left out of training and validation: %d images with conflicting labels, %d that the test set has too.",
+        "Left out of training and validation: %d images with conflicting labels, %d that are also in the test set.",
         *(list(reasons.values()).count(reason) for reason in (CONFLICT, IN_TEST)),
     )
     return reasons

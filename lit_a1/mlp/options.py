@@ -24,7 +24,7 @@ SOURCE = "auto (what is on disk, else fetched, else drawn digits), real (never d
 STUDIES = ("inits", "search", "gradcheck")
 WEIGHTS = "the weights: a .npz file; `best` or `last` of the newest run; or `pretrained`, which come with the project"
 CHECKPOINT = {
-    "fit": "go on with a stopped run: `last`, or its last.npz",
+    "fit": "resume a stopped run: `last`, or its last.npz",
     "test": f"{WEIGHTS} (default: best)",
     "export": f"{WEIGHTS} (default: best)",
     "gradcheck": f"{WEIGHTS} (default: a network is trained first)",
@@ -50,16 +50,16 @@ def build_parser(command: str) -> Parser:
     if command == "export":
         parser.add_argument("--out", type=Path | None, default=None, help="folder of the files (default: export/NAME)")
     if command == "search":
-        parser.add_argument("--trials", type=PositiveInt, default=30, help="networks to try, earlier ones included")
+        parser.add_argument("--trials", type=PositiveInt, default=30, help="number of trials, earlier ones included")
         parser.add_argument(
             "--study",
             type=Path | None,
             default=None,
-            help="a study to go on with: folder, or name in the storage",
+            help="a study to resume: its folder, or its name in the storage",
         )
         parser.add_argument("--storage", type=str | None, default=None, help=STORAGE)
     if command == "gradcheck":
-        parser.add_argument("--sample", type=NonNegativeInt, default=0, help="which training image is looked at")
+        parser.add_argument("--sample", type=NonNegativeInt, default=0, help="index of the training image to use")
     return parser
 
 

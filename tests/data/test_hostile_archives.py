@@ -166,4 +166,4 @@ def test_of_two_entries_of_one_name_the_last_is_meant_as_when_unpacking(
     source = Source(path, labelled=False)
     assert [image.name for image in source.images] == ["good.jpg", "x/1.jpg"]
     assert source.read(source.images[0]) == b"no picture"
-    assert "photos.zip has several entries of one name, of which the last is read: good.jpg, x/1.jpg." in caplog.text
+    assert "photos.zip has several entries of the same name, and the last is read: good.jpg, x/1.jpg." in caplog.text

@@ -132,7 +132,7 @@ def test_what_is_left_out_is_named(make_files, caplog):
     caplog.set_level("INFO", "lit_a1")
     photos = {f"{number}.heic": b"x" for number in range(1, 9)} | {"deep/b.AVIF": b"x", "c.jpg": b"x", "d": b"x"}
     assert listing_of(make_files("photos", photos), labelled=False) == ["c.jpg"]
-    assert "photos, as the formats read are JPEG, PNG, " in caplog.text
+    assert "photos, because only JPEG, PNG, " in caplog.text
     assert ": 1.heic, 2.heic, 3.heic, 4.heic, 5.heic and 5 more." in caplog.text
     with pytest.raises(DataError, match=r"There is no image in .*heic"):
         listing_of(make_files("heic", {"only.heic": b"x"}), labelled=False)

@@ -77,7 +77,7 @@ def test_conflicting_labels_and_copies_of_test_images_are_in_neither_part(images
         parts = split(data, 2, seed=0, test=images_of([1, 9, 7, 0]))
     assert parts.left_out == {0: CONFLICT, 1: IN_TEST, 4: IN_TEST, 7: IN_TEST, 8: CONFLICT}
     assert sorted([*parts.train, *parts.valid]) == [2, 3, 5, 6]
-    assert "2 images with conflicting labels, 3 that the test set has too" in caplog.text
+    assert "2 images with conflicting labels, 3 that are also in the test set" in caplog.text
 
 
 def test_three_classes_and_copies_of_every_image(images_of):

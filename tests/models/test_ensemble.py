@@ -113,7 +113,7 @@ def test_validate_measures_the_mean_and_each_member(
     assert found["parameters"] == 2 * sum(parameter.numel() for parameter in models[0].net.parameters())
     assert (found["seconds"], found["peak_memory_gb"], found["images"]["val"]) == (4.5, 1000.0, 20)
     said = capsys.readouterr().out
-    assert f"Not counted in seconds, as no record.json is beside it: {paths[0]}." in said
+    assert f"Not counted in seconds, for lack of a record.json: {paths[0]}." in said
     for name, error in zip([*map(str, paths), "mean of 2 members"], errors, strict=True):
         assert any(line.startswith(name) and f"val/error {error:.4f}" in line for line in said.splitlines()), name
 

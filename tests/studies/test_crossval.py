@@ -129,7 +129,7 @@ def test_a_fold_is_taken_by_one_process_at_a_time(trainer: Trainer, capsys: pyte
     with FileLock(FOLDER / ".locks" / "fold_2"):
         run(CONFIG, 3)
     assert trainer.trained == [1, 3]
-    assert "Other processes are at fold 2: " in capsys.readouterr().out
+    assert "Other processes train fold 2. " in capsys.readouterr().out
     assert not (FOLDER / "summary.md").exists()
     trainer.trained.clear()
     run(CONFIG, 3)

@@ -75,7 +75,7 @@ def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeou
             failures = 0 if _length(part) >= before + BLOCK else failures + 1
             if failures == ATTEMPTS:
                 raise DataError(f"{url} broke off {ATTEMPTS} times in a row ({error}); try again later.") from error
-            log.info("%s broke off (%s); taking it up again.", url, error)
+            log.info("%s broke off (%s); resuming.", url, error)
             time.sleep(0.1 * 2**failures)
             continue
         if (wrong := _wrong(part, sha256, size)) is None:
@@ -83,7 +83,7 @@ def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeou
         part.unlink()
         if before == 0 or restarted:
             raise DataError(f"{url} is not the file expected: {wrong}.")
-        log.info("What was left of an earlier download did not fit (%s); starting again.", wrong)
+        log.info("The rest of an earlier download did not match (%s); starting again.", wrong)
         restarted = True
 
 

@@ -94,7 +94,7 @@ class ZipFiles:
                 self._entries[name] = entry
                 names[name] += 1
         if twice := sorted(name for name, count in names.items() if count > 1):
-            log.info("%s has several entries of one name, of which the last is read: %s.", path, ", ".join(twice[:5]))
+            log.info("%s has several entries of the same name, and the last is read: %s.", path, ", ".join(twice[:5]))
         self.files = list(self._entries)
         self.folders = [folder for folder in folders if not _HIDDEN.search(folder)]
 

@@ -110,7 +110,7 @@ class Source:
         if others:
             named = ", ".join(sorted(others, key=natural_key)[:NAMED])
             more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-            log.info("Left out of %s, as the formats read are %s: %s%s.", self.path, FORMATS, named, more)
+            log.info("Left out of %s, because only %s can be read: %s%s.", self.path, FORMATS, named, more)
 
 
 def data_root() -> Path:

@@ -87,7 +87,7 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
                 logs.rmdir()
         raise
     if left := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
-        print(f"Other processes are at fold {listed(left)}: the last one writes the summary, and so does this command.")
+        print(f"Other processes train fold {listed(left)}. The last writes the summary; so does this command later.")
         return folder
     with FileLock(folder / LOCKS / "folder"):
         write_results(folder, data, against)

@@ -181,7 +181,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     if weights is not None:
         results |= {"run": "/".join(weights.parts[-4:-2]), "checkpoint": weights.stem}
     study.record(weights=origin, epochs_done=trained.epoch, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
-    print(f"\n{text}\nFigure, numbers and words: {relative_to_cwd(study.folder)}")
+    print(f"\n{text}\nNumbers, figure and this text: {relative_to_cwd(study.folder)}")
     return study.folder
 
 

@@ -46,7 +46,7 @@ def run(setup: Setup) -> Path:
     draw(study.folder / "losses.png", trials, net.dims[-1], len(digits.valid.labels), study.words)
     write_text(study.folder / "comparison.md", text)
     study.record(trials={trial.name: trial for trial in trials})
-    print(f"\n{text}\nFigures, drawing and this text: {relative_to_cwd(study.folder)}")
+    print(f"\n{text}\nNumbers, figure and this text: {relative_to_cwd(study.folder)}")
     return study.folder
 
 
