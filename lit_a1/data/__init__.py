@@ -1,6 +1,6 @@
-"""From files to uint8 arrays to augmented batches on the device. Nothing else of the project is imported here.
+"""From files to uint8 arrays to augmented batches on the device. Imports nothing else of the project.
 
-`sources/` finds, fetches or draws the files; `decode` and `cache` make arrays of photos, `mnist` of digits; `split`
-holds some out; `batch` cuts batches, and `augment` (with `resample` and `mix`) alters those of training. `catsdogs` and
-`mnist_module` are what Lightning is given. `audit` looks for what is wrong with a set of photos.
+`sources/` finds, downloads or draws the files. `decode` and `cache` make arrays of photos, `mnist` arrays of digits.
+`split` holds out a validation set. `batch` cuts batches; `augment` (with `resample` and `mix`) augments them.
+`catsdogs` and `mnist_module` are the data modules for Lightning. `audit` looks for faults in a set of photos.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: unreadable, copied, contradictory, blank and odd images."""
+"""Finds what is wrong with a dataset: unreadable, copied, contradictory, blank and odd images."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -30,20 +30,20 @@ PROBLEMS = {
     "elongated": "So long that cropping its centre loses most of it",
     "enormous": "So large that decoding it takes long",
 }
-NEAR_CONSTANT = 8.0  # standard deviation of the widest channel, of 255
+NEAR_CONSTANT = 8.0  # limit for the largest standard deviation of a channel, out of 255
 ELONGATED = 2.5  # longer side over shorter side
-MAX_TILES = 60  # images that a section of the contact sheet shows
+MAX_TILES = 60  # most images a section of the contact sheet shows
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One image, one problem: a line of the table."""
+    """One problem of one image: a row of the table."""
 
     problem: str  # a key of `PROBLEMS`
-    group: int  # number of its group of exact copies; 0 for problems of single images
+    group: int  # number of its group of exact copies; 0 for a problem of a single image
     name: str
     part: str  # `train` or `test`
-    label: str  # name of the class; empty without one
+    label: str  # name of the class; empty if unlabelled
     detail: str
 
 
@@ -58,12 +58,12 @@ class Audit:
 
 @dataclass(frozen=True)
 class _Examined:
-    """A file that was read, or not, and what is wrong with it by itself."""
+    """A file, readable or not, and what is wrong with it by itself."""
 
     name: str
     part: str
     label: str
-    pixels: str  # `pixel_hash`; empty where it can't be read
+    pixels: str  # `pixel_hash`; empty if unreadable
     oddities: list[tuple[str, str]]  # problems and their details
 
     def finding(self, problem: str, detail: str, group: int = 0) -> Finding:
@@ -73,9 +73,8 @@ class _Examined:
 def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
     """Reads every file of a dataset and lists what is wrong with it.
 
-    Copies are exact: the same pixels once decoded to size x size (so an image stored twice in different files counts
-    too). Groups of copies are numbered over both parts, and each is listed under one of the four headings for
-    copies, the first that applies.
+    Copies are exact: their pixels are equal once decoded to size x size, even if the files differ. Groups of copies are
+    numbered over train and test together. Each is listed under the first of the four kinds of copies that applies.
     """
     sources = {"train": train} if test is None else {"train": train, "test": test}
     examined = [each for part, source in sources.items() for each in _examine(part, source, size)]
@@ -89,7 +88,7 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
     for number in sorted(groups):
         problem, detail = _copies(groups[number])
         findings += [each.finding(problem, detail, number) for each in groups[number]]
-    findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable
+    findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable sort
 
     summary = Counter(f"images: {each.part} {each.label}".strip() for each in examined)
     summary["groups of copies"] = len(groups)
@@ -108,7 +107,7 @@ def save_table(result: Audit, path: Path) -> None:
 
 
 def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
-    """Writes a PNG that shows the images found, under a heading for each problem, copies side by side."""
+    """Writes a PNG of the images found, with a heading for each problem and copies side by side."""
     images = {(part, p.name): p for part, source in result.sources.items() for p in source.images}
 
     def tile(finding: Finding) -> Tile:
@@ -160,7 +159,7 @@ def _copies(group: list[_Examined]) -> tuple[str, str]:
 
 
 def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8], size: int) -> Iterator[tuple[str, str]]:
-    channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # in rows: several times faster
+    channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # contiguous channels: several times faster
     deviation = float(channels.std(axis=1, dtype=np.float32).max())
     shape = f"{header.width} x {header.height}"
     shorter, longer = sorted((header.width, header.height))

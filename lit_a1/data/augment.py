@@ -1,8 +1,8 @@
-"""Augmentation of whole batches, on the device they are on, with a fresh draw for each image.
+"""Augmentation of whole batches, on their own device, with new random draws for each image.
 
-torchvision's v2 transforms draw once a batch; these draw once an image, all from one `torch.Generator`, so that an
-augmented batch is a pure function of the images and the generator's state. Crop, shift, zoom and flip are one
-resampling (`resample`), brightness, contrast and saturation one affine map (`colour`).
+torchvision's v2 transforms draw once a batch; these draw once an image. All draws come from one `torch.Generator`, so
+an augmented batch is a pure function of the images and the generator's state. Crop, shift, zoom and flip are one
+resampling (`resample`). Brightness, contrast and saturation are one affine map (`colour`).
 """
 
 import math
@@ -18,19 +18,19 @@ from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, 
 
 Flip = Literal["none", "random", "alternating"]
 
-NUMBERS = {  # options from 0 on, and their greatest value
+NUMBERS = {  # options of at least 0, and their largest value
     "brightness contrast saturation grayscale cutout cutout_probability mix_probability": 1,
     "rotation": 180,
     "shift mixup cutmix mix_until": math.inf,
 }
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: what Pillow and torchvision call grey
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's and torchvision's greyscale
 
 
 def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
-    """Which images to flip in an epoch: half of them, by a hash of index and seed, then the other half, and so on.
+    """Which images to flip in an epoch: half of them, by a hash of index and seed, alternating with the other half.
 
-    Two epochs in a row show both sides of each image, where independent draws show the same side twice to half of
-    them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498). `index` (N,) are the
+    Two successive epochs show both sides of each image; independent draws would show half of the images the same side
+    twice (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498). `index` (N,) holds the
     images' places in the dataset; the result is (N,) bools.
     """
     # a 32-bit integer hash of xor-shifts and products (github.com/skeeto/hash-prospector); products stay below 2^63
@@ -41,10 +41,10 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
 
 
 def colour(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Changes each image's brightness by b, then contrast by c, then saturation by s (1 leaves it as it is).
+    """Changes each image's brightness by b, then contrast by c, then saturation by s (1 leaves it unchanged).
 
-    With luma L(x) = 0.299 R + 0.587 G + 0.114 B of each pixel, and its mean m over the image, the three steps
-    x -> b x, x -> c x + (1 - c) mean L(x) and x -> s x + (1 - s) L(x) are together
+    A pixel x has the luma L(x) = 0.299 R + 0.587 G + 0.114 B; m is its mean over the image. The three steps
+    x -> b x, x -> c x + (1 - c) mean L(x) and x -> s x + (1 - s) L(x) together are
 
         y = b c s x + b c (1 - s) L(x) + b (1 - c) m,
 
@@ -57,7 +57,7 @@ def colour(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     if images.shape[1] != 3:
         raise ValueError(f"colour needs images of 3 channels; got {images.shape[1]}")
     kernel = images.new_tensor(LUMA).view(1, 3, 1, 1).expand(3, 3, 1, 1)
-    luma = F.conv2d(images, kernel)  # on all three channels, which spares the slow broadcast along the innermost axis
+    luma = F.conv2d(images, kernel)  # on all three channels, which avoids a slow broadcast along the innermost axis
     b, c, s = (factor.view(-1, 1, 1, 1) for factor in (brightness, contrast, saturation))
     mean = luma.mean((1, 2, 3), keepdim=True)
     return luma.mul_(b * c * (1 - s)).add_(b * (1 - c) * mean).addcmul_(images, b * c * s).clamp_(0, 1)
@@ -65,38 +65,37 @@ def colour(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
 
 @dataclass(frozen=True)
 class Augment:
-    """The augmentation of a training batch; with nothing switched on it is `to_float` and `resize`.
+    """The augmentation of a training batch. With everything off, it is `to_float` and `resize`.
 
-    In this order: one resampling for crop, shift and flip; rotation; colours and greyscale; cutout; mixup and CutMix.
+    The order is: one resampling for crop, shift and flip; rotation; colours and greyscale; cutout; mixup and CutMix.
     Every image has its own draws. Crops and flips as augmentation: Krizhevsky et al. 2012 ("ImageNet classification
-    with deep convolutional neural networks"); the other sources are named by the functions.
+    with deep convolutional neural networks"); the functions name the other sources.
 
     Attributes:
-        flip: left to right: "none", "random" (each image with odds of one half) or "alternating"
+        flip: left to right: "none", "random" (each image with probability one half) or "alternating"
             (`alternating_flip_mask`).
         flip_seed: which half "alternating" flips first.
-        crop_scale: smallest and largest area of a crop, as shares of the image's; (1, 1) for no crop.
+        crop_scale: smallest and largest area of a crop, as shares of the image's area; (1, 1) for no crop.
         crop_ratio: smallest and largest aspect ratio of a crop, width over height.
-        shift: farthest move in each direction, in whole pixels of the input.
-        shift_padding: what a shift uncovers: "edge" repeats the nearest pixel, "reflect" mirrors the image.
-        rotation: farthest turn to either side, in degrees.
+        shift: largest shift in each direction, in whole pixels of the input.
+        shift_padding: what fills the uncovered edge: "edge" repeats the nearest pixel, "reflect" mirrors the image.
+        rotation: largest angle to either side, in degrees.
         brightness: factors are uniform in [1 - brightness, 1 + brightness].
-        contrast: likewise.
-        saturation: likewise.
+        contrast: as `brightness`.
+        saturation: as `brightness`.
         grayscale: probability of a grey image.
-        cutout: side of the covered patch, as a share of the image's; 0 for none.
+        cutout: side of the covered patch, as a share of the image's side; 0 for none.
         cutout_ratio: smallest and largest aspect ratio of the patch.
         cutout_fill: "zeros", "mean" or "noise".
-        cutout_probability: of an image to be covered.
+        cutout_probability: probability that an image is covered.
         mixup: alpha of mixup; 0 for none.
         cutmix: alpha of CutMix; 0 for none.
-        mix_probability: of an image to be mixed.
-        mix_until: first epoch in which no image is mixed any more; 0 mixes to the end. The last epochs then show
-            images more like those that are evaluated (He Z. et al. 2019, "Data augmentation revisited",
-            arXiv:1909.09148).
+        mix_probability: probability that an image is mixed.
+        mix_until: first epoch without mixing; 0 mixes to the end. Images of the last epochs are then more like those
+            of evaluation (He Z. et al. 2019, "Data augmentation revisited", arXiv:1909.09148).
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value is out of its range.
     """
 
     flip: Flip = "none"
@@ -137,7 +136,7 @@ class Augment:
 
     @property
     def is_mixing(self) -> bool:
-        """Whether targets are soft, until `mix_until`."""
+        """Whether targets are soft, up to `mix_until`."""
         return self.mixup > 0 or self.cutmix > 0
 
     def __call__(
@@ -154,9 +153,9 @@ class Augment:
         """Augments one batch.
 
         Args:
-            images: (N, C, H, W) uint8 (C = 3 where colours are changed).
+            images: (N, C, H, W) uint8 (C = 3 if colours change).
             labels: (N,) int64.
-            index: (N,) integers, each image's place in the dataset.
+            index: (N,) integers, the images' places in the dataset.
             size: S, height and width of the result.
             epoch: counted from 0.
             generator: on the images' device.
@@ -164,7 +163,7 @@ class Augment:
 
         Returns:
             Images (N, C, S, S), float32 in [0, 1], channels-last; and the labels themselves, or soft targets (N, K)
-            float32 where mixup or CutMix is on in this epoch.
+            float32 if mixup or CutMix is on in this epoch.
 
         Raises:
             ValueError: wrong shapes, or a generator on another device.
@@ -215,7 +214,7 @@ class Augment:
             placed = placed if mirrored is None else flip(placed, mirrored)
         if self.rotation > 0:
             placed = rotate(placed, self.rotation * (2 * torch.rand(count, generator=generator, device=device) - 1))
-        return placed.clamp_(0, 1)  # weights that should sum to one may miss it by a rounding
+        return placed.clamp_(0, 1)  # by rounding, the weights may not sum to exactly one
 
     def _recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Brightness, contrast, saturation and greyscale."""

@@ -1,4 +1,4 @@
-"""Batches of images, and the sets that they are cut from, which worker processes share."""
+"""Batches of images, and the sets they are cut from, which worker processes share."""
 
 import itertools
 import mmap
@@ -17,14 +17,14 @@ class Batch(NamedTuple):
 
     images: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
     targets: Tensor  # (N,) int64, -1 for no label; or (N,K) float32 soft targets after mixup or cutmix
-    indices: Tensor  # (N,) int64, which image of its dataset each one is; -1 for none, which `OnceEach` fills up with
+    indices: Tensor  # (N,) int64, each image's place in its dataset; -1 for the padding of `OnceEach`
 
 
 class SharedArray:
-    """An array that is pickled as the place where its values lie, for processes that are spawned and not forked.
+    """An array that spawned (not forked) processes share: it is pickled as the place of its values.
 
-    That place is the file of a memory map, which is opened again, or else shared memory, which the values are copied to
-    the first time.
+    That place is the file of a memory map, which is opened again, or else shared memory, into which the values are
+    copied the first time.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -33,7 +33,7 @@ class SharedArray:
 
     def __getstate__(self) -> Tensor | tuple[Any, ...]:
         values = self.values
-        if isinstance(values, np.memmap) and isinstance(values.base, mmap.mmap):  # a whole map, not a part of one
+        if isinstance(values, np.memmap) and isinstance(values.base, mmap.mmap):  # a whole map, not a slice
             return values.filename, values.dtype, "r", values.offset, values.shape
         if self._copy is None:
             self._copy = torch.from_numpy(np.array(values)).share_memory_()
@@ -45,12 +45,12 @@ class SharedArray:
 
 
 class ImageSet(Dataset[Batch]):
-    """The images `index` (all by default) of M in one array, cut from it a whole batch at a time.
+    """The images `index` (all by default) out of M in one array, cut a whole batch at a time.
 
-    `images` are (M,H,W,C) uint8, memory-mapped or not; `labels` (M,) int64, or None where there are none.
+    `images` are (M,H,W,C) uint8, memory-mapped or not; `labels` are (M,) int64, or None.
     """
 
-    held = False  # whether the device holds the images: a batch is then cut there, and here has none
+    held = False  # whether the device holds the images: it then cuts the batch, and the batch made here has none
 
     def __init__(self, images: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
         self.images = images
@@ -59,7 +59,7 @@ class ImageSet(Dataset[Batch]):
         self._shared: dict[str, SharedArray] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a worker gets that is spawned, as on Windows and on a Mac: no copies of the arrays."""
+        """What a spawned worker gets (as on Windows and Mac), without copies of the arrays."""
         if not self._shared:
             self._shared = {name: SharedArray(getattr(self, name)) for name in ("images", "labels", "index")}
         return {"held": self.held, "_shared": self._shared}
@@ -74,20 +74,20 @@ class ImageSet(Dataset[Batch]):
         return self.__getitems__([item])
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
-        """The batch of these positions: images (N,C,H,W) uint8, channels-last in memory as they lie on disk."""
+        """The batch at these positions: images (N,C,H,W) uint8, channels-last in memory as on disk."""
         positions = np.asarray(items)
         index = self.index[positions]
         labels = self.labels[index]
         images = torch.from_numpy(self.images[index[:0] if self.held else index]).permute(0, 3, 1, 2)
-        indices = np.where(positions < 0, -1, index)  # -1 is the place of no image
+        indices = np.where(positions < 0, -1, index)  # -1 stands for no image
         return Batch(images, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(indices))
 
 
 class OnceEach(DistributedSampler[int]):
-    """Deals out a set to several devices in the batches that one would have: rounding may depend on what is in a batch.
+    """Deals a set to several devices in the batches that one device would have, as rounding may depend on the batch.
 
-    Every device gets as many, the last of them of -1, no image, where they don't come out even: they wait for each
-    other. Torch's own sampler gives some of the images twice there, which would then count twice.
+    Devices wait for each other, so each gets the same number of batches, if need be one of -1 (no image). Torch's own
+    sampler repeats images instead, which would then count twice.
     """
 
     def __init__(self, count: int, batch_size: int, devices: int, rank: int) -> None:
@@ -103,5 +103,5 @@ class OnceEach(DistributedSampler[int]):
 
 
 def as_it_is(batch: Any) -> Any:
-    """The collate function: `__getitems__` has made the batch already."""
+    """The collate function: `__getitems__` already returns a batch."""
     return batch

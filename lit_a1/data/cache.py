@@ -1,4 +1,4 @@
-"""Decoded sets of images: memory-mapped uint8 arrays on disk, each beside a JSON file that says what it holds."""
+"""Decoded sets of images: memory-mapped uint8 arrays on disk, each with a JSON file that describes it."""
 
 import hashlib
 import json
@@ -24,10 +24,10 @@ from lit_a1.data.files import move
 from lit_a1.data.pieces import Pieces
 from lit_a1.data.sources.layouts import Source, SourceImage
 
-FORMAT = 1  # raise it when what is stored changes, decoding included: older caches are then rebuilt
-BLANK = 128  # grey level of the image that stands for an unreadable one
-CHUNK = 1024  # images that are decoded at a time
-NAMED = 10  # unreadable files that a warning names
+FORMAT = 1  # raise this when the stored data or the decoding changes: older caches are then rebuilt
+BLANK = 128  # grey level of the image that replaces an unreadable one
+CHUNK = 1024  # images decoded at a time
+NAMED = 10  # most unreadable files a warning names
 
 log = logging.getLogger(__name__)
 Broken = Literal["skip", "blank"]
@@ -38,11 +38,11 @@ T = TypeVar("T")
 class DecodedImages:
     """A decoded set of N images."""
 
-    images: NDArray[np.uint8]  # (N,H,W,3), RGB; a read-only memory map where it comes from the cache
-    labels: NDArray[np.int64] | None  # (N,), indices into `classes`; None where the set has no labels
+    images: NDArray[np.uint8]  # (N,H,W,3), RGB; from the cache, a read-only memory map
+    labels: NDArray[np.int64] | None  # (N,), indices into `classes`; None if unlabelled
     names: tuple[str, ...]  # N names, as `SourceImage.name`
-    classes: tuple[str, ...]  # empty where the set has no labels
-    skipped: dict[str, str]  # why, by name, a file could not be read: it is left out, or kept as a grey image
+    classes: tuple[str, ...]  # empty if unlabelled
+    skipped: dict[str, str]  # by name, why a file could not be read; it is left out, or kept as a grey image
 
     def __len__(self) -> int:
         return len(self.names)
@@ -59,12 +59,12 @@ class DecodedImages:
 
 
 def pixel_hash(image: NDArray[np.uint8]) -> str:
-    """SHA-256 of the pixels, hexadecimal: equal for two images of one size that are the same to the pixel."""
+    """SHA-256 of the pixels, hexadecimal: equal for images of one size with equal pixels."""
     return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def groups_of_copies(hashes: NDArray[np.str_]) -> NDArray[np.int64]:
-    """(N,) numbers of the groups of equal hashes, 1, 2, ... in order of appearance; 0 for a hash without an equal."""
+    """(N,) numbers of the groups of equal hashes, 1, 2, ... in order of appearance; 0 for a hash that occurs once."""
     _, first, inverse, count = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
     numbers = np.zeros(len(first), dtype=np.int64)
     shared = np.flatnonzero(count > 1)
@@ -78,14 +78,14 @@ def cache_root() -> Path:
 
 
 def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedImages:
-    """The images of a source, decoded at the first call and from then on read from the cache.
+    """The images of a source, decoded at the first call and read from the cache after that.
 
-    A cache that is missing, damaged (by its SHA-256) or older than its source is built again. It is written in a folder
-    of its own that is renamed when complete; where a run is killed half-way, the next one goes on after the last piece
-    that is whole. Of several runs at once, one builds it under a lock, and the others wait and read.
+    A cache that is missing, damaged (by its SHA-256) or older than its source is built again. It is written in its own
+    folder, which is renamed when complete. If a run is killed half-way, the next one resumes after the last complete
+    piece. If several runs start at once, one builds it under a lock, and the others wait and read.
 
-    `broken` says what becomes of a file that can't be decoded: `skip` leaves it out, `blank` puts a grey image in
-    its place, both with a warning that names it.
+    `broken` says what to do with a file that can't be decoded: `skip` leaves it out, `blank` puts a grey image in
+    its place. Both log a warning that names it.
 
     Raises:
         DataError: as `Source` says, no image of a class is readable, or the cache can't be written.
@@ -108,14 +108,14 @@ def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedI
             raise DataError(
                 f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
             ) from error
-    if isinstance(found, str):  # somebody has removed or changed it meanwhile
+    if isinstance(found, str):  # someone removed or changed it meanwhile
         raise DataError(f"The cache {folder} was written, and can't be read again: {found}.")
     _warn_of(found.skipped, source, broken)
     return found
 
 
 def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedImages:
-    """The same in memory, without a cache: for a folder of photos to be labelled once."""
+    """As `load`, but in memory without a cache: for a folder of photos that is labelled once."""
     kept: list[SourceImage] = []
     skipped: dict[str, str] = {}
     rows = list(_decoded(source, size, broken, kept, skipped))
@@ -127,14 +127,14 @@ def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> De
 def in_threads(
     function: Callable[[SourceImage], T], images: list[SourceImage], title: str, done: int = 0
 ) -> Iterator[T]:
-    """`function` of each image but the first `done`, in order, computed by a pool of threads under a progress bar.
+    """`function` of each image after the first `done`, in order, computed by a pool of threads under a progress bar.
 
-    Pillow's warnings about single files are hidden meanwhile; in the threads themselves that would not be safe.
+    Pillow's warnings about single files are hidden meanwhile. Hiding them inside the threads would not be safe.
     """
     bar = tqdm(total=len(images), initial=done, desc=title, unit="images", disable=None)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool, bar:
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        for start in range(done, len(images), CHUNK):  # a bounded number waits in memory
+        for start in range(done, len(images), CHUNK):  # limits how many results wait in memory
             for result in pool.map(function, images[start : start + CHUNK]):
                 bar.update()
                 yield result
@@ -143,7 +143,7 @@ def in_threads(
 def _decoded(
     source: Source, size: int, broken: Broken, kept: list[SourceImage], skipped: dict[str, str], done: int = 0
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yields the decoded images but the first `done`; adds to `kept` what they are, to `skipped` why others fail."""
+    """Yields the decoded images after the first `done`; lists them in `kept`, and in `skipped` why others failed."""
 
     def attempt(image: SourceImage) -> NDArray[np.uint8] | DataError:
         try:
@@ -168,10 +168,10 @@ def _decoded(
 
 
 def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
-    """Writes a cache, from where a run that was killed left it; this one holds the lock."""
+    """Writes a cache, from where a killed run left it; the caller holds the lock."""
     unfinished = folder.with_name(f".{folder.name}-unfinished")
     for abandoned in folder.parent.glob(f".{folder.name}-*"):
-        if abandoned != unfinished:  # as older versions left them
+        if abandoned != unfinished:  # left by an older version
             shutil.rmtree(abandoned, ignore_errors=True)
     new, kept, skipped = unfinished / "new", list[SourceImage](), dict[str, str]()
     try:
@@ -211,7 +211,7 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
 
 
 def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> DecodedImages | str:
-    """The set that a cache holds; or why it must be built again, in a few words."""
+    """The set in a cache; or why it must be built again, in a few words."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -234,7 +234,7 @@ def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> DecodedImages
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> int:
-    """Writes a .npy header, and returns its length, which does not depend on `count`: NumPy leaves it room to grow."""
+    """Writes a .npy header and returns its length, which does not depend on `count`: NumPy leaves it room to grow."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()

@@ -24,7 +24,7 @@ MICROSOFT_SIZE = 824_887_076
 ARCHIVE = MICROSOFT_URL.rpartition("/")[2]
 COURSE_TEST_IMAGES = 4999
 DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 3000, 500, 500
-DOWNLOADS = Path("data", "catsdogs")  # the folder that LIT_A1_DATA names is only read
+DOWNLOADS = Path("data", "catsdogs")  # the folder in LIT_A1_DATA is only read
 NO_PHOTOS = "NO PHOTOS: THIS RUN USES DRAWN CATS AND DOGS. Its figures say nothing about the photos."
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ class CatsDogsDataModule(ImageDataModule):
     Args:
         source: `auto` (what is on disk, else Microsoft's archive, else drawn images), `real` (never drawn ones) or
             `drawn`. Photos are looked for below the folder that LIT_A1_DATA names, else below `data`.
-        decode_size: height and width that photos are decoded to, in pixels; others are scaled and centre-cropped.
-        n_valid: validation images, held out of training.
-        split_seed: chooses which; it has nothing to do with the seed of the run.
-        folds: of a cross-validation: in place of `n_valid` photos, one of so many folds is held out.
-        fold: which, from 1 on.
-        predict_dir: photos for `predict` to label, not the test images: a folder, a zip file, a photo, or several.
+        decode_size: height and width, in pixels, to decode photos to; other sizes are scaled and centre-cropped.
+        n_valid: images of the validation set.
+        split_seed: chooses these images; independent of the run's seed.
+        folds: number of folds for cross-validation; one fold is then held out instead of `n_valid` photos.
+        fold: the fold to hold out, from 1 on.
+        predict_dir: photos for `predict` to label instead of the test images: a folder, zip file or photo, or several.
         test_dir: labelled photos for `test`, one sub-folder a class (the course's test images have no labels).
-        **options: of `ImageDataModule`.
+        **options: options of `ImageDataModule`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CatsDogsDataModule(ImageDataModule):
         self.source, self.decode_size = source, decode_size
         self.n_valid, self.split_seed = n_valid, split_seed
         self.folds, self.fold = folds, fold
-        self.names: tuple[str, ...] = ()  # of the photos, where they are in folds
+        self.names: tuple[str, ...] = ()  # of the photos, if they are in folds
         self.fold_of = np.zeros(0, np.int64)  # `fold_numbers` of these photos
         self.predict_dir, self.test_dir = predict_dir, test_dir
         self.classes = ("Cat", "Dog")
@@ -85,10 +85,10 @@ class CatsDogsDataModule(ImageDataModule):
         self._test: Source | None = None
 
     def locate(self, stage: str) -> None:
-        """Finds what a stage (`fit`, `validate`, `test`, `predict`) needs, and nothing more; else a DataError.
+        """Finds only what a stage (`fit`, `validate`, `test`, `predict`) needs, or raises a DataError.
 
-        Where photos to train on are missing they are fetched; where that can't be done it says so and turns to drawn
-        ones, or refuses if `source` is `real`.
+        Training photos are downloaded if missing. If that fails, it says so and uses drawn ones, or raises if `source`
+        is `real`.
         """
         if self.drawn or self._folder_for(stage) is not None:
             return
@@ -106,7 +106,7 @@ class CatsDogsDataModule(ImageDataModule):
         return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
 
     def _find(self, stage: str) -> None:
-        for root in (data_root(), DOWNLOADS):  # both sets from one root: those of another may overlap
+        for root in (data_root(), DOWNLOADS):  # both sets from one root: sets of different roots may overlap
             self._train, self._test = find_train(root), find_test(root)
             if self._train is not None or (stage == "predict" and self._test is not None):
                 return
@@ -125,7 +125,7 @@ class CatsDogsDataModule(ImageDataModule):
             log.warning("%s", error)
 
     def prepare_data(self) -> None:
-        """Finds and decodes the images; Lightning calls it on the first device only, so that it is done once."""
+        """Finds and decodes the images; Lightning calls it on the first device only."""
         stage = str(self.trainer.state.fn.value) if self.trainer is not None and self.trainer.state.fn else "fit"
         self.locate(stage)
         if stage in ("fit", "validate") and not self.drawn:
@@ -210,7 +210,7 @@ class CatsDogsDataModule(ImageDataModule):
             elif self.predict_names == [str(number) for number in range(1, len(photos) + 1)]:
                 self.predict_count = len(photos)
             elif not all(map(str.isdecimal, names := set(self.predict_names))) or len(names) < len(photos):
-                self.predict_names = list(photos.names)  # for stems tell less
+                self.predict_names = list(photos.names)  # stems alone say less
         else:
             self.sets["predict"] = self._draw(DRAWN_TEST, seed=2)
             self.predict_names = [str(number) for number in range(1, DRAWN_TEST + 1)]

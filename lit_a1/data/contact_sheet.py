@@ -8,18 +8,18 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 COLUMNS = 11
-CELL, GAP, MARGIN = 96, 6, 20  # pixels: an image's height and width, the space around it, and that around the sheet
-STEP, ROW = CELL + 2 * GAP, CELL + 32 + 3 * GAP  # from an image to the next one, to the right and down
-TITLE, HEADING = 32, 64  # their heights
+CELL, GAP, MARGIN = 96, 6, 20  # pixels: an image's height and width, the space around it, and the sheet's margin
+STEP, ROW = CELL + 2 * GAP, CELL + 32 + 3 * GAP  # from one image to the next, to the right and down
+TITLE, HEADING = 32, 64  # heights
 LINE = COLUMNS * STEP
 WIDTH = LINE + 2 * MARGIN
-BOXES = ((238, 238, 234), (218, 226, 234))  # behind one group and the next
+BOXES = ((238, 238, 234), (218, 226, 234))  # backgrounds of alternating groups
 PAPER, INK, FAINT, LOST = (255, 255, 255), (30, 30, 34), (110, 110, 116), (200, 190, 188)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """An image, (H,W) or (H,W,3) uint8 or None if it can't be read, and two lines of text."""
+    """An image, (H,W) or (H,W,3) uint8 or None if unreadable, and two lines of text."""
 
     pixels: NDArray[np.uint8] | None
     name: str
@@ -36,7 +36,7 @@ class Section:
 
 
 def contact_sheet(title: str, sections: list[Section]) -> Image.Image:
-    """Draws the sections below each other, on a sheet as high as they need; without any, it says so."""
+    """Draws the sections one below the other, on a sheet as high as they need. Without sections, it says so."""
     heights = [HEADING + ROW * -(-sum(map(len, section.groups)) // COLUMNS) for section in sections]
     sheet = Image.new("RGB", (WIDTH, 2 * MARGIN + TITLE + sum(heights)), PAPER)
     _text(sheet, MARGIN, MARGIN, title, 20, INK)
@@ -55,7 +55,7 @@ def contact_sheet(title: str, sections: list[Section]) -> Image.Image:
 
 
 def lines_of(tiles: list[Tile], columns: int) -> Image.Image:
-    """Draws tiles alone, in lines of so many."""
+    """Draws tiles alone, `columns` a line."""
     sheet = Image.new("RGB", (min(columns, len(tiles)) * STEP, -(-len(tiles) // columns) * ROW - GAP), PAPER)
     for place, tile in enumerate(tiles):
         _tile(sheet, place % columns * STEP, place // columns * ROW, tile, BOXES[0], 13)
@@ -78,9 +78,9 @@ def _tile(sheet: Image.Image, x: int, y: int, tile: Tile, box: Colour, size: int
 
 
 def _text(sheet: Image.Image, x: int, y: int, text: str, size: int, colour: Colour, width: int = LINE) -> None:
-    """Writes one line, cut to `width`."""
+    """Writes one line of text, cut to `width`."""
     font = ImageFont.load_default(size)
-    text = text.encode(errors="replace").decode()  # a file's name may hold what no font has
+    text = text.encode(errors="replace").decode()  # a file's name may contain characters that no font has
     if font.getlength(text) > width:
         while text and font.getlength(text + "...") > width:
             text = text[:-1]

@@ -1,4 +1,4 @@
-"""One encoded image in, one uint8 array out: any size, mode and rotation becomes size x size RGB."""
+"""Decodes an image of any size, mode and rotation to a uint8 array of size x size RGB."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from lit_a1.data.errors import DataError
 
-SUFFIXES_OF = {  # the formats read; the rest of Pillow's (EPS runs Ghostscript) is not let in
+SUFFIXES_OF = {  # the accepted formats; Pillow's others are refused (EPS runs Ghostscript)
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "GIF": (".gif",),
@@ -23,9 +23,9 @@ SUFFIXES_OF = {  # the formats read; the rest of Pillow's (EPS runs Ghostscript)
 }
 SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
 MAX_PIXELS = 100_000_000
-ENORMOUS = 25_000_000  # pixels: one image at a time, or memory would not do for those of all threads
+ENORMOUS = 25_000_000  # pixels: larger images are decoded one at a time; those of all threads would not fit in memory
 _ONE_AT_A_TIME = threading.Lock()
-_DRAFT = 3  # a large JPEG is decoded at a reduced size of at least this many times the size wanted
+_DRAFT = 3  # a large JPEG is decoded at reduced size, at least this many times the target size
 
 
 class DecodeError(DataError):
@@ -34,7 +34,7 @@ class DecodeError(DataError):
 
 @dataclass(frozen=True)
 class Header:
-    """What an image's file says of itself before it is decoded."""
+    """What an image's file declares before it is decoded."""
 
     format: str
     mode: str
@@ -46,17 +46,17 @@ class Header:
 def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decodes an image, turns it upright, and scales and crops its centre to a square.
 
-    The largest centred square is resampled by Pillow's bilinear filter (which averages when it shrinks, as
-    torchvision's `Resize` does); an image that is size x size already is returned exactly as decoded.
-    Transparent images are laid on white. 16-bit greyscale is scaled by 255 / 65535; 32-bit and floating-point
-    images by the smallest of 1, 255 and 65535 that holds all their values. The result is (size, size, 3), RGB.
+    The largest centred square is resampled by Pillow's bilinear filter, which averages when shrinking, like
+    torchvision's `Resize`. An image that already is size x size is returned exactly as decoded. Transparent images are
+    laid on white. 16-bit greyscale is scaled by 255 / 65535; 32-bit and floating-point images are scaled by the
+    smallest of 1, 255 and 65535 that holds all their values. The result is (size, size, 3), RGB.
 
     Raises:
-        DecodeError: the bytes are not an image, are cut short or damaged, or declare more than `max_pixels`, which is
-            seen before any of it is decoded.
+        DecodeError: the bytes are not an image, are cut short or damaged, or declare more than `max_pixels` (checked
+            before decoding).
     """
     with _opened(data, max_pixels) as image:
-        image.draft(None, (_DRAFT * size, _DRAFT * size))  # JPEG only: the others ignore it
+        image.draft(None, (_DRAFT * size, _DRAFT * size))  # affects JPEG only
         with _ONE_AT_A_TIME if image.width * image.height > ENORMOUS else contextlib.nullcontext():
             image.load()
             with contextlib.suppress(Exception):  # a damaged EXIF block does not make an image unreadable
@@ -68,7 +68,7 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
 
 
 def read_heif() -> None:
-    """Lets HEIC in, which telephones write, where the package pillow-heif is installed."""
+    """Accepts HEIC, which phones write, if the package pillow-heif is installed."""
     with contextlib.suppress(ModuleNotFoundError):
         from pillow_heif import register_heif_opener
 
@@ -77,7 +77,7 @@ def read_heif() -> None:
 
 
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Reads what the file says of itself, without decoding the image; raises as `decode`, where the header tells."""
+    """Reads what the file declares, without decoding the image; raises as `decode`, if the header shows the problem."""
     with _opened(data, max_pixels) as image:
         orientation = 1
         with contextlib.suppress(Exception):
@@ -87,7 +87,7 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 @contextlib.contextmanager
 def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """The opened image; whatever Pillow raises on it becomes a DecodeError."""
+    """The opened image; any error of Pillow becomes a DecodeError."""
     if not data:
         raise DecodeError("it is empty")
     try:
@@ -105,7 +105,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise DecodeError("it needs more memory than there is") from None
     except Image.DecompressionBombError:
         raise DecodeError(f"it declares more pixels than the {max_pixels:,} allowed") from None
-    except Exception as error:  # a damaged file can make Pillow's readers raise nearly anything
+    except Exception as error:  # a damaged file can make Pillow raise nearly anything
         truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
         raise DecodeError("it is truncated" if truncated else f"it cannot be decoded ({error})") from error
 

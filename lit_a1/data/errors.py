@@ -1,4 +1,4 @@
-"""The error that a dataset's problems end in."""
+"""The error for problems with data."""
 
 
 class DataError(Exception):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import csv
 import errno
@@ -16,14 +16,14 @@ try:
 except ModuleNotFoundError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-ABANDONED = 3600  # seconds after which an unfinished file is nobody's, where the system can't tell
+ABANDONED = 3600  # seconds after which an unfinished file counts as abandoned, if the system can't tell
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
-WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between two tries to move what is open
+WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries to move a file that is open
 
 
 @contextmanager
 def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Has an OSError of the disk that names no file, or an `unfinished` one, name this one."""
+    """Makes a disk's OSError name `path` if it names no file or an `unfinished` one."""
     try:
         yield
     except OSError as error:
@@ -34,10 +34,10 @@ def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives the path of a new file beside `path`, to be written in the block; it takes `path`'s place at its end.
+    """Gives the path of a new file beside `path` to write in the block; when the block ends, it replaces `path`.
 
-    A process that is killed, or a block that fails, leaves `path` as it was. What a killed one left beside it is
-    removed the next time. An OSError names `path`.
+    If the process is killed or the block fails, `path` stays as it was. The next call removes what a killed process
+    left beside it. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for other in path.parent.glob(f".{glob.escape(path.name)}-*"):
@@ -55,15 +55,15 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.close(descriptor)
             move(unfinished, path)
     except BaseException:
-        with suppress(OSError):  # the first error is the one to tell
+        with suppress(OSError):  # the first error is the one to report
             unfinished.unlink(missing_ok=True)
         raise
 
 
 def _lock(descriptor: int) -> bool:
-    """Marks a file as one that a process writes, which the system takes back when that ends; False where another has.
+    """Locks a file while this process writes it; the system releases it when the process ends. False if already locked.
 
-    Some disks, and Windows, have no such marks.
+    Some disks, and Windows, have no such locks.
     """
     if fcntl is not None:
         with suppress(OSError):
@@ -73,7 +73,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _is_abandoned(unfinished: Path) -> bool:
-    """Whether no process writes it any more."""
+    """Whether no process writes it any longer."""
     try:
         with unfinished.open("rb") as file:
             return _lock(file.fileno()) or time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED
@@ -82,10 +82,10 @@ def _is_abandoned(unfinished: Path) -> bool:
 
 
 def move(source: Path, target: Path) -> None:
-    """Renames a file, which takes the place of another, or a folder.
+    """Renames a file (replacing another) or a folder.
 
-    Windows refuses that (PermissionError) while any program has one of them open, as virus scanners do with what is
-    new: it is tried again for a few seconds.
+    Windows refuses with PermissionError while any program has either open, as virus scanners do with new files. It is
+    tried again for a few seconds.
     """
     for wait in (*WAITS, None):
         try:
@@ -99,18 +99,18 @@ def move(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole; file names that are not UTF-8 keep their bytes."""
+    """Writes a text file completely or not at all; file names that are not UTF-8 keep their bytes."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a CSV, whole."""
+    """Writes a CSV completely or not at all."""
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n", quoting=quoting)
         writer.writerow(header)
         writer.writerows(rows)
-        if "\r" not in text.getvalue():  # which is else left bare, and read as the end of a row
+        if "\r" not in text.getvalue():  # a bare one would be read as the end of a row
             break
     write_text(path, text.getvalue())

@@ -1,8 +1,8 @@
 """Augmentations that put something else into an image: cutout, mixup and CutMix.
 
-The weight of what comes in is kept as the outer product of a part along the rows and a part along the columns, both
-(N, S): a patch is ones within and zeros without, and a constant is a constant column part. The map's mean is then the
-product of the two parts' means, and the map itself costs one pass.
+The weight map of what is put in is the outer product of a row part and a column part, both (N, S). A patch is ones
+inside and zeros outside; a constant map has a constant column part. The map's mean is the product of the two parts'
+means, and the map itself costs one pass.
 """
 
 import math
@@ -16,12 +16,12 @@ Fill = Literal["zeros", "mean", "noise"]
 
 
 def random_patches(heights: Tensor, widths: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rectangles with their centre on a random pixel, clipped where they leave the image.
+    """Rectangles centred on a random pixel and clipped at the image's border.
 
     `heights` and `widths` are (N,) whole numbers of pixels; 0 makes no patch.
 
     Returns:
-        Row part and column part, both (N, size), of zeros and ones; pixel (i, j) lies in the patch where
+        Row part and column part, both (N, size), of zeros and ones; pixel (i, j) is in the patch if
         `rows[i] * columns[j]` is 1.
     """
     sides = torch.stack([heights, widths])
@@ -40,7 +40,7 @@ def _square(images: Tensor) -> tuple[int, int, int]:
 
 
 def outer(rows: Tensor, columns: Tensor, channels: int) -> Tensor:
-    """Map (N, channels, S, S), channels-last, of the products of row part and column part, both (N, S)."""
+    """Map (N, channels, S, S), channels-last: the outer product of row part and column part, both (N, S)."""
     innermost = columns.repeat_interleave(channels, 1)
     return (rows[:, :, None] * innermost[:, None]).unflatten(2, (-1, channels)).permute(0, 3, 1, 2)
 
@@ -56,17 +56,17 @@ def cutout(
 ) -> Tensor:
     """Covers one patch of each image (DeVries & Taylor 2017, "Cutout", arXiv:1708.04552).
 
-    The patch's centre is uniform over the pixels, and what falls outside is cut off, as in the paper. With other
-    ratios, "noise" and a probability below 1 it is random erasing of one size (Zhong et al. 2020, arXiv:1708.04896).
+    The patch's centre is uniform over the pixels, and the patch is clipped at the border, as in the paper. With another
+    `ratio`, "noise" and a probability below 1, it is random erasing of one size (Zhong et al. 2020, arXiv:1708.04896).
 
     Args:
         images: (N, C, S, S) floats, square.
-        side: of the patch, as a share of S; that of the square of the same area where the patch is none.
+        side: side of the patch as a share of S; if the patch is not square, that of the square of equal area.
         generator: on the images' device.
         ratio: width over height, log-uniform between these two.
-        fill: "zeros" (black), "mean" (the image's own mean colour; the nearest to Cutout, whose zeros come after
-            the dataset's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
-        probability: of an image to be covered.
+        fill: "zeros" (black), "mean" (the image's own mean colour; closest to Cutout, whose zeros come after the
+            dataset's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
+        probability: probability that an image is covered.
     """
     count, channels, size = _square(images)
     shape, chance = torch.rand((2, count), generator=generator, device=images.device)
@@ -88,9 +88,9 @@ def cutout(
 
 
 def sample_beta(alpha: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws one number from Beta(a, a) for each a of `alpha`, of its shape and in float32, which every device has.
+    """Draws one number from Beta(a, a) for each a of `alpha`, in its shape and in float32, which every device has.
 
-    With u and v uniform in [0, 1), s = u^(1/a) and c = cos(2 pi v) it is
+    With u and v uniform in [0, 1), s = u^(1/a) and c = cos(2 pi v), the number is
 
         1/2 + c / 2 * sqrt((1 - s) / (s + (1 - s) c^2)).
 
@@ -99,11 +99,11 @@ def sample_beta(alpha: Tensor, generator: torch.Generator) -> Tensor:
     underflow in float32).
     """
     u, v = torch.rand((2, *alpha.shape), generator=generator, device=alpha.device)
-    exponent = (u.log() / alpha).clamp_min_(-80)  # s stays above 0, also where u is 0
-    rest = -torch.expm1(exponent)  # 1 - s, which a large `a` makes small
+    exponent = (u.log() / alpha).clamp_min_(-80)  # keeps s above 0, even if u is 0
+    rest = -torch.expm1(exponent)  # 1 - s, which is small for a large `a`
     cosine = torch.cos(2 * math.pi * v)
     deviation = cosine * (rest / (exponent.exp() + rest * cosine.square())).sqrt()
-    return (0.5 + 0.5 * deviation).clamp(0, 1)  # for a rounding
+    return (0.5 + 0.5 * deviation).clamp(0, 1)  # against rounding errors
 
 
 def mix(
@@ -120,10 +120,10 @@ def mix(
 
         x = (1 - W) * x_a + W * x_b,        t = (1 - mean W) onehot(a) + mean W onehot(b).
 
-    In mixup (Zhang et al. 2018, arXiv:1710.09412) W is the number 1 - lambda; in CutMix (Yun et al. 2019,
-    arXiv:1905.04899) it is 1 in a patch of that area, centred anywhere and clipped, and 0 elsewhere. `mean W` is the
-    share of x_b that is really there, after clipping. Every image has its own lambda (the papers draw one a batch),
-    so that a batch holds all degrees of mixing; partners are a random permutation of the batch.
+    In mixup (Zhang et al. 2018, arXiv:1710.09412) W is the number 1 - lambda. In CutMix (Yun et al. 2019,
+    arXiv:1905.04899) W is 1 in a patch of that area, centred anywhere and clipped, and 0 elsewhere. `mean W` is the
+    actual share of x_b, after clipping. Every image has its own lambda (the papers draw one a batch), so a batch holds
+    all degrees of mixing. Partners are a random permutation of the batch.
 
     Args:
         images: (N, C, S, S) floats, square.
@@ -131,8 +131,8 @@ def mix(
         num_classes: K.
         generator: on the images' device.
         mixup: alpha of mixup, 0 for none.
-        cutmix: alpha of CutMix, 0 for none; where both are above 0, each image takes either with even odds.
-        probability: of an image to be mixed at all.
+        cutmix: alpha of CutMix, 0 for none; if both are above 0, each image takes either with even odds.
+        probability: probability that an image is mixed at all.
 
     Returns:
         Mixed images, and soft targets (N, K) float32, each row summing to one.

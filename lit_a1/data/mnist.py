@@ -1,4 +1,4 @@
-"""MNIST as uint8 arrays in its usual split, or drawn digits where it can't be had."""
+"""MNIST as uint8 arrays in its usual split, or drawn digits if MNIST is unavailable."""
 
 import logging
 from typing import Literal, NamedTuple, get_args
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class LabelledSplit(NamedTuple):
-    """N labelled images: those to train on, to validate on, or to test on."""
+    """N labelled images, for training, validation or test."""
 
     images: NDArray[np.uint8]  # (N,28,28), white on black
     labels: NDArray[np.int64]  # (N,), the digits 0 to 9
@@ -33,26 +33,26 @@ class Mnist(NamedTuple):
     valid: LabelledSplit
     test: LabelledSplit
     drawn: bool  # whether the digits are a stand-in, drawn by this project
-    origin: str  # the folder that the files lie in, or what stands in for them
+    origin: str  # the folder of the files, or what replaces them
 
 
 def load_mnist(source: Wanted = "auto") -> Mnist:
-    """Finds MNIST, fetches it if need be, and reads it in its usual split.
+    """Finds or downloads MNIST, and reads it in its usual split.
 
-    The last 10,000 images of the training file validate, and the 50,000 before them train; the test file tests.
-    Of a smaller training file the last sixth validates. Fashion-MNIST and others with the same layout can be put in
-    MNIST's place: only what is fetched is compared with MNIST's checksums.
+    The last 10,000 images of the training file are the validation set, the 50,000 before them the training set; the
+    test file is the test set. In a smaller training file, the validation set is the last sixth. Fashion-MNIST and other
+    datasets in the same layout can replace MNIST: only downloads are compared with MNIST's checksums.
 
-    The `source` is `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones: a DataError
-    where they can't be had) or `drawn`. The files are looked for in the folder that LIT_A1_DATA names, else in `data`,
-    or below it in `mnist` or `MNIST/raw`.
+    The `source` is `auto` (what is on disk, else downloaded, else drawn digits), `real` (never drawn digits: raises a
+    DataError if MNIST is unavailable) or `drawn`. The files are looked for in the folder that LIT_A1_DATA names, else
+    in `data`, or in its sub-folders `mnist` and `MNIST/raw`.
     """
     files = locate_mnist(source)
     return draw_mnist() if files is None else read_mnist(files)
 
 
 def locate_mnist(source: Wanted) -> Files | None:
-    """Where the four files are, after fetching them if need be; None for drawn digits."""
+    """Where the four files are, after downloading them if need be; None for drawn digits."""
     check_source(source)
     if source == "drawn":
         return None
@@ -70,13 +70,13 @@ def locate_mnist(source: Wanted) -> Files | None:
 
 
 def check_source(source: str) -> None:
-    """Raises a ValueError for what is not a source."""
+    """Raises a ValueError for an unknown source."""
     if source not in get_args(Wanted):
         raise ValueError(f"source must be auto, real or drawn; got {source!r}")
 
 
 def read_mnist(files: Files) -> Mnist:
-    """Reads the four files, checks that they belong together, and splits the training file."""
+    """Reads the four files, checks that they fit together, and splits the training file."""
     (images, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
     if len(labels) < 2:
         raise DataError(f"{files['train-labels-idx1-ubyte']} must have an image to train on and one to validate on.")
@@ -88,7 +88,7 @@ def read_mnist(files: Files) -> Mnist:
 
 
 def draw_mnist() -> Mnist:
-    """Draws the stand-in: three splits, each from a seed of its own."""
+    """Draws the stand-in: three splits, each from its own seed."""
     log.warning("%s\n%s\n%s", "=" * 100, NO_MNIST, "=" * 100)
     counts = (DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST)
     log.info("Drawn digits: %d for training, %d for validation, %d for the test.", *counts)

@@ -1,4 +1,4 @@
-"""MNIST as batches for the LightningModules: the arrays and the split that the numpy network learns from."""
+"""MNIST as batches for the LightningModules, with the arrays and the split of the numpy network."""
 
 from collections.abc import Mapping
 
@@ -12,25 +12,25 @@ from lit_a1.data.sources.drawn import SIDE
 
 
 class MNISTDataModule(ImageDataModule):
-    """Finds or fetches MNIST, and serves it in batches (N,1,28,28) before any resizing.
+    """Finds or downloads MNIST, and serves it in batches (N,1,28,28) before any resizing.
 
-    The split is the usual one: 50,000 images train, 10,000 validate, 10,000 test. `predict` labels the test
-    images, whose names are their numbers from 1 on.
+    The split is the usual one: 50,000 images for training, 10,000 for validation, 10,000 for test. `predict` labels the
+    test images, named by their numbers from 1 on.
 
     Args:
-        source: `auto` (what is on disk, else fetched, else drawn digits), `real` (never drawn ones) or `drawn`, as
+        source: `auto` (what is on disk, else downloaded, else drawn digits), `real` (never drawn ones) or `drawn`; see
             `load_mnist`.
-        batch_size: as `ImageDataModule`, like all that follow.
+        batch_size: as in `ImageDataModule`, like all that follow.
         eval_batch_size: images a batch outside training.
         size: height and width of the images that the network sees, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`.
-        augment: what is done to training images; colours can't be changed.
-        workers: processes that cut batches.
-        measure_train: validates on the training images as well, without augmentation: on all, or on that many.
-        keep_on_device: holds all images, as bytes, on the device that trains.
+        augment: augmentation of the training images; colours can't be changed.
+        workers: processes that prepare batches.
+        measure_train: also measures training images, without augmentation: all, or that many.
+        keep_on_device: keeps all images, as bytes, on the training device.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value is out of its range.
     """
 
     next_commands = ("validate", "test")
@@ -63,13 +63,13 @@ class MNISTDataModule(ImageDataModule):
         self._mnist: Mnist | None = None
 
     def locate(self, stage: str) -> None:
-        """Finds the four files, which every stage needs, or fetches them, as `load_mnist`."""
+        """Finds or downloads the four files, which every stage needs, as `load_mnist` does."""
         if not self.drawn and self._files is None:
             self._files = locate_mnist(self.source)
             self.drawn = self._files is None
 
     def prepare_data(self) -> None:
-        """Lightning calls it on the first device only, so that the files are fetched once."""
+        """Lightning calls it on the first device only, so the files are downloaded once."""
         self.locate("fit")
 
     def setup(self, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""The LightningDataModule behind every dataset: batches cut by index, augmented or resized on the device."""
+"""The LightningDataModule of every dataset: batches cut by index, augmented or resized on the device."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,14 +17,14 @@ from lit_a1.data.errors import DataError
 
 MAX_SIZE = 1024  # pixels: larger batches would not fit in memory
 MAX_WORKERS = 256  # processes
-SAMPLE_BATCH = 100  # statistics are means over batches: they must not depend on the size that evaluation has
+SAMPLE_BATCH = 100  # batch statistics are averaged over batches of this size, so they do not depend on eval_batch_size
 
 
 class EpochShuffle(DistributedSampler[int]):
-    """A new order each epoch, drawn from (seed, epoch) alone, the same on each of several devices.
+    """A new order each epoch, drawn from (seed, epoch) alone, and equal on all devices.
 
-    `place` tells an iterator, when it begins, the epoch and how many of the images are done: Lightning makes it, and
-    workers begin, before it says by `set_epoch` which epoch comes.
+    `place` tells a new iterator the epoch and how many of its images are done. The epoch is needed that early because
+    Lightning makes the iterator, and workers start, before it calls `set_epoch`.
     """
 
     def __init__(self, count: int, seed: int, place: Callable[[], tuple[int, int]] | None = None) -> None:
@@ -46,37 +46,37 @@ class EpochShuffle(DistributedSampler[int]):
 
 
 class SameShuffle(EpochShuffle, SequentialSampler):
-    """The same order each epoch, for `overfit_batches`; for Lightning it is sequential, which it would else enforce."""
+    """The same order each epoch, for `overfit_batches`; a SequentialSampler, or Lightning would replace it by one."""
 
 
 class ImageDataModule(L.LightningDataModule):
-    """Loads batches of uint8 images; augments those of training and resizes all others, on the device.
+    """Loads batches of uint8 images; on the device, augments those of training and resizes all others.
 
     A subclass's `setup` fills `sets` with `ImageSet`s under `train`, `val`, `test` and `predict`, and `predict_names`
-    with the names of the last; where all of them must be answered, `predict_count` is their number.
+    with the names of the images to predict. If all of these need an answer, `predict_count` is their number.
 
     Args:
-        batch_size: images a training step, of which each of several devices takes an equal share: how many there are
-            changes nothing in what is learnt.
-        eval_batch_size: images a batch elsewhere.
-        size: height and width of the images that the network is trained on, in pixels.
+        batch_size: images a training step. Several devices share them equally; the number of devices does not change
+            what is learnt.
+        eval_batch_size: images a batch outside training.
+        size: height and width of the training images, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`; smaller images early cost less time.
-            Validation during training follows the training size; the size of evaluation travels in the checkpoint.
-        augment: what is done to training images.
-        workers: processes that cut batches; 0 is best for images that are already in memory.
-        measure_train: validates on the training images as well, without augmentation: on all of them, or on as many
-            random ones as a number says, the same each time.
+            Validation during training follows the training size; the checkpoint keeps the size for evaluation.
+        augment: augmentation of the training images.
+        workers: processes that prepare batches; 0 is best for images that are already in memory.
+        measure_train: also measures training images, without augmentation: all of them, or, given a number, a fixed
+            random subset of that size.
         eval_scale: evaluates on images this many times as large as the training size of the same epoch. Random
             crops make things look larger in training; larger images make up for it (Touvron et al. 2019, "Fixing
             the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
-            serve at another: the model should take them again (`precise_bn`).
-        keep_on_device: holds all images, as bytes, on the device that trains, so that a batch travels as indices.
+            suit another: the model should recompute them (`precise_bn`).
+        keep_on_device: keeps all images, as bytes, on the training device, so only indices are sent to it.
     """
 
     classes: tuple[str, ...] = ()
     drawn = False  # whether the images are a stand-in, drawn by this project
     outside = False  # whether a network learnt from photos that a submission to the course may not use
-    next_commands: tuple[str, ...] = ("validate", "predict")  # what a user would do with a trained network
+    next_commands: tuple[str, ...] = ("validate", "predict")  # what a user might do next with a trained network
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class ImageDataModule(L.LightningDataModule):
         self._checkpoint_size: int | None = None
 
     def locate(self, stage: str) -> None:
-        """Finds what a stage needs, before anything is built on it; `drawn` is settled after it."""
+        """Finds what a stage needs, before anything is built on it, and settles `drawn`."""
 
     def size_at(self, epoch: int) -> int:
         """Size of the training images in an epoch, in pixels."""
@@ -127,14 +127,14 @@ class ImageDataModule(L.LightningDataModule):
         return self.size_schedule[max(started)] if started else self.size
 
     def _evaluated(self, name: str, limit: int | float = 1.0) -> DataLoader[Batch]:
-        """Every image of a part, in order, on one of the devices."""
+        """Every image of a set, in order, each on one of the devices."""
         count, size, sampler, trainer = len(self.sets[name]), self.eval_batch_size, None, self.trainer
         if trainer is not None and trainer.world_size > 1:
             sampler = OnceEach(count, size, trainer.world_size, trainer.global_rank)
         return self._loader(name, size, limit, sampler=sampler)
 
     def _loader(self, name: str, batch_size: int, limit: int | float = 1.0, **options: Any) -> DataLoader[Batch]:
-        """Batches of a part; where only some are wanted, of random images, the same each time: classes lie in a row."""
+        """Batches of a set; a `limit` takes a fixed random subset, as the images are sorted by class."""
         images = self.sets[name]
         if isinstance(limit, int) or limit < 1:
             order = np.random.default_rng(0).permutation(images.index)
@@ -151,12 +151,12 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled, in batches that are all full (unless there are fewer images than a batch holds).
+        """Shuffled, in full batches (unless there are fewer images than a batch holds).
 
-        Each of several devices cuts whole batches, and keeps its share of them once they are augmented.
+        Each device cuts whole batches, and keeps its share of them after augmentation.
 
         Raises:
-            DataError: the shares would not be equal.
+            DataError: the devices can't share a batch equally.
         """
         trainer, count = self.trainer, len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
@@ -170,20 +170,20 @@ class ImageDataModule(L.LightningDataModule):
 
     @property
     def steps_an_epoch(self) -> int:
-        """The batches of an epoch's training."""
+        """Training batches in an epoch."""
         limit = 1.0 if self.trainer is None else self.trainer.limit_train_batches
         there = max(1, len(self.sets["train"]) // self.batch_size)
         return max(1, min(limit, there) if isinstance(limit, int) else int(there * limit))
 
     def _place(self) -> tuple[int, int]:
-        """The epoch that is trained, and how many images of it were seen, as the step has it."""
+        """The current epoch, and how many of its images were seen, computed from the step."""
         assert self.trainer is not None
-        loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # its step is the trainer's a little later
+        loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # the trainer takes over its step a little later
         epoch, done = divmod(loaded.get("global_step", self.trainer.global_step), self.steps_an_epoch)
         return epoch, done * self.batch_size
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """Every validation image, in order; with `measure_train` training images too, in another loader."""
+        """Every validation image, in order; with `measure_train`, training images in a second loader."""
         names = ["val"]
         if self.measure_train:
             train = self.sets["train"]
@@ -201,20 +201,20 @@ class ImageDataModule(L.LightningDataModule):
         return self._evaluated("predict")
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
-        """Batches (N,C,H,W) of the same `count` random training images, at most, as evaluation sees them."""
+        """Batches (N,C,H,W) of at most `count` fixed random training images, as evaluation sees them."""
         images, index = self.sets["train"], self._sample(count, seed=0)
         for rows in np.array_split(index, -(-len(index) // SAMPLE_BATCH)):
             batch = torch.from_numpy(images.images[rows]).to(device).permute(0, 3, 1, 2)
             yield resize(to_float(batch), self._eval_size())
 
     def _sample(self, count: int, seed: int) -> np.ndarray:
-        """Which training images are the `count` random ones, at most, of a seed."""
+        """Indices of at most `count` training images, drawn from `seed`."""
         return np.random.default_rng(seed).permutation(self.sets["train"].index)[:count]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augments a training batch, with draws that depend on (seed, step) alone; resizes any other.
 
-        The whole batch is augmented, since the images that mixup and CutMix mix may belong to different devices.
+        The whole batch is augmented, since mixup and CutMix may mix images of different devices.
         """
         assert self.trainer is not None
         epoch = self.trainer.current_epoch
@@ -224,7 +224,7 @@ class ImageDataModule(L.LightningDataModule):
             batch = batch._replace(images=resize(to_float(batch.images), self._eval_size()))
             return batch if self.trainer.world_size == 1 else Batch(*(part[batch.indices >= 0] for part in batch))
         generator = torch.Generator(batch.images.device)
-        # one number more than the network's own draws start from: another stream
+        # one number more than in the network's own seed: another random stream
         generator.manual_seed(hash((self.run_seed, self.trainer.global_step, 0, 1)))
         images, targets = self.augment(
             batch.images,
@@ -240,7 +240,7 @@ class ImageDataModule(L.LightningDataModule):
         return Batch(images[own], targets[own], batch.indices[own])
 
     def _on_device(self, dataloader_idx: int, indices: Tensor) -> Tensor:
-        """Cuts a batch (N,C,H,W) of the bytes that the device holds; they are copied there when first asked for."""
+        """Cuts a batch (N,C,H,W) from the images on the device, which are copied there at the first call."""
         assert self.trainer is not None
         stage = self.trainer.state.stage
         name = str(stage and stage.value)
@@ -262,17 +262,17 @@ class ImageDataModule(L.LightningDataModule):
         return self._checkpoint_size or round(self.size * self.eval_scale)
 
     def state_dict(self) -> dict[str, Any]:
-        """The size that the checkpoint's weights are evaluated at, its classes, and its images."""
+        """The image size to evaluate the checkpoint's weights at, its classes, and its images."""
         about = {"size": self._eval_size(), "classes": list(self.classes)}
         return about | {"validation": self._validation(), "outside": self.outside}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Evaluates at the size that belongs to the checkpoint's weights; raises a DataError as `check_split`."""
+        """Evaluates at the image size of the checkpoint's weights; raises a DataError as `check_split`."""
         self.check_split(state_dict)
         self._checkpoint_size, self.classes = state_dict["size"], tuple(state_dict["classes"])
 
     def check_split(self, state_dict: dict[str, Any]) -> None:
-        """Refuses with a DataError a checkpoint of other classes, or of another split of the images."""
+        """Raises a DataError if a checkpoint has other classes, or another split of the images."""
         classes, size = tuple(state_dict["classes"]), state_dict["size"]
         if type(size) is not int or not 1 <= size <= 2 * MAX_SIZE or not all(isinstance(name, str) for name in classes):
             raise DataError("The checkpoint is damaged: it does not say of what size and classes its images were.")
@@ -284,8 +284,8 @@ class ImageDataModule(L.LightningDataModule):
                 "The checkpoint was trained with another split of the images (other photos, n_valid or split_seed): "
                 "validating on this one would count images that it has learnt."
             )
-        self.outside |= bool(state_dict.get("outside"))  # published weights, and others from before, don't say
+        self.outside |= bool(state_dict.get("outside"))  # published weights and older checkpoints lack it
 
     def _validation(self) -> str:
-        """A hash of which images are held out."""
+        """A hash of the indices of the validation images."""
         return hashlib.sha256(self.sets["val"].index.astype(np.int64).tobytes()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Images that show the same photo in another size or compression."""
+"""Finds images that show the same photo in another size or compression."""
 
 import numpy as np
 import torch
@@ -6,16 +6,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-SIDE = 10  # pixels that are compared
-ALIKE = 0.95  # correlation from which on two images show one photo
+SIDE = 10  # pixels a side, for the comparison
+ALIKE = 0.95  # correlation from which two images count as one photo
 CHUNK = 1000  # images at a time
 
 
 def near_copies(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of `images` (N,H,W,3) show a photo that one of `others` (M,H,W,3) shows too, (N,).
+    """Which of `images` (N,H,W,3) show the same photo as one of `others` (M,H,W,3), as (N,) bools.
 
-    Both are shrunk to 10x10 grey pixels; those that correlate by 0.95 or more are taken for one photo. A photo that was
-    resized, compressed or moved by a pixel is found; of the course's training photos, one in some 20,000 looks that
+    Both are shrunk to 10x10 grey pixels; images that correlate by 0.95 or more count as one photo. This finds photos
+    that were resized, compressed or moved by a pixel. Of the course's training photos, one in some 20,000 looks that
     much like a test photo by chance.
     """
     theirs = _outlines(others)
@@ -24,7 +24,7 @@ def near_copies(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray
 
 
 def _outlines(images: NDArray[np.uint8]) -> Tensor:
-    """Each as a vector of length one whose products are correlations, (N,100); of length zero where all is one grey."""
+    """One vector an image, (N,100), of length one, so products are correlations; of length zero if all is one grey."""
     parts = []
     for at in range(0, len(images), CHUNK):
         grey = torch.from_numpy(np.array(images[at : at + CHUNK])).float().mean(3)

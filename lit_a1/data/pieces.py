@@ -1,4 +1,4 @@
-"""What a cache that is being written holds so far, for a run that goes on after one that was killed."""
+"""What an unfinished cache holds so far, so that a run can resume after one that was killed."""
 
 import hashlib
 import json
@@ -13,15 +13,15 @@ PIECE = 4096  # images
 
 
 class Pieces:
-    """The pieces of an array of images, each with a line that says which images it has, and the hash of its rows.
+    """The pieces of an array of images. A line for each names its images and the hash of its rows.
 
     Args:
         rows: the file of the array, at its first row.
         log: the file of the lines.
-        about: what the array is made of, and how: pieces of another one are not gone on with.
-        length: of a row, in bytes.
-        kept: the images that are in the array, one a row.
-        skipped: why, by name, a file could not be read.
+        about: what the array is made of, and how; pieces of another array are not reused.
+        length: bytes a row.
+        kept: the images in the array, one a row.
+        skipped: by name, why a file could not be read.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Pieces:
         self.digest, self.kept_before, self.skipped_before = hashlib.sha256(), len(self.kept), len(self.skipped)
 
     def take_up(self, images: Sequence[SourceImage]) -> int:
-        """Fills `kept` and `skipped` with what the pieces hold that are whole; how many of the images that are.
+        """Fills `kept` and `skipped` from the complete pieces, and returns how many of the images they cover.
 
-        What comes after them is cut off.
+        Everything after them is cut off.
         """
         begin, done = self.rows.tell(), 0
         self.log.seek(0)
@@ -52,11 +52,11 @@ class Pieces:
         for line in lines if first == whole[0] else []:
             try:
                 piece = json.loads(line)
-            except ValueError:  # half of it was written
+            except ValueError:  # half-written
                 break
             for _ in range(len(self.kept), piece["rows"]):
                 self.digest.update(self.rows.read(self.length))
-            if self.digest.hexdigest() != piece["sha256"]:  # its rows had not reached the disk
+            if self.digest.hexdigest() != piece["sha256"]:  # its rows did not reach the disk
                 break
             is_left_out = piece["skipped"] if self.about["broken"] == "skip" else {}
             self.kept += [image for image in images[done : piece["images"]] if image.name not in is_left_out]

@@ -1,8 +1,8 @@
-"""Crop, resize, shift, flip and rotate a batch, with another geometry for every image.
+"""Crop, resize, shift, flip and rotate a batch, with its own geometry for every image.
 
-A crop that is resized is separable: one weighted sum along the rows, then one along the columns. Each output line
-needs few input lines, so both sums are `embedding_bag`s over lines: at 64x64 on a CPU about three times as fast as
-`F.grid_sample`, and with antialiasing. Images are (N, C, H, W) in the channels-last layout throughout.
+A resized crop is separable: one weighted sum along the rows, then one along the columns. Each output line needs few
+input lines, so both sums are `embedding_bag`s over lines. At 64x64 on a CPU this is about three times as fast as
+`F.grid_sample`, and antialiased. Images are (N, C, H, W) in channels-last layout throughout.
 """
 
 import math
@@ -16,7 +16,7 @@ Padding = Literal["edge", "reflect"]
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Images (N, C, H, W): bytes in [0, 255] -> float32 in [0, 1], channels-last; floating ones keep their values."""
+    """Images (N, C, H, W): bytes in [0, 255] -> float32 in [0, 1], channels-last; floats keep their values."""
     if images.ndim != 4:
         raise ValueError(f"images must have the shape (N, C, H, W); got {tuple(images.shape)}")
     if not (images.dtype == torch.uint8 or images.is_floating_point()):
@@ -35,16 +35,16 @@ def resample(
 
         y_i = sum_j w_ij x_j / sum_j w_ij,    w_ij = max(0, 1 - |j + 1/2 - c_i| / r),
 
-    and the same along the columns: bilinear interpolation when enlarging, an average over all that is covered when
-    shrinking (Pillow's `resize(box=...)`). A mirrored image walks its columns backwards, at no cost.
+    and likewise along the columns. That is bilinear interpolation when enlarging, and an average over the covered
+    pixels when shrinking (Pillow's `resize(box=...)`). Mirroring costs nothing: it reads the columns backwards.
 
     Args:
         images: (N, C, H, W), uint8 or floating.
-        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the image, but be no
+        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the image, but must not be
             higher or wider than it.
         size: height and width of the output, in pixels.
         mirrored: (N,) bools, the images to flip left to right.
-        padding: what lies outside: the nearest pixel ("edge") or the image's mirror image ("reflect").
+        padding: what fills the outside: the nearest pixel ("edge") or the image's mirror image ("reflect").
 
     Returns:
         (N, C, size, size) float32.
@@ -77,7 +77,7 @@ def _weighted_lines(lines: Tensor, start: Tensor, extent: Tensor, size: int, len
         centre = length - (length - centre.abs()).abs()
     else:
         raise ValueError(f'padding must be "edge" or "reflect"; got {padding!r}')
-    first = (centre - reach + 0.5).floor()  # the first line whose centre lies under the triangle
+    first = (centre - reach + 0.5).floor()  # the first line with its centre under the triangle
     taps = first[..., None] + torch.arange(math.ceil(2 * max(1, length / size)), device=lines.device)
     weights = (1 - (taps + 0.5 - centre[..., None]).abs_() / reach[..., None]).clamp_min_(0)
     weights *= (taps >= 0) & (taps < length)
@@ -104,7 +104,7 @@ def random_boxes(
 ) -> Tensor:
     """Boxes for random resized crops (Szegedy et al. 2015, "Going deeper with convolutions", arXiv:1409.4842).
 
-    Area uniform in `scale`; aspect ratio, width over height, log-uniform in the part of `ratio` with which a box of
+    Area uniform in `scale`; aspect ratio, width over height, log-uniform over the part of `ratio` for which a box of
     that area fits in the image (no rejected draws, and the area is exact); place uniform, between pixels too.
 
     Returns:
@@ -124,9 +124,9 @@ def random_boxes(
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Scales whole images to `size` x `size` as `resample` does; the values themselves where that is their size.
+    """Scales whole images to `size` x `size` as `resample` does; images of that size keep their values.
 
-    The same as `F.interpolate(mode="bilinear", antialias=True)`. Nothing is drawn: this is the evaluation's way.
+    Equal to `F.interpolate(mode="bilinear", antialias=True)`. Nothing is random: evaluation uses this.
     """
     if images.shape[2:] == (size, size):
         return to_float(images)
@@ -134,7 +134,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def flip(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Flips left to right the images (N, C, H, W) of which `mirrored` (N,) bools is true."""
+    """Flips the images (N, C, H, W) where `mirrored` (N,) is true, left to right."""
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
@@ -145,15 +145,15 @@ def shift(images: Tensor, dy: int, dx: int) -> Tensor:
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise as one sees it.
+    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise to the viewer.
 
-    A rotation is not separable, so this is a second, bilinear resampling (`F.grid_sample`), costlier and softer than
+    A rotation is not separable, so this is a second, bilinear resampling (`F.grid_sample`), slower and softer than
     `resample`. Beyond the border the image is reflected.
     """
     images = to_float(images)
     height, width = images.shape[2:]
     angle = degrees.to(images)[:, None, None] * (math.pi / 180)
-    # each output place, and where it comes from: in pixels from the centre, then in [-1, 1] along each side
+    # where each output pixel comes from: in pixels from the centre, then in [-1, 1] along each side
     y, x = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (height, width))
     across = (angle.cos() * x - angle.sin() * y[:, None]) / (width / 2)
     along = (angle.sin() * x + angle.cos() * y[:, None]) / (height / 2)

@@ -1,4 +1,4 @@
-"""Training and validation parts, and folds: seeded, stratified, and with all copies of an image on one side."""
+"""Training set, validation set and folds: seeded, stratified, and with all copies of an image on one side."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ from lit_a1.data.near_copies import near_copies
 COLUMNS = ["name", "label", "part", "group", "reason"]
 CONFLICT = "its copies carry different labels"
 IN_TEST = "a copy of it is in the test set"
-COURSE_TEST = (  # pixels of the course's training photos that its test set has too, which may not be there to tell
+COURSE_TEST = (  # pixel hashes of the course's training photos that are in its test set too, which may be absent
     *("d0940614c2c61338", "782cff4c0baaa429", "7ccdee706dd89b98", "b58caf86ffe6ed55", "b3b8cc74eed5ece8"),
     *("4189ab5d620f66cc", "a9a8d64feef6dc44", "c9d64477cfbcdf59", "cf6bada1170f7824"),
 )
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Which image goes where. Indices are into a `DecodedImages`; each is in exactly one of the three."""
+    """Which image goes where. Values are indices into a `DecodedImages`; each image is in exactly one of the three."""
 
     train: NDArray[np.int64]  # ascending
     valid: NDArray[np.int64]  # ascending
@@ -38,16 +38,16 @@ class Split:
 def split(
     images: DecodedImages, n_valid: int, seed: int, *, test: DecodedImages | None = None, near: bool = False
 ) -> Split:
-    """Splits a labelled set into a training and a validation part.
+    """Splits a labelled set into a training set and a validation set.
 
-    Exact copies (of the decoded pixels) form a group, and a group is never divided. A group that carries several
-    labels is left out of both parts, and so is an image with a copy in the course's test set, given or not, or in
-    `test`, where that is given; with `near` a copy in another size or compression counts too. Groups are taken for
-    validation in the order of SHA-256(seed, first name), class by class, so the same images, names and seed give the
-    same split on any machine and with any version of NumPy.
+    Exact copies (of the decoded pixels) form a group, which is never divided. Both sets leave out groups with several
+    labels, and images with a copy in the course's test set, even if it is not given, or in `test`. With `near`, copies
+    of `test` in another size or compression count too. Groups enter the validation set in the order of
+    SHA-256(seed, first name), class by class. The same images, names and seed therefore give the same split on any
+    machine and with any version of NumPy.
 
-    Each class has its share of the `n_valid` in proportion to its size, to the image. Only where a class lacks
-    images without a copy may it fall short, by less than its largest group.
+    Each class has a share of the `n_valid` in proportion to its size, exact to the image. A class falls short only if
+    it lacks images without a copy, and by less than its largest group.
 
     Raises:
         DataError: `n_valid` is negative or leaves a class without training images, or every image of some
@@ -76,14 +76,14 @@ def split(
 def fold_numbers(
     images: DecodedImages, folds: int, seed: int, *, test: DecodedImages | None = None, near: bool = False
 ) -> NDArray[np.int64]:
-    """The fold of each image (N,) of a cross-validation, from 1 on; 0 for an image that `split` leaves out too.
+    """The fold of each image (N,) in a cross-validation, from 1 on; 0 for an image that `split` would leave out.
 
-    A group of copies is in one fold. Groups come the largest first, and those of a size in the order of `split`; each
-    goes to the fold with the fewest images of its class, of equal ones to that with the fewest images in all. So folds
-    differ by one image of a class at most, unless a class has too few images without a copy to even them out.
+    A group of copies is in one fold. The largest groups come first; groups of one size are in the order of `split`.
+    Each goes to the fold with the fewest images of its class; among equals, to the one with the fewest images in all.
+    So folds differ by at most one image of a class, unless a class has too few images without a copy.
 
     Raises:
-        DataError: a class has fewer groups, single images among them, than there are folds.
+        DataError: a class has fewer groups (single images count) than there are folds.
     """
     assert images.labels is not None
     blocks = _blocks(images, _left_out(images, images.labels, test, near), seed)
@@ -111,11 +111,11 @@ def load_split(
     test: DecodedImages | None = None,
     near: bool = False,
 ) -> Split:
-    """The split that a CSV in `folder` keeps, or a new one that is then written there; raises as `split`.
+    """The split saved as a CSV in `folder`, or else a new one, which is saved there; raises as `split`.
 
-    The file is named after the arguments and belongs to one dataset: give each its folder. It is read again as long
-    as it fits the images (names, labels, copies, images left out, size of the parts), so that later runs keep the
-    split of earlier ones; otherwise it is written anew, with a warning.
+    The file is named after the arguments and belongs to one dataset, so each dataset needs its own folder. Later runs
+    reuse the split as long as it fits the images (names, labels, copies, images left out, size of the parts).
+    Otherwise it is written anew, with a warning.
     """
     new = split(images, n_valid, seed, test=test, near=near)
     path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
@@ -145,7 +145,7 @@ def write_split_csv(path: Path, images: DecodedImages, parts: Split) -> None:
 
 
 def read_split_csv(path: Path, images: DecodedImages) -> Split:
-    """Reads what `write_split_csv` wrote; a DataError where it does not fit the images or divides copies."""
+    """Reads what `write_split_csv` wrote; a DataError if it does not fit the images or divides copies."""
     expected = _descriptions(images)
     try:
         lines = list(csv.reader(io.StringIO(path.read_bytes().decode(errors="surrogateescape"), newline="")))
@@ -173,7 +173,7 @@ def _descriptions(images: DecodedImages) -> list[list[str]]:
 
 
 def _blocks(images: DecodedImages, left_out: dict[int, str], seed: int) -> list[list[int]]:
-    """Groups of copies, single images among them, in the order of SHA-256(seed, first name)."""
+    """Groups of copies, single images included, in the order of SHA-256(seed, first name)."""
     blocks: dict[int, list[int]] = {}
     for index in sorted(set(range(len(images))) - left_out.keys(), key=images.names.__getitem__):
         blocks.setdefault(int(images.groups[index]) or -1 - index, []).append(index)
@@ -187,7 +187,7 @@ def _blocks(images: DecodedImages, left_out: dict[int, str], seed: int) -> list[
 def _left_out(
     images: DecodedImages, labels: NDArray[np.int64], test: DecodedImages | None, near: bool
 ) -> dict[int, str]:
-    """Index and reason of what neither part may have, in ascending order."""
+    """Index of each image that neither set may have, in ascending order, and why."""
     labels_of: dict[int, set[int]] = {}
     for group, label in zip(images.groups.tolist(), labels.tolist(), strict=True):
         labels_of.setdefault(group, set()).add(label)
@@ -210,7 +210,7 @@ def _left_out(
 
 
 def _quotas(sizes: NDArray[np.int64], n_valid: int) -> NDArray[np.int64]:
-    """`n_valid` shared in proportion to `sizes`, to the unit: the largest remainders are rounded up."""
+    """Shares `n_valid` in proportion to `sizes`, in whole numbers: the largest remainders are rounded up."""
     quotas, remainders = np.divmod(n_valid * sizes, sizes.sum())
     quotas[np.argsort(-remainders, kind="stable")[: n_valid - quotas.sum()]] += 1
     return quotas

@@ -1,1 +1,1 @@
-"""Where images come from: folders and zip files in the layouts they are published in, downloads, drawings."""
+"""Where images come from: folders and zip files in their published layouts, downloads, drawings."""

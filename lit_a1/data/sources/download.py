@@ -1,4 +1,4 @@
-"""Fetches a file over HTTP: resumed where it broke off, verified, and put in place only when it is whole."""
+"""Downloads a file over HTTP: resumes broken transfers, verifies the file, and moves it in place when complete."""
 
 import hashlib
 import http.client
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import move
 
-ATTEMPTS = 5  # transfers in a row that brought less than a block
+ATTEMPTS = 5  # transfers in a row that bring less than a block
 BLOCK = 1 << 18  # bytes
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None = None, timeout: float = 10.0) -> Path:
     """Downloads `url` to `path`, unless it is there already; returns `path`.
 
-    The bytes go to `path` + `.part`, which a later call goes on from where the server allows it, and which is renamed
-    once it has the right size and checksum. A server that does not answer is given up at once, so that a machine
-    without a network waits `timeout` seconds at most; a transfer that breaks off is taken up again a few times. Of
-    several runs at once, one downloads under a lock, and the others wait for it.
+    The bytes go to `path` + `.part`. A later call resumes this file if the server allows it. The file is renamed once
+    it has the right size and checksum. A server that does not answer is given up at once, so a machine without a
+    network waits at most `timeout` seconds. A transfer that breaks off is resumed a few times. If several runs start
+    at once, one downloads under a lock, and the others wait.
 
     Raises:
         DataError: the server can't be reached, refuses, breaks off again and again or sends something else than
@@ -53,11 +53,11 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
 
 
 class _BrokenOffError(Exception):
-    """A transfer that is worth taking up again."""
+    """A transfer that is worth resuming."""
 
 
 class _UnreachableError(_BrokenOffError):
-    """No answer at all: worth another try only where there were answers before."""
+    """No answer at all: worth another try only if there were answers before."""
 
 
 def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeout: float) -> None:
@@ -88,7 +88,7 @@ def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeou
 
 
 def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
-    """Appends to `part` what it lacks, or writes it from the start where the server does not resume."""
+    """Appends the missing bytes to `part`, or writes it from the start if the server can't resume."""
     have = _length(part)
     if have and have == size:
         return
@@ -103,7 +103,7 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
         if error.code >= http.client.INTERNAL_SERVER_ERROR:
             raise _BrokenOffError(f"HTTP {error.code} {error.reason}") from error
         raise DataError(f"{url} cannot be fetched: HTTP {error.code} {error.reason}.") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:  # the last of an address that it sends on to
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: from the address of a redirect
         raise _UnreachableError(" ".join(str(getattr(error, "reason", None) or error).split())) from error
     with response:
         resumed = re.match(rf"bytes {have}-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -122,20 +122,20 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
             while block := _block(response):
                 file.write(block)
                 bar.update(len(block))
-                if size is not None and file.tell() > size:  # it may have no end
+                if size is not None and file.tell() > size:  # the response may be endless
                     break
     if _length(part) < total:
         raise _BrokenOffError(f"after {_length(part):,} of {total:,} bytes")
 
 
 def _answer(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
-    """Opens the request, in a thread of its own: looking up a name and trying many addresses know no time-out."""
+    """Opens the request in its own thread: looking up a name and trying many addresses have no time-out."""
     answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             answers.put(urllib.request.urlopen(request, timeout=timeout))
-        except Exception as error:  # handed to the caller, whatever it is
+        except Exception as error:  # passed on to the caller
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
@@ -160,7 +160,7 @@ def _length(path: Path) -> int:
 
 
 def _wrong(part: Path, sha256: str | None, size: int | None) -> str | None:
-    """What distinguishes the file from the one expected, if anything."""
+    """How the file differs from the expected one, if it does."""
     if size is not None and (have := _length(part)) != size:
         return f"it has {have:,} bytes{' or more' if have > size else ''}, not {size:,}"
     if sha256 is not None:

@@ -1,4 +1,4 @@
-"""Cats and dogs, and digits, drawn from a seed: they stand in for photos and MNIST on a machine that has none."""
+"""Cats, dogs and digits drawn from a seed, for machines without the photos or MNIST."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -16,17 +16,16 @@ CAT_EYES = ((170, 205, 70), (235, 190, 50), (95, 175, 215), (90, 180, 110))
 PINK, TONGUE, BLACK, WHITE = (232, 150, 155), (228, 95, 110), (28, 24, 26), (250, 248, 244)
 SIDE = 28  # pixels: height and width of a digit's image
 BOX = 20  # pixels: the longer side of a digit is at most this, as in MNIST
-PAGE = 64  # pixels: side of the page that a digit is typed on, before it is distorted
+PAGE = 64  # pixels: side of the page on which a digit is typed, before it is distorted
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
 def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> Drawn:
-    """Draws cats (0) and dogs (1) in turn: a seed gives the same images, however many are asked for.
+    """Draws cats (0) and dogs (1) in turn. A seed gives the same images, whatever their number.
 
-    Colours, backgrounds, poses, noise, blur and occlusion come from the same distributions for both, so that only
-    the shapes tell them apart: ears, pupils, snout, whiskers, tongue. Images are (n, size, size, 3) uint8, RGB, and
-    labels (n,) int64.
+    Colours, backgrounds, poses, noise, blur and occlusion come from the same distributions for both. Only shapes tell
+    them apart: ears, pupils, snout, whiskers, tongue. Images are (n, size, size, 3) uint8, RGB, and labels (n,) int64.
     """
     return _draw_in_turn(n, seed, 2, (size, size, 3), lambda label, rng: _draw_animal(bool(label), rng, size))
 
@@ -34,8 +33,8 @@ def draw_cats_and_dogs(n: int, seed: int, size: int = 64) -> Drawn:
 def draw_digits(n: int, seed: int) -> Drawn:
     """Draws the ten digits in turn, likewise: images (n,28,28) uint8, and labels (n,) int64.
 
-    White on black, at most 20 pixels high and wide, with their centre of mass in the centre, as in MNIST. They are
-    typed; turn, slant, perspective, proportions, size and weight differ from image to image.
+    White on black, at most 20 pixels high and wide, centred by their centre of mass, as in MNIST. They are typed;
+    rotation, slant, perspective, proportions, size and weight differ from image to image.
     """
     return _draw_in_turn(n, seed, 10, (SIDE, SIDE), _draw_digit)
 
@@ -66,7 +65,7 @@ def _draw_animal(dog: bool, rng: np.random.Generator, size: int) -> NDArray[np.u
 
 
 class _Pen:
-    """Draws in an animal's own coordinates: the face about one unit in radius, turned, scaled, shifted, mirrored."""
+    """Draws in an animal's own coordinates: the face is about one unit in radius, turned, scaled, shifted, mirrored."""
 
     def __init__(self, image: Image.Image, rng: np.random.Generator) -> None:
         self.draw = ImageDraw.Draw(image)
@@ -78,7 +77,7 @@ class _Pen:
         self.centre = side * (0.5 + rng.uniform(-0.18, 0.18, 2))
 
     def polygon(self, points: Points, fill: Colour, both: bool = False) -> None:
-        """A polygon; `both` draws its mirror image too, as all that follow."""
+        """A polygon; `both` also draws its mirror image, here and in the methods below."""
         for places in self._places(points, both):
             self.draw.polygon(places, fill=fill)
 
@@ -120,7 +119,7 @@ def _cat(pen: _Pen, fur: Colour, rng: np.random.Generator) -> None:
         pen.ellipse(0.45, -0.08, 0.31, 0.23, BLACK, lean=-0.25, both=True)
         pen.ellipse(0.45, -0.08, 0.26, 0.19, eye, lean=-0.25, both=True)
         pen.ellipse(0.45, -0.08, pupil, 0.19, BLACK, both=True)
-        for x in (-0.38, 0.52):  # the light, from one side
+        for x in (-0.38, 0.52):  # light from one side
             pen.ellipse(x, -0.15, 0.05, 0.05, WHITE)
     pen.polygon([(-0.13, 0.22), (0.13, 0.22), (0, 0.37)], PINK)
     pen.line([(-0.28, 0.5), (-0.12, 0.56), (0, 0.38), (0.12, 0.56), (0.28, 0.5)], BLACK, 0.05)
@@ -164,7 +163,7 @@ def _dog(pen: _Pen, fur: Colour, rng: np.random.Generator) -> None:
 
 
 def _background(rng: np.random.Generator, side: int) -> Image.Image:
-    """Two colours that run into each other, some blots, and sometimes a floor."""
+    """Two colours that blend into each other, some blots, and sometimes a floor."""
     corners = rng.integers(30, 236, (2, 2, 3), dtype=np.uint8)
     image = Image.fromarray(corners).resize((side, side), Image.Resampling.BILINEAR)
     if rng.random() < 0.5:
@@ -176,7 +175,7 @@ def _background(rng: np.random.Generator, side: int) -> Image.Image:
 
 
 def _blot(image: Image.Image, rng: np.random.Generator, low: list[float], high: list[float]) -> None:
-    """An ellipse or a rectangle; its left, top, width and height lie between two limits, as shares of the image."""
+    """An ellipse or a rectangle; left, top, width and height lie between `low` and `high`, as shares of the image."""
     x, y, width, height = image.width * rng.uniform(low, high)
     draw = ImageDraw.Draw(image)
     shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
@@ -211,7 +210,7 @@ def _draw_digit(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def centred(digit: Image.Image, width: float, height: float) -> NDArray[np.uint8]:
-    """A digit, white on black, cut out, as MNIST has it: of that size, its centre of mass in the centre, (28,28)."""
+    """A digit, white on black, cropped, scaled to this size and centred by its centre of mass as in MNIST, (28,28)."""
     size = [max(2, round(side)) for side in (width, height)]
     ink = np.asarray(digit.resize((size[0], size[1]), Image.Resampling.BILINEAR), dtype=np.float64)
     centre = [(ink * place).sum() / ink.sum() for place in np.indices(ink.shape)]

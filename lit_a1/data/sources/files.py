@@ -1,4 +1,4 @@
-"""A folder's or a zip file's files: their paths, all with forward slashes, and the bytes of each."""
+"""The files of a folder or zip file: their paths, all with forward slashes, and their bytes."""
 
 import hashlib
 import logging
@@ -12,24 +12,24 @@ from pathlib import Path
 
 from lit_a1.data.errors import DataError
 
-MAX_BYTES = 1 << 28  # no image's file is larger than 256 MiB
-STEP = 64  # bytes that bzip2 and the like unpack at a time: they know no limit, and a zip file may lie about sizes
+MAX_BYTES = 1 << 28  # 256 MiB, more than any image's file
+STEP = 64  # bytes unpacked at a time by bzip2 and the like, which accept no limit; a zip file may lie about sizes
 _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX(/|$)|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
 
 class FolderFiles:
-    """The files below a folder; links are followed, hidden files are left aside.
+    """The files below a folder. Links are followed; hidden files are skipped.
 
-    `files` are paths below the folder, `folders` those of the sub-folders at every depth, each ending in a slash.
+    `files` are paths below the folder. `folders` are the paths of sub-folders at every depth, each ending in a slash.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files: list[str] = []
         self.folders: list[str] = []
-        seen: set[str] = set()  # a link to a folder above would go round for ever
+        seen: set[str] = set()  # a link to a parent folder would loop for ever
         for folder, subfolders, names in os.walk(path, followlinks=True, onerror=_refuse):
             if (real := os.path.realpath(folder)) in seen:
                 subfolders.clear()
@@ -46,24 +46,24 @@ class FolderFiles:
         path = self.path / file
         try:
             if not path.is_file() and path.exists():
-                raise DataError("it is no regular file")  # a pipe would be waited for
+                raise DataError("it is no regular file")  # reading a pipe would block
             _check_size(path.stat().st_size)
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"it cannot be read ({error.strerror})") from error
 
     def fingerprint(self) -> dict[str, str | int]:
-        """A hash of every file's path, size and time of change."""
+        """A hash of every file's path, size and modification time."""
         listing = hashlib.sha256()
         for file in sorted(self.files):
             path = self.path / file
-            stat = path.stat() if path.exists() else path.lstat()  # of a link to nothing
+            stat = path.stat() if path.exists() else path.lstat()  # a dangling link
             listing.update(os.fsencode(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
         return {"listing": listing.hexdigest()}
 
 
 class NamedFiles(FolderFiles):
-    """The same of files and folders that are named one by one: `files` are paths as they were named."""
+    """As `FolderFiles`, for files and folders named one by one; `files` are paths as given."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.path, self.folders = Path(), []
@@ -72,7 +72,7 @@ class NamedFiles(FolderFiles):
 
 
 class ZipFiles:
-    """The same of a zip file, opened once and read in place; threads may share it, forked processes may not."""
+    """As `FolderFiles`, for a zip file, opened once and read in place. Threads can share it, forked processes can't."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,7 +113,7 @@ class ZipFiles:
             raise DataError(f"it cannot be read from the zip file ({error})") from error
 
     def fingerprint(self) -> dict[str, str | int]:
-        """The archive's size in bytes and its time of change."""
+        """The archive's size in bytes and its modification time."""
         stat = self.path.stat()
         return {"bytes": stat.st_size, "changed_ns": stat.st_mtime_ns}
 

