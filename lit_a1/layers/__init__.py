@@ -47,8 +47,8 @@ def make_norm(name: str, channels: int) -> nn.Module:
     """Build the normalisation that follows a convolution.
 
     Args:
-        name: "batch", "layer" (`LayerNorm2d`), "group" (8 groups, or as many as divide both 8 and `channels`),
-            "instance", or "none" and "weight" for the identity: weight normalisation is in the convolution itself
+        name: "batch", "layer" (`LayerNorm2d`), "group" (8 groups, or as many as divide both 8 and `channels`) or
+            "instance". "none" and "weight" give the identity: weight normalisation is in the convolution itself
             (`WeightNormConv2d`).
         channels: Number of channels of the (N, C, H, W) activations.
 

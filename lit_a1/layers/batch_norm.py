@@ -30,28 +30,28 @@ def batch_norm(
 
         mean = sum(x) / m          var = sum((x - mean)^2) / m          y = gamma (x - mean) / sqrt(var + eps) + beta
 
-    and the running statistics move towards the mean and the unbiased var m / (m - 1) by the fraction `momentum`. In
-    evaluation they take the place of mean and var. Statistics are taken in two passes (mean, then squared deviations),
-    in float32 for half-precision inputs: E[x^2] - E[x]^2 cancels where the mean is large.
+    The running statistics move towards the mean and the unbiased var m / (m - 1) by the fraction `momentum`. In
+    evaluation they replace mean and var. Statistics take two passes (mean, then squared deviations), in float32 for
+    half-precision inputs, because E[x^2] - E[x]^2 cancels if the mean is large.
 
     Args:
         x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
         running_mean: Shape (C,); updated in place in training, used in evaluation.
-        running_var: Shape (C,); the same for the variance.
+        running_var: Shape (C,); likewise for the variance.
         weight: The scale gamma of shape (C,), or None for 1.
         bias: The shift beta of shape (C,), or None for 0.
         training: Whether to use the statistics of the batch and update the running ones.
         momentum: Weight of the batch in the running statistics.
         eps: Added to the variance.
-        sync: Whether the batches of all processes of the default process group, which may differ in size, count as
-            one in training. Without such a group, or alone in it, it changes nothing.
+        sync: Whether the batches of all processes of the default process group count as one in training. They may
+            differ in size. Without such a group, or in a group of one, it changes nothing.
 
     Returns:
         A tensor of the shape and dtype of `x`.
 
     Raises:
         ValueError: `x` does not have the shape (N, C, H, W) with C the number of channels of `running_mean`, or there
-            is a single value a channel in training.
+            is only one value a channel in training.
     """
     check_channels(x, running_mean.numel())
     weight, bias = per_channel(weight), per_channel(bias)
@@ -72,15 +72,14 @@ def batch_norm(
 class BatchNorm2d(nn.Module):
     """Batch normalisation of (N, C, H, W) activations: one mean and one variance a channel, shared by the batch.
 
-    See `batch_norm` for the formula. Parameters and buffers bear the names that `torch.nn.BatchNorm2d` gives them, so
-    state dicts are interchangeable. The other norms of this package take no statistics from other images, and so do
-    the same in training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space, `LayerNorm2d` over
-    channels.
+    See `batch_norm` for the formula. Parameters and buffers have the names of `torch.nn.BatchNorm2d`, so state dicts
+    are interchangeable. The other norms of this package use no statistics of other images, so they do the same in
+    training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space, `LayerNorm2d` over channels.
 
     Args:
         num_features: Number of channels C.
         eps: Added to the variance.
-        momentum: Weight of the newest batch in the running statistics.
+        momentum: Weight of the latest batch in the running statistics.
         affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
         sync: Whether to take the statistics over the batches of all processes, as `torch.nn.SyncBatchNorm` does.
 
@@ -126,16 +125,17 @@ class BatchNorm2d(nn.Module):
 
 @torch.no_grad()
 def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Takes the running statistics of every batch norm in `net` again, as plain means over `batches`.
+    """Recomputes the running statistics of every batch norm in `net`, as plain means over `batches`.
 
-    Those that training leaves are of its own images, augmented, of its own size, and under weights that were still
-    changing; this is the "precise" batch norm of Wu and Johnson (2021, "Rethinking 'Batch' in BatchNorm",
-    arXiv:2105.07576). Weights, gradients and all else stay as they are; a net without batch norm is left alone.
+    The statistics from training describe augmented images of the training size, under weights that were still changing.
+    Recomputing them is the "precise" batch norm of Wu and Johnson (2021, "Rethinking 'Batch' in BatchNorm",
+    arXiv:2105.07576). Everything else, such as weights and gradients, stays unchanged. A net without batch norm is left
+    alone.
 
     Args:
         net: any network, in evaluation mode.
-        batches: its inputs, such as images (N, C, H, W); each batch weighs the same. Several processes take the
-            statistics of the same ones each.
+        batches: inputs of the net, such as images (N, C, H, W); all batches have the same weight. Each of several
+            processes computes the statistics from the same batches.
     """
     norms = [module for module in net.modules() if isinstance(module, BatchNorm2d)]
     if not norms:
@@ -144,14 +144,14 @@ def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
     for count, batch in enumerate(batches, start=1):
         for norm in norms:
             norm.training, norm.momentum, norm.sync = True, 1 / count, False
-        net.forward(batch)  # not `net(batch)`: compiling it for a few batches would not pay
+        net.forward(batch)  # not `net(batch)`: compiling it for a few batches does not pay
     for norm, (training, momentum, sync, trained) in zip(norms, before, strict=True):
         norm.training, norm.momentum, norm.sync = training, momentum, sync
         norm.num_batches_tracked.copy_(trained)
 
 
 def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tensor], Tensor]]:
-    """Return the number of values a channel in the whole batch, and what averages this process's means over it."""
+    """Return the number of values a channel in the whole batch, and a function that averages this process's means."""
     values = x.numel() / x.shape[1]
     if values < (1 if sync else 2):
         raise ValueError(f"Training needs more than one value a channel, but the input has shape {tuple(x.shape)}.")

@@ -1,4 +1,4 @@
-"""What the layers of this package share: argument checks and the precision of the arithmetic."""
+"""Shared by the layers of this package: argument checks and the precision of the arithmetic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def working_dtype(x: Tensor) -> torch.dtype:
-    """Return float32 for half-precision inputs, and the input's own dtype for float32 and float64."""
+    """Return float32 for half-precision inputs; otherwise the input's own dtype, float32 or float64."""
     return torch.promote_types(x.dtype, torch.float32)
 
 

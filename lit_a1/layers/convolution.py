@@ -1,4 +1,4 @@
-"""PyTorch's convolution and max pooling, with backward passes that are faster on a processor."""
+"""PyTorch's convolution and max pooling, with backward passes that are faster on a CPU."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
-FEW = 1600  # positions N H W of a batch, up to which a matrix product is the faster weight gradient (Zen 4, bfloat16)
+FEW = 1600  # most positions N H W of a batch for which a matrix product is the faster weight gradient (Zen 4, bfloat16)
 
 
 class Conv2d(nn.Conv2d):
-    """`torch.nn.Conv2d`, whose weight gradient is one matrix product where a batch has few positions.
+    """`torch.nn.Conv2d`, with its weight gradient as one matrix product for batches with few positions.
 
-    In bfloat16, oneDNN takes this gradient much more slowly than the forward pass where wide layers have small maps.
+    In bfloat16, oneDNN takes much longer for this gradient than for the forward pass if wide layers have small maps.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class Conv2d(nn.Conv2d):
 def weight_gradient(x: Tensor, shape: torch.Size, grad: Tensor) -> Tensor:
     """The gradient (K, C, kh, kw) of the weights of a convolution of stride 1 that keeps the maps' size.
 
-    With the patches P of the input x, (N H W, kh kw C), and the gradient G of the output, (N H W, K), it is G^T P
+    It is G^T P, with the patches P (N H W, kh kw C) of the input x and the gradient G (N H W, K) of the output
     (Chellapilla et al., 2006, "High performance convolutional neural networks for document processing").
     """
     outputs, channels, high, wide = shape
@@ -67,9 +67,9 @@ class _FewPositions(torch.autograd.Function):
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """`torch.nn.MaxPool2d(2, ceil_mode=True)`: the largest of 2x2 values, or of those that are there at an odd edge.
+    """`torch.nn.MaxPool2d(2, ceil_mode=True)`: the largest of 2x2 values, or of fewer at an odd edge.
 
-    Compiled on a processor it is a maximum of slices, whose backward pass compares where torch's scatters; equal
+    Compiled on a CPU it is a maximum of slices. Its backward pass compares values, where torch's scatters; equal
     largest values then share the gradient.
     """
 

@@ -1,7 +1,7 @@
 """Dropout of activations and of residual branches.
 
-Both share one rule: whatever is dropped becomes 0, whatever is kept is divided by 1 - p, so that the expectation
-is unchanged and evaluation needs no correction ("inverted" dropout). They differ in what is dropped together.
+Both share one rule: dropped values become 0, and kept values are divided by 1 - p, so the expectation is unchanged
+and evaluation needs no correction ("inverted" dropout). They differ in what is dropped together.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from lit_a1.layers.checks import check_probability
 
-_part: tuple[int, int] | None = None  # of `part_of_batch`
+_part: tuple[int, int] | None = None  # set by `part_of_batch`
 
 
 @contextmanager
 def part_of_batch(start: int, whole: int) -> Iterator[None]:
-    """Within the context a batch is the part, from the row `start` on, of one of `whole` rows.
+    """Inside the context, a batch counts as the rows from `start` on of a batch of `whole` rows.
 
-    Draws are made for all rows and kept for these: several devices, or parts of a batch that come one after another,
-    drop what one device drops in one pass, if the generator is the same each time.
+    Random numbers are drawn for all rows, and those of the part are used. So several devices, or several parts of a
+    batch in turn, drop what one device drops in one pass, if the generator starts from the same state each time.
     """
     global _part
     before, _part = _part, (start, whole)
@@ -45,7 +45,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         training: Whether to drop at all; if not, `x` itself is returned.
 
     Returns:
-        A tensor of the shape and dtype of `x`; all zeros where p is 1.
+        A tensor of the shape and dtype of `x`; all zeros if p is 1.
 
     Raises:
         ValueError: `p` is outside [0, 1].
@@ -74,7 +74,7 @@ def stochastic_depth(x: Tensor, p: float, training: bool = True, mode: str = "ro
 
 
 class Dropout(nn.Module):
-    """Drops each value with probability `p` in training; formula and errors as of `dropout`."""
+    """Drops each value with probability `p` in training; see `dropout` for formula and errors."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Dropout(nn.Module):
 
 
 class StochasticDepth(Dropout):
-    """Drops a residual branch with probability `p` in training; `mode` and errors as of `stochastic_depth`.
+    """Drops a residual branch with probability `p` in training; see `stochastic_depth` for `mode` and errors.
 
     Used as `shortcut + StochasticDepth(p)(branch(x))`.
     """
@@ -109,14 +109,14 @@ class StochasticDepth(Dropout):
 
 
 def _drop(x: Tensor, p: float, training: bool, like: Tensor, is_once: bool = False) -> Tensor:
-    """Zero `x` with probability `p`, drawing once for each entry of `like`, a part of `x`, and scale the rest.
+    """Zero `x` with probability `p` and scale the rest, with one draw for each entry of `like`, a part of `x`.
 
-    `is_once` tells that `like` is one row, which stands for all.
+    `is_once` says that `like` is one row, which stands for all rows.
     """
     check_probability(p)
     if not training or p == 0:
         return x
-    # Uniform numbers in [0, 1), several times as fast on CPU as `bernoulli_`; in float32, as bfloat16 has too few.
+    # Uniform numbers in [0, 1) are several times as fast as `bernoulli_` on a CPU; bfloat16 has too few of them.
     draws = torch.empty_like(like, dtype=torch.float32)
     if _part is None or is_once:
         draws.uniform_()

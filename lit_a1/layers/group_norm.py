@@ -1,4 +1,4 @@
-"""Group normalisation and its limit of one channel a group, instance normalisation."""
+"""Group normalisation, and instance normalisation, its case of one channel a group."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def group_norm(
 
 
 class GroupNorm(nn.Module):
-    """Group normalisation of (N, C, H, W) activations: one mean and one variance an image and group of channels.
+    """Group normalisation of (N, C, H, W) activations: one mean and one variance for each image and group of channels.
 
-    See `group_norm` for the formula. It does the same in training and evaluation, for any batch size. One group makes
-    it layer normalisation over (C, H, W), C groups make it `InstanceNorm2d`.
+    See `group_norm` for the formula. It does the same in training and evaluation, for any batch size. With one group
+    it is layer normalisation over (C, H, W); with C groups it is `InstanceNorm2d`.
 
     Args:
         num_groups: Number of groups G.
@@ -82,8 +82,8 @@ class InstanceNorm2d(GroupNorm):
     """Instance normalisation: each feature map of each image has its own mean and variance.
 
     Ulyanov et al., 2016, https://arxiv.org/abs/1607.08022. It is `GroupNorm` with one channel a group, and removes the
-    contrast of each image. Unlike `torch.nn.InstanceNorm2d` it learns a scale and a shift by default, so that it can
-    stand where `BatchNorm2d` does.
+    contrast of each image. Unlike `torch.nn.InstanceNorm2d` it learns a scale and a shift by default, so it can replace
+    `BatchNorm2d`.
 
     Args:
         num_channels: Number of channels C.
@@ -110,7 +110,7 @@ class InstanceNorm2d(GroupNorm):
 
 
 def _average_groups(x: Tensor, num_groups: int) -> Tensor:
-    """Average the channels (N, C, 1, 1) of each group, by a product: an expanded view is slow to read, compiled."""
+    """Average the channels (N, C, 1, 1) of each group, by a product: compiled, an expanded view is slow to read."""
     if (size := x.shape[1] // num_groups) == 1:
         return x
     same = torch.block_diag(*[x.new_full((size, size), 1 / size)] * num_groups)

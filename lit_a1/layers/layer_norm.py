@@ -53,10 +53,10 @@ class LayerNorm(nn.Module):
     """Layer normalisation over the last dimensions: every sample has its own mean and variance.
 
     See `layer_norm` for the formula. It does the same in training and evaluation, for any batch size. Unlike in the
-    other norms, `weight` and `bias` have one value an element, not one a channel.
+    other norms, `weight` and `bias` have one value for each element, not for each channel.
 
     Args:
-        normalized_shape: Sizes of the last dimensions; a number stands for one dimension.
+        normalized_shape: Sizes of the last dimensions; a single number means one dimension.
         eps: Added to the variance.
         affine: Whether to learn a scale `weight` and a shift `bias`, each of shape `normalized_shape`.
 
@@ -86,8 +86,8 @@ class LayerNorm(nn.Module):
 class LayerNorm2d(LayerNorm):
     """Layer normalisation of (N, C, H, W) over C at each position (Liu et al., 2022, https://arxiv.org/abs/2201.03545).
 
-    The same as `LayerNorm(C)` on (N, H, W, C), without moving the channels. Taking space in as well would be
-    `GroupNorm` with one group.
+    Equal to `LayerNorm(C)` on (N, H, W, C), without moving the channels. Averaging over space too would be `GroupNorm`
+    with one group.
 
     Args:
         num_channels: Number of channels C.

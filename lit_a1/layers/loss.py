@@ -18,13 +18,13 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, 
 
         loss = -sum_k ((1 - s) q_k + s / K) log p_k          log p_k = z_k - max z - log sum_j exp(z_j - max z)
 
-    where subtracting the maximum keeps every exponential in (0, 1], so that no logit overflows. The logits go in as the
-    network leaves them: the softmax is in here.
+    Subtracting the maximum keeps every exponential in (0, 1], so no logit overflows. The logits are the network's raw
+    outputs: the softmax is included here.
 
     Args:
         logits: Scores z of shape (N, K), N and K positive.
-        target: Classes as int64 of shape (N,), where q is one-hot, or distributions q as floats of shape (N, K),
-            which are taken as they are (mixup and cutmix produce them).
+        target: Classes as int64 of shape (N,), with q one-hot, or distributions q as floats of shape (N, K), used as
+            they are (mixup and cutmix produce them).
         label_smoothing: The fraction s in [0, 1].
         reduction: "mean" or "sum" over the batch, or "none" for one loss a sample.
 
@@ -34,7 +34,7 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, 
     Raises:
         TypeError: `target` holds neither int64 nor floating-point numbers, or the logits are not floating-point.
         ValueError: A shape, `label_smoothing` or `reduction` is not as above, or a class lies outside [0, K). Classes
-            are checked on the CPU only: looking at them on an accelerator would make the program wait for it.
+            are checked on the CPU only: an accelerator would make the program wait for the check.
     """
     _check_options(label_smoothing, reduction)
     _check_tensors(logits, target)
@@ -52,7 +52,7 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, 
 
 
 class CrossEntropy(nn.Module):
-    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); options as of `cross_entropy`."""
+    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); see `cross_entropy` for options."""
 
     def __init__(self, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
         super().__init__()

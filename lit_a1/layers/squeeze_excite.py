@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: feature maps weighted by what the whole image shows."""
+"""Squeeze-and-excitation: feature maps weighted by the content of the whole image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SqueezeExcite(nn.Module):
 
         s = sigmoid(W_2 relu(W_1 z + b_1) + b_2)          y_c = s_c x_c
 
-    It costs next to no multiply-adds, as it works on one value a map.
+    It adds next to no multiply-adds, as it works on one value a map.
 
     Shapes: (N, C, H, W) -> (N, C, H, W).
 

@@ -1,4 +1,4 @@
-"""The arithmetic that batch, layer, group and instance normalisation share, forward and backward."""
+"""The forward and backward arithmetic shared by batch, layer, group and instance normalisation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def standardize(
 
         mean = E[x]          var = E[(x - mean)^2]          y = gamma (x - mean) / sqrt(var + eps) + beta
 
-    where E averages over a set. The norms differ in their sets alone: each is a slice of `x` along the dimensions
-    `space`, or several that `average` joins. The statistics take two passes, in float32 for half-precision inputs:
-    E[x^2] - E[x]^2 would cancel where the mean is large.
+    where E averages over a set. The norms differ only in their sets: a set is a slice of `x` along the dimensions
+    `space`, or several slices joined by `average`. The statistics take two passes, in float32 for half-precision
+    inputs: E[x^2] - E[x]^2 would cancel if the mean is large.
 
     Args:
         x: Activations of any shape.
@@ -36,7 +36,7 @@ def standardize(
         bias: The shift beta, of the same shape as `weight`; None for 0.
         eps: Added to the variance.
         space: Dimensions to average over first; they are kept, with size 1.
-        average: Takes these means to the mean of each set, broadcast against `x`. It must be linear and self-adjoint,
+        average: Maps these means to the mean of each set, broadcast against `x`. It must be linear and self-adjoint,
             since the backward pass applies it to gradients.
 
     Returns:
@@ -49,8 +49,8 @@ def standardize(
 class _Standardize(torch.autograd.Function):
     """The derivative of `standardize`.
 
-    With xhat = (x - mean) / sqrt(var + eps) and g = dL/dy, the gradients of gamma and beta are the sums of g xhat and g
-    over all values that share them, and::
+    With xhat = (x - mean) / sqrt(var + eps) and g = dL/dy, the gradients of gamma and beta are the sums of g xhat
+    and of g over all values that share them, and::
 
         dL/dx = (gamma g - E[gamma g] - xhat E[gamma g xhat]) / sqrt(var + eps)
     """
@@ -67,8 +67,8 @@ class _Standardize(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         work = x.to(working_dtype(x))
         mean = average(_mean(work, space))
-        centred = work - mean if work.dtype == x.dtype else work.sub_(mean)  # where `work` is a copy, in its memory
-        squares = centred.square()  # its memory, still in the cache, takes the result
+        centred = work - mean if work.dtype == x.dtype else work.sub_(mean)  # in the memory of `work` if it is a copy
+        squares = centred.square()  # this memory, still in the cache, will hold the result
         var = average(_mean(squares, space))
         inv_std = (var + eps).rsqrt()
         if weight is None:
@@ -77,12 +77,12 @@ class _Standardize(torch.autograd.Function):
             y = scale_and_shift(centred, inv_std * weight, bias, out=squares)
         else:  # the product would be as large as x
             y = scale_and_shift(centred * inv_std, weight, bias, out=squares)
-        # Stored in the input's dtype: half the memory under bfloat16, at no more than the input's own rounding.
+        # Stored in the input's dtype: half the memory under bfloat16, and no more rounding than the input's own.
         ctx.save_for_backward(centred.to(x.dtype), inv_std, weight)
         ctx.space, ctx.average = space, average
         ctx.bias_shape = None if bias is None else bias.shape
         ctx.mark_non_differentiable(mean, var)
-        # A copy where it is compiled: torch 2.11 gives an output that `to` leaves as it is the gradient 0.
+        # A copy if compiled: in torch 2.11 an output that `to` does not change gets the gradient 0.
         return y.to(x.dtype, copy=torch.compiler.is_compiling()), mean, var
 
     @staticmethod
@@ -102,7 +102,7 @@ class _Standardize(torch.autograd.Function):
             mean_grad, mean_product = mean_grad * weight, mean_product * weight
             if ctx.space:
                 scale = inv_std * weight
-            else:  # the means are over nothing: this is gamma g itself
+            else:  # means over no dimensions: this is gamma g itself
                 grad = mean_grad
         by_centred = -inv_std.square() * ctx.average(mean_product)
         grad_x = scale_and_shift(centred, by_centred, -inv_std * ctx.average(mean_grad), out=product)
@@ -111,7 +111,7 @@ class _Standardize(torch.autograd.Function):
 
 
 def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None, out: Tensor | None = None) -> Tensor:
-    """Return `x * scale + shift`, where scale and shift broadcast against `x`, in the memory of `out` if given."""
+    """Return `x * scale + shift`, with scale and shift broadcast against `x`, in the memory of `out` if given."""
     if torch.compiler.is_compiling():
         out = None  # a compiler plans memory itself
     if shift is None:
@@ -119,7 +119,7 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None, out: Tensor 
     shift = shift.to(x.dtype)
     innermost = x.stride().index(min(x.stride()))
     if scale.expand_as(x).stride(innermost) == 0:
-        # The CPU does not vectorise `addcmul` where scale and shift stand still along memory: two passes are faster.
+        # On a CPU `addcmul` is not vectorised if scale and shift are constant along memory: two passes are faster.
         return torch.mul(x, scale, out=out).add_(shift)
     return torch.addcmul(shift, x, scale, out=out)
 
@@ -130,5 +130,5 @@ def per_channel(parameter: Tensor | None) -> Tensor | None:
 
 
 def _mean(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Average over `dims`, if any: to `Tensor.mean`, no dimensions are all of them."""
+    """Average over `dims`, if any; `Tensor.mean` would take no dimensions as all of them."""
     return x.mean(dims, keepdim=True) if dims else x

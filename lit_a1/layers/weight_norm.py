@@ -1,4 +1,4 @@
-"""Weight normalisation: the length of each unit's weight vector is learnt apart from its direction."""
+"""Weight normalisation: the length of each unit's weight vector is learnt separately from its direction."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lit_a1.layers.checks import working_dtype
 
 
 def weight_norm(v: Tensor, g: Tensor) -> Tensor:
-    """Return weights of given directions and lengths (Salimans & Kingma, 2016, https://arxiv.org/abs/1602.07868).
+    """Return weights with given directions and lengths (Salimans & Kingma, 2016, https://arxiv.org/abs/1602.07868).
 
     For each output channel::
 
         w = g v / |v|
 
-    The norm is Euclidean, over all but the first dimension, and taken in float32 for half-precision weights.
+    The norm is Euclidean, over all but the first dimension, computed in float32 for half-precision weights.
 
     Args:
         v: Directions, of shape (out, ...), none of them zero.
@@ -38,7 +38,7 @@ def weight_norm(v: Tensor, g: Tensor) -> Tensor:
 
 
 class _WeightNorm(nn.Module, ABC):
-    """What the layers below share: the parameters `weight_v`, `weight_g` and `bias`, and their initialisation."""
+    """The parameters `weight_v`, `weight_g` and `bias` of the layers below, and their initialisation."""
 
     def __init__(self, weight_shape: tuple[int, ...], bias: bool) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _WeightNorm(nn.Module, ABC):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the weights and `bias` as PyTorch draws those of `nn.Conv2d` and `nn.Linear`."""
+        """Draw the weights and `bias` as `nn.Conv2d` and `nn.Linear` do."""
         bound = 1 / math.sqrt(self.weight_v[0].numel())
         self.weight_v.uniform_(-bound, bound)
         self.weight_g.copy_(_norm(self.weight_v))
@@ -59,7 +59,7 @@ class _WeightNorm(nn.Module, ABC):
             self.bias.uniform_(-bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to `x` with the weights that `weight_v` and `weight_g` make."""
+        """Apply the layer to `x`, with weights from `weight_v` and `weight_g`."""
         return self._transform(x, weight_norm(self.weight_v, self.weight_g), self.bias)
 
     @abstractmethod
@@ -70,8 +70,8 @@ class _WeightNorm(nn.Module, ABC):
 class WeightNormConv2d(_WeightNorm):
     """A convolution with weight normalisation; see `weight_norm`.
 
-    Unlike the other norms of this package it leaves the activations alone, costs next to nothing, and goes in the place
-    of `nn.Conv2d` rather than after it.
+    Unlike the other norms of this package it does not change the activations, costs next to nothing, and replaces
+    `nn.Conv2d` instead of following it.
 
     Args:
         in_channels: Channels of the input (N, in, H, W).
@@ -80,7 +80,7 @@ class WeightNormConv2d(_WeightNorm):
         stride: Step of the kernel.
         padding: Zeros added on each side.
         dilation: Distance between the values that a kernel sees.
-        groups: Number of groups of channels that do not see each other.
+        groups: Number of groups of channels, each of which is convolved separately.
         bias: Whether to learn a shift a channel.
 
     Raises:
@@ -140,6 +140,6 @@ class WeightNormLinear(_WeightNorm):
 
 
 def _norm(v: Tensor) -> Tensor:
-    """Return the Euclidean norm over all but the first dimension, which stay with size 1."""
+    """Return the Euclidean norm over all but the first dimension; the others are kept, with size 1."""
     v = v.to(working_dtype(v))
     return v.square().sum(tuple(range(1, v.dim())), keepdim=True).sqrt()

@@ -1,4 +1,4 @@
-"""Hand-written optimisers, learning-rate schedules, weight averaging, gradient norms, sharpness-aware steps."""
+"""Hand-written optimisers, learning rate schedules, weight averaging, gradient norms, sharpness-aware steps."""
 
 from lit_a1.optim.adam import Adam, AdamW
 from lit_a1.optim.average import AVERAGES, AverageKind, WeightAverage

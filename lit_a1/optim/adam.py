@@ -26,7 +26,7 @@ def adam_step(
         state["step"] += 1
     means = [state["exp_avg"] for state in states]
     squares = [state["exp_avg_sq"] for state in states]
-    # t is each parameter's own: one that had no gradient for a while is behind the others.
+    # Each parameter has its own t: it lags behind if the parameter had no gradient for a while.
     step_sizes = [-lr / (1 - beta1 ** state["step"]) for state in states]
     root_corrections = [math.sqrt(1 - beta2 ** state["step"]) for state in states]
 
@@ -48,19 +48,19 @@ class Adam(GroupOptimizer):
         v <- beta2 v + (1 - beta2) g^2        (v = 0 at first)
         p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    The divisions by 1 - beta^t correct the averages' start at zero.
+    Dividing by 1 - beta^t corrects for the averages' start at zero.
 
     Weight decay d is coupled or decoupled::
 
         g <- g + d p          or          p <- (1 - lr d) p
 
-    Coupled decay is divided by sqrt(v) like any gradient, so the weights with the largest gradients are decayed least;
-    the decoupled one shrinks all alike.
+    Coupled decay is divided by sqrt(v) like any gradient, so the weights with the largest gradients are decayed least.
+    Decoupled decay shrinks all weights alike.
 
     State of each parameter: `exp_avg` (m) and `exp_avg_sq` (v), of its shape, and `step` (t), an int.
 
     Args:
-        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
+        params: parameters, or groups of them (dicts), each of which may have its own `lr`, `weight_decay` ...
         lr: learning rate, in [0, inf).
         betas: (beta1, beta2), each in [0, 1).
         eps: added to the denominator, in [0, inf).
@@ -69,7 +69,7 @@ class Adam(GroupOptimizer):
 
     Raises:
         TypeError: a hyperparameter is not a number.
-        ValueError: a hyperparameter is out of range, or `betas` are not two.
+        ValueError: a hyperparameter is out of range, or `betas` are not two numbers.
 
     Sources: Kingma & Ba 2015, "Adam: a method for stochastic optimization"; Loshchilov & Hutter 2019, "Decoupled
     weight decay regularization".
@@ -102,7 +102,7 @@ class Adam(GroupOptimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step; arguments and errors as of `Adam`.
+    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step; see `Adam` for arguments and errors.
 
     Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
     """

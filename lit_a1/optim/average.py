@@ -1,4 +1,4 @@
-"""Averages of a network's weights over the steps of training."""
+"""Running averages of a network's weights over the training steps."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -13,8 +13,8 @@ from lit_a1.optim.base import check_number
 AverageKind = Literal["ema", "swa"]
 AVERAGES: tuple[str, ...] = get_args(AverageKind)
 
-# Where the tensors of a module live: (the dict of its parameters or buffers, name). Walking the modules at each step
-# would cost more than the averaging, and the tensors themselves may be replaced (`.to()`, `assign=True`).
+# Where the tensors of a module are: (the dict of its parameters or buffers, name). Walking the modules at each step
+# would cost more than the averaging. The tensors themselves may be replaced (`.to()`, `assign=True`).
 _Slots = list[tuple[dict[str, Any], str]]
 _SLOTS: WeakKeyDictionary[nn.Module, _Slots] = WeakKeyDictionary()
 
@@ -34,25 +34,25 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 
 class WeightAverage(nn.Module):
-    """A running average a of a network's weights w, which can stand in for the network.
+    """A running average a of a network's weights w, usable in place of the network.
 
-    The update number t = 0, 1, ... is::
+    Update t = 0, 1, ... is::
 
         a <- d a + (1 - d) w     d = decay, or min(decay, (1 + t) / (10 + t)) with warm-up, for "ema"
                                  d = t / (1 + t) for "swa"
 
-    An exponential average ("ema") looks back over about 1 / (1 - decay) updates; the warm-up (TensorFlow's
-    `ExponentialMovingAverage` rule) lets it forget the random start sooner. "swa" weights all updates equally.
-    Floating-point buffers (running statistics) are averaged like parameters, integer ones are copied. Averaged
-    statistics are close to those of an exponential average; those of an "swa" network should be taken again.
+    An exponential average ("ema") spans about the last 1 / (1 - decay) updates. The warm-up (the rule of TensorFlow's
+    `ExponentialMovingAverage`) lets it forget the random start sooner. "swa" weights all updates equally.
+    Floating-point buffers (running statistics) are averaged like parameters; integer buffers are copied. Averaged
+    statistics suit an exponential average; for "swa" they should be recomputed.
 
-    The averaged copy takes no gradients and stays in evaluation mode, whatever `train()` says. Both networks must keep
-    the modules that they were built with. A copy is never compiled: call `self.net.compile()` if it should be.
+    The averaged copy takes no gradients and always stays in evaluation mode, despite `train()`. Both networks must keep
+    the modules that they were built with. The copy is not compiled; call `self.net.compile()` to compile it.
 
     Args:
-        net: the network to follow; it is copied and not kept.
-        decay: of "ema", in [0, 1).
-        warmup: of "ema".
+        net: the network to follow; it is copied, not kept.
+        decay: decay of "ema", in [0, 1).
+        warmup: whether "ema" warms up.
         kind: "ema" or "swa".
 
     Attributes:
@@ -78,7 +78,7 @@ class WeightAverage(nn.Module):
         self.net = deepcopy(net).requires_grad_(False)
         self.decay, self.warmup, self.kind = decay, warmup, kind
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self._count: int | None = 0  # `updates` on the host; None: to be read again
+        self._count: int | None = 0  # a copy of `updates` on the host; None: to be read again
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -91,7 +91,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
-        """Takes the present weights of `net` into the average; call it after each optimiser step.
+        """Adds the current weights of `net` to the average; call it after each optimiser step.
 
         Args:
             net: the network followed, on the same device as the average.
@@ -112,7 +112,7 @@ class WeightAverage(nn.Module):
         self.updates += 1
 
     def _next_decay(self) -> float:
-        """Returns d of the update that comes, and counts it."""
+        """Returns d of the next update, and counts that update."""
         if self._count is None:
             self._count = int(self.updates)
         count, self._count = self._count, self._count + 1

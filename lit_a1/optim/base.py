@@ -1,4 +1,4 @@
-"""What the hand-written optimisers share: the step over parameter groups, and the checks of their arguments."""
+"""Shared by the hand-written optimisers: the step over parameter groups, and argument checks."""
 
 import math
 from abc import ABC, abstractmethod
@@ -27,20 +27,20 @@ def check_number(name: str, value: float, low: float = 0.0, below: float = math.
 class GroupOptimizer(Optimizer, ABC):
     """An optimiser that updates all the tensors of a parameter group at once (`torch._foreach_*`).
 
-    On a GPU one kernel then serves many tensors, where a loop would launch several for each of them.
-    A subclass defines `_check_group` and `_update`; parameters without a gradient are left alone, state included.
+    On a GPU one kernel then updates many tensors, where a loop would launch several for each tensor.
+    A subclass defines `_check_group` and `_update`. Parameters without a gradient keep their value and state.
     """
 
     @abstractmethod
     def _check_group(self, group: dict[str, Any]) -> None:
-        """Raises TypeError or ValueError where a hyperparameter of `group` is out of range."""
+        """Raises TypeError or ValueError if a hyperparameter of `group` is out of range."""
 
     @abstractmethod
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        """Updates `params` in place from `grads`, which must stay as they are."""
+        """Updates `params` in place from `grads`, which it must not change."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group of parameters, with hyperparameters of its own where they are given.
+        """Adds a group of parameters, which may have its own hyperparameters.
 
         Raises:
             TypeError: a hyperparameter has the wrong type.
@@ -50,11 +50,11 @@ class GroupOptimizer(Optimizer, ABC):
         super().add_param_group(param_group)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from what `state_dict` gave, hyperparameters included.
+        """Resumes from a `state_dict`, hyperparameters included.
 
         Raises:
             TypeError: a hyperparameter has the wrong type.
-            ValueError: a hyperparameter is out of range, or a parameter's state has another shape than it.
+            ValueError: a hyperparameter is out of range, or a parameter's state has another shape than the parameter.
         """
         super().load_state_dict(state_dict)
         for group in self.param_groups:
@@ -96,11 +96,11 @@ class GroupOptimizer(Optimizer, ABC):
 def decay_weights(group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
     """Applies the weight decay d of `group`, coupled or decoupled.
 
-    Coupled (an L2 penalty): g <- g + d p, in new tensors, so that `.grad` keeps its meaning. Decoupled (Loshchilov &
+    Coupled (an L2 penalty): g <- g + d p, in new tensors, so `.grad` stays unchanged. Decoupled (Loshchilov &
     Hutter 2019): p <- (1 - lr d) p, in place.
 
     Returns:
-        The gradients to go on with.
+        The gradients to use from here on.
     """
     decay = group["weight_decay"]
     if decay == 0:

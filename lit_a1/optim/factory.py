@@ -1,4 +1,4 @@
-"""Optimisers by name, and the parameter groups to give them."""
+"""Optimisers by name, and their parameter groups."""
 
 from typing import Any, Literal, get_args
 
@@ -15,17 +15,17 @@ OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Splits the trainable parameters of `module` into those that are decayed and those that are not.
+    """Splits the trainable parameters of `module` into those with and without weight decay.
 
-    Biases and the scales and shifts of norms (all that has fewer than two dimensions) are not: decay does not
-    regularise them, it only moves them.
+    Biases and the scales and shifts of norms (all with fewer than two dimensions) have none: decay does not regularise
+    them, it only moves them.
 
     Args:
         module: the network.
         weight_decay: of the first group.
 
     Returns:
-        Two groups for an optimiser, decayed first, each in the order of `module.parameters()`; one may be empty.
+        Two groups for an optimiser, the decayed first, each in the order of `module.parameters()`; one may be empty.
 
     Raises:
         ValueError: `module` has no trainable parameter.
@@ -57,13 +57,13 @@ def make_optimizer(
 
     Args:
         name: "sgd" or "adam", whose weight decay is coupled, or "sgdw", "adamw" or "muon", whose decay is decoupled.
-        params: parameters, or groups of them as of `parameter_groups`.
+        params: parameters, or groups of them, see `parameter_groups`.
         lr: learning rate.
-        momentum: of "sgd", "sgdw" and "muon"; the others have `betas`.
-        nesterov: likewise.
-        weight_decay: of the groups that bring none of their own.
-        betas: of "adam" and "adamw".
-        eps: of "adam" and "adamw".
+        momentum: for "sgd", "sgdw" and "muon"; the others have `betas`.
+        nesterov: for "sgd", "sgdw" and "muon".
+        weight_decay: for groups without their own.
+        betas: for "adam" and "adamw".
+        eps: for "adam" and "adamw".
 
     Raises:
         TypeError: a hyperparameter is not a number.

@@ -1,4 +1,4 @@
-"""The global norm of the gradients, and clipping to it."""
+"""The global norm of the gradients, and clipping by it."""
 
 from collections.abc import Iterable
 
@@ -20,8 +20,8 @@ def gradient_norm(params: Iterable[Tensor]) -> Tensor:
         params: parameters on one device; those without a gradient are skipped.
 
     Returns:
-        A tensor of shape () on the gradients' device, so that the host need not wait; zero, on the CPU, where there
-        are none.
+        A tensor of shape () on the gradients' device, so the host need not wait; a zero on the CPU if there are no
+        gradients.
     """
     grads = _gradients(params)
     if not grads:
@@ -31,16 +31,16 @@ def gradient_norm(params: Iterable[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def clip_gradient_norm_(params: Iterable[Tensor], max_norm: float) -> Tensor:
-    """Scales all gradients in place by min(1, max_norm / (|g| + 1e-6)), their direction kept.
+    """Scales all gradients in place by min(1, max_norm / (|g| + 1e-6)), which keeps their direction.
 
-    A norm that is infinite or NaN makes the gradients NaN: look at what is returned where that may happen.
+    A norm that is infinite or NaN makes the gradients NaN: check the returned norm if that may happen.
 
     Args:
         params: parameters on one device; those without a gradient are skipped.
         max_norm: the bound, in [0, inf).
 
     Returns:
-        The norm before clipping, as of `gradient_norm`.
+        The norm before clipping, as from `gradient_norm`.
 
     Raises:
         TypeError: `max_norm` is not a number.

@@ -1,4 +1,4 @@
-"""Muon: momentum whose steps on weights have singular values near one, by Newton-Schulz iterations."""
+"""Muon: momentum steps on weights, with singular values brought near one by Newton-Schulz iterations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,25 +13,25 @@ from lit_a1.optim.base import decay_weights
 from lit_a1.optim.sgd import SGD
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
-"""Jordan's a, b, c: the steepest at zero of those that keep singular values within about 0.7 and 1.2."""
+"""Jordan's a, b, c: the steepest at zero of those that keep singular values between about 0.7 and 1.2."""
 ITERATIONS = 5
-VECTOR_RATE = 0.1  # of Adam's rate on biases and norms, as a share of that on weights
+VECTOR_RATE = 0.1  # Adam's rate for biases and norms, as a share of the rate for weights
 VECTOR_BETA2 = 0.999
 EPS = 1e-7
 
 
 def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Pulls the singular values of matrices towards one, and leaves their singular vectors as they are.
+    """Pulls the singular values of matrices towards one; their singular vectors stay unchanged.
 
-    Of each matrix M, from X_0 = M / |M| (the Frobenius norm) on, five times::
+    For each matrix M, starting from X_0 = M / |M| (the Frobenius norm), five times::
 
         X <- a X + b (X X^T) X + c (X X^T)^2 X
 
-    Together they multiply X_0 from the left by a polynomial of X_0 X_0^T, a matrix as small as the shorter side. All
-    products are taken at that size, and the long side is used twice, first and last: a third of the arithmetic for a
-    3x3 convolution that keeps its channels, whose matrix is nine times as long as wide. Squared singular values need
-    single precision. On a GPU, where starting a small product takes longer than computing it, the matrices are stacked,
-    padded with zeros.
+    Together these steps multiply X_0 from the left by a polynomial of X_0 X_0^T, a matrix as small as the shorter side.
+    All products are computed at that size; only the first and last involve the long side. For a 3x3 convolution that
+    keeps its channels, whose matrix is nine times as long as wide, this takes a third of the arithmetic. Squared
+    singular values need single precision. On a GPU, starting a small product takes longer than computing it, so there
+    the matrices are padded with zeros and stacked.
 
     Args:
         matrices: each (K,L), all float32 or all float64, on one device.
@@ -40,7 +40,7 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
         Each (K,L), singular values about 0.7 to 1.2; those that were below a thousandth of the norm stay smaller.
 
     Raises:
-        ValueError: a matrix has another number of dimensions than two.
+        ValueError: a matrix does not have two dimensions.
 
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks",
         kellerjordan.github.io/posts/muon.
@@ -50,7 +50,7 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
             raise ValueError(f"each matrix must have two dimensions, got {matrix.ndim}")
     if not matrices:
         return []
-    # squares of large numbers would overflow; those of small ones are left alone, as they are next to `EPS`
+    # squares of large numbers would overflow; small numbers keep their size relative to `EPS`
     scales = [largest.clamp(min=1) for largest in torch._foreach_max(torch._foreach_abs(list(matrices)))]
     whole = torch._foreach_div(list(matrices), scales)
     wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in whole]
@@ -58,7 +58,7 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     results = list(matrices)
     for positions in [[place] for place in places] if wides[0].device.type == "cpu" else [places]:
         side = max(len(wides[position]) for position in positions)
-        # steps are taken inside a trainer's half precision
+        # the trainer may run steps in half precision
         with torch.autocast(wides[positions[0]].device.type, enabled=False):
             grams = torch.stack([_padded(wides[position] @ wides[position].T, side) for position in positions])
             for position, factor in zip(positions, _orthogonal_factors(grams), strict=True):
@@ -69,13 +69,13 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _padded(square: Tensor, side: int) -> Tensor:
-    """(N,N), with zeros below and to the right -> (side,side)."""
+    """Pads (N,N) with zeros below and to the right to (side,side)."""
     room = side - len(square)
     return F.pad(square, (0, room, 0, room)) if room else square
 
 
 def _orthogonal_factors(grams: Tensor) -> Tensor:
-    """Gram matrices (B,N,N) of matrices M -> what M is multiplied by from the left, (B,N,N)."""
+    """Gram matrices (B,N,N) of matrices M -> the factors (B,N,N) that multiply M from the left."""
     a, b, c = QUINTIC
     norms = grams.diagonal(dim1=1, dim2=2).sum(1).sqrt()[:, None, None] + EPS
     grams = grams / norms.square()
@@ -90,30 +90,30 @@ def _orthogonal_factors(grams: Tensor) -> Tensor:
 
 
 def _is_matrix(param: Tensor) -> bool:
-    """Whether it has several numbers for each output; the gains of weight norm, (K,1,1,1), have one."""
+    """Whether a parameter has several numbers for each output; the gains of weight norm, (K,1,1,1), have one."""
     return param.ndim > 1 and param.numel() > param.shape[0]
 
 
 class Muon(SGD):
     """Muon on weights, Adam on biases and norms.
 
-    A weight, of the first and last layer too, is taken as a matrix (K,L): K outputs, L all else. With gradient g,
-    momentum m and decay d::
+    A weight, including those of the first and last layer, is treated as a matrix (K,L): K outputs, L all else. With
+    gradient g, momentum m and decay d::
 
         b <- m b + g                             (b = 0 at first)
         s = g + m b (Nesterov) or b
         p <- (1 - lr d) p - lr sqrt(max(1, K / L)) orthogonalize(s)
 
-    A gradient has few large singular values; the step is equally long in all directions, and as long as the rate says,
-    whatever the gradient's size; so rates differ from SGD's: 0.02 to 0.04. Parameters with one number for each
-    output are no matrices: Adam updates them, without decay, at a tenth of the rate.
+    A gradient has few large singular values, but the step is equally long in all directions. Its length depends on the
+    rate, not on the gradient's size, so rates differ from SGD's: 0.02 to 0.04. Parameters with one number for each
+    output are not matrices: Adam updates them, without decay, at a tenth of the rate.
 
-    State of each parameter: `momentum_buffer`, or that of `Adam`.
+    State of each parameter: `momentum_buffer`, or the state of `Adam`.
 
     Args:
-        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
+        params: parameters, or groups of them (dicts), each of which may have its own `lr`, `weight_decay` ...
         lr: learning rate, in [0, inf).
-        momentum: in [0, 1); the first beta of Adam too.
+        momentum: in [0, 1); also the first beta of Adam.
         nesterov: look ahead along the momentum; needs `momentum` > 0.
         weight_decay: decoupled, in [0, inf).
 
@@ -121,7 +121,7 @@ class Muon(SGD):
         TypeError: a hyperparameter is not a number.
         ValueError: a hyperparameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
 
-    Sources: Jordan et al. 2024, as of `orthogonalize`; Liu et al. 2025, arXiv:2502.16982 (decay).
+    Sources: Jordan et al. 2024, see `orthogonalize`; Liu et al. 2025, arXiv:2502.16982 (decay).
     """
 
     def __init__(

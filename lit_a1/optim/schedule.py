@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step, so that a resumed run cannot lose its place."""
+"""Learning rate schedules: pure functions of the step, so a resumed run cannot lose its place."""
 
 import math
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Schedule:
 
         cos(a, b, u) = b + (a - b) (1 + cos(pi u)) / 2, which goes smoothly from a (u = 0) to b (u = 1)
 
-    The first step is never at rate zero, where it would be wasted. From step T on the factor is f, or 1 if `constant`.
+    The first step never has rate zero, which would waste it. From step T on the factor is f, or 1 for `constant`.
     `one_cycle` is the two-phase form of fast.ai, equal to torch's OneCycleLR with its defaults: at step W - 1 it is 1,
-    at step T - 1 it is f. It needs a long warm-up, about 30% of the steps, where the others do with a few percent.
+    at step T - 1 it is f. It needs a long warm-up, about 30% of the steps; the others need only a few percent.
 
     Args:
         name: one of the names above.
@@ -70,7 +70,7 @@ class Schedule:
         check_number("final_factor", self.final_factor, below=1.0)
 
     def __call__(self, step: int) -> float:
-        """Returns the factor, in [0, 1], of the update number `step`, counted from 0.
+        """Returns the factor, in [0, 1], of update number `step`, counted from 0.
 
         Raises:
             ValueError: `step` is negative.
@@ -83,7 +83,7 @@ class Schedule:
         if self.name == "one_cycle":
             if step < warmup - 1:
                 return _cosine(ONE_CYCLE_START, 1.0, step / (warmup - 1))
-            # At W = T the fall has no step: the last one is the peak.
+            # At W = T the rate never falls: the last step is the peak.
             return _cosine(1.0, final, (step - warmup + 1) / max(total - warmup, 1))
         if step < warmup:
             return (step + 1) / warmup
@@ -100,12 +100,12 @@ def _cosine(start: float, end: float, progress: float) -> float:
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
     """Sets the rate of each parameter group to `factor` times its own peak rate.
 
-    The peak is the group's rate at the first call; it is kept as `initial_lr` (torch's name for it), which travels
-    with the optimiser's state dict.
+    The peak is the group's rate at the first call. It is kept as `initial_lr` (torch's name for it) and saved in the
+    optimiser's state dict.
 
     Args:
-        optimizer: any optimiser; Lightning's wrapper around one will do.
-        factor: what a `Schedule` gives for the step to come.
+        optimizer: any optimiser, or Lightning's wrapper around one.
+        factor: the value of a `Schedule` for the next step.
     """
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

@@ -20,15 +20,15 @@ class SGD(GroupOptimizer):
         s = g + m b (Nesterov), b (momentum) or g (neither)
         p <- p - lr s
 
-    This is torch's form, in which the rate multiplies the whole step; in Sutskever's it enters the buffer, so the two
-    differ while the rate changes. A constant gradient moves a parameter by lr g / (1 - m) a step, so a rate that suits
-    `momentum=0` is about ten times too high for `momentum=0.9`. As in torch's AdamW, decoupled decay follows the
-    learning rate, schedule included.
+    This is torch's form, in which the rate multiplies the whole step. In Sutskever's form the rate enters the buffer,
+    so the two differ while the rate changes. A constant gradient moves a parameter by lr g / (1 - m) a step, so a rate
+    that suits `momentum=0` is about ten times too high for `momentum=0.9`. As in torch's AdamW, decoupled decay follows
+    the learning rate, schedule included.
 
     State of each parameter: `momentum_buffer`, of its shape.
 
     Args:
-        params: parameters, or groups of them (dicts), each with its own `lr`, `weight_decay` ... where given.
+        params: parameters, or groups of them (dicts), each of which may have its own `lr`, `weight_decay` ...
         lr: learning rate, in [0, inf).
         momentum: in [0, 1).
         nesterov: look ahead along the momentum; needs `momentum` > 0.
@@ -69,14 +69,14 @@ class SGD(GroupOptimizer):
             torch._foreach_add_(params, grads, alpha=-group["lr"])
             return
         buffers = self._momentum_buffers(params, grads, momentum)
-        if group["nesterov"]:  # in two steps, which need no memory for their sum
+        if group["nesterov"]:  # two steps need no memory for their sum
             torch._foreach_add_(params, grads, alpha=-group["lr"])
             torch._foreach_add_(params, buffers, alpha=-group["lr"] * momentum)
         else:
             torch._foreach_add_(params, buffers, alpha=-group["lr"])
 
     def _momentum_buffers(self, params: list[Tensor], grads: list[Tensor], momentum: float) -> list[Tensor]:
-        """Brings b up to date, and returns it: the state's own tensors, of the parameters' shapes."""
+        """Updates b and returns it: the state's own tensors, of the parameters' shapes."""
         states = [self.state[param] for param in params]
         for param, state in zip(params, states, strict=True):
             if not state:

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: the gradient is taken where the loss is highest nearby."""
+"""Sharpness-aware minimisation: takes the gradient where the loss is highest nearby."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ from lit_a1.optim.gradients import gradient_norm
 
 @contextmanager
 def sam_perturbation(net: nn.Module, radius: float) -> Iterator[None]:
-    """Moves the weights of `net` uphill along their gradient for as long as the context lasts.
+    """Moves the weights of `net` uphill along their gradient while the context lasts.
 
-    The step is w <- w + radius g / (|g| + 1e-12), the norm being that of all gradients taken as one vector: to first
-    order the highest loss within the distance `radius`. A gradient taken there, with which the optimiser then steps
-    from the old weights, leads to minima that are flat as well as low::
+    The step is w <- w + radius g / (|g| + 1e-12), with the norm of all gradients as one vector. To first order, it
+    leads to the highest loss within the distance `radius`. The optimiser then steps from the old weights with the
+    gradient taken there, which leads to minima that are flat as well as low::
 
         loss(net(x)).backward()              # gradients at w
         with sam_perturbation(net, radius):
@@ -24,8 +24,8 @@ def sam_perturbation(net: nn.Module, radius: float) -> Iterator[None]:
             loss(net(x)).backward()          # gradients uphill of w
         optimizer.step()                     # from w
 
-    At the end of the context, by an error too, parameters and buffers (the running statistics that the second pass
-    moved) are what they were, to the bit; gradients are left as they are.
+    After the context, even after an error, parameters and buffers are restored bit for bit (the second pass moved the
+    running statistics). Gradients are left as they are.
 
     Args:
         net: has gradients; parameters without one stay where they are.
