@@ -1,4 +1,4 @@
-"""What a network is made of: its layers, their parameters, and what they cost."""
+"""The layers of a network, their parameters, and what they cost."""
 
 import copy
 import math
@@ -42,21 +42,21 @@ WITHOUT_WEIGHTS: dict[type[nn.Module], str] = {
     StochasticDepth: "stochastic depth",
 }  # fmt: skip
 WORDS = CONVOLUTIONS | LINEAR | NORMS | POOLS | WITHOUT_WEIGHTS
-"""What the field calls the classes of layers."""
-SUM, MEAN = "sum", "mean over all positions"  # which no module computes: of block and shortcut; of a channel
+"""The usual names of the layer classes."""
+SUM, MEAN = "sum", "mean over all positions"  # computed by no module: sum of block and shortcut; mean of each channel
 
 
 class Layer(NamedTuple):
     """A layer of a network, for one image."""
 
-    place: str  # `stage 2, block 1`, and then `, shortcut` or `, gate` beside the main path; `stem`, `head`; or empty
-    kind: str  # `convolution`, as `WORDS` has it
-    own: bool  # whether it is written in this project, and not PyTorch's
+    place: str  # `stage 2, block 1`, with `, shortcut` or `, gate` beside the main path; `stem`, `head`; or empty
+    kind: str  # as in `WORDS`: `convolution`
+    own: bool  # whether it is written in this project, not PyTorch's
     filter: tuple[int, int] | None  # height and width of the kernel or the pooled window; None for other layers
     stride: tuple[int, int] | None
     padding: tuple[int, int] | None
-    shape: tuple[int, ...]  # of the output: (C,H,W), or (K,)
-    parameters: int  # without those that it shares with an earlier layer
+    shape: tuple[int, ...]  # of the output: (C,H,W) or (K,)
+    parameters: int  # without parameters shared with an earlier layer
     multiply_adds: int
 
     @property
@@ -71,12 +71,12 @@ class Layer(NamedTuple):
 
     @property
     def beside(self) -> bool:
-        """Whether it is in a shortcut or in a gate, beside the main path."""
+        """Whether it is in a shortcut or a gate, beside the main path."""
         return self.place.endswith(("shortcut", "gate"))
 
 
 class Architecture(NamedTuple):
-    """The layers of a network in the order in which an image meets them, and their totals."""
+    """The layers of a network, in the order in which an image passes them, and their totals."""
 
     layers: list[Layer]
     parameters: int
@@ -86,15 +86,15 @@ class Architecture(NamedTuple):
 def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
     """Lists the layers of a network, by running a copy of it on one black image.
 
-    A multiply-add is one product and one sum. A convolution of a kernel of height k and width l takes
-    H' W' C' k l C / groups of them for an output (C',H',W'), padding included; a linear layer, fan_in fan_out for each
-    vector. Biases, norms, activations, pools, sums and means over positions count none, nor does what weight
-    normalisation does to weights, which is the same for any number of images.
+    A multiply-add is one product and one sum. A convolution with a kernel of height k and width l takes
+    H' W' C' k l C / groups of them for an output (C',H',W'), padding included. A linear layer takes fan_in fan_out for
+    each vector. Biases, norms, activations, pools, sums and means over positions count as none. Weight normalisation's
+    work on weights is not counted either, as it is the same for any number of images.
 
-    `shape` is (C,H,W) of an image. The network stays as it is: weights, buffers, mode and hooks.
+    `shape` is (C,H,W) of an image. The network stays unchanged: weights, buffers, mode and hooks.
 
     Raises:
-        ValueError: a layer with parameters is of a kind whose multiply-adds are not known here, or is not used.
+        ValueError: a layer with parameters is of a kind whose multiply-adds are unknown, or is not used.
     """
     net = copy.deepcopy(net).cpu().eval()
     rows: dict[str, Layer] = {}
@@ -124,9 +124,9 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
         if type(module) in WORDS:
             module.register_forward_hook(lambda module, inputs, y, name=name: note(name, module, inputs[0], y))
     for name, module in net.named_modules():
-        if isinstance(module, ResidualBlock):  # what `depth` gives is added to the shortcut
+        if isinstance(module, ResidualBlock):  # the output of `depth` is added to the shortcut
             module.depth.register_forward_hook(lambda _, inputs, y, name=name: note_operation(SUM, name, y))
-        if isinstance(module, ResidualNet):  # what `dropout` gets is averaged over positions
+        if isinstance(module, ResidualNet):  # the input of `dropout` is the mean over positions
             module.dropout.register_forward_pre_hook(lambda _, inputs: note_operation(MEAN, "dropout", inputs[0]))
     with torch.no_grad():
         net(torch.zeros(1, *shape))

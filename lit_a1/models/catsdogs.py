@@ -13,16 +13,16 @@ class CatsDogsCNN(Classifier):
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
-        stem_stride: 1, or 2 to halve the image in the first convolution already.
+        stem_stride: 1, or 2 so that the first convolution already halves the image.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
-        squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
+        squeeze_excite: reduction of squeeze-and-excitation in each block; 0 for none.
         transition: how a stage halves the image: `stride`, in its first block, or `max_pool`, after a convolution of
             its own.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
-        sync_norm: takes batch norm's statistics over a whole batch, and not over the share of each of several devices.
-        training: everything that `Classifier` takes.
+        sync_norm: computes batch norm's statistics over the whole batch, not over each device's share.
+        training: all arguments of `Classifier`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The LightningModule behind every CNN of the project: manual optimisation, metrics, weight averaging."""
+"""The LightningModule of every CNN here: manual optimisation, metrics, weight averaging."""
 
 import math
 from collections.abc import Sequence
@@ -31,54 +31,55 @@ from lit_a1.optim import (
 
 
 def compile_in_place(net: nn.Module) -> None:
-    """Compiles a network for training: a graph for each size of the images, since one for all is slower."""
-    # networks of one class share their graphs, of which torch allows eight: a student, its teachers and sizes are more
+    """Compiles a network for training: one graph for each image size, since one graph for all is slower."""
+    # networks of one class share torch's limit of eight graphs; a student, its teachers and sizes need more
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
     net.compile(dynamic=False)
 
 
 class Classifier(Evaluated):
-    """Trains `net` by a hand-written optimiser and measures it by its averaged weights.
+    """Trains `net` with a hand-written optimiser and measures its averaged weights.
 
-    Optimisation is manual: `training_step` sets the learning rate, takes the gradient, steps, and updates the averaged
-    weights. Everything random in a step is drawn from (seed, step), so that a run that was killed and resumed goes on
-    as if nothing had happened, and several devices, each with its share of a batch, train the network that one would.
+    Optimisation is manual: `training_step` sets the learning rate, computes the gradient, steps, and updates the
+    averaged weights. All random numbers of a step are drawn from (seed, step). So a run that was killed and resumed
+    goes on as if nothing had happened, and several devices, each with a share of the batch, train the network that one
+    device would.
 
-    Under the trainer's precision `16-mixed` the loss is scaled up, so that small gradients are not lost in float16, and
-    the gradients are scaled back before they are measured, clipped and stepped with (Micikevicius et al. 2018, "Mixed
-    precision training", arXiv:1710.03740). A step whose gradients overflow is skipped: the scale is halved, while
-    weights, averaged weights and schedule stay where they are. After a few such steps the last rate is a little higher.
+    With the trainer's precision `16-mixed` the loss is scaled up, so that small gradients are not lost in float16. The
+    gradients are scaled back before they are measured, clipped and used (Micikevicius et al. 2018, "Mixed precision
+    training", arXiv:1710.03740). A step whose gradients overflow is skipped: the scale is halved, while weights,
+    averaged weights and schedule stay unchanged. After a few such steps the last learning rate is slightly higher.
 
     Args:
         net: maps standardised images (N,C,H,W) to logits (N,K).
-        mean: of the training images in [0,1], one value a channel.
-        std: likewise their standard deviation.
+        mean: mean of the training images in [0,1], one value a channel.
+        std: their standard deviation, one value a channel.
         optimizer: `sgd`, `sgdw` (decoupled weight decay), `adam`, `adamw` or `muon`.
         lr: peak learning rate.
-        momentum: of SGD and Muon; the first beta of Adam.
+        momentum: momentum of SGD and Muon; the first beta of Adam.
         nesterov: looks ahead along the momentum (SGD and Muon only).
-        weight_decay: on weights of two dimensions or more; biases and norms are left alone.
+        weight_decay: for weights of two dimensions or more; not for biases and norms.
         schedule: `constant`, `cosine`, `linear` or `one_cycle`.
         warmup: share of the steps over which the rate rises to its peak, in [0,1).
         final_factor: learning rate at the end, as a share of the peak.
         label_smoothing: in [0,1].
-        clip_gradient: largest global gradient norm; 0 leaves gradients as they are.
-        sam_radius: of sharpness-aware minimisation, which takes the gradient that far uphill and each step twice as
-            long; 0 turns it off.
-        sam_from: share of the steps after which it begins, in [0,1]: late is enough (Zhou et al. 2025,
+        clip_gradient: largest global gradient norm; 0 for no limit.
+        sam_radius: sharpness-aware minimisation takes the gradient this far uphill, which doubles the time of a step;
+            0 turns it off.
+        sam_from: share of the steps without it, in [0,1]: starting late is enough (Zhou et al. 2025,
             "Sharpness-aware minimization efficiently selects flatter minima late in training", arXiv:2410.10373).
-        accumulate: parts that a device takes its images of a step in, one after another, which needs as much less
-            memory; their gradients add up to that of all. Batch norm alone then sees less: each part has statistics of
-            its own. 0 or 1 takes all at once.
-        average_decay: of the exponential moving average of the weights, which is what is validated; 0 turns it off.
-        precise_bn: training images, without augmentation and at the size of evaluation, that batch norm's statistics
-            are taken from again before each validation of `fit`; 0 keeps those that training left.
-        views: what a prediction is averaged over: `one`, `flip`, `shift` or `scale` (see `tta_views`).
-        channels_last: memory format of the net and the images.
-        compile_net: compiles the net with `torch.compile` for training; evaluation is not compiled.
+        accumulate: parts to split a device's share of a batch into. They are computed one after another, so memory
+            shrinks in proportion; their gradients add up to that of the share. Only batch norm sees a difference: each
+            part has its own statistics. 0 or 1 does not split.
+        average_decay: decay of the exponential moving average of the weights, which validation uses; 0 turns it off.
+        precise_bn: training images, without augmentation and at the evaluation size, to recompute batch norm's
+            statistics from before each validation of `fit`; 0 keeps the statistics of training.
+        views: views to average a prediction over: `one`, `flip`, `shift` or `scale` (see `tta_views`).
+        channels_last: uses this memory format for the net and the images.
+        compile_net: compiles the net with `torch.compile` for training, but not for evaluation.
     """
 
-    is_trained: ClassVar[bool] = True  # it has weights of its own, which `fit` trains and a checkpoint holds
+    is_trained: ClassVar[bool] = True  # it has its own weights, which `fit` trains and a checkpoint holds
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class Classifier(Evaluated):
         if views not in VIEWS:
             raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         self.automatic_optimization = False
-        self._statistics_step = -1  # when batch norm's statistics were taken again
+        self._statistics_step = -1  # when batch norm's statistics were last recomputed
         self.net = nn.Sequential(Standardize(mean, std), net)
         if channels_last:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -135,12 +136,12 @@ class Classifier(Evaluated):
         self.compile_net, self.channels, self.run_seed = compile_net, len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
         self.gradient_norm = Mean()
-        # or the first device's running statistics would take the place of the others' before each batch
+        # or DDP would overwrite the running statistics of other devices by the first's before each batch
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
-        self._make_optimizer(), self._make_schedule(1)  # so that a wrong value is refused now, not when training starts
+        self._make_optimizer(), self._make_schedule(1)  # refuses wrong values now, not when training starts
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The project's own optimiser over the network's weights, those without decay in a group of their own."""
+        """The project's own optimiser for the network's weights, with a separate group for those without decay."""
         optimizer = self._make_optimizer()
         device = next(self.net.parameters()).device
         check_rules(self.net, optimizer, torch.zeros(2, self.channels, 32, 32, device=device))
@@ -157,18 +158,18 @@ class Classifier(Evaluated):
         return Schedule(self.schedule_name, steps, rise, self.final_factor)
 
     def on_fit_start(self) -> None:
-        """Lays out the learning rate over the run."""
+        """Fits the learning rate schedule to the run."""
         steps = self.trainer.estimated_stepping_batches
         if steps == math.inf:
             raise MisconfigurationException("The learning rate needs an end: set trainer.max_epochs or max_steps.")
-        if (epochs := self.trainer.max_epochs or 0) > 0:  # trainer.max_steps cuts a run, which can go on
+        if (epochs := self.trainer.max_epochs or 0) > 0:  # trainer.max_steps stops a run early; it can be resumed
             steps = epochs * self.trainer.num_training_batches
         self.schedule = self._make_schedule(int(steps))
         self.sam_step = self.sam_from * steps if self.sam_radius else math.inf
 
     def _seed_draws(self) -> None:
-        """Draws of dropout and stochastic depth depend on (seed, step) alone: resuming repeats them."""
-        # of the device's own generator: torch.manual_seed looks for every kind of device, a millisecond a step on a GPU
+        """Seeds dropout and stochastic depth with (seed, step) alone, so resuming repeats their draws."""
+        # on the device's own generator: torch.manual_seed looks for every kind of device, 1 ms a step on a GPU
         seed = hash((self.run_seed, self.global_step, 0))
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
@@ -176,7 +177,7 @@ class Classifier(Evaluated):
             torch.get_device_module(self.device).manual_seed(seed)
 
     def training_targets(self, batch: Batch) -> Tensor:
-        """What the network should learn from a training batch: classes (N,) or distributions (N,K)."""
+        """The targets of a training batch: classes (N,) or distributions (N,K)."""
         return batch.targets
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -184,18 +185,18 @@ class Classifier(Evaluated):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         self.in_step = True
-        # counts the steps taken, in the optimiser's own state; `global_step` counts the skipped ones too
+        # counts steps taken, in the optimiser's own state; `global_step` also counts skipped ones
         taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
         set_learning_rate(optimizer.optimizer, self.schedule(taken))
         targets = self.training_targets(batch)
         optimizer.zero_grad()
         loss, logits = self._add_gradient(batch.images, targets)
         if taken >= self.sam_step:
-            with sam_perturbation(self.net, self.sam_radius):  # the same way up whatever the loss is scaled by
+            with sam_perturbation(self.net, self.sam_radius):  # independent of the loss scale
                 optimizer.zero_grad()
                 self._add_gradient(batch.images, targets)
         optimizer.step()
-        if optimizer.param_groups[0]["steps_taken"] > taken:  # else float16 overflowed, and the next step is smaller
+        if optimizer.param_groups[0]["steps_taken"] > taken:  # else float16 overflowed, and the loss scale is lowered
             self.note("the loss", self.global_step, loss)
         self.in_step = False
         self.look()
@@ -209,9 +210,9 @@ class Classifier(Evaluated):
         return {"loss": loss, "error": error}
 
     def _add_gradient(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Adds the gradient of the mean loss over a step's images, of all devices, to the parameters'.
+        """Adds the gradient of the mean loss over a step's images, of all devices, to the parameters' gradients.
 
-        Draws are those of one pass over all of them, whatever the devices and the parts, and the same each time.
+        Random draws equal those of one pass over all images, however they are divided, and repeat at each call.
 
         Returns:
             The mean loss over this device's images (N,C,H,W), and their logits (N,K).
@@ -219,7 +220,7 @@ class Classifier(Evaluated):
         count, whole = len(images), len(images) * self.trainer.world_size
         parts, start = min(max(self.accumulate, 1), count), self.global_rank * count
         losses, logits = [], []
-        own = getattr(self.trainer.model, "no_sync", nullcontext)  # of several devices: gradients are not shared yet
+        own = getattr(self.trainer.model, "no_sync", nullcontext)  # DDP: keeps gradients from being shared yet
         pairs = zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True)
         for part, (shown, wanted) in enumerate(pairs, start=1):
             self._seed_draws()
@@ -234,12 +235,12 @@ class Classifier(Evaluated):
         return torch.stack(losses).sum(), torch.cat(logits)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Measures the gradients and clips them; Lightning has scaled them back by now."""
+        """Measures and clips the gradients, which Lightning has already scaled back."""
         parameters, largest = list(self.net.parameters()), self.clip_gradient
         self._norm = clip_gradient_norm_(parameters, largest) if largest else gradient_norm(parameters)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """What follows a step, unless it was skipped: the optimiser calls this."""
+        """Runs after each step that was not skipped; the optimiser calls it."""
         optimizer.param_groups[0]["steps_taken"] += 1
         self.note("the gradient", self.global_step + 1, self._norm)
         self.gradient_norm.update(self._norm, weight=1 / self.trainer.world_size)  # each device adds the same
@@ -247,9 +248,9 @@ class Classifier(Evaluated):
             self.average.update(self.net)
 
     def on_validation_start(self) -> None:
-        """Takes batch norm's statistics again, where training leaves others than evaluation needs.
+        """Recomputes batch norm's statistics if `precise_bn` asks for it.
 
-        Several devices evaluate with those of the first, which a checkpoint holds.
+        All devices evaluate with the statistics of the first, which are in the checkpoint.
         """
         for buffer in self.evaluated_net().buffers() if self.trainer.world_size > 1 else ():
             torch.distributed.broadcast(buffer, 0)

@@ -1,4 +1,4 @@
-"""A drawn diagram of a network: a column for the stem, each stage and the head, boxes of layers from top to bottom."""
+"""A diagram of a network: a column for the stem, each stage and the head, with boxes of layers from top to bottom."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from matplotlib.path import Path as Outline
 from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, POOLS, SUM, Architecture, Layer
 from lit_a1.runs.plotting import COLOURS, figure
 
-COLUMN, BOX, LINE, GAP = 1.28, 0.94, 0.115, 0.15  # inches: widths of a column and of a box, a line of text, an arrow
+COLUMN, BOX, LINE, GAP = 1.28, 0.94, 0.115, 0.15  # inches: widths of column and box, heights of text line and arrow
 TEXT, SMALL = 6.8, 6.0  # points
-WIDEST = 19  # letters that a box has room for
+WIDEST = 19  # most letters a box has room for
 GATE = "squeeze-excite"
 NEW_BOX = {
     **dict.fromkeys(CONVOLUTIONS.values(), COLOURS[0]),
@@ -22,7 +22,7 @@ NEW_BOX = {
     **dict.fromkeys(LINEAR.values(), COLOURS[2]),
     **dict.fromkeys((SUM, MEAN), COLOURS[6]),
 }
-"""The layers that begin a box, and its colour; those that follow stand in it."""
+"""The layers that begin a box, and its colour; other layers join the box before them."""
 SHORT = {
     "convolution": "conv", "average pooling": "mean pool", "pooling": "pool", "weight-normalised": "weight-norm",
     MEAN: "global mean",
@@ -30,7 +30,7 @@ SHORT = {
 
 
 class Box(NamedTuple):
-    """A layer that `NEW_BOX` lists, with those behind it."""
+    """A layer listed in `NEW_BOX`, with the layers that join it."""
 
     layers: list[Layer]
     lines: list[str]
@@ -43,9 +43,9 @@ class Box(NamedTuple):
 
 
 def draw(path: Path, shape: tuple[int, ...], found: Architecture) -> None:
-    """Draws a network as a PNG, 6.4 inches wide or wider, with the size of what each box gives beneath it.
+    """Draws a network as a PNG, at least 6.4 inches wide, with the output size beneath each box.
 
-    What is in a shortcut is written along it. `shape` is that of an image, (C,H,W).
+    The layers of a shortcut are written along it. `shape` is that of an image, (C,H,W).
     """
     columns: dict[str, list[Box]] = {}
     for box in _boxes(found):
@@ -101,9 +101,9 @@ def _short(text: str) -> str:
 
 
 def _column(axes: Axes, boxes: list[Box], left: float, top: float, beside: list[Layer]) -> tuple[float, float]:
-    """Draws the boxes of a column below `top`, with their skip connections; returns where it ends."""
+    """Draws the boxes of a column below `top`, with their skip connections; returns where the column ends."""
     middle, y = left + BOX / 2, top
-    entered: dict[str, float] = {}  # the height at which a block's skip connection begins
+    entered: dict[str, float] = {}  # the height where a block's skip connection begins
     for number, box in enumerate(boxes):
         place, last = box.layers[0].place, box.layers[-1]
         entered.setdefault(place, y + 0.55 * GAP)
@@ -128,7 +128,7 @@ def _column(axes: Axes, boxes: list[Box], left: float, top: float, beside: list[
 
 
 def _skip(axes: Axes, edge: float, start: float, end: float, middle: float) -> None:
-    """An arc from above a block, beside its boxes, to its sum."""
+    """An arc beside a block's boxes, from above the block to its sum."""
     out = edge + 0.1
     points = [(middle, start), (out - 0.08, start), (out, start), (out, start - 0.08)]
     points += [(out, end + 0.08), (out, end), (edge, end)]

@@ -1,4 +1,4 @@
-"""A Cats-vs-Dogs classifier that learns from trained ones."""
+"""A Cats-vs-Dogs classifier that learns from trained classifiers."""
 
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,26 @@ from lit_a1.runs.folders import trained_weights
 
 
 class DistilledCNN(FineTunedCNN):
-    """A `CatsDogsCNN` whose targets are, in part, its teachers' predictions for the very image that it is shown.
+    """A `CatsDogsCNN` whose targets are partly its teachers' predictions for the same augmented image.
 
-    With the label y (N,K), mixed as it may be, and the mean p of the teachers' probabilities for the same augmented
-    image, the target is
+    With the label y (N,K), which may be mixed, and the mean p of the teachers' probabilities, the target is
 
         s p + (1 - s) y,
 
-    s being `teacher_share`; the loss smooths it by `label_smoothing`, as any target. Teachers that agree give the label
-    back; where they differ, and on crops that show no animal or mixtures of two, their mean is a better target than the
-    label. Only training needs them: checkpoints of this network hold its own weights, and are evaluated like any other.
+    where s is `teacher_share`. The loss smooths it by `label_smoothing`, like any target. If the teachers agree, they
+    give the label back. If they differ, and on crops without an animal or mixtures of two, their mean is a better
+    target than the label. Only training needs the teachers: checkpoints hold this network's own weights, and are
+    evaluated like any other.
 
     Sources: Hinton et al. 2015, "Distilling the knowledge in a neural network" (arXiv:1503.02531), at temperature 1;
-    Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent" (arXiv:2106.05237), of which
-    it takes the teachers' view of each augmented image in place of one view kept for all epochs.
+    Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent" (arXiv:2106.05237), for
+    showing the teachers each augmented image, in place of one view kept for all epochs.
 
     Args:
-        teachers: checkpoints; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant.
+        teachers: checkpoints; or the folder of a run, or of an experiment for its newest run, to use its last.ckpt.
         teacher_share: s, in [0,1].
-        teacher_size: least height and width in pixels that the teachers are shown; smaller images are scaled up.
-        network: everything that `FineTunedCNN` takes: the weights to start from, and the network.
+        teacher_size: smallest height and width in pixels to show the teachers; smaller images are scaled up.
+        network: all arguments of `FineTunedCNN`: the weights to start from, and the network.
 
     Raises:
         ValueError: there is no teacher, or a number is out of its range.
@@ -52,16 +52,16 @@ class DistilledCNN(FineTunedCNN):
         super().__init__(**network)
         self.save_hyperparameters()
         self.teachers, self.teacher_share, self.teacher_size = teachers, teacher_share, teacher_size
-        self._teacher_nets: list[nn.Module] = []  # in a list, which keeps their weights out of the checkpoints
+        self._teacher_nets: list[nn.Module] = []  # a list keeps their weights out of the checkpoints
 
     def files(self, drawn: bool) -> list[Path]:
-        """The weights to start from, then the teachers'; a CheckpointError also where a teacher is named twice."""
+        """The weights to start from, then the teachers'; a CheckpointError also if a teacher is named twice."""
         start, teachers = super().files(drawn), [trained_weights(teacher, drawn) for teacher in self.teachers]
         refuse_twice(teachers, "teachers")
         return [*start, *teachers]
 
     def on_fit_start(self) -> None:
-        """As `FineTunedCNN`; then loads the teachers, on the device."""
+        """As `FineTunedCNN`; also loads the teachers onto the device."""
         super().on_fit_start()
         teachers = (self.began_with or [])[-len(self.teachers) :]
         self._teacher_nets = [self.trained(Path(path)).to(self.device) for path in teachers]

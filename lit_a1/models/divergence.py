@@ -1,4 +1,4 @@
-"""Numbers of a training that are not finite: seen at once, and told in a sentence."""
+"""Detects training values that are not finite, and reports them in a sentence."""
 
 from pathlib import Path
 from typing import Any
@@ -12,33 +12,33 @@ from lit_a1.runs.checkpoints import all_finite
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import DivergedError
 
-WAIT = 100  # numbers that an accelerator computes before the host, which has to wait for each, looks at them
-LEAST_SCALE = 1e-4  # of the loss under float16, as fairseq's: below it the gradients overflow whatever it is
+WAIT = 100  # values that an accelerator computes before the host checks them, as each check makes it wait
+LEAST_SCALE = 1e-4  # of the loss under float16, as in fairseq: below it the gradients overflow whatever the scale
 UNUSABLE = "{} is not finite: these weights are of a training that diverged. Use others."
 
 
 class FiniteModule(L.LightningModule):
-    """Ends a training or a measurement whose numbers are not finite, with a DivergedError that says what to do.
+    """Ends a training or a measurement with values that are not finite, by a DivergedError that says what to do.
 
-    A subclass has `lr` and `clip_gradient`, notes the numbers of each step with `note`, and then calls `look`. What was
-    measured is looked at after each validation and test, the weights after each epoch and before each checkpoint.
+    A subclass has `lr` and `clip_gradient`, notes the values of each step with `note`, and then calls `look`. Metrics
+    are checked after each validation and test; weights are checked after each epoch and before each checkpoint.
     """
 
     lr: float
     clip_gradient: float
     validated_step = -1
-    in_step = False  # whether weights and statistics are between two steps
+    in_step = False  # whether a step is in progress, with only some weights and statistics updated
 
     def __init__(self) -> None:
         super().__init__()
         self._noted: list[tuple[str, int, Tensor]] = []
 
     def note(self, what: str, step: int, value: Tensor) -> None:
-        """Keeps a number () of a step, counted from 1."""
+        """Keeps a value () of a step, counted from 1."""
         self._noted.append((what, step, value))
 
     def look(self) -> None:
-        """Looks at what was noted: after each step on a processor, now and then on other devices."""
+        """Checks the noted values: after each step on a CPU, now and then on other devices."""
         noted = self._noted
         if self.device.type != "cpu" and len(noted) < WAIT and not self.trainer.is_last_batch:
             return
@@ -56,22 +56,22 @@ class FiniteModule(L.LightningModule):
             raise self._diverged("a weight", self.global_step)
 
     def on_train_epoch_end(self) -> None:
-        """Looks at the weights, also where no checkpoint is written."""
+        """Checks the weights, even if no checkpoint is written."""
         self._check_weights()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Looks at the weights."""
+        """Checks the weights."""
         self._check_weights()
 
     def on_validation_end(self) -> None:
-        """Looks at what was measured, and notes at which step."""
+        """Checks the metrics, and notes the step of the validation."""
         self.validated_step = self.global_step
         for name, value in self.trainer.callback_metrics.items():
             if not (name.startswith("train/") or value.isfinite()):
                 raise self._diverged(name, self.global_step)
 
     def on_test_end(self) -> None:
-        """Looks at what was measured."""
+        """Checks the metrics."""
         self.on_validation_end()
 
     def _diverged(self, what: str, step: int) -> DivergedError:

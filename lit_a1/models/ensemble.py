@@ -21,17 +21,17 @@ NOT_TRAINED = (
     "An ensemble is not trained: train its members with fit and their own YAML, then validate or predict with it."
 )
 NO_CHECKPOINT = "an ensemble takes its checkpoints from --model.members, not from --ckpt_path"
-MEMBER = "member_{}"  # first part of the tags of a member alone
+MEMBER = "member_{}"  # first part of the tags of a single member
 
 
 class MeanNet(nn.Module):
-    """Shows each network the images at the size that it is evaluated at, and averages their probabilities.
+    """Shows each network the images at its own evaluation size, and averages the probabilities.
 
     Shapes: (N,C,H,W) in [0,1] -> log-probabilities (N,K).
 
     Args:
         networks: each maps images to log-probabilities (N,K).
-        sizes: height and width in pixels that each of them is evaluated at.
+        sizes: height and width in pixels to evaluate each of them at.
     """
 
     def __init__(self, networks: Sequence[nn.Module], sizes: Sequence[int]) -> None:
@@ -54,18 +54,18 @@ class MeanNet(nn.Module):
 
 
 class Ensemble(Classifier):
-    """Averages the probabilities of trained networks, each of them averaged over its own `views`.
+    """Averages the probabilities of trained networks, each already averaged over its own `views`.
 
-    The networks may differ in class, layers and size of the images. Each sees the images at its own size, scaled
-    from those of the data module. A mean of networks with independent mistakes makes fewer than one of them (Hansen
-    and Salamon 1990, "Neural network ensembles"; Lakshminarayanan et al. 2017, arXiv:1612.01474).
+    The networks may differ in class, layers and image size. Each sees the images at its own size, scaled from those of
+    the data module. The mean of networks with independent mistakes makes fewer mistakes than one of them (Hansen and
+    Salamon 1990, "Neural network ensembles"; Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
     Args:
-        members: checkpoints; the folder of a run means its best.ckpt, and that of an experiment those of all its runs.
+        members: checkpoints; or the folder of a run, to use its best.ckpt, or of an experiment, to use its runs'.
 
     Raises:
         ValueError: there is no member.
-        CheckpointError: one is missing, damaged or named twice, or knows other classes than the first.
+        CheckpointError: one is missing, damaged or named twice, or has other classes than the first.
     """
 
     is_trained = False
@@ -97,7 +97,7 @@ class Ensemble(Classifier):
         self.eval()
 
     def setup(self, stage: str) -> None:
-        """Has the data module check that it holds out the images that each member's training held out.
+        """Has the data module check that its validation images are those of each member's training.
 
         Raises:
             MisconfigurationException: the ensemble would be trained.
@@ -123,7 +123,7 @@ class Ensemble(Classifier):
         return MeanNet.mean(self._each(images))
 
     def quick(self, images: Tensor) -> Tensor:
-        """The same, by members that compute in bfloat16."""
+        """As `forward`, but the members compute in bfloat16."""
         return MeanNet.mean(self._each(images, "quick"))
 
     def _each(self, images: Tensor, method: str = "forward") -> Tensor:
@@ -132,7 +132,7 @@ class Ensemble(Classifier):
         return net.each(images, method)
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
-        """Measures the mean, and on held-out images each member alone."""
+        """Measures the mean, and on validation or test images each member alone."""
         each = self._each(batch.images)
         stages = {stage: MeanNet.mean(each)}
         if stage in ("val", "test"):

@@ -1,4 +1,4 @@
-"""The LightningModule of a network that is measured and predicts; `Classifier` trains it."""
+"""The LightningModule that measures a network and predicts with it; `Classifier` trains it."""
 
 import math
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from lit_a1.models.metrics import Mean
 from lit_a1.optim import WeightAverage
 from lit_a1.runs.records import DivergedError
 
-STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured as `val` is
+STAGES = ("train", "train_eval", "val", "test")  # `train`: augmented, dropout on; `train_eval`: measured like `val`
 
 
 class Prediction(NamedTuple):
@@ -27,29 +27,29 @@ class Prediction(NamedTuple):
 
 
 class Evaluated(FiniteModule):
-    """Measures `net` by its averaged weights, and predicts with them."""
+    """Measures the averaged weights of `net`, and predicts with them."""
 
     net: nn.Sequential  # standardises images, and maps them to logits
     average: WeightAverage | None
     views: Views
     channels_last: bool
     metrics: nn.ModuleDict
-    _half: tuple[HalfPrecision, ...] = ()  # a network that no checkpoint has
+    _half: tuple[HalfPrecision, ...] = ()  # a network that is not in checkpoints
 
     def evaluated_net(self) -> nn.Module:
-        """The network that is validated, tested and predicted with: the averaged one, where there is one."""
+        """The network for validation, test and prediction: the averaged one, if there is one."""
         return self.net if self.average is None else self.average.net
 
     def forward(self, images: Tensor) -> Tensor:
-        """Log-probabilities (N,K) of images (N,C,H,W) in [0,1], their probabilities averaged over `views`.
+        """Log-probabilities (N,K) of images (N,C,H,W) in [0,1], with probabilities averaged over `views`.
 
-        They are taken in float32 whatever the trainer's precision: half precision would label an image near 50 % on
-        one machine as a cat, on another as a dog.
+        Computed in float32 whatever the trainer's precision: half precision would label an image near 50 % as a cat on
+        one machine and as a dog on another.
         """
         return self._log_probabilities(self.evaluated_net(), images)
 
     def quick(self, images: Tensor) -> Tensor:
-        """The same in bfloat16, which changes probabilities in the second decimal."""
+        """As `forward`, but in bfloat16, which changes probabilities in the second decimal."""
         if not self._half:
             self._half = (HalfPrecision(*self.evaluated_net().children()),)
         return self._log_probabilities(self._half[0], images)
@@ -77,8 +77,8 @@ class Evaluated(FiniteModule):
         return error
 
     def _measure_outputs(self, stage: str, log_probabilities: Tensor, targets: Tensor) -> None:
-        """The same of log-probabilities (N,K) of images without augmentation, of which a device may have none left."""
-        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # weighs nothing
+        """As `_measure`, for log-probabilities (N,K) of images without augmentation; a device may have none left."""
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # has no weight
         self._measure(stage, loss, log_probabilities, targets)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
@@ -95,13 +95,13 @@ class Evaluated(FiniteModule):
         return log_probabilities
 
     def on_predict_start(self) -> None:
-        """Takes the weights as they are now."""
+        """Drops the half-precision copy, so that it is made from the current weights."""
         self._half = ()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        """Class probabilities of a batch; raises a DivergedError where they are no numbers.
+        """Class probabilities of a batch; raises a DivergedError if they are not finite.
 
-        On a processor that computes bfloat16 they come from `quick`; near a tie float32 decides.
+        On a CPU that computes bfloat16 they come from `quick`; near a tie they are computed again in float32.
         """
         images = batch.images
         if images.device.type == "cpu" and computes_bfloat16(on_cpu=True):

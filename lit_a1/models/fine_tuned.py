@@ -1,4 +1,4 @@
-"""A Cats-vs-Dogs classifier that goes on from trained weights."""
+"""A Cats-vs-Dogs classifier that starts from trained weights."""
 
 import re
 from pathlib import Path
@@ -16,35 +16,35 @@ from lit_a1.runs.wording import counted
 
 
 class FineTunedCNN(CatsDogsCNN):
-    """A `CatsDogsCNN` whose training starts from the weights of another run, those that were validated there.
+    """A `CatsDogsCNN` whose training starts from the weights of another run, the ones that were validated there.
 
-    The first run can then use strong augmentation, which keeps a network from learning its images by heart, and the
-    second one images more like those that it is measured on (He Z. et al. 2019, "Data augmentation revisited:
-    rethinking the distribution gap between clean and augmented data", arXiv:1909.09148). They must be of a run on the
-    same split, so that no image held out here was learnt there. A checkpoint of this network needs the other no more.
+    The first run can then use strong augmentation, which keeps a network from memorising its images. The second run can
+    use images more like those of evaluation (He Z. et al. 2019, "Data augmentation revisited: rethinking the
+    distribution gap between clean and augmented data", arXiv:1909.09148). The weights must be of a run on the same
+    split, which did not train on images held out here. Checkpoints of this network no longer need the other run.
 
     Args:
-        start: a checkpoint; the folder of a run, or of an experiment for its newest run, whose last.ckpt is meant; an
-            empty text starts from a random draw.
-        network: everything that `CatsDogsCNN` takes.
+        start: a checkpoint; or the folder of a run, or of an experiment for its newest run, to use its last.ckpt; an
+            empty text starts from random weights.
+        network: all arguments of `CatsDogsCNN`.
     """
 
     def __init__(self, *, start: str = "", **network: Any) -> None:
         super().__init__(**network)
         self.save_hyperparameters()
         self.start = start
-        self.began_with: list[str] | None = None  # those checkpoints, once training has begun, also of a resumed run
+        self.began_with: list[str] | None = None  # the checkpoints that training started from, also if resumed
 
     def files(self, drawn: bool) -> list[Path]:
-        """The checkpoints that training needs, on real or on `drawn` images.
+        """The checkpoints needed for training, on real or on `drawn` images.
 
         Raises:
-            CheckpointError: there is no such training, or it has not ended.
+            CheckpointError: there is no such run, or it has not ended.
         """
         return [trained_weights(self.start, drawn)] if self.start else []
 
     def check_files(self, drawn: bool) -> None:
-        """Refuses what training can't begin with, before a run has a folder.
+        """Refuses checkpoints that training can't start from, before the run has a folder.
 
         Raises:
             CheckpointError: as `files`; or a file is damaged, or of another network.
@@ -55,7 +55,7 @@ class FineTunedCNN(CatsDogsCNN):
             self._check_layers(files[0], nets[0])
 
     def on_fit_start(self) -> None:
-        """Lays out the learning rate, and takes the weights to start from; a resumed run has got its own back.
+        """Fits the learning rate schedule, and loads the weights to start from, unless the run is resumed.
 
         Raises:
             CheckpointError: a file is missing, damaged, or of another network.
@@ -81,7 +81,7 @@ class FineTunedCNN(CatsDogsCNN):
 
         Raises:
             CheckpointError: the file is missing, damaged, or of a network for other images.
-            DataError: the network knows other classes, or was trained on images that are held out here.
+            DataError: the network has other classes, or was trained on images that are held out here.
         """
         member = load_member(path, self.channels)
         try:
@@ -93,15 +93,15 @@ class FineTunedCNN(CatsDogsCNN):
         return member.model.net.requires_grad_(False).eval()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the files that training began with: a run goes on with the same, also where there are newer ones."""
+        """Names the files that training started from, so a resumed run uses the same, even if there are newer ones."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["began_with"] = self.began_with
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes their names back."""
+        """Restores the names of these files."""
         self.began_with = checkpoint.get("began_with")
 
 
 def _layers(text: str) -> str:
-    """A network's layers without those that have no weights of their own, and without what several devices change."""
+    """A network's layers, without layers that have no weights and without options for several devices."""
     return re.sub(r", sync=\w+", "", re.sub(r"(Dropout|StochasticDepth)\([^)]*\)", "Identity()", text))

@@ -7,12 +7,14 @@ from torch import Tensor, nn
 
 from lit_a1.layers import BatchNorm2d
 
-UNSURE = 0.2  # difference of the two largest probabilities; half precision might change a label where it is smaller
+UNSURE = 0.2  # difference of the two largest probabilities below which half precision might change a label
 
 
 @torch.no_grad()
 def fold_batch_norms(net: nn.Module) -> nn.Module:
-    """A copy of a network for evaluation, without the batch norms that follow a convolution without bias.
+    """A copy of a network for evaluation, with batch norms merged into the convolutions before them.
+
+    Only convolutions without bias are merged.
 
     With running statistics, y = gamma (w * x - mean) / sqrt(var + eps) + beta is itself a convolution::
 
@@ -32,7 +34,7 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
 
 
 class HalfPrecision(nn.Module):
-    """A copy of a network that computes in bfloat16 what follows `standardize`.
+    """A copy of a network that computes everything after `standardize` in bfloat16.
 
     Shapes: (N,C,H,W) -> logits (N,K), both float32.
     """

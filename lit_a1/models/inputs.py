@@ -1,4 +1,4 @@
-"""How images are shown to a network: standardised, and at evaluation in several views."""
+"""How a network gets its images: standardised, and for evaluation in several views."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from lit_a1.data.resample import resize, shift
 
 Views = Literal["one", "flip", "shift", "scale"]
-CACHED = 50 * 64 * 64  # pixels of images whose layers a processor's cache more or less holds
+CACHED = 50 * 64 * 64  # pixels of images whose activations about fit in a CPU's cache
 VIEWS: tuple[str, ...] = get_args(Views)
 
 
 class Standardize(nn.Module):
     """Maps images in [0,1] to zero mean and unit variance: y = (x - mean) / std, channel by channel.
 
-    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training images and travel in the checkpoint.
+    Shapes: (N,C,H,W) -> (N,C,H,W). The constants are those of the training images, and are saved in the checkpoint.
     """
 
     mean: Tensor
@@ -38,10 +38,10 @@ class Standardize(nn.Module):
 
 
 def tta_views(images: Tensor, views: Views, scaled: Callable[[Tensor, int], Tensor] = resize) -> list[Tensor]:
-    """The views of images that a prediction is averaged over ("test-time augmentation").
+    """The views of images to average a prediction over (test-time augmentation).
 
-    `one` (as it is), `flip` (and its mirror image), `shift` (these two, and both shifted by two pixels in each
-    direction: ten views) or `scale` (these two, and both at seven eighths of the size: four views). `scaled` resizes
+    `one`: the image itself. `flip`: the image and its mirror image. `shift`: these two, also shifted by two pixels in
+    each direction (ten views). `scale`: these two, also at seven eighths of the size (four views). `scaled` resizes
     whole images.
 
     Shapes: (N,C,H,W) -> a list of (N,C,H',W'), the images themselves first.
@@ -58,6 +58,6 @@ def tta_views(images: Tensor, views: Views, scaled: Callable[[Tensor, int], Tens
 
 
 def in_parts(net: nn.Module, images: Tensor) -> Tensor:
-    """Images (N,C,H,W) -> logits (N,K); on a processor a few at a time, whose layers its cache holds."""
+    """Images (N,C,H,W) -> logits (N,K); on a CPU a few at a time, so that activations stay in the cache."""
     count = CACHED // math.prod(images.shape[2:]) if images.device.type == "cpu" else len(images)
     return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled

@@ -1,4 +1,4 @@
-"""Trained networks, from their checkpoints: what an ensemble averages, training starts from, and analyses look into."""
+"""Trained networks from checkpoints: for ensembles, for training to start from, and for analyses."""
 
 import json
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from lit_a1.runs.folders import PRETRAINED, pretrained
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record, sound, version_of
 from lit_a1.runs.wording import listed
 
-DATA_STATE = {"size", "classes", "validation"}  # what a data module leaves in a checkpoint
+DATA_STATE = {"size", "classes", "validation"}  # saved in a checkpoint by the data module
 
 
 @dataclass(frozen=True)
 class Member:
-    """A trained network, and what its checkpoint records of it."""
+    """A trained network, and what its checkpoint records about it."""
 
     path: Path
-    model: Classifier  # with the weights that it is measured by alone: the averaged ones, where there are any
+    model: Classifier  # with only the weights it is measured by: the averaged ones, if there are any
     data: dict[str, Any]  # of the data module: `size` in pixels, `classes`, a hash of the validation images
-    epoch: int  # how many the weights were trained for
+    epoch: int  # number of epochs that the weights were trained for
     step: int
     training: dict[str, Any]  # of the run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty if not recorded
 
     @property
     def seed(self) -> int | None:
-        """The seed of its run, where it is known."""
+        """The seed of its run, if known."""
         return self.training.get("settings", {}).get("seed")
 
     @property
@@ -38,7 +38,7 @@ class Member:
 
 
 def member_files(member: str) -> list[Path]:
-    """The checkpoints that `member` names: a file, the best.ckpt of a run's folder, or those of an experiment's runs.
+    """The checkpoints that `member` names: a file, or the best.ckpt of a run's folder or of all runs of an experiment.
 
     Raises:
         CheckpointError: there is none.
@@ -55,7 +55,7 @@ def member_files(member: str) -> list[Path]:
 
 
 def refuse_twice(paths: Sequence[Path], option: str) -> None:
-    """Raises a CheckpointError where an option names a checkpoint twice."""
+    """Raises a CheckpointError if an option names a checkpoint twice."""
     for place, path in enumerate(paths):
         if any(map(path.samefile, paths[:place])):
             raise CheckpointError(f"{path} is named twice in {option}: its vote would count double.")
@@ -65,8 +65,8 @@ def load_member(path: Path, channels: int | None = None) -> Member:
     """Builds the network that a checkpoint describes, uncompiled, with its weights.
 
     Raises:
-        CheckpointError: the file is damaged, or of a network that this version does not know, or of one for images of
-            another number of channels than `channels`.
+        CheckpointError: the file is damaged, or its network is unknown to this version or takes images of another
+            number of channels than `channels`.
     """
     checkpoint = read(path)
     with sound(path):
@@ -86,7 +86,7 @@ def _member(path: Path, checkpoint: dict[str, Any], channels: int | None) -> Mem
         raise CheckpointError(f"{path} is of another version of {name}: {error}") from error
     check_fits(checkpoint, model, path)
     model.load_state_dict(checkpoint["state_dict"])
-    if model.average is not None:  # what it is measured by; the others serve training
+    if model.average is not None:  # the weights it is measured by; the others only serve training
         model.net.load_state_dict(model.average.net.state_dict())
         model.average = None
     if channels is not None and model.channels != channels:
@@ -100,7 +100,7 @@ def _subclasses(base: type[Classifier]) -> list[type[Classifier]]:
 
 
 def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What the run's record has, or the note on published weights; else what the checkpoint itself keeps."""
+    """The record of the training: the run's, or the note on published weights; else the checkpoint's own."""
     if path.resolve().parent == PRETRAINED.resolve():
         note = json.loads(pretrained(path.stem).with_suffix(".json").read_text(encoding="utf-8"))
         return {name: note[name] for name in ("seconds", "peak_memory_gb")} | {"settings": {"seed": note["seed"]}}

@@ -1,4 +1,4 @@
-"""What a stage measures."""
+"""The metric of all stages."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,10 @@ from torchmetrics import Metric
 
 
 class Mean(Metric):
-    """The weighted mean of numbers, over batches and devices; NaN where one of them is.
+    """The weighted mean of numbers, over batches and devices; NaN if one of them is NaN.
 
-    torchmetrics' `MeanMetric` leaves NaN out, so that the loss of a network that diverges in the middle of an epoch
-    would be that of the batches before; and to look for NaN it makes the host wait for the device.
+    torchmetrics' `MeanMetric` skips NaN, so if a network diverges in the middle of an epoch, it would report the loss
+    of the batches before. It also makes the host wait for the device to look for NaN.
     """
 
     full_state_update = False
@@ -22,7 +22,7 @@ class Mean(Metric):
             self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, value: Tensor, weight: float = 1.0) -> None:
-        """Adds a number of shape (); nothing, which may be the mean of no images, where it weighs nothing."""
+        """Adds a number of shape (), unless its weight is 0: it may then be the mean of no images."""
         if weight:
             self.total += value.float() * weight
             self.weight += weight

@@ -17,15 +17,15 @@ class MNISTCNN(Classifier):
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
-        stem_stride: 1, or 2 to halve the image in the first convolution already.
+        stem_stride: 1, or 2 so that the first convolution already halves the image.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
-        sync_norm: takes batch norm's statistics over a whole batch, and not over the share of each of several devices.
-        mean: of the training images in [0,1].
-        std: likewise their standard deviation.
-        views: as `Classifier`; a digit's mirror image is another sign, so that `one` is the only sensible value here.
-        training: everything else that `Classifier` takes.
+        sync_norm: computes batch norm's statistics over the whole batch, not over each device's share.
+        mean: mean of the training images in [0,1].
+        std: their standard deviation.
+        views: as in `Classifier`; only `one` makes sense here, as the mirror image of a digit is not that digit.
+        training: all other arguments of `Classifier`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A small residual network, which both datasets are learnt with."""
+"""A small residual network, for both datasets."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -19,11 +19,11 @@ from lit_a1.layers import (
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
 Transition = Literal["stride", "max_pool"]
-MOST_PARAMETERS = 500_000_000  # more would not fit in memory beside what training needs
+MOST_PARAMETERS = 500_000_000  # more would not fit in memory together with training
 
 
 def make_activation(name: Activation) -> nn.Module:
-    """A ReLU-like activation; a ValueError where there is none of that name."""
+    """A ReLU-like activation; a ValueError for an unknown name."""
     layers: dict[str, nn.Module] = {
         "relu": nn.ReLU(inplace=True),
         "leaky_relu": nn.LeakyReLU(0.1, inplace=True),
@@ -36,10 +36,10 @@ def make_activation(name: Activation) -> nn.Module:
 
 
 class NormedConvolution(nn.Sequential):
-    """A convolution that keeps H and W (but for its stride), then its norm.
+    """A convolution that keeps H and W (except for its stride), then its norm.
 
-    The norm `weight` normalises the convolution's weight instead of its output. A bias is learnt only where no norm
-    follows to take it away. `kernel_size` is odd.
+    The norm `weight` normalises the convolution's weight instead of its output. There is a bias only if no norm
+    follows that would remove it. `kernel_size` is odd.
 
     Shapes: (N,inputs,H,W) -> (N,outputs,ceil(H/stride),ceil(W/stride)).
     """
@@ -47,14 +47,14 @@ class NormedConvolution(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, norm: Norm = "batch") -> None:
         kind = WeightNormConv2d if norm == "weight" else Conv2d
         convolution = kind(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=norm in ("none", "weight"))
-        if norm == "none":  # nothing else keeps the variance of what passes through (He K. et al. 2015)
+        if norm == "none":  # nothing else keeps the variance of the activations (He K. et al. 2015)
             nn.init.kaiming_normal_(convolution.get_parameter("weight"), nonlinearity="relu")
         super().__init__(convolution, make_norm(norm, outputs))
-        # what multiplies the output, channel by channel if there is a norm
+        # scales the output, channel by channel if there is a norm
         self.scale_name = {"none": "0.weight", "weight": "0.weight_g"}.get(norm, "1.weight")
 
     def start_at_zero(self) -> None:
-        """Makes the output zero, until training moves it (norms start with a shift of zero)."""
+        """Makes the output zero until training changes it (norms start with a shift of zero)."""
         nn.init.zeros_(self.get_parameter(self.scale_name))
         if isinstance(bias := getattr(self[0], "bias", None), nn.Parameter):
             nn.init.zeros_(bias)
@@ -63,11 +63,10 @@ class NormedConvolution(nn.Sequential):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut: y = act(x' + f(x)).
 
-    f = gate(norm(conv(act(norm(conv(x)))))), the gate being squeeze-and-excitation where it is asked for; x' is x,
-    averaged over 2x2 where the stride is 2 and projected by a 1x1 convolution where the widths differ (the "ResNet-D"
-    shortcut, He T. et al. 2019). Each f starts at zero, so that training starts from a shallow network (Goyal et al.
-    2017). An image skips f with probability `drop` (stochastic depth, Huang et al. 2016). `squeeze_excite` is the
-    gate's reduction; 0 for none.
+    f = gate(norm(conv(act(norm(conv(x)))))), where the gate is squeeze-and-excitation, if asked for. x' is x, averaged
+    over 2x2 if the stride is 2 and projected by a 1x1 convolution if the widths differ (the "ResNet-D" shortcut, He T.
+    et al. 2019). Each f starts at zero, so training starts from a shallow network (Goyal et al. 2017). An image skips f
+    with probability `drop` (stochastic depth, Huang et al. 2016). `squeeze_excite` is the gate's reduction; 0 for none.
 
     Shapes: (N,inputs,H,W) -> (N,outputs,H/stride,W/stride), stride 1 or 2. Source: He K. et al. 2016.
     """
@@ -95,35 +94,35 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps features (N,inputs,H,W) to (N,outputs,H/stride,W/stride)."""
-        activation = self.residual[1]  # the one within f, which has no weights
+        activation = self.residual[1]  # the activation within f, which has no weights
         return activation(self.project(self.pool(x)) + self.depth(self.residual(x)))
 
 
 class ResidualNet(nn.Module):
     """A stem, stages of residual blocks that halve the image, the mean over positions, a linear layer.
 
-    A stage halves the image in the first convolution of its first block, or ahead of its blocks in a transition: a
-    3x3 convolution that widens the features, norm, activation and 2x2 max pooling, which sees all positions before it
-    drops three in four (the layout of "ResNet-9", Page 2018, "How to train your ResNet").
+    A stage halves the image in the first convolution of its first block, or in a transition before its blocks. The
+    transition is a 3x3 convolution that widens the features, norm, activation and 2x2 max pooling; it sees all
+    positions before it drops three in four (the layout of "ResNet-9", Page 2018, "How to train your ResNet").
 
     Shapes: (N,channels,H,W) -> (N,classes), any H and W of at least stem_stride * 2 ** stages.
 
     Args:
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage, one value fewer than `widths`.
-        classes: logits.
+        classes: number of logits.
         norm: kind of norm after each convolution.
-        dropout: before the linear layer.
+        dropout: probability before the linear layer.
         stochastic_depth: probability that the last block is skipped; it grows from 0 with depth.
-        channels: of the images.
-        stem_stride: 1, or 2 to halve the image in the first convolution already.
+        channels: channels of the images.
+        stem_stride: 1, or 2 so that the first convolution already halves the image.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
-        squeeze_excite: the reduction of squeeze-and-excitation in each block; 0 for none.
+        squeeze_excite: reduction of squeeze-and-excitation in each block; 0 for none.
         transition: `stride`, or `max_pool` for a convolution and a pooling of their own before each stage's blocks.
-        sync_norm: takes batch norm's statistics over a whole batch, and not over the share of each of several devices.
+        sync_norm: computes batch norm's statistics over the whole batch, not over each device's share.
 
     Raises:
-        ValueError: a value is out of its range, or `widths` and `blocks` don't fit together or make a giant.
+        ValueError: a value is out of its range, or `widths` and `blocks` don't match or make the network too large.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class RuleError(Exception):
 
 
 class _CallWatch(TorchFunctionMode):
-    """Notes the forbidden functions of torch that are called."""
+    """Records calls of torch's forbidden functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class _CallWatch(TorchFunctionMode):
 
 
 def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch.Tensor | None = None) -> None:
-    """Refuses norms, dropout, optimisers and the like of PyTorch's own, when training starts.
+    """Refuses PyTorch's own norms, dropout, optimisers and the like, when training starts.
 
-    Given an `example` input, a forward pass in training mode is watched for calls such as `F.batch_norm`; the network's
-    buffers and the random state are left as they were.
+    Given an `example` input, it also watches a forward pass in training mode for calls such as `F.batch_norm`. The
+    network's buffers and the random state stay unchanged.
 
     Raises:
         RuleError: names the first offender.
