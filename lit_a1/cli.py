@@ -1,4 +1,4 @@
-"""The command line: `python main.py COMMAND`. What a command needs is imported when it is called."""
+"""The command line: `python main.py COMMAND`. Imports are made when a command needs them."""
 
 import importlib
 import io
@@ -28,36 +28,36 @@ COMMANDS = {  # by name: the module in `lit_a1/commands`, whose `main` takes the
     "report": ("report", "answer the assignment from recorded runs, as HTML and PDF"),
     "benchmark": ("benchmark", "time this code against PyTorch's own, side by side"),
 }
-STATUS = {  # of errors that end in one sentence, by name: importing their classes would take seconds
+STATUS = {  # exit status by name of the error, reported in one sentence; importing the classes would take seconds
     "UsageError": 2,
     **dict.fromkeys(("CheckpointError", "DataError", "DeviceLostError", "DivergedError", "RuleError"), 1),
     "VersionError": 1,
-    **dict.fromkeys(("MisconfigurationException", "OSError"), 1),  # Lightning's; what can't be read or written
+    **dict.fromkeys(("MisconfigurationException", "OSError"), 1),  # Lightning's; failed reads and writes
 }
-OF_ALL_DEVICES = ("DeviceLostError", "DivergedError")  # which the first process tells, and not one a machine
+OF_ALL_DEVICES = ("DeviceLostError", "DivergedError")  # reported by the first process alone, not once a machine
 
 
 def refuse(message: str, status: int = 1) -> NoReturn:
-    """Ends the process with a sentence."""
+    """Prints an error and ends the process."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(status)
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """Says nothing of what can't be written: TensorBoard's thread tells its caller, which ends in a sentence."""
+    """Stays silent about failed writes: TensorBoard's thread passes them to its caller, which reports them."""
     if not issubclass(failed.exc_type, OSError):
         threading.__excepthook__(failed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; what is wrong with its input ends in a sentence, with status 1, or 2 for the command line."""
+    """Runs a command. Wrong input ends in a sentence, with status 1, or 2 for a wrong command line."""
     alone = arguments is None  # this process does nothing else
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # it may be closed
     sys.stderr = sys.stderr or sys.stdout
     if os.environ.get("COLUMNS") == "0":
-        del os.environ["COLUMNS"]  # of a terminal that says so, on which Rich would print nothing
+        del os.environ["COLUMNS"]  # set by some terminals; Rich would print nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters, and a file's name be no UTF-8
+        sys.stdout.reconfigure(errors="replace")  # a Windows console may lack characters; a file name may not be UTF-8
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         about = "IFT6135 assignment 1: networks written by hand, on PyTorch Lightning."
@@ -65,18 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if arguments else 2)
     name, *options = arguments
     if name not in COMMANDS:
-        from lit_a1.runs.wording import meant  # not needed where all is well
+        from lit_a1.runs.wording import meant  # only needed after a mistake
 
         refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}{meant(name, COMMANDS)}", 2)
     if alone:
-        os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook's own, which it hands on, may be missing
+        os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook hands on its backend, which may be missing
         threading.excepthook = _thread_failed
     try:
         check_versions()
         check_compiler_cache()
         run(name, with_shipped_yamls(options), only_help=alone and not {"-h", "--help"}.isdisjoint(options))
     except KeyboardInterrupt:
-        raise SystemExit(130) from None  # as shells count it; the command has said what there was to say
+        raise SystemExit(130) from None  # as in shells; the command has already printed its message
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("lit_a1"):
             raise
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(name: str, options: Sequence[str], only_help: bool) -> None:
-    """Imports a command, and calls it."""
+    """Imports and runs a command."""
     module, _ = COMMANDS[name]
     if module in ("fit", "search", "crossval"):
         import_lightning(only_help)

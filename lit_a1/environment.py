@@ -1,4 +1,4 @@
-"""This process and its machine: where the project lies, what a figure was measured on, how memory is kept."""
+"""This process and its machine: where the project is, what a figure was measured on, how memory is kept."""
 
 import ctypes
 import logging
@@ -14,11 +14,11 @@ import warnings
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-# the clone; where the package is installed, the package itself: it then has `configs` and `docs` in it
+# the clone; or, if the package is installed, the package itself, which then contains `configs` and `docs`
 REPOSITORY = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
-# what a user types before a command, as this one was called
+# what a user types before a command, depending on how this one was called
 PROGRAM = "lit-a1" if Path(sys.argv[0]).stem == "lit-a1" or REPOSITORY == _PACKAGE else "python main.py"
-# instructions, as /proc/cpuinfo names them, that make processors of one name differ several times in speed
+# instructions, as named in /proc/cpuinfo, by which processors of one name differ several times in speed
 VECTORS = {
     "amx_bf16": "AMX with bfloat16",
     "avx512_bf16": "AVX-512 with bfloat16",
@@ -26,11 +26,11 @@ VECTORS = {
     "avx2": "AVX2",
 }
 PARENT = os.getppid()  # when this process began
-UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}  # of a run that was begun without a note of them
+UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}  # of a run that started without recording them
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, with the widest of its instructions where Linux' file on processors lists them."""
+    """The processor's name, with its widest instructions if Linux lists them."""
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     first = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
     flags = first.get("flags", "").split()
@@ -46,13 +46,13 @@ def machine() -> str:
 
 
 def cpu() -> str:
-    """The processor and the cores that this process may use."""
+    """The processor, and the number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{processor()}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def computes_bfloat16(on_cpu: bool = False) -> bool:
-    """Whether the GPU (or, `on_cpu`, the processor) multiplies bfloat16 itself; emulated, it is slower than float32."""
+    """Whether the GPU (or, `on_cpu`, the CPU) has bfloat16 multiplication; emulated, it is slower than float32."""
     import torch
 
     if not on_cpu and torch.cuda.is_available():
@@ -73,9 +73,9 @@ def computes_float16(on_cpu: bool = False) -> bool:
 
 
 def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int | None:
-    """The trainer's precision that is `wanted`, or, where this machine lacks it, the other half precision or `32-true`.
+    """The trainer's precision: the one `wanted`, or if this machine lacks it, the other half precision or `32-true`.
 
-    A T4 or V100 has `16-mixed` in place of `bf16-mixed`. What is no half precision is returned as it is.
+    A T4 or V100 uses `16-mixed` instead of `bf16-mixed`. Other precisions are returned unchanged.
     """
     able = {"bf16-mixed": computes_bfloat16, "16-mixed": computes_float16}
     if wanted not in able or able[wanted](on_cpu):
@@ -84,7 +84,7 @@ def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int 
 
 
 def why_not_compiled(on_cpu: bool = False) -> str | None:
-    """What `torch.compile` lacks for the GPU (or, `on_cpu`, the processor), in a clause; None where nothing."""
+    """What `torch.compile` lacks on the GPU (or, `on_cpu`, the CPU), as a clause; None if it lacks nothing."""
     import torch
 
     if not on_cpu and torch.backends.mps.is_available():
@@ -104,7 +104,7 @@ def why_not_compiled(on_cpu: bool = False) -> str | None:
         with tempfile.TemporaryFile(dir=cache_dir()) as file:
             file.write(b"x")
             file.flush()
-            if sys.platform == "linux":  # a folder that programs can't run from refuses this
+            if sys.platform == "linux":  # fails in a folder mounted without permission to execute
                 mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
     except OSError as error:
         folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
@@ -114,14 +114,14 @@ def why_not_compiled(on_cpu: bool = False) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that figures depend on."""
+    """Versions of Python and of the packages that results depend on."""
     from importlib.metadata import version
 
     return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "lightning", "numpy")}
 
 
 def commit() -> str:
-    """The code's commit (or LIT_A1_COMMIT), with `+` where files were changed since; empty outside a checkout."""
+    """The code's commit (or LIT_A1_COMMIT), with `+` if files changed since; empty outside a checkout."""
     if named := os.environ.get("LIT_A1_COMMIT", "").strip():
         return named
 
@@ -130,7 +130,7 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails where it is installed below another checkout
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails if it is installed below another checkout
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
@@ -144,7 +144,7 @@ def made_by(here: str, before: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def in_words(made: dict[str, list[str]]) -> dict[str, str]:
-    """The same, as a record has it: `a1b2c3 and d4e5f6`; an empty commit alone stays empty."""
+    """What `made_by` returns as text, for a record: `a1b2c3 and d4e5f6`; a single empty commit stays empty."""
     return {
         name: values[0] if len(values) == 1 else " and ".join(value or "no checkout" for value in values)
         for name, values in made.items()
@@ -152,26 +152,27 @@ def in_words(made: dict[str, list[str]]) -> dict[str, str]:
 
 
 def is_first(of_machine: bool = False) -> bool:
-    """Whether this process is the first of those that run one command for several devices, or of those on its machine.
+    """Whether this is the first process of a command on several devices, or, `of_machine`, the first on its machine.
 
-    Lightning, torchrun or SLURM has started the others, and numbers them all by these variables.
+    Lightning, torchrun or SLURM starts the other processes, and numbers all of them by these variables.
     """
     names = ("LOCAL_RANK", "SLURM_LOCALID") if of_machine else ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    is_orphan = os.environ.get("LOCAL_RANK") == "1" and os.getppid() != PARENT  # of the first, which was killed
+    is_orphan = os.environ.get("LOCAL_RANK") == "1" and os.getppid() != PARENT  # the first process was killed
     return is_orphan or all(os.environ.get(name, "0") == "0" for name in names)
 
 
 def show_messages() -> None:
-    """Shows on the terminal what this project logs: which data were found, what was left out."""
+    """Shows this project's log messages on the terminal: which data were found, what was left out."""
     ours = logging.getLogger("lit_a1")
     ours.setLevel(logging.INFO if is_first() else logging.CRITICAL)
-    ours.handlers = [logging.StreamHandler()]  # to what is standard error now
+    ours.handlers = [logging.StreamHandler()]  # to the current standard error
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc keep the memory of freed tensors for the next ones, instead of handing it back to the system.
+    """Makes glibc keep the memory of freed tensors for later ones, instead of returning it to the system.
 
-    A training step frees and takes the same large blocks; new pages for them cost several percent of it on a CPU.
+    A training step frees and allocates the same large blocks; new pages for them take several percent of a step on a
+    CPU.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -181,12 +182,12 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory_gb() -> float:
-    """Largest resident memory of this process so far, in GB (10^9 bytes)."""
+    """Peak resident memory of this process so far, in GB (10^9 bytes)."""
     if sys.platform == "win32":
         import psutil
 
         return psutil.Process().memory_info().peak_wset / 1e9
-    if (status := Path("/proc/self/status")).exists():  # getrusage would count the parent's memory too
+    if (status := Path("/proc/self/status")).exists():  # getrusage would also count the parent's memory
         line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e9
     import resource
@@ -196,26 +197,26 @@ def peak_memory_gb() -> float:
 
 
 def quieten() -> None:
-    """Leaves out Lightning's messages that mean nothing here, and what another process has said already."""
+    """Hides Lightning's messages that do not matter here, and messages that another process prints too."""
     if not is_first():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # until the process ends
         warnings.simplefilter("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("pytorch.profilers", "fabric.strategies.launchers"):  # what was found; which process has ended
+    for name in ("pytorch.profilers", "fabric.strategies.launchers"):  # devices that were found; processes that ended
         logging.getLogger(f"lightning.{name}").setLevel(logging.INFO)
     for message in (
         ".*does not have many workers.*",  # batches are cut from memory: processes would cost more than they save
         ".*in eval mode at the start of training.*",  # the averaged weights
-        ".*method of metric Mean was called before.*",  # an epoch whose every step was skipped has no gradient norm
+        ".*method of metric Mean was called before.*",  # if every step of an epoch was skipped, it has no gradient norm
         ".*is smaller than the logging interval.*",
-        ".*could not find the monitored key.*",  # epochs that are not validated
+        ".*could not find the monitored key.*",  # epochs without validation
         ".*treespec, LeafSpec.*",  # Lightning's own use of torch
         ".*callbacks used to create the checkpoint need to be provided.*",  # only fit needs them
-        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
-        ".*Experiment logs directory .* exists and is not empty.*",  # likewise; `_keep_rows` keeps what is in it
-        ".*but `Trainer.barebones=True.` is configured.*",  # which is what was asked for
-        ".*with manual optimization and every_n_train_steps.*",  # weights as they are after a step are meant
+        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run continues in its folder
+        ".*Experiment logs directory .* exists and is not empty.*",  # likewise; `_keep_rows` keeps its contents
+        ".*but `Trainer.barebones=True.` is configured.*",  # intended
+        ".*with manual optimization and every_n_train_steps.*",  # weights after a step are intended
         ".*ended before the epoch ended and your dataloader is not resumable.*",  # it is: `EpochShuffle`
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -1,1 +1,1 @@
-"""Problem 1: a multilayer perceptron in numpy, its loop, and the assignment's studies of it."""
+"""Problem 1: a multilayer perceptron in numpy, its training loop, and the options of its commands."""

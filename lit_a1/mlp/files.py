@@ -1,4 +1,4 @@
-"""What the numpy network reads and writes: `.npz` files of weights and of images, and the checks of images."""
+"""Reads and writes the numpy network's `.npz` files of weights and of images, and checks images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from lit_a1.mlp.functions import Array, Labels
 
 VALIDATION = 10_000  # the last images of the training file
-MOST_BYTES = 1 << 30  # of a file's arrays; a few bytes can be packed zeros without end
+MOST_BYTES = 1 << 30  # largest size of a file's arrays; a few bytes can pack endless zeros
 DATA = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -21,7 +21,7 @@ def read_arrays(path: str, names: tuple[str, ...]) -> list[np.ndarray]:
         raise ValueError(f"there is no file {path}") from error
     except KeyError as error:
         raise ValueError(f"{path} must hold {', '.join(names)}: {error.args[0]}") from error
-    except Exception as error:  # zipfile has errors of its own, and this module knows numpy alone
+    except Exception as error:  # zipfile has its own errors, and this module imports only numpy
         raise ValueError(f"{path} is not a .npz file of arrays: {error}") from error
 
 
@@ -53,7 +53,7 @@ def read_network(path: str | None, like: dict[str, np.ndarray]) -> dict[str, np.
 
 
 def read_data(path: str | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels of a file like `mnist.npz`: `train`, `valid` (the last of the training file) and `test`."""
+    """Images and labels of a file like `mnist.npz`: `train`, `valid` (the end of the training file) and `test`."""
     if path is None:
         raise ValueError(f"datapath must name a .npz file with {', '.join(DATA[:-1])} and {DATA[-1]}; got None")
     x, y, x_test, y_test = read_arrays(path, DATA)
@@ -69,7 +69,7 @@ def to_pixels(images: NDArray[np.uint8], dtype: str) -> Array:
 
 
 def check_examples(images: Array, labels: Labels | None, dims: tuple[int, ...], dtype: str) -> tuple[Array, Labels]:
-    """Returns both, or refuses what a network of these layers can't be trained or tested with."""
+    """Returns both, or raises a ValueError if a network of these layers can't be trained or tested with them."""
     if images.ndim != 2 or images.shape[1] != dims[0] or len(images) == 0:
         raise ValueError(f"images must be rows of {dims[0]} pixels; got an array of shape {images.shape}")
     if images.dtype != dtype:

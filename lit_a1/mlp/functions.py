@@ -1,4 +1,4 @@
-"""The functions that the numpy network is made of: nonlinearities, initial weights, decay of the learning rate."""
+"""The functions of the numpy network: nonlinearities, initial weights, learning rate decay."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ GELU_C, GELU_K = (2 / np.pi) ** 0.5, 0.044715
 
 
 def _relu(z: Array, out: Array) -> None:  # max(z, 0)
-    np.maximum(z, np.zeros_like(z[0]), out=out)  # a row of zeros: three times as fast as the number
+    np.maximum(z, np.zeros_like(z[0]), out=out)  # a row of zeros is three times as fast as the number 0
 
 
 def _leaky_relu_slope(z: Array, a: Array) -> np.ndarray:  # 1 where z > 0, else s
@@ -56,7 +56,7 @@ NONLINEARITIES: dict[str, tuple[Callable[[Array, Array], object], Callable[[Arra
 }
 """f and f' by name. `f(z, out)` writes f(z) into `out`; `f'(z, a)` returns the slope, where a = f(z).
 
-All but GELU work in place: `out` may be z itself, and f' needs a alone.
+All but GELU work in place: `out` may be z itself, and f' needs only a.
 """
 
 
@@ -80,14 +80,14 @@ INITIALIZATIONS: dict[str, Callable[[tuple[int, ...], np.random.Generator], Arra
 
 
 def maxima(rows: Array) -> Array:
-    """The largest number of each row, (N, 1): by its place, which numpy finds sooner than the number itself."""
+    """The largest number of each row, (N, 1), found by its index, which numpy finds faster than the number itself."""
     return rows[np.arange(len(rows)), rows.argmax(axis=1)][:, None]
 
 
 def decay_factor(decay: str, done: float, epoch: int, rate: float) -> float:
-    """What the first step's learning rate is multiplied by after `epoch` epochs, a share `done` of all steps.
+    """The factor on the initial learning rate after `epoch` epochs, a share `done` of all steps.
 
-    Linear and cosine decay reach zero at the end; exponential decay multiplies by `rate` an epoch.
+    Linear and cosine decay reach zero at the end; exponential decay multiplies by `rate` each epoch.
     """
     if decay == "linear":
         return max(0.0, 1 - done)

@@ -45,14 +45,14 @@ class Fit:
 
     Args:
         settings: flat, for the record: `{"model.lr": 0.1, ...}`.
-        config: the same as a YAML that `--config` reads.
-        command: the flags that this run was started with, as a user types them.
+        config: the same settings as a YAML that `--config` reads.
+        command: the flags of this run, as a user types them.
         checkpoint: `last.npz` of a run to resume.
 
     Raises:
         DataError: as `load_mnist`.
         CheckpointError: the run can't be resumed from that file, or not with these settings.
-        DivergedError: (from `run`) says so, once it is recorded.
+        DivergedError: from `run`, after the divergence is recorded.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Fit:
         resumed = self.net.epoch > 0
         purge = {"purge_step": self.net.step - 1 if resumed else None}
         with event_writer(self.folder, **purge) as writer, closing(Curves(self.folder, **purge)) as curves:
-            if resumed:  # the last epoch again: its end may not have reached the disk
+            if resumed:  # repeats the last epoch: its end may not have reached the disk
                 _log(writer, curves, self.record.epochs[-1])
             else:
                 first = self.net.draws().permutation(len(self.digits.train.labels))[: self.net.batch_size]
@@ -161,7 +161,7 @@ class Fit:
     def _epoch(self) -> Metrics:
         count = len(self.digits.train.labels)
         rate, started = self.net.learning_rate(-(-count // self.net.batch_size)), time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below, in a sentence
             measured = {"train": self.net.train(*self.digits.train)}
             seconds = time.perf_counter() - started
             measured |= {"train_eval": self.net.test(*self.digits.train), "val": self.net.test(*self.digits.valid)}
@@ -178,7 +178,7 @@ class Fit:
     def _save(self) -> None:
         names = ["last.npz"]
         if best_of(self.record.epochs) is self.record.epochs[-1]:
-            names.insert(0, "best.npz")  # first: a run killed between the two repeats this epoch
+            names.insert(0, "best.npz")  # first, so that a run killed between the two repeats this epoch
         state = np.array(json.dumps(self.record.state()))
         for name in names:
             with replacing(self.checkpoints / name) as unfinished:
@@ -192,11 +192,11 @@ def _log(writer: SummaryWriter, curves: Curves, metrics: Metrics) -> None:
             writer.add_scalar("train/epoch" if name == "epoch" else name, value, step)
     curves.add(metrics, step)
     for each in (writer, curves):
-        each.flush()  # before the weights are written, which a resumed run starts from
+        each.flush()  # before the weights are written, from which a resumed run starts
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:
-    """Loss and error on validation and test images, also kept in the weights' run; raises as `load_weights`."""
+    """Loss and error on validation and test images, also saved in the weights' run; raises as `load_weights`."""
     load_weights(net, path)
     print(f"Weights: {relative_to_cwd(path)}: {describe(net)}; {digits.origin}")
     metrics: dict[str, float] = {}

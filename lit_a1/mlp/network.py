@@ -12,16 +12,16 @@ EVAL_BATCH_SIZE = 500
 
 
 class NN(Settings):
-    """A multilayer perceptron with softmax outputs, trained on its cross-entropy by mini-batch gradient descent.
+    """A multilayer perceptron with softmax outputs, trained on cross-entropy by mini-batch gradient descent.
 
     With h_0 = x, for the layers k = 1..n_hidden and the output layer k = n_hidden + 1::
 
         z_k = h_{k-1} W_k + b_k          h_k = dropout(f(z_k))          p = softmax(z_{n_hidden+1})
 
-    Rows are examples. The parameters lie in one flat array, `weights` and `biases` are views of it, and likewise the
-    gradients; so an update is a few operations on long arrays. Buffers are allocated once and written in place.
+    Rows are examples. All parameters are in one flat array, of which `weights` and `biases` are views; gradients are
+    stored likewise. An update is thus a few operations on long arrays. Buffers are allocated once and written in place.
 
-    It is made with the keywords of `Settings`: `NN((512, 512), lr=0.1, momentum=0.9)`.
+    It takes the keywords of `Settings`: `NN((512, 512), lr=0.1, momentum=0.9)`.
     """
 
     def __post_init__(self) -> None:
@@ -30,14 +30,14 @@ class NN(Settings):
         self.parameters, self.gradients, self.velocity = (np.zeros(self.n_parameters, self.dtype) for _ in range(3))
         self.weights, self.biases = self.layer_views(self.parameters)
         self._weight_gradients, self._bias_gradients = self.layer_views(self.gradients)
-        self.epoch = self.step = self._rows = 0  # epochs and steps done, rows that the buffers have
+        self.epoch = self.step = self._rows = 0  # epochs and steps done, rows in the buffers
         self._data: dict[str, tuple[Array, Labels]] = {}
         self.initialize_weights(self.initialization)
         if self.mode == "test":
             self.load()
 
     def initialize_weights(self, initialization: str) -> None:
-        """Draws the weights anew, from the seed, and sets the biases to zero.
+        """Draws new weights from the seed, and sets the biases to zero.
 
         `zero`: W = 0. `normal`: W ~ N(0, 1). `glorot`: W ~ U(-d, d) with d = sqrt(6 / (fan_in + fan_out))
         (Glorot & Bengio, 2010, equation 16).
@@ -52,9 +52,9 @@ class NN(Settings):
     # one step
 
     def forward(self, x: Array, rng: np.random.Generator | None = None) -> Array:
-        """The logits (N, n_classes) of the rows of x (N, input_dim); a view, valid until the next call.
+        """The logits (N, n_classes) of the rows of x (N, input_dim): a view, valid until the next call.
 
-        What `backward` needs stays in buffers. `rng` draws dropout; without it nothing is dropped.
+        Buffers keep what `backward` needs. `rng` draws dropout; without it nothing is dropped.
         """
         rows = len(x)
         self._allocate(rows)
@@ -82,13 +82,13 @@ class NN(Settings):
         return np.multiply(h, kept, out=dropped)
 
     def activation(self, z: Array, out: Array | None = None) -> Array:
-        """f(z), unit by unit, into `out` where it is given; with gelu `out` may not be z."""
+        """f(z), elementwise, written to `out` if given; with gelu `out` must not be z."""
         out = np.empty_like(z) if out is None else out
         self._value(z, out)
         return out
 
     def softmax(self, logits: Array) -> Array:
-        """p_j = exp(z_j - max z) / sum_i exp(z_i - max z): no exponent is above 0, so that none overflows."""
+        """p_j = exp(z_j - max z) / sum_i exp(z_i - max z): no exponent is above 0, so none overflows."""
         p = np.exp(logits - maxima(logits))
         p /= p.sum(axis=1, keepdims=True)
         return p
@@ -102,9 +102,9 @@ class NN(Settings):
     def backward(self, labels: Labels, scale: float = 1.0) -> Array:
         """`scale` times the gradient of the mean loss of the last `forward`, flat; valid until the next call.
 
-        Works in the buffers of `forward`, which has to run again before the next call. With the learning rate as
-        `scale` it is the step to take: one pass fewer over all parameters than to multiply afterwards. With
-        delta_k = dL/dz_k, from the last layer back to the first::
+        It overwrites the buffers of `forward`, which must run again before the next call. With the learning rate as
+        `scale` it returns the step itself, which saves a pass over all parameters. With delta_k = dL/dz_k, from the
+        last layer back to the first::
 
             delta_last = (p - onehot(y)) / N     (softmax and cross-entropy at once)
             dL/dW_k = h_{k-1}^T delta_k          dL/db_k = sum over rows of delta_k
@@ -118,7 +118,7 @@ class NN(Settings):
             np.matmul(self._inputs[k].T, delta, out=self._weight_gradients[k])
             np.matmul(self._ones[:rows], delta, out=self._bias_gradients[k])
             if k == 0:
-                break  # nobody asks for the gradient of the pixels
+                break  # the gradient of the pixels is not needed
             z, a = self._z[k - 1][:rows], self._a[k - 1][:rows]
             slope = self._slope(z, a)
             delta = np.matmul(delta, self.weights[k].T, out=z)
@@ -128,7 +128,7 @@ class NN(Settings):
         return self.gradients
 
     def update(self, step: Array, lr: float) -> None:
-        """Gradient descent: w -= s, where s is lr times the gradient, as `backward` gives it (and spoilt here).
+        """Gradient descent: w -= s, where s is lr times the gradient, from `backward` (and is overwritten here).
 
         With weight decay d, s += lr d w for weights. With momentum m, v = m v + s and w -= v, or with Nesterov's
         w -= s + m v (Sutskever et al., 2013, equations 1 to 4; equal to torch.optim.SGD while the rate is constant).
@@ -146,15 +146,15 @@ class NN(Settings):
         self.parameters -= step
 
     def _allocate(self, rows: int) -> None:
-        """Buffers for that many rows, unless there are as many already: shorter batches use the first ones."""
+        """Allocates buffers for `rows` rows, if they have fewer; shorter batches use the first rows."""
         if rows <= self._rows:
             return
         self._rows = rows
         inputs, outputs = ([np.empty((rows, n), self.dtype) for n in dims] for dims in (self.dims[:-1], self.dims[1:]))
         self._z = outputs
-        # after the nonlinearity, in place but for GELU
+        # after the nonlinearity; in place, except for GELU
         self._a = [np.empty_like(z) for z in outputs[:-1]] if self.nonlinearity == "gelu" else outputs[:-1]
-        self._h, self._mask = inputs, [np.empty_like(h) for h in inputs]  # after dropout, and what it multiplies by
+        self._h, self._mask = inputs, [np.empty_like(h) for h in inputs]  # after dropout, and its factors
         self._ones = np.ones(rows, self.dtype)
         self._kept: list[Array | None] = [None] * len(self.weights)
         self._inputs: list[Array] = [np.empty(0)] * len(self.weights)  # h_{k-1} of each layer
@@ -162,26 +162,26 @@ class NN(Settings):
     # epochs
 
     def learning_rate(self, steps_an_epoch: int) -> float:
-        """The rate of the coming step."""
+        """The learning rate of the next step."""
         done = self.step / (steps_an_epoch * self.epochs)
         return self.lr * decay_factor(self.lr_decay, done, self.epoch, self.lr_decay_rate)
 
     def draws(self) -> np.random.Generator:
-        """Of the coming epoch: first the order of the images, then dropout."""
-        return np.random.default_rng([self.seed, self.epoch + 1])  # not the numbers that the weights were drawn with
+        """Random numbers of the next epoch: first the order of the images, then dropout."""
+        return np.random.default_rng([self.seed, self.epoch + 1])  # not the stream of the initial weights
 
     def train(self, images: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
         """One epoch over the images, in an order drawn from (seed, epoch).
 
         Args:
-            images: (N, input_dim), floating point; those of `datapath` by default.
+            images: (N, input_dim), floating point; by default those of `datapath`.
             labels: (N,) integers from 0 to n_classes - 1.
 
         Returns:
-            Mean loss and share of errors, as they were while the weights changed.
+            Mean loss and share of errors, measured while the weights changed.
 
         Raises:
-            ValueError: the mode is `test`, or images or labels are not of that kind.
+            ValueError: the mode is `test`, or images or labels are not as above.
         """
         if self.mode != "train":
             raise ValueError("a network in mode 'test' can't be trained; make it with mode 'train'")
@@ -206,7 +206,7 @@ class NN(Settings):
         return loss / len(x), errors / len(x)
 
     def test(self, images: Array | None = None, labels: Labels | None = None) -> tuple[float, float]:
-        """Mean loss and share of errors, nothing dropped, nothing learnt; arguments and errors as of `train`."""
+        """Mean loss and share of errors, without dropout or learning; arguments and errors as in `train`."""
         x, y = self.data["test"] if images is None else check_examples(images, labels, self.dims, self.dtype)
         loss, errors = 0.0, 0
         for start in range(0, len(x), EVAL_BATCH_SIZE):
@@ -220,7 +220,7 @@ class NN(Settings):
 
     @property
     def data(self) -> dict[str, tuple[Array, Labels]]:
-        """Images and labels of `datapath`, `train`, `valid` and `test`; ValueError where it holds something else."""
+        """Images and labels of `datapath`: `train`, `valid`, `test`; a ValueError if the file holds something else."""
         if not self._data:
             self._data = {
                 part: check_examples(to_pixels(images, self.dtype), labels, self.dims, self.dtype)
@@ -229,7 +229,7 @@ class NN(Settings):
         return self._data
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """What is saved, by name; weights, biases and velocity share the network's memory."""
+        """The arrays to save, by name; weights, biases and velocity share the network's memory."""
         arrays = {f"w{k}": weights for k, weights in enumerate(self.weights, 1)}
         arrays |= {f"b{k}": biases for k, biases in enumerate(self.biases, 1)}
         arrays |= {"dims": np.array(self.dims), "nonlinearity": np.array(self.nonlinearity)}
@@ -238,7 +238,7 @@ class NN(Settings):
     def save(self, path: str | None = None, **extra: np.ndarray) -> None:
         """Writes weights, velocity, epochs and steps done to `path`, by default `model_path` (`.npz`, no pickle).
 
-        `extra` arrays go into the same file, and `load` leaves them alone.
+        `extra` arrays go into the same file; `load` ignores them.
         """
         write_arrays(path or self.model_path, self._arrays() | extra)
 
@@ -246,7 +246,7 @@ class NN(Settings):
         """Reads what `save` wrote.
 
         Raises:
-            ValueError: there is no such file, it is damaged, or from another architecture or nonlinearity.
+            ValueError: the file is missing, damaged, or of another architecture or nonlinearity.
         """
         own = self._arrays()
         for name, array in read_network(path or self.model_path, own).items():

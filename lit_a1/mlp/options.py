@@ -32,7 +32,7 @@ CHECKPOINT = {
 
 
 def build_parser(command: str) -> Parser:
-    """The parser of a command, with every hyperparameter of `NN` as a flag and a key of the YAML."""
+    """The parser of a command, with every hyperparameter of `NN` as a flag and a YAML key."""
     parser = Parser(prog=f"{PROGRAM} mlp {command}", description=f"{COMMANDS[command].capitalize()}.")
     parser.add_argument("-c", "--config", action="config", help="a YAML of these settings")
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="initial weights, order, dropout")
@@ -64,18 +64,18 @@ def build_parser(command: str) -> Parser:
 
 
 def setup_of(config: Namespace, command: str) -> Setup:
-    """The settings of a command, whose study has a folder of its own; UsageError where `NN` refuses them."""
+    """The settings of a command; a study has its own folder. Raises a UsageError if `NN` refuses them."""
     trainer = config.trainer
     name = f"{trainer.name}-{command}" if command in STUDIES else trainer.name
     model, save_dir = config.model.as_dict(), Path(trainer.save_dir)
     setup = Setup(model, config.seed_everything, trainer.max_epochs, config.data.source, save_dir, name)
     try:
-        setup.network()  # refuses what does not fit before anything is read or written
+        setup.network()  # refuses wrong values before anything is read or written
     except ValueError as error:
         raise UsageError(f"{error}") from error
     return setup
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
-    """The settings of a command, defaults included, without running it."""
+    """The settings of a command, with defaults, without running it."""
     return build_parser(arguments[0]).parse_args(list(arguments[1:]))

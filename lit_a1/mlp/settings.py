@@ -1,4 +1,4 @@
-"""The hyperparameters of the numpy network, and the ranges that they have to be in."""
+"""The hyperparameters of the numpy network, and their valid ranges."""
 
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
@@ -18,7 +18,7 @@ RANGES = {
     **dict.fromkeys(("momentum", "dropout", "input_dropout"), (0, 1)),
     **dict.fromkeys(("lr", "lr_decay_rate", "weight_decay", "seed"), (0, np.inf)),
 }
-"""The smallest value of a number, and the first that is too large."""
+"""The smallest valid value of a number, and the first that is too large."""
 MOST_PARAMETERS = 500_000_000  # more would not fit in memory
 
 
@@ -29,31 +29,31 @@ class Settings:
     Args:
         hidden_dims: units of the hidden layers, (h1, h2) in the assignment.
         n_hidden: the length of `hidden_dims`.
-        mode: `train`, or `test` to use trained weights, which are then read from `model_path`.
-        datapath: a `.npz` file with x_train, y_train, x_test and y_test (the layout of the widespread `mnist.npz`),
-            for `train` and `test` without arguments; the last 10,000 training images are kept for validation.
-        model_path: where `save` writes the weights and `load` reads them, a `.npz` file.
+        mode: `train`, or `test` to use trained weights, which are read from `model_path`.
+        datapath: a `.npz` file with x_train, y_train, x_test and y_test (the layout of the common `mnist.npz`), for
+            `train` and `test` without arguments; the last 10,000 training images are the validation set.
+        model_path: the `.npz` file of weights, which `save` writes and `load` reads.
         input_dim: pixels an image.
         n_classes: outputs.
         nonlinearity: of the hidden layers: relu, leaky_relu, tanh, sigmoid or gelu (its approximation by tanh).
         initialization: of the weights: zero, normal or glorot; biases start at zero.
-        parameter_range: smallest and largest number of parameters, biases included; others are refused.
+        parameter_range: smallest and largest allowed number of parameters, biases included.
         lr: learning rate of the first step.
         lr_decay: constant; linear or cosine, to zero at the end of all epochs; or exponential.
-        lr_decay_rate: factor an epoch of exponential decay.
-        epochs: passes over the training set that linear and cosine decay are laid out over.
+        lr_decay_rate: factor of exponential decay, each epoch.
+        epochs: passes over the training set that linear and cosine decay span.
         batch_size: examples a step.
         momentum: share of the last step's velocity that is kept; 0 for none (Polyak, 1964).
-        nesterov: look ahead along the velocity (Sutskever et al., 2013, as torch.optim.SGD has it).
+        nesterov: look ahead along the velocity (Sutskever et al., 2013, as in torch.optim.SGD).
         weight_decay: L2 penalty: this times the weights is added to their gradients (not to the biases').
-        dropout: probability that a hidden unit is left out of a training step; the others are scaled up (Srivastava
-            et al., 2014).
+        dropout: probability of dropping a hidden unit in a training step; the others are scaled up (Srivastava et al.,
+            2014).
         input_dropout: likewise for a pixel.
         seed: of the initial weights, the order of the examples and dropout.
         dtype: float32, or float64 to check derivatives.
 
     Raises:
-        ValueError: says what was wrong, and what was expected.
+        ValueError: a value is wrong; the message says what was expected.
     """
 
     hidden_dims: tuple[int, ...] = (512, 512)

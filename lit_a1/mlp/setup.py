@@ -1,4 +1,4 @@
-"""What a command of the numpy network is set to: the network, its data, where the results go."""
+"""The set-up of a numpy network's command: the network, its data, and the folder for results."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Digits(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The origin without the path to its folder, for what is kept and passed on."""
+        """The origin without the path to its folder, to store and share."""
         return self.origin if self.drawn else f"the digits of {Path(self.origin).resolve().name}/"
 
 
@@ -52,15 +52,15 @@ class Setup:
     name: str = "mlp"
 
     def network(self, **changes: Any) -> NN:
-        """The untrained network; `changes` are keywords of `NN` that differ here. Raises as `NN`."""
+        """The untrained network, with `changes` to the keywords of `NN`. Raises as `NN`."""
         keywords = {"seed": self.seed, "epochs": self.epochs, **self.model, **changes}
         return NN(**{"n_hidden": len(keywords.get("hidden_dims", (512, 512))), **keywords})
 
     def like(self, path: Path) -> "Setup":
-        """With what a file of weights tells: layers and nonlinearity and, where `mlp fit` wrote it, how it was trained.
+        """A copy that matches a weights file: layers, nonlinearity and, if `mlp fit` wrote it, training settings.
 
         Raises:
-            CheckpointError: the file is damaged, or of a network that `parameter_range` does not allow.
+            CheckpointError: the file is damaged, or its network is outside `parameter_range`.
         """
         with sound(path):
             try:
@@ -80,21 +80,21 @@ class Setup:
 
     @cached_property
     def mnist(self) -> Mnist:
-        """The digits as they are on disk, read once; raises as `load_mnist`."""
+        """The digits as on disk, read once; raises as `load_mnist`."""
         return load_mnist(self.source)
 
     def digits(self, dtype: str = "float32") -> Digits:
-        """The same as the network sees them."""
+        """The digits as the network sees them."""
         train, valid, test = (Examples(to_pixels(part.images, dtype), part.labels) for part in self.mnist[:3])
         return Digits(train, valid, test, self.mnist.drawn, self.mnist.origin)
 
     def runs(self, drawn: bool) -> Path:
-        """The folder of the experiment's runs; those on drawn digits have one of their own."""
+        """The folder of the experiment's runs; runs on drawn digits have their own."""
         return self.save_dir / (self.name + DRAWN if drawn else self.name)
 
 
 def describe(net: NN) -> str:
-    """The network's settings in words: what a study was run with."""
+    """The network's settings in words, for the record of a study."""
     momentum = "Nesterov momentum" if net.nesterov else "momentum"
     extras = {momentum: net.momentum, "weight decay": net.weight_decay, "dropout": net.dropout}
     extras["dropout of pixels"] = net.input_dropout
@@ -105,7 +105,7 @@ def describe(net: NN) -> str:
 
 
 def load_weights(net: NN, path: Path) -> None:
-    """Reads weights; CheckpointError where the file is damaged, or of another network."""
+    """Reads weights; raises a CheckpointError if the file is damaged or of another network."""
     with sound(path):
         try:
             net.load(str(path))
@@ -114,13 +114,13 @@ def load_weights(net: NN, path: Path) -> None:
 
 
 def run_state(path: Path) -> dict[str, Any]:
-    """The state of a `TrainingRecord` that `mlp fit` keeps beside the weights; empty in other files."""
+    """The state of a `TrainingRecord` that `mlp fit` saves with the weights; empty in other files."""
     with sound(path), np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 
 class Study(StudyRecord):
-    """A study of networks like `net`: its folder (a new one by default), its record, and in `words` its settings."""
+    """A study of networks like `net`: its folder (by default a new one), its record, and its settings in `words`."""
 
     def __init__(self, setup: Setup, net: NN, digits: Digits, folder: Path | None = None) -> None:
         self.words = describe(net) + (" (drawn digits, not MNIST)" if digits.drawn else "")
