@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,20 @@ def named(value: Any) -> list[Namespace]:
 def kind(each: Namespace) -> str:
     """The name of a class that a flag names."""
     return str(each.get("class_path")).rpartition(".")[2]
+
+
+def seed_of(command: Namespace) -> int:
+    """The seed of a command, a random one for `true`; UsageError where it is none, or several processes draw it."""
+    seed = command.seed_everything
+    if seed is True:
+        started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1
+        if max(int(started), command.trainer.num_nodes) > 1 and "PL_GLOBAL_SEED" not in os.environ:
+            raise UsageError("seed_everything: true would be another seed in each process; name one for all")
+        seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # which the first of several devices set
+    if seed is False or not 0 <= seed <= MAX_SEED:
+        words = f"seed_everything must be a number from 0 to {MAX_SEED}, or true for a random one; got {seed}"
+        raise UsageError(words.replace("False", "false"))
+    return seed
 
 
 def check_flags(command: Namespace, subcommand: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.environment import PROGRAM, show_messages
+from lit_a1.environment import PROGRAM, quieten, show_messages
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import PlainParser
 from lit_a1.runs.wording import number
@@ -26,8 +26,7 @@ def build_parser() -> PlainParser:
 def main(arguments: Sequence[str]) -> None:
     """Exports a checkpoint, published weights or an ensemble."""
     options, others = build_parser().parse_own(arguments, f": `{PROGRAM} mlp export` is for it")
-    from lit_a1.environment import quieten  # after `--help`, which needs no torch
-    from lit_a1.export.folder import write
+    from lit_a1.export.folder import write  # after `--help`, which needs no torch
     from lit_a1.export.networks import of_settings
     from lit_a1.training import parse
 

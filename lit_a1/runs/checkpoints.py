@@ -13,7 +13,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
-from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings
+from lit_a1.runs.folders import WEIGHTS_ALONE, check_not_over, check_same_length, check_same_settings
 from lit_a1.runs.records import CheckpointError, sound
 from lit_a1.runs.wording import counted
 
@@ -132,8 +132,10 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     """Refuses to go on with a run that is over, or with other settings (flat) than it was started with.
 
     Raises:
-        CheckpointError: says which; or the checkpoint was written while a step was under way.
+        CheckpointError: says which; or the checkpoint has weights alone, or was written while a step was under way.
     """
+    if "optimizer_states" not in checkpoint:
+        raise CheckpointError(WEIGHTS_ALONE.format(path))
     started, run = checkpoint["callbacks"]["RunRecord"]["settings"], checkpoint.get("run", {})
     check_same_settings(started, settings, path)
     if run.get("torn"):

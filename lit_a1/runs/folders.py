@@ -171,11 +171,8 @@ def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: P
         CheckpointError: says what to type instead.
     """
     rate = settings.get("model.lr_decay", settings.get("model.schedule", "constant"))
-    if (
-        rate in ("constant", "exponential")
-        and not settings.get("model.warmup")
-        and not settings.get("model.sam_radius")
-    ):
+    is_laid_out = any(settings.get(f"model.{name}") for name in ("warmup", "sam_radius"))
+    if rate in ("constant", "exponential") and not is_laid_out:
         return
     name = "trainer.max_epochs"
     if (started.get(name) or 0) < 1 and (settings.get(name) or 0) < 1:

@@ -5,7 +5,8 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -82,10 +83,24 @@ class Parser(PlainParser, ArgumentParser):
 
 
 def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
-    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does; `kind` is a base class."""
+    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does; `kind` is a base class.
+
+    Raises:
+        UsageError: the class refuses a setting.
+    """
     parser = Parser()
     parser.add_argument("--part", type=kind)
-    return parser.instantiate_classes(parser.parse_object({"part": settings})).part
+    found = parser.parse_object({"part": deepcopy(settings)})  # jsonargparse would put objects into these
+    try:
+        return parser.instantiate_classes(found).part
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The name, first in the alphabet, of a setting that two flat ones do not share; empty where they are equal."""
+    names = sorted(found.keys() | wanted.keys())
+    return next((name for name in names if found.get(name) != wanted.get(name)), "")
 
 
 def concise(message: str) -> str:

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lit_a1.data.sources.drawn import SIDE
-from lit_a1.runs.plotting import COLOURS, Line, figure, headline, percent_axis, visible
+from lit_a1.runs.plotting import COLOURS, draw_line, figure, headline, percent_axis, visible
 from lit_a1.studies.comparison.changes import KINDS
 from lit_a1.studies.comparison.conclusions import Disagreements, disagreements, like_for_like
 from lit_a1.studies.comparison.measures import Measured
@@ -30,7 +30,7 @@ def draw_curves(path: Path, measured: Measured, title: str) -> None:
                 if (values := curve(measured, label, part)) is None:
                     missing.append(label)
                 else:
-                    Line(label, look, range(1, values.shape[1] + 1), values).draw(panel)
+                    draw_line(panel, label, look, range(1, values.shape[1] + 1), values)
             panel.set_title(heading + (f" (not recorded: {'; '.join(missing)})" if missing else ""), fontsize=10)
             panel.set_xlabel("Epochs done")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -60,7 +60,7 @@ def draw_robustness(path: Path, measured: Measured, title: str) -> None:
             for look, label in enumerate(measured.experiments):
                 columns = [errors[label, "none", 0], *(errors[label, kind, level] for level in levels)]
                 values = np.maximum(np.stack(columns, axis=1), visible(0, images))
-                Line(label, look, (0, *levels), values).draw(panel)
+                draw_line(panel, label, look, (0, *levels), values)
             panel.set_xlabel(PANELS[kind])
             panel.set_xticks((0, *levels), [f"{level:g}" for level in (0, *levels)])
         percent_axis(panels[0])
