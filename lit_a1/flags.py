@@ -93,11 +93,7 @@ def seed_of(command: Namespace) -> int:
 
 
 def check_flags(command: Namespace, subcommand: str) -> None:
-    """Refuses what can't work with the networks and loops of this project.
-
-    Raises:
-        UsageError: names the flag, and what to use instead.
-    """
+    """Refuses with a UsageError the flags that can't work with the networks and loops of this project."""
     trainer, is_fit = command.trainer, subcommand == "fit"
     for name, (values, why) in ONLY.items():
         if isinstance(value := trainer.get(name), Namespace):  # a profiler with options
@@ -216,13 +212,10 @@ def own_callbacks(found: Sequence[Callback], users: Sequence[Callback], trainer:
 
 
 def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], purge_step: int | None) -> list[Logger]:
-    """The loggers of a run, of which the first writes to its folder.
+    """The loggers that a flag names, `built` of it; the first writes to the run's folder: else one is added.
 
-    Args:
-        flag: what the user named; a TensorBoardLogger is added where none of it writes to folders of runs.
-        built: the same, instantiated.
-        options: `save_dir`, `name` and where it is known `version` of the run's folder.
-        purge_step: of a run that goes on: what was logged from there on is logged again.
+    `options` are `save_dir`, `name` and, where it is known, `version` of that folder. Of a run that goes on, what was
+    logged from `purge_step` on is logged again.
     """
     files: dict[str, Logger] = {}
     others = []

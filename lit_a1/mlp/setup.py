@@ -59,8 +59,7 @@ class Setup:
     def like(self, path: Path) -> "Setup":
         """With what a file of weights tells: layers and nonlinearity and, where `mlp fit` wrote it, how it was trained.
 
-        Raises:
-            CheckpointError: the file is damaged, or of a network that `parameter_range` does not allow.
+        CheckpointError where the file is damaged, or of a network that `parameter_range` does not allow.
         """
         with sound(path):
             try:

@@ -173,11 +173,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
-    """What `record.json` in a run's folder holds, `needed` among it.
-
-    Raises:
-        CheckpointError: there is none, it is damaged, or lacks something that is needed.
-    """
+    """What `record.json` in a run's folder holds; CheckpointError where it is missing or damaged, or lacks what is `needed`."""
     path = run / RECORD_FILE
     try:
         record = json.loads(re.sub(OLD_NAMES, "images", path.read_text(encoding="utf-8")))

@@ -46,8 +46,7 @@ class PlainParser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Its own options, and all others, which are another command's: those like its own are refused here.
 
-        Raises:
-            UsageError: the others name no network, or the numpy one, of which `no_mlp` says why not.
+        UsageError where the others name no network, or the numpy one, of which `no_mlp` says why not.
         """
         options, others = self.parse_known_args(list(arguments))
         for word in others:
@@ -83,11 +82,7 @@ class Parser(PlainParser, ArgumentParser):
 
 
 def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
-    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does; `kind` is a base class.
-
-    Raises:
-        UsageError: the class refuses a setting.
-    """
+    """Builds what a part of a YAML describes, a subclass of `kind`, as `fit` does; UsageError where it is refused."""
     parser = Parser()
     parser.add_argument("--part", type=kind)
     found = parser.parse_object({"part": deepcopy(settings)})  # jsonargparse would put objects into these

@@ -25,17 +25,9 @@ USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
 
 def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **usual: bool) -> None:
-    """Refuses what would end a training elsewhere than the others, or keep it from being measured.
+    """Refuses with a UsageError what would end a training elsewhere than the others, or keep it from being measured.
 
-    Args:
-        settings: of `fit`.
-        study: what it is: `search`.
-        logged: why its trainings need a logger.
-        go_on: how it is gone on with, the end of a sentence.
-        usual: other options of the trainer than `USUAL` that must not be set otherwise.
-
-    Raises:
-        UsageError: says which.
+    `logged` says why a study needs a logger, `go_on` how it is gone on with; `usual` goes on with `USUAL`.
     """
     trainer, seed = settings.trainer, settings.seed_everything
     if (trainer.max_epochs or 0) < 1:
