@@ -12,7 +12,8 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from lit_a1.callbacks import Continuation, RunLogger
+from lit_a1.callbacks.continuation import Continuation
+from lit_a1.callbacks.tensorboard import RunLogger
 from lit_a1.environment import PROGRAM, best_precision, cpu, machine, why_not_compiled
 from lit_a1.models.evaluated import STAGES
 from lit_a1.runs.folders import DRAWN

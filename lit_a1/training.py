@@ -15,21 +15,15 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from lit_a1.callbacks import (
-    BestCheckpoint,
-    Continuation,
-    EnsembleRecord,
-    LastCheckpoint,
-    PredictionFiles,
-    ProgressLines,
-    RunRecord,
-    TensorBoardExtras,
-)
+from lit_a1.callbacks.best import BestCheckpoint, LastCheckpoint
 from lit_a1.callbacks.config import RunConfig, save_hparams
-from lit_a1.callbacks.continuation import slurm_job
+from lit_a1.callbacks.continuation import Continuation, slurm_job
 from lit_a1.callbacks.devices import check_started, ending_together
-from lit_a1.callbacks.predictions import submission_path
-from lit_a1.callbacks.record import measured_images
+from lit_a1.callbacks.ensemble import EnsembleRecord
+from lit_a1.callbacks.predictions import PredictionFiles, submission_path
+from lit_a1.callbacks.progress import ProgressLines
+from lit_a1.callbacks.record import RunRecord, measured_images
+from lit_a1.callbacks.tensorboard import TensorBoardExtras
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import PROGRAM, is_first

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
 
@@ -44,13 +45,16 @@ def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **u
 
 
 class FolderCLI(TrainingCLI):
-    """`fit` on one device, in a folder that is given; `quiet` leaves out which data and what machine were found."""
+    """`fit` in a folder that is given, on one device, with a callback more.
+
+    `quiet` leaves out which data were found and what this machine can't do.
+    """
 
     part: ClassVar[str]  # what of the study it trains
     on_several: ClassVar[str]  # what to start for several devices
 
-    def __init__(self, arguments: Sequence[str], folder: Path, *, quiet: bool) -> None:
-        self.folder = folder
+    def __init__(self, arguments: Sequence[str], folder: Path, callback: Callback, *, quiet: bool) -> None:
+        self.folder, self.callback = folder, callback
         logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
         torch.compiler.reset()  # forgets the networks of earlier trainings
         super().__init__(["fit", *arguments])
@@ -68,3 +72,6 @@ class FolderCLI(TrainingCLI):
 
     def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
         return super()._loggers(self.folder.parent, "", version=self.folder.name)
+
+    def _callbacks(self) -> list[Callback]:
+        return [*super()._callbacks(), self.callback]

@@ -9,8 +9,8 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from lit_a1.callbacks import RunRecord
 from lit_a1.callbacks.devices import gathered
+from lit_a1.callbacks.record import RunRecord
 from lit_a1.data.files import write_csv
 from lit_a1.runs.checkpoints import read
 from lit_a1.runs.records import RECORD_FILE, read_json, sound
@@ -69,8 +69,7 @@ class FoldCLI(FolderCLI):
 
     def _callbacks(self) -> list[Callback]:
         record = RunRecord(self._settings(), command=None)
-        own = [record if isinstance(each, RunRecord) else each for each in super()._callbacks()]
-        return [*own, HeldOut(self.folder / OUT_OF_FOLD)]
+        return [record if isinstance(each, RunRecord) else each for each in super()._callbacks()]
 
 
 def train(arguments: Sequence[str], run: Path, *, quiet: bool) -> None:
@@ -83,7 +82,7 @@ def train(arguments: Sequence[str], run: Path, *, quiet: bool) -> None:
     else:  # a process was killed before its first one
         shutil.rmtree(run, ignore_errors=True)
     try:
-        FoldCLI(arguments, run, quiet=quiet)
+        FoldCLI(arguments, run, HeldOut(run / OUT_OF_FOLD), quiet=quiet)
     except BaseException as error:
         if not (run / LAST).is_file():
             shutil.rmtree(run, ignore_errors=True)

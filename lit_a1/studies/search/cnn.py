@@ -16,7 +16,7 @@ from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.flags import experiment_of
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import write_record
+from lit_a1.runs.records import RECORD_FILE, write_json
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
 from lit_a1.studies.fits import OF_THE_MACHINE, check_settings
@@ -66,7 +66,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         content = {"search": shared, **results, "commit": commit(), "versions": versions()}
         content["machines"] = sorted({trial.machine for trial in trials})
         content["finished"] = time.strftime("%Y-%m-%d %H:%M")
-        write_record(folder, content)
+        write_json(folder / RECORD_FILE, content)
 
     return Objective(
         study_name="cnn",

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lit_a1.callbacks import ProgressLines
+from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.rules import RuleError
 from lit_a1.runs.records import CheckpointError, DivergedError, read_record
@@ -47,17 +47,12 @@ class TrialCLI(FolderCLI):
 
     part, on_several = "trial", "the search once for each, with --study and"
 
-    def __init__(self, arguments: Sequence[str], folder: Path, pruning: PruningCallback, *, quiet: bool) -> None:
-        self.pruning = pruning
-        super().__init__(arguments, folder, quiet=quiet)
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer."""
         return super().instantiate_trainer(enable_checkpointing=False, enable_progress_bar=False, **kwargs)
 
     def _callbacks(self) -> list[Callback]:
-        left_out = (ModelCheckpoint, ProgressLines)
-        return [*(callback for callback in super()._callbacks() if not isinstance(callback, left_out)), self.pruning]
+        return [each for each in super()._callbacks() if not isinstance(each, ModelCheckpoint | ProgressLines)]
 
 
 def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
