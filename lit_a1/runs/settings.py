@@ -89,7 +89,7 @@ def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
     try:
         return parser.instantiate_classes(found).part
     except (ValueError, TypeError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(concise(str(error))) from error
 
 
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
