@@ -82,9 +82,9 @@ class Setup:
         """The digits as they are on disk, read once; raises as `load_mnist`."""
         return load_mnist(self.source)
 
-    def digits(self, dtype: str = "float32") -> Digits:
-        """The same as the network sees them."""
-        train, valid, test = (Examples(to_pixels(part.images, dtype), part.labels) for part in self.mnist[:3])
+    def digits(self) -> Digits:
+        """The same as the network sees them, in float32."""
+        train, valid, test = (Examples(to_pixels(part.images, "float32"), part.labels) for part in self.mnist[:3])
         return Digits(train, valid, test, self.mnist.drawn, self.mnist.origin)
 
     def runs(self, drawn: bool) -> Path:
