@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from lit_a1.callbacks import Continuation, RunLogger
+from lit_a1.callbacks.continuation import Continuation
+from lit_a1.callbacks.tensorboard import RunLogger
 from lit_a1.environment import PROGRAM, best_precision, cpu, machine, why_not_compiled
 from lit_a1.models.evaluated import STAGES
 from lit_a1.runs.folders import DRAWN
@@ -77,12 +79,22 @@ def kind(each: Namespace) -> str:
     return str(each.get("class_path")).rpartition(".")[2]
 
 
-def check_flags(command: Namespace, subcommand: str) -> None:
-    """Refuses what can't work with the networks and loops of this project.
+def seed_of(command: Namespace) -> int:
+    """The seed of a command, a random one for `true`; UsageError where it is none, or several processes draw it."""
+    seed = command.seed_everything
+    if seed is True:
+        started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1
+        if max(int(started), command.trainer.num_nodes) > 1 and "PL_GLOBAL_SEED" not in os.environ:
+            raise UsageError("seed_everything: true would be another seed in each process; name one for all")
+        seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # which the first of several devices set
+    if seed is False or not 0 <= seed <= MAX_SEED:
+        words = f"seed_everything must be a number from 0 to {MAX_SEED}, or true for a random one; got {seed}"
+        raise UsageError(words.replace("False", "false"))
+    return seed
 
-    Raises:
-        UsageError: names the flag, and what to use instead.
-    """
+
+def check_flags(command: Namespace, subcommand: str) -> None:
+    """Refuses with a UsageError the flags that can't work with the networks and loops of this project."""
     trainer, is_fit = command.trainer, subcommand == "fit"
     for name, (values, why) in ONLY.items():
         if isinstance(value := trainer.get(name), Namespace):  # a profiler with options
@@ -201,13 +213,10 @@ def own_callbacks(found: Sequence[Callback], users: Sequence[Callback], trainer:
 
 
 def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], purge_step: int | None) -> list[Logger]:
-    """The loggers of a run, of which the first writes to its folder.
+    """The loggers that a flag names, `built` of it; the first writes to the run's folder: else one is added.
 
-    Args:
-        flag: what the user named; a TensorBoardLogger is added where none of it writes to folders of runs.
-        built: the same, instantiated.
-        options: `save_dir`, `name` and where it is known `version` of the run's folder.
-        purge_step: of a run that goes on: what was logged from there on is logged again.
+    `options` are `save_dir`, `name` and, where it is known, `version` of that folder. Of a run that goes on, what was
+    logged from `purge_step` on is logged again.
     """
     files: dict[str, Logger] = {}
     others = []

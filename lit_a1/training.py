@@ -1,8 +1,7 @@
 """Lightning's command line, with this project's defaults around it: what `fit` and the commands like it run."""
 
 import logging
-import os
-import secrets
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,33 +13,28 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from lit_a1.callbacks import (
-    BestCheckpoint,
-    Continuation,
-    EnsembleRecord,
-    LastCheckpoint,
-    PredictionFiles,
-    ProgressLines,
-    RunRecord,
-    TensorBoardExtras,
-)
+from lit_a1.callbacks.best import BestCheckpoint, LastCheckpoint
 from lit_a1.callbacks.config import RunConfig, save_hparams
-from lit_a1.callbacks.continuation import slurm_job
+from lit_a1.callbacks.continuation import Continuation, slurm_job
 from lit_a1.callbacks.devices import check_started, ending_together
-from lit_a1.callbacks.predictions import submission_path
-from lit_a1.callbacks.record import measured_images
+from lit_a1.callbacks.ensemble import EnsembleRecord
+from lit_a1.callbacks.predictions import PredictionFiles, submission_path
+from lit_a1.callbacks.progress import ProgressLines
+from lit_a1.callbacks.record import RunRecord, measured_images
+from lit_a1.callbacks.tensorboard import TensorBoardExtras
 from lit_a1.data.files import naming
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import PROGRAM, is_first
-from lit_a1.flags import MAX_SEED, adapt, check_flags, experiment_of, own_callbacks, run_loggers, several
+from lit_a1.flags import adapt, check_flags, experiment_of, own_callbacks, run_loggers, seed_of, several
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NO_CHECKPOINT, NOT_TRAINED
 from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
 from lit_a1.runs.events import in_order
-from lit_a1.runs.folders import WEIGHTS_ALONE, new_version, remove_version, resolve, run_of
-from lit_a1.runs.records import CheckpointError, keep_metrics, sound
+from lit_a1.runs.folders import new_version, remove_version, resolve, run_of
+from lit_a1.runs.records import keep_metrics, sound
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 
@@ -111,16 +105,7 @@ class TrainingCLI(LightningCLI):
 
     def _set_seed(self) -> None:
         """Seeds everything; Lightning takes 0 for the random seed that `true` stands for."""
-        seed = self.command.seed_everything
-        if seed is True:
-            started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1
-            if max(int(started), self.command.trainer.num_nodes) > 1 and "PL_GLOBAL_SEED" not in os.environ:
-                self.parser.error("seed_everything: true would be another seed in each process; name one for all")
-            seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # which the first of several devices set
-        if seed is False or not 0 <= seed <= MAX_SEED:
-            words = f"seed_everything must be a number from 0 to {MAX_SEED}, or true for a random one; got {seed}"
-            self.parser.error(words.replace("False", "false"))
-        self.command.seed_everything = seed
+        self.command.seed_everything = seed_of(self.command)
         super()._set_seed()
 
     def instantiate_classes(self) -> None:
@@ -144,13 +129,13 @@ class TrainingCLI(LightningCLI):
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
         folder, name = experiment_of(self.command, self.datamodule.drawn)
-        if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
-            self.checkpoint = resolve(wanted, folder / name, resume=is_fit)
-            self._check_checkpoint(self.checkpoint)
-        elif is_fit and (job := slurm_job()) and (left := sorted((folder / name).glob(f"version_*/{job}/*.ckpt"))):
-            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this very command
-            self._check_checkpoint(self.checkpoint)
         self._runs = folder / name
+        if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
+            self.checkpoint = resolve(wanted, self._runs, resume=is_fit)
+        elif is_fit and (job := slurm_job()) and (left := sorted(self._runs.glob(f"version_*/{job}/*.ckpt"))):
+            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this very command
+        if self.checkpoint is not None:
+            self._check_checkpoint(self.checkpoint)
         given = self.config_init[self.subcommand].trainer
         users = several(given.callbacks)
         if is_fit:
@@ -187,9 +172,8 @@ class TrainingCLI(LightningCLI):
         if self.subcommand == "predict":
             return [ProgressLines(), PredictionFiles(submission_path(self.command.submission, self.datamodule.drawn))]
         if isinstance(self.model, Ensemble):
-            runs = Path(*experiment_of(self.command, self.datamodule.drawn))
             is_logged = self.command.trainer.get("logger") is not False
-            return [ProgressLines(), EnsembleRecord(self._settings(), runs if is_logged else None)]
+            return [ProgressLines(), EnsembleRecord(self._settings(), self._runs if is_logged else None)]
         if self.subcommand != "fit":
             return [ProgressLines()]
         at_epoch_end: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
@@ -206,15 +190,12 @@ class TrainingCLI(LightningCLI):
         return recipe_of(self.command) | {"seed": self.command.seed_everything}
 
     def _check_checkpoint(self, path: Path) -> None:
-        checkpoint = read(path)
+        checkpoint, is_fit = read(path), self.subcommand == "fit"
         with sound(path):
             check_fits(checkpoint, self.model, path)
-            if self.subcommand == "fit":
-                if "optimizer_states" not in checkpoint:
-                    raise CheckpointError(WEIGHTS_ALONE.format(path))
+            if is_fit:
                 check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, path)
-                return
-        if not checkpoint.get("precise_bn", True):
+        if not is_fit and not checkpoint.get("precise_bn", True):
             log.warning(
                 "%s is from an epoch that was not validated: its batch-norm statistics are those of training, not "
                 "recomputed. best.ckpt, or the last epoch's, is measured better.",
@@ -246,6 +227,8 @@ class TrainingCLI(LightningCLI):
                 raise
             words = f"{cause.strerror}, with --data.workers {self.datamodule.workers}"
             raise OSError(cause.errno, words) from cause
+        except SIGTERMException as error:
+            raise SystemExit(128 + signal.SIGTERM) from error  # as shells count it; Lightning's own status is 0
         finally:
             if self._new_folder is not None and self.trainer.global_step == 0:
                 for logger in self.trainer.loggers:

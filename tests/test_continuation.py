@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lit_a1.callbacks import ProgressLines
+from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.cli import main
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import run_folders

@@ -17,7 +17,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning_utilities.core.imports import RequirementCache
 
-from lit_a1.callbacks import BestCheckpoint, Continuation, LastCheckpoint, ProgressLines, RunRecord
+from lit_a1.callbacks.best import BestCheckpoint, LastCheckpoint
+from lit_a1.callbacks.continuation import Continuation
+from lit_a1.callbacks.progress import ProgressLines
+from lit_a1.callbacks.record import RunRecord
 from lit_a1.cli import main
 from lit_a1.flags import NO_CALLBACKS, check_flags, experiment_of, own_callbacks, run_loggers
 from lit_a1.runs.settings import UsageError
@@ -131,7 +134,7 @@ def test_callbacks(command: Namespace) -> None:
     of_lightning = set(lightning.pytorch.callbacks.__all__)
     known = CALLBACKS.keys() | NO_CALLBACKS.keys() | OTHER_CALLBACKS
     assert of_lightning <= known, "a callback is new: see whether it works, and enter it here or in NO_CALLBACKS"
-    for name in [*NO_CALLBACKS, "lit_a1.callbacks.RunRecord"]:
+    for name in [*NO_CALLBACKS, "lit_a1.callbacks.record.RunRecord"]:
         command.trainer.callbacks = [Namespace(class_path=name if "." in name else f"lightning.callbacks.{name}")]
         with pytest.raises(UsageError, match=f"trainer.callbacks can't have a {name.rpartition('.')[2]} here: "):
             check_flags(command, "fit")

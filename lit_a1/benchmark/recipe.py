@@ -16,6 +16,7 @@ from lit_a1.models.classifier import compile_in_place
 from lit_a1.runs.settings import build
 
 IMAGES = 4096  # that batches are cut from
+# what a step can't do without: both gradients of a convolution multiply and add as much as its forward pass
 FLOOR = "its convolutions alone, forward, thrice"
 NEAREST = {"amx_bf16": 2.5, "avx512_bf16": 1.6}  # how near to them a step should be, by the processor's instructions
 
@@ -77,17 +78,10 @@ class Recipe:
 
     @property
     def nearest(self) -> float | None:
-        """At most so many times as long as `floor` should a step take; None for a GPU."""
+        """At most so many times as long as `FLOOR` should a step take; None for a GPU."""
         able = torch.cpu.get_capabilities()
         reached = next((most for name, most in NEAREST.items() if able.get(name)), 1.25)
         return reached if self.device.type == "cpu" else None
-
-    def floor(self, times: int = 3) -> Run:
-        """All convolutions of a training batch, forward, so many times: what a step can't do without.
-
-        Both gradients of a convolution multiply and add as much as its forward pass.
-        """
-        return convolve(self.convolutions(), times, self)
 
 
 def convolutions_of(net: nn.Module, images: torch.Size) -> list[Convolution]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from lit_a1.benchmark.recipe import FLOOR, Recipe
+from lit_a1.benchmark.recipe import FLOOR, Recipe, convolve
 from lit_a1.benchmark.timing import Run, Timing, alternate, seconds_by_turns
 from lit_a1.data.batch import Batch, ImageSet
 from lit_a1.layers import BatchNorm2d, Conv2d, MaxPool2d, cross_entropy
@@ -49,7 +49,6 @@ class BareLoop:
         self.images = ImageSet(recipe.images, labels.numpy())
         self.generator = torch.Generator(recipe.device)
         self.draws = torch.Generator()
-        self.augmented = self.augment(self.cut())
         self.loss = torch.zeros(())
 
     def cut(self) -> Batch:
@@ -123,7 +122,7 @@ def network_and_optimizer(pairs: int, recipe: Recipe) -> list[Timing]:
 def step(pairs: int) -> list[Timing]:
     """The network and its optimiser; then all of a step but for Lightning."""
     recipe = Recipe()
-    floor = recipe.floor()
+    floor = convolve(recipe.convolutions(), 3, recipe)
     name = f"training step, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.how}"
 
     def floors() -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 Run = Callable[[], object]
+WARM_UP = 2  # rounds
 
 
 class Timing(NamedTuple):
@@ -40,20 +41,18 @@ def timing_of(
     return Timing(name, other, median(ours), median(theirs), median(ratios), (low, high), at_most, unit)
 
 
-def seconds_by_turns(
-    sides: Sequence[Run], pairs: int, name: str, steps: int = 1, warm_up: int = 2
-) -> list[list[float]]:
+def seconds_by_turns(sides: Sequence[Run], pairs: int, name: str, steps: int = 1) -> list[list[float]]:
     """Times functions strictly by turns, so that a slow moment of the machine hits all of them.
 
-    Returns the seconds of each, divided by `steps`, `pairs` values a side; `warm_up` rounds are run first, not counted.
+    Returns the seconds of each, divided by `steps`, `pairs` values a side; `WARM_UP` rounds are run first, not counted.
     """
     seconds: list[list[float]] = [[] for _ in sides]
-    for _ in tqdm(range(pairs + warm_up), desc=name, unit="round", disable=None, leave=False):
+    for _ in tqdm(range(pairs + WARM_UP), desc=name, unit="round", disable=None, leave=False):
         for run, times in zip(sides, seconds, strict=True):
             start = time.perf_counter()
             run()
             times.append((time.perf_counter() - start) / steps)
-    return [times[warm_up:] for times in seconds]
+    return [times[WARM_UP:] for times in seconds]
 
 
 def alternate(

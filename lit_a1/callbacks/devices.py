@@ -54,8 +54,7 @@ def gathered(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
 def ending_together(trainer: L.Trainer) -> Iterator[None]:
     """Ends the processes of all devices where one of them fails, or the first is told to; that one says why.
 
-    Raises:
-        DeviceLostError: another one has ended.
+    DeviceLostError where another one has ended.
     """
     signals = trainer._signal_connector
     if trainer.world_size > 1:  # Lightning would call the others from the handler, which wait for another call

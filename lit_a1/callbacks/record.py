@@ -84,8 +84,7 @@ class RunRecord(Callback):
         epoch, done = divmod(step, batches)
         relogged: dict[str, float] = {}
         if self.record.epochs and self.record.epochs[-1]["step"] == step:
-            metrics = {name: value for name, value in self.record.epochs[-1].items() if name != "step"}
-            relogged = metrics
+            relogged = {name: value for name, value in self.record.epochs[-1].items() if name != "step"}
         elif done and trainer.log_every_n_steps and done % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             rate = loaded["optimizer_states"][0]["param_groups"][0]["lr"]
             relogged = {"train/learning_rate": rate, "epoch": epoch}

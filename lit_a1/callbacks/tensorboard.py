@@ -42,14 +42,10 @@ def flush(trainer: L.Trainer) -> None:
 class RunLogger(TensorBoardLogger):
     """Lightning's, with the curves of training and validation in one chart, and the epoch out of their way."""
 
-    def __init__(self, save_dir: str, name: str = "lightning_logs", version: int | str | None = None, **options: Any):
-        super().__init__(save_dir, name, version, **options)
-        self._purge_step: int | None = options.get("purge_step")
-
     @cached_property
     def curves(self) -> Curves:
         """Of this run."""
-        return Curves(Path(self.log_dir), self._purge_step)
+        return Curves(Path(self.log_dir), self._kwargs.get("purge_step"))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.analysis import PARTS
-from lit_a1.environment import PROGRAM, show_messages
+from lit_a1.environment import PROGRAM, quieten, show_messages
 from lit_a1.runs.folders import PRETRAINED, resolve
 from lit_a1.runs.records import CheckpointError, version_of
-from lit_a1.runs.settings import PlainParser, UsageError, build
+from lit_a1.runs.settings import PlainParser, build
 
 
 def build_parser() -> PlainParser:
@@ -31,7 +31,6 @@ def main(arguments: Sequence[str]) -> None:
     from lit_a1.analysis import analyze  # after `--help`, which needs no torch
     from lit_a1.analysis.network import load_network
     from lit_a1.data.module import ImageDataModule
-    from lit_a1.environment import quieten
     from lit_a1.flags import experiment_of
     from lit_a1.training import parse
 
@@ -40,10 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = parse(["validate", *others])
     if str(settings.model.class_path).endswith(".Ensemble"):
         raise CheckpointError("An ensemble has no layers of its own: analyze one of its members.")
-    try:
-        data = build(ImageDataModule, settings.data)
-    except (ValueError, TypeError) as error:  # what the class refuses
-        raise UsageError(str(error)) from error
+    data = build(ImageDataModule, settings.data)
     data.locate("validate")
     logs, name = experiment_of(settings, data.drawn)
     path = resolve(settings.get("ckpt_path"), logs / name)

@@ -14,15 +14,14 @@ from lit_a1.runs.settings import UsageError
 def main(arguments: Sequence[str]) -> None:
     """Prints the table of a network's layers."""
     if {"-h", "--help"} & set(arguments):
-        parser = argparse.ArgumentParser(
+        argparse.ArgumentParser(
             f"{PROGRAM} architecture",
             usage=f"{PROGRAM} architecture --config configs/mnist.yaml [options]",
             description="Print the layers of the network that a YAML describes: where their code is from, filter size, "
             "stride, padding, output shape, parameters and multiply-adds of one image. It takes the options of fit, or "
             "of mlp fit for the numpy network: --model.widths [16,32,64] shows another network, --data.size 32 "
             "another image size.",
-        )
-        parser.parse_args(["--help"])
+        ).parse_args(["--help"])
     if not arguments:
         raise UsageError("name a network, with --config configs/mnist.yaml for example")
     try:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.environment import PROGRAM, REPOSITORY, machine, versions
+from lit_a1.environment import PROGRAM, REPOSITORY, machine, quieten, versions
 from lit_a1.runs.settings import PlainParser, UsageError
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ def main(arguments: Sequence[str]) -> None:
         parser.error("--profile goes with `benchmark step`, and without --json and --compare")
     before = {} if options.compare is None else accepted(options.compare)
     import torch  # after `--help`, which needs none of it
-
-    from lit_a1.environment import quieten
 
     quieten()
     packages = f"torch {versions()['torch']}, numpy {versions()['numpy']}"

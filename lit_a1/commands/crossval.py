@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
+from lit_a1.environment import PROGRAM, keep_freed_memory, quieten, show_messages
 from lit_a1.runs.settings import PlainParser
 
 
@@ -28,7 +28,6 @@ def build_parser() -> PlainParser:
 def main(arguments: Sequence[str]) -> None:
     """Cross-validates; a UsageError where no network is named, or it can't be cross-validated."""
     options, others = build_parser().parse_own(arguments, ": crossval divides photos of cats and dogs")
-    from lit_a1.environment import quieten
     from lit_a1.studies.crossval.study import run  # after `--help`, which needs no torch
 
     show_messages()

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lit_a1.environment import PROGRAM, show_messages
+from lit_a1.environment import PROGRAM, quieten, show_messages
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import PlainParser
 from lit_a1.runs.wording import number
@@ -26,19 +27,19 @@ def build_parser() -> PlainParser:
 def main(arguments: Sequence[str]) -> None:
     """Exports a checkpoint, published weights or an ensemble."""
     options, others = build_parser().parse_own(arguments, f": `{PROGRAM} mlp export` is for it")
-    from lit_a1.environment import quieten  # after `--help`, which needs no torch
-    from lit_a1.export.folder import write
-    from lit_a1.export.networks import of_settings
+    from lit_a1.export.networks import of_settings  # after `--help`, which needs no torch
     from lit_a1.training import parse
 
     show_messages()
     quieten()
-    name, exported, sources = of_settings(parse(["validate", *others]))
-    out = options.out or Path("export", name)
-    print_written(out, write(out, name, exported, sources))
+    write_files(options.out, *of_settings(parse(["validate", *others])))
 
 
-def print_written(folder: Path, difference: float) -> None:
-    """Says what was written, and how near it is to the network."""
+def write_files(out: Path | None, name: str, *network: Any) -> None:
+    """Writes a network and what is known of it, and says how near the files are to it; raises as `write`."""
+    from lit_a1.export.folder import write
+
+    folder = out or Path("export", name)
+    difference = write(folder, name, *network)
     print(f"{relative_to_cwd(folder)}: model.onnx, model.safetensors and README.md.")
     print(f"On random images, the ONNX file's probabilities differ by at most {number(difference)}.")

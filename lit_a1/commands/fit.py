@@ -2,10 +2,7 @@
 
 import itertools
 import json
-import signal
 from collections.abc import Sequence
-
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_a1.environment import PROGRAM, REPOSITORY, keep_freed_memory, quieten, show_messages
 from lit_a1.runs.settings import UsageError, kind_of_config
@@ -49,9 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         if str(settings.ckpt_path).endswith(".onnx"):
             from lit_a1.export.predict import predict  # which needs another package
 
-            return predict(settings)
+            predict(settings)
+            return
     keep_freed_memory()
-    try:
-        TrainingCLI(arguments)
-    except SIGTERMException as error:
-        raise SystemExit(128 + signal.SIGTERM) from error  # as shells count it; Lightning's own status is 0
+    TrainingCLI(arguments)

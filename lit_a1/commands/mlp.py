@@ -42,13 +42,10 @@ def main(arguments: Sequence[str]) -> None:
 
         check(setup, _weights(config, setup) if config.ckpt_path else None, config.sample)
     elif command == "export":
-        from lit_a1.commands.export import print_written
-        from lit_a1.export.folder import write
+        from lit_a1.commands.export import write_files
         from lit_a1.export.networks import of_setup
 
-        name, exported, sources = of_setup(setup, config.ckpt_path)
-        out = config.out or Path("export", name)
-        print_written(out, write(out, name, exported, sources))
+        write_files(config.out, *of_setup(setup, config.ckpt_path))
     elif command == "test":
         from lit_a1.mlp.loop import test
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lit_a1.environment import PROGRAM, show_messages
+from lit_a1.environment import PROGRAM, quieten, show_messages
 from lit_a1.report.about import About, web_link
 from lit_a1.runs.settings import Parser, UsageError
 from lit_a1.runs.wording import clock
@@ -58,7 +58,6 @@ def main(arguments: Sequence[str]) -> None:
     about = replace(
         about, date=about.date or time.strftime("%Y-%m-%d"), repository=web_link(about.repository or _remote())
     )
-    from lit_a1.environment import quieten
     from lit_a1.report import plan  # after `--help`, which needs none of it
     from lit_a1.report.build import build
     from lit_a1.report.gather import gather

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.environment import PROGRAM, keep_freed_memory, show_messages
+from lit_a1.environment import PROGRAM, keep_freed_memory, quieten, show_messages
 from lit_a1.runs.settings import STORAGE, PlainParser, UsageError
 
 
@@ -36,7 +36,6 @@ def main(arguments: Sequence[str]) -> None:
     options, others = build_parser().parse_own(arguments, no_mlp, "catsdogs_trial.yaml")
     if options.space is None:
         raise UsageError("name what is tried, with --space configs/spaces/catsdogs.yaml for example")
-    from lit_a1.environment import quieten
     from lit_a1.studies.search.cnn import objective  # after `--help`, which needs no torch
     from lit_a1.studies.search.shared import run
 

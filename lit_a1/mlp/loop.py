@@ -25,15 +25,7 @@ from lit_a1.runs.folders import (
     remove_version,
 )
 from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
-from lit_a1.runs.records import (
-    CheckpointError,
-    DivergedError,
-    Metrics,
-    TrainingRecord,
-    best_of,
-    keep_metrics,
-    sound,
-)
+from lit_a1.runs.records import CheckpointError, DivergedError, Metrics, TrainingRecord, best_of, keep_metrics, sound
 from lit_a1.runs.shown import log_mistakes
 from lit_a1.runs.wording import clock, typed
 
@@ -41,13 +33,9 @@ SHOWN = 64  # images in TensorBoard
 
 
 class Fit:
-    """One run of `mlp fit`, new or resumed.
+    """One run of `mlp fit`, new or, from its `last.npz`, resumed.
 
-    Args:
-        settings: flat, for the record: `{"model.lr": 0.1, ...}`.
-        config: the same settings as a YAML that `--config` reads.
-        command: the flags of this run, as a user types them.
-        checkpoint: `last.npz` of a run to resume.
+    `settings` are flat, `{"model.lr": 0.1, ...}`; `config` has the same settings as a YAML, `command` as flags.
 
     Raises:
         DataError: as `load_mnist`.

@@ -52,10 +52,7 @@ def build_parser(command: str) -> Parser:
     if command == "search":
         parser.add_argument("--trials", type=PositiveInt, default=30, help="number of trials, earlier ones included")
         parser.add_argument(
-            "--study",
-            type=Path | None,
-            default=None,
-            help="a study to resume: its folder, or its name in the storage",
+            "--study", type=Path | None, default=None, help="a study to resume: its folder, or its name in the storage"
         )
         parser.add_argument("--storage", type=str | None, default=None, help=STORAGE)
     if command == "gradcheck":

@@ -59,8 +59,7 @@ class Setup:
     def like(self, path: Path) -> "Setup":
         """A copy that matches a weights file: layers, nonlinearity and, if `mlp fit` wrote it, training settings.
 
-        Raises:
-            CheckpointError: the file is damaged, or its network is outside `parameter_range`.
+        CheckpointError if the file is damaged, or its network is outside `parameter_range`.
         """
         with sound(path):
             try:
@@ -83,9 +82,9 @@ class Setup:
         """The digits as on disk, read once; raises as `load_mnist`."""
         return load_mnist(self.source)
 
-    def digits(self, dtype: str = "float32") -> Digits:
-        """The digits as the network sees them."""
-        train, valid, test = (Examples(to_pixels(part.images, dtype), part.labels) for part in self.mnist[:3])
+    def digits(self) -> Digits:
+        """The digits as the network sees them, in float32."""
+        train, valid, test = (Examples(to_pixels(part.images, "float32"), part.labels) for part in self.mnist[:3])
         return Digits(train, valid, test, self.mnist.drawn, self.mnist.origin)
 
     def runs(self, drawn: bool) -> Path:

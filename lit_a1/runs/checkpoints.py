@@ -13,7 +13,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
-from lit_a1.runs.folders import check_not_over, check_same_length, check_same_settings
+from lit_a1.runs.folders import WEIGHTS_ALONE, check_not_over, check_same_length, check_same_settings
 from lit_a1.runs.records import CheckpointError, sound
 from lit_a1.runs.wording import counted
 
@@ -33,11 +33,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or no checkpoint of this project, or of a training that diverged.
-    """
+    """What a checkpoint holds; CheckpointError where it is missing, damaged, foreign, or its training had diverged."""
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
     with sound(path):
@@ -89,11 +85,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
-    """Refuses a checkpoint whose weights are not the model's.
-
-    Raises:
-        CheckpointError: it is of another class, or of the same class with other widths, depth, norm ...
-    """
+    """Raises a CheckpointError where a checkpoint is of another class than the model, or of another width, norm ..."""
     expected = type(model).__qualname__
     if checkpoint["model_class"] != expected:
         raise CheckpointError(
@@ -129,11 +121,12 @@ def describe(model: nn.Module) -> str:
 
 
 def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_epochs: int | None, path: Path) -> None:
-    """Refuses to go on with a run that is over, or with other settings (flat) than it was started with.
+    """Raises a CheckpointError for a run that is over, or was started with other settings (flat).
 
-    Raises:
-        CheckpointError: says which; or the checkpoint was written while a step was under way.
+    Likewise for a checkpoint that has weights alone, or was written while a step was under way.
     """
+    if "optimizer_states" not in checkpoint:
+        raise CheckpointError(WEIGHTS_ALONE.format(path))
     started, run = checkpoint["callbacks"]["RunRecord"]["settings"], checkpoint.get("run", {})
     check_same_settings(started, settings, path)
     if run.get("torn"):

@@ -95,12 +95,8 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
 def trained_weights(named: str, drawn: bool = False) -> Path:
     """The checkpoint that another training goes on from or learns from: the last epoch's, which no validation chose.
 
-    Args:
-        named: a file; the folder of a run; or that of an experiment, `lightning_logs/NAME`, for its newest run.
-        drawn: an experiment's runs on drawn images are meant.
-
-    Raises:
-        CheckpointError: there is none, or it is of a run that has not ended.
+    `named` is a file; the folder of a run; or that of an experiment, `lightning_logs/NAME`, for its newest run, on
+    drawn images if `drawn`. CheckpointError where there is none, or it is of a run that has not ended.
     """
     path = Path(named)
     if path.is_file():
@@ -116,11 +112,7 @@ def trained_weights(named: str, drawn: bool = False) -> Path:
 
 
 def pretrained(name: str, suffix: str = ".ckpt") -> Path:
-    """The file of trained weights of an experiment that come with the project.
-
-    Raises:
-        CheckpointError: there are no weights of this experiment, or the file is not the one that was published.
-    """
+    """The weights of an experiment that come with the project; CheckpointError where there are none, or others."""
     path, about = PRETRAINED / f"{name}{suffix}", PRETRAINED / f"{name}.json"
     if not about.is_file():
         others = sorted(other.stem for other in PRETRAINED.glob("*.json"))
@@ -143,11 +135,7 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
 
 
 def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Refuses to go on with other settings than a run was started with, but for `WITHOUT_EFFECT`; both are flat.
-
-    Raises:
-        CheckpointError: names the first that differs.
-    """
+    """Raises a CheckpointError where a run was started with other settings (flat), but for those `WITHOUT_EFFECT`."""
     for name in sorted(started.keys() | settings.keys()):
         without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
         if without or (started.get(name) or False) == (settings.get(name) or False):  # false: of what is newer, or null
@@ -165,17 +153,10 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
 
 
 def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Refuses to go on to another end than the one that the learning rate was laid out over; both are flat.
-
-    Raises:
-        CheckpointError: says what to type instead.
-    """
+    """Raises a CheckpointError where a run's learning rate was laid out over another end; both settings are flat."""
     rate = settings.get("model.lr_decay", settings.get("model.schedule", "constant"))
-    if (
-        rate in ("constant", "exponential")
-        and not settings.get("model.warmup")
-        and not settings.get("model.sam_radius")
-    ):
+    is_laid_out = any(settings.get(f"model.{name}") for name in ("warmup", "sam_radius"))
+    if rate in ("constant", "exponential") and not is_laid_out:
         return
     name = "trainer.max_epochs"
     if (started.get(name) or 0) < 1 and (settings.get(name) or 0) < 1:
@@ -188,12 +169,9 @@ def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: P
 
 
 def check_not_over(done: int, wanted: int | None, path: Path) -> None:
-    """Refuses to go on where no epoch is left, unless the run was cut before it was recorded.
+    """Raises a CheckpointError where no epoch is left, unless the run was cut before it was recorded.
 
     A `wanted` below 0 or None has no end.
-
-    Raises:
-        CheckpointError: says so.
     """
     recorded = version_of(path) is None or (path.parent.parent / RECORD_FILE).is_file()
     if wanted is not None and 0 <= wanted <= done and (recorded or wanted < done):

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -58,20 +58,17 @@ def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: A
             drawing.savefig(unfinished, format="png", dpi=DPI)
 
 
-class Line(NamedTuple):
-    """A line over runs that differ in their seeds."""
+def draw_line(
+    axes: Axes, label: str, number: int, x: Sequence[float], values: NDArray[np.float64], **look: Any
+) -> None:
+    """Draws the mean of `values` (runs, points) over runs that differ in their seeds, in a band of all of them.
 
-    label: str
-    look: int  # which colour and marker it has
-    x: Sequence[float]
-    values: NDArray[np.float64]  # (runs, points)
-
-    def draw(self, axes: Axes, **look: Any) -> None:
-        """Draws the mean over runs, in a band from the smallest to the largest; `look` goes to `Axes.plot`."""
-        colour = COLOURS[self.look % len(COLOURS)]
-        usual = {"color": colour, "marker": MARKERS[self.look % len(MARKERS)], "markerfacecolor": "white"}
-        axes.plot(self.x, self.values.mean(axis=0), label=self.label, **usual | look)
-        axes.fill_between(self.x, self.values.min(axis=0), self.values.max(axis=0), color=colour, alpha=0.2, lw=0)
+    The line's `number` tells colour and marker; `look` goes to `Axes.plot`.
+    """
+    colour = COLOURS[number % len(COLOURS)]
+    usual = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markerfacecolor": "white"}
+    axes.plot(x, values.mean(axis=0), label=label, **usual | look)
+    axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
 
 
 def visible(error: float, images: int) -> float:

@@ -36,14 +36,9 @@ def epoch_name(epoch: int, last: int) -> str:
 def print_finished(
     record: dict[str, Any], kind: str, path: Path | None, commands: Sequence[str], logs: str | Path | None
 ) -> None:
-    """Prints the best epoch's metrics, and what to type next.
+    """Prints the best epoch's metrics, its file (of a `kind`, `Checkpoint` or `Weights`), and what to type next.
 
-    Args:
-        record: of the run.
-        kind: of the file: `Checkpoint` or `Weights`.
-        path: of the best epoch; None where none was kept.
-        commands: what can be done with it, without `--ckpt_path`.
-        logs: the folder of all runs.
+    `commands` are what can be done with the file, without `--ckpt_path`; `logs` is the folder of all runs.
     """
     console, best = Console(highlight=False, soft_wrap=True), record["best"]
     count = f"{int(best['epoch']) + 1} of {len(record['epochs'])}"

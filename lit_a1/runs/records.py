@@ -121,7 +121,7 @@ class TrainingRecord:
             log_hparams(writer, record)
             writer.flush()
         if folder is not None:
-            write_record(folder, record)
+            write_json(folder / RECORD_FILE, record)
         return record
 
 
@@ -136,7 +136,7 @@ class StudyRecord:
     def record(self, **results: Any) -> None:
         """Writes `record.json`: what was found, and what it was measured on."""
         about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
-        write_record(self.folder, self._about | about | results)
+        write_json(self.folder / RECORD_FILE, self._about | about | results)
 
 
 def _plain(value: Any) -> Any:
@@ -162,22 +162,13 @@ def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
     return about | ends | {"epochs": epochs}
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Writes `record.json`."""
-    write_json(folder / RECORD_FILE, record)
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file; null for what is not a finite number, which JSON can't hold."""
     write_text(path, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
 
 
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
-    """What `record.json` in a run's folder holds, `needed` among it.
-
-    Raises:
-        CheckpointError: there is none, it is damaged, or lacks something that is needed.
-    """
+    """What a run's `record.json` holds; CheckpointError where it is missing or damaged, or lacks what is `needed`."""
     path = run / RECORD_FILE
     try:
         record = json.loads(re.sub(OLD_NAMES, "images", path.read_text(encoding="utf-8")))

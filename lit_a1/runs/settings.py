@@ -5,7 +5,8 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -45,8 +46,7 @@ class PlainParser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Its own options, and all others, which are another command's: those like its own are refused here.
 
-        Raises:
-            UsageError: the others name no network, or the numpy one, of which `no_mlp` says why not.
+        UsageError where the others name no network, or the numpy one, of which `no_mlp` says why not.
         """
         options, others = self.parse_known_args(list(arguments))
         for word in others:
@@ -82,10 +82,20 @@ class Parser(PlainParser, ArgumentParser):
 
 
 def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
-    """Builds what a part of a YAML describes by `class_path` and `init_args`, as `fit` does; `kind` is a base class."""
+    """Builds what a part of a YAML describes, a subclass of `kind`, as `fit` does; UsageError where it is refused."""
     parser = Parser()
     parser.add_argument("--part", type=kind)
-    return parser.instantiate_classes(parser.parse_object({"part": settings})).part
+    found = parser.parse_object({"part": deepcopy(settings)})  # jsonargparse would put objects into these
+    try:
+        return parser.instantiate_classes(found).part
+    except (ValueError, TypeError) as error:
+        raise UsageError(concise(str(error))) from error
+
+
+def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The name, first in the alphabet, of a setting that two flat ones do not share; empty where they are equal."""
+    names = sorted(found.keys() | wanted.keys())
+    return next((name for name in names if found.get(name) != wanted.get(name)), "")
 
 
 def concise(message: str) -> str:

@@ -39,14 +39,7 @@ def log_mistakes(
 ) -> None:
     """Shows in TensorBoard which images are wrong with the greatest confidence, and which are nearest to a tie.
 
-    Args:
-        writer: of the run.
-        step: of the weights that were measured.
-        images: all of a set, (M,H,W) or (M,H,W,C).
-        index: (N,) which of them were measured.
-        labels: (N,) of those.
-        log_probabilities: (N,K) of those.
-        classes: names of the K classes.
+    Of `images`, (M,H,W) or (M,H,W,C), those at `index` (N,) were measured: `labels` (N,), `log_probabilities` (N,K).
     """
     margins, answers = margins_of(log_probabilities, labels), log_probabilities.argmax(1)
     found = {

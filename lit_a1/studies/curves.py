@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.data.files import write_csv
 from lit_a1.runs.finished import Run
-from lit_a1.runs.plotting import Line, figure, headline, percent_axis, visible
+from lit_a1.runs.plotting import draw_line, figure, headline, percent_axis, visible
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
@@ -76,8 +76,8 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
                     label = PARTS[part] + (conditions(runs[0]) if part == "train" else "")
                     size = max(2.0, min(4.5, 160 / len(epochs)))  # points: all marks share the width of the panel
                     marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # of a point there is no line
-                    line = Line(textwrap.fill(label, 56), look, epochs, values)
-                    line.draw(panel, linestyle=STYLES[part], markersize=size, **marks)
+                    style = {"linestyle": STYLES[part], "markersize": size, **marks}
+                    draw_line(panel, textwrap.fill(label, 56), look, epochs, values, **style)
             panel.set_xlabel("Epochs done")
             panel.set_ylabel(words)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -8,7 +8,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, OnExceptionCheckpoint
 
-from lit_a1.callbacks import Continuation, RunRecord
+from lit_a1.callbacks.continuation import Continuation
+from lit_a1.callbacks.record import RunRecord
 from lit_a1.models import CatsDogsCNN
 from lit_a1.runs.checkpoints import check_resumable, read
 from lit_a1.runs.records import CheckpointError

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_a1.callbacks import PredictionFiles
-from lit_a1.callbacks.predictions import check_submission
+from lit_a1.callbacks.predictions import PredictionFiles, check_submission
 from lit_a1.data.errors import DataError
 
 CLASSES = ("Cat", "Dog")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lit_a1.callbacks import ProgressLines
+from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.data.module import ImageDataModule
 from lit_a1.models import CatsDogsCNN
 from tests.models.conftest import SMALL

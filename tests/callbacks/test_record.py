@@ -8,7 +8,8 @@ import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lit_a1 import environment
-from lit_a1.callbacks import RunRecord, record
+from lit_a1.callbacks import record
+from lit_a1.callbacks.record import RunRecord
 from lit_a1.models import CatsDogsCNN, FineTunedCNN
 from tests.models import conftest
 from tests.models.conftest import SMALL

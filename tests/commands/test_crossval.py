@@ -122,6 +122,7 @@ def test_drawn_images_are_named(capsys: Capture) -> None:
         ([*SMALL, "--ckpt_path", "last"], "a crossval, when the same command is typed again"),
         ([*SMALL, "--trainer.devices", "2"], "a fold is trained on one device, not on 2"),
         ([*SMALL, "--model.momentum", "0"], "nesterov=True needs a momentum above 0"),
+        ([*SMALL, "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
         ([*SMALL, "--fold", "3"], "did you mean --folds?"),
     ],
 )

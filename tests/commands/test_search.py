@@ -104,6 +104,7 @@ def test_a_network_that_diverges_ends_no_search(photos: Path, tmp_path: Path) ->
         ([*SMALL, "--space", "{space}", "--trials", "0"], "trials must be 1 or above; got 0"),
         ([*SMALL, "--space", "{space}", "--study", "nowhere"], "nowhere has no study.journal"),
         ([*SMALL, "--space", "{space}", "--model.lr", "fast"], "lr: Expected a"),
+        ([*SMALL, "--space", "{space}", "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
         ([*SMALL, "--space", "{space}", "--trainer.max_epochs", "-1"], "max_epochs must be 1 or above in a search"),
         ([*SMALL, "--space", "{space}", "--trainer.logger", "false"], "logger must not be false in a search"),
         ([*SMALL, "--space", "{space}", "--ckpt_path", "last"], "a search goes on with --study"),

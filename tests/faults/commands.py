@@ -11,7 +11,7 @@ import pytest
 from lit_a1.data import catsdogs
 from lit_a1.data.files import write_text
 from lit_a1.report.document import Block, Document, Section
-from lit_a1.runs.records import record_of, write_record
+from lit_a1.runs.records import RECORD_FILE, record_of, write_json
 from tests.commands.test_search import SMALL as SMALL_TRIAL
 from tests.faults.forked import (
     Ended,
@@ -49,7 +49,8 @@ def train(arguments: list[str], folder: Path, report: Callable[[int, float], boo
     rate = float(arguments[arguments.index("--model.lr") + 1])
     row = {"epoch": 0, "step": 1, "val/error": abs(rate - 0.05), "val/loss": 1.0}
     report(1, row["val/error"])
-    write_record(folder, record := record_of([row], settings={}, parameters=5, images={"train": 64, "val": 16}))
+    record = record_of([row], settings={}, parameters=5, images={"train": 64, "val": 16})
+    write_json(folder / RECORD_FILE, record)
     return record
 
 
@@ -100,7 +101,7 @@ def begun(
     section = Section("Words", "words", blocks=[Block("text", "More *words*.")])
     for place, value in {  # what takes time, and writes nothing
         "lit_a1.report.build.document": lambda *_: Document("A report", [], [], [section]),
-        "lit_a1.callbacks.TensorBoardExtras._add_graph": lambda *_: None,
+        "lit_a1.callbacks.tensorboard.TensorBoardExtras._add_graph": lambda *_: None,
         "lit_a1.studies.search.cnn.train": train,  # as fit, whose files are looked at by themselves
         "lit_a1.studies.search.cnn.check_space": lambda *_: None,
         "lit_a1.studies.search.results.draw": lambda path, *_: write_text(path, "a figure"),

@@ -9,7 +9,8 @@ import lightning as L
 import pytest
 import torch
 
-from lit_a1.callbacks import Continuation, RunRecord
+from lit_a1.callbacks.continuation import Continuation
+from lit_a1.callbacks.record import RunRecord
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from lit_a1.callbacks import EnsembleRecord
+from lit_a1.callbacks.ensemble import EnsembleRecord
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble, evaluated

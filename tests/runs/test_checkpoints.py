@@ -56,7 +56,7 @@ def test_another_model_or_other_layers_are_refused(tmp_path: Path) -> None:
 
 def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) -> None:
     started = {"model.lr": 0.1, "trainer.max_epochs": 4, "seed": 1}
-    checkpoint = {"epoch": 1, "callbacks": {"RunRecord": {"settings": started}}}
+    checkpoint = {"epoch": 1, "optimizer_states": [], "callbacks": {"RunRecord": {"settings": started}}}
     check_resumable(checkpoint, started, 4, tmp_path)
     check_resumable(checkpoint, started | {"trainer.max_epochs": 9}, 9, tmp_path)
     with pytest.raises(CheckpointError, match="over: 2 epochs are done, 2 are wanted"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
-from lit_a1.runs.plotting import COLOURS, MARKERS, Line, percent_axis
+from lit_a1.runs.plotting import COLOURS, MARKERS, draw_line, percent_axis
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies import curves
 from lit_a1.studies.curves import conditions, curve, draw, is_training, keep_curves, read, title
@@ -43,16 +43,15 @@ def add(tmp_path: Path) -> Add:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Line, dict[str, Any]]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The lines that are drawn, and how."""
-    found: list[tuple[Line, dict[str, Any]]] = []
-    usual = Line.draw
+    found: list[tuple[Any, ...]] = []
 
-    def noted(self: Line, axes: Any, **look: Any) -> None:
-        found.append((self, look))
-        usual(self, axes, **look)
+    def noted(axes: Any, label: str, number: int, x: Sequence[float], values: Any, **look: Any) -> None:
+        found.append((label, x, values.tolist(), look))
+        draw_line(axes, label, number, x, values, **look)
 
-    monkeypatch.setattr(Line, "draw", noted)
+    monkeypatch.setattr(curves, "draw_line", noted)
     return found
 
 
@@ -95,22 +94,22 @@ def test_a_curve_has_the_epochs_that_all_runs_measured(add: Add) -> None:
 def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, drawn: list[Any]) -> None:
     draw(tmp_path / "x.png", [add(0, [None, 0.3, None, 0.1])])
     lines = [("training, as it ran", [1, 2, 3, 4]), ("validation", [2, 4])]
-    assert [(line.label, line.x) for line, _ in drawn] == lines * 2
-    assert drawn[1][0].values.tolist() == [[0.6, 0.2]]
-    assert drawn[3][0].values.tolist() == [[0.3, 0.1]]
-    assert ["marker" in look for _, look in drawn] == [True, False] * 2  # "" takes the marks away
+    assert [(label, x) for label, x, *_ in drawn] == lines * 2
+    assert drawn[1][2] == [[0.6, 0.2]]
+    assert drawn[3][2] == [[0.3, 0.1]]
+    assert ["marker" in look for *_, look in drawn] == [True, False] * 2  # "" takes the marks away
     with Image.open(tmp_path / "x.png") as image:
         assert image.size == (1920, 880)
     drawn.clear()
     row = {f"{part}/{name}": 0.1 for part in ("train", "train_eval", "val") for name in ("loss", "error")}
     draw(tmp_path / "x.png", [add(1, [], epochs=[row | {"epoch": 0, "step": 1}])])
-    assert [line.label for line, _ in drawn] == list(curves.PARTS.values()) * 2
-    assert not any("marker" in look for _, look in drawn)  # a single point would not be seen without
+    assert [label for label, *_ in drawn] == list(curves.PARTS.values()) * 2
+    assert not any("marker" in look for *_, look in drawn)  # a single point would not be seen without
 
 
 def test_the_line_of_several_runs_is_their_mean_in_a_band_of_all() -> None:
     axes = Figure().subplots()
-    Line("x", 1, [2, 4], np.array([[0.1, 0.3], [0.2, 0.3], [0.6, 0.3]])).draw(axes, linestyle="--")
+    draw_line(axes, "x", 1, [2, 4], np.array([[0.1, 0.3], [0.2, 0.3], [0.6, 0.3]]), linestyle="--")
     (line,), (band,) = axes.lines, axes.collections
     assert (line.get_color(), line.get_marker(), line.get_linestyle()) == (COLOURS[1], MARKERS[1], "--")
     np.testing.assert_allclose(line.get_xydata(), [[2, 0.3], [4, 0.3]])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
-from lit_a1.runs.statistics import ALPHA, Interval, difference_interval, mcnemar, mean_interval, wilson
+from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, NOISES, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measured
@@ -80,6 +80,8 @@ def write(measured: Measured, **about: object) -> str:
     experiments = {label: _experiment(measured, label) for label in labels}
     machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
     errors = measured.errors_by_level()
+    gaps = experiments[first]["gaps"], experiments[second]["gaps"]  # of training and validation
+    gaps_known = all(isfinite(gap) for each in gaps for gap in each)
     return render(
         "studies/comparison/comparison.md.j2",
         experiments=list(experiments.values()),
@@ -90,7 +92,7 @@ def write(measured: Measured, **about: object) -> str:
         alpha=ALPHA,
         goal=GOALS[0],
         machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
-        gap_interval=_gap_interval(experiments[first], experiments[second]),
+        gap_interval=difference_interval(*gaps) if gaps_known else None,
         pair=(experiments[first], experiments[second]),
         different=differences(experiments[first]["run"], experiments[second]["run"]),
         noise=[_noise(measured, label, max(NOISES)) for label in labels if len(measured.noise)],
@@ -138,12 +140,6 @@ def _change(errors: Errors, kind: str, labels: list[str], first: str, second: st
         "wins": wins,  # at how many levels it adds fewer errors to every run of the one than to any of the other
         "tolerant": next((label for label, count in wins.items() if count == len(levels)), None),
     }
-
-
-def _gap_interval(first: Mapping[str, Any], second: Mapping[str, Any]) -> Interval | None:
-    """Over seeds, of the difference between two gaps of training and validation; None where it is not known."""
-    gaps = first["gaps"], second["gaps"]
-    return difference_interval(*gaps) if all(isfinite(gap) for each in gaps for gap in each) else None
 
 
 def _noise(measured: Measured, label: str, level: float) -> dict[str, Any]:

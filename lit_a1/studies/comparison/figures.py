@@ -7,10 +7,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lit_a1.data.sources.drawn import SIDE
-from lit_a1.runs.plotting import COLOURS, Line, figure, headline, percent_axis, visible
+from lit_a1.runs.plotting import COLOURS, draw_line, figure, headline, percent_axis, visible
 from lit_a1.studies.comparison.changes import KINDS
 from lit_a1.studies.comparison.conclusions import Disagreements, disagreements, like_for_like
 from lit_a1.studies.comparison.measures import Measured
+from lit_a1.studies.curves import curve
 
 ACROSS, ROWS = 12, 2  # digits of the disagreements, for either kind
 CELL_WIDTH, CELL_HEIGHT = SIDE + 12, SIDE + 30  # pixels of a digit and what is written under it
@@ -27,29 +28,17 @@ def draw_curves(path: Path, measured: Measured, title: str) -> None:
         for panel, (part, heading) in zip(panels, CURVES.items(), strict=True):
             missing = []
             for look, label in enumerate(measured.experiments):
-                if (values := curve(measured, label, part)) is None:
-                    missing.append(label)
+                runs, tag = measured.rows(label).run.tolist(), f"{part}/error"
+                if all(tag in row for run in runs for row in run.epochs):
+                    draw_line(panel, label, look, *curve(runs, tag))
                 else:
-                    Line(label, look, range(1, values.shape[1] + 1), values).draw(panel)
+                    missing.append(label)
             panel.set_title(heading + (f" (not recorded: {'; '.join(missing)})" if missing else ""), fontsize=10)
             panel.set_xlabel("Epochs done")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         percent_axis(panels[0])
         drawing.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(COLOURS))
         headline(drawing, title)
-
-
-def curve(measured: Measured, label: str, part: str) -> NDArray[np.float64] | None:
-    """Errors (runs, epochs) on a part, `train_eval` or `val`, as a logarithmic axis can show them.
-
-    They are of the epochs that all runs of the experiment have; None where a run did not measure that part.
-    """
-    rows = measured.curves[measured.curves.label == label]
-    if rows[f"{part}_error"].isna().any():
-        return None
-    errors = rows.pivot(index="seed", columns="epoch", values=f"{part}_error").dropna(axis=1)
-    images = measured.rows(label).set_index("seed")["val_images" if part == "val" else "train_images"]
-    return errors.clip(lower=0.5 / images, axis=0).to_numpy()
 
 
 def draw_robustness(path: Path, measured: Measured, title: str) -> None:
@@ -60,7 +49,7 @@ def draw_robustness(path: Path, measured: Measured, title: str) -> None:
             for look, label in enumerate(measured.experiments):
                 columns = [errors[label, "none", 0], *(errors[label, kind, level] for level in levels)]
                 values = np.maximum(np.stack(columns, axis=1), visible(0, images))
-                Line(label, look, (0, *levels), values).draw(panel)
+                draw_line(panel, label, look, (0, *levels), values)
             panel.set_xlabel(PANELS[kind])
             panel.set_xticks((0, *levels), [f"{level:g}" for level in (0, *levels)])
         percent_axis(panels[0])

@@ -138,7 +138,7 @@ def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _of_run(run: Run, network: Network) -> dict[str, object]:
-    images, epochs = run.record["images"], run.epochs
+    images, epochs = run.record["images"]["train"], run.epochs
     speeds = [row["train/images_per_second"] for row in epochs if "train/images_per_second" in row]
     return {
         "parameters": network.parameters,
@@ -146,15 +146,13 @@ def _of_run(run: Run, network: Network) -> dict[str, object]:
         "epochs": len(epochs),
         "seconds": float(run.record["seconds"]),
         "seconds_an_epoch": run.record["seconds"] / len(epochs),
-        "training_seconds_an_epoch": median(images["train"] / speed for speed in speeds) if speeds else math.nan,
+        "training_seconds_an_epoch": median(images / speed for speed in speeds) if speeds else math.nan,
         **{f"epochs_to_{goal}": epochs_to(run, goal / 100) for goal in GOALS},
         "train_error": run.measured.get("train_eval/error", math.nan),
         "val_error": run.measured["val/error"],
         "weights": run.weights.stem,
         "version": run.name,
         "commit": run.record.get("commit", ""),
-        "train_images": images["train"],
-        "val_images": images["val"],
     }
 
 

@@ -23,18 +23,13 @@ def try_remedies(
     digits: NDArray[np.int64],
     predictions: Mapping[float, NDArray[np.int64]],
 ) -> pd.DataFrame:
-    """What networks make of noisy test images, and of what is tried against the noise.
+    """What networks, a run each, make of noisy test images, and of what is tried against the noise.
 
-    Args:
-        networks: in the order of the runs.
-        valid: validation images (N,1,28,28) in [0,1], which need no labels.
-        test: likewise the test images.
-        digits: (N,), what the test images show.
-        predictions: (runs, N) for noisy test images, by the standard deviation of the noise.
+    `valid` and `test` are images (N,1,28,28) in [0,1], and `digits` (N,) what the test images show; `predictions`
+    (runs, N) are those for noisy test images, by the standard deviation of the noise.
 
-    Returns:
-        A row for each run `k`, level and what was `tried`: the `error`, the digit that is predicted most often
-        (`commonest`) and the `share` of the images that it is predicted for.
+    Returns a row for each run `k`, level and what was `tried`: the `error`, the digit that is predicted most often
+    (`commonest`) and the `share` of the images that it is predicted for.
     """
     rows = [(k, level, "nothing", own) for level, found in predictions.items() for k, own in enumerate(found)]
     for level in TRIED_AT:

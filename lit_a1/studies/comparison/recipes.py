@@ -21,10 +21,11 @@ def training_of(run: Run) -> dict[str, str]:
     """How a run was trained, in the same words for the numpy network and for a CNN."""
     settings = run.settings
     model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
+    momentum = "Nesterov momentum" if model.get("nesterov") else "momentum"
     moved = [f"{name} {_plain(value)}" for name, value in run.augmentation().items()]
     return {
         "epochs": str(len(run.epochs)),
-        "optimiser": f"{model.get('optimizer', 'sgd')}, {_momentum(model)}",
+        "optimiser": f"{model.get('optimizer', 'sgd')}, {momentum} {model.get('momentum', 0.0)}",
         "learning rate": _plain(model.get("lr", "unknown")),
         "learning rate schedule": _schedule(model),
         "mini-batch": str(model.get("batch_size", settings.get("data.batch_size", "unknown"))),
@@ -45,10 +46,6 @@ def differences(first: Run, second: Run) -> list[list[str]]:
 def _plain(value: object) -> str:
     """Without an exponent: `0.00005`."""
     return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
-
-
-def _momentum(model: Mapping[str, Any]) -> str:
-    return ("Nesterov momentum " if model.get("nesterov") else "momentum ") + str(model.get("momentum", 0.0))
 
 
 def _schedule(model: Mapping[str, Any]) -> str:

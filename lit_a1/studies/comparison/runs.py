@@ -7,7 +7,7 @@ from lit_a1.environment import PROGRAM
 from lit_a1.runs.finished import Run, Weights
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import UsageError, first_difference
 
 
 def find_experiments(
@@ -63,7 +63,9 @@ def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
             reasons.append(f"{path.name}: {run}.")
             continue
         newest = newest or run
-        if difference := _difference(run, newest):
+        ours, theirs = run.settings, newest.settings
+        if name := first_difference(ours, theirs):
+            difference = f"{name}={ours.get(name)} instead of {theirs.get(name)}"
             reasons.append(f"{path.name}: trained with other settings than {newest.name} ({difference}).")
         elif run.seed in runs:
             reasons.append(f"{path.name}: {runs[run.seed].name} is newer and has the same seed, {run.seed}.")
@@ -91,12 +93,3 @@ def _read(folder: Path, weights: Weights) -> Run | str:
         if (path := folder / "checkpoints" / f"{weights}{suffix}").is_file():
             return Run(folder, path, record)
     return f"no checkpoints/{weights}.ckpt or .npz"
-
-
-def _difference(run: Run, newest: Run) -> str:
-    """The first setting in which they differ; empty where there is none."""
-    ours, theirs = run.settings, newest.settings
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            return f"{name}={ours.get(name)} instead of {theirs.get(name)}"
-    return ""

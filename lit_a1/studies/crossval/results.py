@@ -53,8 +53,7 @@ def begun_with(folder: Path) -> dict[str, Any]:
 def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     """These photos with a column of probabilities a class, and whether the likeliest class is the label (`right`).
 
-    Raises:
-        DataError: the file is missing, damaged, or of other photos or folds.
+    DataError where the file is missing, damaged, or of other photos or folds.
     """
     try:
         text = path.read_bytes().decode(errors="surrogateescape")

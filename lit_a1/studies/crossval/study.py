@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from lit_a1.data.module import ImageDataModule
 from lit_a1.flags import experiment_of
 from lit_a1.runs.folders import DRAWN, relative_to_cwd
 from lit_a1.runs.records import write_json
-from lit_a1.runs.settings import UsageError, build, recipe_of
+from lit_a1.runs.settings import UsageError, build, first_difference, recipe_of
 from lit_a1.runs.wording import listed
 from lit_a1.studies.crossval.fold import OUT_OF_FOLD, is_finished, settings_of, train
 from lit_a1.studies.crossval.results import (
@@ -27,7 +26,7 @@ from lit_a1.studies.crossval.results import (
     read_table,
     write_results,
 )
-from lit_a1.studies.search.cnn import OF_THE_MACHINE, USUAL
+from lit_a1.studies.fits import OF_THE_MACHINE, check_settings
 from lit_a1.training import parse
 
 LOCKS = ".locks"  # one for what the folder holds, and one for each fold while it is trained
@@ -51,7 +50,7 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
     settings = parse(["fit", *arguments])
     _check(settings, folds)
     settings.data.init_args.folds, settings.data.init_args.fold = folds, 1
-    data = build(ImageDataModule, deepcopy(settings.data))  # jsonargparse would put objects into these
+    data = build(ImageDataModule, settings.data)
     assert isinstance(data, CatsDogsDataModule)
     data.locate("fit")
     logging.getLogger("lit_a1").setLevel(logging.ERROR)  # the first fold tells what was found
@@ -96,29 +95,22 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
 
 def _check(settings: Namespace, folds: int) -> None:
     """Refuses what can't be divided, and what would measure a fold on a part, or choose an epoch by its photos."""
-    trainer, data, seed = settings.trainer, settings.data.init_args, settings.seed_everything
-    kind, epochs = str(settings.data.class_path).rpartition(".")[2], trainer.max_epochs
+    data, kind = settings.data.init_args, str(settings.data.class_path).rpartition(".")[2]
     refused = {
         f"folds must be 2 or above, one to hold out and one to train on; got {folds}": folds < 2,
         f"crossval divides photos of cats and dogs; {kind} has no folds": "folds" not in data,
         "data.folds and data.fold are set by crossval: say --folds 5": data.get("folds") or data.get("fold"),
-        f"trainer.max_epochs must be 1 or above in a crossval; got {epochs}": (epochs or 0) < 1,
-        "trainer.logger must not be false in a crossval: each fold is a run in a folder": trainer.logger is False,
-        f"seed_everything must be a number in a crossval; got {seed}": isinstance(seed, bool),
-        "--ckpt_path goes on with one run; a crossval, when the same command is typed again": settings.get("ckpt_path"),
     }
-    for name, usual in (USUAL | {"enable_checkpointing": True, "barebones": False}).items():
-        value = trainer.get(name)
-        refused[f"trainer.{name} must be left out in a crossval; got {value}"] = value not in (None, usual)
     for words, holds in refused.items():
         if holds:
             raise UsageError(words)
+    logged, go_on = "each fold is a run in a folder", ", when the same command is typed again"
+    check_settings(settings, "crossval", logged, go_on, enable_checkpointing=True, barebones=False)
 
 
 def _refuse_others(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str, advice: str) -> None:
-    for key in sorted(found.keys() | wanted.keys()):
-        if found.get(key) != wanted.get(key):
-            raise UsageError(f"{what} with {key} {found.get(key)}; got {wanted.get(key)}: {advice}")
+    if key := first_difference(found, wanted):
+        raise UsageError(f"{what} with {key} {found.get(key)}; got {wanted.get(key)}: {advice}")
 
 
 def _train_free(runs: Mapping[int, Path], arguments: Sequence[str], shared: Mapping[str, Any]) -> int:

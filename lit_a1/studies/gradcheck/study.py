@@ -111,8 +111,8 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
         if np.isfinite(found.roundoff):
             axes.plot(STEPS, found.roundoff * STEPS, ":", color=COLOURS[2], label="round-off, slope +1 (estimated)")
         if (kinks := nonzero.crossed.any(axis=0)).any():
-            white: dict[str, Any] = {"color": COLOURS[0], "markerfacecolor": "white", "label": "these without kinks"}
-            axes.plot(STEPS, nonzero.largest(smooth=True), "--o", linewidth=1, **white)
+            smooth = nonzero.largest(smooth=True)
+            axes.plot(STEPS, smooth, "--o", linewidth=1, color=COLOURS[0], mfc="white", label="these without kinks")
         for differences, colour, marker, which in (
             (nonzero, COLOURS[0], "o", "with a gradient"),
             (first, COLOURS[3], "v", "of the layer"),
@@ -124,13 +124,8 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
                 label += ": exactly 0" if not largest.any() else ""
                 axes.plot(STEPS, shown, marker=marker, color=colour, label=label, clip_on=False)
         if kinks.any():
-            look: dict[str, Any] = {
-                "color": COLOURS[1],
-                "markersize": 9,
-                "markeredgewidth": 2,
-                "label": "some cross a kink",
-            }
-            axes.plot(STEPS[kinks], nonzero.largest()[kinks], "x", **look)
+            crossed = nonzero.largest()[kinks]
+            axes.plot(STEPS[kinks], crossed, "x", color=COLOURS[1], ms=9, mew=2, label="some cross a kink")
         if axes.get_legend_handles_labels()[0]:
             drawing.legend(loc="outside lower center", ncol=3, fontsize=8)
 

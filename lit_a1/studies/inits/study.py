@@ -32,8 +32,7 @@ def run(setup: Setup) -> Path:
     Returns the folder with `losses.csv`, `losses.png`, `comparison.md`, `record.json` and, for TensorBoard, a run for
     each initialization.
     """
-    net = setup.network()
-    digits = setup.digits(str(net.dtype))
+    net, digits = setup.network(), setup.digits()
     study = Study(setup, net, digits)
     print(f"Initializations: {study.words}")
     progress = _Progress(setup.epochs)

@@ -16,9 +16,10 @@ from lit_a1.environment import PROGRAM, commit, machine, versions
 from lit_a1.flags import experiment_of
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import write_record
+from lit_a1.runs.records import RECORD_FILE, write_json
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
+from lit_a1.studies.fits import OF_THE_MACHINE, check_settings
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
 from lit_a1.studies.search.space import Range, Space, distributions, in_full, nearest, read_space
 from lit_a1.studies.search.training import sentence, train
@@ -27,15 +28,6 @@ from lit_a1.training import parse
 KINDS: dict[str, type] = {"model": Classifier, "data": ImageDataModule}
 # options whose trials would be measured on other images, and could not be compared
 OTHER_IMAGES = ("data.source", "data.n_valid", "data.split_seed", "data.decode_size")
-# settings in which processes that share a study may differ
-OF_THE_MACHINE = (
-    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
-    *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
-    *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
-)
-# options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer images
-USUAL = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
-USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
 
 def objective(arguments: Sequence[str], path: Path) -> Objective:
@@ -44,11 +36,11 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     SystemExit where an argument is refused, UsageError where the YAML is, or a setting that a search can't have.
     """
     settings = parse(["fit", *arguments])
-    _check(settings)
+    check_settings(settings, "search", "a trial's figures are read from its run", " goes on with --study")
     space = read_space(path)
     own = own_values(settings, space)
     check_space(settings, space, own)
-    data = build(ImageDataModule, deepcopy(settings.data))  # jsonargparse would put objects into these
+    data = build(ImageDataModule, settings.data)
     data.locate("fit")
     logs, name = experiment_of(settings, drawn=False)
     kinds = [str(settings[part].class_path).rpartition(".")[2] for part in KINDS]
@@ -74,7 +66,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         content = {"search": shared, **results, "commit": commit(), "versions": versions()}
         content["machines"] = sorted({trial.machine for trial in trials})
         content["finished"] = time.strftime("%Y-%m-%d %H:%M")
-        write_record(folder, content)
+        write_json(folder / RECORD_FILE, content)
 
     return Objective(
         study_name="cnn",
@@ -94,21 +86,6 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         columns="trial state diverged val_accuracy_last val_accuracy_best epochs seconds parameters machine",
         names=names,
     )
-
-
-def _check(settings: Namespace) -> None:
-    """Refuses what would end a trial elsewhere than the others, or keep it from being measured."""
-    if (settings.trainer.max_epochs or 0) < 1:
-        raise UsageError(f"trainer.max_epochs must be 1 or above in a search; got {settings.trainer.max_epochs}")
-    if settings.trainer.logger is False:
-        raise UsageError("trainer.logger must not be false in a search: a trial's figures are read from its run")
-    for name, usual in USUAL.items():
-        if (value := settings.trainer.get(name)) not in (None, usual):
-            raise UsageError(f"trainer.{name} must be left out in a search; got {value}")
-    if isinstance(settings.seed_everything, bool):
-        raise UsageError(f"seed_everything must be a number in a search; got {settings.seed_everything}")
-    if settings.get("ckpt_path"):
-        raise UsageError("--ckpt_path goes on with one run; a search goes on with --study")
 
 
 def _key(settings: Namespace, name: str) -> str:
@@ -153,7 +130,7 @@ def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> No
             try:
                 with contextlib.redirect_stderr(refusal):
                     build(KINDS[part], changed[part])
-            except (ValueError, TypeError, SystemExit) as error:
+            except (UsageError, SystemExit) as error:
                 words = sentence(refusal) if isinstance(error, SystemExit) else error
                 raise UsageError(f"{name} can't be {value} beside the command's other settings: {words}") from error
 

@@ -84,14 +84,10 @@ def objective(setup: Setup) -> Objective:
 
 
 def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], allowed: Sequence[float]) -> list[int]:
-    """Units h, t h, t^2 h ... (rounded) of hidden layers, such that the network's size is nearest to a wanted one.
+    """Units h, t h, t^2 h ... (rounded) of hidden layers, such that the network has about so many `parameters`.
 
-    Args:
-        layers: hidden ones.
-        taper: t, above 0 and at most 1.
-        parameters: the wanted size, biases included.
-        ends: inputs and outputs.
-        allowed: fewest and most parameters; UsageError where no network is inside.
+    `taper` is t, above 0 and at most 1; `ends` are inputs and outputs; `allowed` are the fewest and the most
+    parameters, biases included: UsageError where no network is inside.
     """
 
     def units(first: int) -> list[int]:

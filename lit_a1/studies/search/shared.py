@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from lit_a1.data.files import replacing
 from lit_a1.runs.folders import new_version, relative_to_cwd, remove_version
-from lit_a1.runs.records import RECORD_FILE, write_record
+from lit_a1.runs.records import RECORD_FILE, write_json
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import counted
 from lit_a1.studies.search import storage as storages
@@ -139,7 +139,7 @@ class SharedStudy(Study):
             folder = self.folder / f"trial_{trial.number}"
             if RECORD in trial.user_attrs and not folder.exists():
                 folder.mkdir()
-                write_record(folder, trial.user_attrs[RECORD])
+                write_json(folder / RECORD_FILE, trial.user_attrs[RECORD])
         with replacing(self.folder / JOURNAL) as unfinished:
             optuna.copy_study(
                 from_study_name=self.name,

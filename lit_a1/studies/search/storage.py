@@ -93,9 +93,8 @@ def retry() -> RetryHeartbeatStaleTrialCallback:
 def connected(url: str) -> Iterator[Storage]:
     """The storage that a URL names; whatever fails at it in the block is told in a sentence, without the password.
 
-    Raises:
-        UsageError: it is no such URL.
-        ConnectionError: its driver is missing, it does not answer or refuses, or its tables are another Optuna's.
+    UsageError where it is no such URL; ConnectionError where its driver is missing, it does not answer or refuses, or
+    its tables are another Optuna's.
     """
     try:
         with experimental():

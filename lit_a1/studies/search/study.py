@@ -25,7 +25,7 @@ from tqdm import tqdm
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import naming
 from lit_a1.runs.folders import new_version, relative_to_cwd, remove_version
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import UsageError, first_difference
 from lit_a1.runs.wording import counted, typed
 from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.results import write_results, write_trials
@@ -123,9 +123,8 @@ class Study:
         self.optuna.pruner = optuna.pruners.MedianPruner(BEFORE_PRUNING, n_warmup_steps=max(1, objective.epochs // 3))
         shared = json.loads(json.dumps(objective.shared))
         begun = self.optuna.user_attrs.get("shared", shared)
-        for key in sorted(begun.keys() | shared.keys()):
-            if begun.get(key) != shared.get(key):
-                raise UsageError(f"the study {self} was begun with {key} {begun.get(key)}; got {shared.get(key)}")
+        if key := first_difference(begun, shared):
+            raise UsageError(f"the study {self} was begun with {key} {begun.get(key)}; got {shared.get(key)}")
         self.optuna.set_user_attr("shared", shared)
 
     def __str__(self) -> str:

@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import logging
-import signal
 import sys
 from collections.abc import Sequence
 from math import nan
@@ -11,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer import Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lit_a1.callbacks import ProgressLines
+from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.callbacks.record import epoch_metrics
 from lit_a1.models.rules import RuleError
 from lit_a1.runs.records import CheckpointError, DivergedError, read_record
 from lit_a1.runs.settings import UsageError
+from lit_a1.studies.fits import FolderCLI
 from lit_a1.studies.search.objective import Report
-from lit_a1.training import TrainingCLI
 
 
 class PruningCallback(Callback):
@@ -46,30 +42,17 @@ class PruningCallback(Callback):
         self.interrupted = isinstance(exception, KeyboardInterrupt)
 
 
-class TrialCLI(TrainingCLI):
-    """`fit` of a trial, in a folder of its own."""
+class TrialCLI(FolderCLI):
+    """`fit` of a trial."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, pruning: PruningCallback) -> None:
-        self.folder, self.pruning = folder, pruning
-        super().__init__(["fit", *arguments])
+    part, on_several = "trial", "the search once for each, with --study and"
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer."""
-        trainer = super().instantiate_trainer(enable_checkpointing=False, enable_progress_bar=False, **kwargs)
-        self._runs = self.folder.parent
-        if trainer.world_size > 1:
-            self.parser.error(
-                f"a trial is trained on one device, not on {trainer.world_size}: start the search once for each, with "
-                "--study and --trainer.devices [0], [1] and so on"
-            )
-        return trainer
-
-    def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
-        return super()._loggers(self.folder.parent, "", version=self.folder.name)
+        return super().instantiate_trainer(enable_checkpointing=False, enable_progress_bar=False, **kwargs)
 
     def _callbacks(self) -> list[Callback]:
-        left_out = (ModelCheckpoint, ProgressLines)
-        return [*(callback for callback in super()._callbacks() if not isinstance(callback, left_out)), self.pruning]
+        return [each for each in super()._callbacks() if not isinstance(each, ModelCheckpoint | ProgressLines)]
 
 
 def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
@@ -80,17 +63,15 @@ def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool
     UsageError where the settings are refused.
     """
     pruning, refusal = PruningCallback(report), io.StringIO()
-    logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
-    torch.compiler.reset()  # forgets the networks of earlier trials
     try:
         diverging = contextlib.suppress(DivergedError)  # is a result, and reported
         with diverging, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(refusal):
-            TrialCLI(arguments, folder, pruning)
+            TrialCLI(arguments, folder, pruning, quiet=quiet)
     except SystemExit as leaving:
         if pruning.interrupted:
             raise KeyboardInterrupt from leaving
-        if isinstance(leaving, SIGTERMException):
-            raise SystemExit(128 + signal.SIGTERM) from leaving  # its own status is 0
+        if leaving.code != 2:  # a signal's, and no refusal's
+            raise
         raise UsageError(sentence(refusal)) from leaving
     except (CheckpointError, RuleError, MisconfigurationException) as error:
         raise UsageError(str(error)) from error

@@ -8,10 +8,12 @@ import torch
 
 from lit_a1.data.mnist import LabelledSplit
 from lit_a1.runs.finished import Run
+from lit_a1.runs.plotting import draw_line
 from lit_a1.runs.records import CheckpointError
+from lit_a1.studies.comparison import figures
 from lit_a1.studies.comparison.changes import changes, ink_lost, noisy, rotated, shifted
 from lit_a1.studies.comparison.conclusions import Disagreements, compare_pair, disagreements, like_for_like
-from lit_a1.studies.comparison.figures import caption, curve, heading
+from lit_a1.studies.comparison.figures import caption, draw_curves, heading
 from lit_a1.studies.comparison.measures import Measured, epochs_to, labels_of, measure, tabulate
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
@@ -185,16 +187,26 @@ def test_seconds_an_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_im
 @pytest.mark.parametrize(
     ("part", "errors", "expected"),
     [
-        ("val", [[0.2, 0.1], [0.3, 0.0]], [[0.2, 0.1], [0.3, 0.005]]),
-        ("val", [[0.2, 0.1], [0.3]], [[0.2], [0.3]]),
-        ("train_eval", [[0.0]], [[0.0025]]),
-        ("train_eval", [[None, 0.1]], None),
+        ("val", [[0.2, 0.1], [0.3, 0.0]], [[[0.2, 0.1], [0.3, 0.005]]]),
+        ("val", [[0.2, 0.1], [0.3]], [[[0.2], [0.3]]]),
+        ("train_eval", [[0.0]], [[[0.0025]], [[0.5]]]),
+        ("train_eval", [[None, 0.1]], [[[0.5, 0.5]]]),  # that part's panel is empty
     ],
 )
-def test_curves_are_the_recorded_errors(part: str, errors: list[list[float | None]], expected: Any) -> None:
-    def row(error: float | None) -> dict[str, float]:
-        return {"val/error": 0.5} | ({} if error is None else {f"{part}/error": error})
+def test_curves_are_the_recorded_errors(
+    part: str, errors: list[list[float | None]], expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
 
-    runs = [run(k, epochs=list(map(row, each))) for k, each in enumerate(errors)]
-    found = curve(table_of(runs), "CNN", part)
-    assert (None if found is None else found.tolist()) == expected
+    def noted(axes: Any, label: str, number: int, x: list[int], values: Any) -> None:
+        assert x == list(range(1, values.shape[1] + 1))
+        drawn.append(values.tolist())
+        draw_line(axes, label, number, x, values)
+
+    def row(epoch: int, error: float | None) -> dict[str, float]:
+        return {"epoch": epoch, "val/error": 0.5} | ({} if error is None else {f"{part}/error": error})
+
+    monkeypatch.setattr(figures, "draw_line", noted)
+    runs = [run(k, epochs=[row(*pair) for pair in enumerate(each)]) for k, each in enumerate(errors)]
+    draw_curves(tmp_path / "x.png", table_of(runs), "x")
+    assert drawn == expected

@@ -1,0 +1,77 @@
+"""What the search of a CNN and the cross-validation share: each trains by `fit`, again and again, in its own folder."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.trainer import Trainer
+
+from lit_a1.runs.settings import UsageError
+from lit_a1.training import TrainingCLI
+
+# settings in which processes that share a study may differ
+OF_THE_MACHINE = (
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
+    *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
+    *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
+)
+# options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer images
+USUAL = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
+USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
+
+
+def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **usual: bool) -> None:
+    """Refuses with a UsageError what would end a training elsewhere than the others, or keep it from being measured.
+
+    `logged` says why a study needs a logger, `go_on` how it is gone on with; `usual` goes on with `USUAL`.
+    """
+    trainer, seed = settings.trainer, settings.seed_everything
+    if (trainer.max_epochs or 0) < 1:
+        raise UsageError(f"trainer.max_epochs must be 1 or above in a {study}; got {trainer.max_epochs}")
+    if trainer.logger is False:
+        raise UsageError(f"trainer.logger must not be false in a {study}: {logged}")
+    for name, value in (USUAL | usual).items():
+        if trainer.get(name) not in (None, value):
+            raise UsageError(f"trainer.{name} must be left out in a {study}; got {trainer.get(name)}")
+    if isinstance(seed, bool):
+        raise UsageError(f"seed_everything must be a number in a {study}; got {seed}")
+    if settings.get("ckpt_path"):
+        raise UsageError(f"--ckpt_path goes on with one run; a {study}{go_on}")
+
+
+class FolderCLI(TrainingCLI):
+    """`fit` in a folder that is given, on one device, with a callback more.
+
+    `quiet` leaves out which data were found and what this machine can't do.
+    """
+
+    part: ClassVar[str]  # what of the study it trains
+    on_several: ClassVar[str]  # what to start for several devices
+
+    def __init__(self, arguments: Sequence[str], folder: Path, callback: Callback, *, quiet: bool) -> None:
+        self.folder, self.callback = folder, callback
+        logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
+        torch.compiler.reset()  # forgets the networks of earlier trainings
+        super().__init__(["fit", *arguments])
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer."""
+        trainer = super().instantiate_trainer(**kwargs)
+        self._runs = self.folder.parent
+        if trainer.world_size > 1:
+            self.parser.error(
+                f"a {self.part} is trained on one device, not on {trainer.world_size}: start {self.on_several} "
+                "--trainer.devices [0], [1] and so on"
+            )
+        return trainer
+
+    def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
+        return super()._loggers(self.folder.parent, "", version=self.folder.name)
+
+    def _callbacks(self) -> list[Callback]:
+        return [*super()._callbacks(), self.callback]
