@@ -119,9 +119,7 @@ class RecordedRuns:
     def damaged(self) -> list[Path]:
         """Records of studies, and indices of analyses, that are there and do not hold what they should."""
         found = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
-        studies = [
-            path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)
-        ]  # and no training on drawn digits
+        studies = [path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)]  # no training on drawn digits
         wrong = [path for path in studies if not _is_of_a_study(read_json(path))]
         wrong += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
         return sorted(map(relative_to_cwd, wrong))
@@ -197,9 +195,9 @@ def _are(kind: Kind, values: Iterable[object]) -> bool:
 
 
 def _is_of_a_study(record: object) -> bool:
-    return isinstance(record, dict) and all(
-        isinstance(record[name], kind) for name, kind in OF_A_STUDY.items() if name in record
-    )
+    if not isinstance(record, dict):
+        return False
+    return all(isinstance(record[name], kind) for name, kind in OF_A_STUDY.items() if name in record)
 
 
 def _stopped(folder: Path) -> str:

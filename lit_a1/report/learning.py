@@ -1,8 +1,7 @@
 """What curves show of over- and underfitting: training against validation, in numbers."""
 
-import math
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from statistics import mean
 from typing import Any
 
@@ -76,10 +75,7 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
     """Means over runs, by the epochs (from 1 on) in which all of them measured a tag."""
-    measured = [
-        {int(row["epoch"]) + 1: value for row in run.epochs if isfinite(value := row.get(tag, math.nan))}
-        for run in runs
-    ]
+    measured = [{int(row["epoch"]) + 1: row[tag] for row in run.epochs if isfinite(row.get(tag, nan))} for run in runs]
     epochs = set[int].intersection(*map(set, measured))
     return {epoch: mean(each[epoch] for each in measured) for epoch in sorted(epochs)}
 

@@ -44,9 +44,8 @@ def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
     top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
     pairs = [part.partition("\n") for part in parts]
-    return re.sub(r"\A# .*\n", "", top).strip(), [
-        (heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs
-    ]
+    found = [(heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs]
+    return re.sub(r"\A# .*\n", "", top).strip(), found
 
 
 def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
@@ -65,16 +64,14 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     suspects = made["label_errors"].numbers.get("suspects") if "label_errors" in made else None
     labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in made.items()}
     texts = made["conditions"].words if "conditions" in made else []
-    compared = [place for place, text in enumerate(texts) if text.startswith("|")]
+    place = next((place for place, text in enumerate(texts) if text.startswith("|")), -1)
     return {
         "command": command,
         "found": found,
         "parts": list(made.values()),
         "said": {name: {text[1]: text[2] for text in texts} for name, texts in labelled.items()},
         "drawn": {figure.file: (figure, part) for part in made.values() for figure in part.figures},
-        "compared": "\n\n".join(texts[max(0, compared[0] - 1) : compared[0] + 1])
-        if compared
-        else "",  # with its caption
+        "compared": "\n\n".join(texts[max(0, place - 1) : place + 1]),  # the first table, with its caption
         "test": _test(made["generalisation"].numbers) if "generalisation" in made else None,
         "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],

@@ -47,21 +47,16 @@ def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
         `train`, `valid`, and of the photos that are in neither `conflicts`, whose copies carry different labels, and
         `in_test`, that the test set has too.
     """
-    paths = sorted(cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv"), key=_modified)
-    for path in reversed(paths):
+    paths = cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv")
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             found = pd.read_csv(path, usecols=COLUMNS, keep_default_na=False)
         except (OSError, ValueError):  # it is damaged
             continue
-        parts, reasons = found["part"].value_counts(), found["reason"].value_counts()
-        counts = {"train": parts, "valid": parts, CONFLICT: reasons, IN_TEST: reasons}
-        names = ("train", "valid", "conflicts", "in_test")
-        return {name: int(of.get(key, 0)) for name, (key, of) in zip(names, counts.items(), strict=True)}
+        counts = pd.concat([found["part"], found["reason"]]).value_counts()
+        words = {"train": "train", "valid": "valid", "conflicts": CONFLICT, "in_test": IN_TEST}
+        return {name: int(counts.get(word, 0)) for name, word in words.items()}
     return None
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
@@ -72,12 +67,8 @@ def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     """
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
-    error = last_error(best) if best else None
-    if best is None or is_published(best) or error is None:
-        ours = False
-    else:
-        ours = commands.found.drawn_photos or error < note.get("val_error", inf)
-    if best is not None and ours:
+    error = last_error(best) if best and not is_published(best) else None
+    if best and error is not None and (commands.found.drawn_photos or error < note.get("val_error", inf)):
         note, name = {"val_error": error}, best.experiment
     else:
         best, name = None, Path(note.get("config", "catsdogs")).stem

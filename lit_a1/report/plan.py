@@ -19,6 +19,7 @@ from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, RecordedRuns, read_analysis
 from lit_a1.report.outputs import AUDIT
+from lit_a1.report.published import is_published
 from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
 from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
@@ -97,9 +98,8 @@ class Commands:
         if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
             which = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
             if run is not None:
-                published = run.weights.parent == PRETRAINED
                 own = relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last")))
-                which = "pretrained" if published else str(own)
+                which = "pretrained" if is_published(run) else str(own)
             words += ["--ckpt_path", which]
         if kind in ("fit", "trial", "ensemble"):
             words += self._weights(name)

@@ -15,7 +15,7 @@ from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.published import is_published, published
 from lit_a1.report.recipe_facts import training
 from lit_a1.report.recipes import fingerprint, shipped
-from lit_a1.report.results import ensemble, errors_of, last_error, layers, results, results_of, status
+from lit_a1.report.results import ensemble, errors_of, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
 from lit_a1.report.tried import page
@@ -39,7 +39,7 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     name = trained[0] if trained else CNNS[0]
     run, mlp = found.newest(name), found.newest("mlp")
     folder = found.folder(name) / "version_0" if run is None else run.folder
-    measured = [results(found, each, work) for each in trained]
+    measured = [results(found.alike(each), work) for each in trained]
     alike = commands.step("compare", "mnist-ablation").command
     comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
@@ -83,6 +83,7 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     ranked = sorted([*rank(found, trained), *known], key=last_error)  # type: ignore[arg-type]  # all have one
     best = ranked[0] if ranked else None
     runs = [] if best is None else [best] if is_published(best) else found.alike(best.experiment)
+    others = [name for name in trained if best not in found.trainings(name)]
     placed, unreadable = runs_of(found)
     rows = [row for row, _ in placed]
     verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
@@ -93,14 +94,12 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "data": None if found.drawn_photos else data_of(commands, best, unprefixed(RECIPES[-1]) | settings),
         "best": best,
         "best_is_published": best is not None and is_published(best),
-        "best_result": results_of(runs, work) if runs else None,
+        "best_result": results(runs, work) if runs else None,
         "layers": layers(best, best.experiment if best else RECIPES[0], work),
         "training": training(best) if best else None,
         "wanted": [status(found, each) for each in PHOTOS],
-        "results": [results(found, each, work) for each in trained if best not in found.trainings(each)],
-        "other_trainings": [
-            training(run) for each in trained if (run := found.newest(each)) and best not in found.trainings(each)
-        ],
+        "results": [results(found.alike(each), work) for each in others],
+        "other_trainings": [training(found.trainings(each)[-1]) for each in others],
         "ensemble": ensemble(found),
         "ensemble_name": ENSEMBLE,
         "ensemble_command": commands.ensemble().command,

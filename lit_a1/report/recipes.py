@@ -43,20 +43,13 @@ def shipped(config: str) -> dict[str, Any]:
     return recipe_of(parser.parse(["fit", *arguments]))
 
 
+@cache
 def defaults(model: str, data: str) -> dict[str, Any]:
     """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named.
 
     Raises:
         UsageError: there are no such classes.
     """
-    found = _defaults(model, data)
-    if found is None:
-        raise UsageError(f"This version does not know {model or 'no model'} on {data or 'no data'}.")
-    return found
-
-
-@cache
-def _defaults(model: str, data: str) -> dict[str, Any] | None:
     if not model:
         return recipe_of(mlp.parse(["fit"]))
     needed = NEEDED.get(model.rpartition(".")[2])
@@ -64,8 +57,8 @@ def _defaults(model: str, data: str) -> dict[str, Any] | None:
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
-    except SystemExit:
-        return None
+    except SystemExit as error:
+        raise UsageError(f"This version does not know {model} on {data or 'no data'}.") from error
     return LATER | {name: value for name, value in found.items() if name != needed}
 
 

@@ -13,7 +13,7 @@ from lit_a1.report.document import Block, Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns, gather
 from lit_a1.report.learning import gap
 from lit_a1.report.problems import problem3, rank, runs_of, sampling
-from lit_a1.report.results import ensemble, errors_of, results_of, status
+from lit_a1.report.results import ensemble, errors_of, results, status
 from lit_a1.runs.statistics import wilson
 
 Add = Callable[..., Path]
@@ -124,7 +124,7 @@ def test_a_gap_is_compared_with_the_noise_of_the_images(
     runs = gather(LOGS, "real").alike("catsdogs")
     measured = gap(runs)
     assert found == (measured and {name: measured[name] for name in found or {}})
-    assert said in say("course_in_words", results_of(runs, tmp_path), "photo")
+    assert said in say("course_in_words", results(runs, tmp_path), "photo")
     assert advice in " ".join(further(gap=measured).split())
 
 
