@@ -1,6 +1,5 @@
 """All analyses of a trained network, one after the other, into the folder of its run."""
 
-import json
 import time
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,10 +12,10 @@ from lit_a1.analysis import PARTS
 from lit_a1.analysis.embedding import PROJECTOR
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
-from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, versions
 from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.records import write_json
 
 
 def analysis(name: str) -> ModuleType:
@@ -60,5 +59,5 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         "seconds": round(sum(result.seconds for result in results), 1),
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
-    write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    write_json(folder / INDEX, index)
     print(f"Figures, tables and words: {relative_to_cwd(folder)}")

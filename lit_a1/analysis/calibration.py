@@ -115,7 +115,7 @@ def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
 
 
 def halves(labels: Ints, seed: int = 0) -> tuple[Ints, Ints]:
-    """Ints of two random halves, ascending, in which the numbers of a class differ by one at most."""
+    """Rows of two random halves, ascending, in which the numbers of a class differ by one at most."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])

@@ -62,25 +62,22 @@ def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, c
     if image is None:
         return html("digits", image=None), ""
     with networks.lock:
-        by_units, by_maps = (
-            _by_units(networks.perceptron(perceptron), image),
-            _by_maps(networks.cnn("digits", cnn), image),
-        )
+        by_units = _by_units(networks.perceptron(perceptron), image)
+        by_maps = _by_maps(networks.cnn("digits", cnn), image)
     said = {"perceptron": by_units, "cnn": by_maps}
     return html("digits", image=image, **said), html("inside", **said)
 
 
 def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     """The probabilities, and the units of the first hidden layer that raise the answer's logit most."""
-    from lit_a1.analysis.units import first_layer, logits_from, units
+    from lit_a1.analysis.units import effects
     from lit_a1.mlp.files import to_pixels
 
-    pixels = to_pixels(image[None], net.dtype)
-    probabilities = net.softmax(logits_from(net, first_layer(net, pixels)))[0]
-    found = units(net, pixels[0], int(probabilities.argmax()))
-    rows = np.argsort(-found.effect, kind="stable")[:UNITS]
-    shown = [(tinted(found.weights[row].reshape(image.shape)), row, found.effect[row]) for row in rows]
-    return {"probabilities": probabilities.tolist(), "units": shown, "hidden": len(found.effect)}
+    logits, falls = effects(net, to_pixels(image[None], net.dtype)[0])
+    effect = falls[:, logits.argmax()]
+    rows = np.argsort(-effect, kind="stable")[:UNITS]
+    shown = [(tinted(net.weights[0][:, row].reshape(image.shape)), row, effect[row]) for row in rows]
+    return {"probabilities": net.softmax(logits[None])[0].tolist(), "units": shown, "hidden": len(effect)}
 
 
 def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
