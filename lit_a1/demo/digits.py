@@ -70,7 +70,6 @@ def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, c
 
 def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     """The probabilities, and the units of the first hidden layer that raise the answer's logit most."""
-    from lit_a1.analysis.units import effects
     from lit_a1.mlp.files import to_pixels
 
     logits, falls = effects(net, to_pixels(image[None], net.dtype)[0])
@@ -78,6 +77,20 @@ def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     rows = np.argsort(-effect, kind="stable")[:UNITS]
     shown = [(tinted(net.weights[0][:, row].reshape(image.shape)), row, effect[row]) for row in rows]
     return {"probabilities": net.softmax(logits[None])[0].tolist(), "units": shown, "hidden": len(effect)}
+
+
+def effects(net: Any, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The logits (K,) of an image (inputs,), and by how much they fall (h,K) where a unit is silenced.
+
+    The h units are those of the first hidden layer. Unlike `NN.forward` it leaves no trace.
+    """
+    activity = net.activation(image[None] @ net.weights[0] + net.biases[0])
+    silenced = activity * (1 - np.eye(activity.shape[1], dtype=activity.dtype))
+    hidden = np.concatenate([activity, silenced])
+    for weights, biases in zip(net.weights[1:-1], net.biases[1:-1], strict=True):
+        hidden = net.activation(hidden @ weights + biases)
+    logits = hidden @ net.weights[-1] + net.biases[-1]
+    return logits[0], logits[0] - logits[1:]
 
 
 def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:

@@ -233,11 +233,10 @@ def missing(found: RecordedRuns) -> list[Step]:
 def quick(found: RecordedRuns) -> list[Step]:
     """The whole assignment in reduced size: about twelve minutes on two cores."""
     commands = Commands(found)
-    wanted = [(kind, name, options) for kind, name, options in STEPS if options is not None]
     return [
         commands.step(kind, name, options=shlex.split(options))
-        for kind, name, options in wanted
-        if kind != "audit" or not is_done(found, kind, name)
+        for kind, name, options in STEPS
+        if options is not None and (kind != "audit" or not is_done(found, kind, name))
     ]
 
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lit_a1.data.errors import DataError
-from lit_a1.demo.digits import CANVAS, Change, answer, as_mnist, read_drawing
+from lit_a1.demo.digits import CANVAS, Change, answer, as_mnist, effects, read_drawing
+from lit_a1.mlp.network import NN
 from tests.demo.networks import Small
 
 
@@ -55,6 +56,17 @@ def test_both_answer_and_show_what_they_rest_on() -> None:
     assert said.count('class="bar') == 2 + 20
     assert inside.count("weights of unit") == 8
     assert inside.count("a feature map of Stage 2") == 8  # as many channels as it has
+
+
+def test_an_effect_is_what_the_logits_lose_without_the_unit() -> None:
+    net, image = NN((5, 4), parameter_range=(1, 10_000), nonlinearity="tanh"), np.random.default_rng(0).random(784)
+    logits, falls = effects(net, image.astype(np.float32))
+    np.testing.assert_allclose(logits, net.forward(image[None])[0], rtol=1e-5)
+    for unit in range(5):
+        kept = net.weights[1][unit].copy()
+        net.weights[1][unit] = 0  # nobody hears it
+        assert falls[unit] == pytest.approx(logits - net.forward(image[None])[0], abs=1e-5)
+        net.weights[1][unit] = kept
 
 
 def test_nothing_drawn_gets_a_hint() -> None:
