@@ -22,10 +22,7 @@ AUDIT = Path("audit", "audit.csv")
 def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
     """A study, its files, and its text: the `answer` is the first paragraph, the `parts` are what has a heading.
 
-    Args:
-        left: None where it has neither been run nor recorded.
-        text: name of the text, `comparison.md`.
-        command: what runs the study.
+    `left` is None where it has neither been run nor recorded; `text` is a name, `comparison.md`; `command` runs it.
     """
     files = [] if left is None else [path.name for path in left.folder.iterdir()]
     words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
@@ -49,12 +46,9 @@ def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
-    """What `analyze` found in a network, and which parts are lacking.
+    """What `analyze` found in a network, in its folder, and which parts are lacking; `command` makes them.
 
-    Args:
-        folder: that `analyze` wrote in, or would write in.
-        run: whose network is meant; None for weights that are of no run.
-        command: what looks into the network.
+    `run` is the network's; None for weights that are of no run.
     """
     found = read_analysis(folder)
     if found is None:

@@ -21,12 +21,9 @@ from lit_a1.runs.records import read_json
 
 
 def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -> dict[str, Any]:
-    """What the networks learn from, and what recreates the submission.
+    """What the networks learn from, and what recreates the submission, as `submission` has it.
 
-    Args:
-        commands: makes the command of the submission.
-        best: the run of a single network with the fewest errors, or None.
-        settings: of the best network that there is, by names such as `n_valid`.
+    `settings` are those of the best network that there is, by names such as `n_valid`.
     """
     return {
         "audit": audited(),
@@ -62,8 +59,8 @@ def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
 def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     """The command that labels the test photos by the best network, a run's or a published one, and its error.
 
-    `sha256` is that of the file which the published weights wrote, and `trained_by` the command that trained them; they
-    are empty where they are not known.
+    `best` is the run of a single network with the fewest errors, or None. `sha256` is that of the file which the
+    published weights wrote, and `trained_by` the command that trained them; they are empty where they are not known.
     """
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
