@@ -68,8 +68,7 @@ class Familiarity:
     def from_note(cls, note: dict[str, Any]) -> Self:
         """Reads what `note` wrote."""
         variances = np.array(note["variances"])
-        arrays = (np.frombuffer(base64.b64decode(note[name]), STORED).astype(np.float64) for name in VECTORS)
-        means, directions = arrays
+        means, directions = (np.frombuffer(base64.b64decode(note[each]), STORED).astype(float) for each in VECTORS)
         directions = directions.reshape(len(variances) - 1, -1)
         return cls(means.reshape(-1, directions.shape[1]), directions, variances, note["threshold"])
 

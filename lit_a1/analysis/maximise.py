@@ -190,7 +190,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
     """Of n validation images, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
-    batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(network, rows, layers)]
+    batches = [[maps.mean((2, 3)).double() for maps in seen] for seen in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
     return means, means[-1] @ linear.weight.double().numpy().T + linear.bias.double().numpy()

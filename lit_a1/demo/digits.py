@@ -100,7 +100,7 @@ def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
 
     network = network.of(image[None, :, :, None])
     layers, stages = hidden_layers(network.net, blocks=False), []
-    ((_, outputs),) = feature_maps(network, np.zeros(1, np.int64), layers)
+    (outputs,) = feature_maps(network, np.zeros(1, np.int64), layers)
     for layer, (maps,) in zip(layers, outputs, strict=True):
         shown = [grey(maps[channel].numpy()) for channel in most_varied(maps, MAPS)]
         stages.append({"name": layer.name, "channels": len(maps), "side": maps.shape[-1], "maps": shown})

@@ -58,38 +58,35 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
     photos = read_photos(files)
     with networks.lock:
         network = networks.cnn("photos", label).of(photos.small)
-        cards: list[dict[str, Any]] = []
-        if photos.names:
-            maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
-            temperature, unlike = judged(networks, label, network)
-            probabilities = calibrated(network.log_probabilities, temperature)
-            bank: Bank | None = networks.banks.get(label)
-            near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
+        if not photos.names:
+            return html("photos", cards=[], refused=photos.refused)
+        maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
+        probabilities, unlike = judged(networks, label, network)
+        bank: Bank | None = networks.banks.get(label)
+        near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
+    cards = []
     for k, name in enumerate(photos.names):
         over = tinted(enlarged(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
         card = {"name": name, "photo": photos.large[k], "evidence": over, "near": near[k]}
         card |= {"probabilities": probabilities[k].tolist(), "unlike": None if unlike is None else bool(unlike[k])}
         cards.append(card | {"answer": network.classes[int(probabilities[k].argmax())]})
-    sides = {"towards": network.classes[towards[0]], "against": network.classes[against[0]]} if cards else {}
-    calibration = bool(cards) and temperature is not None
-    return html("photos", cards=cards, refused=photos.refused, classes=network.classes, calibrated=calibration, **sides)
+    facts: dict[str, Any] = {"classes": network.classes, "calibrated": unlike is not None}
+    facts |= {"towards": network.classes[towards[0]], "against": network.classes[against[0]]}
+    return html("photos", cards=cards, refused=photos.refused, **facts)
 
 
-def judged(networks: Networks, label: str, network: Any) -> tuple[float | None, NDArray[np.bool_] | None]:
-    """The temperature of published weights, and which images (n,) are unlike their training images; None for others."""
+def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Probabilities (n,K), and which images (n,) are unlike the training images, where that can be told.
+
+    Of published weights, whose note tells; their probabilities have the temperature that is noted beside it.
+    """
+    from lit_a1.analysis.calibration import with_temperature
     from lit_a1.analysis.familiarity import Familiarity
 
     note = networks.note("photos", label)
-    if "familiarity" not in note:
-        return None, None
-    return note["temperature"], Familiarity.from_note(note["familiarity"]).unlike(network.features)
-
-
-def calibrated(log_probabilities: NDArray[Any], temperature: float | None) -> NDArray[np.float64]:
-    """Probabilities (n,K), with the temperature where there is one."""
-    from lit_a1.analysis.calibration import with_temperature
-
-    return np.exp(with_temperature(log_probabilities.astype(np.float64), temperature or 1.0))
+    stated = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
+    known = Familiarity.from_note(note["familiarity"]) if "familiarity" in note else None
+    return np.exp(stated), known and known.unlike(network.features)
 
 
 def has_training_photos() -> bool:
