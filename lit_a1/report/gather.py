@@ -202,10 +202,9 @@ def _is_of_a_study(record: object) -> bool:
 
 def _stopped(folder: Path) -> str:
     """What is known of a run that did not end."""
-    epochs = scalars(folder)
+    epochs, where = scalars(folder), f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
     if not epochs:
-        where = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE} and no figures"
-        return f"{where}: it was stopped before an epoch had ended."
+        return f"{where} and no figures: it was stopped before an epoch had ended."
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         planned = f" of {int(settings['trainer']['max_epochs'])}"
@@ -213,7 +212,6 @@ def _stopped(folder: Path) -> str:
         planned = ""
     measured = [row["val/error"] for row in epochs if "val/error" in row]
     error = f"; its last validation error is {100 * measured[-1]:.2f} %" if measured else ""
-    where = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
     return f"{where}: it was stopped, or is still running, after epoch {len(epochs)}{planned}{error}."
 
 

@@ -55,7 +55,7 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
         opened = epoch
     until: Any = runs[0].settings.get("data.augment.mix_until")
     mixed = until in running and until + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
-    low = min(loss, key=lambda epoch: loss[epoch], default=None)
+    low = min(loss, key=loss.__getitem__, default=None)
     return {
         "epochs": int(runs[0].record["last"]["epoch"]) + 1,
         "points": len(valid),
@@ -81,6 +81,5 @@ def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
 
 
 def _ends(series: dict[int, float]) -> dict[str, tuple[int, float]]:
-    best = min(series, key=lambda epoch: series[epoch])
-    return {name: (epoch, series[epoch]) for name, epoch in
-            (("first", min(series)), ("best", best), ("last", max(series)))}  # fmt: skip
+    epochs = {"first": min(series), "best": min(series, key=series.__getitem__), "last": max(series)}
+    return {name: (epoch, series[epoch]) for name, epoch in epochs.items()}

@@ -162,8 +162,9 @@ def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, An
         as `facts_of` has them; and the `diagram`, drawn in the folder `work` if that is given. `table` is None where
         the layers can't be listed, which `error` explains.
     """
-    own = run is not None and not is_published(run)
-    path = run.folder / "config.yaml" if run is not None and own else REPOSITORY / "configs" / f"{name}.yaml"
+    path = REPOSITORY / "configs" / f"{name}.yaml"
+    if run is not None and not is_published(run):
+        path = run.folder / "config.yaml"
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
