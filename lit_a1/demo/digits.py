@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,6 @@ LONGEST = 1_000_000  # characters of a drawing
 UNITS, MAPS = 8, 10  # that are shown, of the first hidden layer and of each stage
 
 
-@dataclass(frozen=True)
-class Change:
-    """How a centred digit is changed before the networks see it."""
-
-    right: int = 0  # pixels of 28
-    down: int = 0
-    degrees: float = 0.0  # counter-clockwise
-    noise: float = 0.0  # standard deviation, white is 1
-
-
 def read_drawing(address: str) -> Image.Image:
     """The drawing, white on black, that the page sends as a `data:` address; a DataError where that is none."""
     kind, _, content = address[:LONGEST].partition(",")
@@ -41,8 +30,13 @@ def read_drawing(address: str) -> Image.Image:
         raise DataError(f"The drawing can't be read: {error}.") from error
 
 
-def as_mnist(drawing: Image.Image, change: Change) -> NDArray[np.uint8] | None:
-    """The drawing as MNIST has its digits, centred (28,28), and then changed; None where nothing is drawn."""
+def as_mnist(
+    drawing: Image.Image, right: float = 0, down: float = 0, degrees: float = 0, noise: float = 0
+) -> NDArray[np.uint8] | None:
+    """The drawing as MNIST has its digits, centred (28,28), and then changed; None where nothing is drawn.
+
+    It is shifted by pixels of the 28, turned counter-clockwise, and gets noise of a standard deviation; white is 1.
+    """
     if (box := drawing.getbbox()) is None:
         return None
     import torch
@@ -52,13 +46,13 @@ def as_mnist(drawing: Image.Image, change: Change) -> NDArray[np.uint8] | None:
     digit = drawing.crop(box)
     scale = BOX / max(digit.size)
     image = torch.from_numpy(centred(digit, scale * digit.width, scale * digit.height))[None, None] / 255
-    image = noisy(rotated(shifted(image, change.down, change.right), change.degrees), change.noise)
+    image = noisy(rotated(shifted(image, int(down), int(right)), degrees), noise)
     return (255 * image[0, 0]).round().to(torch.uint8).numpy()
 
 
-def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, change: Change) -> tuple[str, str]:
+def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, *change: float) -> tuple[str, str]:
     """What both networks say of a drawing, and what that rests on, as HTML; raises as `Networks` and `read_drawing`."""
-    image = as_mnist(read_drawing(drawing), change) if drawing else None
+    image = as_mnist(read_drawing(drawing), *change) if drawing else None
     if image is None:
         return html("digits", image=None), ""
     with networks.lock:

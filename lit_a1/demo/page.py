@@ -87,8 +87,7 @@ def _draw(networks: Networks) -> None:
 
     @partial(safe, places=2)
     def answer(drawing: str | None, perceptron: str, cnn: str, *change: float) -> tuple[str, str]:
-        right, down, degrees, noise = change
-        return digits.answer(networks, drawing, perceptron, cnn, digits.Change(int(right), int(down), degrees, noise))
+        return digits.answer(networks, drawing, perceptron, cnn, *change)
 
     inputs, outputs = [canvas, *choices, *changes], [said, inside]
     for event in (canvas.input, *(each.change for each in (*changes, *choices))):
@@ -155,7 +154,7 @@ def _watch() -> None:
 
     def frames(data: str, rate: float, width: int, depth: int, kind: str) -> Iterator[str]:
         try:
-            yield from learning.train(learning.Settings(data, rate, width, depth, kind))
+            yield from learning.train(data, rate, width, depth, kind)
         except (ValueError, *SAID) as error:
             yield html("error", sentence=str(error))
 
