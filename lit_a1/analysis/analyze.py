@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from tqdm import tqdm
 
@@ -18,14 +17,10 @@ from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import write_json
 
 
-def analysis(name: str) -> ModuleType:
-    """The module of an analysis: it has a `TITLE` and `analyze(network, result)`; its words are in `NAME.md.j2`."""
-    return import_module(f"lit_a1.analysis.{name}")
-
-
 def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
     """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, also for TensorBoard.
 
+    An analysis is a module with a `TITLE` and `analyze(network, result)`, whose words are in `NAME.md.j2`.
     Results of an earlier call stay there, unless they are made anew or are of another network or checkpoint.
     """
     code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
@@ -34,7 +29,7 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         if path.is_file() and ((old := read_result(path)) is None or old.source != network.source):
             path.unlink()
     for name in tqdm(wanted, desc="analyses", unit="part", disable=None, leave=False):
-        started, module = time.perf_counter(), analysis(name)
+        started, module = time.perf_counter(), import_module(f"lit_a1.analysis.{name}")
         made = AnalysisResult(folder, name, module.TITLE, network.source, code)
         module.analyze(network, made)
         made.seconds = round(time.perf_counter() - started, 1)

@@ -85,8 +85,8 @@ def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.flo
 
     note = networks.note("photos", label)
     stated = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
-    known = Familiarity.from_note(note["familiarity"]) if "familiarity" in note else None
-    return np.exp(stated), known and known.unlike(network.features)
+    unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
+    return np.exp(stated), unlike
 
 
 def has_training_photos() -> bool:

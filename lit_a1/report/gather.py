@@ -253,7 +253,7 @@ def source_of(folder: Path, record: dict[str, Any]) -> str:
     seed = record.get("seed")
     seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
     about = [f"commit {record.get('commit') or 'unknown'}", record.get("machine") or "machine unknown"]
-    return ", ".join([str(display_path(folder)), *([] if seed is None else [seeds]), *about])
+    return ", ".join([display_path(folder), *([] if seed is None else [seeds]), *about])
 
 
 def sources(runs: Sequence[Run]) -> str:
@@ -261,8 +261,8 @@ def sources(runs: Sequence[Run]) -> str:
     return "; ".join(source_of(run.folder, run.record) for run in runs)
 
 
-def display_path(folder: Path) -> Path:
+def display_path(folder: Path) -> str:
     """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
     folder = folder.resolve()
     roots = [root for root in (Path.cwd(), REPOSITORY) if folder.is_relative_to(root)]
-    return folder.relative_to(roots[0]) if roots else folder
+    return str(folder.relative_to(roots[0]) if roots else folder)

@@ -142,7 +142,7 @@ def trials(left: Study | None) -> dict[str, Any] | None:
     measured = accuracy.sort_values(ascending=False, kind="stable")
     layers = read.architecture.str.count("-") - 1
     kept = telling(measured, [layers, read.nonlinearity, read.lr_decay, read.nesterov], read.trial == answer)
-    source = str(display_path(path))
+    source = display_path(path)
     every, some = (table(shown.loc[rows].to_dict("records"), source, text_columns=4) for rows in (measured.index, kept))
     return about | {"count": len(read), "table": every, "some": some}
 

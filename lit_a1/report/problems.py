@@ -147,7 +147,7 @@ def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, 
     rows, unreadable = list[tuple[Row, str]](), []
     for run in [run for name in CONFIGS for run in found.trainings(name)]:
         try:
-            rows.append((row_of(run.folder), str(display_path(run.folder))))
+            rows.append((row_of(run.folder), display_path(run.folder)))
         except UsageError as error:
             unreadable.append({"folder": relative_to_cwd(run.folder), "reason": str(error)})
     known = {identity(row) for row, _ in rows}

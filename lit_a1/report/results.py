@@ -172,7 +172,7 @@ def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, An
     except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
         reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
         return {"path": relative_to_cwd(path), "error": reason[0].removeprefix("error: "), "table": None}
-    source, diagram = str(display_path(path)), None
+    source, diagram = display_path(path), None
     if work is not None:
         draw_network(diagram := work / f"architecture-{name}.png", shape, found)
     about = {"source": source, "text_columns": 2}
