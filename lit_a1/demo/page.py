@@ -9,6 +9,7 @@ import gradio as gr
 
 from lit_a1.data.decode import SUFFIXES_OF, read_heif
 from lit_a1.data.errors import DataError
+from lit_a1.data.sources.layouts import data_root, find_train
 from lit_a1.demo import compare, digits, learning, photos
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html
@@ -109,7 +110,7 @@ def _drop(networks: Networks) -> None:
     files = _photos()
     with gr.Row():
         label = _choice(networks, "photos", "Network")
-        near = gr.Button("Find the nearest training photos", visible=photos.has_training_photos())
+        near = gr.Button("Find the nearest training photos", visible=find_train(data_root()) is not None)
     shown = gr.HTML(HINT_PHOTOS, elem_classes="shown")
 
     @safe

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.data.decode import DecodeError, decode
-from lit_a1.data.sources.layouts import data_root, find_train
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html, tinted
 from lit_a1.runs.settings import UsageError
@@ -87,11 +86,6 @@ def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.flo
     stated = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
     unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
     return np.exp(stated), unlike
-
-
-def has_training_photos() -> bool:
-    """Whether the training photos are on this machine."""
-    return find_train(data_root()) is not None
 
 
 @functools.cache

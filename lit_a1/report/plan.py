@@ -111,16 +111,10 @@ class Commands:
     fit = partialmethod(step, "fit")  # trains an experiment
     analyze = partialmethod(step, "analyze")  # looks into a network
     predict = partialmethod(step, "predict")  # labels the test photos
-    ensemble = partialmethod(step, "ensemble", "catsdogs_ensemble")  # measures the mean of several networks
-    trial = partialmethod(step, "trial", "catsdogs_trial", options=("--model.norm", "group"))  # an example
 
     def study(self, name: str) -> Step:
         """A study of the numpy network: `inits`, `search` or `gradcheck`."""
         return self.step("gradcheck", "mlp") if name == "gradcheck" else self.step("study", f"mlp-{name}")
-
-    def compare(self, *options: str) -> Step:
-        """MLP against CNNs."""
-        return self.step("compare", "mnist-compare", options=options)
 
     def suits_this_machine(self, name: str) -> bool:
         """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.

@@ -41,7 +41,7 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     folder = found.folder(name) / "version_0" if run is None else run.folder
     measured = [results(found.alike(each), work) for each in trained]
     alike = commands.step("compare", "mnist-ablation").command
-    comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
+    comparison = study(found.study("mnist-compare"), "comparison.md", commands.step("compare", "mnist-compare").command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
     answers, own = dict(comparison["parts"]), dict(ablation["parts"])
     alone = {"What the comparison shows", DIFFERENT} & own.keys()  # shown of networks that were trained alike, if any
@@ -102,11 +102,11 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "other_trainings": [training(found.trainings(each)[-1]) for each in others],
         "ensemble": ensemble(found),
         "ensemble_name": ENSEMBLE,
-        "ensemble_command": commands.ensemble().command,
+        "ensemble_command": commands.step("ensemble", ENSEMBLE).command,
         "unreadable": unreadable,
         "verdicts": verdicts,
         "trials": _trials(placed) if rows else None,
-        "trial_command": commands.trial().command,
+        "trial_command": commands.step("trial", TRIAL, options=("--model.norm", "group")).command,
         "name": name,
         "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
         "analyze_best": commands.analyze(best.experiment, best).command if best and analyzed is not best else "",
