@@ -1,11 +1,9 @@
 """All analyses of a trained network, one after the other, into the folder of its run."""
 
-import json
 import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from tqdm import tqdm
 
@@ -13,20 +11,16 @@ from lit_a1.analysis import PARTS
 from lit_a1.analysis.embedding import PROJECTOR
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
-from lit_a1.data.files import write_text
 from lit_a1.environment import commit, machine, versions
 from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import relative_to_cwd
-
-
-def analysis(name: str) -> ModuleType:
-    """The module of an analysis: it has a `TITLE` and `analyze(network, result)`; its words are in `NAME.md.j2`."""
-    return import_module(f"lit_a1.analysis.{name}")
+from lit_a1.runs.records import write_json
 
 
 def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
     """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, also for TensorBoard.
 
+    An analysis is a module with a `TITLE` and `analyze(network, result)`, whose words are in `NAME.md.j2`.
     Results of an earlier call stay there, unless they are made anew or are of another network or checkpoint.
     """
     code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
@@ -35,7 +29,7 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         if path.is_file() and ((old := read_result(path)) is None or old.source != network.source):
             path.unlink()
     for name in tqdm(wanted, desc="analyses", unit="part", disable=None, leave=False):
-        started, module = time.perf_counter(), analysis(name)
+        started, module = time.perf_counter(), import_module(f"lit_a1.analysis.{name}")
         made = AnalysisResult(folder, name, module.TITLE, network.source, code)
         module.analyze(network, made)
         made.seconds = round(time.perf_counter() - started, 1)
@@ -60,5 +54,5 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         "seconds": round(sum(result.seconds for result in results), 1),
         "finished": time.strftime("%Y-%m-%d %H:%M"),
     }
-    write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    write_json(folder / INDEX, index)
     print(f"Figures, tables and text: {relative_to_cwd(folder)}")

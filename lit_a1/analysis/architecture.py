@@ -83,7 +83,7 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
     shortcuts. A halving says at which `place` and by what `layer` a `side` of pixels comes about. `shape` is that of
     an image.
     """
-    from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, NORMS, SUM, WITHOUT_WEIGHTS
+    from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, NORMS, SUM
 
     path = [layer for layer in found.layers if not layer.beside]
     convolutions = [layer for layer in found.layers if layer.kind in CONVOLUTIONS.values()]
@@ -100,7 +100,6 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
     ]
     kinds = {layer.kind for layer in found.layers}
     return {
-        "image": shape_words(shape),
         "side": shape[-1],
         "depth": sum(layer.kind in (CONVOLUTIONS | LINEAR).values() for layer in path),
         "convolutions": sum(not layer.beside for layer in convolutions),
@@ -116,7 +115,6 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
         "halvings": halvings,
         "head": [layer.words for layer in path if layer.place == "head"],
         "outputs": found.layers[-1].shape[0],
-        "activation": next((kind for kind in WITHOUT_WEIGHTS.values() if kind in kinds), None),
         "norm": next((kind for kind in NORMS.values() if kind in kinds), None),  # after each convolution
         "own": sorted({layer.kind for layer in found.layers if layer.own}),
         "others": sorted({layer.kind for layer in found.layers if not layer.own} - {SUM, MEAN}),

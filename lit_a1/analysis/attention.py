@@ -69,7 +69,7 @@ def class_activation_maps(network: TrainedNetwork, rows: Ints) -> tuple[Floats, 
     """
     last, linear = hidden_layers(network.net)[-1:], network.net.linear
     batches = [
-        torch.einsum("kc,nchw->nkhw", linear.weight, features) for _, (features,) in feature_maps(network, rows, last)
+        torch.einsum("kc,nchw->nkhw", linear.weight, features) for (features,) in feature_maps(network, rows, last)
     ]
     maps = torch.cat(batches).double().numpy()
     return maps, maps.mean((2, 3)) + linear.bias.double().numpy()

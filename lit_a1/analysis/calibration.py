@@ -114,9 +114,9 @@ def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
     return min((*TEMPERATURES, float(np.exp(found.x))), key=loss)  # the search stops short of a flat end
 
 
-def halves(labels: Ints, seed: int = 0) -> tuple[Ints, Ints]:
-    """Ints of two random halves, ascending, in which the numbers of a class differ by one at most."""
-    rng = np.random.default_rng(seed)
+def halves(labels: Ints) -> tuple[Ints, Ints]:
+    """Rows of two random halves, ascending, in which the numbers of a class differ by one at most."""
+    rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])
 

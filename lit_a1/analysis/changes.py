@@ -25,10 +25,8 @@ BLUR = 1 / 12  # standard deviation of the blur, of the image's side
 ZOOM = 0.75  # side of the part that is enlarged, of the image's side
 TINTS = {"green": (0.75, 1.0, 0.5), "blue": (0.5, 0.75, 1.0), "grey": (1.0, 1.0, 1.0)}
 UNCHANGED = "as it is"
-LOG_ODDS_TICKS, SHARE_TICKS = (
-    (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10),
-    (0, 1, 3, 10, 30, 100),
-)  # of axes that are linear up to 1
+LOG_ODDS_TICKS = (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10)  # of axes that are linear up to 1
+SHARE_TICKS = (0, 1, 3, 10, 30, 100)
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -65,24 +63,12 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     _draw(result, moved, answers, f" of {network.classes[1]}" if two else "")
     facts: dict[str, Any] = {"answers": answers.set_index("change").to_dict("index"), "green": None, "two": two}
     if "background green" in odds:
-        mean, half, _ = facts["green"] = mean_with_interval(
-            (odds["background green"] - odds["background blue"])[sampled]
-        )
+        less = odds["background green"] - odds["background blue"]
+        mean, half, _ = facts["green"] = mean_with_interval(less[sampled])
         result.number(green_less_blue=mean, green_less_blue_half_interval=half)
-    facts |= {
-        "zoom": ZOOM,
-        "blur": BLUR,
-        "classes": network.classes,
-    }
-    effects_of = {(row["change"], row["class"]): row for row in moved.to_dict("records")}
-    result.describe(
-        images=len(network.labels),
-        count=len(drawn),
-        wrong=int((~right).sum()),
-        effects=effects_of,
-        alpha=ALPHA,
-        **facts,
-    )
+    facts |= {"zoom": ZOOM, "blur": BLUR, "classes": network.classes, "images": len(network.labels)}
+    facts |= {"effects": {(row["change"], row["class"]): row for row in moved.to_dict("records")}}
+    result.describe(count=len(drawn), wrong=int((~right).sum()), alpha=ALPHA, **facts)
 
 
 def _effect(differences: Floats) -> dict[str, float]:

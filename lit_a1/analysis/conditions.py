@@ -194,11 +194,9 @@ def trend(values: Floats, chosen: Flags) -> dict[str, Any] | None:
     chance, half = float(test.statistic) / (len(own) * len(others)), np.nan
     if min(len(own), len(others)) > 1:
         ranks = stats.rankdata(values)  # less the rank among its own kind: how many of the other kind an image exceeds
-        shares = (
-            (ranks[chosen] - stats.rankdata(own)) / len(others),
-            (ranks[~chosen] - stats.rankdata(others)) / len(own),
-        )
-        half = Z * np.sqrt(sum(each.var(ddof=1) / len(each) for each in shares))
+        own_shares = (ranks[chosen] - stats.rankdata(own)) / len(others)
+        their_shares = (ranks[~chosen] - stats.rankdata(others)) / len(own)
+        half = Z * np.sqrt(own_shares.var(ddof=1) / len(own) + their_shares.var(ddof=1) / len(others))
     low, high = np.clip([chance - half, chance + half], 0, 1)
     return {"value": chance, "low": low, "high": high, "p": test.pvalue}
 

@@ -37,9 +37,9 @@ class Familiarity:
     @classmethod
     def fitted(cls, features: NDArray[Any], labels: Ints, held_out: NDArray[Any]) -> Self:
         """Of training images, features (N,F) and labels (N,) from 0 on; of validation images, features (M,F)."""
-        unit = _unit(features)
-        means = np.stack([unit[labels == k].mean(0) for k in range(labels.max() + 1)])
-        centred = unit - means[labels]
+        scaled = unit(features)
+        means = np.stack([scaled[labels == k].mean(0) for k in range(labels.max() + 1)])
+        centred = scaled - means[labels]
         variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
         count = min(DIRECTIONS, len(variances) - 1)
         variances = np.maximum(variances, 1e-12)  # few images don't vary in all directions
@@ -50,7 +50,7 @@ class Familiarity:
 
     def distances(self, features: NDArray[Any]) -> Floats:
         """D (n,) of features (n,F)."""
-        from_mean = _unit(features) - self.means[:, None]  # (K,n,F)
+        from_mean = unit(features) - self.means[:, None]  # (K,n,F)
         along = (from_mean @ self.directions.T) ** 2
         rest = (from_mean**2).sum(-1) - along.sum(-1)
         return (along @ (1 / self.variances[:-1]) + rest / self.variances[-1]).min(0)
@@ -68,13 +68,13 @@ class Familiarity:
     def from_note(cls, note: dict[str, Any]) -> Self:
         """Reads what `note` wrote."""
         variances = np.array(note["variances"])
-        arrays = (np.frombuffer(base64.b64decode(note[name]), STORED).astype(np.float64) for name in VECTORS)
-        means, directions = arrays
+        means, directions = (np.frombuffer(base64.b64decode(note[each]), STORED).astype(float) for each in VECTORS)
         directions = directions.reshape(len(variances) - 1, -1)
         return cls(means.reshape(-1, directions.shape[1]), directions, variances, note["threshold"])
 
 
-def _unit(features: NDArray[Any]) -> Floats:
+def unit(features: NDArray[Any]) -> Floats:
+    """Features (n,F) scaled to length one; zeros stay."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return np.divide(features, lengths, out=np.zeros(features.shape), where=lengths > 0)
 

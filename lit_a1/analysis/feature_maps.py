@@ -50,7 +50,7 @@ def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> l
     `silent_channels` is the number of channels that are zero everywhere on all of these images.
     """
     found: list[dict[str, Any]] = []
-    batches = [list(map(_sums, outputs)) for _, outputs in feature_maps(network, rows, layers)]
+    batches = [list(map(_sums, outputs)) for outputs in feature_maps(network, rows, layers)]
     for layer, of_layer in zip(layers, zip(*batches, strict=True), strict=True):
         zeros, means, silent, shapes = zip(*of_layer, strict=True)
         share = np.concatenate(zeros)
@@ -77,7 +77,7 @@ def _draw(
     result: AnalysisResult, network: TrainedNetwork, row: int, kind: str, layers: list[HiddenLayer]
 ) -> dict[str, object]:
     """Draws the maps of an image, and returns values for its caption."""
-    ((_, outputs),) = feature_maps(network, np.array([row]), layers)
+    (outputs,) = feature_maps(network, np.array([row]), layers)
     shown = min(SHOWN, max(maps.shape[1] for maps in outputs))
     layout: dict[str, Any] = {"height": 0.1 + 0.68 * len(layers), "nrows": len(layers), "ncols": 1 + shown}
     with result.figure(f"maps_{kind}", shows_images=True, **layout) as (_, panels):

@@ -6,7 +6,7 @@ from scipy import stats
 from lit_a1.analysis.network import Floats, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
-from lit_a1.runs.statistics import ALPHA, wilson
+from lit_a1.runs.statistics import ALPHA, fisher, wilson
 
 TITLE = "Validation against test"
 BINS = 20
@@ -40,10 +40,9 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         low, high = wilson(network.error, both)
         result.number(test_error_by_confidence=estimate)
     else:
-        wrong = [int((predictions != network.test_labels).sum()), int((~network.correct).sum())]
-        counts = [[bad, count - bad] for bad, count in zip(wrong, (len(test), len(valid)), strict=True)]
-        low, high = wilson(wrong[0] / len(test), len(test))
-        result.number(test_error=wrong[0] / len(test), fisher_p=stats.fisher_exact(counts).pvalue)
+        error = float((predictions != network.test_labels).mean())
+        low, high = wilson(error, len(test))
+        result.number(test_error=error, fisher_p=fisher([(error, len(test)), (network.error, len(valid))]))
     result.number(test_error_low=low, test_error_high=high)
     result.describe(compared=True, alpha=ALPHA, around=around)
 

@@ -82,13 +82,10 @@ def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]
     return found
 
 
-def feature_maps(
-    network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]
-) -> Iterator[tuple[Ints, list[Tensor]]]:
-    """Yields the rows of each batch, and the feature maps (n,C,H,W) of each layer of its images as they are."""
+def feature_maps(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> Iterator[list[Tensor]]:
+    """Yields of each batch of images, as they are, the feature maps (n,C,H,W) of each layer."""
     for start in range(0, len(rows), BATCH):
-        batch = rows[start : start + BATCH]
         with torch.inference_mode(), ExitStack() as stack:
             seen = [stack.enter_context(captured(layer.module)) for layer in layers]
-            network.net(network.standardize(network.prepared(batch)))
-        yield batch, [maps for (maps,) in seen]
+            network.net(network.standardize(network.prepared(rows[start : start + BATCH])))
+        yield [maps for (maps,) in seen]

@@ -28,6 +28,6 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     mixed = len(shown) > 0 and contact_sheet(result, "label_errors", network, in_lines(shown, width))
     result.number(likeliest_label=label_probability.max(initial=0))
     result.number(suspects=len(rows), suspected_share=len(rows) / count, estimated_label_errors=share)
-    facts = {"few": network.names(np.flatnonzero(of_class < LEAST)), "likeliest": label_probability.max(initial=0)}
-    facts |= {"wrong": int((~network.correct).sum()), "mistaken": int((~network.correct[rows]).sum())}
+    facts = {"few": network.names(np.flatnonzero(of_class < LEAST)), "wrong": int((~network.correct).sum())}
+    facts |= {"mistaken": int((~network.correct[rows]).sum())}
     result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,7 +189,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
     """Of n validation images, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
-    batches = [[maps.mean((2, 3)).double() for maps in seen] for _, seen in feature_maps(network, rows, layers)]
+    batches = [[maps.mean((2, 3)).double() for maps in seen] for seen in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
     return means, means[-1] @ linear.weight.double().numpy().T + linear.bias.double().numpy()
@@ -217,8 +216,8 @@ def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
     starts = len(classes[0].images)
     across = starts if starts > 1 else min(ACROSS, len(classes))
     rows = -(-len(classes) * starts // across)
-    layout: dict[str, Any] = {"height": 0.2 + rows * (6.4 / across + 0.1), "nrows": rows, "ncols": across}
-    with result.figure("maximise_classes", **layout) as (_, panels):
+    height = 0.2 + rows * (6.4 / across + 0.1)
+    with result.figure("maximise_classes", height=height, nrows=rows, ncols=across) as (_, panels):
         cells = [(unit, k) for unit in classes for k in range(starts)]
         for panel in panels.flat[len(cells) :]:
             panel.set_visible(False)
@@ -230,10 +229,9 @@ def _draw_channels(
     result: AnalysisResult, name: str, stages: list[list[Excited]], real: TrainedNetwork | None = None
 ) -> None:
     """Draws the image made for each channel, a row a stage; given a network, the best of its real images."""
-    across = max(map(len, stages))
-    height = 0.1 + len(stages) * (6.0 / across + 0.25)
-    layout: dict[str, Any] = {"height": height, "nrows": len(stages), "ncols": across}
-    with result.figure(name, shows_images=real is not None, **layout) as (_, panels):
+    rows, across = len(stages), max(map(len, stages))
+    height = 0.1 + rows * (6.0 / across + 0.25)
+    with result.figure(name, shows_images=real is not None, height=height, nrows=rows, ncols=across) as (_, panels):
         for panel in panels.flat:
             without_axes(panel)
         for line, stage in zip(panels, stages, strict=True):

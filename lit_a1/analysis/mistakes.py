@@ -6,14 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_a1.analysis.images import (
-    closest_calls,
-    contact_sheet,
-    in_lines,
-    most_confident_wrong,
-    most_typical,
-    per_line,
-)
+from lit_a1.analysis.images import closest_calls, contact_sheet, in_lines, most_confident_wrong, most_typical, per_line
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 
@@ -49,12 +42,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if lines:
         contact_sheet(result, "mistakes_typical", network, lines)
     facts: dict[str, Any] = {"close_low": confidence[close[:most]].min(), "close_high": confidence[close[:most]].max()}
-    facts |= {
-        "mixed": mixed,
-        "surest": len(wrong[:most]),
-        "surest_more": len(wrong[most : 3 * most]),
-        "close_more": max(0, len(close) - most),
-    }
+    facts |= {"mixed": mixed, "surest": len(wrong[:most]), "surest_more": len(wrong[most : 3 * most])}
+    facts |= {"close_more": len(close[most:])}
     facts |= {"truths": Counter(network.names(network.labels[wrong[:most]])).most_common()}
     facts |= {"not_typical": [name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)]}
     facts |= {"close": len(close[:most]), "close_wrong": int((~network.correct[close[:most]]).sum())}

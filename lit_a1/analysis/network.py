@@ -149,7 +149,7 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
     Raises CheckpointError if the file is damaged or of a network that is no `ResidualNet`; DataError if there are no
     images, or other ones than it was validated on.
     """
-    network, member = _without_images(name, path)
+    network = without_images(name, member := load_member(path))
     data.locate("validate")
     data.prepare_data()
     data.setup("validate")
@@ -169,19 +169,14 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
     )
 
 
-def without_images(name: str, path: Path) -> TrainedNetwork:
-    """Reads a checkpoint alone: `of` gives the network images. Raises as `load_network`."""
-    return _without_images(name, path)[0]
-
-
-def _without_images(name: str, path: Path) -> tuple[TrainedNetwork, Member]:
-    member = load_member(path)
+def without_images(name: str, member: Member) -> TrainedNetwork:
+    """The network of a checkpoint alone, to which `of` gives images; CheckpointError where it is no `ResidualNet`."""
     if not isinstance(net := member.model.net[1], ResidualNet):
-        raise CheckpointError(f"{path} holds a {type(net).__name__}; a ResidualNet was expected.")
+        raise CheckpointError(f"{member.path} holds a {type(net).__name__}; a ResidualNet was expected.")
     model, size, classes = member.model.eval().requires_grad_(False), int(member.data["size"]), member.data["classes"]
     images, none = np.empty((0, size, size, model.channels), np.uint8), np.empty(0, np.int64)
     source = _source(member)
-    return TrainedNetwork(name, model, size, tuple(map(str, classes)), images, none, none, source, drawn=False), member
+    return TrainedNetwork(name, model, size, tuple(map(str, classes)), images, none, none, source, drawn=False)
 
 
 def _test_set(data: ImageDataModule) -> ImageSet | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lit_a1.demo.networks import Networks
-from lit_a1.demo.photos import calibrated, judged, read_photos
+from lit_a1.demo.photos import judged, read_photos
 from lit_a1.demo.pictures import html
 from lit_a1.runs.settings import UsageError
 
@@ -20,7 +20,7 @@ def answer(networks: Networks, files: Sequence[str], first: str, second: str) ->
     for label in (first, second):
         with networks.lock:
             network = networks.cnn("photos", label).of(photos.small)
-            probabilities = calibrated(network.log_probabilities, judged(networks, label, network)[0])
+            probabilities, _ = judged(networks, label, network)
         said.append([(network.classes[int(row.argmax())], float(row.max())) for row in probabilities])
     rows: list[dict[str, Any]] = [
         {"name": name, "photo": photo, "answers": answers, "differ": answers[0][0] != answers[1][0]}

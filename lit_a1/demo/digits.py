@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,6 @@ LONGEST = 1_000_000  # characters of a drawing
 UNITS, MAPS = 8, 10  # that are shown, of the first hidden layer and of each stage
 
 
-@dataclass(frozen=True)
-class Change:
-    """How a centred digit is changed before the networks see it."""
-
-    right: int = 0  # pixels of 28
-    down: int = 0
-    degrees: float = 0.0  # counter-clockwise
-    noise: float = 0.0  # standard deviation, white is 1
-
-
 def read_drawing(address: str) -> Image.Image:
     """The drawing, white on black, that the page sends as a `data:` address; a DataError where that is none."""
     kind, _, content = address[:LONGEST].partition(",")
@@ -41,8 +30,13 @@ def read_drawing(address: str) -> Image.Image:
         raise DataError(f"The drawing can't be read: {error}.") from error
 
 
-def as_mnist(drawing: Image.Image, change: Change) -> NDArray[np.uint8] | None:
-    """The drawing as MNIST has its digits, centred (28,28), and then changed; None where nothing is drawn."""
+def as_mnist(
+    drawing: Image.Image, right: float = 0, down: float = 0, degrees: float = 0, noise: float = 0
+) -> NDArray[np.uint8] | None:
+    """The drawing as MNIST has its digits, centred (28,28), and then changed; None where nothing is drawn.
+
+    It is shifted by pixels of the 28, turned counter-clockwise, and gets noise of a standard deviation; white is 1.
+    """
     if (box := drawing.getbbox()) is None:
         return None
     import torch
@@ -52,35 +46,45 @@ def as_mnist(drawing: Image.Image, change: Change) -> NDArray[np.uint8] | None:
     digit = drawing.crop(box)
     scale = BOX / max(digit.size)
     image = torch.from_numpy(centred(digit, scale * digit.width, scale * digit.height))[None, None] / 255
-    image = noisy(rotated(shifted(image, change.down, change.right), change.degrees), change.noise)
+    image = noisy(rotated(shifted(image, int(down), int(right)), degrees), noise)
     return (255 * image[0, 0]).round().to(torch.uint8).numpy()
 
 
-def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, change: Change) -> tuple[str, str]:
+def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, *change: float) -> tuple[str, str]:
     """What both networks say of a drawing, and what that rests on, as HTML; raises as `Networks` and `read_drawing`."""
-    image = as_mnist(read_drawing(drawing), change) if drawing else None
+    image = as_mnist(read_drawing(drawing), *change) if drawing else None
     if image is None:
         return html("digits", image=None), ""
     with networks.lock:
-        by_units, by_maps = (
-            _by_units(networks.perceptron(perceptron), image),
-            _by_maps(networks.cnn("digits", cnn), image),
-        )
+        by_units = _by_units(networks.perceptron(perceptron), image)
+        by_maps = _by_maps(networks.cnn("digits", cnn), image)
     said = {"perceptron": by_units, "cnn": by_maps}
     return html("digits", image=image, **said), html("inside", **said)
 
 
 def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     """The probabilities, and the units of the first hidden layer that raise the answer's logit most."""
-    from lit_a1.analysis.units import first_layer, logits_from, units
     from lit_a1.mlp.files import to_pixels
 
-    pixels = to_pixels(image[None], net.dtype)
-    probabilities = net.softmax(logits_from(net, first_layer(net, pixels)))[0]
-    found = units(net, pixels[0], int(probabilities.argmax()))
-    rows = np.argsort(-found.effect, kind="stable")[:UNITS]
-    shown = [(tinted(found.weights[row].reshape(image.shape)), row, found.effect[row]) for row in rows]
-    return {"probabilities": probabilities.tolist(), "units": shown, "hidden": len(found.effect)}
+    logits, falls = effects(net, to_pixels(image[None], net.dtype)[0])
+    effect = falls[:, logits.argmax()]
+    rows = np.argsort(-effect, kind="stable")[:UNITS]
+    shown = [(tinted(net.weights[0][:, row].reshape(image.shape)), row, effect[row]) for row in rows]
+    return {"probabilities": net.softmax(logits[None])[0].tolist(), "units": shown, "hidden": len(effect)}
+
+
+def effects(net: Any, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The logits (K,) of an image (inputs,), and by how much they fall (h,K) where a unit is silenced.
+
+    The h units are those of the first hidden layer. Unlike `NN.forward` it leaves no trace.
+    """
+    activity = net.activation(image[None] @ net.weights[0] + net.biases[0])
+    silenced = activity * (1 - np.eye(activity.shape[1], dtype=activity.dtype))
+    hidden = np.concatenate([activity, silenced])
+    for weights, biases in zip(net.weights[1:-1], net.biases[1:-1], strict=True):
+        hidden = net.activation(hidden @ weights + biases)
+    logits = hidden @ net.weights[-1] + net.biases[-1]
+    return logits[0], logits[0] - logits[1:]
 
 
 def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
 
     network = network.of(image[None, :, :, None])
     layers, stages = hidden_layers(network.net, blocks=False), []
-    ((_, outputs),) = feature_maps(network, np.zeros(1, np.int64), layers)
+    (outputs,) = feature_maps(network, np.zeros(1, np.int64), layers)
     for layer, (maps,) in zip(layers, outputs, strict=True):
         shown = [grey(maps[channel].numpy()) for channel in most_varied(maps, MAPS)]
         stages.append({"name": layer.name, "channels": len(maps), "side": maps.shape[-1], "maps": shown})

@@ -29,17 +29,6 @@ UNITS = 9  # whose weights are shown
 COLOURS = dict(zip(INITIALIZATIONS, ("#CC79A7", "#E69F00", "#009E73"), strict=True))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What is trained on what."""
-
-    data: str = "moons"
-    lr: float = 0.1
-    width: int = 16
-    depth: int = 2
-    nonlinearity: str = "relu"
-
-
 @dataclass
 class Course:
     """A network in training, and how it went: mean loss and share of errors after each frame."""
@@ -100,12 +89,12 @@ def examples(data: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return to_pixels(images[:DIGITS], "float32"), labels[:DIGITS]
 
 
-def train(settings: Settings) -> Iterator[str]:
+def train(data: str, lr: float, width: int, depth: int, nonlinearity: str) -> Iterator[str]:
     """Trains three networks that differ in their initial weights alone; yields the page's picture of each frame."""
-    (x, y), toy = examples(settings.data), settings.data in TOYS
+    (x, y), toy = examples(data), data in TOYS
     shape: dict[str, Any] = {"input_dim": x.shape[1], "n_classes": 2 if toy else 10, "parameter_range": (1, 10**7)}
-    shape |= {"hidden_dims": (settings.width,) * settings.depth, "n_hidden": settings.depth, "batch_size": 32}
-    options: dict[str, Any] = {"lr": settings.lr, "nonlinearity": settings.nonlinearity, "momentum": 0.9}
+    shape |= {"hidden_dims": (width,) * depth, "n_hidden": depth, "batch_size": 32}
+    options: dict[str, Any] = {"lr": lr, "nonlinearity": nonlinearity, "momentum": 0.9}
     courses = {each: Course(NN(initialization=each, **shape, **options)) for each in INITIALIZATIONS}
     for frame in range(FRAMES + 1):
         began = time.monotonic()

@@ -48,8 +48,9 @@ class Networks:
     def cnn(self, kind: str, label: str | None) -> Any:
         """A `TrainedNetwork` without images; raises as `load_member` and `path`."""
         from lit_a1.analysis.network import without_images  # these are the seconds that the page need not wait for
+        from lit_a1.models.members import load_member
 
-        return without_images(label or "", self.path(kind, label))
+        return without_images(label or "", load_member(self.path(kind, label)))
 
     @functools.cache  # noqa: B019
     def perceptron(self, label: str | None) -> Any:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from lit_a1.data.decode import SUFFIXES_OF, read_heif
 from lit_a1.data.errors import DataError
+from lit_a1.data.sources.layouts import data_root, find_train
 from lit_a1.demo import compare, digits, learning, photos
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html
@@ -87,8 +88,7 @@ def _draw(networks: Networks) -> None:
 
     @partial(safe, places=2)
     def answer(drawing: str | None, perceptron: str, cnn: str, *change: float) -> tuple[str, str]:
-        right, down, degrees, noise = change
-        return digits.answer(networks, drawing, perceptron, cnn, digits.Change(int(right), int(down), degrees, noise))
+        return digits.answer(networks, drawing, perceptron, cnn, *change)
 
     inputs, outputs = [canvas, *choices, *changes], [said, inside]
     for event in (canvas.input, *(each.change for each in (*changes, *choices))):
@@ -110,7 +110,7 @@ def _drop(networks: Networks) -> None:
     files = _photos()
     with gr.Row():
         label = _choice(networks, "photos", "Network")
-        near = gr.Button("Find the nearest training photos", visible=photos.has_training_photos())
+        near = gr.Button("Find the nearest training photos", visible=find_train(data_root()) is not None)
     shown = gr.HTML(HINT_PHOTOS, elem_classes="shown")
 
     @safe
@@ -155,7 +155,7 @@ def _watch() -> None:
 
     def frames(data: str, rate: float, width: int, depth: int, kind: str) -> Iterator[str]:
         try:
-            yield from learning.train(learning.Settings(data, rate, width, depth, kind))
+            yield from learning.train(data, rate, width, depth, kind)
         except (ValueError, *SAID) as error:
             yield html("error", sentence=str(error))
 

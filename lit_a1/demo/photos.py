@@ -4,13 +4,12 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.data.decode import DecodeError, decode
-from lit_a1.data.sources.layouts import data_root, find_train
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html, tinted
 from lit_a1.runs.settings import UsageError
@@ -47,10 +46,8 @@ def read_photos(files: Sequence[str]) -> Photos:
         names.append(path.name)
         small.append(pair[0])
         large.append(pair[1])
-    shape = (-1, SIDE, SIDE, 3), (-1, SHOWN, SHOWN, 3)
-    return Photos(
-        names, np.array(small, np.uint8).reshape(shape[0]), np.array(large, np.uint8).reshape(shape[1]), refused
-    )
+    shown = np.array(large, np.uint8).reshape(-1, SHOWN, SHOWN, 3)
+    return Photos(names, np.array(small, np.uint8).reshape(-1, SIDE, SIDE, 3), shown, refused)
 
 
 def answer(networks: Networks, files: Sequence[str], label: str) -> str:
@@ -60,43 +57,35 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
     photos = read_photos(files)
     with networks.lock:
         network = networks.cnn("photos", label).of(photos.small)
-        cards: list[dict[str, Any]] = []
-        if photos.names:
-            maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
-            temperature, unlike = judged(networks, label, network)
-            probabilities = calibrated(network.log_probabilities, temperature)
-            bank: Bank | None = networks.banks.get(label)
-            near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
+        if not photos.names:
+            return html("photos", cards=[], refused=photos.refused)
+        maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
+        probabilities, unlike = judged(networks, label, network)
+        bank: Bank | None = networks.banks.get(label)
+        near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
+    cards = []
     for k, name in enumerate(photos.names):
         over = tinted(enlarged(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
         card = {"name": name, "photo": photos.large[k], "evidence": over, "near": near[k]}
         card |= {"probabilities": probabilities[k].tolist(), "unlike": None if unlike is None else bool(unlike[k])}
         cards.append(card | {"answer": network.classes[int(probabilities[k].argmax())]})
-    sides = {"towards": network.classes[towards[0]], "against": network.classes[against[0]]} if cards else {}
-    calibration = bool(cards) and temperature is not None
-    return html("photos", cards=cards, refused=photos.refused, classes=network.classes, calibrated=calibration, **sides)
+    facts: dict[str, Any] = {"classes": network.classes, "calibrated": unlike is not None}
+    facts |= {"towards": network.classes[towards[0]], "against": network.classes[against[0]]}
+    return html("photos", cards=cards, refused=photos.refused, **facts)
 
 
-def judged(networks: Networks, label: str, network: Any) -> tuple[float | None, NDArray[np.bool_] | None]:
-    """The temperature of published weights, and which images (n,) are unlike their training images; None for others."""
+def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Probabilities (n,K), and which images (n,) are unlike the training images, where that can be told.
+
+    Of published weights, whose note tells; their probabilities have the temperature that is noted beside it.
+    """
+    from lit_a1.analysis.calibration import with_temperature
     from lit_a1.analysis.familiarity import Familiarity
 
     note = networks.note("photos", label)
-    if "familiarity" not in note:
-        return None, None
-    return note["temperature"], Familiarity.from_note(note["familiarity"]).unlike(network.features)
-
-
-def calibrated(log_probabilities: NDArray[Any], temperature: float | None) -> NDArray[np.float64]:
-    """Probabilities (n,K), with the temperature where there is one."""
-    from lit_a1.analysis.calibration import with_temperature
-
-    return np.exp(with_temperature(log_probabilities.astype(np.float64), temperature or 1.0))
-
-
-def has_training_photos() -> bool:
-    """Whether the training photos are on this machine."""
-    return find_train(data_root()) is not None
+    stated = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
+    unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
+    return np.exp(stated), unlike
 
 
 @functools.cache
@@ -113,16 +102,18 @@ def _training_photos() -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str,
     return np.asarray(train.images)[rows], np.asarray(train.labels)[rows], tuple(map(str, data.classes))
 
 
-class Bank:
-    """Training photos with what the last layer of a network sees of them: N features of unit length."""
+class Bank(NamedTuple):
+    """N training photos with what the last layer of a network sees of them."""
 
-    def __init__(self, images: NDArray[np.uint8], names: list[str], features: NDArray[np.float32]) -> None:
-        self.images, self.names = images, names
-        self.directions = _unit(features)
+    images: NDArray[np.uint8]
+    names: list[str]  # of what they show
+    directions: NDArray[np.float64]  # (N,F), features of unit length
 
     def nearest(self, features: NDArray[np.float32]) -> list[list[tuple[NDArray[np.uint8], str]]]:
         """Of each of n images with features (n,F), the nearest photos by cosine, and what they show."""
-        order = np.argsort(-(_unit(features) @ self.directions.T), axis=1, kind="stable")[:, :NEIGHBOURS]
+        from lit_a1.analysis.familiarity import unit
+
+        order = np.argsort(-(unit(features) @ self.directions.T), axis=1, kind="stable")[:, :NEIGHBOURS]
         return [[(self.images[row], self.names[row]) for row in rows] for rows in order]
 
 
@@ -130,23 +121,18 @@ def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -
     """Makes the bank of a network, once; `told` hears which share is done. Raises as `Networks` and the data module."""
     if label in networks.banks:
         return
+    from lit_a1.analysis.familiarity import unit
+    from lit_a1.analysis.hidden_layers import hidden_layers
+    from lit_a1.analysis.maximise import real_activations
+
     images, labels, classes = _training_photos()
     with networks.lock:
         network = networks.cnn("photos", label)
     features = []
     for start in range(0, len(images), 100):
         told(start / len(images))
+        some = images[start : start + 100]
         with networks.lock:  # between two batches others get their answers
-            features.append(_features(network.of(images[start : start + 100])))
-    networks.banks[label] = Bank(images, [classes[k] for k in labels], np.concatenate(features))
-
-
-def _features(network: Any) -> NDArray[np.float32]:
-    from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
-
-    rows, last = np.arange(len(network.labels)), hidden_layers(network.net)[-1:]
-    return np.concatenate([maps.mean((2, 3)).numpy() for _, (maps,) in feature_maps(network, rows, last)])
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+            (means,), _ = real_activations(network.of(some), np.arange(len(some)), hidden_layers(network.net)[-1:])
+        features.append(means)
+    networks.banks[label] = Bank(images, [classes[k] for k in labels], unit(np.concatenate(features)))

@@ -99,14 +99,7 @@ def _figures(found: Sequence[tuple[str, Any, Any]]) -> list[Figure]:
 
 
 def card(name: str, exported: Exported, sources: Sequence[Known], difference: float) -> str:
-    """The card in Markdown.
-
-    Args:
-        name: of the experiment.
-        exported: what the ONNX file holds.
-        sources: what is known of each network's weights.
-        difference: the largest one between probabilities of the ONNX file and of this project.
-    """
+    """The card of an experiment in Markdown; `difference` is that of probabilities, as `to_onnx` returns it."""
     height, width, channels = exported.shape
     return FRONT_MATTER + render(
         "export/card.md.j2",

@@ -12,7 +12,7 @@ from lit_a1.flags import experiment_of
 from lit_a1.mlp.setup import Setup, load_weights, run_state
 from lit_a1.models import Classifier, Ensemble
 from lit_a1.models.ensemble import NO_CHECKPOINT
-from lit_a1.models.members import Member, load_member
+from lit_a1.models.members import load_member
 from lit_a1.runs.checkpoints import check_fits, read
 from lit_a1.runs.folders import resolve
 from lit_a1.runs.settings import UsageError, build
@@ -42,11 +42,7 @@ def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
         members = [load_member(path)]
         members[0].model.views = model.views
     exported = of_members(members, data.get("decode_size", SIDE), members[0].data["classes"])
-    return name, exported, list(map(_known, members))
-
-
-def _known(member: Member) -> Known:
-    return known(member.path, member.epoch, member.training, dict(member.model.hparams))
+    return name, exported, [known(each.path, each.epoch, each.training, dict(each.model.hparams)) for each in members]
 
 
 def of_setup(setup: Setup, wanted: str | None) -> tuple[str, Exported, list[Known]]:

@@ -60,14 +60,14 @@ def strongest_noise(left: Study | None) -> dict[str, float] | None:
 def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:
     """The networks of comparisons in the columns of one table; None where none left a sound `results.csv`."""
     columns, places = dict[str, dict[str, str]](), list[str]()
-    for left in studies:
+    for left in filter(None, studies):
         try:
-            runs = pd.read_csv(left.folder / "results.csv") if left else pd.DataFrame()
+            runs = pd.read_csv(left.folder / "results.csv")
             found = {str(name): _column(rows) for name, rows in runs.groupby("experiment", sort=False)}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         columns |= found
-        places += [source_of(left.folder, left.record)] if left else []
+        places.append(source_of(left.folder, left.record))
     if not columns:
         return None
     first = next(iter(columns.values()))

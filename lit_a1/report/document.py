@@ -37,9 +37,7 @@ class Block:
     path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch
     alt: str = ""  # what can be seen in a figure, for those who can't see it; plain text
     command: str = ""  # what makes that which is missing, as typed into a terminal
-    anchor: str = (
-        ""  # name of a table or figure in links; of a text, of its tables: theirs are `anchor-1`, `anchor-2` ...
-    )
+    anchor: str = ""  # name of a table or figure in links; those of a text's tables are `anchor-1`, `anchor-2` ...
     number: int = 0  # counts the tables of a document, and likewise the figures, from 1
 
     @property

@@ -119,9 +119,7 @@ class RecordedRuns:
     def damaged(self) -> list[Path]:
         """Records of studies, and indices of analyses, that are there and do not hold what they should."""
         found = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
-        studies = [
-            path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)
-        ]  # and no training on drawn digits
+        studies = [path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)]  # no training on drawn digits
         wrong = [path for path in studies if not _is_of_a_study(read_json(path))]
         wrong += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
         return sorted(map(relative_to_cwd, wrong))
@@ -197,17 +195,16 @@ def _are(kind: Kind, values: Iterable[object]) -> bool:
 
 
 def _is_of_a_study(record: object) -> bool:
-    return isinstance(record, dict) and all(
-        isinstance(record[name], kind) for name, kind in OF_A_STUDY.items() if name in record
-    )
+    if not isinstance(record, dict):
+        return False
+    return all(isinstance(record[name], kind) for name, kind in OF_A_STUDY.items() if name in record)
 
 
 def _stopped(folder: Path) -> str:
     """What is known of a run that did not end."""
-    epochs = scalars(folder)
+    epochs, where = scalars(folder), f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
     if not epochs:
-        where = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE} and no figures"
-        return f"{where}: it was stopped before an epoch had ended."
+        return f"{where} and no figures: it was stopped before an epoch had ended."
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         planned = f" of {int(settings['trainer']['max_epochs'])}"
@@ -215,7 +212,6 @@ def _stopped(folder: Path) -> str:
         planned = ""
     measured = [row["val/error"] for row in epochs if "val/error" in row]
     error = f"; its last validation error is {100 * measured[-1]:.2f} %" if measured else ""
-    where = f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
     return f"{where}: it was stopped, or is still running, after epoch {len(epochs)}{planned}{error}."
 
 
@@ -257,7 +253,7 @@ def source_of(folder: Path, record: dict[str, Any]) -> str:
     seed = record.get("seed")
     seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
     about = [f"commit {record.get('commit') or 'unknown'}", record.get("machine") or "machine unknown"]
-    return ", ".join([str(display_path(folder)), *([] if seed is None else [seeds]), *about])
+    return ", ".join([display_path(folder), *([] if seed is None else [seeds]), *about])
 
 
 def sources(runs: Sequence[Run]) -> str:
@@ -265,8 +261,8 @@ def sources(runs: Sequence[Run]) -> str:
     return "; ".join(source_of(run.folder, run.record) for run in runs)
 
 
-def display_path(folder: Path) -> Path:
+def display_path(folder: Path) -> str:
     """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
     folder = folder.resolve()
     roots = [root for root in (Path.cwd(), REPOSITORY) if folder.is_relative_to(root)]
-    return folder.relative_to(roots[0]) if roots else folder
+    return str(folder.relative_to(roots[0]) if roots else folder)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
@@ -13,10 +14,6 @@ from lit_a1.runs.plotting import DPI
 
 MAX_WIDTH = 1600  # pixels
 PALETTE_ERROR = 2.0  # of 255, root of the mean square: above it a palette shows bands
-
-
-class ImageError(Exception):
-    """A file is gone or is no image."""
 
 
 @dataclass(frozen=True)
@@ -31,35 +28,25 @@ class Encoded:
 
 
 def encode_all(blocks: Iterable[Block], *, printed: bool = False) -> dict[str, Encoded | str]:
-    """Of the path of each figure among the blocks what `encode` returns, or the sentence that it raises."""
-
-    def encoded(path: str) -> Encoded | str:
-        try:
-            return encode(Path(path), printed=printed)
-        except ImageError as error:
-            return str(error)
-
+    """Of the path of each figure among the blocks what `encode` returns."""
     paths = sorted({block.path for block in blocks if block.kind == "figure"})
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(paths, pool.map(encoded, paths), strict=True))
+        return dict(zip(paths, pool.map(partial(encode, printed=printed), map(Path, paths)), strict=True))
 
 
-def encode(path: Path, *, printed: bool = False) -> Encoded:
+def encode(path: Path, *, printed: bool = False) -> Encoded | str:
     """Makes an image small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
 
     Line art has few colours, and keeps its edges in a palette; photos have many, and lose too much in one. `printed` is
-    for a PDF, which holds JPEGs as they are but not WebP.
-
-    Raises:
-        ImageError: the file is gone, or is no image.
+    for a PDF, which holds JPEGs as they are but not WebP. A sentence instead where the file is gone, or is no image.
     """
     try:
         with Image.open(path) as image:
             whole = _on_white(image)
-    except FileNotFoundError as error:
-        raise ImageError(f"The image {path.name} is gone.") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow's for a broken PNG
-        raise ImageError(f"The image {path.name} can't be read.") from error
+    except FileNotFoundError:
+        return f"The image {path.name} is gone."
+    except (OSError, SyntaxError, Image.DecompressionBombError):  # SyntaxError: Pillow's for a broken PNG
+        return f"The image {path.name} can't be read."
     inches = whole.width / DPI
     if whole.width > MAX_WIDTH:
         height = max(1, round(whole.height * MAX_WIDTH / whole.width))

@@ -1,8 +1,7 @@
 """What curves show of over- and underfitting: training against validation, in numbers."""
 
-import math
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from statistics import mean
 from typing import Any
 
@@ -56,7 +55,7 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
         opened = epoch
     until: Any = runs[0].settings.get("data.augment.mix_until")
     mixed = until in running and until + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
-    low = min(loss, key=lambda epoch: loss[epoch], default=None)
+    low = min(loss, key=loss.__getitem__, default=None)
     return {
         "epochs": int(runs[0].record["last"]["epoch"]) + 1,
         "points": len(valid),
@@ -76,15 +75,11 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
     """Means over runs, by the epochs (from 1 on) in which all of them measured a tag."""
-    measured = [
-        {int(row["epoch"]) + 1: value for row in run.epochs if isfinite(value := row.get(tag, math.nan))}
-        for run in runs
-    ]
+    measured = [{int(row["epoch"]) + 1: row[tag] for row in run.epochs if isfinite(row.get(tag, nan))} for run in runs]
     epochs = set[int].intersection(*map(set, measured))
     return {epoch: mean(each[epoch] for each in measured) for epoch in sorted(epochs)}
 
 
 def _ends(series: dict[int, float]) -> dict[str, tuple[int, float]]:
-    best = min(series, key=lambda epoch: series[epoch])
-    return {name: (epoch, series[epoch]) for name, epoch in
-            (("first", min(series)), ("best", best), ("last", max(series)))}  # fmt: skip
+    epochs = {"first": min(series), "best": min(series, key=series.__getitem__), "last": max(series)}
+    return {name: (epoch, series[epoch]) for name, epoch in epochs.items()}

@@ -22,10 +22,7 @@ AUDIT = Path("audit", "audit.csv")
 def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
     """A study, its files, and its text: the `answer` is the first paragraph, the `parts` are what has a heading.
 
-    Args:
-        left: None where it has neither been run nor recorded.
-        text: name of the text, `comparison.md`.
-        command: what runs the study.
+    `left` is None where it has neither been run nor recorded; `text` is a name, `comparison.md`; `command` runs it.
     """
     files = [] if left is None else [path.name for path in left.folder.iterdir()]
     words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
@@ -44,18 +41,14 @@ def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
     top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
     pairs = [part.partition("\n") for part in parts]
-    return re.sub(r"\A# .*\n", "", top).strip(), [
-        (heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs
-    ]
+    found = [(heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs]
+    return re.sub(r"\A# .*\n", "", top).strip(), found
 
 
 def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
-    """What `analyze` found in a network, and which parts are lacking.
+    """What `analyze` found in a network, in its folder, and which parts are lacking; `command` makes them.
 
-    Args:
-        folder: that `analyze` wrote in, or would write in.
-        run: whose network is meant; None for weights that are of no run.
-        command: what looks into the network.
+    `run` is the network's; None for weights that are of no run.
     """
     found = read_analysis(folder)
     if found is None:
@@ -65,16 +58,14 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     suspects = made["label_errors"].numbers.get("suspects") if "label_errors" in made else None
     labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in made.items()}
     texts = made["conditions"].words if "conditions" in made else []
-    compared = [place for place, text in enumerate(texts) if text.startswith("|")]
+    place = next((place for place, text in enumerate(texts) if text.startswith("|")), -1)
     return {
         "command": command,
         "found": found,
         "parts": list(made.values()),
         "said": {name: {text[1]: text[2] for text in texts} for name, texts in labelled.items()},
         "drawn": {figure.file: (figure, part) for part in made.values() for figure in part.figures},
-        "compared": "\n\n".join(texts[max(0, compared[0] - 1) : compared[0] + 1])
-        if compared
-        else "",  # with its caption
+        "compared": "\n\n".join(texts[max(0, place - 1) : place + 1]),  # the first table, with its caption
         "test": _test(made["generalisation"].numbers) if "generalisation" in made else None,
         "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],

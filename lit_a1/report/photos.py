@@ -21,12 +21,9 @@ from lit_a1.runs.records import read_json
 
 
 def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -> dict[str, Any]:
-    """What the networks learn from, and what recreates the submission.
+    """What the networks learn from, and what recreates the submission, as `submission` has it.
 
-    Args:
-        commands: makes the command of the submission.
-        best: the run of a single network with the fewest errors, or None.
-        settings: of the best network that there is, by names such as `n_valid`.
+    `settings` are those of the best network that there is, by names such as `n_valid`.
     """
     return {
         "audit": audited(),
@@ -47,37 +44,28 @@ def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
         `train`, `valid`, and of the photos that are in neither `conflicts`, whose copies carry different labels, and
         `in_test`, that the test set has too.
     """
-    paths = sorted(cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv"), key=_modified)
-    for path in reversed(paths):
+    paths = cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv")
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             found = pd.read_csv(path, usecols=COLUMNS, keep_default_na=False)
         except (OSError, ValueError):  # it is damaged
             continue
-        parts, reasons = found["part"].value_counts(), found["reason"].value_counts()
-        counts = {"train": parts, "valid": parts, CONFLICT: reasons, IN_TEST: reasons}
-        names = ("train", "valid", "conflicts", "in_test")
-        return {name: int(of.get(key, 0)) for name, (key, of) in zip(names, counts.items(), strict=True)}
+        counts = pd.concat([found["part"], found["reason"]]).value_counts()
+        words = {"train": "train", "valid": "valid", "conflicts": CONFLICT, "in_test": IN_TEST}
+        return {name: int(counts.get(word, 0)) for name, word in words.items()}
     return None
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     """The command that labels the test photos by the best network, a run's or a published one, and its error.
 
-    `sha256` is that of the file which the published weights wrote, and `trained_by` the command that trained them; they
-    are empty where they are not known.
+    `best` is the run of a single network with the fewest errors, or None. `sha256` is that of the file which the
+    published weights wrote, and `trained_by` the command that trained them; they are empty where they are not known.
     """
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
-    error = last_error(best) if best else None
-    if best is None or is_published(best) or error is None:
-        ours = False
-    else:
-        ours = commands.found.drawn_photos or error < note.get("val_error", inf)
-    if best is not None and ours:
+    error = last_error(best) if best and not is_published(best) else None
+    if best and error is not None and (commands.found.drawn_photos or error < note.get("val_error", inf)):
         note, name = {"val_error": error}, best.experiment
     else:
         best, name = None, Path(note.get("config", "catsdogs")).stem

@@ -19,6 +19,7 @@ from lit_a1.analysis import PARTS
 from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, RecordedRuns, read_analysis
 from lit_a1.report.outputs import AUDIT
+from lit_a1.report.published import is_published
 from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
 from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
@@ -97,9 +98,8 @@ class Commands:
         if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
             which = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
             if run is not None:
-                published = run.weights.parent == PRETRAINED
                 own = relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last")))
-                which = "pretrained" if published else str(own)
+                which = "pretrained" if is_published(run) else str(own)
             words += ["--ckpt_path", which]
         if kind in ("fit", "trial", "ensemble"):
             words += self._weights(name)
@@ -111,16 +111,10 @@ class Commands:
     fit = partialmethod(step, "fit")  # trains an experiment
     analyze = partialmethod(step, "analyze")  # looks into a network
     predict = partialmethod(step, "predict")  # labels the test photos
-    ensemble = partialmethod(step, "ensemble", "catsdogs_ensemble")  # measures the mean of several networks
-    trial = partialmethod(step, "trial", "catsdogs_trial", options=("--model.norm", "group"))  # an example
 
     def study(self, name: str) -> Step:
         """A study of the numpy network: `inits`, `search` or `gradcheck`."""
         return self.step("gradcheck", "mlp") if name == "gradcheck" else self.step("study", f"mlp-{name}")
-
-    def compare(self, *options: str) -> Step:
-        """MLP against CNNs."""
-        return self.step("compare", "mnist-compare", options=options)
 
     def suits_this_machine(self, name: str) -> bool:
         """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
@@ -233,11 +227,10 @@ def missing(found: RecordedRuns) -> list[Step]:
 def quick(found: RecordedRuns) -> list[Step]:
     """The whole assignment in reduced size: about twelve minutes on two cores."""
     commands = Commands(found)
-    wanted = [(kind, name, options) for kind, name, options in STEPS if options is not None]
     return [
         commands.step(kind, name, options=shlex.split(options))
-        for kind, name, options in wanted
-        if kind != "audit" or not is_done(found, kind, name)
+        for kind, name, options in STEPS
+        if options is not None and (kind != "audit" or not is_done(found, kind, name))
     ]
 
 

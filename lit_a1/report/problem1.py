@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.wording import duration, percent
 
-PARAMETERS = (500_000, 1_000_000)  # likewise
+PARAMETERS = (500_000, 1_000_000)  # that are asked for, at least and at most
 TEXTS = {"inits": "comparison.md", "search": "summary.md", "gradcheck": "conclusion.md"}
 NEEDED = {  # columns of trials.csv: the settings of a trial and what came of it
     "trial", "state", "val_accuracy_best", "best_epoch", "epochs", "parameters", "architecture", "nonlinearity", "lr",
@@ -33,15 +33,14 @@ def problem1(found: RecordedRuns, work: Path) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: study(found.study(f"mlp-{name}"), text, commands.study(name).command) for name, text in TEXTS.items()
     }
-    newest = runs[-1] if runs else None
     settings = runs[-1].record["settings"] if runs else shipped("mlp")
     return values | {
         "status": status(found, "mlp"),
-        "result": results(found, "mlp", work) if runs else None,
+        "result": results(runs, work) if runs else None,
         "network": network(settings),
         "settings": _settings(settings, runs),
         "asked": PARAMETERS,
-        "layers": layers(newest, "mlp"),
+        "layers": layers(runs[-1] if runs else None, "mlp"),
         "checked": checked(values["gradcheck"]["left"], runs),
         "trials": trials(values["search"]["left"]),
     }
@@ -87,8 +86,7 @@ def _settings(settings: Mapping[str, Any], runs: list[Run]) -> dict[str, Any]:
     source = sources(runs) if runs else "configs/mlp.yaml"
     pairs = list(cells.items())
     half = -(-len(pairs) // 2)
-    pairs += [("", "")] * (2 * half - len(pairs))
-    lines = [[*left, *right] for left, right in zip(pairs[:half], pairs[half:], strict=True)]
+    lines = [[*left, *right] for left, right in zip_longest(pairs[:half], pairs[half:], fillvalue=("", ""))]
     return {"header": ["setting", "value", "setting", "value"], "rows": lines, "source": source, "text_columns": 4}
 
 
@@ -144,7 +142,7 @@ def trials(left: Study | None) -> dict[str, Any] | None:
     measured = accuracy.sort_values(ascending=False, kind="stable")
     layers = read.architecture.str.count("-") - 1
     kept = telling(measured, [layers, read.nonlinearity, read.lr_decay, read.nesterov], read.trial == answer)
-    source = str(display_path(path))
+    source = display_path(path)
     every, some = (table(shown.loc[rows].to_dict("records"), source, text_columns=4) for rows in (measured.index, kept))
     return about | {"count": len(read), "table": every, "some": some}
 

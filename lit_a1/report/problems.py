@@ -15,7 +15,7 @@ from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.published import is_published, published
 from lit_a1.report.recipe_facts import training
 from lit_a1.report.recipes import fingerprint, shipped
-from lit_a1.report.results import ensemble, errors_of, last_error, layers, results, results_of, status
+from lit_a1.report.results import ensemble, errors_of, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
 from lit_a1.report.tried import page
@@ -39,9 +39,9 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     name = trained[0] if trained else CNNS[0]
     run, mlp = found.newest(name), found.newest("mlp")
     folder = found.folder(name) / "version_0" if run is None else run.folder
-    measured = [results(found, each, work) for each in trained]
+    measured = [results(found.alike(each), work) for each in trained]
     alike = commands.step("compare", "mnist-ablation").command
-    comparison = study(found.study("mnist-compare"), "comparison.md", commands.compare().command)
+    comparison = study(found.study("mnist-compare"), "comparison.md", commands.step("compare", "mnist-compare").command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
     answers, own = dict(comparison["parts"]), dict(ablation["parts"])
     alone = {"What the comparison shows", DIFFERENT} & own.keys()  # shown of networks that were trained alike, if any
@@ -83,6 +83,7 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     ranked = sorted([*rank(found, trained), *known], key=last_error)  # type: ignore[arg-type]  # all have one
     best = ranked[0] if ranked else None
     runs = [] if best is None else [best] if is_published(best) else found.alike(best.experiment)
+    others = [name for name in trained if best not in found.trainings(name)]
     placed, unreadable = runs_of(found)
     rows = [row for row, _ in placed]
     verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
@@ -93,21 +94,19 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "data": None if found.drawn_photos else data_of(commands, best, unprefixed(RECIPES[-1]) | settings),
         "best": best,
         "best_is_published": best is not None and is_published(best),
-        "best_result": results_of(runs, work) if runs else None,
+        "best_result": results(runs, work) if runs else None,
         "layers": layers(best, best.experiment if best else RECIPES[0], work),
         "training": training(best) if best else None,
         "wanted": [status(found, each) for each in PHOTOS],
-        "results": [results(found, each, work) for each in trained if best not in found.trainings(each)],
-        "other_trainings": [
-            training(run) for each in trained if (run := found.newest(each)) and best not in found.trainings(each)
-        ],
+        "results": [results(found.alike(each), work) for each in others],
+        "other_trainings": [training(found.trainings(each)[-1]) for each in others],
         "ensemble": ensemble(found),
         "ensemble_name": ENSEMBLE,
-        "ensemble_command": commands.ensemble().command,
+        "ensemble_command": commands.step("ensemble", ENSEMBLE).command,
         "unreadable": unreadable,
         "verdicts": verdicts,
         "trials": _trials(placed) if rows else None,
-        "trial_command": commands.trial().command,
+        "trial_command": commands.step("trial", TRIAL, options=("--model.norm", "group")).command,
         "name": name,
         "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
         "analyze_best": commands.analyze(best.experiment, best).command if best and analyzed is not best else "",
@@ -148,7 +147,7 @@ def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, 
     rows, unreadable = list[tuple[Row, str]](), []
     for run in [run for name in CONFIGS for run in found.trainings(name)]:
         try:
-            rows.append((row_of(run.folder), str(display_path(run.folder))))
+            rows.append((row_of(run.folder), display_path(run.folder)))
         except UsageError as error:
             unreadable.append({"folder": relative_to_cwd(run.folder), "reason": str(error)})
     known = {identity(row) for row, _ in rows}

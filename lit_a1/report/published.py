@@ -1,7 +1,5 @@
 """The runs behind the trained weights that come with the project, from what is noted of them."""
 
-import csv
-
 from lit_a1.report.gather import RECORDED
 from lit_a1.report.recipes import is_shipped, shipped
 from lit_a1.report.rows import read_rows
@@ -25,20 +23,17 @@ def published(name: str) -> Run | None:
     try:
         error, last, seed = note["val_error_full_precision"], note["epochs"], note["seed"]
         epochs: list[Metrics] = []
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    if row["seed"] == str(seed):
-                        tags = {tag: float(value) for tag, value in row.items() if "/" in tag and value}
-                        epochs.append({"epoch": int(row["epoch"]) - 1, "step": int(row["step"])} | tags)
+        for row in read_rows(path):
+            if row["seed"] == str(seed):
+                tags = {tag: float(value) for tag, value in row.items() if "/" in tag and value}
+                epochs.append({"epoch": int(row["epoch"]) - 1, "step": int(row["step"])} | tags)
         if not epochs or len(epochs) != last or abs(epochs[-1].get("val/error", 1.0) - error) > 1e-6:
             epochs = [{"epoch": last - 1, "step": 0, "val/error": error}]
         settings = shipped(name) | {"seed": seed, "data.measure_train": False}
         seen = int(epochs[-1]["step"] / last * int(settings["data.batch_size"]))
-        copied = {
-            key: note[key] for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit")
-        }
-        record = copied | {"settings": settings, "seed": seed, "images": {"train": seen, "val": note["val_images"]}}
+        copied = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit")
+        record = {key: note[key] for key in copied}
+        record |= {"settings": settings, "seed": seed, "images": {"train": seen, "val": note["val_images"]}}
     except (KeyError, TypeError, ValueError):
         return None
     record |= {"finished": note["finished"], "epochs": epochs, "last": epochs[-1], "best": best_of(epochs)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from lit_a1.report.gather import source_of
 from lit_a1.report.published import is_published
-from lit_a1.report.recipes import defaults
+from lit_a1.report.recipes import defaults_of
 from lit_a1.runs.finished import Run
 from lit_a1.runs.settings import UsageError
 
@@ -24,7 +24,7 @@ def training(run: Run) -> dict[str, Any]:
     """
     settings: dict[str, Any] = dict(run.record["settings"])
     with contextlib.suppress(UsageError):  # of a class that this version does not know: its own settings tell
-        settings = defaults(settings.get("model.class_path", ""), settings.get("data.class_path", "")) | settings
+        settings = defaults_of(settings) | settings
     parts: dict[str, dict[str, Any]] = {name: defaultdict(lambda: None) for name in ("model", "data", "trainer")}
     for name, value in settings.items():
         part, _, rest = name.partition(".")

@@ -43,20 +43,13 @@ def shipped(config: str) -> dict[str, Any]:
     return recipe_of(parser.parse(["fit", *arguments]))
 
 
+@cache
 def defaults(model: str, data: str) -> dict[str, Any]:
     """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named.
 
     Raises:
         UsageError: there are no such classes.
     """
-    found = _defaults(model, data)
-    if found is None:
-        raise UsageError(f"This version does not know {model or 'no model'} on {data or 'no data'}.")
-    return found
-
-
-@cache
-def _defaults(model: str, data: str) -> dict[str, Any] | None:
     if not model:
         return recipe_of(mlp.parse(["fit"]))
     needed = NEEDED.get(model.rpartition(".")[2])
@@ -64,8 +57,8 @@ def _defaults(model: str, data: str) -> dict[str, Any] | None:
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
-    except SystemExit:
-        return None
+    except SystemExit as error:
+        raise UsageError(f"This version does not know {model} on {data or 'no data'}.") from error
     return LATER | {name: value for name, value in found.items() if name != needed}
 
 
@@ -78,7 +71,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
     Defaults are left out, and what a machine decides: an option that the code learns later, off by default, or one of
     when and on what is measured, makes no other recipe.
     """
-    usual = _defaults_of(settings)
+    usual = defaults_of(settings)
     own = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
     own = {name: value for name, value in own.items() if option_of(name.partition(".")[2]) not in MACHINE}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
@@ -86,7 +79,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever what they build on lies."""
-    usual = _defaults_of(ours)
+    usual = defaults_of(ours)
     ours, theirs = usual | ours, usual | theirs
     same = {name for name in WEIGHTS if set(experiments(ours.get(name))) == set(experiments(theirs.get(name)))}
     both = (ours.keys() | theirs.keys()) - same - {"seed"}
@@ -94,7 +87,8 @@ def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
 
 
-def _defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
+def defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """The `defaults` of the classes that settings name."""
     return defaults(settings.get("model.class_path", ""), settings.get("data.class_path", ""))
 
 

@@ -8,15 +8,7 @@ from pathlib import Path, PurePath
 from statistics import mean
 from typing import Any
 
-from lit_a1.analysis.architecture import (
-    HEADINGS,
-    PARTS,
-    architecture_of,
-    facts_of,
-    parts_of,
-    rows_of,
-    shape_words,
-)
+from lit_a1.analysis.architecture import HEADINGS, PARTS, architecture_of, facts_of, parts_of, rows_of, shape_words
 from lit_a1.environment import REPOSITORY
 from lit_a1.models.diagram import draw as draw_network
 from lit_a1.report.document import table
@@ -84,12 +76,7 @@ def _recorded(name: str) -> dict[str, Any] | None:
     }
 
 
-def results(found: RecordedRuns, name: str, work: Path) -> dict[str, Any]:
-    """As `results_of`, of the runs of a recipe that was trained."""
-    return results_of(found.alike(name), work)
-
-
-def results_of(runs: Sequence[Run], work: Path) -> dict[str, Any]:
+def results(runs: Sequence[Run], work: Path) -> dict[str, Any]:
     """Errors of a recipe, its runs as a table and their curves as a figure in the folder `work`."""
     folder, name = runs[0].folder.parent.name, runs[0].experiment
     curves = work / f"curves-{folder}.png"
@@ -175,8 +162,9 @@ def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, An
         as `facts_of` has them; and the `diagram`, drawn in the folder `work` if that is given. `table` is None where
         the layers can't be listed, which `error` explains.
     """
-    own = run is not None and not is_published(run)
-    path = run.folder / "config.yaml" if run is not None and own else REPOSITORY / "configs" / f"{name}.yaml"
+    path = REPOSITORY / "configs" / f"{name}.yaml"
+    if run is not None and not is_published(run):
+        path = run.folder / "config.yaml"
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -184,19 +172,16 @@ def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, An
     except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
         reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
         return {"path": relative_to_cwd(path), "error": reason[0].removeprefix("error: "), "table": None}
-    source, diagram = str(display_path(path)), None
+    source, diagram = display_path(path), None
     if work is not None:
         draw_network(diagram := work / f"architecture-{name}.png", shape, found)
-    parts, rows = (
-        [dict(zip(headings, row, strict=True)) for row in listed]
-        for headings, listed in ((PARTS, parts_of(found)), (HEADINGS, rows_of(found)))
-    )
+    about = {"source": source, "text_columns": 2}
     return {
         "network": f"{network}, input {shape_words(shape)}",
         "name": name,
         "source": source,
-        "table": table(parts, source, text_columns=2),
-        "all": table(rows, source, text_columns=2),
+        "table": about | {"header": PARTS, "rows": parts_of(found)},
+        "all": about | {"header": HEADINGS, "rows": rows_of(found)},
         "facts": facts_of(shape, found) if len(shape) == 3 else None,
         "diagram": diagram,
     }

@@ -20,12 +20,9 @@ KINDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the no
 
 
 def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
-    """docs/tried.md, of rows in any order, of which those of other configs are left out.
+    """docs/tried.md, of rows of docs/runs.csv in any order, of which those of other configs are left out.
 
-    Args:
-        rows: of docs/runs.csv.
-        recipes: the fingerprint that each config has now.
-        source: a sentence that says where the rows are from.
+    `recipes` has the fingerprint that each config has now; `source` says in a sentence where the rows are from.
 
     Raises:
         SystemExit: a row's changes can't be read.

@@ -20,11 +20,7 @@ UNSAID = MACHINE | {LENGTH, "class_path"}
 
 
 def conclusions(rows: Sequence[Row], source: str = "docs/runs.csv") -> dict[str, Any]:
-    """The verdicts of the trials, against what the best network has of them.
-
-    Args:
-        rows: of docs/runs.csv, one at least.
-        source: where they are from.
+    """The verdicts of the trials, one row of docs/runs.csv at least, against what the best network has of them.
 
     Returns:
         `best` and `ensemble`, the settings with the fewest errors of one network and of several, or None; `long`, a

@@ -58,8 +58,7 @@ def test_maps_come_in_batches_and_in_order(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "BATCH", 7)
     network, rows = network_of("photos", 20), np.arange(19, 3, -1)
     batches = list(feature_maps(network, rows, hidden_layers(network.net)))
-    assert [len(batch) for batch, _ in batches] == [7, 7, 2]
-    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in batches]), rows)
-    assert [maps.shape[1:] for maps in batches[0][1]] == [(4, 16, 16), (8, 8, 8), (8, 4, 4)]
-    last = torch.cat([maps[-1] for _, maps in batches])
+    assert [len(batch[0]) for batch in batches] == [7, 7, 2]
+    assert [maps.shape[1:] for maps in batches[0]] == [(4, 16, 16), (8, 8, 8), (8, 4, 4)]
+    last = torch.cat([batch[-1] for batch in batches])
     np.testing.assert_allclose(last.mean((2, 3)), network.features[rows], rtol=1e-4, atol=1e-6)

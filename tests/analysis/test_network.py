@@ -9,6 +9,7 @@ from lit_a1.analysis.network import captured, load_network, without_images
 from lit_a1.cli import main
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.models import inputs
+from lit_a1.models.members import load_member
 from tests.analysis.networks import Kind, answering, logits_of, network_of
 
 
@@ -63,7 +64,7 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
     assert network.test_images is not None
     assert (len(network.test_images), network.test_labels) == (12, None)
     assert network.source.startswith("lightning_logs/catsdogs/version_0, best.ckpt (epoch 1); seed 0; commit ")
-    alone = without_images("catsdogs", path)
+    alone = without_images("catsdogs", load_member(path))
     assert (alone.size, alone.classes, alone.source) == (network.size, network.classes, network.source)
     np.testing.assert_array_equal(alone.of(network.images).log_probabilities, network.log_probabilities)
     assert set(alone.of(network.images).labels) == {-1}  # nobody knows them

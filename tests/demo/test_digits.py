@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lit_a1.data.errors import DataError
-from lit_a1.demo.digits import CANVAS, Change, answer, as_mnist, read_drawing
+from lit_a1.demo.digits import CANVAS, answer, as_mnist, effects, read_drawing
+from lit_a1.mlp.network import NN
 from tests.demo.networks import Small
 
 
@@ -21,7 +22,7 @@ def drawing(*line: float) -> str:
 
 @pytest.mark.parametrize("line", [(30, 20, 30, 100), (200, 200, 260, 200), (10, 10, 270, 270)])
 def test_a_drawing_is_centred_as_mnist_is(line: tuple[float, ...]) -> None:
-    image = as_mnist(read_drawing(drawing(*line)), Change())
+    image = as_mnist(read_drawing(drawing(*line)))
     assert image is not None
     assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
     rows, columns = np.nonzero(image)
@@ -32,9 +33,8 @@ def test_a_drawing_is_centred_as_mnist_is(line: tuple[float, ...]) -> None:
 
 def test_a_change_follows_the_centring() -> None:
     page = read_drawing(drawing(100, 40, 100, 240))
-    centred, moved, turned, noisy = (
-        as_mnist(page, change) for change in (Change(), Change(right=3, down=-2), Change(degrees=90), Change(noise=0.3))
-    )
+    centred, moved = as_mnist(page), as_mnist(page, right=3, down=-2)
+    turned, noisy = as_mnist(page, degrees=90), as_mnist(page, noise=0.3)
     np.testing.assert_array_equal(moved[:-2, 3:], centred[2:, :-3])
     np.testing.assert_allclose(turned, np.rot90(centred), atol=1)
     assert 20 < np.abs(noisy.astype(int) - centred).mean() < 80
@@ -50,14 +50,24 @@ def test_what_is_no_drawing_is_refused(sent: str) -> None:
 
 
 def test_both_answer_and_show_what_they_rest_on() -> None:
-    said, inside = answer(Small(), drawing(140, 40, 140, 240), "", "", Change())
+    said, inside = answer(Small(), drawing(140, 40, 140, 240), "", "")
     assert [said.count(f"<h3>{name}: <strong>") for name in ("MLP", "CNN")] == [1, 1]
     assert said.count('class="bar') == 2 + 20
     assert inside.count("weights of unit") == 8
     assert inside.count("a feature map of Stage 2") == 8  # as many channels as it has
 
 
+def test_an_effect_is_what_the_logits_lose_without_the_unit() -> None:
+    net, image = NN((5, 4), parameter_range=(1, 10_000), nonlinearity="tanh"), np.random.default_rng(0).random(784)
+    logits, falls = effects(net, image.astype(np.float32))
+    np.testing.assert_allclose(logits, net.forward(image[None])[0], rtol=1e-5)
+    for unit in range(5):
+        kept = net.weights[1][unit].copy()
+        net.weights[1][unit] = 0  # nobody hears it
+        assert falls[unit] == pytest.approx(logits - net.forward(image[None])[0], abs=1e-5)
+        net.weights[1][unit] = kept
+
+
 def test_nothing_drawn_gets_a_hint() -> None:
-    assert [answer(Small(), empty, "", "", Change()) for empty in (None, drawing())] == [
-        answer(Small(), "", "", "", Change())
-    ] * 2
+    hints = [answer(Small(), empty, "", "") for empty in (None, "", drawing())]
+    assert hints[0] == hints[1] == hints[2]

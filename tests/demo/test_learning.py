@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lit_a1.demo import learning
-from lit_a1.demo.learning import TOYS, Settings, examples, train
+from lit_a1.demo.learning import TOYS, examples, train
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def test_a_toy_set_has_two_classes_within_reach(name: str) -> None:
 
 
 def test_zero_weights_learn_nothing_and_glorots_learn() -> None:
-    *_, last = train(Settings("circles", lr=0.1, width=16, depth=2, nonlinearity="tanh"))
+    *_, last = train("circles", lr=0.1, width=16, depth=2, nonlinearity="tanh")
     zero, _, glorot = last.split("data-initialization=")[1:]
     assert "error <b>50.0 %" in zero
     assert "Epoch 12 of 12." in last
@@ -30,7 +30,7 @@ def test_zero_weights_learn_nothing_and_glorots_learn() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_a_network_that_diverges_says_so() -> None:
-    *_, last = train(Settings("spirals", lr=1e6, width=64, depth=3, nonlinearity="relu"))
+    *_, last = train("spirals", lr=1e6, width=64, depth=3, nonlinearity="relu")
     assert "diverged" in last
 
 
@@ -39,6 +39,6 @@ def test_digits_show_the_first_layers_weights(monkeypatch: pytest.MonkeyPatch) -
     examples.cache_clear()
     learning.choices.cache_clear()
     assert learning.choices() == (*TOYS, "drawn digits")  # LIT_A1_DATA is not set
-    *_, last = train(Settings("drawn digits", width=4, depth=1))
+    *_, last = train("drawn digits", lr=0.1, width=4, depth=1, nonlinearity="relu")
     examples.cache_clear()
     assert last.count("weights of the first layer") == 3

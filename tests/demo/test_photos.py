@@ -79,7 +79,7 @@ def test_two_networks_are_compared_where_they_differ_first(files: list[str], mon
     said = {"one": [[0.9, 0.1], [0.8, 0.2]], "other": [[0.7, 0.3], [0.4, 0.6]]}
     monkeypatch.setattr(networks, "cnn", lambda kind, label: networks.nets[kind])
     asked = iter(said.values())
-    monkeypatch.setattr(compare, "calibrated", lambda log_probabilities, temperature: np.array(next(asked)))
+    monkeypatch.setattr(compare, "judged", lambda *_: (np.array(next(asked)), None))
     table = compare.answer(networks, files, "one", "other")
     assert "They differ on 1 of 2 photos" in table
     assert table.index("2.png") < table.index("é.jpg")

@@ -9,11 +9,19 @@ import pytest
 from PIL import Image, ImageDraw
 from torch.utils.tensorboard import SummaryWriter
 
-from lit_a1.report.document import FUNCTIONS, Block, Document, Section
+from lit_a1.report.document import FUNCTIONS, Block, Document, Section, read_markdown, write_section
+from lit_a1.report.gather import RecordedRuns
 from lit_a1.report.recipes import shipped
 from lit_a1.runs import templates
 
 LOGS = Path("lightning_logs")
+
+
+def sections_of(problem: Callable[..., dict[str, Any]], found: RecordedRuns, work: Path) -> dict[str, Section]:
+    """Those of a problem such as `problem1` in answers and appendix, by their anchors."""
+    values, number = problem(found, work), problem.__name__[-1]
+    markdown = "\n".join(write_section(part + number, **values) for part in ("problem", "appendix"))
+    return {section.anchor: section for section in read_markdown(markdown)[1]}
 
 
 def write_events(folder: Path, epochs: Sequence[dict[str, float]]) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.report.images import MAX_WIDTH, Encoded, ImageError, encode
+from lit_a1.report.images import MAX_WIDTH, Encoded, encode
 
 
 def decoded(encoded: Encoded) -> np.ndarray:
@@ -88,8 +88,6 @@ def test_any_kind_of_image(tmp_path: Path, mode: str) -> None:
 def test_no_image(image: Path, content: bytes | None) -> None:
     whole = image.read_bytes()
     image.write_bytes(whole[:-600] if content is None else content)
-    with pytest.raises(ImageError, match=r"^The image line art\.png can't be read\.$"):
-        encode(image)
+    assert encode(image) == "The image line art.png can't be read."
     image.unlink()
-    with pytest.raises(ImageError, match=r"^The image line art\.png is gone\.$"):
-        encode(image)
+    assert encode(image) == "The image line art.png is gone."

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from lit_a1.mlp.network import NONLINEARITIES
-from lit_a1.report.document import Block, Section, read_markdown, write_section
-from lit_a1.report.gather import RecordedRuns, Study, gather
+from lit_a1.report.document import Block
+from lit_a1.report.gather import Study, gather
 from lit_a1.report.problem1 import checked, network, problem1, telling, trials
+from tests.report.conftest import sections_of
 
 Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
@@ -20,13 +21,6 @@ HEADER = (
     "trial,state,diverged,val_accuracy_best,best_epoch,val_accuracy_last,epochs,seconds,parameters,architecture,"
     "nonlinearity,lr,lr_decay,batch_size,momentum,nesterov,weight_decay,dropout,input_dropout\n"
 )
-
-
-def sections(found: RecordedRuns, work: Path) -> dict[str, Section]:
-    """Problem 1's in answers and appendix, by their anchors."""
-    values = problem1(found, work)
-    markdown = write_section("problem1", **values) + "\n" + write_section("appendix1", **values)
-    return {section.anchor: section for section in read_markdown(markdown)[1]}
 
 
 def words(blocks: list[Block]) -> str:
@@ -57,7 +51,7 @@ def test_the_model_is_written_out_as_it_was_set(
     settings: dict[str, Any], there: list[str], absent: list[str], add_run: Add, tmp_path: Path
 ) -> None:
     add_run("mlp", [0.05, 0.02], settings=settings)
-    section = sections(gather(LOGS, "real"), tmp_path)["mlp-model"]
+    section = sections_of(problem1, gather(LOGS, "real"), tmp_path)["mlp-model"]
     text = words(section.blocks)
     for piece in there:
         assert piece in text
@@ -77,7 +71,7 @@ def test_zero_and_one_in_the_settings_are_no_words(add_run: Add, tmp_path: Path)
 
 
 def test_without_a_run_the_recipe_is_described(tmp_path: Path) -> None:
-    found = sections(gather(LOGS, "real"), tmp_path)
+    found = sections_of(problem1, gather(LOGS, "real"), tmp_path)
     text = words(found["mlp-model"].blocks)
     assert "$h^1 = 700$ and $h^2 = 500$ hidden units" in " ".join(text.split())
     assert "All settings of the recipe" in text
@@ -108,7 +102,7 @@ def test_gradients_of_another_network_are_said_to_be(
     (folder / "conclusion.md").write_text("# T\n\nThe answer.\n\nThe rest.\n")
     found = gather(LOGS, "real")
     assert checked(found.study("mlp-gradcheck"), found.alike("mlp"))["same"] is same
-    blocks = sections(found, tmp_path)["gradients"].blocks
+    blocks = sections_of(problem1, found, tmp_path)["gradients"].blocks
     notes = [block for block in blocks if block.kind == "missing" and "checked" in block.text]
     assert bool(notes) is not same
     assert said in words(notes)
@@ -149,9 +143,8 @@ def test_the_trials_in_the_answers_show_the_ends_each_choice_and_the_answer() ->
 
 
 def test_every_nonlinearity_has_its_derivative(tmp_path: Path) -> None:
-    (table,) = (
-        each for each in sections(gather(LOGS, "real"), tmp_path)["mlp-model"].blocks if each.anchor == "derivatives"
-    )
+    section = sections_of(problem1, gather(LOGS, "real"), tmp_path)["mlp-model"]
+    (table,) = (each for each in section.blocks if each.anchor == "derivatives")
     assert [row.split("|")[1].strip(" \\*").replace(" ", "_") for row in table.markdown.splitlines()[2:]] == [
         *NONLINEARITIES
     ]
@@ -159,7 +152,7 @@ def test_every_nonlinearity_has_its_derivative(tmp_path: Path) -> None:
 
 def test_the_recorded_search_has_all_its_trials_in_the_appendix(tmp_path: Path) -> None:
     found = gather(LOGS, "real")
-    (table,) = sections(found, tmp_path)["search-trials"].blocks
+    (table,) = sections_of(problem1, found, tmp_path)["search-trials"].blocks
     study = found.study("mlp-search")
     assert study is not None
     assert len(table.rows) == sum(study.record["trials"].values())

@@ -9,9 +9,10 @@ import pytest
 
 from lit_a1.report import gather as gathering
 from lit_a1.report.comparison import progress, side_by_side, strongest_noise
-from lit_a1.report.document import Block, Section, read_markdown, write_section
+from lit_a1.report.document import Block, Section
 from lit_a1.report.gather import Study, gather
 from lit_a1.report.problems import problem2
+from tests.report.conftest import sections_of
 
 Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
@@ -49,9 +50,7 @@ def trained(add_run: Add, *errors: tuple[float, float], seed: int = 0) -> None:
 
 
 def sections(tmp_path: Path) -> dict[str, Section]:
-    values = problem2(gather(LOGS, "real"), tmp_path)
-    markdown = write_section("problem2", **values) + write_section("appendix2", **values)
-    return {section.anchor: section for section in read_markdown(markdown)[1]}
+    return sections_of(problem2, gather(LOGS, "real"), tmp_path)
 
 
 def words(section: Section) -> str:

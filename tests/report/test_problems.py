@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from lit_a1.report.build import document
-from lit_a1.report.document import Block, Section, read_markdown, write_section
-from lit_a1.report.gather import RecordedRuns, gather
+from lit_a1.report.document import Block, read_markdown, write_section
+from lit_a1.report.gather import gather
 from lit_a1.report.learning import gap
 from lit_a1.report.problems import problem3, rank, runs_of, sampling
-from lit_a1.report.results import ensemble, errors_of, results_of, status
+from lit_a1.report.results import ensemble, errors_of, results, status
 from lit_a1.runs.statistics import wilson
+from tests.report.conftest import sections_of
 
 Add = Callable[..., Path]
 Say = Callable[..., str]
@@ -31,13 +32,6 @@ def further(**values: Any) -> str:
     """What could help further, of some readings."""
     nothing = dict.fromkeys(("gap", "noise", "ensemble", "suspects"))
     return write_section("further", **nothing | {"ideas": [], "effects": {}} | values)
-
-
-def sections3(found: RecordedRuns, work: Path) -> dict[str, Section]:
-    """Problem 3's in answers and appendix, by their anchors."""
-    values = problem3(found, work)
-    markdown = write_section("problem3", **values) + "\n" + write_section("appendix3", **values)
-    return {section.anchor: section for section in read_markdown(markdown)[1]}
 
 
 def test_the_test_photos_widen_the_interval_of_the_validation_error(add_run: Add) -> None:
@@ -124,7 +118,7 @@ def test_a_gap_is_compared_with_the_noise_of_the_images(
     runs = gather(LOGS, "real").alike("catsdogs")
     measured = gap(runs)
     assert found == (measured and {name: measured[name] for name in found or {}})
-    assert said in say("course_in_words", results_of(runs, tmp_path), "photo")
+    assert said in say("course_in_words", results(runs, tmp_path), "photo")
     assert advice in " ".join(further(gap=measured).split())
 
 
@@ -183,7 +177,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     changed = {place: row["changes"] for row, place in placed}
     assert changed["lightning_logs/catsdogs/version_1"] == "lr=0.3"
 
-    sections = sections3(found, tmp_path)
+    sections = sections_of(problem3, found, tmp_path)
     assert "photos" in sections
     damaged = sections["catsdogs-hyperparameters"].blocks[1]
     assert "version_0` can't be compared" in damaged.text
@@ -204,7 +198,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "catsdogs_best/version_0`, has not been looked into" in shown.blocks[0].text
     (best / "analysis").mkdir()
     (best / "analysis" / "kernels.json").write_text(json.dumps(part))
-    shown = sections3(found, tmp_path)["catsdogs-analysis"]
+    shown = sections_of(problem3, found, tmp_path)["catsdogs-analysis"]
     assert shown.title == "What the network of catsdogs_best sees"
     assert shown.blocks[0].kind == "text"
 
@@ -213,7 +207,7 @@ def test_drawn_photos_are_told_from_real_ones(add_run: Add, tmp_path: Path) -> N
     add_run("catsdogs_trial-drawn", [0.2])
     found = gather(LOGS, "drawn")
     assert [row["config"] for row, _ in runs_of(found)[0]] == ["catsdogs_trial"]
-    assert "photos" not in sections3(found, tmp_path)  # they are not audited
+    assert "photos" not in sections_of(problem3, found, tmp_path)  # they are not audited
 
 
 def test_every_figure_and_table_names_its_source(add_run: Add, tmp_path: Path) -> None:

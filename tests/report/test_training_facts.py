@@ -15,7 +15,7 @@ from lit_a1.report.problems import problem3
 from lit_a1.report.published import is_published, published
 from lit_a1.report.recipe_facts import training
 from lit_a1.report.recipes import as_shipped, changes, fingerprint, shipped
-from lit_a1.report.results import ensemble, layers, results_of
+from lit_a1.report.results import ensemble, layers, results
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED
 
@@ -194,5 +194,5 @@ def test_a_network_in_numbers(tmp_path: Path, add_run: Add) -> None:
     assert mnist["shortcut"] == ["average pooling 2x2", "convolution 1x1", "batch norm"]
     add_run("catsdogs", [0.2])
     run = only("catsdogs")
-    assert results_of([run], tmp_path)["changes"] == ""
+    assert results([run], tmp_path)["changes"] == ""
     assert layers(run, "catsdogs")["table"] is None  # its YAML names no network
