@@ -25,10 +25,7 @@ def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
         UsageError: a setting can't be.
         CheckpointError: there are no such weights, or they are of another network.
     """
-    try:
-        model = build(Classifier, settings.model)
-    except (ValueError, TypeError) as error:  # what a class refuses
-        raise UsageError(str(error)) from error
+    model = build(Classifier, settings.model)
     data: Mapping[str, Any] = settings.data.init_args.as_dict()
     logs, name = experiment_of(settings, data["source"] == "drawn")
     wanted = settings.get("ckpt_path")

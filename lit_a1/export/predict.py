@@ -13,7 +13,7 @@ from lit_a1.data.module import ImageDataModule
 from lit_a1.export import check_packages
 from lit_a1.export.graph import INPUT
 from lit_a1.runs.records import CheckpointError
-from lit_a1.runs.settings import UsageError, build
+from lit_a1.runs.settings import build
 from lit_a1.runs.wording import listed
 
 BATCH = 50  # images at once: their layers are larger than they are
@@ -57,10 +57,7 @@ def predict(settings: Namespace) -> None:
         DataError: there are no images, or they are of another shape or of other classes than the network knows.
     """
     network = OnnxNetwork(path := Path(settings.ckpt_path))
-    try:
-        data = build(ImageDataModule, settings.data)
-    except (ValueError, TypeError) as error:  # what the class refuses
-        raise UsageError(str(error)) from error
+    data = build(ImageDataModule, settings.data)
     data.locate("predict")
     files = PredictionFiles(submission_path(settings.submission, data.drawn))
     files.check_place()
