@@ -1,4 +1,4 @@
-"""What Lightning's flags mean here: some are refused, others are fitted to the command and the machine."""
+"""Lightning's flags in this project: some are refused, others are adapted to the command and the machine."""
 
 import csv
 import logging
@@ -27,7 +27,7 @@ AVERAGE = "--model.average_decay averages the weights"
 SEARCH = f"`{PROGRAM} search` tries learning rates and batch sizes"
 OF_THE_MODEL = "which layers there are, and which learn, is the model's affair"
 ITSELF = "the command adds it itself"
-ONLY: dict[str, tuple[tuple[Any, ...], str]] = {  # what a flag may be, and why it is no other
+ONLY: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag, and why there are no others
     "accumulate_grad_batches": ((None, 1), BATCH),
     "gradient_clip_val": ((None, 0), CLIP),
     "gradient_clip_algorithm": ((None,), CLIP),
@@ -59,34 +59,34 @@ NO_CALLBACKS = {
 }
 MAX_SEED = 2**32 - 1
 FOLDERS = ("TensorBoardLogger", "CSVLogger")  # the loggers that write to `save_dir/name/version_N`
-OF_TRAINING = ("gradient_norm", "learning_rate", "images_per_second")  # beside loss and error
+OF_TRAINING = ("gradient_norm", "learning_rate", "images_per_second")  # in addition to loss and error
 
 log = logging.getLogger(__name__)
 
 
 def several(value: Any) -> list[Any]:
-    """What a flag has, of which it takes none, one or several."""
+    """The values of a flag that accepts none, one or several, as a list."""
     return value if isinstance(value, list) else [] if value in (None, True, False) else [value]
 
 
 def named(value: Any) -> list[Namespace]:
-    """The classes that a flag names, each with its options."""
+    """The classes that a flag names, with their options."""
     return [each for each in several(value) if isinstance(each, Namespace)]
 
 
 def kind(each: Namespace) -> str:
-    """The name of a class that a flag names."""
+    """The name of such a class."""
     return str(each.get("class_path")).rpartition(".")[2]
 
 
 def seed_of(command: Namespace) -> int:
-    """The seed of a command, a random one for `true`; UsageError where it is none, or several processes draw it."""
+    """The seed of a command, random for `true`; raises a UsageError if invalid, or random in several processes."""
     seed = command.seed_everything
     if seed is True:
         started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1
         if max(int(started), command.trainer.num_nodes) > 1 and "PL_GLOBAL_SEED" not in os.environ:
             raise UsageError("seed_everything: true would be another seed in each process; name one for all")
-        seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # which the first of several devices set
+        seed = int(os.environ.get("PL_GLOBAL_SEED", secrets.randbits(32)))  # set by the first of several devices
     if seed is False or not 0 <= seed <= MAX_SEED:
         words = f"seed_everything must be a number from 0 to {MAX_SEED}, or true for a random one; got {seed}"
         raise UsageError(words.replace("False", "false"))
@@ -94,7 +94,7 @@ def seed_of(command: Namespace) -> int:
 
 
 def check_flags(command: Namespace, subcommand: str) -> None:
-    """Refuses with a UsageError the flags that can't work with the networks and loops of this project."""
+    """Raises a UsageError for flags that can't work with this project's networks and loops."""
     trainer, is_fit = command.trainer, subcommand == "fit"
     for name, (values, why) in ONLY.items():
         if isinstance(value := trainer.get(name), Namespace):  # a profiler with options
@@ -133,7 +133,7 @@ def check_flags(command: Namespace, subcommand: str) -> None:
 
 
 def _measured(command: Namespace) -> list[str]:
-    """What a `fit` measures, by TensorBoard's tags."""
+    """The metrics of a `fit`, as TensorBoard's tags."""
     validates = command.trainer.limit_val_batches != 0 or command.trainer.overfit_batches
     wanted = {"train": True, "val": validates, "train_eval": validates and command.data.init_args.get("measure_train")}
     tags = [f"{stage}/{name}" for stage in STAGES if wanted.get(stage) for name in ("loss", "error")]
@@ -141,7 +141,7 @@ def _measured(command: Namespace) -> list[str]:
 
 
 def adapt(command: Namespace, subcommand: str) -> None:
-    """Turns off what is slower or fails on this machine, with a message; has the last epoch measured."""
+    """Turns off what is slower or fails on this machine, with a message; makes sure the last epoch is validated."""
     trainer, model = command.trainer, command.model.init_args
     if trainer.barebones:
         log.info("trainer.barebones is true: nothing is shown, logged or kept.")
@@ -167,7 +167,7 @@ def adapt(command: Namespace, subcommand: str) -> None:
         words = "trainer.max_steps=%d ends the run early: the learning rate schedule spans trainer.max_epochs=%d."
         log.info(words, steps, epochs)
     if steps >= 0 or trainer.max_time:
-        epochs = 0  # how many there will be is not known
+        epochs = 0  # the number is not known
     if every is not None and every > 1 and (not epochs or epochs % every):
         every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
         trainer.check_val_every_n_epoch = every
@@ -177,7 +177,7 @@ def adapt(command: Namespace, subcommand: str) -> None:
 
 
 def _warn_of_unreached(data: Namespace, epochs: int) -> None:
-    """Logs the settings of a recipe that a shorter run never reaches."""
+    """Logs the settings of a recipe that a shorter run does not reach."""
     if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
         log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
     augment = data.get("augment") or Namespace()
@@ -187,9 +187,9 @@ def _warn_of_unreached(data: Namespace, epochs: int) -> None:
 
 
 def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
-    """Where the runs of a command are, `lightning_logs`, and the name of their experiment, `catsdogs[-drawn]`.
+    """The folder of a command's runs, `lightning_logs`, and the name of their experiment, `catsdogs[-drawn]`.
 
-    The first logger of those that write to folders of runs tells, else the first that has a name.
+    They are from the first logger that writes to folders of runs, else from the first logger with a name.
     """
     loggers = sorted(named(command.trainer.get("logger")), key=lambda each: kind(each) not in FOLDERS)
     options = [(kind(each) in FOLDERS, each.get("init_args") or Namespace()) for each in loggers]
@@ -201,7 +201,7 @@ def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
 
 
 def own_callbacks(found: Sequence[Callback], users: Sequence[Callback], trainer: Namespace) -> list[Callback]:
-    """Those of a command's callbacks that go with the callbacks and the flags of the user."""
+    """The command's callbacks that are compatible with the user's callbacks and flags."""
     if trainer.barebones:
         return [each for each in found if isinstance(each, Continuation)]
     left_out: tuple[type[Callback], ...] = ()
@@ -213,10 +213,9 @@ def own_callbacks(found: Sequence[Callback], users: Sequence[Callback], trainer:
 
 
 def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], purge_step: int | None) -> list[Logger]:
-    """The loggers that a flag names, `built` of it; the first writes to the run's folder: else one is added.
+    """The loggers that a flag names (`built`); the first writes to the run's folder, and is added if missing.
 
-    `options` are `save_dir`, `name` and, where it is known, `version` of that folder. Of a run that goes on, what was
-    logged from `purge_step` on is logged again.
+    `options` are `save_dir`, `name` and, if known, `version` of the folder. A resumed run logs again from `purge_step`.
     """
     files: dict[str, Logger] = {}
     others = []
@@ -237,7 +236,7 @@ def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], pur
 
 
 def _keep_rows(logger: CSVLogger, end: int) -> None:
-    """Keeps the rows of an earlier process before step `end`; Lightning would remove them all."""
+    """Keeps an earlier process's rows before step `end`; Lightning would remove all of them."""
     if not (path := Path(logger.log_dir, "metrics.csv")).exists():
         return
     with path.open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Lightning's command line, with this project's defaults around it: what `fit` and the commands like it run."""
+"""Lightning's command line with this project's defaults, used by `fit` and similar commands."""
 
 import logging
 import signal
@@ -42,17 +42,17 @@ log = logging.getLogger(__name__)
 
 
 class TrainingParser(Parser, LightningArgumentParser):
-    """Lightning's parser, with one sentence for a mistake, and not one from each of several processes."""
+    """Lightning's parser, with one sentence for a mistake, from only one of several processes."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """As the class above."""
+        """Exits with the sentence, which only the first process of a machine prints."""
         if not is_first(of_machine=True):
             raise SystemExit(2)
         super().error(message, ex)
 
 
 class TrainingCLI(LightningCLI):
-    """`LightningCLI` in subclass mode, which finds checkpoints, refuses wrong ones, and keeps runs in their folders."""
+    """`LightningCLI` in subclass mode, which finds checkpoints, refuses wrong ones, and manages the folders of runs."""
 
     def __init__(self, args: Sequence[str]) -> None:
         self.checkpoint: Path | None = None
@@ -73,8 +73,8 @@ class TrainingCLI(LightningCLI):
             args=list(args),
         )
 
-    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # a static method, which Lightning calls so
-        """The command that was called, with the arguments to skip: parsers of the others would only take time."""
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
+        """The called command, with the arguments to skip; building the other commands' parsers would take time."""
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name == self.arguments[0]}
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -86,33 +86,33 @@ class TrainingCLI(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses `args` by their command's parser alone: by way of the main one, all would be checked twice."""
+        """Parses `args` with their command's parser; the main parser would check everything twice."""
         command, *others = args
         alone = self._parser(command)
-        vars(alone).pop("parent_parser")  # which `--print_config` would leave the printing to
+        vars(alone).pop("parent_parser")  # otherwise `--print_config` would leave printing to it
         settings = alone.parse_args(others)
-        if "trainer.devices" not in settings:  # a flag fills in but its own value where a YAML has something else
+        if "trainer.devices" not in settings:  # if a YAML has something else, a flag adds only its own value
             alone.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
         self.config = Namespace(subcommand=command, **{command: settings})
 
     def _parse_ckpt_path(self) -> None:
-        """Keeps Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide what runs."""
+        """Stops Lightning from taking hyperparameters from the checkpoint: the YAML and the flags decide."""
 
     @property
     def command(self) -> Namespace:
-        """The settings of the command that was called."""
+        """The settings of the called command."""
         return self.config[self.subcommand]
 
     def _set_seed(self) -> None:
-        """Seeds everything; Lightning takes 0 for the random seed that `true` stands for."""
+        """Seeds everything; `true` means a random seed, which Lightning would replace by 0."""
         self.command.seed_everything = seed_of(self.command)
         super()._set_seed()
 
     def instantiate_classes(self) -> None:
-        """Builds data, model and trainer; what a class refuses ends in a sentence."""
+        """Builds data, model and trainer; settings that a class refuses end in a sentence."""
         check_flags(self.command, str(self.subcommand))
         adapt(self.command, str(self.subcommand))
-        if str(self.command.model.class_path).endswith(".Ensemble"):  # before members are looked for
+        if str(self.command.model.class_path).endswith(".Ensemble"):  # before looking for members
             if self.subcommand == "fit":
                 self.parser.error(NOT_TRAINED)
             if self.command.get("ckpt_path"):
@@ -123,7 +123,7 @@ class TrainingCLI(LightningCLI):
             self.parser.error(str(error))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Builds the trainer: its logger and callbacks depend on the command and on the data that were found."""
+        """Builds the trainer, whose logger and callbacks depend on the command and the data that were found."""
         is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
         self.datamodule.locate(self.subcommand)
         if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
@@ -133,7 +133,7 @@ class TrainingCLI(LightningCLI):
         if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
             self.checkpoint = resolve(wanted, self._runs, resume=is_fit)
         elif is_fit and (job := slurm_job()) and (left := sorted(self._runs.glob(f"version_*/{job}/*.ckpt"))):
-            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this very command
+            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this command
         if self.checkpoint is not None:
             self._check_checkpoint(self.checkpoint)
         given = self.config_init[self.subcommand].trainer
@@ -158,12 +158,12 @@ class TrainingCLI(LightningCLI):
         return trainer
 
     def _loggers(self, folder: Path, name: str, **others: Any) -> list[Logger]:
-        """A resumed run goes on in its own folder; what it had logged after the checkpoint is dropped."""
+        """The loggers; a resumed run continues in its own folder, without what it logged after the checkpoint."""
         options, purge_step = {"save_dir": str(folder), "name": name} | others, None
         if self.checkpoint is not None:
             checkpoint = read(self.checkpoint)
             if run := run_of(self.checkpoint, checkpoint.get("run", {}).get("events", ""), folder / name):
-                # RunRecord logs the checkpoint's own step again: its end may not have reached the disk
+                # RunRecord logs the checkpoint's step again, as it may not have reached the disk
                 options["version"], purge_step = int(run.name[8:]), checkpoint["global_step"] - 1
         built = several(self.config_init[self.subcommand].trainer.logger)
         return run_loggers(self.command.trainer.logger, built, options, purge_step)
@@ -218,26 +218,26 @@ class TrainingCLI(LightningCLI):
     before_validate = before_test = before_predict = _hand_over_checkpoint
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs it; a training that took no step leaves no folder, which would pass for the newest run."""
+        """Runs the command; a training without a step leaves no folder, as it would count as the newest run."""
         try:
             with naming(self._runs), ending_together(self.trainer):
                 super()._run_subcommand(subcommand)
-        except RuntimeError as error:  # Lightning's, which can't take down workers that were not started
+        except RuntimeError as error:  # from Lightning, which can't stop workers that did not start
             if not isinstance(cause := error.__context__, OSError):
                 raise
             words = f"{cause.strerror}, with --data.workers {self.datamodule.workers}"
             raise OSError(cause.errno, words) from cause
         except SIGTERMException as error:
-            raise SystemExit(128 + signal.SIGTERM) from error  # as shells count it; Lightning's own status is 0
+            raise SystemExit(128 + signal.SIGTERM) from error  # the shells' convention; Lightning's own status is 0
         finally:
             if self._new_folder is not None and self.trainer.global_step == 0:
                 for logger in self.trainer.loggers:
-                    with suppress(OSError):  # the first error is the one to tell
+                    with suppress(OSError):  # only the first error should be reported
                         logger.finalize("failed")  # closes the event file
                 remove_version(self._new_folder)
 
     def before_fit(self) -> None:
-        """Makes the folder of a new run: Lightning picks its number before, and two runs could pick the same one."""
+        """Makes the folder of a new run; Lightning picks its number earlier, so two runs could pick the same."""
         self._hand_over_checkpoint()
         trainer, loggers = self.trainer, self.trainer.loggers
         new = [each for each in loggers if isinstance(each, TensorBoardLogger | CSVLogger) and each._version is None]
@@ -255,13 +255,13 @@ class TrainingCLI(LightningCLI):
                 logger.save = partial(save_hparams, logger)  # type: ignore[method-assign]
                 with in_order(Path(logger.log_dir)):
                     _ = logger.experiment
-        connector = trainer._checkpoint_connector  # it would take up what it finds, unasked and unchecked
+        connector = trainer._checkpoint_connector  # it would load checkpoints that it finds, unasked and unchecked
         connector._parse_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # type: ignore[method-assign]
-        if (job := slurm_job()) and loggers and trainer.log_dir:  # of checkpoints before requeueing
+        if (job := slurm_job()) and loggers and trainer.log_dir:  # for checkpoints before requeueing
             vars(trainer)["_default_root_dir"] = str(Path(trainer.log_dir, job))
 
     def _keep_metrics(self) -> None:
-        """Leaves a checkpoint's metrics in its run's folder: a JSON file, and TensorBoard's tags for test."""
+        """Writes a checkpoint's metrics to its run's folder: a JSON file, and for test also TensorBoard's tags."""
         if self.checkpoint is None or not self.trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
@@ -276,7 +276,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
 
     class Parsing(TrainingCLI):
         def _set_seed(self) -> None:
-            if not isinstance(self.command.seed_everything, bool):  # or it is for the caller to refuse
+            if not isinstance(self.command.seed_everything, bool):  # otherwise the caller refuses it
                 super()._set_seed()
 
         def instantiate_classes(self) -> None:

@@ -1,1 +1,1 @@
-"""This code beside PyTorch's own, in one run."""
+"""This code against PyTorch's own, in one run."""

@@ -20,25 +20,25 @@ PHOTOS, WORKERS = 2048, 2
 
 
 def places(folder: str) -> dict[str, str]:
-    """The environment in which photos are looked for, and cached, in a folder alone."""
+    """Environment variables that make a folder the only place to find and cache photos."""
     return {"LIT_A1_DATA": folder, "LIT_A1_CACHE": str(Path(folder, "cache"))}
 
 
 def write_photos(folder: Path, count: int) -> Path:
-    """JPEGs of 64x64 pixels in two classes; blurred noise, which costs as much to decode as a photo does."""
+    """Writes JPEGs of 64x64 pixels in two classes: blurred noise, which takes as long to decode as a photo."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 20, 20, 3), np.uint8)
     images = [Image.fromarray(part).resize((64, 64), Image.Resampling.BICUBIC) for part in noise]
     for number in range(count):
         path = folder / "PetImages" / ("Cat", "Dog")[number % 2] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         image = images[number % len(images)].copy()
-        image.putpixel((number % 64, number // 64 % 64), (number % 256,) * 3)  # copies would be kept together
+        image.putpixel((number % 64, number // 64 % 64), (number % 256,) * 3)  # unique, as copies stay in one split
         image.save(path, quality=90)
     return folder / "PetImages"
 
 
 def our_epoch(data: CatsDogsDataModule, size: int, device: torch.device) -> None:
-    """All training batches, augmented."""
+    """Makes all training batches of an epoch, augmented."""
     generator = torch.Generator(device)
     for batch in data.train_dataloader():
         moved = (part.to(device) for part in batch)
@@ -46,7 +46,7 @@ def our_epoch(data: CatsDogsDataModule, size: int, device: torch.device) -> None
 
 
 def data(pairs: int) -> list[Timing]:
-    """An epoch of batches; photos are decoded before, and processes started, on both sides."""
+    """Times an epoch of batches, after our photos are decoded and the DataLoader's processes started."""
     recipe = Recipe()
     ours = recipe.settings["data"]["init_args"]["augment"]
     scale, change = tuple(ours["crop_scale"]), {name: ours[name] for name in ("brightness", "contrast")}

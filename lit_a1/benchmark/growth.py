@@ -1,4 +1,4 @@
-"""Ten times as many photos: is time a photo the same, and does memory grow by no more than the photos' bytes?"""
+"""Ten times as many photos: is the time for each the same, and does memory grow only by the photos' bytes?"""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ PHOTO = 64 * 64 * 3  # bytes
 
 
 def read_all(folder: str) -> tuple[float, float]:
-    """Seconds to decode a folder's photos and cut and augment an epoch of batches, and the peak memory in bytes."""
+    """Seconds to decode a folder's photos and make an epoch of augmented batches, and the peak memory in bytes."""
     os.environ |= places(folder)
     torch.manual_seed(0)
     start = time.perf_counter()
@@ -31,7 +31,7 @@ def read_all(folder: str) -> tuple[float, float]:
 
 
 def growth(pairs: int) -> list[Timing]:
-    """Few and many photos by turns, each time decoded anew in a process of its own."""
+    """Times few and many photos in turn, each time decoded anew in a separate process."""
     figures: dict[int, list[tuple[float, float]]] = {FEW: [], MANY: []}
     with tempfile.TemporaryDirectory() as name:
         for count in figures:

@@ -1,4 +1,4 @@
-"""Labelling photos with the published weights, against the same in float32 and against the convolutions alone."""
+"""Classifying photos with the published weights, against the same network in float32 and its convolutions alone."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ PHOTOS = 100
 
 @torch.no_grad()
 def inference(pairs: int) -> list[Timing]:
-    """A batch of drawn photos, of the size that the weights are evaluated at, in all their views."""
+    """Times a batch of drawn photos, at the evaluation size of the weights, in all their views."""
     recipe = Recipe("catsdogs_best")
     member = load_member(REPOSITORY / "lit_a1" / "pretrained" / "catsdogs_best.ckpt")
     model, size = member.model.to(recipe.device).eval(), member.data["size"]

@@ -14,7 +14,7 @@ from lit_a1.layers import WeightNormConv2d, make_norm
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.optim import make_optimizer
 
-STEPS = 20  # of an optimiser in one timing
+STEPS = 20  # optimiser steps in one timing
 
 
 class TorchLayerNorm2d(nn.LayerNorm):
@@ -41,7 +41,7 @@ OPTIMIZERS: dict[str, dict[str, Make]] = {
 
 
 class Each(nn.Module):
-    """Layers side by side, each with an input of its own."""
+    """Layers side by side, each with its own input."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Each(nn.Module):
 
 
 def passes(layers: Sequence[nn.Module], inputs: Sequence[Tensor], recipe: Recipe) -> Run:
-    """Forward and backward through layers, compiled and in half precision where the recipe is."""
+    """Forward and backward passes through layers, compiled and in half precision if the recipe is."""
     each = Each(layers).to(recipe.device).train()
     if recipe.compiled:
         compile_in_place(each)
@@ -70,7 +70,7 @@ def passes(layers: Sequence[nn.Module], inputs: Sequence[Tensor], recipe: Recipe
 
 
 def norms(pairs: int, recipe: Recipe) -> list[Timing]:
-    """A row a norm, for all the places of the network where there is one."""
+    """A row for each norm, timed at all places of the network with a norm."""
     shapes = [conv.output for conv in recipe.convolutions()]
     inputs = [recipe.random(*shape).requires_grad_() for shape in shapes]
     rows = []
@@ -91,7 +91,7 @@ def norms(pairs: int, recipe: Recipe) -> list[Timing]:
 
 
 def steps(make: Make, shapes: Sequence[torch.Size], recipe: Recipe) -> Run:
-    """Some steps of an optimiser on random weights and gradients."""
+    """A function that takes `STEPS` steps of an optimiser on random weights and gradients."""
     parameters = [nn.Parameter(torch.randn(shape, device=recipe.device)) for shape in shapes]
     for parameter in parameters:
         parameter.grad = torch.randn_like(parameter)
@@ -106,7 +106,7 @@ def steps(make: Make, shapes: Sequence[torch.Size], recipe: Recipe) -> Run:
 
 
 def optimizers(pairs: int, recipe: Recipe) -> list[Timing]:
-    """A row an optimiser, on the network's weights; torch's Muon takes matrices alone, so that both get those."""
+    """A row for each optimiser, on the network's weights; for Muon only matrices, as torch's takes nothing else."""
     rows = []
     for name, theirs in OPTIMIZERS.items():
         shapes = [parameter.shape for parameter in recipe.net().parameters()]

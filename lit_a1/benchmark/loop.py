@@ -21,17 +21,17 @@ from lit_a1.environment import REPOSITORY, keep_freed_memory, peak_memory_gb, qu
 from lit_a1.training import TrainingCLI
 
 EPOCHS = 4
-WARM_UP = 10  # steps that are not counted
+WARM_UP = 10  # steps that are not timed
 
 
 class Stopwatch(Callback):
-    """Notes when each step of the last epoch ends."""
+    """Records when each step of the last epoch ends."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Notes the time."""
+        """Records the time."""
         if trainer.current_epoch == EPOCHS - 1:
             self.ends.append(time.perf_counter())
 
@@ -47,7 +47,7 @@ class TimedCLI(TrainingCLI):
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns in a process of its own, whose memory nothing else has used."""
+    """Calls a function in a new process, so that nothing else has used the process's memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -64,7 +64,7 @@ def fit(folder: str) -> tuple[float, float]:
 
 
 def bare(steps: int) -> tuple[float, float]:
-    """The same of a plain loop."""
+    """Seconds a step of a plain loop, and the process's peak memory in bytes."""
     loop = BareLoop(Recipe())
     for _ in range(WARM_UP):
         loop.step()
@@ -75,7 +75,7 @@ def bare(steps: int) -> tuple[float, float]:
 
 
 def loop(pairs: int) -> list[Timing]:
-    """Each side in a process of its own, by turns."""
+    """Times both sides in turn, each in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         measured = [(alone(fit, folder), alone(bare, 60)) for _ in range(pairs)]
     ours, theirs = zip(*measured, strict=True)

@@ -15,7 +15,7 @@ PRODUCTS = "its matrix products alone"
 
 
 def mlp(pairs: int) -> list[Timing]:
-    """Random images of MNIST's size and number, through the network of `configs/mlp.yaml`'s kind."""
+    """Times an epoch on random images, of MNIST's size and number, with a network like that of `configs/mlp.yaml`."""
     layers, batch, count = (784, 512, 512, 10), 128, 50_000
     rng = np.random.default_rng(0)
     images = rng.random((count, layers[0]), dtype=np.float32)
@@ -34,7 +34,7 @@ def mlp(pairs: int) -> list[Timing]:
 def torch_epoch(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int, lr: float
 ) -> Callable[[], None]:
-    """An epoch as PyTorch's users write it: tensors in memory, torch.optim.SGD, mean loss and errors kept."""
+    """A typical PyTorch epoch: tensors in memory, torch.optim.SGD, with loss and errors summed."""
     sgd = torch.optim.SGD(model.parameters(), lr=lr)
 
     def epoch() -> None:
@@ -53,7 +53,7 @@ def torch_epoch(
 
 
 def matrix_products(layers: Sequence[int], batch: int, steps: int) -> Callable[[], None]:
-    """Those that backpropagation can't do without: X W and X^T D of each layer, D W^T of all but the first."""
+    """The products that backpropagation requires: X W and X^T D for each layer, D W^T for all except the first."""
     rng = np.random.default_rng(0)
 
     def random(*shape: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`configs/catsdogs.yaml` as this machine trains it: network, images, precision."""
+"""`configs/catsdogs.yaml` as trained on this machine: network, images, precision."""
 
 from functools import partial
 from typing import NamedTuple
@@ -15,14 +15,14 @@ from lit_a1.models import Classifier
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.runs.settings import build
 
-IMAGES = 4096  # that batches are cut from
-# what a step can't do without: both gradients of a convolution multiply and add as much as its forward pass
+IMAGES = 4096  # from which batches are cut
+# the least work of a step: each of a convolution's two gradients takes as many multiply-adds as its forward pass
 FLOOR = "its convolutions alone, forward, thrice"
-NEAREST = {"amx_bf16": 2.5, "avx512_bf16": 1.6}  # how near to them a step should be, by the processor's instructions
+NEAREST = {"amx_bf16": 2.5, "avx512_bf16": 1.6}  # most time of a step, as a multiple of `FLOOR`, by CPU instructions
 
 
 class Convolution(NamedTuple):
-    """A convolution of a network: what goes in and out (N,C,H,W), kernel, stride, padding."""
+    """A convolution of a network: input and output shapes (N,C,H,W), kernel, stride, padding."""
 
     input: torch.Size
     output: torch.Size
@@ -32,7 +32,7 @@ class Convolution(NamedTuple):
 
 
 class Recipe:
-    """The recipe's network and data, compiled and in half precision where this machine can."""
+    """The recipe's network and data, compiled and in half precision if this machine supports it."""
 
     def __init__(self, name: str = "catsdogs") -> None:
         keep_freed_memory()  # as `fit` does
@@ -47,7 +47,7 @@ class Recipe:
         self.how = (", compiled" if self.compiled else "") + (", half precision" if self.half else "")
 
     def model(self, compiled: bool = True) -> Classifier:
-        """The recipe's model, newly drawn, on the device; its network compiled, where this machine can."""
+        """The recipe's model with new random weights, on the device; its network is compiled if possible."""
         settings = self.settings["model"] | {"init_args": self.settings["model"]["init_args"] | {"compile_net": False}}
         model = build(Classifier, settings).to(self.device)
         if self.compiled and compiled:
@@ -55,11 +55,11 @@ class Recipe:
         return model
 
     def net(self) -> nn.Sequential:
-        """Its network, not compiled."""
+        """The model's network, not compiled."""
         return self.model(compiled=False).net
 
     def random(self, *shape: int) -> Tensor:
-        """Random activations (N,C,H,W), as they lie in the network's memory."""
+        """Random activations (N,C,H,W), in the network's dtype and memory format."""
         values = torch.randn(shape, device=self.device).to(torch.bfloat16 if self.half else torch.float32)
         return values.contiguous(memory_format=torch.channels_last)
 
@@ -68,17 +68,17 @@ class Recipe:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def wait(self) -> None:
-        """Until the device has done what it was told to."""
+        """Waits until the device has finished its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
     def convolutions(self) -> list[Convolution]:
-        """Those of the network, for a training batch."""
+        """The network's convolutions, for a training batch."""
         return convolutions_of(self.net(), torch.Size((self.batch, 3, self.size, self.size)))
 
     @property
     def nearest(self) -> float | None:
-        """At most so many times as long as `FLOOR` should a step take; None for a GPU."""
+        """The most time that a step should take, as a multiple of `FLOOR`; None for a GPU."""
         able = torch.cpu.get_capabilities()
         reached = next((most for name, most in NEAREST.items() if able.get(name)), 1.25)
         return reached if self.device.type == "cpu" else None
@@ -102,7 +102,7 @@ def convolutions_of(net: nn.Module, images: torch.Size) -> list[Convolution]:
 
 
 def convolve(convolutions: list[Convolution], times: int, recipe: Recipe) -> Run:
-    """Applies convolutions to random activations, one after the other, so many times."""
+    """A function that applies convolutions to random activations, one after another, `times` times."""
     calls = [
         partial(
             F.conv2d,

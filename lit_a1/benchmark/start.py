@@ -1,4 +1,4 @@
-"""What a user waits for: `fit --help`, and a `fit` of one step with compiled code in the cache."""
+"""Waiting times for a user: `fit --help`, and a `fit` of one step with compiled code in the cache."""
 
 import subprocess
 import sys
@@ -12,12 +12,12 @@ HELP, STEP = 3, 12  # seconds at most
 
 
 def run(*command: str) -> None:
-    """Runs Python in a process of its own."""
+    """Runs Python in a new process."""
     subprocess.run([sys.executable, *command], check=True, capture_output=True)
 
 
 def start(pairs: int) -> list[Timing]:
-    """Both against the import of Lightning, which takes as long whatever this project does."""
+    """Times both against the import of Lightning, which does not depend on this project."""
     fit = ("-m", "lit_a1", "fit")
     once = {"max_epochs": "1", "limit_train_batches": "1", "limit_val_batches": "0", "enable_checkpointing": "false"}
     with tempfile.TemporaryDirectory() as folder:

@@ -19,11 +19,11 @@ from lit_a1.layers.convolution import FEW, weight_gradient
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.optim import gradient_norm, parameter_groups
 
-STEPS = 5  # in one timing
+STEPS = 5  # steps in one timing
 
 
 def with_torch_layers(net: nn.Module) -> nn.Module:
-    """A copy of a network, with the same weights, of which no layer is this project's."""
+    """A copy of a network, with the same weights and only torch's layers."""
     net = copy.deepcopy(net)
     for parent in list(net.modules()):
         for name, child in parent.named_children():
@@ -34,12 +34,12 @@ def with_torch_layers(net: nn.Module) -> nn.Module:
             elif isinstance(child, MaxPool2d):
                 setattr(parent, name, nn.MaxPool2d(2, ceil_mode=True))
             elif isinstance(child, Conv2d):
-                child.__class__ = nn.Conv2d  # type: ignore[assignment]  # whose forward it replaces, and nothing else
+                child.__class__ = nn.Conv2d  # type: ignore[assignment]  # ours only replaces its forward
     return net
 
 
 class BareLoop:
-    """Steps as `fit` takes them, in a plain loop: cut, augment, forward, backward, gradient norm, SGD, average."""
+    """The steps of `fit`, in a plain loop: cut, augment, forward, backward, gradient norm, SGD, average."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.model = recipe, recipe.model()
@@ -58,11 +58,11 @@ class BareLoop:
         return Batch(*(part.to(self.recipe.device) for part in (images, targets, indices)))
 
     def augment(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Images (N,C,H,W) float32 and targets."""
+        """Augmented images (N,C,H,W) float32, and targets."""
         return self.recipe.data.augment(*batch, size=self.recipe.size, epoch=0, generator=self.generator)
 
     def forward_and_backward(self, images: Tensor, targets: Tensor) -> None:
-        """Leaves the gradients of the loss."""
+        """Computes the gradients of the loss."""
         self.optimizer.zero_grad()
         with self.recipe.autocast():
             logits = self.model.net(images)
@@ -71,7 +71,7 @@ class BareLoop:
         self.loss = loss.detach()
 
     def average(self) -> None:
-        """Takes the weights into their average."""
+        """Updates the average of the weights."""
         if self.model.average is not None:
             self.model.average.update(self.model.net)
 
@@ -83,14 +83,14 @@ class BareLoop:
         self.average()
 
     def steps(self) -> None:
-        """As many as are in one timing."""
+        """Takes `STEPS` steps."""
         for _ in range(STEPS):
             self.step()
         self.recipe.wait()
 
 
 def network_and_optimizer(pairs: int, recipe: Recipe) -> list[Timing]:
-    """Forward, backward and optimiser, against torch's own."""
+    """Times forward, backward and optimiser against torch's own."""
     model = recipe.model()
     theirs = with_torch_layers(model.net).to(recipe.device)
     if recipe.compiled:
@@ -120,7 +120,7 @@ def network_and_optimizer(pairs: int, recipe: Recipe) -> list[Timing]:
 
 
 def step(pairs: int) -> list[Timing]:
-    """The network and its optimiser; then all of a step but for Lightning."""
+    """Times the network and its optimiser; then a whole step without Lightning."""
     recipe = Recipe()
     floor = convolve(recipe.convolutions(), 3, recipe)
     name = f"training step, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.how}"
@@ -134,7 +134,7 @@ def step(pairs: int) -> list[Timing]:
 
 
 def convolution_passes(recipe: Recipe) -> dict[str, Run]:
-    """All convolutions of a training batch alone: forward, and backward by the input and by the weights."""
+    """Only the convolutions of a training batch: forward, and the gradients of the input and the weights."""
     forward: list[partial[Tensor]] = []
     by_input: list[partial[Tensor]] = []
     by_weights: list[partial[Tensor]] = []
@@ -143,7 +143,7 @@ def convolution_passes(recipe: Recipe) -> dict[str, Run]:
         weight = recipe.random(conv.output[1], conv.input[1], conv.kernel, conv.kernel)
         options = {"stride": conv.stride, "padding": conv.padding}
         forward.append(partial(F.conv2d, x, weight, **options))
-        if by_weights:  # nothing asks for the gradient of the images
+        if by_weights:  # the gradient of the images is not needed
             by_input.append(partial(conv2d_input, x.shape, weight, grad, **options))
         few = recipe.half and recipe.device.type == "cpu" and x.numel() // x.shape[1] <= FEW
         by_torch = partial(conv2d_weight, x, weight.shape, grad, **options)
@@ -157,7 +157,7 @@ def convolution_passes(recipe: Recipe) -> dict[str, Run]:
 
 
 def profile(pairs: int) -> dict[str, float]:
-    """Seconds of a step of `fit`, part by part, each timed by itself and all by turns."""
+    """Seconds of each part of a `fit` step; parts are timed separately, in turn."""
     from lit_a1.benchmark.loop import alone, bare, fit
 
     recipe = Recipe()

@@ -1,4 +1,4 @@
-"""Timings of one side against others, taken by turns."""
+"""Timings of one side against others, taken in turn."""
 
 import math
 import time
@@ -13,21 +13,21 @@ WARM_UP = 2  # rounds
 
 
 class Timing(NamedTuple):
-    """What was timed against one other side; our figure and the ratio are infinite where our side missed its target."""
+    """One side timed against another; `ours` and the ratio are infinite if our side missed its target."""
 
     name: str
     other: str
-    ours: float  # median, as all, in `unit`
-    theirs: float
-    ratio: float  # of ours to theirs, in pairs
+    ours: float  # median, in `unit`
+    theirs: float  # likewise
+    ratio: float  # median over pairs of ours / theirs
     spread: tuple[float, float]  # the quartiles of the ratio
-    at_most: float | None = None  # what the ratio should be
+    at_most: float | None = None  # upper limit for the ratio
     unit: str = "s"
-    notes: Sequence[str] = ()  # what else was measured
+    notes: Sequence[str] = ()  # further measurements
     runs: Sequence[dict[str, Any]] = ()  # likewise, run by run
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, but for notes and runs where there are none; what is infinite is null, as JSON wants it."""
+        """All fields, without empty notes and runs; infinite values become null, as JSON can't hold them."""
         finite = {k: None if v == math.inf else v for k, v in self._asdict().items() if v != ()}
         return finite | {"spread": [None if v == math.inf else v for v in self.spread]}
 
@@ -35,16 +35,16 @@ class Timing(NamedTuple):
 def timing_of(
     name: str, other: str, ours: Sequence[float], theirs: Sequence[float], at_most: float | None, unit: str = "s"
 ) -> Timing:
-    """The medians of pairs of figures, a value a pair, with the ratio's median and quartiles."""
+    """The medians of both sides, given a value for each pair, with the ratio's median and quartiles."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     low, _, high = quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
     return Timing(name, other, median(ours), median(theirs), median(ratios), (low, high), at_most, unit)
 
 
 def seconds_by_turns(sides: Sequence[Run], pairs: int, name: str, steps: int = 1) -> list[list[float]]:
-    """Times functions strictly by turns, so that a slow moment of the machine hits all of them.
+    """Times functions strictly in turn, so a slow moment of the machine affects all of them.
 
-    Returns the seconds of each, divided by `steps`, `pairs` values a side; `WARM_UP` rounds are run first, not counted.
+    Returns for each function the seconds divided by `steps`, in `pairs` rounds after `WARM_UP` uncounted rounds.
     """
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in tqdm(range(pairs + WARM_UP), desc=name, unit="round", disable=None, leave=False):
@@ -58,7 +58,7 @@ def seconds_by_turns(sides: Sequence[Run], pairs: int, name: str, steps: int = 1
 def alternate(
     name: str, ours: Run, others: Mapping[str, tuple[Run, float | None]], pairs: int, steps: int = 1
 ) -> list[Timing]:
-    """Times a function against others, in one run: `others` maps a name to a function and the ratio it should have."""
+    """Times a function against others in one run: `others` maps names to functions and upper limits of the ratio."""
     mine, *theirs = seconds_by_turns([ours, *(run for run, _ in others.values())], pairs, name, steps)
     return [
         timing_of(name, other, mine, times, at_most)

@@ -1,1 +1,1 @@
-"""What happens around a run: progress on the terminal, TensorBoard, the record of the run, the submission."""
+"""Callbacks around a run: progress on the terminal, TensorBoard, the run's record, the submission."""

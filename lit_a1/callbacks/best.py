@@ -1,4 +1,4 @@
-"""The checkpoints of a run: of the weights that were measured best, and of the last ones."""
+"""The checkpoints of a run: the best validated weights, and the last ones."""
 
 from typing import Any
 
@@ -16,31 +16,31 @@ class LastCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Its own, beside any ModelCheckpoint of the user."""
+        """A key of its own, different from that of any ModelCheckpoint of the user."""
         return type(self).__qualname__
 
     @property
-    def _legacy_state_key(self) -> str:  # type: ignore[override]  # Lightning looks for it where the other is missing
-        """That of the class above, under which older checkpoints have its state."""
+    def _legacy_state_key(self) -> str:  # type: ignore[override]  # Lightning's fallback
+        """The key of ModelCheckpoint, which older checkpoints use."""
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
 
 class BestCheckpoint(LastCheckpoint):
-    """Keeps `best.ckpt`: the weights of the epoch with the smallest validation error, as they were measured.
+    """Keeps `best.ckpt`: the weights of the epoch with the smallest validation error, as they were validated.
 
-    An epoch that was cut is kept only where no whole one was measured before, and is forgotten when the run goes on.
+    An interrupted epoch is kept only if no whole epoch was validated before, and is dropped when the run resumes.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("best", monitor="val/error", mode="min", **options)
-        self._cut = False  # whether the best epoch was
+        self._cut = False  # whether the best epoch was interrupted
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint carries."""
+        """The part saved in checkpoints."""
         return super().state_dict() | {"cut": self._cut}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on, with no best epoch where that was cut."""
+        """Restores the state, without the best epoch if it was interrupted."""
         if not state_dict.get("cut"):
             super().load_state_dict(state_dict)
 

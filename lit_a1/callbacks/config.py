@@ -1,4 +1,4 @@
-"""What a run is set to, in its folder: `config.yaml` and `hparams.yaml`, each whole or not at all."""
+"""A run's settings in its folder: `config.yaml` and `hparams.yaml`, each written whole or not at all."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from lit_a1.data.files import replacing, write_text
 
 
 class RunConfig(SaveConfigCallback):
-    """Leaves `config.yaml` in a run's folder, whole or not at all: a new run, also where this one goes on with one."""
+    """Writes `config.yaml` to a run's folder, whole or not at all; it describes a new run, even if this one resumes."""
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Writes it."""
+        """Writes the file."""
         folder = run_folder(trainer)  # `trainer.log_dir` would wait for other devices
         assert folder is not None
         new = self.config.clone()
@@ -24,7 +24,7 @@ class RunConfig(SaveConfigCallback):
 
 
 def save_hparams(logger: TensorBoardLogger) -> None:
-    """Leaves `hparams.yaml` in a run's folder, which Lightning writes bit by bit, and only where there is none."""
+    """Writes `hparams.yaml` to a run's folder if there is none, whole or not at all, unlike Lightning."""
     if not (path := Path(logger.log_dir, logger.NAME_HPARAMS_FILE)).exists():
         with replacing(path) as unfinished:
             save_hparams_to_yaml(unfinished, logger.hparams)

@@ -1,4 +1,4 @@
-"""A run that was cut anywhere goes on where it was."""
+"""Resuming a run exactly where it was interrupted."""
 
 import os
 import shutil
@@ -22,20 +22,20 @@ EVENTS = "events.out.tfevents.*"
 
 
 def slurm_job() -> str | None:
-    """The folder in a run's own that SLURM's checkpoints of this job, requeued or not, go to; None elsewhere."""
+    """The subfolder of a run's folder for SLURM's checkpoints of this job, requeued or not; None without SLURM."""
     return f"slurm-{os.environ.get('SLURM_JOB_ID', 'unknown')}" if SLURMEnvironment.detect() else None
 
 
 def loops_at(step: int, batches: int, ended: bool) -> dict[str, Any]:
-    """The state of Lightning's loops after a step, whenever the checkpoint was written.
+    """The state of Lightning's loops after a step, independent of when the checkpoint was written.
 
-    What Lightning keeps depends on the hook that a checkpoint is written from, and the rest of an epoch that was cut is
-    lost. A batch is a step here, so that the number of steps tells the place.
+    The state that Lightning saves depends on the hook that writes the checkpoint, and loses the rest of an interrupted
+    epoch. Here a batch is a step, so the number of steps determines the state.
 
     Args:
         step: steps done.
-        batches: of an epoch.
-        ended: whether the end of the last epoch has been gone through: validated, recorded.
+        batches: batches in an epoch.
+        ended: whether the end of the last epoch was completed: validated, recorded.
     """
     epoch, done = divmod(step, batches)
     late = int(step > 0 and done == 0 and not ended)
@@ -47,25 +47,25 @@ def loops_at(step: int, batches: int, ended: bool) -> dict[str, Any]:
     return {
         "epoch_progress": {"total": epochs, "current": epochs},
         "epoch_loop.batch_progress": {"total": total, "current": current, "is_last_batch": bool(late)},
-        "epoch_loop.state_dict": {"_batches_that_stepped": step - late},  # the validation to come counts one
+        "epoch_loop.state_dict": {"_batches_that_stepped": step - late},  # the coming validation counts one
         "epoch_loop.val_loop.batch_progress": {"total": validation, "current": none, "is_last_batch": False},
     }
 
 
 class Continuation(Callback):
-    """Keeps and restores what Lightning does not: the place within an epoch, and what it has measured so far.
+    """Saves and restores what Lightning does not: the position within an epoch, and its metrics so far.
 
-    Under SLURM a signal to requeue is answered after the step, for weights in the middle of one are of no use, and by a
-    checkpoint in the folder of the run. It must stand before the callbacks that use what an epoch measured.
+    Under SLURM, a signal to requeue is answered by a checkpoint in the run's folder, after the current step, as weights
+    from the middle of a step are of no use. This callback must come before those that use an epoch's metrics.
     """
 
     def __init__(self) -> None:
-        self._late = False  # the run goes on where an epoch's steps are done, and its end is not
-        self._signalled = False  # by SLURM
+        self._late = False  # whether the run resumes between an epoch's last step and its end
+        self._signalled = False  # whether SLURM has sent its signal
         self._requeue: Callable[..., Any] | None = None  # Lightning's answer to SLURM's signal
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
-        """Adds `run`: an epoch's steps, the devices, if a step is under way, an event file, each device's sums."""
+        """Adds `run`: steps an epoch, devices, whether a step is in progress, an event file, each device's sums."""
         measured = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
         checkpoint["run"] = {
             "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ class Continuation(Callback):
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
-        """Sets the loops to the step, takes the sums back, and forgets the figures of an epoch that was cut."""
+        """Sets the loops to the step, restores the sums, and drops the recorded metrics of an interrupted epoch."""
         if trainer.state.fn != "fit":
             return
         step, run = checkpoint["global_step"], checkpoint.get("run", {})
@@ -93,17 +93,17 @@ class Continuation(Callback):
         checkpoint["loops"]["fit_loop"] |= loops_at(step, batches, ended)
         if not ended and "measured" in run:
             measured = run["measured"]
-            if len(measured) != trainer.world_size:  # the first device takes up the sums of all
+            if len(measured) != trainer.world_size:  # the first device gets the sums of all
                 measured = F.pad(measured.sum(0, keepdim=True), (0, 0, 0, trainer.world_size - 1))
             sums = measured[trainer.global_rank].view(-1, 2)
             for metric, (total, weight) in zip(_metrics(pl_module).values(), sums, strict=True):
                 metric.total, metric.weight = total.to(metric.total), weight.to(metric.weight)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Has Lightning begin an epoch where one begins, and end one where all but its end is done."""
+        """Makes Lightning begin an epoch at its first step, and end an epoch whose steps are all done."""
         loop = trainer.fit_loop.epoch_loop
         if loop.batch_progress.current.ready == 0:
-            loop.restarting = False  # `max_steps` makes it look for a validation that was cut
+            loop.restarting = False  # with `max_steps`, it looks for an interrupted validation
         if self._late and not loop._should_check_val_epoch():
             loop.val_loop._has_run = True
             loop._batches_that_stepped += 1
@@ -113,13 +113,13 @@ class Continuation(Callback):
             signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "_signalled", True))
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Answers SLURM's signal after the same step on all devices, which it reaches at different moments."""
+        """Answers SLURM's signal after the same step on all devices, as they receive it at different times."""
         if self._requeue and trainer.strategy.reduce_boolean_decision(self._signalled, all=False):
             self._signalled = False
             self._requeue(signal.SIGUSR1, None)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tells what the steps of an epoch measured, where the last of them was before the cut."""
+        """Logs the metrics of an epoch whose last step was before the interruption."""
         if self._late:
             self._late = trainer.fit_loop.epoch_loop.restarting = False
             rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -128,12 +128,12 @@ class Continuation(Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Removes SLURM's checkpoints of a run that has ended."""
-        log_dir = trainer.log_dir  # which the devices tell each other: all must ask
+        log_dir = trainer.log_dir  # the devices share it, so all must ask
         if (folder := slurm_job()) and log_dir and trainer.is_global_zero:
             shutil.rmtree(Path(log_dir, folder), ignore_errors=True)
 
 
 def _metrics(model: L.LightningModule) -> dict[str, Mean]:
-    """What a training epoch measures, by the end of its tag."""
+    """The metrics of a training epoch, by the end of their tags."""
     metrics = model.metrics
     return {"loss": metrics["train_loss"], "error": metrics["train_error"], "gradient_norm": model.gradient_norm}  # type: ignore[dict-item,index]

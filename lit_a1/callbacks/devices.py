@@ -1,4 +1,4 @@
-"""What the processes of several devices do together: gather what each has found, and end where one of them does."""
+"""What the processes of several devices do together: gather their results, and end when one of them ends."""
 
 import atexit
 import os
@@ -18,12 +18,12 @@ from torch import Tensor
 from lit_a1.runs.records import DeviceLostError
 
 T = TypeVar("T")
-GRACE = 5  # seconds that the first process has to say why all end, before a launcher sees that another has ended
-LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")  # in what torch raises; it has no class for it
+GRACE = 5  # seconds for the first process to say why all end, before a launcher sees that another has ended
+LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")  # in torch's messages; it has no error class
 
 
 def check_started(trainer: L.Trainer) -> None:
-    """Raises a ValueError where torchrun has started another number of processes than the trainer counts on."""
+    """Raises a ValueError if torchrun has started another number of processes than the trainer expects."""
     started, wanted = int(os.environ.get("WORLD_SIZE", 1)), trainer.num_devices * trainer.num_nodes
     if dist.is_torchelastic_launched() and started != wanted:
         words = f"{wanted} processes must be started for --trainer.devices and --trainer.num_nodes"
@@ -31,7 +31,7 @@ def check_started(trainer: L.Trainer) -> None:
 
 
 def from_each(own: T) -> list[T]:
-    """What the devices, each of which must call this, have of something, in their order."""
+    """The objects of all devices, in the order of the devices; every device must call this."""
     if not (dist.is_available() and dist.is_initialized()):
         return [own]
     found = [own] * dist.get_world_size()
@@ -40,9 +40,9 @@ def from_each(own: T) -> list[T]:
 
 
 def gathered(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
-    """Joins the batches of all devices, each of which must call this, in the order of the first tensor of a batch.
+    """Joins the batches of all devices, sorted by the first tensor of a batch; every device must call this.
 
-    That is the index (N,) of its images; the others, (N,...), say something of each of them.
+    The first tensor (N,) has the indices of images; the other tensors (N,...) have a value for each image.
     """
     own = [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
     joined = [np.concatenate(parts) for parts in zip(*from_each(own), strict=True)]
@@ -52,12 +52,12 @@ def gathered(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
 
 @contextmanager
 def ending_together(trainer: L.Trainer) -> Iterator[None]:
-    """Ends the processes of all devices where one of them fails, or the first is told to; that one says why.
+    """Ends the processes of all devices if one of them fails, or the first is told to end; that process says why.
 
-    DeviceLostError where another one has ended.
+    Raises a DeviceLostError if the process of another device has ended.
     """
     signals = trainer._signal_connector
-    if trainer.world_size > 1:  # Lightning would call the others from the handler, which wait for another call
+    if trainer.world_size > 1:  # Lightning's handler would call processes that are waiting in another call
         vars(signals)["_sigterm_notifier_fn"] = lambda *_: setattr(signals, "received_sigterm", trainer.is_global_zero)
     try:
         yield
@@ -65,7 +65,7 @@ def ending_together(trainer: L.Trainer) -> Iterator[None]:
         if not trainer.is_global_zero:
             atexit.register(time.sleep, GRACE)
         elif children := getattr(trainer.strategy.launcher, "procs", None):
-            others, children[:] = children[:], []  # for which Lightning would kill this process, without a word
+            others, children[:] = children[:], []  # or Lightning would kill this process without a message
             for other in others:
                 other.kill()
         if trainer.world_size == 1 or not (
@@ -78,5 +78,5 @@ def ending_together(trainer: L.Trainer) -> Iterator[None]:
         if any(each.best_model_path for each in kept):
             words += " Start the same command again with --ckpt_path last."
         raise DeviceLostError(words) from error
-    if trainer.world_size > 1:  # or its threads may end the process with an error
+    if trainer.world_size > 1:  # otherwise its threads may end the process with an error
         dist.destroy_process_group()

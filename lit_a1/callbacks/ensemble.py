@@ -15,11 +15,11 @@ from lit_a1.runs.wording import counted, listed
 
 
 class EnsembleRecord(Callback):
-    """Prints an ensemble's metrics and those of its members; leaves `record.json` (or `test.json`) in a new folder.
+    """Prints an ensemble's metrics and those of its members; writes `record.json` (or `test.json`) to a new folder.
 
-    The record has the keys of a training's. What was spent is the sum over the members: `parameters`, `seconds`, and
-    the `epoch` and `step` of its only row of metrics; `seed` is a list. `settings` are flat: `{"model.members": ...}`;
-    `runs` is the folder of the experiment, `lightning_logs/NAME`, and None writes nothing.
+    The record has the keys of a training's record. Costs are sums over the members: `parameters`, `seconds`, and the
+    `epoch` and `step` of its only row of metrics. `seed` is a list. `settings` are flat: `{"model.members": ...}`.
+    `runs` is the folder of the experiment, `lightning_logs/NAME`; with None, nothing is written.
     """
 
     def __init__(self, settings: dict[str, Any], runs: Path | None) -> None:
@@ -63,7 +63,7 @@ class EnsembleRecord(Callback):
 
 
 def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Prints a line for each member and one for the mean; returns what a record has of each, and the mean's metrics."""
+    """Prints a line for each member and one for their mean; returns the members' record entries, and the metrics."""
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     about, lines = [], []
     for number, member in enumerate(ensemble.members):

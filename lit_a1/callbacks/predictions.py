@@ -1,4 +1,4 @@
-"""The files that `predict` leaves: a submission, checked before it is written, and the probabilities."""
+"""The files that `predict` writes: a submission, checked before it is written, and the probabilities."""
 
 import os
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ SHOWN = 20  # photos on the terminal
 
 
 def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], count: int | None) -> None:
-    """Raises a DataError for rows of (id, label) that Kaggle would not take, or would score wrongly.
+    """Raises a DataError for rows of (id, label) that Kaggle would not accept, or would score wrongly.
 
-    It wants `count` of them, with ids 1..count in numeric order; where that is None any names will do.
+    Kaggle requires `count` rows with ids 1..count in numeric order; if `count` is None, any names are accepted.
     """
     if count is not None and len(rows) != count:
         raise DataError(f"A submission needs {count} rows, one a test image; there are {len(rows)}.")
@@ -35,7 +35,7 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
 
 
 def submission_path(wanted: str | Path, drawn: bool) -> Path:
-    """Where labels go; those of drawn images have a file of their own."""
+    """The file for labels; labels of drawn images have their own."""
     return _marked(Path(wanted), "drawn") if drawn else Path(wanted)
 
 
@@ -44,7 +44,7 @@ def _marked(path: Path, mark: str) -> Path:
 
 
 def print_photos(names: Sequence[str], labels: Sequence[str], sure: Sequence[float]) -> None:
-    """Prints photos, what they are and with what probability."""
+    """Prints photos with their predicted labels and probabilities."""
     table = Table("photo", "answer")
     table.add_column("probability", justify="right")
     for name, label, probability in list(zip(names, labels, sure, strict=True))[:SHOWN]:
@@ -55,31 +55,31 @@ def print_photos(names: Sequence[str], labels: Sequence[str], sure: Sequence[flo
 
 
 class PredictionFiles(BasePredictionWriter):
-    """Writes a submission (`id,label`) when predicting ends, and the probabilities to a second file in its folder."""
+    """Writes a submission (`id,label`) after prediction, and the probabilities to a second file in its folder."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(write_interval="epoch")
         self.path = path
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Checks the place, before the work is done."""
+        """Checks the path before the work is done."""
         super().setup(trainer, pl_module, stage)
         self.check_place()
 
     def check_place(self) -> None:
-        """Raises a DataError where the place can't be written to."""
+        """Raises a DataError if the path can't be written to."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
             words = "it is a folder, or in one that is read-only"
             raise DataError(f"The submission can't be written to {self.path}: {words}.")
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Checks the names, before the work is done."""
+        """Checks the names before the work is done."""
         self.check_names(trainer.datamodule)  # type: ignore[attr-defined]
 
     @staticmethod
     def check_names(data: Any) -> None:
-        """Raises a DataError where the images of a data module can't be the rows of a submission."""
+        """Raises a DataError if the images of a data module can't be the rows of a submission."""
         check_submission([(name, data.classes[0]) for name in data.predict_names], data.classes, data.predict_count)
 
     def write_on_epoch_end(

@@ -16,20 +16,20 @@ from lit_a1.runs.wording import clock
 
 
 class ProgressLines(ProgressBar):
-    """One line an epoch (loss, error, rate, speed, time left); on a terminal a bar as well, while the epoch runs."""
+    """One line for each epoch (loss, error, rate, speed, time left); on a terminal also a bar while the epoch runs."""
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._bar: tqdm | None = None  # also of a run that goes on in the middle of an epoch
+        self._bar: tqdm | None = None  # for a run that resumes in the middle of an epoch too
         self._sums: dict[str, Tensor] = {}
 
     def disable(self) -> None:
-        """Prints nothing (Lightning calls this on all devices but the first)."""
+        """Turns printing off (Lightning calls this on all devices except the first)."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Prints again."""
+        """Turns printing on."""
         self._enabled = True
 
     def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class ProgressLines(ProgressBar):
             tqdm.write(sep.join(map(str, args)), file=sys.stdout)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock that the time left is reckoned by."""
+        """Starts the clock for estimating the time left."""
         self._steps = int(trainer.estimated_stepping_batches)
         self._first_step, self._started = trainer.global_step, time.perf_counter()
 
@@ -58,7 +58,7 @@ class ProgressLines(ProgressBar):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the bar on."""
+        """Advances the bar."""
         if self._bar is None or self._bar.disable:
             return
         self._sums = {name: self._sums.get(name, 0) + outputs[name] for name in ("loss", "error")}
@@ -76,7 +76,7 @@ class ProgressLines(ProgressBar):
         self.print(epoch_line(metrics, trainer.max_epochs or 0, self._left(trainer)))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leaves the terminal clean."""
+        """Closes the bar, so the terminal stays clean."""
         if self._bar is not None:
             self._bar.close()
 
@@ -88,14 +88,14 @@ class ProgressLines(ProgressBar):
         return clock((time.perf_counter() - self._started) / (done - before) * (total - done))
 
     def _work(self, trainer: L.Trainer, steps: int) -> float:
-        """The cost of that many steps: a sharpness-aware one counts twice."""
+        """The cost of that many steps: a sharpness-aware step counts twice."""
         plain, model = self._pixels(trainer, steps), trainer.lightning_module
         assert isinstance(model, Classifier)
         return plain if steps <= model.sam_step else 2 * plain - self._pixels(trainer, int(model.sam_step))
 
     @staticmethod
     def _pixels(trainer: L.Trainer, steps: int) -> float:
-        """The pixels of one image of each step, summed over the steps: their size may change between epochs."""
+        """The pixels of one image a step, summed over the steps: the image size may change between epochs."""
         size_at = trainer.datamodule.size_at  # type: ignore[attr-defined]
         batches = int(trainer.num_training_batches)
         epochs, rest = divmod(steps, batches)

@@ -1,4 +1,4 @@
-"""The record of a run: every epoch's metrics, what they were measured on, and what `fit` prints at its end."""
+"""The record of a run: the metrics of every epoch, what they were measured on, and what `fit` prints at its end."""
 
 from math import isfinite
 from pathlib import Path
@@ -17,7 +17,7 @@ from lit_a1.runs.records import DivergedError, TrainingRecord, version_of
 
 
 def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
-    """How many images of a loader, or of the first of several, are measured in so many batches, and how many it has."""
+    """The number of images that a loader, or the first of several, has in `batches` batches, and in all."""
     loader, count = (part[0] if isinstance(part, list) and part else part for part in (loaders, batches))
     if not loader:
         return 0, 0
@@ -27,14 +27,14 @@ def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]
 
 
 def measured_images(trainer: L.Trainer) -> tuple[int, int]:
-    """How many images `validate` or `test` has measured, and how many there are."""
+    """The number of images that `validate` or `test` has measured, and the number that there are."""
     if trainer.state.fn == "test":
         return images_of(trainer, trainer.test_dataloaders, trainer.num_test_batches)
     return images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)
 
 
 def run_folder(trainer: L.Trainer) -> Path | None:
-    """The folder of a run, with a logger or without one; None where it has none."""
+    """The folder of a run, with or without a logger; None if it has no folder."""
     if isinstance(trainer.logger, TensorBoardLogger | CSVLogger):
         return Path(trainer.logger.log_dir)
     folder = Path(trainer.default_root_dir)
@@ -42,24 +42,24 @@ def run_folder(trainer: L.Trainer) -> Path | None:
 
 
 def was_validated(trainer: L.Trainer) -> bool:
-    """Whether the weights as they are now were."""
+    """Whether the current weights were validated."""
     return getattr(trainer.lightning_module, "validated_step", -1) == trainer.global_step
 
 
 def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
-    """What the epoch that ends measured; Lightning keeps older metrics where it did not validate, or was cut off."""
+    """The metrics of the ending epoch, without older ones that Lightning keeps if it was not validated, or was cut."""
     stale: tuple[str, ...] = () if trainer.is_last_batch else ("train/",)
     stale += () if was_validated(trainer) else ("val/", "train_eval/")
     metrics = trainer.callback_metrics.items()
     found = {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
-    return {name: value for name, value in found.items() if isfinite(value)}  # of no step there is no gradient norm
+    return {name: value for name, value in found.items() if isfinite(value)}  # without a step there is no gradient norm
 
 
 class RunRecord(Callback):
-    """Keeps the metrics of every epoch; writes `record.json` and TensorBoard's hyperparameters when training ends.
+    """Collects the metrics of every epoch; writes `record.json` and TensorBoard's hyperparameters when training ends.
 
-    `settings` are flat: `{"model.lr": 0.1, ...}`; `command` is what a user typed after `fit`, for the next commands, or
-    None where nothing is to be printed.
+    `settings` are flat: `{"model.lr": 0.1, ...}`. `command` is what the user typed after `fit`, to print the next
+    commands; with None, nothing is printed.
     """
 
     def __init__(self, settings: dict[str, Any] | None = None, command: str | None = "") -> None:
@@ -67,15 +67,15 @@ class RunRecord(Callback):
         self.record = TrainingRecord(settings or {})
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint carries, so that a resumed run's record is whole."""
+        """The part saved in checkpoints, so that a resumed run's record is complete."""
         return self.record.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a checkpoint's record."""
+        """Restores the record from a checkpoint."""
         self.record.restore(state_dict)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock; logs the step that a run goes on from again, as its end may not have reached the disk."""
+        """Starts the clock; a resumed run logs its last step again, as it may not have reached the disk."""
         self.record.start(machine())
         loaded = trainer._checkpoint_connector._loaded_checkpoint
         if not loaded:
@@ -92,7 +92,7 @@ class RunRecord(Callback):
             logger.log_metrics(relogged, step=step - 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes the epoch's metrics."""
+        """Records the epoch's metrics."""
         about = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         self.record.epochs.append(about | epoch_metrics(trainer))
 
@@ -103,7 +103,7 @@ class RunRecord(Callback):
         if not self.record.epochs:
             print("No step was taken: nothing is kept.")
             return
-        flush(trainer)  # a run that has a record is over
+        flush(trainer)  # first, because a run with a record counts as over
         record = self._finish(trainer, pl_module, writer=writer_of(trainer))
         if self.command is None:
             return
@@ -119,7 +119,7 @@ class RunRecord(Callback):
         )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Prints how to go on with a run that was interrupted; writes the record of one that diverged."""
+        """Prints how to resume an interrupted run; writes the record of a diverged run."""
         if isinstance(exception, DivergedError) and trainer.is_global_zero:
             self._finish(trainer, pl_module, diverged=str(exception))
         is_signal = isinstance(exception, KeyboardInterrupt | SIGTERMException)
@@ -128,7 +128,7 @@ class RunRecord(Callback):
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: Any) -> dict[str, Any]:
         assert isinstance(pl_module.net, nn.Module)
-        if trainer.val_dataloaders is None:  # a run that was cut after its last epoch has none yet
+        if trainer.val_dataloaders is None:  # a run resumed after its last epoch has none yet
             trainer.fit_loop.epoch_loop.val_loop.setup_data()
         began_with = getattr(pl_module, "began_with", None)
         return self.record.finish(

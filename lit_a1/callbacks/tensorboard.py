@@ -1,4 +1,4 @@
-"""What TensorBoard shows: the curves first, speed, the first batch, the graph, the mistakes."""
+"""Logs for TensorBoard: the curves first, then speed, the first batch, the graph, the mistakes."""
 
 import copy
 import time
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def writer_of(trainer: L.Trainer) -> "SummaryWriter | None":
-    """The event-file writer of a trainer that logs to TensorBoard, on its first device; else None."""
+    """The event-file writer, on the first device of a trainer that logs to TensorBoard; else None."""
     logger = trainer.logger
     return logger.experiment if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero else None
 
 
 def flush(trainer: L.Trainer) -> None:
-    """Brings what was logged to the disk."""
+    """Flushes the logs to disk."""
     if (writer := writer_of(trainer)) is not None:
         writer.flush()
         if isinstance(trainer.logger, RunLogger):
@@ -40,17 +40,17 @@ def flush(trainer: L.Trainer) -> None:
 
 
 class RunLogger(TensorBoardLogger):
-    """Lightning's, with the curves of training and validation in one chart, and the epoch out of their way."""
+    """Lightning's logger, with training and validation curves in one chart, and the epoch out of the way."""
 
     @cached_property
     def curves(self) -> Curves:
-        """Of this run."""
+        """The curves of this run."""
         return Curves(Path(self.log_dir), self._kwargs.get("purge_step"))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """As Lightning's; loss and error of training and validation go to their charts too."""
-        names = {"epoch": "train/epoch"}  # else a staircase would be the first chart below the curves
+        """Logs as Lightning does, and adds loss and error of training and validation to the curves."""
+        names = {"epoch": "train/epoch"}  # or a staircase would be the first chart below the curves
         super().log_metrics({names.get(name, name): value for name, value in metrics.items()}, step)
         self.curves.add(metrics, step)
 
@@ -65,8 +65,8 @@ class TensorBoardExtras(Callback):
     """Logs images per second, the first batch as the network sees it, the network's graph, and its mistakes."""
 
     def __init__(self) -> None:
-        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []  # indices, labels and log-probabilities, by batches
-        self._images, self._started = 0, time.perf_counter()  # a run that goes on in the middle of an epoch starts here
+        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []  # indices, labels and log-probabilities of batches
+        self._images, self._started = 0, time.perf_counter()  # if a run resumes within an epoch
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the epoch's stopwatch."""
@@ -95,7 +95,7 @@ class TensorBoardExtras(Callback):
             pl_module.log("train/images_per_second", speed, on_step=False, on_epoch=True, sync_dist=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Brings what was logged to the disk before a checkpoint is written, which a resumed run starts from."""
+        """Flushes the logs before the checkpoint is written, from which a resumed run starts."""
         flush(trainer)
 
     def on_validation_batch_end(
@@ -107,13 +107,13 @@ class TensorBoardExtras(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what the network says of the validation images."""
+        """Collects the network's predictions for the validation images."""
         if dataloader_idx == 0 and isinstance(outputs, Tensor):
             self._validated = [] if batch_idx == 0 else self._validated
             self._validated.append((batch.indices, batch.targets, outputs))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Shows the validation images that were wrong with the greatest confidence, and those nearest to a tie."""
+        """Shows the most confident mistakes on validation images, and the predictions closest to a tie."""
         if not self._validated:
             return
         index, labels, outputs = gathered(self._validated)
@@ -123,16 +123,16 @@ class TensorBoardExtras(Callback):
 
     @staticmethod
     def _add_graph(writer: "SummaryWriter", module: L.LightningModule, batch: Batch) -> None:
-        # tracing runs the network: a copy keeps running statistics and random draws as they were
+        # tracing runs the network: a copy leaves running statistics and random numbers unchanged
         assert isinstance(module.net, nn.Module)
         net = copy.deepcopy(module.net).cpu().eval()
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-            warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes for constants
+            warnings.simplefilter("ignore")  # of shapes that the tracer treats as constants
             image = batch.images[:1].detach().float().cpu()
             writer.add_graph(torch.jit.trace(net, image, check_trace=False), image)  # add_graph would trace twice
 
 
 def _grid(batch: Batch) -> Tensor:
-    from torchvision.utils import make_grid  # slow to import, and `--help` comes this way
+    from torchvision.utils import make_grid  # slow to import, and `--help` imports this module
 
     return make_grid(batch.images[:64].float().clamp(0, 1), nrow=8)

@@ -1,1 +1,1 @@
-"""One file a command: options are parsed, the work is called, what it found is printed."""
+"""One file for each command: it parses options, calls the work and prints the results."""

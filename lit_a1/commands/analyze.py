@@ -26,7 +26,7 @@ def build_parser() -> PlainParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Analyses a checkpoint on the images that it was validated on."""
+    """Analyses a checkpoint on its validation images."""
     options, others = build_parser().parse_own(arguments, "; analyze looks inside CNNs")
     from lit_a1.analysis import analyze  # after `--help`, which needs no torch
     from lit_a1.analysis.network import load_network

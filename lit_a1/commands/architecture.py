@@ -35,5 +35,5 @@ def main(arguments: Sequence[str]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)
-    console.width = max(console.width, 140)  # which the table needs, also where output goes to no terminal
+    console.width = max(console.width, 140)  # needed by the table, even if output is not a terminal
     console.print(table)

@@ -1,4 +1,4 @@
-"""`python main.py audit`: what is wrong with a dataset, as a table, a CSV and a contact sheet."""
+"""`python main.py audit`: problems of a dataset, as a table, a CSV and a contact sheet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from lit_a1.runs.settings import PlainParser
 
 
 def _table(result: Audit) -> Table:
-    """Images in each part, and how many of them have each problem."""
+    """The number of images in each part, and how many have each problem."""
     table = Table(title="Audit", title_justify="left")
     table.add_column("")
     for part in result.sources:
@@ -31,7 +31,7 @@ def _table(result: Audit) -> Table:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Audits a dataset; a DataError where there is none, or it can't be listed."""
+    """Audits a dataset; raises a DataError if there is none, or it can't be listed."""
     parser = PlainParser(f"{PROGRAM} audit", description="Find what is wrong with a set of photos.")
     parser.add_argument("--dir", type=Path, help="where the photos are (default: LIT_A1_DATA, else data)")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder for audit.csv and audit.png")

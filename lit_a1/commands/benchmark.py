@@ -35,11 +35,11 @@ PAIRS = {
     "mlp": 15, "layers": 15, "step": 15, "data": 7, "loop": 5, "inference": 7, "start": 5, "growth": 3, "mnist": 3,
 }  # fmt: skip
 ACCEPTED = REPOSITORY / "docs" / "benchmarks"
-BAR = 40  # characters of the longest
+BAR = 40  # characters of the longest bar
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs benchmarks, prints their table, and writes it as JSON where asked to."""
+    """Runs benchmarks, prints their table, and writes it as JSON on request."""
     parser = PlainParser(
         f"{PROGRAM} benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.pairs is not None and options.pairs < 1:
         parser.error(f"--pairs must be at least 1; got {options.pairs}")
     if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json must name a file in a folder that is there; got {options.json}")  # not minutes later
+        parser.error(f"--json must name a file in a folder that is there; got {options.json}")  # now, not minutes later
     if options.profile and (options.name != "step" or options.json or options.compare):
         parser.error("--profile goes with `benchmark step`, and without --json and --compare")
     before = {} if options.compare is None else accepted(options.compare)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
 
     quieten()
     packages = f"torch {versions()['torch']}, numpy {versions()['numpy']}"
-    forced = "OPENBLAS_CORETYPE"  # keeps numpy from the kernels that suit the processor best
+    forced = "OPENBLAS_CORETYPE"  # keeps numpy from using the best kernels for the processor
     kernels = f"; {forced}={os.environ[forced]}" if forced in os.environ else ""
     title = f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}"
     console = Console(highlight=False, soft_wrap=True)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def accepted(path: Path) -> dict[tuple[str, str], float]:
-    """The ratios in a file of `--json`, by what was timed against what; the machine's own by default."""
+    """The ratios in a file of `--json`, by the names of both sides; by default the file for this machine."""
     path = path if path.name else ACCEPTED / (re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-") + ".json")
     try:
         timings: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["timings"]
@@ -94,7 +94,7 @@ def accepted(path: Path) -> dict[tuple[str, str], float]:
 
 
 def table_of(title: str, timings: Sequence["Timing"], before: Mapping[tuple[str, str], float]) -> Table:
-    """A row a comparison, with the ratio that was accepted before where there is one."""
+    """A row for each comparison, with the ratio accepted before, if there is one."""
     table = Table(title=title)
     headings = ("", "ours", "theirs", "ratio", "quartiles", "at most", *(["before"] if before else []))
     for heading in headings:
@@ -114,7 +114,7 @@ def table_of(title: str, timings: Sequence["Timing"], before: Mapping[tuple[str,
 
 
 def profile_table(title: str, parts: Mapping[str, float]) -> Table:
-    """A row a part of a step, the longest first, with a bar."""
+    """A row with a bar for each part of a step, the longest first."""
     whole, longest = sum(parts.values()), max(parts.values())
     table = Table("part", title=title)
     for heading in ("ms", "share"):

@@ -1,4 +1,4 @@
-"""`python main.py compare`: MLP and CNNs against each other, from recorded runs and their weights."""
+"""`python main.py compare`: compares MLP and CNNs, from recorded runs and their weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def build_parser() -> Parser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Compares experiments, of which at least two must have runs."""
+    """Compares experiments; at least two must have runs."""
     options = build_parser().parse_args(list(arguments))
     show_messages()
     from lit_a1.studies.comparison.study import run  # after `--help`, which needs no torch

@@ -1,4 +1,4 @@
-"""`python main.py crossval`: the accuracy of a recipe on all photos, each labelled by a network that never saw it."""
+"""`python main.py crossval`: the accuracy of a recipe on all photos, each classified by a network that never saw it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def build_parser() -> PlainParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Cross-validates; a UsageError where no network is named, or it can't be cross-validated."""
+    """Cross-validates; raises a UsageError if no network is named, or it can't be cross-validated."""
     options, others = build_parser().parse_own(arguments, ": crossval divides photos of cats and dogs")
     from lit_a1.studies.crossval.study import run  # after `--help`, which needs no torch
 

@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> None:
 
     def ready(address: str) -> None:
         print(f"The page: {address} (Ctrl+C ends it)", flush=True)
-        threading.Thread(target=warm_up, daemon=True).start()  # the page need not wait for these seconds
+        threading.Thread(target=warm_up, daemon=True).start()  # the page need not wait for this
         if has_screen and not options.no_browser:
             webbrowser.open(address)
 
     with listen(options.host, options.port) as listening:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # uploads are removed then too
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # also removes uploads
         serve(networks, listening, ready)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def write_files(out: Path | None, name: str, *network: Any) -> None:
-    """Writes a network and what is known of it, and says how near the files are to it; raises as `write`."""
+    """Writes a network with its description, and prints how much the ONNX file differs from it; raises as `write`."""
     from lit_a1.export.folder import write
 
     folder = out or Path("export", name)

@@ -12,9 +12,9 @@ PUBLISHED = REPOSITORY / "configs" / "catsdogs_best.yaml"  # the best network wh
 
 
 def with_photos(options: Sequence[str]) -> list[str]:
-    """The options of `predict`: photos and folders among them go to a flag; with no network named, the best published.
+    """The options of `predict`, with photos and folders moved to a flag, and the best published network by default.
 
-    Photos have files of their own, unless `--submission` names others: a submission is not lost to them.
+    Labels of photos go to their own files unless `--submission` names others, so they never overwrite a submission.
     """
     flags = {option.partition("=")[0] for option in options}
     photos: list[str] = []
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[0] == "predict" and any(argument.endswith(".onnx") for argument in arguments):
         settings = parse(arguments)
         if str(settings.ckpt_path).endswith(".onnx"):
-            from lit_a1.export.predict import predict  # which needs another package
+            from lit_a1.export.predict import predict  # needs an extra package
 
             predict(settings)
             return

@@ -62,6 +62,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _weights(config: Namespace, setup: Setup, *, resume: bool = False) -> Path:
-    """The file that `--ckpt_path` means."""
+    """The file that `--ckpt_path` names."""
     runs = replace(setup, name=config.trainer.name).runs(setup.mnist.drawn)
     return resolve(config.ckpt_path, runs, resume=resume, suffix=".npz")

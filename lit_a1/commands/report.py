@@ -47,7 +47,7 @@ def build_parser() -> Parser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Writes the report; a SystemExit where a command of the plan failed, an OSError where it can't be written."""
+    """Writes the report; raises a SystemExit if a command of the plan failed, an OSError if it can't be written."""
     parser = build_parser()
     options = parser.parse_args(list(arguments))
     if options.plan and options.run == "none":
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     about = replace(
         about, date=about.date or time.strftime("%Y-%m-%d"), repository=web_link(about.repository or _remote())
     )
-    from lit_a1.report import plan  # after `--help`, which needs none of it
+    from lit_a1.report import plan  # after `--help`, which needs none of these
     from lit_a1.report.build import build
     from lit_a1.report.gather import gather
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
-    """The same, with drawn images in the place of those that are neither on disk nor can be fetched."""
+    """The same runs, with drawn images in place of images that are not on disk and can't be downloaded."""
     from lit_a1.data.catsdogs import CatsDogsDataModule
     from lit_a1.data.mnist import locate_mnist
     from lit_a1.report.gather import RecordedRuns
@@ -100,7 +100,7 @@ def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
 
 
 def _remote() -> str:
-    """The address of the repository that git knows this folder's as `origin`; empty where there is none."""
+    """The address of git's remote `origin`; empty if there is none."""
     try:
         asked = subprocess.run(
             ["git", "config", "--get", "remote.origin.url"], capture_output=True, text=True, check=False

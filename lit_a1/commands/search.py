@@ -1,4 +1,4 @@
-"""`python main.py search`: tries hyperparameters of a CNN."""
+"""`python main.py search`: searches hyperparameters of a CNN."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def build_parser() -> PlainParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Searches; a UsageError where the network or what is tried is missing, or can't be searched."""
+    """Searches; raises a UsageError if the network or the search space is missing, or can't be searched."""
     no_mlp = f", whose search is `{PROGRAM} mlp search`"
     options, others = build_parser().parse_own(arguments, no_mlp, "catsdogs_trial.yaml")
     if options.space is None:

@@ -1,1 +1,1 @@
-"""What a run is set to, what it leaves behind, and how it is found again."""
+"""The settings of a run, its files, and how it is found again."""

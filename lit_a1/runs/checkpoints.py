@@ -1,4 +1,4 @@
-"""Checkpoints of LightningModules: written whole, read, and refused where they do not fit."""
+"""Checkpoints of LightningModules: written whole, read, and refused if they do not fit."""
 
 import io
 import pickle
@@ -19,25 +19,25 @@ from lit_a1.runs.wording import counted
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints beside their place and renames them: a run killed while it saves keeps the last whole one.
+    """Writes a checkpoint to a file in the same folder and renames it, so a run killed while saving keeps the last one.
 
-    Lightning writes a temporary file, which may lie on another disk, and copies it.
+    Lightning writes a temporary file, possibly on another disk, and copies it.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Saves a checkpoint, whole or not at all."""
-        content = io.BytesIO()  # torch's own writer hides why a file can't be written
+        content = io.BytesIO()  # torch's own file writer hides why a file can't be written
         torch.save(checkpoint, content)
         with replacing(Path(path)) as unfinished, unfinished.open("wb") as file:
             file.write(content.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds; CheckpointError where it is missing, damaged, foreign, or its training had diverged."""
+    """The content of a checkpoint; raises a CheckpointError if it is missing, damaged, foreign or diverged."""
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
     with sound(path):
-        with zipfile.ZipFile(path) as archive:  # what torch.save writes, which checks neither bits nor sizes
+        with zipfile.ZipFile(path) as archive:  # the format of torch.save; torch.load checks neither bits nor sizes
             entries = archive.infolist()
             is_packed = any(entry.compress_type for entry in entries)
             if is_packed or sum(entry.file_size for entry in entries) > path.stat().st_size or archive.testzip():
@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _tensors(content: Any) -> list[Tensor]:
-    """All that lie in dictionaries and lists, however deep."""
+    """All tensors in nested dictionaries and lists."""
     found, seen, left = [], set(), [content]
     while left:
         each = left.pop()
@@ -70,7 +70,7 @@ def _tensors(content: Any) -> list[Tensor]:
 
 
 def _is_whole(checkpoint: dict[str, Any]) -> bool:
-    """Whether it says in numbers how far a training was."""
+    """Whether it has valid counts of epochs and steps."""
     return all(type(checkpoint[name]) is int and checkpoint[name] >= 0 for name in ("epoch", "global_step"))
 
 
@@ -85,7 +85,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
-    """Raises a CheckpointError where a checkpoint is of another class than the model, or of another width, norm ..."""
+    """Raises a CheckpointError if a checkpoint's class, width, norm or the like is not the model's."""
     expected = type(model).__qualname__
     if checkpoint["model_class"] != expected:
         raise CheckpointError(
@@ -102,28 +102,28 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
                 f"file and {ours.get(name, 'absent')} {here}"
             )
     texts = (re.sub(r", sync=\w+", "", text) for text in (checkpoint["network"], describe(model)))
-    for line, other in zip(*(text.splitlines() for text in texts), strict=False):  # `sync` is for training alone
-        if line != other:  # layers of other kinds can have weights of the same shapes
+    for line, other in zip(*(text.splitlines() for text in texts), strict=False):  # `sync` matters only in training
+        if line != other:  # other kinds of layers can have weights of the same shapes
             raise CheckpointError(
                 f"{path} is of a {expected} with other layers: {line.strip()} in the file and {other.strip()} {here}"
             )
 
 
 def _form(tensor: Tensor) -> str:
-    """Shape and, where they are none of those that networks have, type of the numbers."""
+    """A tensor's shape, and its dtype if networks do not usually have it."""
     known = tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int64)  # published ones have 16 bits
     return f"{tuple(tensor.shape)}" + ("" if known else f" {str(tensor.dtype).removeprefix('torch.')}")
 
 
 def describe(model: nn.Module) -> str:
-    """The layers of a model's network, a line each, for `check_fits`."""
+    """The layers of a model's network, one on each line, for `check_fits`."""
     return repr(model.net)
 
 
 def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_epochs: int | None, path: Path) -> None:
-    """Raises a CheckpointError for a run that is over, or was started with other settings (flat).
+    """Raises a CheckpointError for a run that is over, or started with other settings (flat).
 
-    Likewise for a checkpoint that has weights alone, or was written while a step was under way.
+    Also for a checkpoint that has only weights, or was written in the middle of a step.
     """
     if "optimizer_states" not in checkpoint:
         raise CheckpointError(WEIGHTS_ALONE.format(path))
@@ -142,7 +142,7 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
 
 
 def check_devices(checkpoint: dict[str, Any], devices: int, path: Path) -> None:
-    """Refuses with a CheckpointError to go on on another number of devices, whose shares of a batch would be others."""
+    """Raises a CheckpointError if a run is resumed on another number of devices, which would change their shares."""
     if (started := checkpoint.get("run", {}).get("devices", devices)) != devices:
         raise CheckpointError(
             f"The run of {path} was started on {counted(started, 'device')}, not on {devices}, and with sync_norm "

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, and the charts that it shows first."""
+"""TensorBoard's event files, and its first charts."""
 
 import re
 import time
@@ -20,15 +20,15 @@ PARTS = ("train", "train_eval", "val")
 
 
 def add_layout(writer: "SummaryWriter") -> None:
-    """Has the tab of custom scalars show training and validation in one chart, loss and error, for all runs."""
+    """Makes the custom scalars tab show a chart of loss and one of error, with training and validation of all runs."""
     charts = {name: ["Multiline", [f"({'|'.join(PARTS)})/{name}$"]] for name in MEASURED}
     writer.add_custom_scalars({"training and validation": charts})
 
 
 class Curves:
-    """The same in the tab that TensorBoard opens with: `curves/loss` and `curves/error`, before all others.
+    """The same charts in TensorBoard's first tab: `curves/loss` and `curves/error`, before all others.
 
-    A chart is a tag there, and a line is a run. So each part is a run of its own, in a folder below that of the run.
+    There, a chart is a tag, and a line is a run. So each part has its own run, in a subfolder of the run's folder.
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
@@ -36,7 +36,7 @@ class Curves:
         self._writers: dict[str, SummaryWriter] = {}
 
     def add(self, metrics: Mapping[str, float], step: int | None) -> None:
-        """Adds those of the metrics, by TensorBoard's tags, that belong to a curve."""
+        """Adds the metrics, by TensorBoard's tags, that belong to a curve."""
         for tag, value in metrics.items():
             part, _, name = tag.partition("/")
             if part in PARTS and name in MEASURED:
@@ -52,12 +52,12 @@ class Curves:
         return self._writers[part]
 
     def flush(self) -> None:
-        """Brings what was added to the disk."""
+        """Flushes the files to disk."""
         for writer in self._writers.values():
             writer.flush()
 
     def close(self) -> None:
-        """Closes the files; what is added later goes to new ones."""
+        """Closes the files; later additions go to new ones."""
         for writer in self._writers.values():
             writer.close()
         self._writers, self._purge_step = {}, None
@@ -65,7 +65,7 @@ class Curves:
 
 @contextmanager
 def event_writer(folder: Path, **options: Any) -> Iterator["SummaryWriter"]:
-    """Gives a writer into a folder, with options of `SummaryWriter`; an OSError names the folder."""
+    """Yields a writer for a folder, with options of `SummaryWriter`; an OSError names the folder."""
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and `--help` comes this way
 
     with naming(folder):
@@ -77,10 +77,10 @@ def event_writer(folder: Path, **options: Any) -> Iterator["SummaryWriter"]:
 
 @contextmanager
 def in_order(folder: Path) -> Iterator[None]:
-    """Has a new event file take a name after all others of a folder, even where the clock was put back.
+    """Makes the name of a new event file sort after all others in a folder, even if the clock was set back.
 
-    Their names begin with the second that they were made in, and TensorBoard reads them in the order of their names:
-    what a resumed run drops would otherwise be dropped of its own events.
+    Names begin with the second of creation, and TensorBoard reads files in the order of their names. In the wrong
+    order, a resumed run would purge its own events instead of the earlier ones.
     """
     from tensorboard.summary.writer import event_file_writer
 

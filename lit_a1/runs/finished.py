@@ -1,4 +1,4 @@
-"""A finished run as its folder and its record tell it, whatever network was trained."""
+"""A finished run, as read from its folder and record, for any network."""
 
 import ast
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from lit_a1.runs.records import Metrics, best_of
 
 Weights = Literal["last", "best"]
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
-OTHER = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and some that do not
+OTHER = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and settings that do not
 
 
 @dataclass(frozen=True)
@@ -34,37 +34,37 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of the initial weights and all that is random in training."""
+        """The seed of the initial weights and of all randomness in training."""
         return self.record["seed"]
 
     @property
     def epochs(self) -> list[Metrics]:
-        """What was measured after each epoch."""
+        """The metrics of each epoch."""
         return self.record["epochs"]
 
     @property
     def measured(self) -> Metrics:
-        """The metrics of the epoch that the weights are of."""
+        """The metrics of the epoch that the weights are from."""
         return self.epochs[-1] if self.weights.stem == "last" else best_of(self.epochs)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides how the run went, but for the seed."""
+        """All settings that affect the run, except the seed."""
         return {name: value for name, value in self.record["settings"].items() if name != "seed"}
 
     @property
     def training_images_measured(self) -> int:
-        """How many training images are measured as those of validation are, where any are: all, or a sample."""
+        """How many training images are evaluated like validation images, if any are: all, or a sample."""
         wanted, count = self.settings.get("data.measure_train"), self.record["images"]["train"]
         return min(wanted, count) if type(wanted) is int else count
 
     @property
     def kind(self) -> str:
-        """What was trained."""
+        """The kind of network."""
         return "MLP" if self.weights.suffix == ".npz" else "CNN"
 
     def augmentation(self, names: Sequence[str] = MOVING + OTHER) -> dict[str, float]:
-        """The settings of the augmentation, of those named, that change images."""
+        """The named augmentation settings that change images."""
         found = {name: self.settings.get(f"data.augment.{name}", 0) for name in names}
         return {name: value for name, value in found.items() if value}
 

@@ -1,4 +1,4 @@
-"""Folders of runs, `lightning_logs/NAME/version_N`, and which checkpoint in them is meant."""
+"""Folders of runs, `lightning_logs/NAME/version_N`, and how to find a checkpoint in them."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ from lit_a1.runs.wording import listed, typed
 KEYWORDS = ("best", "last")
 DRAWN = "-drawn"  # ends the name of an experiment on drawn images
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-"""Trained weights that come with the project: NAME.ckpt, and what is known of it in NAME.json."""
-WITH_EFFECT = ("trainer.limit_train_batches", "trainer.overfit_batches")  # of those that begin as the following
-WITHOUT_EFFECT = (  # beginnings of the settings that change nothing in what is learnt: a resumed run may have others
+"""Trained weights that come with the project: NAME.ckpt, described by NAME.json."""
+WITH_EFFECT = ("trainer.limit_train_batches", "trainer.overfit_batches")  # exceptions to the following
+WITHOUT_EFFECT = (  # prefixes of settings that do not affect training: a resumed run may change them
     *("trainer.", "model.compile_net", "data.source", "data.workers", "data.eval_batch_size", "data.keep_on_device"),
     *("data.measure_train", "data.predict_dir", "data.test_dir"),
 )
@@ -22,13 +22,13 @@ WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start
 
 
 def run_folders(experiment: Path) -> list[Path]:
-    """Folders of the runs of an experiment, `lightning_logs/NAME`, oldest first; not those of runs that never began."""
+    """The runs' folders of an experiment, `lightning_logs/NAME`, oldest first, without runs that never began."""
     found = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal() and any(path.iterdir())]
     return sorted(found, key=lambda path: int(path.name[8:]))
 
 
 def run_of(path: Path, events: str, runs: Path) -> Path | None:
-    """The folder among those of an experiment whose run wrote a checkpoint: around it, or with its event file."""
+    """The folder of the experiment's run that wrote a checkpoint: it contains the checkpoint or its event file."""
     if path.resolve().is_relative_to(runs.resolve()) and version_of(path) is not None:
         return path.parent.parent
     return next((run for run in run_folders(runs) if events and (run / events).is_file()), None)
@@ -42,13 +42,13 @@ def new_version(runs: Path) -> Path:
         try:
             (folder := runs / f"version_{number}").mkdir()
         except FileExistsError:
-            continue  # another run was quicker
+            continue  # another run took this number
         return folder
     raise AssertionError
 
 
 def remove_version(folder: Path) -> None:
-    """Removes the folder of a run that never began, and the folders above it that hold nothing else."""
+    """Removes the folder of a run that never began, and the folders above it if they are empty then."""
     shutil.rmtree(folder)
     for above in (folder.parent, folder.parent.parent):
         if any(above.iterdir()):
@@ -60,14 +60,14 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     """The checkpoint file that `--ckpt_path` means.
 
     Args:
-        wanted: a file; `best` or `last`, of the newest run that has one; or `pretrained`, the weights that come with
-            the project. None means `best`.
+        wanted: a file; `best` or `last` of the newest run that has it; or `pretrained`, the weights that come with the
+            project. None means `best`.
         runs: the folder of an experiment's runs, `lightning_logs/NAME`.
-        resume: the run is to go on: only the newest one is meant, even where an older one has a checkpoint.
-        suffix: of the file.
+        resume: whether the run is resumed. Then only the newest run counts, even if only an older one has a checkpoint.
+        suffix: the file's suffix.
 
     Raises:
-        CheckpointError: there is no such file (Lightning would go on with untrained weights), or none to go on with.
+        CheckpointError: there is no such file (Lightning would use untrained weights), or none to resume from.
     """
     if wanted == "pretrained":
         if resume:
@@ -93,10 +93,10 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
 
 
 def trained_weights(named: str, drawn: bool = False) -> Path:
-    """The checkpoint that another training goes on from or learns from: the last epoch's, which no validation chose.
+    """The checkpoint that another training starts or learns from: of the last epoch, which validation did not choose.
 
-    `named` is a file; the folder of a run; or that of an experiment, `lightning_logs/NAME`, for its newest run, on
-    drawn images if `drawn`. CheckpointError where there is none, or it is of a run that has not ended.
+    `named` is a file; the folder of a run; or the folder of an experiment, `lightning_logs/NAME`, for its newest run,
+    on drawn images if `drawn`. Raises a CheckpointError if there is none, or its run has not ended.
     """
     path = Path(named)
     if path.is_file():
@@ -112,7 +112,7 @@ def trained_weights(named: str, drawn: bool = False) -> Path:
 
 
 def pretrained(name: str, suffix: str = ".ckpt") -> Path:
-    """The weights of an experiment that come with the project; CheckpointError where there are none, or others."""
+    """An experiment's weights that come with the project; raises a CheckpointError if they are missing or altered."""
     path, about = PRETRAINED / f"{name}{suffix}", PRETRAINED / f"{name}.json"
     if not about.is_file():
         others = sorted(other.stem for other in PRETRAINED.glob("*.json"))
@@ -135,16 +135,16 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
 
 
 def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Raises a CheckpointError where a run was started with other settings (flat), but for those `WITHOUT_EFFECT`."""
+    """Raises a CheckpointError if a run started with other settings (flat), except those `WITHOUT_EFFECT`."""
     for name in sorted(started.keys() | settings.keys()):
         without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
-        if without or (started.get(name) or False) == (settings.get(name) or False):  # false: of what is newer, or null
+        if without or (started.get(name) or False) == (settings.get(name) or False):  # both absent and null mean false
             continue
         how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", "with the config.yaml of its run"
         if name not in started:
             how = f"without {name}, which is {settings[name]} here"
             fix = f"without --{name}" if name in WITH_EFFECT else f"{fix} and the version of this code that started it"
-        elif not name.rpartition(".")[2].isdecimal():  # a part of a setting, as {0: 48} has them, is no option
+        elif not name.rpartition(".")[2].isdecimal():  # a key of a setting such as {0: 48} is no option
             flag = "seed_everything" if name == "seed" else name.removesuffix(".class_path")
             fix = f"with {typed(f'--{flag}', str(started[name]))}"
         raise CheckpointError(
@@ -153,7 +153,7 @@ def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path:
 
 
 def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Raises a CheckpointError where a run's learning rate was laid out over another end; both settings are flat."""
+    """Raises a CheckpointError if the learning rate schedule was for another length; both settings are flat."""
     rate = settings.get("model.lr_decay", settings.get("model.schedule", "constant"))
     is_laid_out = any(settings.get(f"model.{name}") for name in ("warmup", "sam_radius"))
     if rate in ("constant", "exponential") and not is_laid_out:
@@ -169,9 +169,9 @@ def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: P
 
 
 def check_not_over(done: int, wanted: int | None, path: Path) -> None:
-    """Raises a CheckpointError where no epoch is left, unless the run was cut before it was recorded.
+    """Raises a CheckpointError if no epoch is left, unless the run was interrupted before its record was written.
 
-    A `wanted` below 0 or None has no end.
+    A `wanted` of None or below 0 means no limit.
     """
     recorded = version_of(path) is None or (path.parent.parent / RECORD_FILE).is_file()
     if wanted is not None and 0 <= wanted <= done and (recorded or wanted < done):
@@ -179,5 +179,5 @@ def check_not_over(done: int, wanted: int | None, path: Path) -> None:
 
 
 def relative_to_cwd(path: Path) -> Path:
-    """The path as a user in this folder would type it."""
+    """The path as a user in the current folder would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

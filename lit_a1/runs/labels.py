@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-LEAST = 2  # images of a class whose labels can be doubted
+LEAST = 2  # images that a class needs for its labels to be doubted
 
 
 def suspected_labels(labels: Ints, log_probabilities: NDArray[np.float32]) -> tuple[Ints, float]:
@@ -14,12 +14,12 @@ def suspected_labels(labels: Ints, log_probabilities: NDArray[np.float32]) -> tu
 
     Confident learning (Northcutt, Jiang & Chuang 2021, Journal of Artificial Intelligence Research 70, section 3), with
     pruning by noise rate. Class j's threshold is the mean probability of j over the images labelled j. An image
-    labelled i counts for truth j where its probability of j is above that (for the likeliest such j). These counts
-    estimate the joint distribution of labels and truth, which says how many images to suspect.
+    labelled i counts for truth j if its probability of j is above the threshold (for the likeliest such j). These
+    counts estimate the joint distribution of labels and truth, which says how many images to suspect.
 
-    At least two classes need `LEAST` images each; log-probabilities (N,K) are of images that were not trained on.
+    At least two classes need `LEAST` images each; log-probabilities (N,K) must be of images not used in training.
     """
-    from cleanlab.count import compute_confident_joint, estimate_joint  # here, as scikit-learn takes a second
+    from cleanlab.count import compute_confident_joint, estimate_joint  # here, as scikit-learn takes a second to import
     from cleanlab.filter import find_label_issues
 
     probabilities = np.exp(log_probabilities.astype(np.float64))

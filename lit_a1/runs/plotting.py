@@ -1,4 +1,4 @@
-"""The look of all figures: legible in print, colours that the colour-blind tell apart, no display needed."""
+"""The style of all figures: legible in print, colours that are safe for the colour-blind, no display needed."""
 
 import textwrap
 import warnings
@@ -22,7 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE = 140  # characters of a headline
 DPI = 200  # dots an inch, of all figures
-FONTS = (  # for names in other scripts, where they are installed, after matplotlib's own
+FONTS = (  # fallbacks for names in other scripts, if installed
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
     *("Droid Sans Fallback", "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Heiti TC"),
     *("Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Noto Sans", "Segoe UI", "Unifont"),
@@ -44,14 +44,14 @@ STYLE: Any = {
 
 @contextmanager
 def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: Any) -> Iterator[tuple[Figure, Any]]:
-    """Gives a figure, `width` by `height` inches, and its axes; writes it as a PNG at the end, whole or not at all.
+    """Yields a figure of `width` by `height` inches and its axes; writes it as a PNG at the end, whole or not at all.
 
-    `subplots` are the options of `Figure.subplots`: a single pair of axes by default.
+    `subplots` are the options of `Figure.subplots`: by default a single pair of axes.
     """
     installed = set(font_manager.get_font_names())
     fonts = {"font.family": ["DejaVu Sans", *(name for name in FONTS if name in installed)]}
     with mpl.rc_context(STYLE | fonts), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # where no font has it: a box, which is seen
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a character that no font has is a visible box
         drawing = Figure(figsize=(width, height), layout="constrained")
         yield drawing, drawing.subplots(**subplots)
         with replacing(path) as unfinished:
@@ -61,9 +61,9 @@ def figure(path: Path, *, width: float = 6.4, height: float = 4.0, **subplots: A
 def draw_line(
     axes: Axes, label: str, number: int, x: Sequence[float], values: NDArray[np.float64], **look: Any
 ) -> None:
-    """Draws the mean of `values` (runs, points) over runs that differ in their seeds, in a band of all of them.
+    """Plots the mean of `values` (runs, points) over the runs of several seeds, in a band from minimum to maximum.
 
-    The line's `number` tells colour and marker; `look` goes to `Axes.plot`.
+    The line's `number` selects colour and marker; `look` goes to `Axes.plot`.
     """
     colour = COLOURS[number % len(COLOURS)]
     usual = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markerfacecolor": "white"}
@@ -72,12 +72,12 @@ def draw_line(
 
 
 def visible(error: float, images: int) -> float:
-    """An error as a logarithmic axis can show it: none at all counts as half an image."""
+    """An error for a logarithmic axis: zero is shown as half an image."""
     return max(error, 0.5 / images)
 
 
 def percent_axis(axes: Axes) -> None:
-    """A logarithmic axis in percent, with a handful of round numbers on it."""
+    """Makes the y axis logarithmic, in percent, with a few round numbers."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
@@ -86,5 +86,5 @@ def percent_axis(axes: Axes) -> None:
 
 
 def headline(drawing: Figure, text: str) -> None:
-    """Writes what a figure shows above its panels, long lines broken."""
+    """Writes a title above the panels, with long lines wrapped."""
     drawing.suptitle("\n".join(textwrap.fill(line, LINE) for line in text.splitlines()), fontsize=9)

@@ -1,4 +1,4 @@
-"""What the terminal says of a training: a line an epoch, the best epoch, what to type next."""
+"""What the terminal shows of a training: a line for each epoch, the best epoch, the next commands."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ PART_NAMES = {"train": "training (as it ran)", "train_eval": "training (at the e
 
 
 def epoch_line(metrics: Metrics, last: int, left: str) -> str:
-    """What the terminal says when an epoch is over."""
+    """The line for an epoch that has ended."""
     parts = [epoch_name(int(metrics["epoch"]), last)]
     parts += [
         f"{part} loss {metrics[f'{part}/loss']:.4f} error {metrics[f'{part}/error']:6.2%}"
@@ -29,16 +29,16 @@ def epoch_line(metrics: Metrics, last: int, left: str) -> str:
 
 
 def epoch_name(epoch: int, last: int) -> str:
-    """`epoch 3/20`, counted from 1; without an end `epoch 3`."""
+    """`epoch 3/20`, counted from 1; without a limit `epoch 3`."""
     return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
 
 
 def print_finished(
     record: dict[str, Any], kind: str, path: Path | None, commands: Sequence[str], logs: str | Path | None
 ) -> None:
-    """Prints the best epoch's metrics, its file (of a `kind`, `Checkpoint` or `Weights`), and what to type next.
+    """Prints the best epoch's metrics, its file (`kind` is `Checkpoint` or `Weights`), and the next commands.
 
-    `commands` are what can be done with the file, without `--ckpt_path`; `logs` is the folder of all runs.
+    `commands` use the file, and are given without `--ckpt_path`; `logs` is the folder of all runs.
     """
     console, best = Console(highlight=False, soft_wrap=True), record["best"]
     count = f"{int(best['epoch']) + 1} of {len(record['epochs'])}"
@@ -64,7 +64,7 @@ def print_finished(
 
 
 def print_stopped(epochs: Sequence[Metrics], resume: str) -> None:
-    """Says how to go on with a run that was interrupted: `resume` is the command."""
+    """Prints how to resume an interrupted run: `resume` is the command."""
     if epochs:
         print(f"\nStopped. Go on with: {PROGRAM} {resume}")
     else:

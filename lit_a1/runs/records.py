@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: `record.json`, `validate.json`, `test.json`, TensorBoard's hyper-parameters."""
+"""The files of a run: `record.json`, `validate.json`, `test.json`, and TensorBoard's hyperparameters."""
 
 import json
 import math
@@ -25,7 +25,7 @@ SHORT = {  # columns of TensorBoard's table of hyperparameters
 }
 FIRST = ("network", "lr", "batch_size", "epochs", "seed")
 Metrics = dict[str, float]
-"""The metrics of one epoch: `epoch` (from 0 on), `step` (steps done) and what was measured, by TensorBoard's tags."""
+"""The metrics of one epoch: `epoch` (from 0), `step` (steps done) and measured values, by TensorBoard's tags."""
 
 
 class CheckpointError(Exception):
@@ -34,7 +34,7 @@ class CheckpointError(Exception):
 
 @contextmanager
 def sound(path: Path) -> Iterator[None]:
-    """Tells whatever fails on a damaged or foreign checkpoint as a CheckpointError; this project's errors pass."""
+    """Turns errors from a damaged or foreign checkpoint into CheckpointErrors; this project's errors pass through."""
     try:
         yield
     except Exception as error:
@@ -46,25 +46,25 @@ def sound(path: Path) -> Iterator[None]:
 
 
 class DivergedError(Exception):
-    """Numbers of a training are not finite any more."""
+    """Numbers in a training are no longer finite."""
 
     @classmethod
     def told(cls, what: str, where: str, rate: float, kept: Path | None, tries: str) -> Self:
-        """The error with all that a user needs: what is not finite, in which step, what was kept, what to try."""
+        """The error with all that a user needs: what is not finite, in which step, what was saved, what to try."""
         last = f"The last good checkpoint is {kept}." if kept else "No checkpoint was written before."
         words = f"The training diverged: {what} is not finite in {where}, at a learning rate of {rate:.3g}."
         return cls(f"{words} {last} Start again with {tries}.")
 
 
 class DeviceLostError(Exception):
-    """The process of another device has ended, without which this one can't go on."""
+    """The process of another device has ended, so this one can't continue."""
 
 
 class TrainingRecord:
-    """What is known of a training: its epochs, time, memory, code and machines, over all processes that it took.
+    """The record of a training: its epochs, time, memory, code and machines, over all its processes.
 
     Args:
-        settings: of the run, flat: `{"model.lr": 0.1, ...}`; whoever resumes it must repeat them.
+        settings: the run's settings, flat: `{"model.lr": 0.1, ...}`; resuming requires the same settings.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -74,33 +74,33 @@ class TrainingRecord:
         self._seconds_before = self._memory_before = 0.0
 
     def start(self, machine: str) -> None:
-        """Starts the clock of this process, which runs on that machine."""
+        """Starts the clock of this process, which runs on `machine`."""
         self._started = time.perf_counter()
         self._epochs_before = len(self.epochs)
-        self.made_by = made_by(machine, self.made_by)  # now: files may change meanwhile
+        self.made_by = made_by(machine, self.made_by)  # now, as files may change later
 
     @property
     def seconds(self) -> float:
-        """Of training so far, in all processes."""
+        """Seconds of training so far, in all processes."""
         return self._seconds_before + time.perf_counter() - self._started
 
     @property
     def seconds_an_epoch(self) -> float:
-        """Of the epochs that ended in this process, on average."""
+        """Mean seconds of the epochs that ended in this process."""
         return (self.seconds - self._seconds_before) / (len(self.epochs) - self._epochs_before)
 
     @property
     def peak_memory_gb(self) -> float:
-        """The most memory that any of the processes held."""
+        """The largest peak memory of the processes."""
         return max(self._memory_before, peak_memory_gb())
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint carries, so that a resumed run's record is whole."""
+        """The part saved in checkpoints, so that a resumed run's record is complete."""
         names = ("settings", "epochs", "seconds", "peak_memory_gb", "made_by")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint's `state`, under the settings of this run; raises where it is none."""
+        """Resumes from a checkpoint's `state`, with the settings of this run; raises if the state is invalid."""
         self.epochs = [dict(row) for row in state["epochs"]]
         for row in self.epochs:
             if not (row.keys() >= {"epoch", "step"} and all(isinstance(value, int | float) for value in row.values())):
@@ -111,9 +111,9 @@ class TrainingRecord:
         self.made_by = {part: list(map(str, words)) for part, words in state.get("made_by", UNKNOWN).items()}
 
     def finish(self, folder: Path | None, writer: "SummaryWriter | None" = None, **about: Any) -> dict[str, Any]:
-        """The whole record with what else is known (`seed`, `images` ...), written to the folder if there is one.
+        """The complete record, with further values (`seed`, `images` ...), written to the folder if there is one.
 
-        And to TensorBoard, first: a run that has a record is over.
+        TensorBoard's hyperparameters are written first, because a run with a record counts as over.
         """
         about |= {"seconds": round(self.seconds, 1), "peak_memory_gb": round(self.peak_memory_gb, 2)}
         record = record_of(self.epochs, settings=self.settings, **about, **in_words(self.made_by))
@@ -126,7 +126,7 @@ class TrainingRecord:
 
 
 class StudyRecord:
-    """The folder (`Path()` until it is made) that a study leaves its results in; `about` is what it is run with."""
+    """The folder for a study's results (`Path()` until it is made) and the study's settings, `about`."""
 
     def __init__(self, folder: Path = Path(), **about: Any) -> None:
         self.folder = folder
@@ -134,13 +134,13 @@ class StudyRecord:
         self._started = time.perf_counter()
 
     def record(self, **results: Any) -> None:
-        """Writes `record.json`: what was found, and what it was measured on."""
+        """Writes `record.json`: the results, and the code and machine that they are from."""
         about = {"seconds": round(time.perf_counter() - self._started, 1), "finished": time.strftime("%Y-%m-%d %H:%M")}
         write_json(self.folder / RECORD_FILE, self._about | about | results)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold: named tuples as dictionaries, numbers that aren't finite as null."""
+    """A value for JSON: named tuples become dictionaries, numbers that are not finite become null."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
@@ -151,24 +151,24 @@ def _plain(value: Any) -> Any:
 
 
 def best_of(epochs: Sequence[Metrics]) -> Metrics:
-    """The epoch with the smallest validation error, the first of equals; the last one where none was validated."""
+    """The first epoch with the smallest validation error; the last epoch if none was validated."""
     return min((row for row in epochs if "val/error" in row), key=lambda row: row["val/error"], default=epochs[-1])
 
 
 def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
-    """What `record.json` holds: all about a run, then its best, last and all epochs."""
+    """The content of `record.json`: all about a run, then its best, last and all epochs."""
     about |= {"versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
     ends = {"best": best_of(epochs), "last": epochs[-1]} if epochs else {}  # a run can diverge in its first epoch
     return about | ends | {"epochs": epochs}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file; null for what is not a finite number, which JSON can't hold."""
+    """Writes a JSON file; numbers that are not finite become null, as JSON can't hold them."""
     write_text(path, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
 
 
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
-    """What a run's `record.json` holds; CheckpointError where it is missing or damaged, or lacks what is `needed`."""
+    """A run's `record.json`; raises a CheckpointError if it is missing or damaged, or lacks a `needed` key."""
     path = run / RECORD_FILE
     try:
         record = json.loads(re.sub(OLD_NAMES, "images", path.read_text(encoding="utf-8")))
@@ -182,7 +182,7 @@ def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, A
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; None where it is missing or damaged."""
+    """The content of a JSON file; None if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -190,23 +190,24 @@ def read_json(path: Path) -> Any:
 
 
 def test_metrics(run: Path) -> dict[str, Any]:
-    """What `test` left in a run's folder: `checkpoint`, `test/error` and more; empty where that can't be read."""
+    """The results of `test` in a run's folder: `checkpoint`, `test/error` and more; empty if they can't be read."""
     found = read_json(run / "test.json")
     sound = isinstance(found, dict) and isinstance(found.get("checkpoint"), str)
     return found if sound and isinstance(found.get("test/error"), float | int) else {}
 
 
 def version_of(path: Path) -> int | None:
-    """The N of `.../version_N/checkpoints/x.ckpt`; None for a file that lies elsewhere."""
+    """The N of `.../version_N/checkpoints/x.ckpt`; None for a file elsewhere."""
     match = re.fullmatch(r"version_(\d+)", path.parent.parent.name)
     return int(match[1]) if match else None
 
 
 def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int, images: tuple[int, int]) -> None:
-    """Prints a checkpoint's metrics, and leaves them in its run's folder, if it lies in one.
+    """Prints a checkpoint's metrics, and writes them to its run's folder, if it is in one.
 
-    As COMMAND.json (`validate`, `test`), and of a test as TensorBoard's scalars at the `step` of the checkpoint; not
-    those of a part: `images` are how many were measured, and how many there are.
+    They are written as COMMAND.json (`validate`, `test`); those of a test also as TensorBoard scalars at the
+    checkpoint's `step`. `images` are how many were measured, and how many there are: if not all were, nothing is
+    written.
     """
     for name, value in metrics.items():
         print(f"{name:16} {value:.4f}" + (f"  ({1 - value:.2%} right)" if name.endswith("error") else ""))
@@ -222,19 +223,19 @@ def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int, im
 
 
 def is_part(measured: int, there: int) -> bool:
-    """Whether not all images were measured, which it says: figures of a part are shown, and never kept."""
+    """Whether only part of the images were measured; prints that such metrics are not saved."""
     if measured < there:
         print(f"Measured on {measured:,} of {there:,} images: nothing is written.")
     return measured < there
 
 
 def log_hparams(writer: "SummaryWriter", record: dict[str, Any]) -> None:
-    """Fills TensorBoard's table of hyperparameters: of a record the settings, and how the run ended.
+    """Fills TensorBoard's table of hyperparameters with a record's settings and results.
 
-    What both kinds of networks have goes by one name, so that the columns of all runs meet.
+    Settings that both kinds of networks have get one name, so that all runs share the columns.
     """
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-    from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` comes this way
+    from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` imports this module
 
     settings, best = record["settings"], record["best"]
     columns = {SHORT.get(name, name): value for name, value in settings.items()}
@@ -246,7 +247,7 @@ def log_hparams(writer: "SummaryWriter", record: dict[str, Any]) -> None:
     about = experiment.value[0].metadata.plugin_data
     table = HParamsPluginData.FromString(about.content)
     for column in table.experiment.hparam_infos:
-        column.differs = column.name in FIRST  # TensorBoard shows these, and the others when asked to
+        column.differs = column.name in FIRST  # TensorBoard shows these columns, and others on request
     about.content = table.SerializeToString()
     for part in (experiment, start, end):
         writer._get_file_writer().add_summary(part)

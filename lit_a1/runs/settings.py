@@ -1,4 +1,4 @@
-"""What a run is set to: parsed with a sentence for each mistake, flattened, fingerprinted."""
+"""The settings of a run: parsed with a one-sentence message for each mistake, built, compared and flattened."""
 
 import argparse
 import inspect
@@ -27,26 +27,27 @@ STORAGE = (
 
 
 class UsageError(ValueError):
-    """A setting that can't be, told in one sentence."""
+    """A setting that is not possible, explained in one sentence."""
 
 
 class PlainParser(argparse.ArgumentParser):
-    """Ends a mistake on the command line in one sentence, which names what was probably meant."""
+    """Answers a mistake on the command line with one sentence, which names what was probably meant."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs | {"allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints the sentence and leaves with status 2."""
+        """Prints the sentence and exits with status 2."""
         print(f"error: {concise(message)}{_meant(message, self)}", file=sys.stderr)
         raise SystemExit(2)
 
     def parse_own(
         self, arguments: Sequence[str], no_mlp: str, example: str = "catsdogs.yaml"
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Its own options, and all others, which are another command's: those like its own are refused here.
+        """This command's options, and all other arguments, which go to another command.
 
-        UsageError where the others name no network, or the numpy one, of which `no_mlp` says why not.
+        Refuses others that look like misspelt options of its own. Raises a UsageError if they name no network, or the
+        numpy network, with the reason in `no_mlp`.
         """
         options, others = self.parse_known_args(list(arguments))
         for word in others:
@@ -60,10 +61,10 @@ class PlainParser(argparse.ArgumentParser):
 
 
 class Parser(PlainParser, ArgumentParser):
-    """The same, on jsonargparse, for a command line and its YAML."""
+    """`PlainParser` on jsonargparse, for a command line and its YAML."""
 
     def parse_args(self, *arguments: Any, **options: Any) -> Namespace:  # type: ignore[override]
-        """As jsonargparse, which looks for a file of the name that any text is."""
+        """Parses as jsonargparse, which takes each text for a possible file name, and so fails on a null byte."""
         try:
             return super().parse_args(*arguments, **options)
         except ValueError as error:  # a null byte
@@ -71,21 +72,21 @@ class Parser(PlainParser, ArgumentParser):
             raise
 
     def validate(self, namespace: Namespace, skip_unset: bool = True, **options: Any) -> None:
-        """Checks all values; jsonargparse lets `null` pass for anything, and anything for a part of the settings."""
+        """Checks all values; jsonargparse accepts `null` for any setting, and any value for a part of the settings."""
         for part in {action.dest.partition(".")[0] for action in self._actions if "." in action.dest}:
             if not isinstance(value := namespace.get(part), Namespace | dict | None):
                 raise TypeError(f'Parser key "{part}": settings by name are needed; got {value!r}')
         for key, value in namespace.items():
-            if isinstance(value, str) and "\0" in value:  # which no system takes for a name
+            if isinstance(value, str) and "\0" in value:  # no system accepts it in a file name
                 raise TypeError(f'Parser key "{key}": it has a character that is not text; got {value!r}')
         super().validate(namespace, skip_unset=False, **options)
 
 
 def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
-    """Builds what a part of a YAML describes, a subclass of `kind`, as `fit` does; UsageError where it is refused."""
+    """Builds the subclass of `kind` that a part of a YAML describes, as `fit` does; raises a UsageError if refused."""
     parser = Parser()
     parser.add_argument("--part", type=kind)
-    found = parser.parse_object({"part": deepcopy(settings)})  # jsonargparse would put objects into these
+    found = parser.parse_object({"part": deepcopy(settings)})  # jsonargparse changes its argument
     try:
         return parser.instantiate_classes(found).part
     except (ValueError, TypeError) as error:
@@ -93,13 +94,13 @@ def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
 
 
 def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The name, first in the alphabet, of a setting that two flat ones do not share; empty where they are equal."""
+    """The alphabetically first name whose setting differs, of two flat settings; empty if they are equal."""
     names = sorted(found.keys() | wanted.keys())
     return next((name for name in names if found.get(name) != wanted.get(name)), "")
 
 
 def concise(message: str) -> str:
-    r"""Jsonargparse's message in one line, without the tree of types that a value was tried as.
+    r"""Jsonargparse's message in one line, without the tree of types that were tried.
 
     >>> concise('Parser key "data": Does not validate against any of the Union subtypes\nSubtypes: [A, None]\n'
     ...         "Errors:\n  - size must be at least 1\n  - Expected a <class 'NoneType'>\nGiven value type: dict")
@@ -113,14 +114,14 @@ def concise(message: str) -> str:
             r"^Not a valid subclass of .*?(?=Problem with given class_path)", "", text.rpartition("Errors: ")[2]
         )
     text = re.split(r" Expected a <class '| Given value type: | Subclass types expect one of: ", text)[0]
-    text = re.sub(r"^(.+) \1$", r"\1", text)  # where two types are refused for one reason
+    text = re.sub(r"^(.+) \1$", r"\1", text)  # if two types are refused for one reason
     return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
 
 
 def _meant(message: str, parser: argparse.ArgumentParser) -> str:
-    """What was probably meant by the option or class that a message refuses, as the end of its sentence."""
+    """What was probably meant instead of a refused option or class, as the end of the message's sentence."""
     actions = list(parser._actions)
-    for action in parser._actions:  # a command's own options are in a parser of theirs
+    for action in parser._actions:  # each command's options are in its own parser
         for inner in action.choices.values() if isinstance(action.choices, dict) else ():
             actions += getattr(inner, "_actions", ())
     if named := re.match("unrecognized arguments: (.*)", message):
@@ -138,7 +139,7 @@ def _meant(message: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _classes(action: argparse.Action) -> list[type]:
-    """The classes that an option can name, of those that are imported."""
+    """The imported classes that an option can name."""
     found, hints = [], [getattr(action, "_typehint", None)]
     while hints:
         hint = hints.pop(0)
@@ -150,14 +151,14 @@ def _classes(action: argparse.Action) -> list[type]:
 
 
 def _parts_of(action: argparse.Action) -> list[str]:
-    """`model.lr` and so on, of the classes of this project that an option like `--model` can name."""
+    """Names such as `model.lr`, for this project's classes that an option like `--model` can name."""
     kinds = _classes(action) if "." not in action.dest else []
     own = [base for kind in kinds for base in kind.__mro__ if base.__module__.startswith("lit_a1.")]
     return [f"{action.dest}.{name}" for base in own for name in inspect.signature(base).parameters]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Nested settings as `{"model.lr": 0.1, ...}`, without those that are None."""
+    """Nested settings as `{"model.lr": 0.1, ...}`, without settings that are None."""
     result: dict[str, bool | int | float | str] = {}
     for key, value in settings.items():
         name = prefix if key == "init_args" else f"{prefix}.{key}" if prefix else str(key)
@@ -169,15 +170,15 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, bool | int | f
 
 
 def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
-    """All that decides how a run goes, defaults included, but for the seed: model, data and trainer, flat."""
+    """All settings that affect a run, defaults included, except the seed: model, data and trainer, flat."""
     whole = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
     return {name: value for name, value in whole.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}
 
 
 def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
-    """The YAML that `--config` names, and the command that its model is for: `fit`, or `mlp` of the numpy network.
+    """The YAML that `--config` names, and the command for its model: `fit`, or `mlp` for the numpy network.
 
-    None where no YAML with a model is named. What can't be read is passed over: the parser refuses it.
+    None if no YAML with a model is named. Unreadable files are skipped: the parser refuses them.
     """
     named = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
     named += [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]
@@ -192,6 +193,6 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
 
 
 def without_checkpoint(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a `fit` that other commands on its run need too."""
+    """The arguments of a `fit` without `--ckpt_path`, for other commands on its run."""
     pairs = zip(["", *arguments], arguments, strict=False)
     return [word for before, word in pairs if "--ckpt_path" not in (before, word.partition("=")[0])]

@@ -1,4 +1,4 @@
-"""Which images of a measured set are shown: the most confident mistakes and the closest calls, with their answers."""
+"""Images of an evaluated set to show: the most confident mistakes and the closest calls, with their predictions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ from lit_a1.data.contact_sheet import Tile, lines_of
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-SHOWN, COLUMNS = 8, 4  # images of each kind in TensorBoard, and how many of them stand side by side
+SHOWN, COLUMNS = 8, 4  # images of each kind in TensorBoard, and how many in a row
 
 
 def margins_of(log_probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """(N,) log-probability, of (N,K), of the true class minus the largest other one: below 0 where it is wrong."""
+    """(N,) log-probability of the true class minus the largest other one, from (N,K): below 0 if wrong."""
     others = log_probabilities.copy()
     rows = np.arange(len(others))
     others[rows, labels] = -np.inf
@@ -23,7 +23,7 @@ def margins_of(log_probabilities: NDArray[np.float32], labels: NDArray[np.intege
 
 
 def smallest(values: NDArray[np.float32], among: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """Up to `count` rows of those `among` which to look, the smallest values first; of equal ones the earlier first."""
+    """Up to `count` of the rows selected by `among`, the smallest values first; ties stay in order."""
     rows = np.flatnonzero(among)
     return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
 
@@ -37,7 +37,7 @@ def log_mistakes(
     log_probabilities: NDArray[np.float32],
     classes: Sequence[str],
 ) -> None:
-    """Shows in TensorBoard which images are wrong with the greatest confidence, and which are nearest to a tie.
+    """Shows in TensorBoard the most confident mistakes, and the predictions closest to a tie.
 
     Of `images`, (M,H,W) or (M,H,W,C), those at `index` (N,) were measured: `labels` (N,), `log_probabilities` (N,K).
     """
@@ -49,7 +49,7 @@ def log_mistakes(
     for name, rows in found.items():
         titles = [f"{classes[answers[row]]} {np.exp(log_probabilities[row].max()):.1%}" for row in rows]
         notes = [f"is {classes[labels[row]]} ({index[row]})" for row in rows]
-        pixels = [images[index[row]].squeeze() for row in rows]  # Pillow knows no single channel
+        pixels = [images[index[row]].squeeze() for row in rows]  # Pillow takes no axis for a single channel
         tiles = [Tile(*parts) for parts in zip(pixels, titles, notes, strict=True)]
         if tiles:
             writer.add_image(f"images/{name}", np.asarray(lines_of(tiles, COLUMNS)), step, dataformats="HWC")

@@ -1,4 +1,4 @@
-"""How much of what was measured chance explains: intervals of 95 %, and tests of a difference."""
+"""How much of a result chance explains: 95 % intervals, and tests of a difference."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,30 +6,30 @@ from math import sqrt
 from statistics import mean
 from typing import NamedTuple
 
-import scipy  # scipy.stats takes a while to import: it is where it is first used
+import scipy  # scipy.stats is slow to import: it is imported at its first use
 
 CONFIDENCE = 0.95
-Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
-ALPHA = 0.05  # p below which a difference counts
+Z = 1.96  # 95 % of a normal distribution are within this many standard deviations of the mean
+ALPHA = 0.05  # significance level
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`."""
+    """An interval from `low` to `high`."""
 
     low: float
     high: float
 
 
 class McNemar(NamedTuple):
-    """What two classifiers make of the same images."""
+    """The comparison of two classifiers on the same images."""
 
     b: int  # images that only the first gets right
     c: int  # images that only the second gets right
-    p: float  # two-sided probability of a split at least as uneven as b to c, were either equally likely
+    p: float  # two-sided probability of a split at least as uneven as b to c, if both sides are equally likely
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """95 % interval of a share that was measured on `count` images (Wilson, 1927)."""
+    """95 % interval of a share measured on `count` images (Wilson, 1927)."""
     centre = share + Z**2 / (2 * count)
     half = Z * sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     low, high = (centre - half) / (1 + Z**2 / count), (centre + half) / (1 + Z**2 / count)
@@ -37,18 +37,18 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
-    """The exact form of McNemar's test: are the images that only one gets right split like tosses of a coin?
+    """The exact form of McNemar's test: are the images that only one classifier gets right split like coin tosses?
 
-    With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), and 1 where n = 0. Both arguments say
-    for each image whether that classifier is right; images that both get right, or both wrong, do not count.
+    With n = b + c and k = min(b, c), p = min(1, 2 sum_{i=0..k} C(n, i) / 2^n), or 1 if n = 0. The arguments say for
+    each image whether the classifier is right. Images that both get right, or both wrong, do not count.
 
     Sources: McNemar 1947 ("Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 12); Dietterich 1998 ("Approximate statistical tests for comparing supervised
-    classification learning algorithms", Neural Computation 10), who recommends it where each algorithm is trained once,
-    and warns that it says nothing of another training.
+    classification learning algorithms", Neural Computation 10), who recommends it if each algorithm is trained once,
+    and warns that it says nothing about another training run.
 
     Raises:
-        ValueError: they are not equally many.
+        ValueError: the arguments differ in length.
     """
     b = sum(one and not other for one, other in zip(first, second, strict=True))
     c = sum(other and not one for one, other in zip(first, second, strict=True))
@@ -56,15 +56,15 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
 
 
 def fisher(shares: Sequence[tuple[float, int]]) -> float:
-    """The two-sided p value of Fisher's exact test: of two shares of wrong images, each with its number of images."""
+    """The two-sided p value of Fisher's exact test for two error rates, each with its number of images."""
     counts = [(round(share * images), images) for share, images in shares]
     return float(scipy.stats.fisher_exact([[wrong, max(0, images - wrong)] for wrong, images in counts]).pvalue)
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """P values of m tests, corrected for their number: those at most ALPHA hold for all tests together.
+    """P values of m tests, corrected for their number: those of at most ALPHA are significant for all tests together.
 
-    The k-th smallest, from 0 on, becomes the largest min(1, (m - i) p_i) of those up to it.
+    The k-th smallest, p_k with k from 0, becomes the maximum of min(1, (m - i) p_i) over i = 0..k.
 
     Source: Holm 1979 ("A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6).
     """
@@ -75,9 +75,9 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """95 % interval of the mean over all seeds, from the values of a few; None for fewer than two, or equal ones.
+    """95 % interval of the mean over all seeds, from the values of a few; None for fewer than two, or equal values.
 
-    mean +- t s / sqrt(n), with the standard deviation s and Student's t of n - 1 degrees of freedom.
+    It is mean +- t s / sqrt(n), with the standard deviation s and Student's t for n - 1 degrees of freedom.
     """
     if len(set(values)) < 2:
         return None
@@ -88,7 +88,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
 def difference_interval(first: Sequence[float], second: Sequence[float]) -> Interval | None:
     """95 % interval of the second mean over all seeds minus the first.
 
-    None where either has fewer than two values, or all of both are equal: the noise is not known then.
+    None if either has fewer than two values, or if the values of each are all equal: the noise is not known then.
 
     Welch 1947 ("The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34): with v = s^2 / n of each, the difference +- t sqrt(v1 + v2), and
@@ -97,6 +97,6 @@ def difference_interval(first: Sequence[float], second: Sequence[float]) -> Inte
     if min(len(first), len(second)) < 2 or len(set(first)) == len(set(second)) == 1:
         return None
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)  # where one side's values are all equal
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)  # if one side's values are all equal
         low, high = scipy.stats.ttest_ind(second, first, equal_var=False).confidence_interval(CONFIDENCE)
     return Interval(float(low), float(high))

@@ -1,4 +1,4 @@
-"""Texts: whole sentences in Jinja2 templates of Markdown (`NAME.md.j2`, beside the code), numbers from the code."""
+"""Texts: Jinja2 templates of Markdown (`NAME.md.j2`, next to the code) have the sentences, the code the numbers."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lit_a1.runs import wording
 
 PACKAGE = Path(__file__).resolve().parents[1]
-KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")  # what begins a block of Markdown that is no paragraph
+KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")  # beginnings of Markdown blocks other than paragraphs
 FILTERS = (wording.number, wording.percent, wording.listed, wording.clock, wording.duration, wording.counted)
 GLOBALS = (wording.table, wording.interval, wording.spread, wording.probability, math.isfinite)
 
@@ -24,10 +24,10 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """The text of a template, a paragraph a line, ending in a newline.
+    """The text of a template, with one line for each paragraph, ending in a newline.
 
-    A template breaks its lines where it likes: within a paragraph, line breaks and indents are single spaces, and an
-    empty paragraph is left out. Headings, tables, lists and code stay as they are.
+    Templates can break lines freely: within a paragraph, line breaks and indents become single spaces. Empty paragraphs
+    are left out. Headings, tables, lists and code are unchanged.
 
     Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`), `duration`
     (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`).

@@ -1,4 +1,4 @@
-"""Numbers, lists and tables as the project's texts write them."""
+"""Numbers, lists and tables in the style of the project's texts."""
 
 import math
 import re
@@ -10,11 +10,11 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import mean, stdev
 
-LIKE, PART = 0.65, 0.8  # how like two words are, from 0 to 1: enough to be meant for the other, and where one is in it
+LIKE, PART = 0.65, 0.8  # similarity of words, from 0 to 1: least for a suggestion, and that of a part
 
 
 def number(value: float) -> str:
-    """Three digits, with an exponent only below 0.0001 and from a million on."""
+    """A number with three digits, and an exponent only below 0.0001 and from a million on."""
     if not math.isfinite(value):
         return "not finite"
     if value == 0 or 1e-4 <= abs(value) < 1e6:
@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`0.55 %`."""
+    """A share as `0.55 %`."""
     return f"{100 * share:.2f} %" if math.isfinite(share) else "not finite"
 
 
@@ -38,21 +38,21 @@ def probability(p: float) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation of errors; of a single run its error."""
+    """Mean and standard deviation of errors; for a single run its error."""
     if len(values) == 1:
         return f"{percent(values[0])} (one run)"
     return f"{100 * mean(values):.2f} ± {percent(stdev(values))}"
 
 
 def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss from an hour on, while someone waits."""
+    """Seconds as m:ss, or h:mm:ss from an hour on, for progress messages."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def duration(seconds: float) -> str:
-    """How long something took, in a text or a table: minutes from two on, else seconds."""
+    """A duration for texts and tables: in minutes from two minutes on, else in seconds."""
     return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
@@ -62,15 +62,15 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(values: Iterable[float] | Iterable[str], words: Callable[[float], str] = number) -> str:
-    """`1, 2 and 3`; `words` says how numbers are written."""
+    """`1, 2 and 3`; `words` formats numbers."""
     *most, last = (value if isinstance(value, str) else words(value) for value in values)
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def meant(word: str, words: Iterable[str], form: str = "{}") -> str:
-    """`; did you mean --trainer.max_epochs?`: the likest of the words, by all of it or by its last part; else nothing.
+    """`; did you mean --trainer.max_epochs?` with the most similar of the words; empty if none is similar enough.
 
-    `form` is how the word is typed: `--{}` for an option.
+    Words are compared whole and by their last part. `form` is how the word is typed: `--{}` for an option.
     """
 
     def likeness(other: str) -> tuple[float, float]:
@@ -84,12 +84,12 @@ def meant(word: str, words: Iterable[str], form: str = "{}") -> str:
 
 
 def typed(*words: str | Path) -> str:
-    """A command, or part of one, as it is typed into this system's terminal: quoted where it must be."""
+    """A command, or part of one, as typed into this system's terminal, quoted if necessary."""
     texts = list(map(str, words))
     return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; the first row is the heading, the first column is text and the others are numbers."""
+    """A Markdown table; the first row is the heading, the first column is text, the other columns are numbers."""
     rule = ["---", *["---:"] * (len(rows[0]) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))

@@ -1,1 +1,1 @@
-"""The studies, one folder each: what is measured, the figure and the text."""
+"""The studies, one folder each: measurements, figure and text."""

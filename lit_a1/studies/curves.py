@@ -1,4 +1,4 @@
-"""The curves of recorded runs: loss and error in training and in validation, against the epochs done."""
+"""The curves of recorded runs: training and validation loss and error, against epochs done."""
 
 import textwrap
 from collections.abc import Sequence
@@ -22,25 +22,25 @@ AXES = {"loss": "Loss (cross-entropy)", "error": "Error"}
 
 
 def read(folder: Path) -> Run:
-    """The run in `lightning_logs/NAME/version_N`, from its record alone; UsageError where it has no sound one."""
+    """The run in `lightning_logs/NAME/version_N`, from its record alone; raises a UsageError without a valid record."""
     try:
         record = read_record(folder, needed=())
     except CheckpointError as error:
         raise UsageError(f"{error}") from error
-    folder = folder.absolute()  # the folder above has the experiment's name
+    folder = folder.absolute()  # the parent folder has the experiment's name
     return Run(folder, folder / "checkpoints" / "last.ckpt", record)
 
 
 def is_training(run: Run) -> bool:
-    """Whether `fit` left the record, and not a study or the validation of an ensemble."""
+    """Whether `fit` wrote the record, and not a study or the validation of an ensemble."""
     return "model.class_path" in run.record.get("settings", {}) and "members" not in run.record
 
 
 def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
-    """Writes `curves.png`, as `draw` does, and `curves.csv`: of each run a row an epoch, empty where not measured.
+    """Writes `curves.png`, as `draw` does, and `curves.csv`: a row for each run and epoch, empty where not measured.
 
-    The CSV's `epoch` counts from 1, and `step` counts the steps done; losses are in nats, errors are shares of the
-    images, all to six digits. UsageError where there is no run, one has no epoch, or two have the same seed.
+    In the CSV, `epoch` counts from 1, and `step` counts the steps done. Losses are in nats, errors are shares of the
+    images, all to six digits. Raises a UsageError if there is no run, a run has no epoch, or two have the same seed.
     """
     if not runs:
         raise UsageError("There is no run to draw curves of: one at least was expected.")
@@ -63,10 +63,10 @@ def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
 
 
 def draw(path: Path, runs: Sequence[Run]) -> None:
-    """Draws loss and error, a panel each, against the epochs done.
+    """Plots loss and error, a panel each, against epochs done.
 
-    The lines are training as it ran, the training images measured as those of validation are (where that was done),
-    and validation, with a mark at each epoch. Several runs are drawn as their mean, in a band of all.
+    The lines are training as it ran, validation and, if recorded, the training images evaluated like the validation
+    images. Each validated epoch has a mark. Several runs are plotted as their mean, in a band from minimum to maximum.
     """
     with figure(path, width=9.6, height=4.4, ncols=2) as (drawing, panels):
         for panel, (name, words) in zip(panels, AXES.items(), strict=True):
@@ -74,8 +74,8 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
                 epochs, values = curve(runs, f"{part}/{name}")
                 if epochs:
                     label = PARTS[part] + (conditions(runs[0]) if part == "train" else "")
-                    size = max(2.0, min(4.5, 160 / len(epochs)))  # points: all marks share the width of the panel
-                    marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # of a point there is no line
+                    size = max(2.0, min(4.5, 160 / len(epochs)))  # in points: the marks share the width of the panel
+                    marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # a single point has no line
                     style = {"linestyle": STYLES[part], "markersize": size, **marks}
                     draw_line(panel, textwrap.fill(label, 56), look, epochs, values, **style)
             panel.set_xlabel("Epochs done")
@@ -89,7 +89,7 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
 def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]]:
     """The epochs (from 1) in which all runs measured a tag such as `val/error`, and the values (runs, epochs).
 
-    Errors are as a logarithmic axis can show them.
+    Errors of zero are raised to what a logarithmic axis can show.
     """
     part, _, name = tag.partition("/")
     measured = []
@@ -105,7 +105,7 @@ def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]
 
 
 def conditions(run: Run) -> str:
-    """What makes the figures of training worse than the network is: ` (augmented, smoothed labels)`."""
+    """What makes the training metrics worse than the network is: ` (augmented, smoothed labels)`."""
     found = {
         "augmented": run.augmented,
         "mixed": run.augmentation(("mixup", "cutmix")),
@@ -118,7 +118,7 @@ def conditions(run: Run) -> str:
 
 
 def title(runs: Sequence[Run]) -> str:
-    """What was trained and how well; on what code and machine and for how long; of several runs, what lines mean."""
+    """What was trained, how well, how long, with what code and machine; for several runs, what the lines mean."""
     measured = [[row for row in run.epochs if "val/error" in row] for run in runs]
     ends = [rows[-1] for rows in measured if rows]
     seeds, commits, machines = (

@@ -1,4 +1,4 @@
-"""What the search of a CNN and the cross-validation share: each trains by `fit`, again and again, in its own folder."""
+"""Shared by the CNN search and the cross-validation: both run `fit` many times, each run in its own folder."""
 
 import logging
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from lightning.pytorch.trainer import Trainer
 from lit_a1.runs.settings import UsageError
 from lit_a1.training import TrainingCLI
 
-# settings in which processes that share a study may differ
+# settings that may differ between processes that share a study
 OF_THE_MACHINE = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
     *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
     *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
 )
-# options of the trainer that, set otherwise, would end a training elsewhere, or measure it on fewer images
+# trainer options whose other values would end training at another point, or validate on fewer images
 USUAL = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
 USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
 
 def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **usual: bool) -> None:
-    """Refuses with a UsageError what would end a training elsewhere than the others, or keep it from being measured.
+    """Raises a UsageError for settings under which runs of a study would not be comparable, or not be measured.
 
-    `logged` says why a study needs a logger, `go_on` how it is gone on with; `usual` goes on with `USUAL`.
+    `logged` says why the study needs a logger, `go_on` how to resume it; `usual` extends `USUAL`.
     """
     trainer, seed = settings.trainer, settings.seed_everything
     if (trainer.max_epochs or 0) < 1:
@@ -45,18 +45,18 @@ def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **u
 
 
 class FolderCLI(TrainingCLI):
-    """`fit` in a folder that is given, on one device, with a callback more.
+    """`fit` in a given folder, on one device, with one more callback.
 
-    `quiet` leaves out which data were found and what this machine can't do.
+    `quiet` hides the messages on which data were found and what this machine lacks.
     """
 
-    part: ClassVar[str]  # what of the study it trains
-    on_several: ClassVar[str]  # what to start for several devices
+    part: ClassVar[str]  # the name of one run in the study
+    on_several: ClassVar[str]  # what to start to use several devices
 
     def __init__(self, arguments: Sequence[str], folder: Path, callback: Callback, *, quiet: bool) -> None:
         self.folder, self.callback = folder, callback
         logging.getLogger("lit_a1").setLevel(logging.WARNING if quiet else logging.INFO)
-        torch.compiler.reset()  # forgets the networks of earlier trainings
+        torch.compiler.reset()  # drops the compiled networks of earlier runs
         super().__init__(["fit", *arguments])
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

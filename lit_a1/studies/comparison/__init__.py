@@ -1,1 +1,1 @@
-"""The numpy network against the CNNs on MNIST, from recorded runs."""
+"""Comparison of the numpy network and the CNNs on MNIST, from recorded runs."""

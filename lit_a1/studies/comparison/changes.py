@@ -21,25 +21,25 @@ NOISE_SEED = 6135
 
 
 def shifted(images: Tensor, dy: int, dx: int) -> Tensor:
-    """Moves images (N,C,H,W) down and right by whole pixels; what that uncovers is black."""
+    """Moves images (N,C,H,W) down and right by whole pixels; uncovered pixels become black."""
     return F.pad(images, (dx, -dx, dy, -dy))
 
 
 def rotated(images: Tensor, degrees: float) -> Tensor:
-    """Rotates images (N,C,H,W) about their centres, counter-clockwise, bilinearly; what that uncovers is black."""
+    """Rotates images (N,C,H,W) about their centres, counter-clockwise, bilinearly; uncovered pixels become black."""
     return rotate(images, degrees, InterpolationMode.BILINEAR)
 
 
 def noisy(images: Tensor, std: float) -> Tensor:
-    """Adds Gaussian noise, the same each time, to images (N,C,H,W) in [0,1], and clips them to that."""
+    """Adds Gaussian noise, the same at each call, to images (N,C,H,W) in [0,1], and clips the result to [0,1]."""
     generator = torch.Generator().manual_seed(NOISE_SEED)
     return (images + std * torch.randn(images.shape, generator=generator)).clamp_(0, 1)
 
 
 def changes() -> dict[tuple[str, float, str], Callable[[Tensor], Tensor]]:
-    """The ways to change all test images: none at first, then 16 shifts, rotations to both sides, and noise.
+    """The changes of the test images: first none, then 16 shifts, rotations in both directions, and noise.
 
-    By kind (`none`, `shift`, `rotation`, `noise`), level (in pixels, degrees, shares of white) and direction.
+    Keys are kind (`none`, `shift`, `rotation`, `noise`), level (in pixels, degrees, shares of white) and direction.
     """
     found: dict[tuple[str, float, str], Callable[[Tensor], Tensor]] = {("none", 0, ""): Tensor.clone}
     for pixels in SHIFTS:
@@ -52,7 +52,7 @@ def changes() -> dict[tuple[str, float, str], Callable[[Tensor], Tensor]]:
 
 
 def ink_lost(images: NDArray[np.uint8], pixels: int) -> float:
-    """The share of all white that a shift moves out of the images (N,28,28), the mean over the four directions."""
+    """The share of all white that a shift moves out of the images (N,28,28), as the mean over four directions."""
     values = torch.from_numpy(images)[:, None].float()
     kept = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]
     return 1 - float(torch.stack(kept).mean() / values.sum())

@@ -1,4 +1,4 @@
-"""What follows from the measurements of a comparison: the numbers and verdicts that `comparison.md.j2` words."""
+"""Conclusions from the measurements of a comparison: numbers and verdicts for the template `comparison.md.j2`."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -19,16 +19,16 @@ Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
 
 
 def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
-    """Compares two experiments, run by run of the same seed; in the order of their seeds where they share none."""
+    """Compares two experiments by pairs of runs with the same seed, or in the order of seeds if they share none."""
     a, b = measured.rows(first), measured.rows(second)
     pairs = a.reset_index().merge(b.reset_index(), on="seed")[["index_x", "index_y"]].to_numpy().tolist()
-    tests = []  # McNemar's of each pair of runs: both seeds, images that only the first or the second gets right, p
+    tests = []  # McNemar's, for each pair: both seeds, images only the first gets right, only the second, p
     for i, j in pairs or zip(a.index, b.index, strict=False):
         found = mcnemar(*((measured.predictions[k] == measured.digits).tolist() for k in (i, j)))
         tests.append((measured.runs.seed[i], measured.runs.seed[j], *found))
     second_is_better = b.test_error.mean() <= a.test_error.mean()
     better, worse = (b, a) if second_is_better else (a, b)
-    # of the pairs of runs that differ by more than the choice of test images explains
+    # for pairs of runs that differ by more than the choice of test images explains
     second_wins = [only_second > only_first for *_, only_first, only_second, p in tests if p < ALPHA]
     return {
         "first": first,
@@ -37,17 +37,17 @@ def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
         "worse": worse.label.iloc[0],
         "low": better.test_error.mean(),
         "high": worse.test_error.mean(),
-        # over seeds, of high - low; None where the noise of training is not known
+        # of high - low over seeds; None if the noise of training is not known
         "interval": difference_interval(better.test_error.tolist(), worse.test_error.tolist()),
         "tests": tests,
-        "significant": second_wins.count(second_is_better),  # pairs of runs in which the better one wins
+        "significant": second_wins.count(second_is_better),  # pairs of runs in which the better experiment wins
         "against": second_wins.count(not second_is_better),
         "largest_p": max(test[-1] for test in tests),
     }
 
 
 def like_for_like(measured: Measured) -> tuple[str, str]:
-    """The first MLP and the first CNN trained on images as they are; else an MLP and a CNN; else the first two."""
+    """The first MLP and the first CNN (if possible, one without augmentation); else the first two experiments."""
     firsts = measured.runs.drop_duplicates("label")
     runs = dict(zip(firsts.label, firsts.run, strict=True))
     mlps = [label for label, run in runs.items() if run.kind == "MLP"]
@@ -60,27 +60,27 @@ class Disagreements(NamedTuple):
 
     right: str
     wrong: str
-    unanimous: list[int]  # that all runs of the one get right and all of the other wrong
-    most: list[int]  # likewise more than half of the runs of either, but not all of both
+    unanimous: list[int]  # right in all runs of one, wrong in all runs of the other
+    most: list[int]  # likewise in more than half of the runs of each, but not in all
 
 
 def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
     """The images that `right` gets right and `wrong` wrong."""
     shares = measured.right(right).mean(axis=0), 1 - measured.right(wrong).mean(axis=0)
     clear = np.minimum(*shares)
-    order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # equals in the order of the images
+    order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # ties stay in the order of the images
     unanimous, most = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
     return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
 
 
 def write(measured: Measured, **about: object) -> str:
-    """The comparison in Markdown; `about` is what else the template names."""
+    """The comparison in Markdown; `about` has further values for the template."""
     labels = measured.experiments
     first, second = like_for_like(measured)
     experiments = {label: _experiment(measured, label) for label in labels}
     machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
     errors = measured.errors_by_level()
-    gaps = experiments[first]["gaps"], experiments[second]["gaps"]  # of training and validation
+    gaps = experiments[first]["gaps"], experiments[second]["gaps"]  # between training and validation error
     gaps_known = all(isfinite(gap) for each in gaps for gap in each)
     return render(
         "studies/comparison/comparison.md.j2",
@@ -110,12 +110,12 @@ def write(measured: Measured, **about: object) -> str:
 def _experiment(measured: Measured, label: str) -> dict[str, Any]:
     rows = measured.rows(label)
     goals = {goal: rows[f"epochs_to_{goal}"].dropna().astype(int) for goal in GOALS}
-    return rows.iloc[0].to_dict() | {  # of the first run: label, experiment, run, parameters, multiply_adds
+    return rows.iloc[0].to_dict() | {  # label, experiment, run, parameters, multiply_adds of the first run
         "rows": rows,
         "seconds": rows.seconds_an_epoch.median(),
-        "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN where not recorded
-        "goals": goals,  # epochs to them, of the runs that reached them
-        "reached_in": float((goals[GOALS[0]] * rows.seconds_an_epoch).median()),  # seconds to the first; NaN: by none
+        "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN if not recorded
+        "goals": goals,  # epochs to each, for the runs that reached it
+        "reached_in": float((goals[GOALS[0]] * rows.seconds_an_epoch).median()),  # seconds to the first; NaN if never
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),
         "wilson": wilson(rows.test_error.mean(), len(measured.digits)),
@@ -125,7 +125,7 @@ def _experiment(measured: Measured, label: str) -> dict[str, Any]:
 
 
 def _change(errors: Errors, kind: str, labels: list[str], first: str, second: str) -> dict[str, Any]:
-    """What a kind of change does to each experiment, and which of two loses less by it."""
+    """The effect of a kind of change on each experiment, and which of the two loses less."""
     levels = KINDS[kind]
     means = {label: [float(errors[label, kind, level].mean()) for level in levels] for label in labels}
     added = {label: [errors[label, kind, level] - errors[label, "none", 0] for level in levels] for label in labels}
@@ -137,13 +137,13 @@ def _change(errors: Errors, kind: str, labels: list[str], first: str, second: st
     return {
         "levels": {level: f"{level:g}{UNITS[kind]}" for level in levels},
         "means": means,
-        "wins": wins,  # at how many levels it adds fewer errors to every run of the one than to any of the other
+        "wins": wins,  # number of levels at which every run of one loses less than any run of the other
         "tolerant": next((label for label, count in wins.items() if count == len(levels)), None),
     }
 
 
 def _noise(measured: Measured, label: str, level: float) -> dict[str, Any]:
-    """What noise does to an experiment, the mean over its runs, and how much of it each remedy takes away."""
+    """The effect of noise on an experiment, as the mean over its runs, and how much of it each remedy removes."""
     rows = measured.noise[(measured.noise.label == label) & (measured.noise.level == level)]
     plain = rows[rows.tried == "nothing"]
     error, clean = plain.error.mean(), measured.rows(label).test_error.mean()

@@ -1,4 +1,4 @@
-"""The figures of a comparison: error curves, errors on changed images, images that one network alone gets right."""
+"""The figures of a comparison: error curves, errors on changed images, images that only one network gets right."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from lit_a1.studies.comparison.conclusions import Disagreements, disagreements, 
 from lit_a1.studies.comparison.measures import Measured
 from lit_a1.studies.curves import curve
 
-ACROSS, ROWS = 12, 2  # digits of the disagreements, for either kind
-CELL_WIDTH, CELL_HEIGHT = SIDE + 12, SIDE + 30  # pixels of a digit and what is written under it
+ACROSS, ROWS = 12, 2  # digits of the disagreements, for each kind
+CELL_WIDTH, CELL_HEIGHT = SIDE + 12, SIDE + 30  # pixels of a digit and the text below it
 PANELS = {"shift": "Shift (pixels)", "rotation": "Rotation, either way (degrees)", "noise": "Noise (std, white = 1)"}
 CURVES = {"train_eval": "Error on the training set", "val": "Error on the validation set"}
 
 
 def draw_curves(path: Path, measured: Measured, title: str) -> None:
-    """Draws training and validation error against the epoch, both panels on the same logarithmic axis.
+    """Plots training and validation error against the epoch, in two panels with the same logarithmic axis.
 
-    An experiment with a run that did not measure the training set is left out of that panel, which says so.
+    An experiment with a run that did not evaluate the training set is left out of that panel, which says so.
     """
     with figure(path, width=9.6, height=4.2, ncols=2, sharey=True) as (drawing, panels):
         for panel, (part, heading) in zip(panels, CURVES.items(), strict=True):
@@ -42,7 +42,7 @@ def draw_curves(path: Path, measured: Measured, title: str) -> None:
 
 
 def draw_robustness(path: Path, measured: Measured, title: str) -> None:
-    """Draws the test error against shift, rotation and noise, on one logarithmic axis."""
+    """Plots the test error against shift, rotation and noise, on one logarithmic axis."""
     errors, images = measured.errors_by_level(), len(measured.digits)
     with figure(path, width=10.4, height=4.0, ncols=len(KINDS), sharey=True) as (drawing, panels):
         for panel, (kind, levels) in zip(panels, KINDS.items(), strict=True):
@@ -59,7 +59,7 @@ def draw_robustness(path: Path, measured: Measured, title: str) -> None:
 
 
 def draw_disagreements(path: Path, measured: Measured, images: NDArray[np.uint8], title: str) -> None:
-    """Draws the 24 clearest test images (N,28,28) that one of a like-for-like pair gets right, the other wrong."""
+    """Shows up to 24 test images (N,28,28) of each kind: only one of a like-for-like pair gets them right."""
     labels = like_for_like(measured)
     kinds = [disagreements(measured, *way) for way in (labels[::-1], labels)]
     names = [measured.rows(label).run.iloc[0].kind for label in labels]
@@ -87,7 +87,7 @@ def draw_disagreements(path: Path, measured: Measured, images: NDArray[np.uint8]
 
 
 def caption(measured: Measured, each: Disagreements, image: int, sides: dict[str, str]) -> list[str]:
-    """`is 4`, `MLP: 9`, `CNN: 4`: an image's digit, and what each side predicts (most often, where wrong)."""
+    """`is 4`, `MLP: 9`, `CNN: 4`: an image's digit, and each side's prediction (if wrong, the most frequent one)."""
     digit = measured.digits[image]
     counts = np.bincount(measured.predictions[measured.rows(each.wrong).index, image], minlength=10)
     counts[digit] = 0

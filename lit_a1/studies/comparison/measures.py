@@ -1,4 +1,4 @@
-"""What is measured for a comparison: the trained networks' predictions to the test images, as they are and changed."""
+"""Measurements for a comparison: the predictions of trained networks for the test images, original and changed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from lit_a1.studies.comparison.changes import changes
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.noise import try_remedies
 
-SLACK = 0.002  # by which the validation error measured here may differ from the recorded one: rounding on other devices
+SLACK = 0.002  # allowed difference from the recorded validation error, for rounding on other devices
 GOALS = (98, 99)  # validation accuracies in percent
 
 
@@ -29,23 +29,23 @@ GOALS = (98, 99)  # validation accuracies in percent
 class Measured:
     """Recorded runs and the predictions of their networks, in long format: an experiment is all rows with its label.
 
-    Errors are shares; NaN stands for what was not measured.
+    Errors are shares; NaN means not measured.
     """
 
-    runs: pd.DataFrame  # a row for each run: what it is, what it cost, and its errors
+    runs: pd.DataFrame  # a row for each run: its identity, cost and errors
     curves: pd.DataFrame  # a row for each epoch (from 1 on) of each run: `train_eval_error`, `val_error`
-    changed: pd.DataFrame  # a row for each run and change of the test images, the first of which is none
-    noise: pd.DataFrame  # a row for each run, level of noise and what was tried against it, as `try_remedies`
-    predictions: NDArray[np.int64]  # (runs, N), the digit that each run's network takes each test image for
-    digits: NDArray[np.int64]  # (N,), what they are
+    changed: pd.DataFrame  # a row for each run and change of the test images, of which the first is none
+    noise: pd.DataFrame  # a row for each run, noise level and remedy, as from `try_remedies`
+    predictions: NDArray[np.int64]  # (runs, N), the digit that each run's network predicts for each test image
+    digits: NDArray[np.int64]  # (N,), the true digits
 
     @property
     def experiments(self) -> list[str]:
-        """The labels."""
+        """The labels of the experiments."""
         return list(self.runs.label.unique())
 
     def rows(self, label: str) -> pd.DataFrame:
-        """The runs of an experiment; their index is that of `predictions`."""
+        """The runs of an experiment; their index is the row in `predictions`."""
         return self.runs[self.runs.label == label]
 
     def right(self, label: str) -> NDArray[np.bool_]:
@@ -53,15 +53,15 @@ class Measured:
         return self.predictions[self.rows(label).index] == self.digits
 
     def errors_by_level(self) -> dict[tuple[str, str, float], NDArray[np.float64]]:
-        """By label, change and level, each run's error on changed test images: the mean over directions."""
+        """Each run's error on changed test images, by label, change and level: the mean over directions."""
         means = self.changed.groupby(["label", "change", "level", "seed"]).error.mean()
         return {key: errors.to_numpy() for key, errors in means.groupby(level=[0, 1, 2])}
 
 
 def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
-    """Classifies the test images, as they are and changed, with every run's network.
+    """Classifies the test images, original and changed, with every run's network.
 
-    CheckpointError where a checkpoint can't be used, or its validation error is not the recorded one.
+    Raises a CheckpointError if a checkpoint can't be used, or its validation error is not the recorded one.
     """
     validated, images = (to_float(torch.from_numpy(part.images)[:, None]) for part in (valid, test))
     networks = []
@@ -99,10 +99,10 @@ def tabulate(
     errors: Sequence[tuple[int, str, float, str, float]],
     noise: pd.DataFrame | None = None,
 ) -> Measured:
-    """Puts what the records say and what was measured into tables.
+    """Puts the records and the measurements into tables.
 
-    `networks` and `predictions` (runs, N) are in the order of the runs; each of `errors` has the number of the run, the
-    kind of change, its level and direction, and the error on the test images; `noise` is as `try_remedies` gives it.
+    `networks` and `predictions` (runs, N) are in the order of the runs. Each of `errors` has the number of the run, the
+    kind of change, its level and direction, and the error on the test images. `noise` is from `try_remedies`.
     """
     heads: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
@@ -131,7 +131,7 @@ def tabulate(
 
 
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
-    """What the experiments are called: `MLP`, `CNN`, `augmented CNN`; their own names too where these are alike."""
+    """Labels of the experiments: `MLP`, `CNN`, `augmented CNN`, with their names if two labels are equal."""
     labels = [("augmented " if runs[0].augmented else "") + runs[0].kind for runs in experiments.values()]
     named = zip(labels, experiments, strict=True)
     return [label if labels.count(label) == 1 else f"{label} ({name})" for label, name in named]
@@ -157,7 +157,7 @@ def _of_run(run: Run, network: Network) -> dict[str, object]:
 
 
 def epochs_to(run: Run, accuracy: float) -> int | None:
-    """The first epoch, from 1 on, after which that share of the validation images was right; None where none was."""
+    """The first epoch (from 1) after which this share of the validation images was right; None if there is none."""
     images = run.record["images"]["val"]
     for number, row in enumerate(run.epochs, 1):
         if round(row["val/error"] * images) <= (1 - accuracy) * images + 1e-6:  # recorded shares are rounded

@@ -1,4 +1,4 @@
-"""The trained networks of recorded runs: the numpy network or a CNN, and what each costs for an image."""
+"""The trained networks of recorded runs, numpy network or CNN, with their cost for an image."""
 
 import ast
 import copy
@@ -23,21 +23,21 @@ from lit_a1.runs.records import RECORD_FILE, CheckpointError
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network, and what it is made of."""
+    """A trained network with its cost."""
 
-    classify: Callable[[torch.Tensor], NDArray[np.int64]]  # a batch of images, as `predictions`
+    classify: Callable[[torch.Tensor], NDArray[np.int64]]  # maps a batch of images to digits
     parameters: int
     multiply_adds: int  # for one image
-    model: MNISTCNN | None = None  # of a CNN
-    size: int = 28  # pixels a side that it sees
+    model: MNISTCNN | None = None  # if it is a CNN
+    size: int = 28  # pixels a side of its input
 
     def predict(self, images: torch.Tensor) -> NDArray[np.int64]:
-        """The digits (N,) that it takes images (N,1,28,28) in [0,1] for."""
+        """The digits (N,) predicted for images (N,1,28,28) in [0,1]."""
         with torch.inference_mode():
             return np.concatenate([self.classify(batch) for batch in images.split(500)])
 
     def with_statistics_of(self, images: torch.Tensor) -> "Network | None":
-        """The same network with the statistics of other images in its batch norms; None where it has none."""
+        """A copy whose batch norms have the statistics of other images; None for a network without batch norms."""
         if self.model is None or not any(isinstance(part, BatchNorm2d) for part in self.model.modules()):
             return None
         model = copy.deepcopy(self.model)
@@ -46,7 +46,7 @@ class Network:
 
 
 def load_network(run: Run) -> Network:
-    """The network of a run; CheckpointError where the file is damaged, or of another network or epoch than recorded."""
+    """The network of a run; raises a CheckpointError if the file is damaged, or of another network or epoch."""
     return _mlp(run) if run.kind == "MLP" else _cnn(run)
 
 
@@ -73,8 +73,8 @@ def _cnn(run: Run) -> Network:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{run.weights} is of another version of {found}: {reason}") from error
     _check_epoch(run, checkpoint["epoch"] + 1)
-    size = checkpoint[MNISTDataModule.__qualname__]["size"]  # that the weights were trained and validated at
-    parts = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # 0 standardises
+    size = checkpoint[MNISTDataModule.__qualname__]["size"]  # at which the weights were trained and validated
+    parts = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # layer 0 standardises
     return Network(_classifier(model, size), parts.parameters, parts.multiply_adds, model, size)
 
 

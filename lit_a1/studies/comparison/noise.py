@@ -1,4 +1,4 @@
-"""Why noise makes a network fail: what can be tried on trained networks, on the images or on the batch norms."""
+"""Why noise makes a network fail: remedies for trained networks, in the images or in the batch norms."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +12,8 @@ from lit_a1.studies.comparison.networks import Network
 
 TRIED_AT = (0.1, 0.3)  # standard deviations, as shares of white
 TRIED = ("nothing", "brightness", "batch norm")
-"""Nothing; noisy images brought to the mean and the standard deviation of the images without noise; batch norms with
-the statistics of noisy validation images."""
+"""Nothing; noisy images scaled to the mean and standard deviation of the images without noise; batch norms with the
+statistics of noisy validation images."""
 
 
 def try_remedies(
@@ -23,13 +23,13 @@ def try_remedies(
     digits: NDArray[np.int64],
     predictions: Mapping[float, NDArray[np.int64]],
 ) -> pd.DataFrame:
-    """What networks, a run each, make of noisy test images, and of what is tried against the noise.
+    """The errors of networks, one a run, on noisy test images, with and without remedies.
 
-    `valid` and `test` are images (N,1,28,28) in [0,1], and `digits` (N,) what the test images show; `predictions`
-    (runs, N) are those for noisy test images, by the standard deviation of the noise.
+    `valid` and `test` are images (N,1,28,28) in [0,1], and `digits` (N,) the test labels. `predictions` (runs, N) for
+    noisy test images are given by the standard deviation of the noise.
 
-    Returns a row for each run `k`, level and what was `tried`: the `error`, the digit that is predicted most often
-    (`commonest`) and the `share` of the images that it is predicted for.
+    Returns a row for each run `k`, noise level and remedy `tried`: the `error`, the digit predicted most often
+    (`commonest`) and the `share` of images with that prediction.
     """
     rows = [(k, level, "nothing", own) for level, found in predictions.items() for k, own in enumerate(found)]
     for level in TRIED_AT:
@@ -46,6 +46,6 @@ def try_remedies(
 
 
 def commonest(predictions: NDArray[np.int64]) -> dict[str, float]:
-    """The digit that is predicted most often, and for which share of the images."""
+    """The digit predicted most often, and the share of images with that prediction."""
     counts = np.bincount(predictions, minlength=10)
     return {"commonest": int(counts.argmax()), "share": float(counts.max() / counts.sum())}

@@ -1,4 +1,4 @@
-"""What runs were trained with, side by side: the settings that differ are differences besides the architecture."""
+"""The training settings of runs, side by side, to show differences other than the architecture."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ IN_USE = {
     "average_decay": "decay of the averaged weights", "weight_decay": "weight decay",
     "clip_gradient": "largest gradient norm",
 }  # fmt: skip
-"""Settings of either network that are off where they are missing, empty or zero."""
+"""Settings of either network that are off if missing, empty or zero."""
 
 
 def training_of(run: Run) -> dict[str, str]:
-    """How a run was trained, in the same words for the numpy network and for a CNN."""
+    """How a run was trained, in the same terms for the numpy network and a CNN."""
     settings = run.settings
     model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
     momentum = "Nesterov momentum" if model.get("nesterov") else "momentum"
@@ -38,13 +38,13 @@ def training_of(run: Run) -> dict[str, str]:
 
 
 def differences(first: Run, second: Run) -> list[list[str]]:
-    """The settings in which two trainings differ, a row each: what is set, then its value in either."""
+    """The settings in which two runs differ, a row each: the name, then both values."""
     one, other = training_of(first), training_of(second)
     return [[name, one[name], other[name]] for name in one if one[name] != other[name]]
 
 
 def _plain(value: object) -> str:
-    """Without an exponent: `0.00005`."""
+    """A value as text, without an exponent: `0.00005`."""
     return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
 
 
@@ -55,5 +55,5 @@ def _schedule(model: Mapping[str, Any]) -> str:
 
 
 def _is_standardised(model: Mapping[str, Any]) -> bool:
-    """Whether a mean other than 0 is taken off or a standard deviation other than 1 divided by (MNIST: one channel)."""
+    """Whether the mean is other than 0, or the standard deviation other than 1 (MNIST has one channel)."""
     return any(str(model.get(name, usual)).strip("[](),") != usual for name, usual in (("mean", "0.0"), ("std", "1.0")))

@@ -1,4 +1,4 @@
-"""The runs that a comparison is made of: which ones are alike, what was left out and why."""
+"""The runs of a comparison: which have the same settings, which are left out and why."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from lit_a1.runs.settings import UsageError, first_difference
 def find_experiments(
     names: Sequence[str], logs: Path, weights: Weights, drawn: bool
 ) -> tuple[dict[str, list[Run]], list[str]]:
-    """The runs to compare, in the order of their seeds: of each experiment, those with the settings of its newest one.
+    """The runs to compare: those of each experiment with the settings of its newest run, in the order of their seeds.
 
-    Also returns a sentence for each run or experiment that is left out. `names` are without `-drawn`. UsageError where
-    fewer than two experiments have runs.
+    Also returns a sentence for each run or experiment that is left out. `names` are without `-drawn`. Raises a
+    UsageError if fewer than two experiments have runs.
     """
     for name in names:
         if name.endswith(DRAWN):
@@ -46,13 +46,13 @@ def find_experiments(
 
 
 def _fit_command(name: str, drawn: bool) -> str:
-    """What trains an experiment: the numpy network's names begin with `mlp`."""
+    """The command that trains an experiment; names of the numpy network begin with `mlp`."""
     command = "mlp fit" if name.startswith("mlp") else "fit"
     return f"{PROGRAM} {command} --config configs/{name}.yaml" + (" --data.source drawn" if drawn else "")
 
 
 def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
-    """The newest run of each seed that has the settings of the newest run, by seed; and why others were left out."""
+    """For each seed the newest run with the settings of the newest run; and why the other runs are left out."""
     numbered = {int(path.name[8:]): path for path in folder.glob("version_*") if path.name[8:].isdecimal()}
     runs: dict[int, Run] = {}
     newest: Run | None = None
@@ -75,7 +75,7 @@ def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
 
 
 def _read(folder: Path, weights: Weights) -> Run | str:
-    """A run, or why there is none to compare."""
+    """A run, or why it can't be compared."""
     if not (folder / RECORD_FILE).is_file():
         return f"no {RECORD_FILE}: its training has not ended"
     try:

@@ -1,4 +1,4 @@
-"""A comparison from beginning to end: runs are found, measured and drawn, and all that follows is kept."""
+"""A comparison from start to end: finds runs, measures them, and writes figures, tables and conclusions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ TABLES = {
 def run(
     names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str, count: int | None = None
 ) -> Path:
-    """Compares the runs of experiments, which are folders in `logs`, on the test images, or the first `count` of them.
+    """Compares the runs of experiments, folders in `logs`, on all test images or the first `count`.
 
     Returns the folder with `comparison.md`, five tables, three figures and `record.json`: `logs/NAME/version_N`.
 
@@ -43,7 +43,7 @@ def run(
         UsageError: fewer than two experiments have runs.
         CheckpointError: a checkpoint can't be used.
     """
-    study = StudyRecord(weights=weights)  # now: files may change meanwhile
+    study = StudyRecord(weights=weights)  # first, as files may change meanwhile
     files = locate_mnist(source)
     experiments, left_out = find_experiments(names, logs, weights, drawn=files is None)
     for reason in left_out:
@@ -66,7 +66,7 @@ def run(
 
 
 def _draw(folder: Path, measured: Measured, test: LabelledSplit, images: str, weights: Weights) -> None:
-    """The figures, as PNG and, in an event file, for TensorBoard."""
+    """Writes the figures as PNG, and for TensorBoard into an event file."""
     lines = "mean over seeds, band from the smallest to the largest."
     draw_curves(folder / "curves.png", measured, f"Errors at the end of each epoch; {lines}")
     title = f"Compared on {images}. {weights.capitalize()} weights; {lines}"
@@ -80,7 +80,7 @@ def _draw(folder: Path, measured: Measured, test: LabelledSplit, images: str, we
 
 
 def _write_tables(folder: Path, measured: Measured) -> None:
-    """The numbers behind text and figures, to six digits."""
+    """Writes the numbers behind text and figures, to six digits."""
     names = [f"{row.experiment}-{row.seed}" for row in measured.runs.itertuples()]
     predictions = pd.DataFrame(measured.predictions.T, columns=names)
     predictions.insert(0, "label", measured.digits)

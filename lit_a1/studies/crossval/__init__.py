@@ -1,1 +1,1 @@
-"""Cross-validation: every photo is labelled by a network that was not trained on it."""
+"""Cross-validation: every photo is classified by a network that was not trained on it."""

@@ -1,4 +1,4 @@
-"""One fold: a `fit` without the fold's photos, in a run of its own, and what the network says of these photos."""
+"""One fold: a `fit` without the fold's photos, in its own run, and the network's predictions for these photos."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from lit_a1.studies.fits import FolderCLI
 
 LAST = Path("checkpoints", "last.ckpt")
 OUT_OF_FOLD = "out_of_fold.csv"
-ABOUT = ["name", "label", "fold"]  # its columns before those of the classes
+ABOUT = ["name", "label", "fold"]  # its first columns; one for each class follows
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a fold's run came to its end; one that diverged did not."""
+    """Whether a fold's run has ended without diverging."""
     record = read_json(run / RECORD_FILE)
     return isinstance(record, dict) and "diverged" not in record and (run / OUT_OF_FOLD).is_file()
 
 
 def settings_of(run: Path) -> dict[str, Any] | None:
-    """What a fold's run is set to, finished or not, flat; None where there is none to go on with."""
+    """The flat settings of a fold's run, finished or not; None if there is no run to resume."""
     if is_finished(run):
         return read_json(run / RECORD_FILE).get("settings", {})
     if not (run / LAST).is_file():
@@ -39,21 +39,21 @@ def settings_of(run: Path) -> dict[str, Any] | None:
 
 
 class HeldOut(Callback):
-    """Writes the probabilities of the held-out photos whenever they are measured: those of the last epoch stay."""
+    """Writes the probabilities of the held-out photos after each validation, so those of the last one remain."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.measured: list[tuple[Tensor, Tensor]] = []
 
     def on_validation_batch_end(self, trainer: L.Trainer, *of_batch: Any) -> None:
-        """Keeps a batch's probabilities, and forgets an earlier epoch's; a second loader has training photos."""
+        """Collects a batch's probabilities, and drops those of earlier epochs; a second loader has training photos."""
         _, log_probabilities, batch, place, *loader = of_batch
         if not any(loader):
             self.measured = self.measured if place else []
             self.measured.append((batch.indices, log_probabilities.double().exp()))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes them."""
+        """Writes the probabilities."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         labels, rows = data.sets["val"].labels, []
         for index, probabilities in zip(*gathered(self.measured), strict=True):
@@ -73,19 +73,19 @@ class FoldCLI(FolderCLI):
 
 
 def train(arguments: Sequence[str], run: Path, *, quiet: bool) -> None:
-    """Trains as `fit` with these arguments, or goes on; a run that ends before its first checkpoint leaves nothing.
+    """Trains as `fit` with these arguments, or resumes; a run that ends before its first checkpoint leaves nothing.
 
-    `quiet` leaves out which data were found and what this machine can't do.
+    `quiet` hides the messages on which data were found and what this machine lacks.
     """
     if (run / LAST).is_file():
         arguments = [*arguments, "--ckpt_path", str(run / LAST)]
-    else:  # a process was killed before its first one
+    else:  # a process was killed before its first checkpoint
         shutil.rmtree(run, ignore_errors=True)
     try:
         FoldCLI(arguments, run, HeldOut(run / OUT_OF_FOLD), quiet=quiet)
     except BaseException as error:
         if not (run / LAST).is_file():
             shutil.rmtree(run, ignore_errors=True)
-        if isinstance(error, SystemExit) and error.code != 2:  # a signal's, and no refusal's
+        if isinstance(error, SystemExit) and error.code != 2:  # of a signal, not of refused settings
             print("\nStopped. The same command goes on, and keeps the folds that are finished.")
         raise

@@ -1,4 +1,4 @@
-"""What a cross-validation found: accuracy out of fold, suspected labels, and another one beside it."""
+"""The results of a cross-validation: out-of-fold accuracy, suspected labels, comparison with another one."""
 
 import csv
 import hashlib
@@ -31,19 +31,19 @@ MOST = 440  # suspects on the contact sheet
 
 
 def photos_in_folds(data: CatsDogsDataModule) -> pd.DataFrame:
-    """Name, label and fold of the photos of a data module that is set up, fold by fold; the index is their number."""
+    """Name, label and fold of the photos of a set-up data module, sorted by fold; the index is the photo's number."""
     labels = [data.classes[label] for label in data.sets["val"].labels]
     photos = pd.DataFrame({"name": data.names, "label": labels, "fold": data.fold_of})
     return photos[photos["fold"] > 0].sort_values("fold", kind="stable")
 
 
 def fingerprint(photos: pd.DataFrame) -> str:
-    """How many photos there are, and a hash of their names, labels and folds."""
+    """The number of photos, and a hash of their names, labels and folds."""
     return f"{len(photos):,} ({hashlib.sha256(repr(photos[ABOUT].values.tolist()).encode()).hexdigest()[:8]})"
 
 
 def begun_with(folder: Path) -> dict[str, Any]:
-    """What the cross-validation in a folder is set to; a UsageError where there is none, or it is damaged."""
+    """The settings of the cross-validation in a folder; raises a UsageError if it is missing or damaged."""
     found = read_json(folder / CROSSVAL)
     if not isinstance(found, dict) or not isinstance(found.get("begun"), dict):
         raise UsageError(f"{folder} has no crossval, or its {CROSSVAL} is damaged")
@@ -51,9 +51,9 @@ def begun_with(folder: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """These photos with a column of probabilities a class, and whether the likeliest class is the label (`right`).
+    """These photos with a column of probabilities for each class, and whether the likeliest one is right (`right`).
 
-    DataError where the file is missing, damaged, or of other photos or folds.
+    Raises a DataError if the file is missing, damaged, or of other photos or folds.
     """
     try:
         text = path.read_bytes().decode(errors="surrogateescape")
@@ -68,7 +68,7 @@ def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd
 
 
 def write_results(folder: Path, data: CatsDogsDataModule, against: Path | None) -> None:
-    """Writes what all folds found together, and prints it."""
+    """Writes and prints the joint results of all folds."""
     classes, photos, begun = data.classes, photos_in_folds(data), begun_with(folder)
     parts = {folder / f"version_{fold}": part for fold, part in photos.groupby("fold")}
     table = pd.concat([read_table(run / OUT_OF_FOLD, part, classes) for run, part in parts.items()])
@@ -92,7 +92,7 @@ def write_results(folder: Path, data: CatsDogsDataModule, against: Path | None) 
     theirs = begun if against is None else begun_with(against)
     predict = [*PROGRAM.split(), "predict", "--config", "configs/catsdogs_ensemble.yaml"]
     predict += ["--model.members", f"[{folder}]", *(["--data.source", "drawn"] if data.drawn else [])]
-    if (size := data.decode_size) != 64:  # which that YAML has
+    if (size := data.decode_size) != 64:  # the size in that YAML
         predict += ["--data.decode_size", f"{size}", "--data.size", f"{size}"]
     text = render(
         "studies/crossval/summary.md.j2",
@@ -119,7 +119,7 @@ def write_results(folder: Path, data: CatsDogsDataModule, against: Path | None) 
 
 
 def _compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
-    """A cross-validation minus another one, photo by photo and fold by fold."""
+    """The difference between two cross-validations, photo by photo and fold by fold."""
     one, two = (each.groupby("fold")["right"].mean() for each in (table, other))
     differences = (one - two).tolist()
     test = mcnemar(table["right"].tolist(), other["right"].tolist())
@@ -127,7 +127,7 @@ def _compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
 
 
 def _draw(path: Path, suspects: pd.DataFrame, data: CatsDogsDataModule) -> None:
-    """Draws the photos whose labels are suspected, for a person to look at; without any, removes an earlier sheet."""
+    """Makes a contact sheet of suspected labels for a person to check; if there are none, removes an old sheet."""
     tiles, classes = [], [*data.classes]
     for number, row in suspects.iloc[:MOST].iterrows():
         seen = row[classes].astype(float).idxmax()

@@ -1,4 +1,4 @@
-"""A cross-validation in a folder: one run a fold, each by one process at a time, then what they found together."""
+"""A cross-validation in a folder: one run for each fold, by one process at a time, then their joint results."""
 
 import logging
 import shutil
@@ -29,23 +29,23 @@ from lit_a1.studies.crossval.results import (
 from lit_a1.studies.fits import OF_THE_MACHINE, check_settings
 from lit_a1.training import parse
 
-LOCKS = ".locks"  # one for what the folder holds, and one for each fold while it is trained
-# settings in which processes, and the runs of folds, may differ; whether the photos are the same is seen by their names
+LOCKS = ".locks"  # one for the folder, and one for each fold while it is trained
+# settings that may differ between processes and folds; the names of photos show whether the photos are the same
 FREE = (*OF_THE_MACHINE, "trainer.check_val_every_n_epoch", "data.source")
 
 
 def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -> Path:
-    """Cross-validates the `fit` of these arguments, or goes on with it, and writes what was found once all folds are.
+    """Starts or resumes the cross-validation of a `fit` with these arguments; writes the results after the last fold.
 
-    Several processes, on machines that share a disk, can take part: each takes the folds that no other is at. `against`
-    is the folder of a finished cross-validation on the same folds, to be compared with.
+    Several processes, on machines that share a disk, can take part: each takes folds that no other process is training.
+    `against` is the folder of a finished cross-validation on the same folds, to compare with.
 
-    Returns its folder, `lightning_logs/NAME-crossval`: a run a fold, `out_of_fold.csv`, `summary.md`, `crossval.json`
-    and, where labels are suspected, `suspects.png`.
+    Returns its folder, `lightning_logs/NAME-crossval`, with a run for each fold, `out_of_fold.csv`, `summary.md`,
+    `crossval.json` and, if there are suspected labels, `suspects.png`.
 
     Raises:
-        DataError: there are too few photos, or not those that a fold was trained without.
-        UsageError: the settings can't be cross-validated, or are not those that the folder or a fold was begun with.
+        DataError: there are too few photos, or a fold was trained with other photos held out.
+        UsageError: the settings can't be cross-validated, or differ from those that the folder or a fold began with.
     """
     settings = parse(["fit", *arguments])
     _check(settings, folds)
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
     data = build(ImageDataModule, settings.data)
     assert isinstance(data, CatsDogsDataModule)
     data.locate("fit")
-    logging.getLogger("lit_a1").setLevel(logging.ERROR)  # the first fold tells what was found
+    logging.getLogger("lit_a1").setLevel(logging.ERROR)  # the first fold prints which data were found
     data.prepare_data()
     data.setup("fit")
     photos = photos_in_folds(data)
@@ -77,12 +77,12 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
         advice = "name another with --trainer.logger.init_args.name"
         _refuse_others(begun_with(folder), begun, f"the crossval in {folder} was begun", advice)
         runs = {fold: folder / f"version_{fold}" for fold in range(1, folds + 1)}
-        while _train_free(runs, arguments, shared):  # again: another process may have left one meanwhile
+        while _train_free(runs, arguments, shared):  # repeated, as another process may have given up a fold meanwhile
             pass
     except BaseException:
         if is_new and not any(folder.glob("version_*")):
             shutil.rmtree(folder)
-            with suppress(OSError):  # it has other runs
+            with suppress(OSError):  # if it has other runs
                 logs.rmdir()
         raise
     if left := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
 
 
 def _check(settings: Namespace, folds: int) -> None:
-    """Refuses what can't be divided, and what would measure a fold on a part, or choose an epoch by its photos."""
+    """Refuses data without folds, and settings that measure part of a fold or choose an epoch by its photos."""
     data, kind = settings.data.init_args, str(settings.data.class_path).rpartition(".")[2]
     refused = {
         f"folds must be 2 or above, one to hold out and one to train on; got {folds}": folds < 2,
@@ -114,7 +114,7 @@ def _refuse_others(found: Mapping[str, Any], wanted: Mapping[str, Any], what: st
 
 
 def _train_free(runs: Mapping[int, Path], arguments: Sequence[str], shared: Mapping[str, Any]) -> int:
-    """Trains the folds that are not finished and that no other process is at; returns how many."""
+    """Trains the folds that are neither finished nor in another process; returns how many."""
     trained = 0
     for fold, run in runs.items():
         try:

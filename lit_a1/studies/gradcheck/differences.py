@@ -1,4 +1,4 @@
-"""Central differences of the loss by weights of the first layer, beside backpropagation, and what they show."""
+"""Central differences of the loss with respect to first-layer weights, backpropagation, and their comparison."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,25 +9,24 @@ from numpy.typing import NDArray
 from lit_a1.mlp.network import NN, Array, Labels
 
 STEPS = np.array([k * 10**i for i in range(6) for k in (1, 5)])  # the assignment's twelve N; epsilon = 1/N
-UNIT = 2.0**-53  # largest relative error of a rounding in float64
-MARGIN = 30  # what is above this many times the estimated round-off is something else
-SMALL = 10_000  # from this N on, truncation (epsilon^2) is too little to matter in a verdict
-TOLERANCE = 1e-4  # what a correct gradient may seem to be wrong by, relatively, for other reasons than round-off
+UNIT = 2.0**-53  # largest relative rounding error in float64
+MARGIN = 30  # differences above this many times the estimated round-off have another cause
+SMALL = 10_000  # from this N on, truncation (epsilon^2) is too small to affect the verdict
+TOLERANCE = 1e-4  # relative error that a correct gradient may seem to have for reasons other than round-off
 KINKED = ("relu", "leaky_relu")
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Derivatives of the loss L by some weights of the first layer, by backpropagation and by central differences.
+    """Derivatives of the loss L with respect to some first-layer weights, by backpropagation and central differences.
 
-    The weights are counted as in the assignment's matrix W1, (units, pixels), row after row: those of unit 0 come
-    first, from pixel 0 on.
+    Weights are numbered as in the assignment's matrix W1 (units, pixels), row by row, starting with unit 0, pixel 0.
     """
 
-    index: NDArray[np.integer]  # (p,), the place of each weight
+    index: NDArray[np.integer]  # (p,), the number of each weight
     analytic: Array  # (p,), by backpropagation
     numeric: Array  # (p, 12), (L(w + epsilon) - L(w - epsilon)) / (2 epsilon)
-    crossed: NDArray[np.bool_]  # (p, 12), whether a hidden unit passes its kink between w - epsilon and w + epsilon
+    crossed: NDArray[np.bool_]  # (p, 12), whether a hidden unit crosses its kink between w - epsilon and w + epsilon
 
     @property
     def absolute(self) -> Array:
@@ -36,17 +35,17 @@ class Differences:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(p, 12), where the difference is a number and no kink is crossed."""
+        """(p, 12), whether the difference is finite and no kink is crossed."""
         return ~self.crossed & np.isfinite(self.absolute)
 
     def largest(self, *, smooth: bool = False) -> Array:
-        """(12,), the maximum over the weights, or over those that cross no kink; NaN where there is none."""
+        """(12,), the maximum over the weights, or if `smooth` over those that cross no kink; NaN if there are none."""
         among = self.usable if smooth else np.isfinite(self.absolute)
         top = np.where(among, self.absolute, -1).max(axis=0, initial=-1)
         return np.where(top >= 0, top, np.nan)
 
     def wrong(self, roundoff: float) -> NDArray[np.bool_]:
-        """(p,), whether at small epsilon both derivatives differ by more than round-off and `TOLERANCE` allow."""
+        """(p,), whether at small epsilon the two derivatives differ by more than round-off and `TOLERANCE` allow."""
         allowed = MARGIN * roundoff * STEPS + TOLERANCE * np.abs(self.analytic)[:, None]
         return np.any(((self.absolute > allowed) & self.usable)[:, STEPS >= SMALL], axis=1)
 
@@ -58,9 +57,9 @@ def backpropagated(net: NN, x: Array, y: Labels) -> Array:
 
 
 def compare(net: NN, x: Array, y: Labels, index: NDArray[np.integer]) -> Differences:
-    """Central differences beside backpropagation, without dropout, for one sample: x (1, pixels) and its label y (1,).
+    """Central differences and backpropagation, without dropout, for one sample: x (1, pixels) and its label y (1,).
 
-    `net`, in float64, has its weights changed and put back; `index` (p,) says which, as `Differences` counts them.
+    The weights `index` (p,), numbered as in `Differences`, of `net` (float64) are changed and then restored.
     """
     matrix = net.weights[0].T  # (units, pixels), a view
     numeric = np.empty((len(index), len(STEPS)))
@@ -73,7 +72,7 @@ def compare(net: NN, x: Array, y: Labels, index: NDArray[np.integer]) -> Differe
             for moved in (weight + epsilon, weight - epsilon):
                 matrix[place] = moved
                 losses.append(net.loss(net.forward(x), y))
-                # both ends are enough: until a unit passes its kink, all behind it move along straight lines
+                # both ends are enough: until a unit crosses its kink, the later layers change linearly
                 crossed[i, j] |= net.nonlinearity in KINKED and bool((_signs(net, x) != here).any())
             numeric[i, j] = (losses[0] - losses[1]) / (2 * epsilon)
         matrix[place] = weight
@@ -81,7 +80,7 @@ def compare(net: NN, x: Array, y: Labels, index: NDArray[np.integer]) -> Differe
 
 
 def _signs(net: NN, x: Array) -> NDArray[np.bool_]:
-    """Whether the pre-activation is above 0, of all hidden units."""
+    """Whether the pre-activation of each hidden unit is above 0."""
     signs = []
     for weights, biases in zip(net.weights[:-1], net.biases[:-1], strict=True):
         z = x @ weights + biases
@@ -92,24 +91,24 @@ def _signs(net: NN, x: Array) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the differences show; None where they don't show it."""
+    """Findings from the differences; None if they don't show it."""
 
     loss: float
-    roundoff: float  # estimated error e of a computed L: u (max(1, L) + sum_j |dL/dz_j z_j|), logits z, u = 2^-53
-    best_n: int | None = None  # with the smallest maximum over the weights
+    roundoff: float  # estimated error e of the computed L: u (max(1, L) + sum_j |dL/dz_j z_j|), logits z, u = 2^-53
+    best_n: int | None = None  # the N with the smallest maximum over the weights
     smallest: float | None = None  # that maximum
-    fitted: int = 0  # uncrossed differences in which truncation dominates, of weights that have two or more
-    fitted_n: tuple[int, int] | None = None  # the first and last N of these
-    slope: float | None = None  # of log |difference| against log N there, with a constant for each weight
+    fitted: int = 0  # differences without kink dominated by truncation, for weights that have two or more
+    fitted_n: tuple[int, int] | None = None  # the first and last N of the fitted differences
+    slope: float | None = None  # of log |difference| against log N in the fit, with a constant for each weight
     third: float | None = None  # largest |L'''| = |d^3 L / dw^3|, from |difference| = |L'''| / (6 N^2)
-    optimum: float | None = None  # epsilon with the smallest epsilon^2 |L'''| / 6 + e / epsilon: (3 e / |L'''|)^(1/3)
+    optimum: float | None = None  # epsilon that minimises epsilon^2 |L'''| / 6 + e / epsilon: (3 e / |L'''|)^(1/3)
     right_slope: float | None = None  # of log max |difference| against log N beyond `best_n`
-    right_factor: float | None = None  # geometric mean of max |difference| / N there
-    right_points: int = 0  # how many N these are
+    right_factor: float | None = None  # geometric mean of max |difference| / N beyond `best_n`
+    right_points: int = 0  # number of N beyond `best_n` that were used
 
 
 def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
-    """Takes the two arms of the differences apart."""
+    """Fits the two arms of the differences: truncation to the left of `best_n`, round-off to the right."""
     logits = net.forward(x).copy()
     slopes = net.softmax(logits)
     slopes[0, y[0]] -= 1
@@ -127,7 +126,7 @@ def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
         rows = [(STEPS[row], own[row]) for row, own in zip(left, found.absolute, strict=True) if row.any()]
         n = STEPS[left.any(axis=0)]
         shown |= {"fitted": int(left.sum()), "fitted_n": (int(n[0]), int(n[-1])), "slope": _slope(rows)}
-        if abs(shown["slope"] + 2) < 0.5:  # else it is not truncation
+        if abs(shown["slope"] + 2) < 0.5:  # otherwise it is not truncation
             third = 6 * max(float(np.median(values * at**2.0)) for at, values in rows)
             shown |= {"third": third, "optimum": (3 * roundoff / third) ** (1 / 3)}
     right = (best < np.arange(len(STEPS))) & (np.nan_to_num(largest) > 0)
@@ -139,6 +138,6 @@ def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
 
 
 def _slope(groups: list[tuple[Array, Array]]) -> float:
-    """Least squares of log y = constant of the group + slope log x."""
+    """The slope of the least-squares fit log y = constant of the group + slope log x."""
     x, y = (np.concatenate([np.log(group[i]) - np.log(group[i]).mean() for group in groups]) for i in (0, 1))
     return float(x @ y / (x @ x))

@@ -1,4 +1,4 @@
-"""`mlp gradcheck`: backpropagation against central differences, for weights of the first layer, after training."""
+"""`mlp gradcheck`: backpropagation against central differences, for first-layer weights of a trained network."""
 
 import time
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ HEADER = ("weights", "index", "row", "column", "N", "epsilon", "analytic", "nume
 def write(
     first: Differences, nonzero: Differences, found: Findings, nonlinearity: str, dims: Sequence[int], **about: Any
 ) -> str:
-    """The conclusion from the first weights and the first with a gradient, in Markdown.
+    """The conclusion, in Markdown, from the `first` weights and from the first weights with a `nonzero` gradient.
 
-    `about` has `setup`, `origin` of the weights and the `image`, in words, and in `black` how many of the first weights
-    start at a pixel that is black in every training image.
+    `about` describes the `setup`, the `origin` of the weights and the `image` in words. `black` counts the first
+    weights whose input pixel is black in every training image.
     """
     gradients, small = np.abs(nonzero.analytic), STEPS >= SMALL
     sets = (first, nonzero)
@@ -72,7 +72,7 @@ def write(
 
 
 def _gradients(first: Differences, nonzero: Differences, best_n: int | None, pixels: int) -> list[list[str]]:
-    """A table of both sets of weights: where they are, and their gradients."""
+    """A table of both sets of weights: their positions and gradients."""
     rows = [["i", *map(str, range(1, 1 + max(len(first.index), len(nonzero.index))))]]
     for found, name in ((first, "first"), (nonzero, "nonzero")):
         rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in found.index)])
@@ -96,7 +96,7 @@ def _short(value: float | np.floating) -> str:
 
 
 def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, words: str) -> None:
-    """The maxima of both sets against N, with guide lines; what is exactly 0 lies on the lower edge."""
+    """Plots the maxima of both sets against N, with guide lines; values of exactly 0 are on the lower edge."""
     values = np.concatenate([first.absolute.ravel(), nonzero.absolute.ravel()])
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if len(values) else (1e-16, 1.0)
@@ -131,11 +131,11 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
 
 
 def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
-    """Trains, or takes the network of a `.npz`; then checks gradients of the first layer in float64.
+    """Trains a network, or loads it from a `.npz`; then checks gradients of the first layer in float64.
 
-    The loss is that of one training image, number `sample`. Returns the folder with `differences.csv`,
-    `differences.png`, `conclusion.md` and `record.json`. UsageError where there is no such sample, CheckpointError
-    where the file of weights is damaged.
+    The loss is that of the training image number `sample`. Returns the folder with `differences.csv`,
+    `differences.png`, `conclusion.md` and `record.json`. Raises a UsageError if there is no such sample, and a
+    CheckpointError if the weights file is damaged.
     """
     setup = setup if weights is None else setup.like(weights)
     trained, digits = setup.network(dtype="float32"), setup.digits()
@@ -181,7 +181,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
 
 
 def _train(net: NN, examples: Examples, epochs: int) -> None:
-    """Epochs of plain training, a line each."""
+    """Trains, and prints a line for each epoch."""
     started = time.perf_counter()
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=epochs, unit="epoch", disable=None) as bar:
         for epoch in range(epochs):
@@ -192,7 +192,7 @@ def _train(net: NN, examples: Examples, epochs: int) -> None:
 
 
 def _rows(net: NN, **sets: Differences) -> list[tuple[str, ...]]:
-    """Of `differences.csv`, one for each weight and N."""
+    """The rows of `differences.csv`, one for each weight and N."""
     rows = []
     for name, found in sets.items():
         for i, index in enumerate(found.index.tolist()):

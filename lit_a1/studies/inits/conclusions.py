@@ -1,4 +1,4 @@
-"""What follows from the study of initializations: the numbers and verdicts that `comparison.md.j2` words."""
+"""Conclusions from the study of initializations: numbers and verdicts for the template `comparison.md.j2`."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import number
 from lit_a1.studies.inits.probe import BOUNDED, CONFIDENT, FLAT, Trial
 
-ALIKE = 1e-3  # weights that differ by less than this share of the largest one differ by rounding alone
-MOST_COLUMNS = 12  # of numbers that a page has room for
+ALIKE = 1e-3  # weights that differ by less than this share of the largest weight differ only by rounding
+MOST_COLUMNS = 12  # columns of numbers that fit on a page
 NEAR = 0.02  # losses that differ by less than this share are called about equal
 
 
 def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
-    """The comparison of the trials zero, normal and glorot, in Markdown; `net` is a network as they trained it."""
+    """The comparison of the trials zero, normal and glorot, in Markdown; `net` is a network with their settings."""
     zero, _, glorot = trials
     validated, classes = len(digits.valid.labels), net.dims[-1]
     finite = [trial for trial in trials if trial.diverged is None]
@@ -58,19 +58,19 @@ def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
 
 
 def _losses(trials: Sequence[Trial]) -> list[list[str]]:
-    """The table of all losses: a column for each epoch, or a row where there are many."""
+    """The table of all losses: a column for each epoch, or a row if there are many."""
     rows = [["epoch", *(str(epoch) for epoch in range(len(trials[0].epochs)))]]
     rows += [[trial.label, *map(loss, trial.losses)] for trial in trials]
     return rows if len(rows[0]) <= MOST_COLUMNS else [list(row) for row in zip(*rows, strict=True)]
 
 
 def loss(value: float) -> str:
-    """A loss, with four decimals where it is neither tiny nor huge."""
+    """A loss, with four decimals unless it is tiny or huge."""
     return f"{value:.4f}" if 1e-2 <= value < 100 else number(value)
 
 
 def share(value: float) -> str:
-    """A share in percent: 0 % and 100 % only where it is none or all."""
+    """A share in percent: 0 % and 100 % only if it is exactly none or all."""
     if not math.isfinite(value):
         return "not finite"
     if value in (0, 1):
@@ -79,7 +79,7 @@ def share(value: float) -> str:
 
 
 def ratios(values: Sequence[float]) -> list[float]:
-    """Of each value to the one before it."""
+    """The ratio of each value to the previous one."""
     return [after / before if before else math.nan for before, after in pairwise(values)]
 
 

@@ -1,4 +1,4 @@
-"""What the study of initializations measures in a network: spread of z and delta, dead units, what moved."""
+"""What the study of initializations measures in a network: spread of z and delta, dead units, changes of weights."""
 
 import math
 from typing import NamedTuple
@@ -9,32 +9,32 @@ from lit_a1.mlp.network import EVAL_BATCH_SIZE, NN, NONLINEARITIES, Array
 from lit_a1.mlp.setup import Examples
 from lit_a1.runs.records import Metrics
 
-FLAT = 0.01  # |f'| up to which a unit passes next to no gradient; leaky ReLU's flat side has just this
+FLAT = 0.01  # |f'| at or below which a unit passes almost no gradient; leaky ReLU's flat side has exactly this
 CONFIDENT = 0.99  # probability
 BOUNDED = ("tanh", "sigmoid")
 Moments = tuple[int, float, float]  # how many numbers, their mean and their variance
 
 
 class State(NamedTuple):
-    """What a network does with the training images; not finite where its parameters aren't."""
+    """Statistics of a network on the training images; not finite if its parameters are not."""
 
-    z: list[float]  # standard deviation of each layer's pre-activations, over units and images; the last are logits
-    delta: list[float]  # likewise of dL/dz, L being the loss of one image
+    z: list[float]  # standard deviation of each layer's pre-activations, over units and images; the last are the logits
+    delta: list[float]  # likewise of dL/dz, with L the loss of one image
     slope: list[float]  # root mean square of f'(z) in each hidden layer
-    flat: list[float]  # share of the f'(z) of each hidden layer that are at most `FLAT` in size
-    stuck: list[float]  # share of units: dead (always flat), or, of a bounded f, saturated (|f'| <= `FLAT` on average)
-    confident: float  # share of the images for which one class gets a probability above `CONFIDENT`
-    predicted: float  # number of classes that are predicted for some image
+    flat: list[float]  # share of each hidden layer's f'(z) with |f'(z)| <= `FLAT`
+    stuck: list[float]  # share of dead units (always flat); for a bounded f, of saturated ones (mean |f'| <= `FLAT`)
+    confident: float  # share of images for which a class has a probability above `CONFIDENT`
+    predicted: float  # number of classes predicted for at least one image
 
 
 class Trial(NamedTuple):
-    """One initialization: its curve, and what explains it, layer by layer."""
+    """One initialization: its curve, and the measurements that explain it, layer by layer."""
 
     name: str
     epochs: list[Metrics]  # loss and error before training (epoch 0) and after each epoch
     before: State
     after: State
-    first_step: list[float]  # as the functions of these names measure it
+    first_step: list[float]  # this and the next two: returned by the functions of these names
     moved: list[tuple[float, float]]
     unlike: list[float]
 
@@ -45,22 +45,22 @@ class Trial(NamedTuple):
 
     @property
     def last(self) -> Metrics:
-        """Of the last epoch."""
+        """The metrics of the last epoch."""
         return self.epochs[-1]
 
     @property
     def losses(self) -> list[float]:
-        """Over the training set, from before training on."""
+        """The losses on the training set, from before training on."""
         return [row["train/loss"] for row in self.epochs]
 
     @property
     def diverged(self) -> int | None:
-        """The first epoch that ended with a loss that isn't finite."""
+        """The first epoch that ended with a loss that is not finite, if any."""
         return next((int(row["epoch"]) for row in self.epochs if not math.isfinite(row["train/loss"])), None)
 
 
 def probe(net: NN, examples: Examples) -> State:
-    """Sends all images through the network and the derivatives of their losses back; nothing is dropped or learnt.
+    """Propagates all images forward, and the derivatives of their losses back, without dropout or learning.
 
     For one image, with delta_k = dL/dz_k::
 
@@ -90,7 +90,7 @@ def probe(net: NN, examples: Examples) -> State:
             size = np.abs(slopes[k])
             units[k][:3] += size.sum(axis=0), (size * size).sum(axis=0), np.count_nonzero(size <= FLAT, axis=0)
             np.maximum(units[k][3], size.max(axis=0), out=units[k][3])
-    # comparisons with NaN are false, so that shares would be wrong
+    # comparisons with NaN are false, so shares would be wrong
     unknown = 0.0 if np.isfinite(net.parameters).all() else math.nan
     flattest = [totals[0] / count if net.nonlinearity in BOUNDED else totals[3] for totals in units]
     return State(
@@ -109,14 +109,14 @@ def _moments(values: Array) -> Moments:
 
 
 def _std(parts: list[Moments]) -> float:
-    """Standard deviation of numbers that come in parts: within the parts, and between their means."""
+    """Standard deviation of numbers given in parts, from the variance within the parts and between their means."""
     sizes, means, variances = np.array(parts).T
     between = (means - np.average(means, weights=sizes)) ** 2
     return math.sqrt(np.average(variances + between, weights=sizes))
 
 
 def first_step(net: NN, examples: Examples) -> list[float]:
-    """Takes a step on the first mini-batch; its norm in each layer as a share of the weights' (NaN where that is 0)."""
+    """Takes a step on the first mini-batch; returns for each layer |step| / |weights| (NaN if the weights are 0)."""
     start = [weights.copy() for weights in net.weights]
     net.forward(examples.images[: net.batch_size])
     net.update(net.backward(examples.labels[: net.batch_size], net.lr), net.lr)
@@ -126,15 +126,15 @@ def first_step(net: NN, examples: Examples) -> list[float]:
 
 
 def moved(net: NN, start: NN) -> list[tuple[float, float]]:
-    """Largest change of a weight and of a bias in each layer, from the start on."""
+    """Largest change of a weight and of a bias in each layer since the start."""
     layers = zip(net.weights, start.weights, net.biases, start.biases, strict=True)
     return [(float(np.abs(w - old_w).max()), float(np.abs(b - old_b).max())) for w, old_w, b, old_b in layers]
 
 
 def unlike(net: NN) -> list[float]:
-    """How much the units of each hidden layer differ: largest difference between two units' weights or biases.
+    """How much the units of each hidden layer differ: the largest difference between two units' weights or biases.
 
-    Weights from the layer before and to the layer after; relative to the largest of them; 0 where all are zero.
+    It covers incoming and outgoing weights, is relative to the largest of all these values, and 0 if all are zero.
     """
     found = []
     for k in range(net.n_hidden):

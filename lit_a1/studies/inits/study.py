@@ -1,4 +1,4 @@
-"""The study of initializations: zero, standard normal and Glorot, trained alike, measured and compared in words."""
+"""The study of initializations: zero, standard normal and Glorot, trained alike, measured and compared."""
 
 import math
 import sys
@@ -29,14 +29,14 @@ LINES = ("--", ":", "-")
 def run(setup: Setup) -> Path:
     """Trains the network from each initialization; raises as `NN` and `load_mnist` do.
 
-    Returns the folder with `losses.csv`, `losses.png`, `comparison.md`, `record.json` and, for TensorBoard, a run for
-    each initialization.
+    Returns the folder with `losses.csv`, `losses.png`, `comparison.md`, `record.json` and a TensorBoard run for each
+    initialization.
     """
     net, digits = setup.network(), setup.digits()
     study = Study(setup, net, digits)
     print(f"Initializations: {study.words}")
     progress = _Progress(setup.epochs)
-    with progress.bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a run that diverges is a result
+    with progress.bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # divergence is a result
         trials = [_trial(setup, digits, name, study.folder / name, progress) for name in INITIALIZATIONS]
     text = write(trials, net, digits, study.words)
     columns = ("epoch", "step", *MEASURED)
@@ -78,7 +78,7 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
             measured = dict(zip(MEASURED, (*net.test(*digits.train), *net.test(*digits.valid)), strict=True))
             epochs.append({"epoch": epoch, "step": net.step} | measured)
             progress.show(name, epochs[-1])
-            if epoch > 0:  # as the CNNs log it: epochs and steps counted from 0
+            if epoch > 0:  # epochs and steps count from 0, as in the CNNs' logs
                 for tag, value in (measured | {"epoch": epoch - 1}).items():
                     writer.add_scalar(tag, value, net.step - 1)
     after, changes = probe(net, digits.train), moved(net, start)
@@ -86,7 +86,7 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
 
 
 def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: str) -> None:
-    """Draws training loss and error of the `validated` images against the epoch, with those of a guess."""
+    """Plots training loss, and the error on the `validated` images, against the epoch, with the values of a guess."""
     with figure(path, width=8.4, height=2.9, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
@@ -105,6 +105,6 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
         left.set_ylabel("Training loss (cross-entropy)")
         right.set_ylabel("Validation error")
         percent_axis(right)
-        right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # there are ticks even where all errors are alike
+        right.set_ylim(min(right.get_ylim()[0], 0.4), 1.15)  # so there are ticks even if all errors are equal
         drawing.legend(loc="outside lower center", ncols=len(trials), handlelength=4)
         drawing.suptitle(textwrap.fill(words, 130), fontsize=8)

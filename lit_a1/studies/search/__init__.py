@@ -1,1 +1,1 @@
-"""Hyperparameter search, of the CNNs and of the numpy network."""
+"""Hyperparameter search for the CNNs and the numpy network."""

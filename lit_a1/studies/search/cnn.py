@@ -1,4 +1,4 @@
-"""The search of a CNN: which options may be searched, and what all its trials share."""
+"""The search for a CNN: which options can be searched, and what all trials share."""
 
 import contextlib
 import io
@@ -26,14 +26,14 @@ from lit_a1.studies.search.training import sentence, train
 from lit_a1.training import parse
 
 KINDS: dict[str, type] = {"model": Classifier, "data": ImageDataModule}
-# options whose trials would be measured on other images, and could not be compared
+# options that change the validation images, so that trials could not be compared
 OTHER_IMAGES = ("data.source", "data.n_valid", "data.split_seed", "data.decode_size")
 
 
 def objective(arguments: Sequence[str], path: Path) -> Objective:
-    """The search of a CNN: the YAML says what is searched; the arguments of `fit`, which all trials share, the rest.
+    """The search for a CNN: the YAML says what is searched; the arguments of `fit` are the same for all trials.
 
-    SystemExit where an argument is refused, UsageError where the YAML is, or a setting that a search can't have.
+    Raises SystemExit if an argument is refused, and a UsageError if the YAML, or a setting for a search, is refused.
     """
     settings = parse(["fit", *arguments])
     check_settings(settings, "search", "a trial's figures are read from its run", " goes on with --study")
@@ -58,7 +58,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     def fit(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
         record = train([*arguments, *flags_of(found)], folder, report, quiet=quiet)
         images, limit = record["images"], settings.trainer.limit_train_batches
-        if isinstance(limit, int) or (limit or 1) < 1:  # they are as many as the trial's batch size makes of it
+        if isinstance(limit, int) or (limit or 1) < 1:  # then the number of training images depends on the batch size
             images = {"val": images["val"]}
         return record["parameters"], images
 
@@ -89,7 +89,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
 
 
 def _key(settings: Namespace, name: str) -> str:
-    """Where an option stands in the settings: `model.lr` is `model.init_args.lr`."""
+    """The key of an option in the settings: `model.lr` is `model.init_args.lr`."""
     part, _, option = name.partition(".")
     if part not in KINDS or not option or name.startswith(OTHER_IMAGES):
         raise UsageError(
@@ -106,15 +106,16 @@ def _key(settings: Namespace, name: str) -> str:
 
 
 def own_values(settings: Namespace, space: Space) -> dict[str, Any]:
-    """What a command is set to, of all that is searched; UsageError where there is no such option to search."""
+    """The command's own values of the searched options; raises a UsageError if an option can't be searched."""
     own = {name: settings[_key(settings, name)] for name in space}
-    return json.loads(json.dumps(own))  # lists, as a YAML has them, where the parser has tuples
+    return json.loads(json.dumps(own))  # turns the parser's tuples into lists, as in a YAML
 
 
 def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> None:
-    """Builds the network and its data with each of the values to choose from, and at both ends of each range.
+    """Builds the network and its data with each choice, and at both ends of each range.
 
-    UsageError where a value is refused beside the command's other settings; beside others, only its trial can tell.
+    Raises a UsageError if a value is refused with the command's other settings. Whether it fits other sampled values,
+    only a trial can tell.
     """
     for name, choices in space.items():
         span = choices if isinstance(choices, Range) else None
@@ -136,7 +137,7 @@ def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> No
 
 
 def settings_of(sampled: Mapping[str, Any], space: Space) -> dict[str, Any]:
-    """What was sampled from the space, by the names of options."""
+    """The sampled values, by the names of options."""
     return {
         name: values.meaning(sampled[name]) if isinstance(values, Range) else json.loads(sampled[name])
         for name, values in space.items()

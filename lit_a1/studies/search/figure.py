@@ -1,4 +1,4 @@
-"""The figure of a search: every trial, against every hyperparameter."""
+"""The figure of a search: the error of every trial against every hyperparameter."""
 
 import math
 import textwrap
@@ -15,8 +15,8 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range
 
 COLUMNS = 6
-ROOM = 16  # letters below a panel, of words side by side
-REACH = 10  # of the axis, in errors of the best trial: what is far off would press the good ones together
+ROOM = 16  # letters that fit side by side below a panel
+REACH = 10  # top of the axis, as a multiple of the smallest error: outliers would squeeze the good trials together
 LOOKS: dict[str, dict[str, Any]] = {
     "stopped early": {"color": "#888888", "alpha": 0.4, "s": 16, "linewidths": 0},
     "complete": {"color": COLOURS[0], "alpha": 0.85, "s": 22, "linewidths": 0},
@@ -26,7 +26,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images: int, title: str) -> None:
-    """Draws each trial's error on the validation images against each hyperparameter; one trial at least has one."""
+    """Plots each trial's validation error against each hyperparameter; at least one trial must have an error."""
     measured = [trial for trial in trials if trial.epoch]
     complete = [trial for trial in measured if trial.state == "complete" and objective.is_wanted(trial.settings)]
     best = min(complete, key=lambda trial: trial.error, default=None)
@@ -74,7 +74,7 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
 
 
 def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialRecord], float]:
-    """Lays out the axis of a hyperparameter, and gives the function that places a trial on it."""
+    """Lays out the axis of a hyperparameter, and returns the function that places a trial on it."""
     values = objective.space[name]
     if not isinstance(values, Range):
         labels, texts = [str(value).replace("_", " ") for value in values], objective.sampled[name].choices
@@ -82,7 +82,7 @@ def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialReco
         axis.set_xticks(range(len(labels)), labels, rotation=25 * crowded, ha="right" if crowded else "center")
         axis.set_xlim(-0.5, len(labels) - 0.5)
         axis.grid(visible=False, axis="x")
-        # trials at the same one stand beside each other, by the golden ratio
+        # spreads trials of the same value sideways, by the golden ratio
         return lambda trial: texts.index(trial.sampled[name]) + ((trial.number * 0.618 + 0.5) % 1 - 0.5) * 0.5
     low = 0 if values.none_below else values.low
     if not values.log:

@@ -1,4 +1,4 @@
-"""The search of the numpy network: which network a sample stands for, and how it is trained."""
+"""The search for the numpy network: which network a sample describes, and how it is trained."""
 
 import inspect
 import json
@@ -25,7 +25,7 @@ COLUMNS = "trial state diverged val_accuracy_best best_epoch val_accuracy_last e
 
 
 def objective(setup: Setup) -> Objective:
-    """The search of a network's size, shape and settings; of these, `setup` only says what the first trial is."""
+    """The search for a network's size, shape and settings; `setup` gives those of the first trial."""
     net, digits = setup.network(), setup.digits()
     ranges = read_space(SPACE)
     space: Space = {"parameters": Range(*setup.model.get("parameter_range", (500_000, 1_000_000))), **ranges}
@@ -46,7 +46,7 @@ def objective(setup: Setup) -> Objective:
             print(f"Digits: {digits.origin}")
         made = setup.network(**settings)
         for epoch in range(1, setup.epochs + 1):
-            with np.errstate(over="ignore", invalid="ignore"):  # where the learning rate is far too large
+            with np.errstate(over="ignore", invalid="ignore"):  # if the learning rate is far too large
                 loss, _ = made.train(*digits.train)
                 val_loss, error = made.test(*digits.valid)
             if report(epoch, error if math.isfinite(loss + val_loss) else math.nan):
@@ -54,7 +54,7 @@ def objective(setup: Setup) -> Objective:
         return made.n_parameters, images
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
-        seconds = round(sum(trial.seconds for trial in trials), 1)  # of earlier processes too
+        seconds = round(sum(trial.seconds for trial in trials), 1)  # includes earlier processes
         Study(setup, net, digits, folder).record(**results, seconds=seconds)
 
     images = {"train": len(digits.train.labels), "val": len(digits.valid.labels)}
@@ -76,7 +76,7 @@ def objective(setup: Setup) -> Objective:
         columns=COLUMNS,
         names=names,
         images=images,
-        wanted="two hidden layers",  # as the assignment has it
+        wanted="two hidden layers",  # as in the assignment
         is_wanted=lambda settings: settings["n_hidden"] == 2,
         best_epoch_counts=True,
         one_sampler=True,
@@ -84,10 +84,10 @@ def objective(setup: Setup) -> Objective:
 
 
 def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], allowed: Sequence[float]) -> list[int]:
-    """Units h, t h, t^2 h ... (rounded) of hidden layers, such that the network has about so many `parameters`.
+    """Units h, t h, t^2 h ... (rounded) of hidden layers, chosen so that the network has about `parameters` parameters.
 
-    `taper` is t, above 0 and at most 1; `ends` are inputs and outputs; `allowed` are the fewest and the most
-    parameters, biases included: UsageError where no network is inside.
+    `taper` is t, above 0 and at most 1; `ends` are the numbers of inputs and outputs; `allowed` are the fewest and the
+    most parameters, biases included. Raises a UsageError if no network fits between them.
     """
 
     def units(first: int) -> list[int]:
@@ -96,7 +96,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
     def size(first: int) -> int:
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise([ends[0], *units(first), ends[1]]))
 
-    below = bisect_right(range(1, int(parameters) // ends[0] + 2), parameters, key=size)  # most units not above it
+    below = bisect_right(range(1, int(parameters) // ends[0] + 2), parameters, key=size)  # largest h not above it
     fitting = [first for first in (below, below + 1) if first and allowed[0] <= size(first) <= allowed[1]]
     if not fitting:
         raise UsageError(
@@ -107,7 +107,7 @@ def widths(layers: int, taper: float, parameters: float, ends: tuple[int, int], 
 
 
 def settings_of(sampled: Settings, space: Space, ends: tuple[int, int]) -> dict[str, Any]:
-    """What was sampled from the space, as keywords of `NN`; `ends` are inputs and outputs. Raises as `widths`."""
+    """A sample from the space as keywords of `NN`; `ends` are inputs and outputs. Raises as `widths`."""
     size = space["parameters"]
     assert isinstance(size, Range)
     hidden = widths(int(sampled["layers"]), sampled["taper"], sampled["parameters"], ends, (size.low, size.high))

@@ -1,4 +1,4 @@
-"""What a search found: its trials as a table, a figure and words."""
+"""The results of a search: its trials as a table, a figure and text."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range, in_full
 
 TRIALS, FIGURE = "trials.csv", "search.png"
-BEST = 3  # trials in the table of the best
-SHOWN = 5  # hyperparameters in the list of what matters
-ENOUGH = 12  # complete trials to weigh the hyperparameters by
-TOP = 0.25  # share of them that is set against all
+BEST = 3  # trials in the table of the best trials
+SHOWN = 5  # hyperparameters in the list of the most important ones
+ENOUGH = 12  # complete trials needed to compute importances
+TOP = 0.25  # share of the best trials, which are compared with all trials
 
 
 def write_trials(trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
@@ -36,7 +36,7 @@ def write_trials(trials: Sequence[TrialRecord], objective: Objective, folder: Pa
 
 
 def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
-    """Writes what was found so far, and prints it: other processes may still be at it."""
+    """Writes and prints the results so far: other processes may still be searching."""
     images = (objective.images or study.user_attrs.get("images", {})).get("val", 0)
     text, best = conclude(trials, objective, images, importances(study))
     write_text(folder / "summary.md", text)
@@ -49,12 +49,12 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:
-    """How much each hyperparameter sets the best trials apart, as shares of 1; None where there are too few trials."""
+    """How much each hyperparameter distinguishes the best trials, as shares of 1; None if there are too few trials."""
     if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < ENOUGH:
         return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental", ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Target and region quantiles")  # most errors are equal: all weights are 0
+        warnings.filterwarnings("ignore", "Target and region quantiles")  # if most errors are equal, all weights are 0
         found = PedAnovaImportanceEvaluator(target_quantile=TOP).evaluate(study)
     total = sum(found.values())
     return {name: weight / total for name, weight in found.items()} if total else {}
@@ -63,7 +63,7 @@ def importances(study: optuna.Study) -> dict[str, float] | None:
 def conclude(
     trials: Sequence[TrialRecord], objective: Objective, images: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
-    """What a search found, in Markdown, and its best trial for the record (empty where there is none)."""
+    """The results of a search in Markdown, and its best trial for the record (empty if there is none)."""
     ended = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
     complete = [trial for trial in ended if objective.is_wanted(trial.settings)]
     best = complete[0] if complete else None
@@ -104,7 +104,7 @@ def conclude(
 
 
 def _by_value(trials: Sequence[TrialRecord], objective: Objective) -> dict[str, dict[str, list[float]]]:
-    """The errors of trials by the values of the hyperparameters that have few: nonlinearity, hidden layers."""
+    """The errors of trials, grouped by the values of hyperparameters with few values: nonlinearity, hidden layers."""
     found = {}
     for name, values in objective.space.items():
         if not isinstance(values, Range) or values.step == 1:
@@ -119,9 +119,9 @@ def _by_value(trials: Sequence[TrialRecord], objective: Objective) -> dict[str, 
 
 
 def p_value(best: TrialRecord, other: TrialRecord, images: int, comparisons: int) -> float:
-    """Fisher's exact test of the errors of two trials, times the number of trials that the best was picked from.
+    """Fisher's exact test of the errors of two trials, times the number of trials that the best was chosen from.
 
-    It takes each as measured on images of its own; on the same ones they differ less by chance, so that the test errs
-    on the side of noise.
+    It assumes that the trials were measured on different images. On the same images, errors differ less by chance, so
+    the test errs on the side of noise.
     """
     return min(1.0, comparisons * fisher([(best.error, images), (other.error, images)]))

@@ -1,4 +1,4 @@
-"""A study in a database, which processes share that have no disk in common."""
+"""A study in a database, shared by processes without a common disk."""
 
 import json
 import platform
@@ -30,14 +30,14 @@ from lit_a1.studies.search.objective import Objective
 from lit_a1.studies.search.storage import FAILURES, Storage, connected, experimental, named, retry
 from lit_a1.studies.search.study import JOURNAL, OVER, SURPLUS, Journal, Study, announce, open_study, tpe
 
-RECORD = "record"  # attribute of a trial: what its training left as `record.json`
+RECORD = "record"  # attribute of a trial: the `record.json` of its training
 
 
 def run(objective: Objective, trials: int, study: Path | None, url: str | None) -> Path:
-    """Searches as `study.run`; with the URL of a storage, in the study of that name there (default: the experiment's).
+    """Searches as `study.run`. With a storage `url`, `study` is the study's name there (default: the experiment's).
 
-    Each process has a folder of its own. At its end it holds all trials, whichever machine ran them: tables, figure and
-    words as always, each training's `record.json`, and the study as a journal, which `--study` goes on with.
+    Each process has its own folder. At the end it holds the trials of all machines: the usual tables, figure and text,
+    each training's `record.json`, and the study as a journal that `--study` can resume.
 
     Raises:
         ConnectionError: the storage can't be reached, or fails.
@@ -62,7 +62,7 @@ def run(objective: Objective, trials: int, study: Path | None, url: str | None) 
 
 
 class SharedStudy(Study):
-    """Optuna's study in a storage, as one process works at it."""
+    """One process's view of Optuna's study in a storage."""
 
     def __init__(self, objective: Objective, folder: Path, storage: Storage, name: str, place: str) -> None:
         self.storage, self.name, self.place = storage, name, place
@@ -77,13 +77,13 @@ class SharedStudy(Study):
         return open_study(self.storage, self.name)
 
     def how_to_go_on(self) -> str:
-        """What to type once more."""
+        """What to type to resume."""
         return "the same command"
 
     def take(self, trials: int) -> optuna.Trial | None:
-        """The next trial, or one whose process was killed; None once all are over, those of other processes too.
+        """The next trial, or one whose process was killed; None when the trials of all processes are over.
 
-        While others are running it waits: who else would try again what they may leave?
+        It waits while other processes run trials, to retry a trial whose process ends.
         """
         told = False
         while True:
@@ -105,7 +105,7 @@ class SharedStudy(Study):
             trial = self.optuna.ask(dict(self.objective.sampled))
         taken = self.optuna.get_trials(deepcopy=False, states=(*OVER, TrialState.RUNNING, TrialState.WAITING))
         again = self.optuna.trials[trial.number].system_attrs.get("failed_trial") is not None
-        if not again and sum(other.number < trial.number for other in taken) >= trials:  # another one was quicker
+        if not again and sum(other.number < trial.number for other in taken) >= trials:  # another process was quicker
             trial.set_user_attr(SURPLUS, True)
             self.optuna.tell(trial, state=TrialState.FAIL)
             return None
@@ -117,24 +117,24 @@ class SharedStudy(Study):
         return trial
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
-        """Trains a trial's network, and records its state and what the training recorded."""
+        """Trains a trial's network, and records the trial's state and the record of the training."""
         try:
             super().train(trial, show)
         except UpdateFinishedTrialError:
             tqdm.write(f"trial {trial.number} was given up: nothing was heard of this process for {storages.GRACE} s")
         except FAILURES:
-            raise  # others will miss its sign of life
+            raise  # other processes will miss its heartbeat
         except BaseException:
             retry()(self.optuna, self.optuna.trials[trial.number])
             raise
 
     def note(self, trial: optuna.Trial, folder: Path) -> None:
-        """Keeps what a training recorded with its trial."""
+        """Stores the record of a training with its trial."""
         if (path := folder / RECORD_FILE).is_file():
             trial.set_user_attr(RECORD, json.loads(path.read_text(encoding="utf-8")))
 
     def bring_home(self) -> None:
-        """Writes what the storage holds into the folder: each training's record, and the study as a journal."""
+        """Copies the storage into the folder: each training's record, and the study as a journal."""
         for trial in self.optuna.get_trials(deepcopy=False, states=OVER):
             folder = self.folder / f"trial_{trial.number}"
             if RECORD in trial.user_attrs and not folder.exists():
@@ -150,7 +150,7 @@ class SharedStudy(Study):
 
 
 class Heartbeat(threading.Thread):
-    """Signs of life of a trial's process, until it is released."""
+    """Records heartbeats of a trial's process until it is released."""
 
     def __init__(self, storage: Storage, trial_id: int) -> None:
         super().__init__(daemon=True)
@@ -159,43 +159,43 @@ class Heartbeat(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Notes one each interval; where the storage fails for a moment, the next one counts."""
+        """Records a heartbeat each interval; if the storage fails for a moment, the next one counts."""
         while not self.over.wait(storages.INTERVAL):
             with suppress(*FAILURES, UpdateFinishedTrialError):
                 self.storage.record_heartbeat(self.trial_id)
 
     def release(self) -> None:
-        """Ends it."""
+        """Ends the thread."""
         self.over.set()
         self.join()
 
 
 class NumberedSampler(BaseSampler):
-    """TPE, seeded anew by the number of each trial, which no two processes have; the first is given."""
+    """TPE, reseeded for each trial by its number, which no two processes share; the first trial is given."""
 
     def __init__(self, objective: Objective, storage: Storage) -> None:
         self.objective, self.storage = objective, storage
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Seeds it; notes the first sign of life, without which nobody would miss the trial."""
+        """Seeds the sampler; records the first heartbeat, without which no process would miss the trial."""
         self.storage.record_heartbeat(trial._trial_id)
         (seed,) = np.random.SeedSequence((self.objective.seed, trial.number)).generate_state(1)
         self._tpe = tpe(int(seed))
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """What is sampled jointly."""
+        """The hyperparameters that are sampled jointly."""
         return self._tpe.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Samples jointly."""
+        """Samples these hyperparameters jointly."""
         return self._tpe.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Samples one by itself: all of the first trial."""
+        """Samples one hyperparameter by itself; for the first trial, returns the given value."""
         if trial.number == 0:
             return self.objective.start[param_name]
         return self._tpe.sample_independent(study, trial, param_name, param_distribution)

@@ -1,4 +1,4 @@
-"""What a search tries: ranges of numbers, and values to choose from, as a YAML of configs/spaces/ has them."""
+"""The search space: ranges of numbers and lists of choices, from a YAML in configs/spaces/."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,31 +16,31 @@ KEYS = {"low": float, "high": float, "log": bool, "step": float, "none_below": f
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, sampled evenly, or evenly in their logarithm; below `none_below` they mean 0."""
+    """Numbers from `low` to `high`, sampled uniformly or, with `log`, log-uniformly; below `none_below` they mean 0."""
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
     none_below: float = 0.0
-    whole: bool = False  # whether they are whole numbers
+    whole: bool = False  # whether the numbers are integers
 
     @property
     def distribution(self) -> BaseDistribution:
-        """What Optuna samples from."""
+        """The distribution for Optuna."""
         if self.whole:
             return IntDistribution(int(self.low), int(self.high), self.log, int(self.step or 1))
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
     def nearest(self, value: float) -> float:
-        """The number that can be sampled and is nearest to a value."""
+        """The possible sample nearest to a value."""
         value = min(max(value, self.low), self.high)
         if self.step is not None:
             value = self.low + round((value - self.low) / self.step) * self.step
         return min(round(value) if self.whole else value, self.high)
 
     def meaning(self, sampled: float) -> float:
-        """What a sampled number stands for: three digits where there is no grid of steps or whole numbers; or 0."""
+        """The value that a sample means: rounded to three digits unless there are steps or integers; or 0."""
         if self.whole:
             value: float = round(sampled)
         elif self.step is not None:
@@ -60,7 +60,7 @@ Space = Mapping[str, Range | Sequence[Any]]  # hyperparameters by name: a range,
 
 
 def in_full(values: Range | Sequence[Any]) -> str:
-    """A range, or the values to choose from, in words; different ones have different words."""
+    """A range or choices in words; different ones have different words."""
     if not isinstance(values, Range):
         return ", ".join(map(str, values))
     steps = f", in steps of {values.step:g}" if values.step else ""
@@ -68,7 +68,7 @@ def in_full(values: Range | Sequence[Any]) -> str:
 
 
 def distributions(space: Space, text: Callable[[Any], str] = str) -> dict[str, Any]:
-    """What Optuna samples from; `text` makes a string of a value to choose, as Optuna knows no lists."""
+    """The distributions for Optuna; `text` turns a choice into a string, as Optuna does not support lists."""
     return {
         name: values.distribution if isinstance(values, Range) else CategoricalDistribution(list(map(text, values)))
         for name, values in space.items()
@@ -76,14 +76,14 @@ def distributions(space: Space, text: Callable[[Any], str] = str) -> dict[str, A
 
 
 def nearest(own: Mapping[str, Any], space: Space, text: Callable[[Any], str] = str) -> dict[str, Any]:
-    """What can be sampled nearest to a command's own settings: of values that are no numbers, in doubt the first."""
+    """The sample nearest to a command's own settings; among choices that are not numbers, the same or the first."""
     found: dict[str, Any] = {}
     for name, values in space.items():
         value = own[name]
         if isinstance(values, Range):
             found[name] = values.nearest(value)
         elif value in values:
-            found[name] = text(values[values.index(value)])  # 0 where one's own is 0.0
+            found[name] = text(values[values.index(value)])  # 0 if the command has 0.0
         elif all(isinstance(number, int | float) for number in (value, *values)):
             found[name] = text(min(values, key=lambda number: abs(number - value)))
         else:
@@ -92,7 +92,7 @@ def nearest(own: Mapping[str, Any], space: Space, text: Callable[[Any], str] = s
 
 
 def read_space(path: Path) -> dict[str, Range | list[Any]]:
-    """The ranges and choices of a YAML, by the names of hyperparameters; UsageError where it holds something else."""
+    """The ranges and choices of a YAML, by hyperparameter; raises a UsageError if it holds anything else."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:

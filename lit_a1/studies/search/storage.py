@@ -1,7 +1,7 @@
-"""Where a study is kept that processes without a shared disk work at: a database, or Optuna's gRPC proxy of one.
+"""Storage of a study for processes without a shared disk: a database, or Optuna's gRPC proxy of one.
 
-Every process notes for its trial, again and again, that it is alive. The trial of one that no longer does is failed by
-another process, and waits to be tried again.
+Every process regularly records a heartbeat for its trial. If the heartbeats stop, another process marks the trial as
+failed, and the trial waits to be tried again.
 """
 
 import time
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import grpc  # which TensorBoard needs too
+import grpc  # also required by TensorBoard
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import GrpcStorageProxy, RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -23,15 +23,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.search.study import TRIES
 
-INTERVAL, GRACE = 20, 120  # seconds between two signs of life, and without one until a trial is given up
-PATIENCE = 10  # seconds for a server to answer
-SETTING_UP = (0.5, 1, 2, None)  # seconds between two tries to make the tables, which others may be making
+INTERVAL, GRACE = 20, 120  # seconds between two heartbeats, and without one until a trial is given up
+PATIENCE = 10  # seconds that a server has to answer
+SETTING_UP = (0.5, 1, 2, None)  # seconds between tries to create the tables, which other processes may be creating too
 BEAT = "heartbeat"
 FAILURES = (SQLAlchemyError, StorageInternalError, grpc.RpcError)
 EXAMPLES = "postgresql://USER@HOST/DATABASE, sqlite:///FILE or grpc://HOST:PORT"
 DRIVERS = {"psycopg": 'pip install "psycopg[binary]"', "MySQLdb": "pip install mysqlclient"}
-OPTIONS: dict[str, dict[str, Any]] = {  # of drivers, by their names in URLs
-    # a PostgreSQL database without an encoding would answer in bytes
+OPTIONS: dict[str, dict[str, Any]] = {  # options of drivers, by their names in URLs
+    # without it, a PostgreSQL database that has no encoding answers in bytes
     **{name: {"connect_timeout": PATIENCE, "client_encoding": "utf8"} for name in ("psycopg", "psycopg2")},
     **{name: {"connect_timeout": PATIENCE} for name in ("pymysql", "mysqldb")},
     "pysqlite": {"timeout": 60},  # while another process writes
@@ -41,23 +41,23 @@ OPTIONS: dict[str, dict[str, Any]] = {  # of drivers, by their names in URLs
 class GrpcStorage(GrpcStorageProxy, BaseHeartbeat):
     """Optuna's proxy, with the heartbeat that it lacks.
 
-    A sign of life is an attribute of the trial that changes, and no clocks are compared but this process's with itself.
+    A heartbeat is a change of an attribute of the trial. Each process uses only its own clock, so clocks may differ.
     """
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(host=host, port=port)
-        self._beats: dict[int, tuple[Any, float]] = {}  # by trial: the newest, and when it was first seen
+        self._beats: dict[int, tuple[Any, float]] = {}  # by trial: the last heartbeat, and when it was first seen
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """Notes that the process of a trial is alive."""
+        """Records that the process of a trial is alive."""
         self.set_trial_user_attr(trial_id, BEAT, time.time())
 
     def get_heartbeat_interval(self) -> int:
-        """Seconds between two signs of life."""
+        """Seconds between two heartbeats."""
         return INTERVAL
 
     def get_heartbeat_stale_trial_callback(self) -> Callable[[optuna.Study, FrozenTrial], None]:
-        """What is done with a trial that was given up."""
+        """The callback for a trial that was given up."""
         return retry()
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
@@ -76,7 +76,7 @@ Storage = RDBStorage | GrpcStorage
 
 @contextmanager
 def experimental() -> Iterator[None]:
-    """Hides that Optuna calls its heartbeat and its proxy experimental, and beats in `optimize` alone."""
+    """Hides Optuna's warnings that its heartbeat and proxy are experimental, and meant for `Study.optimize`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", "Heartbeat of storage is supposed to be used with Study.optimize")
@@ -84,17 +84,17 @@ def experimental() -> Iterator[None]:
 
 
 def retry() -> RetryHeartbeatStaleTrialCallback:
-    """Has a trial that was failed wait to be tried again, with the same settings, unless it has failed too often."""
+    """A callback that queues a failed trial again, with the same settings, unless it has failed too often."""
     with experimental():
         return RetryHeartbeatStaleTrialCallback(max_retry=TRIES)
 
 
 @contextmanager
 def connected(url: str) -> Iterator[Storage]:
-    """The storage that a URL names; whatever fails at it in the block is told in a sentence, without the password.
+    """The storage at a URL; its failures inside the block become errors of one sentence, without the password.
 
-    UsageError where it is no such URL; ConnectionError where its driver is missing, it does not answer or refuses, or
-    its tables are another Optuna's.
+    Raises a UsageError for an invalid URL, and a ConnectionError if its driver is missing, it does not answer or
+    refuses, or its tables are of another version of Optuna.
     """
     try:
         with experimental():
@@ -115,11 +115,11 @@ def connected(url: str) -> Iterator[Storage]:
 
 
 def parsed(url: str) -> URL:
-    """The parts of a database's URL, PostgreSQL's with this project's driver; UsageError where it is none."""
+    """The parts of a database URL, for PostgreSQL with this project's driver; raises a UsageError if it is invalid."""
     try:
         found = make_url(url)
         found.get_dialect()
-    except (ArgumentError, ValueError) as error:  # its words repeat the URL, and the password in it
+    except (ArgumentError, ValueError) as error:  # its message repeats the URL with the password
         raise UsageError(f"storage must be a URL such as {EXAMPLES}") from error
     return found.set(drivername="postgresql+psycopg") if found.drivername == "postgresql" else found
 

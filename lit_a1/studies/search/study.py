@@ -1,4 +1,4 @@
-"""A study: Optuna's trials in a journal, which can be interrupted, continued, and shared by processes on one disk."""
+"""A study: Optuna's trials in a journal, which can be interrupted, resumed, and shared by processes on one disk."""
 
 import itertools
 import json
@@ -31,28 +31,28 @@ from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.results import write_results, write_trials
 
 JOURNAL = "study.journal"
-LOCKS = ".locks"  # one for the journal, for taking a trial, for writing results, and for each trial while it runs
-BEFORE_PRUNING = 5  # complete trials, whose median the others are compared with
-TRIES = 3  # of the same settings whose process ends each time, of too little memory for example
-SURPLUS = "surplus"  # of a trial that was one too many, and given up before it began
+LOCKS = ".locks"  # for the journal, for taking a trial, for writing results, and for each running trial
+BEFORE_PRUNING = 5  # complete trials before others are compared with their median
+TRIES = 3  # tries of settings whose process ends each time, for lack of memory for example
+SURPLUS = "surplus"  # marks a trial that was one too many, and was given up before it began
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # of trials in words
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # in words
 
 
 def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
-    """Searches, or goes on searching, and writes what was found; only validation images decide.
+    """Starts or resumes a search, and writes its results; only validation images decide.
 
-    TPE (Bergstra et al., 2011, Algorithms for hyperparameter optimization) proposes the settings, after a first trial
-    of the command's own. A trial is stopped early when its loss is not finite, or when even its best validation error
-    is above the median of those that the complete trials had after the same epoch.
+    The first trial uses the command's own settings. TPE (Bergstra et al., 2011, Algorithms for hyperparameter
+    optimization) proposes the settings of later trials. A trial is stopped early if its loss is not finite, or if its
+    best validation error so far is above the median of the complete trials at the same epoch.
 
-    `trials` counts complete and stopped ones, those of other processes and earlier runs included; `folder` is that of a
-    study to go on with, or to take part in. Returns the study's folder, with `trials.csv` (written anew after every
-    trial), `search.png`, `summary.md` and `record.json`.
+    `trials` counts complete and stopped trials, including those of other processes and earlier runs. `folder` is a
+    study to resume or join. Returns the study's folder, with `trials.csv` (rewritten after every trial), `search.png`,
+    `summary.md` and `record.json`.
 
     Raises:
-        DataError: there are no images, or not those that the study was begun with.
-        UsageError: there is no such study, it has other settings, or those of its first trial are refused.
+        DataError: there are no images, or other images than the study began with.
+        UsageError: there is no such study, it has other settings, or the settings of its first trial are refused.
     """
     if trials < 1:
         raise UsageError(f"trials must be 1 or above; got {trials}")
@@ -72,19 +72,19 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
 
 
 def announce(objective: Objective, trials: int, place: Path | str) -> None:
-    """Prints what is searched, and where it is kept."""
+    """Prints what is searched, and where the study is stored."""
     print(f"{objective.words}: {counted(trials, 'trial')} of up to {counted(objective.epochs, 'epoch')} in {place}")
 
 
 class Journal(JournalFileBackend):
-    """Optuna's, whose lines are written whole or not at all; an OSError names it."""
+    """Optuna's journal, with lines written whole or not at all; an OSError names the file."""
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         super().__init__(str(path), lock)  # type: ignore[arg-type]  # optuna's own lock
         self.path, self.lock = path, lock
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Takes back what a disk that filled up has of the lines: the next ones would be spoilt by it."""
+        """Removes lines that a full disk holds in part: they would corrupt the next ones."""
         with self.lock, naming(self.path):
             length = self.path.stat().st_size
             try:
@@ -95,29 +95,29 @@ class Journal(JournalFileBackend):
 
 
 def open_study(storage: BaseStorage, name: str) -> optuna.Study:
-    """Optuna's study of this name, a new one where there is none."""
+    """Optuna's study of this name, a new one if there is none."""
     return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
 
 
 def tpe(seed: int) -> optuna.samplers.BaseSampler:
-    """What proposes settings: TPE, which also takes account of the trials that are running."""
+    """The TPE sampler, which also takes running trials into account."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
         return optuna.samplers.TPESampler(multivariate=True, seed=seed, constant_liar=True)
 
 
 class Study:
-    """Optuna's study in a folder, as one process works at it; a new one where there is no journal.
+    """One process's view of Optuna's study in a folder; a new study if there is no journal.
 
-    UsageError where the journal is damaged, or the study was begun with something else in common.
+    Raises a UsageError if the journal is damaged, or the study began with other shared settings.
     """
 
-    running: Any  # what says that this process is alive, to be released after each trial
+    running: Any  # shows that this process is alive; released after each trial
 
     def __init__(self, objective: Objective, folder: Path) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.objective, self.folder = objective, folder
-        self.quiet = False  # before this process's first trial
+        self.quiet = False  # until this process's first trial
         (folder / LOCKS).mkdir(exist_ok=True)
         self.optuna = self.opened()
         self.optuna.pruner = optuna.pruners.MedianPruner(BEFORE_PRUNING, n_warmup_steps=max(1, objective.epochs // 3))
@@ -131,30 +131,30 @@ class Study:
         return f"in {self.folder}"
 
     def opened(self) -> optuna.Study:
-        """Optuna's study, which outlives a process that was killed."""
+        """Optuna's study, repaired if a process was killed while writing."""
         path, lock = self.folder / JOURNAL, self.lock("journal")
         with lock:
             if path.exists() and not (lines := path.read_bytes()).endswith(b"\n"):
-                os.truncate(path, lines.rfind(b"\n") + 1)  # a line half written would spoil the next one
+                os.truncate(path, lines.rfind(b"\n") + 1)  # a half-written line would corrupt the next one
         try:
             return open_study(JournalStorage(Journal(path, lock)), self.objective.study_name)
         except (ValueError, KeyError) as error:
             raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
 
     def how_to_go_on(self) -> str:
-        """What to type once more."""
+        """What to type to resume."""
         return f"the same command and --study {typed(relative_to_cwd(self.folder))}"
 
     def lock(self, name: str, timeout: float = -1) -> FileLock:
-        """A lock that processes share, on other machines too; the system frees that of a process that was killed."""
+        """A lock shared by processes, on other machines too; the system frees the lock of a killed process."""
         return FileLock(self.folder / LOCKS / name, timeout)
 
     def count(self, *states: TrialState) -> int:
-        """How many trials are in one of the states."""
+        """The number of trials in these states."""
         return len(self.optuna.get_trials(deepcopy=False, states=states))
 
     def run(self, trials: int) -> None:
-        """Searches, and writes what was found."""
+        """Searches, and writes the results."""
         try:
             self.search(trials)
         except BaseException:
@@ -164,7 +164,7 @@ class Study:
             write_results(self.optuna, self.records(), self.objective, self.folder)
 
     def search(self, trials: int) -> None:
-        """Runs trials until there are enough, and shows and keeps each."""
+        """Runs trials until there are enough; prints and records each."""
         done = self.count(*OVER)
         with tqdm(total=trials, initial=done, desc="search", unit="trial", leave=False, disable=None) as bar:
             while (trial := self.take(trials)) is not None:
@@ -178,9 +178,9 @@ class Study:
                 bar.update(self.count(*OVER) - bar.n)
 
     def take(self, trials: int) -> optuna.Trial | None:
-        """The next trial, its settings sampled; None where there are enough, those of running processes included.
+        """The next trial, with sampled settings; None if there are enough, including running ones.
 
-        One process at a time: no two sample by the same seed, and none takes a trial that is one too many.
+        Only one process at a time is here, so no two sample with the same seed, and none takes one trial too many.
         """
         with self.lock("take"):
             for running in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -191,7 +191,7 @@ class Study:
                 return None
             place, tries = self._place()
             starts = [trial for trial in self.optuna.trials if "start" in trial.user_attrs]
-            if all(trial.state == TrialState.FAIL for trial in starts):  # none yet, or their processes ended
+            if all(trial.state == TrialState.FAIL for trial in starts):  # there is none yet, or their processes ended
                 about = {"start": True, "own": self.objective.own}
                 self.optuna.enqueue_trial(dict(self.objective.start), user_attrs=about)
             self._set_sampler(place, tries)
@@ -203,24 +203,24 @@ class Study:
             return trial
 
     def _place(self) -> tuple[int, int]:
-        """The place of the next trial in a study that nothing happens to, and how many trials have failed there."""
+        """The number that the next trial would have if no trial had failed, and how many trials have failed at it."""
         places = [(trial.user_attrs.get("place", trial.number), trial.state) for trial in self.optuna.trials]
         taken = {place for place, state in places if state in (*OVER, TrialState.RUNNING)}
         free = next(place for place in itertools.count() if place not in taken)
         return free, places.count((free, TrialState.FAIL))
 
     def _set_sampler(self, place: int, tries: int) -> None:
-        """Seeds the sampler by the place: a study that goes on would sample the first trials again."""
+        """Seeds the sampler by the place: with one seed, a resumed study would sample its first trials again."""
         seed = self.objective.seed + len(self.optuna.trials)
-        if not self.objective.one_sampler:  # what is sampled doesn't depend on where the study was stopped
+        if not self.objective.one_sampler:  # samples do not depend on where the study was stopped
             others = (tries,) if tries >= TRIES else ()
             (seed,) = np.random.SeedSequence((self.objective.seed, place, *others)).generate_state(1)
-        elif self.quiet:  # it is set
+        elif self.quiet:  # already seeded
             return
         self.optuna.sampler = tpe(int(seed))
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
-        """Trains a trial's network, and records its state; `show` gets a line after each epoch."""
+        """Trains a trial's network, and records the trial's state; `show` gets a line after each epoch."""
         objective, started, bad = self.objective, time.perf_counter(), False
 
         def report(epoch: int, error: float) -> bool:
@@ -243,7 +243,7 @@ class Study:
             self.optuna.set_user_attr("images", images)
         except BaseException as error:
             refused = isinstance(error, UsageError) and not trial.user_attrs.get("start")
-            if not refused:  # the first one's settings can't be used at all; of others some can
+            if not refused:  # if the first trial is refused, the command's settings are wrong
                 self.optuna.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
                 raise
             trial.set_user_attr("refused", f"{error}")
@@ -254,7 +254,7 @@ class Study:
             self.optuna.tell(trial, self._record(self.optuna.trials[trial.number]).error)
 
     def note(self, trial: optuna.Trial, folder: Path) -> None:
-        """Keeps what a training left in its folder, which the processes of this study share."""
+        """Stores what training left in its folder; nothing to do here, as the processes share the folder."""
 
     def _record(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:
         names = TrialRecord.__dataclass_fields__.keys() & trial.user_attrs.keys()
@@ -264,7 +264,7 @@ class Study:
         return TrialRecord(trial.number, state, errors, by_best, trial.params, **about)
 
     def records(self) -> list[TrialRecord]:
-        """The trials that are over, which it writes to `trials.csv`."""
+        """The trials that are over; also writes them to `trials.csv`."""
         trials = self.optuna.get_trials(deepcopy=False, states=tuple(STATES))
         records = [self._record(trial) for trial in trials if SURPLUS not in trial.user_attrs]
         write_trials(records, self.objective, self.folder)

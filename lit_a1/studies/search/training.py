@@ -1,4 +1,4 @@
-"""A trial of a CNN: a `fit` in its study's folder, without checkpoints, that is stopped early where it is bad."""
+"""A trial of a CNN: a `fit` in its study's folder, without checkpoints, stopped early if it is bad."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from lit_a1.studies.search.objective import Report
 
 
 class PruningCallback(Callback):
-    """Reports each epoch that was measured, and ends the training where the answer is that it is bad."""
+    """Reports each validated epoch, and ends the training if the answer is that the trial is bad."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -36,7 +36,7 @@ class PruningCallback(Callback):
             trainer.should_stop = True
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Notes an interruption, which Lightning turns into an exit; reports that the training diverged."""
+        """Records an interruption, which Lightning turns into an exit, and reports divergence."""
         if isinstance(exception, DivergedError):
             self.report(trainer.current_epoch + 1, nan)
         self.interrupted = isinstance(exception, KeyboardInterrupt)
@@ -56,21 +56,21 @@ class TrialCLI(FolderCLI):
 
 
 def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
-    """Trains as `fit` with these arguments, without its progress and last words; returns the record of the run.
+    """Trains as `fit` with these arguments, without its progress and final output; returns the record of the run.
 
-    What an interrupted process left in the folder is written over. `quiet` also leaves out which data were found and
-    what this machine can't do. Raises KeyboardInterrupt where the user ended it, SystemExit where a signal did, and
-    UsageError where the settings are refused.
+    Files of an interrupted process in the folder are overwritten. `quiet` also hides the messages on which data were
+    found and what this machine lacks. Raises KeyboardInterrupt if the user ended it, SystemExit if a signal did, and
+    UsageError if the settings are refused.
     """
     pruning, refusal = PruningCallback(report), io.StringIO()
     try:
-        diverging = contextlib.suppress(DivergedError)  # is a result, and reported
+        diverging = contextlib.suppress(DivergedError)  # divergence is a result, and is reported
         with diverging, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(refusal):
             TrialCLI(arguments, folder, pruning, quiet=quiet)
     except SystemExit as leaving:
         if pruning.interrupted:
             raise KeyboardInterrupt from leaving
-        if leaving.code != 2:  # a signal's, and no refusal's
+        if leaving.code != 2:  # of a signal, not of refused settings
             raise
         raise UsageError(sentence(refusal)) from leaving
     except (CheckpointError, RuleError, MisconfigurationException) as error:
@@ -84,5 +84,5 @@ def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool
 
 
 def sentence(refusal: io.StringIO) -> str:
-    """What `Parser` wrote to standard error when it left."""
+    """The sentence that `Parser` wrote to standard error before it exited."""
     return refusal.getvalue().strip().rpartition("error: ")[2]
