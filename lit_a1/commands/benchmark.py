@@ -1,15 +1,15 @@
-"""Times this code against PyTorch's own and against the machine's limit, side by side in one run. Ratios, not verdicts.
+"""Times this code against PyTorch's own and against the machine's limit, side by side in one run, and prints ratios.
 
-mlp        an epoch of the numpy network: a PyTorch loop, and numpy's matrix products alone
-layers     each norm and each optimiser: torch's
-step       a training step of configs/catsdogs.yaml: torch's layers, loss and SGD, and its convolutions alone
-data       an epoch of augmented batches: torchvision's ImageFolder, its transforms, and two processes
-loop       a step of `fit`, and its memory: a plain loop
-inference  labels by the published weights: the same in float32, and its convolutions alone
-start      `fit --help` and a `fit` of one step: the import of Lightning
-growth     20,000 photos: 2,000 of them
-mnist      training until 99 % of MNIST's test images are right: the PyTorch example's network and loop; it takes
-           minutes and needs MNIST's files (downloaded if missing), so that it runs only when it is named
+mlp        an epoch of the numpy network, against a PyTorch loop and numpy's matrix products alone
+layers     each norm and each optimiser, against torch's
+step       a training step of configs/catsdogs.yaml, against torch's layers, loss and SGD, and its convolutions alone
+data       an epoch of augmented batches, against torchvision's ImageFolder and transforms with two workers
+loop       a step of `fit` and its memory, against a plain loop
+inference  labels from the published weights, against float32 and the convolutions alone
+start      `fit --help` and a `fit` of one step, against the import of Lightning
+growth     20,000 photos, against 2,000
+mnist      training to 99 % of MNIST's test images, against the PyTorch example's network and loop; it takes minutes
+           and needs MNIST's files (downloaded if missing), so it runs only if named
 """
 
 import argparse
