@@ -56,12 +56,10 @@ class Fit:
 
     def _resume(self, path: Path, runs: Path) -> None:
         if path.resolve().parent.parent.parent != runs.resolve():
-            raise CheckpointError(
-                f"{path} is not in a run's folder, {runs}/version_N/checkpoints: a run goes on there."
-            )
+            raise CheckpointError(f"{path} is not in a run's folder, {runs}/version_N/checkpoints, so it can't be resumed.")
         load_weights(self.net, path)
         if not (state := run_state(path)):
-            raise CheckpointError(f"{path} holds weights, but not the state of a run: it can't be gone on with.")
+            raise CheckpointError(f"{path} holds weights, but not the state of a run, so it can't be resumed.")
         with sound(path):
             check_same_settings(state["settings"], self.record.settings, path)
             check_not_over(self.net.epoch, self.setup.epochs, path)

@@ -163,8 +163,8 @@ def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: P
         name = "trainer.max_steps"
     if started.get(name) != settings.get(name):
         raise CheckpointError(
-            f"The learning rate of {path} is laid out over {name}={started.get(name)}: it can't go on to "
-            f"{settings.get(name)}. Go on with --{name} {started.get(name)}, or start a new run without --ckpt_path."
+            f"The learning rate schedule of {path} spans {name}={started.get(name)}, not {settings.get(name)}. "
+            f"Resume it with --{name} {started.get(name)}, or start a new run without --ckpt_path."
         )
 
 

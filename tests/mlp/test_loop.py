@@ -172,7 +172,7 @@ def test_a_run_goes_on_only_as_and_where_it_was_started(tmp_path: Path, refusal:
     for flags, words in (
         (["2"], "started with model.lr=0.05, not 0.1"),
         (["1", "--model.lr", "0.05"], "over: 1 epochs are done"),
-        (["2", "--model.lr", "0.05"], "is laid out over trainer.max_epochs=1: it can't go on to 2"),
+        (["2", "--model.lr", "0.05"], "spans trainer.max_epochs=1, not 2"),
         (["2", "--ckpt_path", str(copied)], "is not in a run's folder, lightning_logs/mlp/version_N/checkpoints"),
     ):
         assert words in refusal("mlp", "fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs", *flags)

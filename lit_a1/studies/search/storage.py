@@ -164,7 +164,7 @@ def _database(url: URL) -> RDBStorage:
             how = DRIVERS.get(missing, f"pip install {missing}")
             raise ConnectionError(f"{missing}, which {url.drivername} needs, is not installed: {how}") from error
         except RuntimeError as error:
-            raise ConnectionError(f"the storage {named(str(url))} is another Optuna's: {error}") from error
+            raise ConnectionError(f"the storage {named(str(url))} is of another version of Optuna: {error}") from error
         except DBAPIError as error:
             if wait is None or not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise
