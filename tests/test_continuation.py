@@ -155,7 +155,7 @@ def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Callable[...
     run = fit("--trainer.max_steps", "5")
     before = (run / "config.yaml").read_text()
     for flags, words in {
-        "max_epochs 5": "laid out over trainer.max_epochs=3: it can't go on to 5. Go on with --trainer.max_epochs 3",
+        "max_epochs 5": "spans trainer.max_epochs=3, not 5. Resume it with --trainer.max_epochs 3",
         "limit_train_batches 3": "go on without --trainer.limit_train_batches",
         "max_steps 3": "has 5 steps behind it: trainer.max_steps must be above that",
     }.items():

@@ -56,7 +56,8 @@ class Fit:
 
     def _resume(self, path: Path, runs: Path) -> None:
         if path.resolve().parent.parent.parent != runs.resolve():
-            raise CheckpointError(f"{path} is not in a run's folder, {runs}/version_N/checkpoints, so it can't be resumed.")
+            place = f"{runs}/version_N/checkpoints"
+            raise CheckpointError(f"{path} can't be resumed: it is not in a run's folder, {place}.")
         load_weights(self.net, path)
         if not (state := run_state(path)):
             raise CheckpointError(f"{path} holds weights, but not the state of a run, so it can't be resumed.")
