@@ -5,6 +5,7 @@ python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record 
 python docs/tables.py keep lightning_logs/mlp-inits/version_0  # what a study left is copied to docs/studies/
 python docs/tables.py keep lightning_logs/catsdogs/version_*   # the curves of one recipe's runs, a seed each, are drawn
                                                                # to docs/studies/catsdogs/curves.png, with a CSV
+python docs/tables.py keep lightning_logs/catsdogs-crossval    # the summary of a cross-validation is copied there too
 python docs/tables.py write                                    # README.md's table, those of docs/results.md, and
                                                                # docs/tried.md are written anew
 """
@@ -32,6 +33,7 @@ from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
 from lit_a1.runs.statistics import wilson  # noqa: E402
 from lit_a1.runs.wording import duration, listed  # noqa: E402
+from lit_a1.studies.crossval.results import CROSSVAL  # noqa: E402
 from lit_a1.studies.curves import is_training, keep_curves, read  # noqa: E402
 
 STUDIES = ROOT / "docs" / "studies"
@@ -143,6 +145,24 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     return markdown(rows) or "No weights are published yet."
 
 
+def crossval_table(files: Iterable[Path]) -> str:
+    """Markdown: one line for each `crossval.json`."""
+    rows = []
+    for path in files:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        name, folds = path.parent.name, found["accuracy_by_fold"]
+        rows.append({
+            "recipe": f"[{name}](studies/{name}/summary.md)",
+            "epochs": str(found["begun"]["trainer.max_epochs"]),
+            "photos": found["begun"]["photos"].partition(" ")[0],
+            "out of fold": f"{found['accuracy']:.2%} ± {found['standard_error']:.2%}",
+            "over folds": f"{mean(folds):.2%} ± {stdev(folds):.2%}",
+            "suspected labels": str(found["suspects"]),
+            "without them": f"{found['accuracy_without_suspects']:.2%}",
+        })  # fmt: skip
+    return markdown(rows) or "No cross-validation is recorded yet."
+
+
 def markdown(rows: Sequence[dict[str, str]]) -> str:
     """A Markdown table without the columns that are empty in all rows; empty where there is no row."""
     heads = [head for head in rows[0] if any(row[head] for row in rows)] if rows else []
@@ -168,6 +188,7 @@ def documents() -> dict[Path, str]:
     rows = read_rows(RUNS)
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
     tables = {name: results_table(rows, configs) for name, configs in TABLES.items()}
+    tables["crossval"] = crossval_table(sorted(STUDIES.glob(f"*/{CROSSVAL}")))
     there = {row["config"] for row in rows if (ROOT / "configs" / f"{row['config']}.yaml").exists()}
     return {
         README: between(README, {"results": summary_table(rows)}),
@@ -209,7 +230,13 @@ def keep(studies: Sequence[Path]) -> Iterator[str]:
         UsageError: a folder has no record, or runs of one name can't be drawn together.
     """
     trainings: dict[str, list[Run]] = defaultdict(list)
-    for run in [read(study) for study in studies]:
+    divided = [study for study in studies if (study / CROSSVAL).is_file()]
+    for study in divided:
+        (kept := STUDIES / study.resolve().name).mkdir(parents=True, exist_ok=True)
+        for name in (CROSSVAL, "summary.md"):
+            shutil.copy(study / name, kept)
+        yield f"{relative_to_cwd(study)} -> {relative_to_cwd(kept)}"
+    for run in [read(study) for study in studies if study not in divided]:
         name = run.folder.parent.name
         if is_training(run):
             trainings[name].append(run)

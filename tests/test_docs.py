@@ -225,6 +225,23 @@ def test_a_study_is_kept_without_its_event_files(tables: ModuleType, tmp_path: P
     assert kept == {"losses.csv", "losses.png", "comparison.md", "record.json"}
 
 
+def test_a_crossvals_summary_is_kept_and_has_a_line(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
+    crossval = tmp_path / "mine-crossval"
+    (crossval / "version_1").mkdir(parents=True)
+    found = {
+        "begun": {"trainer.max_epochs": 4, "photos": "19,979 (680bc548)"},
+        "accuracy": 0.95, "standard_error": 0.0015, "accuracy_by_fold": [0.94, 0.96],
+        "suspects": 7, "accuracy_without_suspects": 0.9512,
+    }  # fmt: skip
+    for name, text in {"crossval.json": json.dumps(found), "summary.md": "", "suspects.png": ""}.items():
+        (crossval / name).write_text(text)
+    assert len(list(tables.keep([crossval]))) == 1
+    assert {path.name for path in (studies / "mine-crossval").iterdir()} == {"crossval.json", "summary.md"}
+    line = tables.crossval_table(studies.glob("*/crossval.json")).splitlines()[-1]
+    cells = ["4", "19,979", "95.00% ± 0.15%", "95.00% ± 1.41%", "7", "95.12%"]
+    assert line == f"| {' | '.join(['[mine-crossval](studies/mine-crossval/summary.md)', *cells])} |"
+
+
 def test_of_trainings_the_curves_are_kept_and_nothing_is_copied(
     tables: ModuleType, run: Run, tmp_path: Path, studies: Path
 ) -> None:
