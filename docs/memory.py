@@ -1,8 +1,8 @@
 """How much memory a training on many photos holds: `python docs/memory.py 500000 FOLDER [options of fit]`.
 
-Some thousand drawn photos stand for all, under as many names as are wanted. The training runs in a process of its own,
-whose anonymous memory and that of its workers are read each second: what is mapped from a file comes and goes as the
-system sees fit, and is told apart.
+Some thousand drawn photos stand for all, each under many names. The training runs in its own process. Each second, its
+anonymous memory and that of its workers are read. Memory mapped from files is counted apart, since the system drops and
+reloads it as it sees fit.
 """
 
 import os
@@ -37,7 +37,7 @@ def draw(photos: Path, count: int) -> None:
 
 
 def held(process: int) -> dict[str, float]:
-    """Megabytes of a process, by what the system calls them; none once it has ended."""
+    """Megabytes of a process, by the system's names for them; none once it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -48,7 +48,7 @@ def held(process: int) -> dict[str, float]:
 
 
 def tree(process: int) -> list[int]:
-    """A process and those that it has started."""
+    """A process and the processes it started, at any depth."""
     try:
         children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
     except OSError:

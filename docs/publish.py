@@ -1,10 +1,10 @@
-"""Trained weights for lit_a1/pretrained/: those of a run in half precision, measured, and what is known of them.
+"""Publishes trained weights in lit_a1/pretrained/: a run's weights in half precision, measured, with a note on them.
 
 python docs/publish.py lightning_logs/catsdogs/version_0    # the last epoch's; writes catsdogs.ckpt and catsdogs.json
 python docs/publish.py lightning_logs/catsdogs/version_0 --checkpoint best
 python docs/publish.py lightning_logs/mlp/version_0         # of the numpy network: writes mlp.npz and mlp.json
 
-The best epoch is chosen on the photos that its error is measured on, the last one is not.
+The best epoch is chosen on the photos that its error is measured on; the last epoch is not.
 """
 
 import argparse
@@ -47,18 +47,18 @@ from lit_a1.runs.settings import NO_PART_OF_THE_RECIPE, PARTS, build, kind_of_co
 from lit_a1.training import TrainingCLI, parse  # noqa: E402
 
 CONFIGS = ROOT / "configs"
-LIMIT = 16_000_000  # bytes that all files in lit_a1/pretrained/ may take
+LIMIT = 16_000_000  # largest size in bytes of all files in lit_a1/pretrained/
 ROOM_FOR_JSON = 10_000
-SAMPLE = 6000  # training photos that the familiar ones are described by
+SAMPLE = 6000  # training photos that describe what is familiar
 FROM_RECORD = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished")
 FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
 
 
 def record_of_run(run: Path) -> dict[str, Any]:
-    """The record of a run that may be published.
+    """The record of a run, if it may be published.
 
     Raises:
-        CheckpointError: there is no sound record, the images were drawn, or nobody can tell which code trained.
+        CheckpointError: there is no sound record, the images were drawn, or the code of the training is unknown.
     """
     record = read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
@@ -72,10 +72,10 @@ def record_of_run(run: Path) -> dict[str, Any]:
 
 
 def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str, Any]:
-    """A checkpoint with the weights that are evaluated alone, without what only resuming needs.
+    """A checkpoint with only the evaluated weights, without what is only needed to resume.
 
-    Its `net` and `average.net`, where there is an average, share their tensors. The `parameters`, named as in the
-    network, become float16; running statistics and counters stay.
+    Its `net` and, if there is an average, `average.net` share their tensors. The `parameters`, named as in the network,
+    become float16; running statistics and counters stay.
 
     Raises:
         CheckpointError: a weight is not finite, or too large for float16.
@@ -96,7 +96,7 @@ def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str,
 
 
 def halved_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The numpy network's weights in float16, without velocity; a CheckpointError where one is too large for that."""
+    """The numpy network's weights in float16, without velocity; a CheckpointError if one is too large for float16."""
     with np.load(path, allow_pickle=False) as file, np.errstate(over="ignore"):
         arrays = {name: each.astype(np.float16) if each.dtype.kind == "f" else each for name, each in file.items()}
     if not all(np.isfinite(each).all() for each in arrays.values() if each.dtype.kind == "f"):
@@ -105,7 +105,7 @@ def halved_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def check_room(folder: Path, file: str, size: int) -> None:
-    """Refuses weights of `size` bytes that don't fit into the folder beside the others.
+    """Refuses weights of `size` bytes that do not fit into the folder beside the others.
 
     Raises:
         CheckpointError: says how large they are.
@@ -119,19 +119,19 @@ def check_room(folder: Path, file: str, size: int) -> None:
 
 
 def flags_of(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The flags that turn a YAML's settings (`theirs`) into a run's, both nested; what only the YAML holds is newer."""
+    """The flags that turn a YAML's settings (`theirs`) into a run's, both nested; those only in the YAML are newer."""
     for name, value in ours.items():
         flag = prefix if name == "init_args" else f"{prefix}.{name}".lstrip(".")
         if value == theirs.get(name) or flag.startswith(NO_PART_OF_THE_RECIPE):
             continue
         if isinstance(value, dict) and value and all(map(str.isidentifier, value)):
             yield from flags_of(value, theirs.get(name) or {}, flag)
-        else:  # size_schedule, whose keys are epochs, is one value
+        else:  # size_schedule, with epochs as keys, is one value
             yield from (f"--{flag}", value if isinstance(value, str) else json.dumps(value))
 
 
 def command_of(run: Path, config: Path, seed: int) -> str:
-    """How a user would type what trained a run: a YAML of the repository, and flags where the run was set otherwise."""
+    """The command that trained a run: a YAML of the repository, and flags for settings that differ from it."""
 
     def plain(settings: Any) -> dict[str, Any]:
         return json.loads(json.dumps({part: settings[part] for part in PARTS}, default=str))
@@ -145,26 +145,26 @@ def command_of(run: Path, config: Path, seed: int) -> str:
 
 
 def builds_on(settings: dict[str, Any]) -> list[str]:
-    """The experiments that a run started from or learnt from, and what these build on as they are shipped."""
+    """The experiments that a run started from or learnt from, and those that their shipped recipes build on."""
     direct = {name for option in recipes.WEIGHTS for name in recipes.experiments(settings.get(option))}
     return sorted(direct.union(*map(recipes.builds_on, direct)))
 
 
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:
-    """Runs `validate` or `predict` as the command line does, on the real images and on the CPU."""
+    """Runs `validate` or `predict` like the command line, on the real images and the CPU."""
     options = ["--data.source", "real", "--trainer.accelerator", "cpu", "--ckpt_path", checkpoint]
     return TrainingCLI([command, "--config", str(config), *options, *flags])
 
 
 def numpy_setup(config: Path) -> Setup | None:
-    """The numpy network that a YAML describes, and the real digits; None where it describes another network."""
+    """The numpy network that a YAML describes, and the real digits; None if it describes another network."""
     if kind_of_config(["--config", str(config)]) != (str(config), "mlp"):
         return None
     return mlp.setup_of(mlp.parse(["test", "--config", str(config), "--data.source", "real"]), "test")
 
 
 def figures(config: Path, checkpoint: str) -> dict[str, Any]:
-    """What weights reach: `val_images`, `val_error`; of digits, whose test images have labels, the same of `test`."""
+    """Results of weights: `val_images`, `val_error`; also those of `test` for digits, whose test images have labels."""
     if setup := numpy_setup(config):
         path = runs.resolve(checkpoint, Path(config.stem), suffix=".npz")
         measured = loop.test(setup.network(), setup.digits(), path)
@@ -181,9 +181,9 @@ def figures(config: Path, checkpoint: str) -> dict[str, Any]:
 
 
 def submission(config: Path) -> dict[str, Any]:
-    """What the published weights write of the test images: rows, sha256, and the smallest margin of an image.
+    """The published weights' submission for the test images: rows, sha256, and the smallest margin of an image.
 
-    The margin is half the difference of the two largest probabilities: of two classes, how far both are from 0.5.
+    The margin is half the difference of the two largest probabilities: with two classes, the distance of both from 0.5.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "submission.csv")
@@ -196,7 +196,7 @@ def submission(config: Path) -> dict[str, Any]:
 
 
 def content_of(source: Path, config: Path, views: str | None) -> tuple[bytes, int]:
-    """What is published of a checkpoint, and how many epochs it was trained for; raises as `publish`."""
+    """What is published of a checkpoint, and its number of epochs of training; raises as `publish`."""
     content = io.BytesIO()
     if setup := numpy_setup(config):
         load_weights(net := setup.network(), source)
@@ -221,7 +221,7 @@ def familiarity(config: Path, weights: Path) -> dict[str, Any]:
 
 
 def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
-    """Writes NAME.ckpt (or .npz) and NAME.json from a run, lightning_logs/NAME/version_N; nothing where it fails.
+    """Writes NAME.ckpt (or .npz) and NAME.json from a run, lightning_logs/NAME/version_N; nothing if it fails.
 
     Returns:
         what NAME.json holds.

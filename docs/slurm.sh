@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# A training on a cluster that goes on by itself where its time is up:
+# A training on a cluster that continues by itself when its time is up:
 #
 #   sbatch docs/slurm.sh --config configs/catsdogs_gpu.yaml
 #
-# Two minutes before the end SLURM sends SIGUSR1. Lightning writes a checkpoint and puts the job back into the queue, and
-# the same command goes on from there. Lines below and options of sbatch may change
-# nodes, GPUs and hours.
+# Two minutes before the end, SLURM sends SIGUSR1. Lightning writes a checkpoint and requeues the job, and the same
+# command continues from there. Change nodes, GPUs and hours in the lines below or by options of sbatch.
 #SBATCH --job-name=lit_a1
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=4
@@ -18,6 +17,6 @@
 #SBATCH --output=slurm-%j.out
 set -euo pipefail
 
-# a task for each GPU, as Lightning wants it; what comes last counts, whatever the YAML says
+# a task for each GPU, as Lightning requires; later options override the YAML
 srun python main.py fit "$@" --trainer.strategy ddp --trainer.num_nodes "$SLURM_NNODES" \
     --trainer.devices "$SLURM_NTASKS_PER_NODE"

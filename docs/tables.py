@@ -1,13 +1,13 @@
 """The result tables of this repository, generated from recorded runs.
 
-python docs/tables.py add lightning_logs/catsdogs/version_0    # a run's record becomes a row of docs/runs.csv,
-                                                               # with the figures of its test, if there was one
-python docs/tables.py keep lightning_logs/mlp-inits/version_0  # what a study left is copied to docs/studies/
-python docs/tables.py keep lightning_logs/catsdogs/version_*   # the curves of one recipe's runs, a seed each, are drawn
+python docs/tables.py add lightning_logs/catsdogs/version_0    # adds a run's record as a row to docs/runs.csv,
+                                                               # with the results of its test, if there was one
+python docs/tables.py keep lightning_logs/mlp-inits/version_0  # copies the files of a study to docs/studies/
+python docs/tables.py keep lightning_logs/catsdogs/version_*   # draws the curves of one recipe's runs, a seed each,
                                                                # to docs/studies/catsdogs/curves.png, with a CSV
-python docs/tables.py keep lightning_logs/catsdogs-crossval    # the summary of a cross-validation is copied there too
-python docs/tables.py write                                    # README.md's table, those of docs/results.md, and
-                                                               # docs/tried.md are written anew
+python docs/tables.py keep lightning_logs/catsdogs-crossval    # copies the summary of a cross-validation there
+python docs/tables.py write                                    # rewrites README.md's table, those of
+                                                               # docs/results.md, and docs/tried.md
 """
 
 import argparse
@@ -43,7 +43,7 @@ TRIED = ROOT / "docs" / "tried.md"
 TABLES = {
     "catsdogs": (*RECIPES, ENSEMBLE),
     "mnist": ("mlp", "mnist_plain", "mnist", "mnist_fast", "mlp_ablation", "mnist_ablation"),
-}  # results.md's
+}  # the tables of results.md
 SUMMARY = {  # the rows of README.md's table: what each config is
     "mlp": "MNIST, perceptron in numpy",
     "mnist_plain": "MNIST, CNN",
@@ -57,12 +57,12 @@ SUMMARY = {  # the rows of README.md's table: what each config is
 
 
 def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
-    """Markdown: one line for each config as it is shipped, over its seeds."""
+    """Markdown: one line for each config as shipped, over its seeds."""
     return markdown(results(rows, configs)) or "No run of the recipe as it is now is recorded yet."
 
 
 def summary_table(rows: Sequence[Row]) -> str:
-    """Markdown: README.md's, the same in five columns, and of each recipe the machine that ran it first."""
+    """Markdown: README.md's table, the same results in five columns, with the first machine that ran each recipe."""
     table: dict[str, dict[str, str]] = {}
     for cells in results(rows, SUMMARY):
         config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
@@ -74,11 +74,11 @@ def summary_table(rows: Sequence[Row]) -> str:
 
 
 def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]:
-    """The cells of such lines, by column."""
+    """The cells of the lines of `results_table`, by column."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for config in configs:
         found = [row for row in shipped_rows(rows, config) if row["last_val_error"] not in ("", "nan")]
-        if config == ENSEMBLE:  # the newest row alone: its members' recipes may have changed
+        if config == ENSEMBLE:  # only the newest row: its members' recipes may have changed
             found = sorted(found, key=lambda row: row["finished"])[-1:]
         for row in found:
             alike = tuple(row[name] for name in ("config", "epochs", "parameters", "machine", "packages"))
@@ -103,12 +103,12 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
 
 
 def shipped_rows(rows: Sequence[Row], config: str) -> list[Row]:
-    """Those of a recipe as its YAML has it now."""
+    """The rows of the current version of a recipe."""
     return [row for row in rows if row["config"] == config and is_shipped(row)]
 
 
 def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
-    """How long a recipe took: its own `seconds` (an ensemble's are its members'), and the trainings it builds on."""
+    """How long a recipe took: its own `seconds` (for an ensemble, its members'), and the trainings it builds on."""
     before = sorted(builds_on(config) - set(sources(config).get(MEMBERS, ())))
     if not before:
         return duration(seconds)
@@ -120,7 +120,7 @@ def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
 
 
 def accuracy(runs: Sequence[Row], column: str) -> str:
-    """Mean and standard deviation over seeds; or one run's, on validation images with its 95% interval."""
+    """Mean and standard deviation over seeds; or that of one run, on validation images with its 95% interval."""
     errors = [float(run[column]) for run in runs]
     if len(errors) > 1:
         return f"{1 - mean(errors):.2%} ± {stdev(errors):.2%}"
@@ -134,7 +134,7 @@ def pretrained_table(notes: Iterable[dict]) -> str:
     """Markdown: one line for each file of trained weights, from the notes beside them."""
     rows = []
     for note in notes:
-        before = [f"`{name}`" for name in note.get("builds_on", ())]  # experiments that have to be trained before
+        before = [f"`{name}`" for name in note.get("builds_on", ())]  # experiments that must be trained before
         rows.append({
             "weights": f"`{note.get('file', Path(note['config']).stem + '.ckpt')}`",
             "trained by": f"`{note['command']}`" + (f" after {listed(before)}" if before else ""),
@@ -164,14 +164,14 @@ def crossval_table(files: Iterable[Path]) -> str:
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:
-    """A Markdown table without the columns that are empty in all rows; empty where there is no row."""
+    """A Markdown table without columns that are empty in all rows; empty if there are no rows."""
     heads = [head for head in rows[0] if any(row[head] for row in rows)] if rows else []
     lines = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in rows)] if rows else []
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def between(path: Path, tables: dict[str, str]) -> str:
-    """A document with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced, for each table by its name."""
+    """A document with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced by the table of that name."""
     text = path.read_text(encoding="utf-8")
     for name, table in tables.items():
         head, start, rest = text.partition(f"<!-- {name} -->\n")
@@ -184,7 +184,7 @@ def between(path: Path, tables: dict[str, str]) -> str:
 
 
 def documents() -> dict[Path, str]:
-    """README.md, docs/results.md and docs/tried.md as docs/runs.csv has them."""
+    """README.md, docs/results.md and docs/tried.md, rewritten from docs/runs.csv."""
     rows = read_rows(RUNS)
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
     tables = {name: results_table(rows, configs) for name, configs in TABLES.items()}
@@ -198,7 +198,7 @@ def documents() -> dict[Path, str]:
 
 
 def add(runs: Sequence[Path]) -> Iterator[str]:
-    """Appends runs, and brings rows up to date that are there already; yields what it did.
+    """Appends runs, and updates rows that exist already; yields what it did.
 
     Raises:
         UsageError: a run is on drawn images, or has no record.
@@ -210,7 +210,7 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
         row = row_of(run)
         old = known.get(identity(row))
         if old:
-            row |= {name: old[name] for name in ("recipe", "changes")}  # by the YAML of its time
+            row |= {name: old[name] for name in ("recipe", "changes")}  # from the YAML of its time
         known[identity(row)] = row
         if old == row:
             yield f"{run} is there already"
@@ -224,7 +224,7 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
 
 
 def keep(studies: Sequence[Path]) -> Iterator[str]:
-    """Copies what studies left, in the place of earlier ones, and draws the curves of trainings; yields what it did.
+    """Copies the files of studies in place of earlier ones, and draws the curves of trainings; yields what it did.
 
     Raises:
         UsageError: a folder has no record, or runs of one name can't be drawn together.

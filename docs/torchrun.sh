@@ -3,8 +3,8 @@
 #
 #   NODES=2 DEVICES=4 HOST=first.machine docs/torchrun.sh --config configs/catsdogs_gpu.yaml
 #
-# NODES machines (default: 1) with DEVICES GPUs each (default: 1) meet at HOST, one of them (default: this one). Where one
-# is lost all end: the same command with `--ckpt_path last` goes on.
+# NODES machines (default: 1) with DEVICES GPUs each (default: 1) meet at HOST, one of them (default: this one). If one
+# is lost, all end; the same command with `--ckpt_path last` continues.
 set -euo pipefail
 NODES=${NODES:-1} DEVICES=${DEVICES:-1} HOST=${HOST:-localhost}
 

@@ -1,4 +1,4 @@
-"""All analyses of a trained network, one after the other, into the folder of its run."""
+"""Runs the analyses of a trained network, and writes their results into the folder of its run."""
 
 import time
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from lit_a1.runs.records import write_json
 
 
 def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
-    """Runs analyses (of `PARTS`) and leaves figures, tables, numbers and words in a folder, also for TensorBoard.
+    """Runs analyses (of `PARTS`) and writes figures, tables, numbers and words into a folder, also for TensorBoard.
 
-    An analysis is a module with a `TITLE` and `analyze(network, result)`, whose words are in `NAME.md.j2`.
-    Results of an earlier call stay there, unless they are made anew or are of another network or checkpoint.
+    An analysis is a module with a `TITLE` and `analyze(network, result)`; its words are in `NAME.md.j2`. Results of an
+    earlier call stay, unless they are made again or are of another network or checkpoint.
     """
     code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
         made.write()
     results = [result for path in files.values() if (result := read_result(path)) is not None]
     for stale in folder.glob("events.out.tfevents.*"):
-        if not stale.name.endswith(PROJECTOR):  # the embedding's own, which it replaces itself
+        if not stale.name.endswith(PROJECTOR):  # the embedding replaces its own file itself
             stale.unlink()
     with event_writer(folder) as writer:
         for result in results:

@@ -1,4 +1,4 @@
-"""The layers of the network that a command's options describe: as tables, and in numbers."""
+"""The layers of the network that a command's options describe, as tables and in numbers."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ PARTS = ("part", "layers", "output", "parameters", "multiply-adds")
 
 
 def architecture_of(arguments: Sequence[str]) -> tuple[str, tuple[int, ...], "Architecture"]:
-    """The class of the network that the options of `fit` or `mlp fit` describe, the shape of its input, and its layers.
+    """The network that options of `fit` or `mlp fit` describe: its class, the shape of its input, and its layers.
 
     Raises SystemExit if an option is refused; ValueError, TypeError or CheckpointError if there is no such network.
     """
     from lit_a1.environment import quieten
-    from lit_a1.mlp import options  # here, as `architecture --help` needs none of them
+    from lit_a1.mlp import options  # here, since `architecture --help` needs none of them
     from lit_a1.models import Classifier
     from lit_a1.models.architecture import Architecture, Layer, layers_of
     from lit_a1.training import parse
@@ -77,11 +77,10 @@ def _with_stride(layer: "Layer") -> str:
 
 
 def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
-    """What a text says of a convolutional network: its depth, its parts, and where it halves the image.
+    """Facts about a convolutional network for a text: its depth, its parts, and where it halves the image.
 
-    `depth` counts the layers with weights on the main path, convolutions and linear ones; `projections` those in
-    shortcuts. A halving says at which `place` and by what `layer` a `side` of pixels comes about. `shape` is that of
-    an image.
+    `depth` counts the convolutions and linear layers on the main path, `projections` the convolutions in shortcuts. A
+    halving has its `place`, its `layer`, and the resulting `side` in pixels. `shape` is that of an image.
     """
     from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, NORMS, SUM
 
@@ -122,5 +121,5 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
 
 
 def shape_words(sizes: Sequence[int] | None) -> str:
-    """`3x64x64`; empty where there is none."""
+    """`3x64x64`; empty for None."""
     return "" if sizes is None else "x".join(map(str, sizes))

@@ -19,16 +19,16 @@ from lit_a1.analysis.result import AnalysisResult
 TITLE = "Where the network looks"
 SHOWN = 6  # images
 COMPARED = 50  # images on which both maps are compared
-COVERED = 4  # the square's side is the image's over this
-FINE, COARSE = 4, 2  # the square moves by its side over this: for the images shown, and those compared
+COVERED = 4  # side of the image over side of the square
+FINE, COARSE = 4, 2  # side of the square over its step: for the images shown, and for those compared
 OPACITY = 0.7  # of a map over its image
-PALE = 0.45  # what black is lifted to in the image beneath a map, so that the map's colours show
-Pair = tuple[Ints, Ints]  # two classes of each of N images, (N,) each; maps are positive where they favour the first
+PALE = 0.45  # black becomes this grey in the image beneath a map, so that the map's colours show
+Pair = tuple[Ints, Ints]  # two classes for each of N images, (N,) each; maps are positive where they favour the first
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """What covering does to n images: `drops` (n,p,p), the log-odds before minus those after."""
+    """The effect of covering n images: `drops` (n,p,p), the log-odds before minus those after."""
 
     drops: Floats
     side: int  # of the covering square in pixels
@@ -39,21 +39,22 @@ class Occlusion:
         return (pixels >= 0) & (pixels < self.side)
 
     def means(self, maps: Floats) -> Floats:
-        """Of maps (n,S,S), the means (n,p,p) over each square."""
+        """Means (n,p,p) of maps (n,S,S) over each square."""
         within = self._covers(maps.shape[-1]) / self.side
         return within @ maps @ within.T
 
     def per_pixel(self, size: int) -> Floats:
-        """Maps (n,S,S): of each pixel, the mean over the squares that cover it."""
+        """Maps (n,S,S) with the mean drop at each pixel, over the squares that cover it."""
         covers = self._covers(size).T
         shares = covers / covers.sum(1, keepdims=True)
         return shares @ self.drops @ shares.T
 
 
 def contrast(logits: Floats, labels: Ints) -> Pair:
-    """The classes to compare, by logits (N,K) and true classes (N,).
+    """The classes to compare, from logits (N,K) and true classes (N,).
 
-    Of two classes the second with the first (dog with cat); of more, the true class with the likeliest other one.
+    With two classes, the second against the first (dog against cat); with more, the true class against the likeliest
+    other one.
     """
     if logits.shape[1] == 2:
         return np.ones_like(labels), np.zeros_like(labels)
@@ -90,9 +91,9 @@ def enlarged(maps: Floats, size: int) -> Floats:
 
 
 def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occlusion:
-    """Covers images with a square of the training images' mean colour, which moves by its side over `parts`.
+    """Covers images with a square in the training images' mean colour, which moves by its side over `parts`.
 
-    Source: Zeiler & Fergus 2014, section 4.2, with the log-odds of two classes in place of the probability.
+    Source: Zeiler & Fergus 2014, section 4.2, with the log-odds of two classes instead of the probability.
     """
     side = network.size // COVERED
     starts = np.unique([*range(0, network.size - side + 1, max(1, side // parts)), network.size - side])
@@ -116,7 +117,7 @@ def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occl
 
 
 def central_share(maps: Floats) -> Floats:
-    """Share (n,) of the positive part of maps (n,S,S) in the central half of rows and columns; NaN without such."""
+    """Share (n,) of the positive part of maps (n,S,S) in the central half of rows and columns; NaN if it is empty."""
     size, mass = maps.shape[-1], np.maximum(maps, 0)
     quarter = size // 4
     inner = mass[:, quarter : size - quarter, quarter : size - quarter].sum((1, 2))
@@ -125,10 +126,10 @@ def central_share(maps: Floats) -> Floats:
 
 
 def centre_and_spread(maps: Floats) -> Floats:
-    """Of the positive part of maps (n,S,S): x and y of its centre of mass, from the middle, and its spread (3,n).
+    """Centre of mass (x and y, from the middle) and spread of the positive part of maps (n,S,S), as (3,n).
 
-    The spread is the root mean square distance from the centre of mass; all are in sides of the image. A map
-    without a positive part counts as a uniform one.
+    The spread is the root mean square distance from the centre of mass; all are in sides of the image. A map without a
+    positive part counts as uniform.
     """
     mass = np.maximum(maps, 0)
     mass[mass.sum((1, 2)) == 0] = 1
@@ -140,13 +141,13 @@ def centre_and_spread(maps: Floats) -> Floats:
 
 
 def rank_correlations(one: Floats, other: Floats) -> Floats:
-    """Spearman's rank correlation (n,) of maps (n,...) with others; NaN where one is constant."""
+    """Spearman's rank correlation (n,) between two sets of maps (n,...); NaN if a map is constant."""
     pairs = [(a.ravel(), b.ravel()) for a, b in zip(one, other, strict=True)]
     return np.array([stats.spearmanr(a, b).statistic if np.ptp(a) > 0 < np.ptp(b) else np.nan for a, b in pairs])
 
 
 def another_of_the_class(labels: Ints) -> Ints:
-    """For each of N images the next one of its class, after the last the first; -1 where there is no other."""
+    """For each of N images, the next one of its class, cyclically; -1 if there is no other."""
     rows = pd.Series(np.arange(len(labels))).groupby(labels)
     return rows.transform(lambda own: np.roll(own, -1) if len(own) > 1 else -1).to_numpy()
 
@@ -184,7 +185,7 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
     occlusion = occlude(network, rows, pair, COARSE)
     covered = occlusion.means(enlarged(maps, network.size))
     own = rank_correlations(covered, occlusion.drops)
-    # of two classes, maps of a class have the same sign; of more, each is for the true class
+    # with two classes, maps of a class have the same sign; with more, each is for the true class
     other = another_of_the_class(network.labels[rows])
     control = mean_with_interval(rank_correlations(covered[other[other >= 0]], occlusion.drops[other >= 0]))
     names = network.names(network.labels[rows])
@@ -209,7 +210,7 @@ def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str,
 def _draw(
     result: AnalysisResult, network: TrainedNetwork, rows: Ints, odds: Floats, pair: Pair, maps: dict[str, Floats]
 ) -> None:
-    """Draws n images, a column each, and beneath them maps (n,S,S) over the image in pale grey."""
+    """Draws n images, each in a column, and beneath it its maps (n,S,S) over the image in pale grey."""
     layout: dict[str, Any] = {"height": 3.9, "nrows": 1 + len(maps), "ncols": len(rows)}
     with result.figure("attention", shows_images=True, **layout) as (figure, panels):
         images = network.prepared(rows).permute(0, 2, 3, 1).numpy()

@@ -14,10 +14,10 @@ from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA
 
 TITLE = "Are its probabilities true?"
-LEAST = 4  # images to fit a temperature on one half and measure it on the other
-BINS = 15  # as Guo et al. 2017
+LEAST = 4  # fewest images to fit a temperature on one half and measure it on the other
+BINS = 15  # as in Guo et al. 2017
 DRAWS = 1000  # of labels
-TEMPERATURES = 0.05, 20.0  # that are searched
+TEMPERATURES = 0.05, 20.0  # range of the search
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -54,7 +54,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def _p_value(as_extreme: Flags) -> float:
-    return float((1 + as_extreme.sum()) / (1 + len(as_extreme)))  # what was measured counts as one of the draws
+    return float((1 + as_extreme.sum()) / (1 + len(as_extreme)))  # the measured value counts as one of the draws
 
 
 def _bin_of(probability: Floats) -> Ints:
@@ -62,9 +62,10 @@ def _bin_of(probability: Floats) -> Ints:
 
 
 def reliability(log_probabilities: Floats, labels: Ints) -> pd.DataFrame:
-    """Of log-probabilities (N,K) and labels (N,), the bins of a reliability diagram that have images, a row each.
+    """The bins of a reliability diagram that have images, a row each, from log-probabilities (N,K) and labels (N,).
 
-    The predictions' probability is in (`low`, `high`] and `probability` on average; `right` is the share of right ones.
+    The probability of the predictions is in (`low`, `high`], and `probability` on average; `right` is the share of
+    correct predictions.
     """
     probability, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
     groups = pd.DataFrame({"probability": probability, "right": right}).groupby(_bin_of(probability))
@@ -74,7 +75,7 @@ def reliability(log_probabilities: Floats, labels: Ints) -> pd.DataFrame:
 
 
 def by_chance(probability: Floats) -> tuple[Floats, Floats]:
-    """Draws whether N predictions are right by their probabilities: calibration error and share right of each draw."""
+    """Samples from N probabilities which predictions are right: calibration error and share right of each draw."""
     in_bin = np.eye(BINS)[_bin_of(probability)]  # (N,BINS)
     right = np.random.default_rng(0).random((DRAWS, len(probability))) < probability
     return np.abs(right @ in_bin - probability @ in_bin).sum(1) / len(probability), right.mean(1)
@@ -104,7 +105,7 @@ def with_temperature(log_probabilities: Floats, temperature: float) -> Floats:
 
 
 def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
-    """The temperature, within `TEMPERATURES`, at which the negative log-likelihood is least."""
+    """The temperature, within `TEMPERATURES`, with the smallest negative log-likelihood."""
 
     def loss(temperature: float) -> float:
         return float(likelihoods(with_temperature(log_probabilities, temperature), labels).mean())
@@ -115,7 +116,7 @@ def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
 
 
 def halves(labels: Ints) -> tuple[Ints, Ints]:
-    """Rows of two random halves, ascending, in which the numbers of a class differ by one at most."""
+    """Rows of two random halves, ascending; their numbers of images of a class differ by at most one."""
     rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])

@@ -1,4 +1,4 @@
-"""What predictions rest on: what changes when the background, the colours or the frame of an image are changed."""
+"""What predictions rest on: the effect of changing the background, the colours or the frame of an image."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA, holm
 
 TITLE = "What happens when the background or the colours are changed"
-COUNT = 400  # images, and all wrong ones
-BLUR = 1 / 12  # standard deviation of the blur, of the image's side
-ZOOM = 0.75  # side of the part that is enlarged, of the image's side
+COUNT = 400  # images, plus all wrong ones
+BLUR = 1 / 12  # standard deviation of the blur, in sides of the image
+ZOOM = 0.75  # side of the enlarged part, in sides of the image
 TINTS = {"green": (0.75, 1.0, 0.5), "blue": (0.5, 0.75, 1.0), "grey": (1.0, 1.0, 1.0)}
 UNCHANGED = "as it is"
 LOG_ODDS_TICKS = (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10)  # of axes that are linear up to 1
@@ -30,7 +30,7 @@ SHARE_TICKS = (0, 1, 3, 10, 30, 100)
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Changes images in several ways, and measures what that does to the log-odds and to the predictions."""
+    """Changes images in several ways, and measures the effect on the log-odds and the predictions."""
     drawn, two = sample(network, COUNT), len(network.classes) == 2
     rows = np.union1d(drawn, np.flatnonzero(~network.correct))
     maps, before, pair = evidence(network, rows)
@@ -72,7 +72,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def _effect(differences: Floats) -> dict[str, float]:
-    """Mean of differences (n,), half its 95 % interval, and p of Student's t test; 1 where nothing differs."""
+    """Mean of differences (n,), half its 95 % interval, and p of Student's t-test, which is 1 if nothing differs."""
     mean, half, count = mean_with_interval(differences)
     varied = count > 1 and np.ptp(differences) > 0
     p = float(stats.ttest_1samp(differences, 0).pvalue) if varied else 1.0
@@ -80,7 +80,7 @@ def _effect(differences: Floats) -> dict[str, float]:
 
 
 def lower_half(maps: Floats) -> Flags:
-    """The half of the pixels of each map (n,S,S) that has the smallest values."""
+    """Marks the half of each map's pixels (n,S,S) with the smallest values."""
     ranks = maps.reshape(len(maps), -1).argsort(1, kind="stable").argsort(1)
     return (ranks < ranks.shape[1] // 2).reshape(maps.shape)
 
@@ -99,12 +99,12 @@ def _logits(network: TrainedNetwork, rows: Ints, maps: Floats, centres: Floats) 
 
 
 def versions(images: Tensor, background: Tensor, centres: Floats) -> dict[str, Tensor]:
-    """Images (n,C,S,S) in [0,1] as they are, and changed in several ways; those of colour are of colour images alone.
+    """Images (n,C,S,S) in [0,1], as they are and changed in several ways; colours only change in colour images.
 
     Args:
         images: as the network sees them, not standardised.
         background: (n,1,S,S), which pixels are background; the others have the evidence.
-        centres: (2,n), x and y of the middle of the part that is enlarged, as `centre_and_spread` has them.
+        centres: (2,n), x and y of the middle of the enlarged part, as in `centre_and_spread`.
     """
     sigma = BLUR * images.shape[-1]
     blurred = gaussian_blur(images, [2 * round(2 * sigma) + 1] * 2, [sigma] * 2)
@@ -124,7 +124,7 @@ def versions(images: Tensor, background: Tensor, centres: Floats) -> dict[str, T
 
 
 def tint(images: Tensor, colour: tuple[float, ...]) -> Tensor:
-    """Images (n,3,S,S) in the hue and saturation of one colour, with the luma they have as far as [0,1] allows."""
+    """Images (n,3,S,S) in the hue and saturation of one colour, with their own luma as far as [0,1] allows."""
     weights = torch.tensor(LUMA)
     luma = torch.einsum("c,nchw->nhw", weights, images)[:, None]
     own = torch.tensor(colour)

@@ -1,4 +1,4 @@
-"""What misclassified images have in common, and those near 50 %: properties of image, border and activation map."""
+"""What misclassified images, and images near 50 %, have in common in the image, its border and its activation map."""
 
 from itertools import combinations
 from typing import Any
@@ -18,11 +18,11 @@ from lit_a1.runs.statistics import ALPHA, Z, holm
 
 TITLE = "What misclassified images have in common"
 NEAR = 1.5  # odds of the likeliest class against the next, below which a prediction is near 50 %
-BINS, LEAST = 6, 5  # bins at most; images that a bin should have
-LEVELS = 64  # of the histogram that an image is divided by
+BINS, LEAST = 6, 5  # largest number of bins; images that a bin should have
+LEVELS = 64  # of an image's histogram for Otsu's threshold
 AT_ONCE = 500  # images
-BORDER = 8  # the border that has a colour is the image's side over this
-PROPERTIES = {  # in a table, and on the axis of the figure
+BORDER = 8  # side of the image over width of the border whose colour is measured
+PROPERTIES = {  # names in a table, and on the axes of the figure
     "brightness": ("brightness", "Brightness (mean luma)"),
     "contrast": ("contrast", "Contrast (std of luma)"),
     "sharpness": ("sharpness", "Sharpness (variance of Laplacian)"),
@@ -33,7 +33,7 @@ PROPERTIES = {  # in a table, and on the axis of the figure
     "off_centre": ("distance of the evidence from the middle", "Distance of evidence from middle"),
     "spread": ("spread of the evidence", "Spread of evidence"),
 }
-COMPARED = {  # what images are that have less of it than others, or more
+COMPARED = {  # words for images with less of a property than others, and with more
     "brightness": ("are darker", "are brighter"),
     "contrast": ("have less contrast", "have more contrast"),
     "sharpness": ("are blurrier", "are sharper"),
@@ -47,7 +47,7 @@ COMPARED = {  # what images are that have less of it than others, or more
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Compares properties of wrong and near images with the others', and with the log-odds within each class."""
+    """Compares properties of wrong and near images with the others', and relates them to log-odds within each class."""
     wrong, near = ~network.correct, np.abs(network.margins()) < np.log(NEAR)
     properties = measure(network.images) | measure_evidence(network)
     bins = pd.concat([equal_bins(values, wrong).assign(property=name) for name, values in properties.items()])
@@ -82,10 +82,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def tests_of(network: TrainedNetwork, properties: dict[str, Floats], groups: dict[str, Flags]) -> pd.DataFrame:
-    """All tests of properties (N,), a row each, with p values that are corrected for their number (`p_holm`).
+    """All tests of properties (N,), a row each, with p-values corrected for their number (`p_holm`).
 
-    `trend` of each group's images (N,) against the others; of a network of two classes, within each class,
-    `rank_correlation` with the log-odds of the second against the first (`odds_NAME`).
+    `trend` compares each group of images (N,) with the others. With two classes, `rank_correlation` relates a property
+    within each class to the log-odds of the second class against the first (`odds_NAME`).
     """
     odds, rows = network.log_probabilities.astype(np.float64) @ np.array([-1, 1, *[0] * (len(network.classes) - 2)]), []
     for name, values in properties.items():
@@ -101,9 +101,10 @@ def tests_of(network: TrainedNetwork, properties: dict[str, Floats], groups: dic
 def measure(images: NDArray[np.uint8]) -> dict[str, Floats]:
     """Properties (N,) of images (N,H,W,C), at least 3 pixels high and wide, by name.
 
-    Brightness is the mean luma, 0 (black) to 1 (white); contrast its standard deviation over the image; sharpness
-    the variance of its 4-neighbour Laplacian away from the edge, a measure of focus (Pech-Pacheco et al. 2000). Of
-    colour images, the border's mean green less the mean of red and blue, and red less blue, -1 to 1 each.
+    Brightness is the mean luma, 0 (black) to 1 (white); contrast its standard deviation over the image; sharpness the
+    variance of its 4-neighbour Laplacian away from the edge, a measure of focus (Pech-Pacheco et al. 2000). For colour
+    images also, from the mean colour of the border: green minus the mean of red and blue, and red minus blue, each -1
+    to 1.
     """
     parts = []
     frame = _frame(images.shape[1:3], max(1, images.shape[1] // BORDER))
@@ -124,7 +125,7 @@ def measure(images: NDArray[np.uint8]) -> dict[str, Floats]:
 
 
 def measure_evidence(network: TrainedNetwork) -> dict[str, Floats]:
-    """Where the class activation map has its evidence for the prediction, (N,) each, in sides of the image.
+    """Where the evidence for the prediction lies in the class activation map, (N,) each, in sides of the image.
 
     The distance of its centre of mass from the middle of the image, and its spread around that centre.
     """
@@ -142,8 +143,8 @@ def _frame(shape: tuple[int, ...], width: int) -> Flags:
 def foreground(images: Floats) -> Flags:
     """Which pixels (N,H,W) of images (N,H,W,C) in [0,1] have a colour far from the median colour of the edge.
 
-    The distances are cut in two by Otsu's threshold, image by image. The share of such pixels is a proxy for the size
-    of what is shown, which is misled where the background is not plain or where the object reaches the edge.
+    Otsu's threshold splits the distances of each image. The share of such pixels is a proxy for the size of the object.
+    It misleads if the background is not plain or the object reaches the edge.
     """
     around = np.median(images[:, _frame(images.shape[1:3], 1)], 1)[:, None, None]
     distances = np.linalg.norm(images - around, axis=-1).reshape(len(images), -1)
@@ -154,9 +155,9 @@ def foreground(images: Floats) -> Flags:
 
 
 def otsu(levels: Ints) -> Ints:
-    """The threshold (N,) of pixels (N,P) of `LEVELS` levels that makes the variance between the groups largest.
+    """The threshold (N,) of pixels (N,P) with `LEVELS` levels that maximises the variance between the two groups.
 
-    It is the darker group's last level; 0 where all pixels are of one level. Source: Otsu 1979, equation 18.
+    It is the darker group's last level; 0 if all pixels have one level. Source: Otsu 1979, equation 18.
     """
     count = len(levels)
     offsets = np.arange(count)[:, None] * LEVELS
@@ -179,10 +180,10 @@ def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
 
 
 def trend(values: Floats, chosen: Flags) -> dict[str, Any] | None:
-    """Compares a property (N,) between chosen images and the others; None where there is but one kind.
+    """Compares a property (N,) between chosen images and the others; None if either group is empty.
 
     `value` is the chance that a chosen image has more of it than another one, ties counting half: the area under the
-    ROC curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN where either kind has fewer
+    ROC curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN if either group has fewer
     than two images; `p` is that of Mann & Whitney's two-sided test (1947).
     """
     own, others = values[chosen], values[~chosen]
@@ -193,7 +194,7 @@ def trend(values: Floats, chosen: Flags) -> dict[str, Any] | None:
     test = stats.mannwhitneyu(own, others)
     chance, half = float(test.statistic) / (len(own) * len(others)), np.nan
     if min(len(own), len(others)) > 1:
-        ranks = stats.rankdata(values)  # less the rank among its own kind: how many of the other kind an image exceeds
+        ranks = stats.rankdata(values)  # minus the rank in its own group: how many of the other group it exceeds
         own_shares = (ranks[chosen] - stats.rankdata(own)) / len(others)
         their_shares = (ranks[~chosen] - stats.rankdata(others)) / len(own)
         half = Z * np.sqrt(own_shares.var(ddof=1) / len(own) + their_shares.var(ddof=1) / len(others))
@@ -202,7 +203,7 @@ def trend(values: Floats, chosen: Flags) -> dict[str, Any] | None:
 
 
 def rank_correlation(values: Floats, others: Floats) -> dict[str, Any] | None:
-    """Spearman's correlation of two quantities (n,), 95 % interval and p; None where either is constant or n < 4.
+    """Spearman's correlation of two quantities (n,), 95 % interval and p; None if either is constant or n < 4.
 
     The interval is Fisher's with the standard error of Bonett & Wright (2000, Psychometrika 65).
     """

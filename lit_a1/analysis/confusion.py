@@ -1,4 +1,4 @@
-"""Which classes the network takes for which, and whether some are harder than others."""
+"""Which classes the network confuses, and whether some are harder than others."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from lit_a1.data.augment import LUMA
 from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Which classes are confused"
-TABLES = 9999  # drawn for the test of more than two classes
+TABLES = 9999  # sampled for the test of more than two classes
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -45,10 +45,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def equal_errors(wrong: Ints, images: Ints) -> float | None:
-    """P value of mistakes (K,) among images (K,) of each class, if every class were equally hard.
+    """P-value of mistakes (K,) among images (K,) of each class, if every class were equally hard.
 
-    By Fisher's exact test for two classes, and its extension to more (Freeman & Halton 1951, Biometrika 38) on random
-    tables. Classes without images are left out; None where fewer than two are left.
+    From Fisher's exact test for two classes; for more, from its extension (Freeman & Halton 1951, Biometrika 38) on
+    random tables. Classes without images are left out; None if fewer than two are left.
     """
     held = images > 0
     table = np.stack([wrong[held], (images - wrong)[held]], 1)
@@ -60,7 +60,7 @@ def equal_errors(wrong: Ints, images: Ints) -> float | None:
         return float(stats.fisher_exact(table).pvalue)
     tables = stats.random_table(table.sum(1), table.sum(0))
     drawn = tables.logpmf(tables.rvs(TABLES, random_state=np.random.default_rng(0)))
-    return float((1 + (drawn <= tables.logpmf(table) + 1e-9).sum()) / (1 + TABLES))  # what is rounded counts as equal
+    return float((1 + (drawn <= tables.logpmf(table) + 1e-9).sum()) / (1 + TABLES))  # 1e-9 for rounding
 
 
 def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints) -> None:

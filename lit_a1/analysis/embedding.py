@@ -1,4 +1,4 @@
-"""The features that the last layer sees: for TensorBoard's projector, on a plane, and as neighbours."""
+"""The features that enter the last layer: in TensorBoard's projector, on a plane, and by nearest neighbours."""
 
 import math
 import shutil
@@ -18,10 +18,10 @@ from lit_a1.runs.statistics import ALPHA, mcnemar
 
 TITLE = "What the last layer sees"
 NEIGHBOURS = 10
-THUMBNAIL, SPRITE = 32, 8192  # pixels: an image in the projector; the largest sheet of them that it can show
-DIGITS = 4  # decimals that features are written with
+THUMBNAIL, SPRITE = 32, 8192  # pixels: an image in the projector; the largest sheet of images that it can show
+DIGITS = 4  # decimals of the features in files
 TAG = "features"
-PROJECTOR = ".projector"  # ends the name of the event file that marks the folder for the projector
+PROJECTOR = ".projector"  # suffix of the event file that marks the folder for the projector
 AT_ONCE = 1000  # images
 
 
@@ -42,7 +42,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
     """Projects features (N,F) on their first two principal components: points (N,2), and their shares (2,) of variance.
 
-    The largest weight of a component is positive. What does not vary has coordinates and shares of 0.
+    The largest weight of a component is positive. Without variance, coordinates and shares are 0.
     """
     centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     _, lengths, components = np.linalg.svd(centred, full_matrices=False)
@@ -55,9 +55,9 @@ def principal_plane(features: NDArray[np.float32]) -> tuple[Floats, Floats]:
 
 
 def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> Ints:
-    """The class (N,) that most of the k nearest other images have, by the cosine of features (N,F), of labels (N,).
+    """The most frequent class (N,) among the labels (N,) of the k nearest other images, by cosine of features (N,F).
 
-    Of classes with equally many neighbours, the one whose neighbours' cosines sum to most.
+    Ties go to the class whose neighbours' cosines have the largest sum.
     """
     k = min(k, len(labels) - 1)
     directions = F.normalize(torch.from_numpy(features))
@@ -65,7 +65,7 @@ def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> 
     predictions = []
     for start in range(0, len(labels), AT_ONCE):
         cosines = directions[start : start + AT_ONCE] @ directions.T
-        cosines.diagonal(start).fill_(-torch.inf)  # an image is no neighbour of its own
+        cosines.diagonal(start).fill_(-torch.inf)  # an image is not its own neighbour
         values, near = cosines.topk(k)
         votes = of_class[near] * (1 + values / (4 * k))[..., None]  # cosines add up to less than half a vote
         predictions.append(votes.sum(1).argmax(1))
@@ -73,12 +73,12 @@ def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> 
 
 
 def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
-    """Writes features, properties and thumbnails for TensorBoard's projector; returns of how many images.
+    """Writes features, properties and thumbnails for TensorBoard's projector; returns the number of images.
 
-    They are as many as thumbnails fit on the largest sheet. TensorBoard looks only into folders with an event file.
+    At most as many as fit as thumbnails on the largest sheet. TensorBoard only looks into folders with an event file.
     """
     count = min(len(network.labels), (SPRITE // THUMBNAIL) ** 2)
-    if (written := result.folder / "00000" / TAG).is_dir():  # by an analysis before this one
+    if (written := result.folder / "00000" / TAG).is_dir():  # by an earlier analysis
         shutil.rmtree(written)
     for old in result.folder.glob(f"events.out.tfevents.*{PROJECTOR}"):
         old.unlink()
@@ -105,7 +105,7 @@ def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, share
             look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}
             of_class = points[network.labels == k]
             axes.scatter(*of_class.T, s=size, alpha=0.6, linewidths=0, label=name, **look)
-            if len(of_class) and len(network.classes) > 2:  # the legend tells two apart
+            if len(of_class) and len(network.classes) > 2:  # for two, the legend is enough
                 halo = [withStroke(linewidth=3, foreground="white")]
                 place = {"ha": "center", "va": "center", "zorder": 4}
                 axes.text(*np.median(of_class, 0), name, weight="bold", path_effects=halo, **place)

@@ -1,4 +1,4 @@
-"""How far from the training images an image lies: what is neither cat nor dog gets an answer all the same."""
+"""How far an image lies from the training images: images of neither cat nor dog get a prediction all the same."""
 
 import base64
 from dataclasses import dataclass
@@ -10,46 +10,46 @@ from numpy.typing import NDArray
 from lit_a1.analysis.calibration import fit_temperature
 from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 
-DIRECTIONS = 4  # in which the variance is measured one by one; chosen on digits and noise, which should be far
-FLAGGED = 0.05  # share of the validation images that are called unlike the training images
+DIRECTIONS = 4  # with a variance of their own; chosen on digits and noise, which should be far
+FLAGGED = 0.05  # share of the validation images that count as unlike the training images
 STORED = np.dtype("<f2")
 VECTORS = ("means", "directions")
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Where the features of training images lie, by class, and how far from there is unusual.
+    """Where the features of training images lie, by class, and which distance from there is unusual.
 
     Features x (F,) of the last layer are scaled to length one. With the means m_k (K,F) of the classes, their common
     principal directions v_r (R,F) with variances s_r, and the mean variance s in all other directions, the distance is
 
         d(x) = min_k  sum_r (v_r . (x - m_k))^2 / s_r  +  |rest of x - m_k|^2 / s
 
-    Mahalanobis' distance to the nearest class (Lee et al. 2018, "A simple unified framework for detecting
+    This is Mahalanobis' distance to the nearest class (Lee et al. 2018, "A simple unified framework for detecting
     out-of-distribution samples", arXiv:1807.03888) with the covariance of a probabilistic PCA (Tipping & Bishop 1999).
     """
 
     means: Floats
     directions: Floats
-    variances: Floats  # (R + 1,), the mean of the others last
+    variances: Floats  # (R + 1,), the last one the mean in all other directions
     threshold: float  # of the distance: `FLAGGED` of the validation images lie farther away
 
     @classmethod
     def fitted(cls, features: NDArray[Any], labels: Ints, held_out: NDArray[Any]) -> Self:
-        """Of training images, features (N,F) and labels (N,) from 0 on; of validation images, features (M,F)."""
+        """From features (N,F) and labels (N,) (from 0) of training images, and features (M,F) of validation images."""
         scaled = unit(features)
         means = np.stack([scaled[labels == k].mean(0) for k in range(labels.max() + 1)])
         centred = scaled - means[labels]
         variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
         count = min(DIRECTIONS, len(variances) - 1)
-        variances = np.maximum(variances, 1e-12)  # few images don't vary in all directions
+        variances = np.maximum(variances, 1e-12)  # a few images do not vary in all directions
         directions = axes[:, ::-1][:, :count].T
         own = np.append(variances[::-1][:count], variances[: len(variances) - count].mean())
-        fitted = cls.from_note(cls(means, directions, own, np.inf).note())  # as it is stored
+        fitted = cls.from_note(cls(means, directions, own, np.inf).note())  # as stored
         return cls(fitted.means, fitted.directions, own, float(np.quantile(fitted.distances(held_out), 1 - FLAGGED)))
 
     def distances(self, features: NDArray[Any]) -> Floats:
-        """D (n,) of features (n,F)."""
+        """d(x) (n,) of features (n,F)."""
         from_mean = unit(features) - self.means[:, None]  # (K,n,F)
         along = (from_mean @ self.directions.T) ** 2
         rest = (from_mean**2).sum(-1) - along.sum(-1)
@@ -60,7 +60,7 @@ class Familiarity:
         return self.distances(features) > self.threshold
 
     def note(self) -> dict[str, Any]:
-        """What JSON can hold, the vectors in half precision."""
+        """The values for JSON, with vectors in half precision."""
         vectors = {name: base64.b64encode(getattr(self, name).astype(STORED).tobytes()).decode() for name in VECTORS}
         return vectors | {"variances": self.variances.tolist(), "threshold": self.threshold}
 
@@ -80,10 +80,10 @@ def unit(features: NDArray[Any]) -> Floats:
 
 
 def note_of(network: TrainedNetwork, images: NDArray[np.uint8], labels: Ints) -> dict[str, Any]:
-    """What is published beside weights, so that they can be asked about images of any kind without any data.
+    """What is published beside weights, so that they can judge images of any kind without a dataset.
 
-    The temperature fitted on the network's validation images; from training images (N,H,W,C) and their labels (N,), and
-    the validation images, the `Familiarity`.
+    The temperature, fitted on the network's validation images, and the `Familiarity`, from these and from training
+    images (N,H,W,C) with their labels (N,).
     """
     temperature = fit_temperature(network.log_probabilities.astype(np.float64), network.labels)
     familiarity = Familiarity.fitted(network.of(images).features, labels, network.features)

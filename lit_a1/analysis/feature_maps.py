@@ -17,7 +17,7 @@ from lit_a1.runs.plotting import COLOURS
 
 TITLE = "Feature maps through the depth of the network"
 SHOWN = 12  # channels of each layer
-CORRECT = 2  # images that are predicted correctly, of different classes
+CORRECT = 2  # correctly predicted images, of different classes
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -35,7 +35,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 def shown_images(network: TrainedNetwork) -> list[tuple[int, str]]:
     """The most confident correct image of the first two classes that have one, and the most confident wrong one.
 
-    The wrong one is of a third class where there is such. Each with what it is: `right_1`, `right_2`, `wrong`.
+    The wrong one is of a third class if possible. Each comes with its kind: `right_1`, `right_2`, `wrong`.
     """
     classes = range(len(network.classes))
     correct = [int(row) for class_ in classes for row in most_confident_correct(network, class_, 1)][:CORRECT]
@@ -45,9 +45,9 @@ def shown_images(network: TrainedNetwork) -> list[tuple[int, str]]:
 
 
 def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> list[dict[str, Any]]:
-    """Of each layer's maps: sizes, receptive field, and the share of exact zeros, its mean and std over images.
+    """For each layer's maps: sizes, receptive field, and the share of exact zeros, as mean and std over images.
 
-    `silent_channels` is the number of channels that are zero everywhere on all of these images.
+    `silent_channels` is the number of channels that are zero everywhere on all these images.
     """
     found: list[dict[str, Any]] = []
     batches = [list(map(_sums, outputs)) for outputs in feature_maps(network, rows, layers)]
@@ -62,7 +62,7 @@ def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> l
 
 
 def _sums(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Sequence[int]]:
-    """Of maps (n,C,H,W): share of zeros (n,), mean (n,), which channels are zero everywhere (C,), and (C,H,W)."""
+    """For maps (n,C,H,W): share of zeros (n,), mean (n,), which channels are zero everywhere (C,), and (C,H,W)."""
     zero = maps == 0
     return zero.double().mean((1, 2, 3)), maps.double().mean((1, 2, 3)), zero.all(3).all(2).all(0), maps.shape[1:]
 
@@ -97,7 +97,7 @@ def _draw(
 
 
 def _draw_field(panel: Axes, layer: HiddenLayer, shape: tuple[int, ...], image: NDArray[np.float32]) -> None:
-    """Draws an image (H,W,C) with the receptive field of the middle unit, as far as it lies within."""
+    """Draws an image (H,W,C) with the receptive field of the middle unit, as far as it lies in the image."""
     panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     (top, bottom), (left, right) = (np.clip(layer.field.at(side // 2), 0, len(image)) for side in shape[1:])
     for colour, line in (("white", 2.2), (COLOURS[1], 1.2)):

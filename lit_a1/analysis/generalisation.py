@@ -13,9 +13,10 @@ BINS = 20
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Compares the confidence of the predictions, and the errors where test images have labels.
+    """Compares the confidence of the predictions, and the errors if test images have labels.
 
-    Without labels it estimates the error: the validation's, and average thresholded confidence (Garg et al. 2022).
+    Without labels, it estimates the test error by the validation error, and by average thresholded confidence (Garg et
+    al. 2022).
     """
     if network.test_images is None:
         result.describe(compared=False)
@@ -35,7 +36,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if network.test_labels is None:
         threshold = np.sort(valid)[round(network.error * len(valid))] if network.error < 1 else np.inf
         estimate = float((test < threshold).mean())
-        both = round(1 / (1 / len(valid) + 1 / len(test)))  # as uncertain as the two sets together
+        both = round(1 / (1 / len(valid) + 1 / len(test)))  # one set, as uncertain as the two together
         around = wilson(estimate, both)
         low, high = wilson(network.error, both)
         result.number(test_error_by_confidence=estimate)

@@ -12,12 +12,12 @@ from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, captured
 from lit_a1.layers import WeightNormConv2d
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
-FEW = 6  # residual blocks up to which each is a layer of its own here
+FEW = 6  # up to this many residual blocks, each is a layer of its own here
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Which pixels a unit sees: the one at place i of a row sees `size` of them, from `start + i * stride` on.
+    """Which pixels a unit sees: unit i of a row sees `size` pixels, from `start + i * stride` on.
 
     Norms over positions and squeeze-and-excitation, which see the whole image, are not counted.
     """
@@ -27,20 +27,21 @@ class ReceptiveField:
     start: int = 0
 
     def after(self, kernel_size: int, stride: int, padding: int) -> "ReceptiveField":
-        """The field of a unit of the layer that follows."""
+        """The field of a unit in the next layer."""
         size = self.size + (kernel_size - 1) * self.stride
         return ReceptiveField(size, self.stride * stride, self.start - padding * self.stride)
 
     def at(self, place: int) -> tuple[int, int]:
-        """First pixel that the unit at a place sees, and the one after the last; pixels outside are padding."""
+        """First pixel that a unit sees, and the one after its last; pixels outside the image are padding."""
         first = self.start + place * self.stride
         return first, first + self.size
 
 
 def field_after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
-    """The field of a unit of `module`'s output; of a residual block the wider one, that through the convolutions.
+    """The field of a unit in `module`'s output; for a residual block, the wider one through the convolutions.
 
-    A layer that is no convolution, pooling, residual block or sequence of such is taken to work on each place alone.
+    Layers other than convolutions, pooling, residual blocks and sequences of these are taken to work on each place
+    alone.
     """
     match module:
         case ResidualBlock():
@@ -66,7 +67,7 @@ class HiddenLayer:
 
 
 def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]:
-    """The stem and the end of each stage, in order; and each residual block, if there are `FEW` at most."""
+    """The stem and the end of each stage, in order; and each residual block, if there are at most `FEW`."""
     field = field_after(ReceptiveField(), net.stem)
     found = [HiddenLayer("Stem", net.stem, field)]
     every = blocks and sum(isinstance(module, ResidualBlock) for module in net.modules()) <= FEW
@@ -83,7 +84,7 @@ def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]
 
 
 def feature_maps(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> Iterator[list[Tensor]]:
-    """Yields of each batch of images, as they are, the feature maps (n,C,H,W) of each layer."""
+    """Yields the feature maps (n,C,H,W) of each layer, for each batch of unchanged images."""
     for start in range(0, len(rows), BATCH):
         with torch.inference_mode(), ExitStack() as stack:
             seen = [stack.enter_context(captured(layer.module)) for layer in layers]

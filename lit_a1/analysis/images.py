@@ -1,4 +1,4 @@
-"""Which validation images analyses show (as rows; of equal cases the earlier first), and contact sheets of them."""
+"""Which validation images analyses show, as rows (ties: the earlier first), and contact sheets of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,7 @@ from lit_a1.runs.shown import smallest
 SAMPLE = 500  # images that means are taken over
 WIDTH = 6.4  # inches of a contact sheet
 FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under an image
-SHARE = 0.92  # of a place's width that its image has
+SHARE = 0.92  # of a place's width that its image takes
 
 
 def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
@@ -23,12 +23,12 @@ def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
 
 
 def most_confident_correct(network: TrainedNetwork, class_: int, count: int) -> Ints:
-    """Up to `count` images of a class that are predicted correctly, the largest margin first."""
+    """Up to `count` correctly predicted images of a class, the largest margin first."""
     return smallest(-network.margins(), network.correct & (network.labels == class_), count)
 
 
 def most_confident_wrong(network: TrainedNetwork, count: int) -> Ints:
-    """Up to `count` images of any class that are predicted wrongly, the largest margin for the wrong class first."""
+    """Up to `count` wrongly predicted images of any class, the largest margin for the wrong class first."""
     return smallest(network.margins(), ~network.correct, count)
 
 
@@ -38,7 +38,7 @@ def closest_calls(network: TrainedNetwork, count: int) -> Ints:
 
 
 def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
-    """Up to `count` images of a class that are predicted correctly, those nearest to its mean feature by cosine."""
+    """Up to `count` correctly predicted images of a class, the nearest to its mean feature by cosine first."""
     of_class = network.labels == class_
     if not of_class.any():
         return np.empty(0, np.int64)
@@ -49,14 +49,14 @@ def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
 
 
 def without_axes(panel: Axes) -> None:
-    """Takes ticks, grid and frame away; labels stay."""
+    """Removes ticks, grid and frame; labels stay."""
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
 
 
 def per_line(network: TrainedNetwork) -> int:
-    """How many images stand side by side on a contact sheet."""
+    """How many images are side by side on a contact sheet."""
     return 8 if network.is_photos else 10
 
 
@@ -70,11 +70,11 @@ def contact_sheet(
 ) -> bool:
     """Draws lines of images (None: an empty place) with number, label and prediction under each.
 
-    Returns whether correct and wrong predictions are both on the sheet, so that their colours need to be explained.
+    Returns whether the sheet has both correct and wrong predictions, so that their colours need an explanation.
     """
     columns = per_line(network)
     place = WIDTH / columns  # inches
-    height = SHARE + (LINES * LINE + 0.1) / place  # of a place, in its width
+    height = SHARE + (LINES * LINE + 0.1) / place  # of a place, in widths of a place
     cells = [(x, y, row) for y, line in enumerate(lines) for x, row in enumerate(line) if row is not None]
     count = 1 + max(y for _, y, _ in cells)
     with result.figure(name, shows_images=True, width=WIDTH, height=place * height * count) as (_, axes):

@@ -1,4 +1,4 @@
-"""95 % intervals: of shares of images (Wilson), and of means over images (Student's t)."""
+"""95 % intervals: for shares of images (Wilson), and for means over images (Student's t)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The kernels of the first convolution, which are the only ones that look at pixels."""
+"""The kernels of the first convolution, the only ones that see pixels."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ ACROSS = 8  # kernels in a row of the figure
 CLASSES = ("flat", "horizontal", "vertical", "diagonal", "centre-surround")
 SHARES = [f"share_{name.replace('-', '_')}" for name in CLASSES]
 DRAWS = 20_000  # random kernels that the classes are compared with
-MOST = 64  # kernels that are drawn
+MOST = 64  # kernels in the figure
 
 
 def stem_weights(net: ResidualNet) -> Floats:
@@ -46,8 +46,9 @@ def patterns(size: int) -> list[list[Floats]]:
 def measure(weights: Floats) -> pd.DataFrame:
     """Norm, colour and orientation of kernels (O,C,k,k), a row each.
 
-    `colour_share` is that of the squared weights after the mean over the input channels is taken off. The share of each
-    of `CLASSES` is that of the squared projections onto its `patterns`, summed over the channels; zeros have 0.
+    `colour_share` is the share of the squared weights that is left after subtracting the mean over the input channels.
+    The share of each of `CLASSES` is that of the squared projections onto its `patterns`, summed over the channels.
+    Kernels of zeros have shares of 0.
     """
     flat = weights.reshape(*weights.shape[:2], -1)
     energy = (flat**2).sum((1, 2))

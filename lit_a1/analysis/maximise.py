@@ -21,23 +21,23 @@ from lit_a1.runs.wording import number
 TITLE = "What excites a unit"
 CHANNELS = 5  # of each stage
 BEST = 4  # validation images of each channel
-SEARCHED = 2000  # validation images, at most, among which these are looked for
-COLOURED = 200  # of them, from which the colours of the data are taken
-STARTS = 6  # made images of the classes, at least; each begins with noise of its own
-ACROSS = 5  # classes in a row, where each has one image
+SEARCHED = 2000  # validation images, at most, to choose these from
+COLOURED = 200  # of them, for the colours of the data
+STARTS = 6  # made images of the classes, at least; each starts from its own noise
+ACROSS = 5  # classes in a row, if each has one image
 STEPS = 128
-RATE = 2.0  # way that gradient ascent goes in all, as the root mean square over the parameters
+RATE = 2.0  # total length of the gradient ascent, as the root mean square over the parameters
 JITTER = 1 / 12  # images shift by at most this share of their side in a step
-VARIATION = 0.1  # weight of the total variation's direction, beside 1 of the score's
-NOISE = 0.05  # standard deviation of the parameters to begin with
-Score = Callable[[Tensor], Tensor]  # maps images (n,C,H,W) in [0,1] to values (n,), each of its own image alone
+VARIATION = 0.1  # weight of the total variation's direction; the score's has 1
+NOISE = 0.05  # initial standard deviation of the parameters
+Score = Callable[[Tensor], Tensor]  # maps images (n,C,H,W) in [0,1] to values (n,), each of its own image only
 
 
 class Paint:
-    """n images, as the parameters that gradient ascent moves: Fourier coefficients of decorrelated colours.
+    """n images as the parameters of gradient ascent: Fourier coefficients of decorrelated colours.
 
     Each frequency is scaled by its inverse, as in photographs, and colours by the covariance of those of `images`
-    (N,C,H,W) in [0,1], so that a step changes coarse shapes as readily as single pixels (Olah et al. 2017, "Feature
+    (N,C,H,W) in [0,1]. A step then changes coarse shapes as readily as single pixels (Olah et al. 2017, "Feature
     Visualization"). A sigmoid keeps the pixels in [0,1].
     """
 
@@ -59,7 +59,7 @@ class Paint:
         return torch.sigmoid(self.mean + torch.einsum("cd,ndhw->nchw", self.colours, plain))
 
     def direction(self, scores: Tensor) -> Tensor:
-        """The gradient of n scores by the parameters, that of each image at length 1; zeros stay."""
+        """The gradient of n scores by the parameters, scaled to length 1 for each image; zeros stay."""
         (gradient,) = torch.autograd.grad(scores.sum(), self.parameters)
         lengths = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
         return gradient / lengths.view(-1, *[1] * (gradient.dim() - 1))
@@ -73,8 +73,8 @@ def total_variation(images: Tensor) -> Tensor:
 def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Makes images (n,C,H,W) in [0,1] whose `score` (n,) is large, by normalised gradient ascent on `paint`.
 
-    Each step shifts the images at random, the border going round, and moves each image's parameters along the
-    gradient of its score, brought to length 1, less that of the total variation (Mahendran & Vedaldi 2015).
+    Each step shifts the images at random, with wrap-around. It moves each image's parameters along the gradient of its
+    score, scaled to length 1, minus that of the total variation (Mahendran & Vedaldi 2015).
     """
     reach = max(1, round(JITTER * paint.size))
     length = RATE * (paint.parameters[0].numel() ** 0.5)
@@ -90,7 +90,7 @@ def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = 
 
 
 def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
-    """The logit of a class for each of n images, of two classes less that of the other one."""
+    """The logit of a class for each of n images; with two classes, minus the logit of the other one."""
     rows = torch.arange(len(classes))
 
     def score(images: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
 def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) -> Score:
     """The mean of a channel of a stage (from 0) over positions, after the last activation, for each of n images.
 
-    A silent channel has no gradient; that of its mean ahead of the activation stands in.
+    A silent channel has no gradient; the gradient of its mean before the activation replaces it.
     """
     net = network.net
     until = nn.Sequential(network.standardize, net.stem, *list(net.stages)[: stage + 1])
@@ -114,7 +114,7 @@ def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) 
 
     def score(images: Tensor) -> Tensor:
         ahead: list[Tensor] = []
-        # the block's activation, called within it and then at its end; it may work in place, so its input is copied
+        # the block calls its activation inside and at its end; it may work in place, so its input is copied
         note = block.residual[1].register_forward_pre_hook(lambda _, inputs: ahead.append(inputs[0].clone()))
         try:
             after = until(images)
@@ -133,20 +133,20 @@ class Excited:
     layer: str  # `Classes`, `Stage 1`
     unit: int
     name: str  # `Dog`, `channel 7`
-    images: NDArray[np.float32]  # (n,H,W,C) in [0,1], made
-    reached: Floats  # (n,) the unit's activations by them
-    best: Ints  # the validation images that excite it most, the most first
-    values: Floats  # its activations by those
+    images: NDArray[np.float32]  # made images (n,H,W,C) in [0,1]
+    reached: Floats  # the unit's activations (n,) on them
+    best: Ints  # the validation images that excite it most, the strongest first
+    values: Floats  # the unit's activations on those
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
-    """Makes and draws the images, and measures how far they exceed what validation images excite."""
+    """Makes and draws the images, and measures how far their activations exceed those of validation images."""
     rows, two = sample(network, SEARCHED), len(network.classes) == 2
     layers = hidden_layers(network.net, blocks=False)[1:]
     means, logits = real_activations(network, rows, layers)
     colours = network.prepared(rows[:: max(1, len(rows) // COLOURED)])
 
-    # makes an image for each of `units`, columns of the activations by real images (n,units)
+    # makes an image for each of `units`, columns of the activations on real images (n,units)
     def excite(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[Excited]:
         generator = torch.Generator().manual_seed(0)
         images, reached = ascend(Paint(len(units), colours, generator), score, generator)
@@ -188,7 +188,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 
 
 def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
-    """Of n validation images, the means over positions of each layer's channels (n,C), and the logits (n,K)."""
+    """The means over positions of each layer's channels (n,C), and the logits (n,K), of n validation images."""
     batches = [[maps.mean((2, 3)).double() for maps in seen] for seen in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
@@ -196,10 +196,9 @@ def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[Hidde
 
 
 def differing_channels(activations: Floats, count: int = CHANNELS) -> list[int]:
-    """Channels that images (n,C) activate differently: of the more varied half, those with other favourite images.
+    """Channels that images activate differently (n,C): among the more varied half, those with other favourite images.
 
-    Each next one has the fewest of its `BEST` images in common with the channels before it; of equal ones, the most
-    varied.
+    Each next channel shares the fewest of its `BEST` images with the channels before it; ties go to the most varied.
     """
     order = np.argsort(-activations.std(0), kind="stable")
     left = order[: max(count, len(order) // 2)].tolist()
@@ -212,7 +211,7 @@ def differing_channels(activations: Floats, count: int = CHANNELS) -> list[int]:
 
 
 def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
-    """Draws the images made for each class: a row a class where there are several of each, else one after another."""
+    """Draws the images made for each class: in a row for each class if it has several, else one after another."""
     starts = len(classes[0].images)
     across = starts if starts > 1 else min(ACROSS, len(classes))
     rows = -(-len(classes) * starts // across)
@@ -228,7 +227,7 @@ def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
 def _draw_channels(
     result: AnalysisResult, name: str, stages: list[list[Excited]], real: TrainedNetwork | None = None
 ) -> None:
-    """Draws the image made for each channel, a row a stage; given a network, the best of its real images."""
+    """Draws the image made for each channel, a row for each stage; given a network, the channel's best real images."""
     rows, across = len(stages), max(map(len, stages))
     height = 0.1 + rows * (6.0 / across + 0.25)
     with result.figure(name, shows_images=real is not None, height=height, nrows=rows, ncols=across) as (_, panels):
@@ -246,12 +245,12 @@ def _draw_channels(
 
 
 def two_by_two(images: Tensor) -> NDArray[np.float32]:
-    """Images (n,C,S,S) as one (H,W,3), two in a row, white between them and where there is none."""
+    """Images (n,C,S,S) as one (H,W,3), two in a row, with white between them and in empty places."""
     return make_grid(images, nrow=2, padding=2, pad_value=1)[:, 2:-2, 2:-2].permute(1, 2, 0).numpy()
 
 
 def _show(panel: Axes, image: NDArray[np.float32], title: str, fontsize: int) -> None:
-    """Draws an image (H,W,C) in [0,1], in a thin frame: it may be as white as the page."""
+    """Draws an image (H,W,C) in [0,1] with a thin frame, as it may be as white as the page."""
     without_axes(panel)
     panel.spines[:].set(visible=True, color="#999999", linewidth=0.5)
     panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")

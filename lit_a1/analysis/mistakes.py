@@ -11,8 +11,8 @@ from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 
 TITLE = "Mistakes, close calls and typical images"
-LINES = 2  # of images on a sheet; the sheet that follows it has twice as many
-DIGITS = 5  # of the most typical digits of each class
+LINES = 2  # of images on a sheet; the next sheet has twice as many
+DIGITS = 5  # most typical digits of each class
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:

@@ -1,4 +1,4 @@
-"""The trained network under analysis: a CNN, the images that its training held out, and its predictions."""
+"""The trained network under analysis: a CNN, the images held out from its training, and its predictions."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,24 +26,24 @@ from lit_a1.runs.shown import margins_of
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-BATCH = 250  # images that the network sees at once
+BATCH = 250  # images that the network processes at once
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network with N validation images of K classes, which its training held out."""
+    """A trained network with N validation images of K classes, held out from its training."""
 
     name: str  # of the experiment, `catsdogs`
     model: Classifier  # in evaluation mode, on the CPU, not compiled, with the weights that it is validated with
-    size: int  # height and width in pixels that it is evaluated at
+    size: int  # height and width in pixels for evaluation
     classes: tuple[str, ...]
-    images: NDArray[np.uint8]  # (N,H,W,C), as they lie on disk
+    images: NDArray[np.uint8]  # (N,H,W,C), as on disk
     labels: Ints  # (N,)
     indices: Ints  # (N,), the images' numbers in their dataset
-    source: str  # run, checkpoint, epochs that it was trained for, seed, commit and machine
+    source: str  # run, checkpoint, epochs of training, seed, commit and machine
     drawn: bool  # whether the images are a stand-in that this project drew
-    test_images: NDArray[np.uint8] | None = None  # (M,H,W,C), where there are any
-    test_labels: Ints | None = None  # (M,), where they are known
+    test_images: NDArray[np.uint8] | None = None  # (M,H,W,C), if there are any
+    test_labels: Ints | None = None  # (M,), if known
 
     @property
     def net(self) -> ResidualNet:
@@ -63,19 +63,19 @@ class TrainedNetwork:
         return self.images.shape[-1] == 3
 
     def names(self, classes: Iterable[int]) -> list[str]:
-        """The names of classes that are given by number."""
+        """The names of classes given by number."""
         return [self.classes[k] for k in classes]
 
     def of(self, images: NDArray[np.uint8]) -> "TrainedNetwork":
-        """The same network with other images (n,H,W,C), whose labels are not known: -1."""
+        """The same network with other images (n,H,W,C), whose labels are unknown: -1."""
         return replace(self, images=images, labels=np.full(len(images), -1), indices=np.arange(len(images)))
 
     def prepared(self, rows: Sequence[int] | Ints | slice, size: int | None = None) -> Tensor:
-        """Validation images (n,C,size,size) float32 in [0,1], by default of the size that the network sees."""
+        """Validation images (n,C,size,size) float32 in [0,1], by default at the size for evaluation."""
         return _prepared(self.images[rows], size or self.size)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Log-probabilities (n,K) of images (n,H,W,C), as `log_probabilities`."""
+        """Log-probabilities (n,K) of images (n,H,W,C), like `log_probabilities`."""
         with torch.inference_mode():
             batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
             return torch.cat([self.model(_prepared(batch, self.size)) for batch in batches]).numpy()
@@ -86,12 +86,12 @@ class TrainedNetwork:
         for start in range(0, len(self.labels), BATCH):
             with captured(self.net.linear, inputs=True) as seen:
                 predictions.append(self.predict(self.images[start : start + BATCH]))
-            features.append(torch.cat(seen)[: len(predictions[-1])])  # of the first view, the images as they are
+            features.append(torch.cat(seen)[: len(predictions[-1])])  # only of the first view, the unchanged images
         return np.concatenate(predictions), torch.cat(features).numpy()
 
     @property
     def log_probabilities(self) -> NDArray[np.float32]:
-        """(N,K), averaged over the network's views as it is validated, natural logarithm."""
+        """(N,K), averaged over the network's views as in validation, natural logarithm."""
         return self._outputs[0]
 
     @property
@@ -116,11 +116,11 @@ class TrainedNetwork:
 
     @property
     def error(self) -> float:
-        """Share of the images that are predicted wrongly."""
+        """Share of wrongly predicted images."""
         return float(1 - self.correct.mean())
 
     def margins(self) -> NDArray[np.float32]:
-        """(N,) log-probability of the true class minus the largest other one: below 0 where it is wrong."""
+        """(N,) log-probability of the true class minus the largest other one: below 0 if the prediction is wrong."""
         return margins_of(self.log_probabilities, self.labels)
 
 
@@ -130,7 +130,7 @@ def _prepared(images: NDArray[np.uint8], size: int) -> Tensor:
 
 @contextmanager
 def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
-    """Gives a list, to which each call of `module` adds its output (or its first input)."""
+    """Yields a list, to which each call of `module` adds its output (or its first input)."""
     seen: list[Tensor] = []
 
     def note(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> None:
@@ -144,10 +144,10 @@ def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor
 
 
 def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork:
-    """Reads the checkpoint of an experiment, and the images that its training held out, from data not set up yet.
+    """Reads the checkpoint of an experiment, and the images held out from its training, from data not yet set up.
 
-    Raises CheckpointError if the file is damaged or of a network that is no `ResidualNet`; DataError if there are no
-    images, or other ones than it was validated on.
+    Raises CheckpointError if the file is damaged or its network is not a `ResidualNet`; DataError if there are no
+    images, or other images than it was validated on.
     """
     network = without_images(name, member := load_member(path))
     data.locate("validate")
@@ -170,7 +170,7 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
 
 
 def without_images(name: str, member: Member) -> TrainedNetwork:
-    """The network of a checkpoint alone, to which `of` gives images; CheckpointError where it is no `ResidualNet`."""
+    """The network of a checkpoint; `of` gives it images. CheckpointError if it is not a `ResidualNet`."""
     if not isinstance(net := member.model.net[1], ResidualNet):
         raise CheckpointError(f"{member.path} holds a {type(net).__name__}; a ResidualNet was expected.")
     model, size, classes = member.model.eval().requires_grad_(False), int(member.data["size"]), member.data["classes"]
@@ -183,7 +183,7 @@ def _test_set(data: ImageDataModule) -> ImageSet | None:
     for stage in ("test", "predict"):
         try:
             data.locate(stage)
-        except DataError:  # none of the kind are there
+        except DataError:  # there are none of this kind
             continue
         data.setup(stage)
         return data.sets[stage]

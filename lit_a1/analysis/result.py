@@ -19,7 +19,7 @@ from lit_a1.runs.plotting import figure
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.templates import render
 
-INDEX = "analysis.json"  # the network that the results in a folder are of, how long they took, on what machine
+INDEX = "analysis.json"  # the network, time and machine of the results in a folder
 CAPTION = re.compile(r"!\[(.*)\]\(([\w.]+)\)")  # of a figure, in a template
 Number = bool | int | float | str | None
 
@@ -30,12 +30,12 @@ class ResultFigure:
 
     file: str  # its name in the folder
     caption: str  # what is drawn and how to read it, in a sentence or two of Markdown
-    shows_images: bool  # of the dataset, which are not ours to pass on
+    shows_images: bool  # of the dataset, which are not ours to share
 
 
 @dataclass
 class AnalysisResult:
-    """What one analysis found. `NAME.json` holds all of it but the tables' rows."""
+    """What one analysis found. `NAME.json` holds all of it except the tables' rows."""
 
     folder: Path
     name: str
@@ -50,15 +50,15 @@ class AnalysisResult:
 
     @contextmanager
     def figure(self, name: str, *, shows_images: bool = False, **layout: Any) -> Iterator[tuple[Figure, Any]]:
-        """Gives a figure and its axes, an array (rows,columns) where the layout has either; keeps it as `NAME.png`."""
+        """Yields a figure and its axes, an array (rows,columns) if the layout has either; saves it as `NAME.png`."""
         layout |= {"squeeze": not {"nrows", "ncols"} & layout.keys()}
         with figure(self.folder / f"{name}.png", **layout) as drawing_and_axes:
             yield drawing_and_axes
         self.figures.append(ResultFigure(f"{name}.png", "", shows_images))
 
     def table(self, name: str, rows: Any) -> None:
-        """Keeps what `pandas.DataFrame` takes as `NAME.csv`; floats to six digits, None and NaN as empty cells."""
-        from pandas import DataFrame  # not before it is needed: half a second
+        """Saves what `pandas.DataFrame` takes as `NAME.csv`; floats to six digits, None and NaN as empty cells."""
+        from pandas import DataFrame  # only when needed: takes half a second
 
         text = DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
         write_text(self.folder / f"{name}.csv", text)
@@ -72,7 +72,7 @@ class AnalysisResult:
     def describe(self, **values: Any) -> None:
         """Fills in the template `NAME.md.j2` with the result's numbers and other values.
 
-        Its paragraphs are the words, those like `![...](name.png)` captions of the figures that were drawn.
+        Its paragraphs become the words, and those like `![...](name.png)` the captions of the drawn figures.
         """
         text = render(f"analysis/{self.name}.md.j2", wilson=wilson, **self.numbers | values)
         captions: dict[str, str] = {}
@@ -84,7 +84,7 @@ class AnalysisResult:
         self.figures = [replace(drawn, caption=captions[drawn.file]) for drawn in self.figures]
 
     def write(self) -> None:
-        """Writes `NAME.json`; numbers that are not finite as null, since JSON knows no others."""
+        """Writes `NAME.json`, with null for numbers that are not finite, which JSON can't hold."""
         content = asdict(self)
         del content["folder"]
         for name, value in self.numbers.items():
@@ -105,7 +105,7 @@ class AnalysisResult:
 
 
 def read_result(path: Path) -> AnalysisResult | None:
-    """A result from its `NAME.json`; None where that is missing, damaged or something else."""
+    """A result from its `NAME.json`; None if that is missing, damaged or something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         figures = [ResultFigure(**each) for each in content.pop("figures")]

@@ -1,5 +1,5 @@
-// Draws with a mouse, a finger or a pen, and sends what is drawn while it is drawn. `element`, `props` and `trigger`
-// are Gradio's.
+// Draws with a mouse, a finger or a pen, and sends the drawing as it grows. `element`, `props` and `trigger` are
+// Gradio's.
 const canvas = element.querySelector("canvas");
 const pen = canvas.getContext("2d");
 let last = null;

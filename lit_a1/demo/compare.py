@@ -1,4 +1,4 @@
-"""Compare: two networks on the same photos, those on which they differ first."""
+"""Compare: two networks on the same photos, with those on which they differ first."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from lit_a1.runs.settings import UsageError
 
 
 def answer(networks: Networks, files: Sequence[str], first: str, second: str) -> str:
-    """What two networks say of photos, as HTML."""
+    """The answers of two networks for photos, as HTML."""
     if first == second:
         raise UsageError(f"Choose two different networks; both are {first}.")
     photos = read_photos(files)

@@ -1,4 +1,4 @@
-"""Draw a digit: what the numpy network and the CNN make of it, and on which units and feature maps that rests."""
+"""Draw a digit: what the numpy network and the CNN predict, and the units and feature maps behind it."""
 
 import base64
 import binascii
@@ -14,13 +14,13 @@ from lit_a1.data.sources.drawn import BOX, centred
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import grey, html, tinted
 
-CANVAS = 280  # pixels: height and width of what is drawn on
+CANVAS = 280  # pixels: height and width of the canvas
 LONGEST = 1_000_000  # characters of a drawing
-UNITS, MAPS = 8, 10  # that are shown, of the first hidden layer and of each stage
+UNITS, MAPS = 8, 10  # how many are shown, of the first hidden layer and of each stage
 
 
 def read_drawing(address: str) -> Image.Image:
-    """The drawing, white on black, that the page sends as a `data:` address; a DataError where that is none."""
+    """The drawing, white on black, that the page sends as a `data:` address; a DataError if it is not a drawing."""
     kind, _, content = address[:LONGEST].partition(",")
     try:
         if kind != "data:image/png;base64":
@@ -33,15 +33,15 @@ def read_drawing(address: str) -> Image.Image:
 def as_mnist(
     drawing: Image.Image, right: float = 0, down: float = 0, degrees: float = 0, noise: float = 0
 ) -> NDArray[np.uint8] | None:
-    """The drawing as MNIST has its digits, centred (28,28), and then changed; None where nothing is drawn.
+    """The drawing as an MNIST digit, centred (28,28), and then changed; None if nothing is drawn.
 
-    It is shifted by pixels of the 28, turned counter-clockwise, and gets noise of a standard deviation; white is 1.
+    It is shifted by pixels (of the 28), turned counter-clockwise, and gets noise with a standard deviation; white is 1.
     """
     if (box := drawing.getbbox()) is None:
         return None
     import torch
 
-    from lit_a1.studies.comparison.changes import noisy, rotated, shifted  # torchvision takes a second
+    from lit_a1.studies.comparison.changes import noisy, rotated, shifted  # importing torchvision takes a second
 
     digit = drawing.crop(box)
     scale = BOX / max(digit.size)
@@ -51,7 +51,7 @@ def as_mnist(
 
 
 def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, *change: float) -> tuple[str, str]:
-    """What both networks say of a drawing, and what that rests on, as HTML; raises as `Networks` and `read_drawing`."""
+    """What both networks predict for a drawing, and why, as HTML; raises as `Networks` and `read_drawing`."""
     image = as_mnist(read_drawing(drawing), *change) if drawing else None
     if image is None:
         return html("digits", image=None), ""
@@ -63,7 +63,7 @@ def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, *
 
 
 def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
-    """The probabilities, and the units of the first hidden layer that raise the answer's logit most."""
+    """The probabilities, and the units of the first hidden layer that raise the predicted class's logit most."""
     from lit_a1.mlp.files import to_pixels
 
     logits, falls = effects(net, to_pixels(image[None], net.dtype)[0])
@@ -74,9 +74,9 @@ def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
 
 
 def effects(net: Any, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The logits (K,) of an image (inputs,), and by how much they fall (h,K) where a unit is silenced.
+    """The logits (K,) of an image (inputs,), and how much they fall (h,K) if a unit is silenced.
 
-    The h units are those of the first hidden layer. Unlike `NN.forward` it leaves no trace.
+    The h units are those of the first hidden layer. Unlike `NN.forward`, this leaves no trace.
     """
     activity = net.activation(image[None] @ net.weights[0] + net.biases[0])
     silenced = activity * (1 - np.eye(activity.shape[1], dtype=activity.dtype))

@@ -1,4 +1,4 @@
-"""Watch it learn: the numpy network from zero, normal and Glorot weights side by side, frame by frame."""
+"""Watch it learn: the numpy network from zero, normal and Glorot weights, side by side and frame by frame."""
 
 import functools
 import math
@@ -21,17 +21,17 @@ from lit_a1.mlp.network import NN
 
 POINTS, DIGITS = 400, 2000  # examples of a toy set, and of the digits
 REACH = 1.5  # toy sets lie within -REACH and REACH
-GRID, PANEL = 48, 240  # places a side that decisions are taken at; pixels of a panel
-FRAMES, PAUSE = 50, 0.1  # of a training; least seconds from one to the next
-EPOCHS = {True: 4, False: 1}  # a frame, by whether it is a toy set
-WORST = 10.0  # what the chart's top is at most: normal weights may start far above
-UNITS = 9  # whose weights are shown
+GRID, PANEL = 48, 240  # decisions are taken on GRID x GRID places; pixels of a panel
+FRAMES, PAUSE = 50, 0.1  # frames of a training; fewest seconds between two frames
+EPOCHS = {True: 4, False: 1}  # epochs in a frame, by whether the data are a toy set
+WORST = 10.0  # highest top of the chart: normal weights may start far above
+UNITS = 9  # units whose weights are shown
 COLOURS = dict(zip(INITIALIZATIONS, ("#CC79A7", "#E69F00", "#009E73"), strict=True))
 
 
 @dataclass
 class Course:
-    """A network in training, and how it went: mean loss and share of errors after each frame."""
+    """A network in training, and its progress: mean loss after each frame, and the share of errors."""
 
     net: NN
     losses: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Course:
         """Trains and measures; a network that has diverged stays as it is."""
         if self.losses and not math.isfinite(self.losses[-1]):
             return
-        with np.errstate(all="ignore"):  # diverging is shown
+        with np.errstate(all="ignore"):  # divergence is shown
             if self.losses:
                 for _ in range(epochs):
                     self.net.train(x, y)
@@ -75,7 +75,7 @@ TOYS = {"moons": _moons, "circles": _circles, "spirals": _spirals}
 
 @functools.cache
 def choices() -> tuple[str, ...]:
-    """What there is to train on: toy sets, and MNIST where it is on this machine, else drawn digits."""
+    """The data to train on: toy sets, and MNIST if it is on this machine, else drawn digits."""
     return (*TOYS, "MNIST" if find_mnist() else "drawn digits")
 
 
@@ -90,7 +90,7 @@ def examples(data: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def train(data: str, lr: float, width: int, depth: int, nonlinearity: str) -> Iterator[str]:
-    """Trains three networks that differ in their initial weights alone; yields the page's picture of each frame."""
+    """Trains three networks that differ only in their initial weights; yields the page's picture of each frame."""
     (x, y), toy = examples(data), data in TOYS
     shape: dict[str, Any] = {"input_dim": x.shape[1], "n_classes": 2 if toy else 10, "parameter_range": (1, 10**7)}
     shape |= {"hidden_dims": (width,) * depth, "n_hidden": depth, "batch_size": 32}
@@ -106,7 +106,7 @@ def train(data: str, lr: float, width: int, depth: int, nonlinearity: str) -> It
 
 
 def _regions(net: NN, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.uint8]:
-    """What the network says everywhere on the plane, orange for class 1, with the examples on it."""
+    """The network's predictions all over the plane, orange for class 1, with the examples on it."""
     across = ((np.arange(GRID) + 0.5) / GRID * 2 - 1).astype(np.float32) * REACH
     places = np.stack(np.meshgrid(across, -across), -1).reshape(-1, 2)
     with np.errstate(all="ignore"):
@@ -131,7 +131,7 @@ def _weights(net: NN) -> NDArray[np.uint8]:
 
 
 def _chart(courses: dict[str, Course], frame: int, toy: bool) -> dict[str, Any]:
-    """The lines of the losses in a chart of 100 by 100, of which the height is logarithmic, and its ticks."""
+    """The lines of the losses in a chart of 100 by 100 with a logarithmic y-axis, and its ticks."""
     finite = [loss for course in courses.values() for loss in course.losses if math.isfinite(loss) and loss > 0]
     low = 10.0 ** math.floor(math.log10(max(1e-3, min(finite))))
     high = min(WORST, 10.0 ** math.ceil(math.log10(max(finite))))

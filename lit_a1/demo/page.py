@@ -1,4 +1,4 @@
-"""What stands where on the page, and which answer it calls."""
+"""The layout of the page, and the answers that its parts call."""
 
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
@@ -31,7 +31,7 @@ ASKED: Any = {"show_progress": "minimal", "api_visibility": "private"}
 
 
 def safe(answer: Callable[..., Any], places: int = 1) -> Callable[..., Any]:
-    """An answer that says what is wrong with its input, in the first of its places on the page."""
+    """Wraps an answer to show what is wrong with its input, in the first of its `places` on the page."""
 
     @wraps(answer)
     def said(*arguments: Any) -> Any:
@@ -61,7 +61,7 @@ def build(networks: Networks) -> gr.Blocks:
 
 
 def _choice(networks: Networks, kind: str, label: str, place: int = 0) -> Any:
-    """A choice of networks, the one at `place` at first."""
+    """A choice of networks, initially the one at `place`."""
     labels = networks.labels(kind)
     return gr.Dropdown(
         labels, value=labels[min(place, len(labels) - 1)] if labels else None, label=label, min_width=240
@@ -97,7 +97,7 @@ def _draw(networks: Networks) -> None:
 
 
 def _photos() -> Any:
-    """Where photos are dropped, also one that is taken here."""
+    """Where photos are dropped or taken with a camera."""
     suffixes = [suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes]
     files = gr.File(file_count="multiple", file_types=["image", *suffixes], label="Photos", height=160)
     with gr.Accordion("Take one with a camera", open=False):

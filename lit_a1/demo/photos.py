@@ -1,4 +1,4 @@
-"""Drop a photo: cat or dog, how sure, what in the photo speaks for it, and whether it is like the training photos."""
+"""Drop a photo: cat or dog, how sure, the evidence in the photo, and whether it is like the training photos."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,25 +14,25 @@ from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html, tinted
 from lit_a1.runs.settings import UsageError
 
-SIDE = 64  # pixels that photos are decoded to for the networks, as the course's are
-SHOWN = 288  # pixels that they are shown at
+SIDE = 64  # pixels of photos for the networks, like the course's photos
+SHOWN = 288  # pixels of photos on the page
 MOST = 20  # photos at once
 OPACITY = 0.75  # of the evidence over a photo, where it is strongest
-NEIGHBOURS, BANK = 4, 2000  # training photos that are shown beside a photo; among which they are looked for
+NEIGHBOURS, BANK = 4, 2000  # training photos shown beside a photo; training photos to choose them from
 
 
 @dataclass(frozen=True)
 class Photos:
-    """N photos that could be read, and of those that could not, why."""
+    """N readable photos, and for the others the reason why they can't be read."""
 
     names: list[str]
-    small: NDArray[np.uint8]  # (N,64,64,3), as the networks get them
-    large: NDArray[np.uint8]  # (N,288,288,3), as they are shown
+    small: NDArray[np.uint8]  # (N,64,64,3), for the networks
+    large: NDArray[np.uint8]  # (N,288,288,3), for the page
     refused: list[tuple[str, str]]
 
 
 def read_photos(files: Sequence[str]) -> Photos:
-    """Reads the files that were dropped; a UsageError for none or too many."""
+    """Reads the dropped files; a UsageError for none or too many."""
     if not 0 < len(files) <= MOST:
         raise UsageError(f"Choose 1 to {MOST} photos at once; got {len(files)}.")
     names, small, large, refused = [], [], [], []
@@ -51,7 +51,7 @@ def read_photos(files: Sequence[str]) -> Photos:
 
 
 def answer(networks: Networks, files: Sequence[str], label: str) -> str:
-    """What a network says of photos, as HTML, with their nearest training photos where it has a bank of them."""
+    """What a network predicts for photos, as HTML, with their nearest training photos if it has a bank of them."""
     from lit_a1.analysis.attention import enlarged, evidence
 
     photos = read_photos(files)
@@ -75,9 +75,9 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
 
 
 def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    """Probabilities (n,K), and which images (n,) are unlike the training images, where that can be told.
+    """Probabilities (n,K), and which images (n,) are unlike the training images, or None if that is unknown.
 
-    Of published weights, whose note tells; their probabilities have the temperature that is noted beside it.
+    Only the note on published weights can tell; it also has the temperature for their probabilities.
     """
     from lit_a1.analysis.calibration import with_temperature
     from lit_a1.analysis.familiarity import Familiarity
@@ -90,7 +90,7 @@ def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.flo
 
 @functools.cache
 def _training_photos() -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """`BANK` of them, evenly spread, with labels and classes; raises as the data module."""
+    """`BANK` training photos, evenly spread, with labels and classes; raises as the data module."""
     from lit_a1.data.catsdogs import CatsDogsDataModule
 
     data = CatsDogsDataModule(source="real")
@@ -103,14 +103,14 @@ def _training_photos() -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str,
 
 
 class Bank(NamedTuple):
-    """N training photos with what the last layer of a network sees of them."""
+    """N training photos with a network's features for them."""
 
     images: NDArray[np.uint8]
-    names: list[str]  # of what they show
+    names: list[str]  # names of their classes
     directions: NDArray[np.float64]  # (N,F), features of unit length
 
     def nearest(self, features: NDArray[np.float32]) -> list[list[tuple[NDArray[np.uint8], str]]]:
-        """Of each of n images with features (n,F), the nearest photos by cosine, and what they show."""
+        """For each of n images with features (n,F), the nearest photos by cosine, and their classes."""
         from lit_a1.analysis.familiarity import unit
 
         order = np.argsort(-(unit(features) @ self.directions.T), axis=1, kind="stable")[:, :NEIGHBOURS]
@@ -118,7 +118,7 @@ class Bank(NamedTuple):
 
 
 def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -> None:
-    """Makes the bank of a network, once; `told` hears which share is done. Raises as `Networks` and the data module."""
+    """Makes the bank of a network, once; `told` gets the share done. Raises as `Networks` and the data module."""
     if label in networks.banks:
         return
     from lit_a1.analysis.familiarity import unit
@@ -132,7 +132,7 @@ def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -
     for start in range(0, len(images), 100):
         told(start / len(images))
         some = images[start : start + 100]
-        with networks.lock:  # between two batches others get their answers
+        with networks.lock:  # others get their answers between two batches
             (means,), _ = real_activations(network.of(some), np.arange(len(some)), hidden_layers(network.net)[-1:])
         features.append(means)
     networks.banks[label] = Bank(images, [classes[k] for k in labels], unit(np.concatenate(features)))

@@ -1,4 +1,4 @@
-"""Arrays as pictures in the page, and numbers in its templates."""
+"""Makes arrays into pictures for the page, and fills in its templates."""
 
 import base64
 import io
@@ -13,26 +13,26 @@ FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # the orange and the blue of runs/pl
 
 
 def png(image: NDArray[Any]) -> str:
-    """An image (H,W) or (H,W,3) uint8 as the address that an `<img>` shows it from, without a file."""
+    """An image (H,W) or (H,W,3) uint8 as a `data:` address for an `<img>`."""
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(content, "PNG")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def grey(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values (H,W) from 0 (black) to the largest (white)."""
+    """Values (H,W) as grey, from 0 (black) to the largest (white)."""
     return (255 * np.clip(values / max(values.max(), 1e-12), 0, 1)).astype(np.uint8)
 
 
 def tinted(values: NDArray[Any], over: NDArray[Any] | int = 255, opacity: float = 1.0) -> NDArray[np.uint8]:
-    """Values (H,W) as a tint of `over` (H,W,3): orange above 0, blue below, the more the farther from 0."""
+    """Values (H,W) as a tint of `over` (H,W,3): orange above 0, blue below, stronger farther from 0."""
     share = opacity * np.abs(values)[..., None] / max(float(np.abs(values).max()), 1e-12)
     colour = np.where((values > 0)[..., None], FOR, AGAINST)
     return ((1 - share) * over + share * colour).astype(np.uint8)
 
 
 def share(probability: float) -> str:
-    """A probability in percent, which never says that something is certain: `> 99.9 %`."""
+    """A probability in percent, never as certain: `> 99.9 %`."""
     if probability > 0.999:
         return "> 99.9\u00a0%"
     return f"{100 * probability:.1f}\u00a0%"

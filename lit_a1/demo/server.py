@@ -1,4 +1,4 @@
-"""Serves the page, to this machine alone unless told otherwise: nothing is fetched from elsewhere or sent there."""
+"""Serves the page, only to this machine unless told otherwise; loads nothing from elsewhere, sends nothing there."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ from lit_a1.demo.networks import Networks
 from lit_a1.runs.settings import UsageError
 
 LOCAL = "127.0.0.1"
-FILE, UPLOAD = 25 << 20, 256 << 20  # bytes of a photo, and of all that one request brings
+FILE, UPLOAD = 25 << 20, 256 << 20  # bytes of a photo, and of a whole request
 POLICY = "; ".join((
     "default-src 'self'",
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Gradio's page has inline scripts, and compiles templates
@@ -33,13 +33,13 @@ HEADERS = [
 
 
 class Guard:
-    """Refuses requests that are too large, and has browsers load nothing from elsewhere (an ASGI middleware)."""
+    """Refuses requests that are too large, and keeps browsers from loading from elsewhere (an ASGI middleware)."""
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self.app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        """Passes a request on, and adds headers to what comes back."""
+        """Passes a request on, and adds headers to the response."""
         headers = dict(scope.get("headers", ()))
         length = headers.get(b"content-length", b"0")
         if scope["type"] == "http" and (
@@ -58,7 +58,7 @@ class Guard:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there, at any free port for port 0; a UsageError where it can't."""
+    """A socket that listens at a host and port (port 0: any free one); a UsageError if it can't."""
     if not 0 <= port < 1 << 16:
         raise UsageError(f"--port must be from 0 to {(1 << 16) - 1}; got {port}")
     try:
@@ -70,7 +70,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def import_gradio() -> Any:
-    """Gradio, told to send no statistics; what it imports is no garbage to look through."""
+    """Imports Gradio with its statistics off, and without garbage collection, which would find nothing."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     gc.disable()
     try:
@@ -81,7 +81,7 @@ def import_gradio() -> Any:
 
 
 def serve(networks: Networks, listening: socket.socket, ready: Callable[[str], object]) -> None:
-    """Serves the page until it is interrupted; `ready` hears its address. Uploads are removed at the end."""
+    """Serves the page until interrupted; `ready` gets its address. Uploads are removed at the end."""
     host, port = listening.getsockname()[:2]
     with tempfile.TemporaryDirectory(prefix="lit_a1-", ignore_cleanup_errors=True) as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
@@ -93,7 +93,7 @@ def serve(networks: Networks, listening: socket.socket, ready: Callable[[str], o
         from lit_a1.demo.page import build
 
         app = fastapi.FastAPI(openapi_url=None)
-        if host == LOCAL:  # no other site may reach it under a name of its own
+        if host == LOCAL:  # no other site may reach it under its own name
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOCAL, "localhost"])
         app.add_middleware(Guard)
         theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])

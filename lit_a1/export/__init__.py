@@ -1,4 +1,4 @@
-"""Trained networks for other programs: ONNX and safetensors with a model card, and predictions from ONNX alone."""
+"""Exports trained networks as ONNX and safetensors with a model card, and predicts from ONNX alone."""
 
 from importlib.util import find_spec
 
@@ -9,6 +9,6 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime", "safetensors")
 
 
 def check_packages(*needed: str) -> None:
-    """Raises a UsageError that names the packages, of those needed, that are not installed."""
+    """Raises a UsageError that names the needed packages that are not installed."""
     if lacking := [name for name in needed if find_spec(name) is None]:
         raise UsageError(f'{listed(lacking)} must be installed for this: pip install ".[export]"')

@@ -1,4 +1,4 @@
-"""The model card: what is known of exported weights, from the record of the run or the note of those published."""
+"""The model card: what is known of exported weights, from the run's record or the note on published weights."""
 
 import json
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ IN_PARTS = {"train_eval": "training", "val": "validation", "test": "test"}
 
 
 class Figure(NamedTuple):
-    """An error that was measured."""
+    """A measured error."""
 
     part: str  # of the images: training, validation or test
     error: float
-    images: int | None  # how many there were, where that is known
+    images: int | None  # how many there were, if known
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's, of 95 %."""
+        """Wilson's interval, of 95 %."""
         return wilson(self.error, self.images) if self.images else None
 
 
@@ -41,19 +41,19 @@ class Known(NamedTuple):
     """What is known of the weights in a file."""
 
     path: Path
-    epoch: int  # how many the weights were trained for
-    about: dict[str, Any]  # seed, seconds, machine, versions, commit, finished, command: those that are recorded
+    epoch: int  # number of epochs that the weights were trained for
+    about: dict[str, Any]  # seed, seconds, machine, versions, commit, finished, command: those recorded
     settings: dict[str, Any]  # flat, as far as they are recorded
     figures: list[Figure]
 
     @property
     def is_best(self) -> bool:
-        """Whether the epoch was chosen by the validation images."""
+        """Whether the epoch was chosen on the validation images."""
         return Path(self.about.get("checkpoint", self.path)).stem == "best"
 
     @property
     def drawn(self) -> bool:
-        """Whether it was trained on images that this project drew."""
+        """Whether the weights were trained on images that this project drew."""
         named = version_of(self.path) is not None and self.path.parents[2].name.endswith(DRAWN)
         return named or self.settings.get("data.source") == "drawn"
 
@@ -63,9 +63,9 @@ def known(path: Path, epoch: int, training: dict[str, Any], model: dict[str, Any
 
     Args:
         path: of a run, published, or anywhere.
-        epoch: how many the weights were trained for.
-        training: what the file itself keeps of its run: `epochs`, `seconds`, `settings` ...; or nothing.
-        model: the hyperparameters of the network, where the file has them.
+        epoch: number of epochs that the weights were trained for.
+        training: what the file itself records about its run: `epochs`, `seconds`, `settings` ...; or nothing.
+        model: the hyperparameters of the network, if the file has them.
 
     Raises:
         CheckpointError: the record of its run is damaged.
@@ -91,7 +91,7 @@ def known(path: Path, epoch: int, training: dict[str, Any], model: dict[str, Any
 
 def _settings(record: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
     recorded = record.get("settings", {})
-    return recorded if len(recorded) > 1 else flat({"model": model})  # of published weights it has the seed alone
+    return recorded if len(recorded) > 1 else flat({"model": model})  # published weights only record the seed
 
 
 def _figures(found: Sequence[tuple[str, Any, Any]]) -> list[Figure]:
@@ -99,7 +99,7 @@ def _figures(found: Sequence[tuple[str, Any, Any]]) -> list[Figure]:
 
 
 def card(name: str, exported: Exported, sources: Sequence[Known], difference: float) -> str:
-    """The card of an experiment in Markdown; `difference` is that of probabilities, as `to_onnx` returns it."""
+    """The card of an experiment in Markdown; `difference` is the one that `to_onnx` returns."""
     height, width, channels = exported.shape
     return FRONT_MATTER + render(
         "export/card.md.j2",

@@ -1,4 +1,4 @@
-"""The folder that an export leaves: model.onnx, model.safetensors and README.md, written together or not at all."""
+"""The folder of an export: model.onnx, model.safetensors and README.md, written together or not at all."""
 
 import json
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ ONNX, SAFETENSORS, CARD = "model.onnx", "model.safetensors", "README.md"
 
 
 def write(folder: Path, name: str, exported: Exported, sources: Sequence[Known]) -> float:
-    """Writes the three files; returns the largest difference of a probability, as `to_onnx`, whose errors it raises.
+    """Writes the three files; returns the largest difference of a probability and raises errors, both as `to_onnx`.
 
     Raises:
         UsageError: a package is missing.
-        OSError: the folder can't be written to; it is then as it was.
+        OSError: the folder can't be written to; it stays unchanged.
     """
     check_packages(*PACKAGES)
     import safetensors.torch

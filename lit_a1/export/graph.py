@@ -1,4 +1,4 @@
-"""From bytes to probabilities: pre-processing, networks, views and softmax as one graph, and that graph as ONNX."""
+"""From bytes to probabilities: pre-processing, networks, views and softmax as one graph, exported as ONNX."""
 
 import json
 import warnings
@@ -21,8 +21,8 @@ from lit_a1.models.inputs import Views, tta_views
 from lit_a1.models.members import Member
 
 INPUT, OUTPUT = "images", "probabilities"
-TOLERANCE = 1e-4  # by which a probability of the ONNX file may differ from the project's own
-CHECKED = 8  # random images that both are compared on
+TOLERANCE = 1e-4  # largest difference of a probability between the ONNX file and the project
+CHECKED = 8  # random images for this comparison
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # of the numpy network
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(LEAK),
@@ -33,11 +33,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # of the numpy network
 
 
 class Part(NamedTuple):
-    """A network, and how images are shown to it."""
+    """A network, and how it is shown images."""
 
     net: nn.Module  # images (N,C,H,W) in [0,1] -> logits (N,K)
     views: Views
-    size: int  # height and width of the images that it sees, in pixels
+    size: int  # height and width in pixels of the network's input
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class Exported:
     """What is exported: one network, or several whose probabilities are averaged."""
 
     parts: Sequence[Part]
-    weights: dict[str, Tensor]  # by the names that they have in this project
+    weights: dict[str, Tensor]  # by their names in this project
     classes: tuple[str, ...]
-    shape: tuple[int, int, int]  # height, width and channels of the images that come in
+    shape: tuple[int, int, int]  # height, width and channels of the input images
     probabilities: Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # the project's own, (N,H,W,C) -> (N,K)
-    outside: bool = False  # whether they learnt from photos that a submission to the course may not use
+    outside: bool = False  # whether they were trained on photos that a submission to the course may not use
 
 
 class Graph(nn.Module):
-    """Shapes: (N,H,W,C) uint8 -> (N,K) float32, each row's sum 1."""
+    """Shapes: (N,H,W,C) uint8 -> (N,K) float32; each row sums to 1."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
@@ -61,11 +61,11 @@ class Graph(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """The mean over the networks of the mean over each one's views of its probabilities."""
+        """The mean over networks of each network's mean probabilities over its views."""
         pixels, each = images.permute(0, 3, 1, 2).float() / 255, []
         for net, views, size in self.parts:
             shown = tta_views(_scaled(pixels, size), views, _scaled)
-            sides = dict.fromkeys(view.shape[2] for view in shown)  # views of one size are one batch: a smaller graph
+            sides = dict.fromkeys(view.shape[2] for view in shown)  # views of one size form one batch: a smaller graph
             batches = [torch.cat([view for view in shown if view.shape[2] == side]) for side in sides]
             probabilities = torch.cat([net(batch).softmax(1) for batch in batches])
             each.append(probabilities.unflatten(0, (len(shown), -1)).mean(0))
@@ -73,7 +73,7 @@ class Graph(nn.Module):
 
 
 def _scaled(images: Tensor, size: int) -> Tensor:
-    """`resize` as two products with constant matrices, which every runtime of ONNX has."""
+    """`resize` as two products with constant matrices, which every ONNX runtime supports."""
     down, across = (
         F.interpolate(torch.eye(side)[None, None], (size, side), mode="bilinear", antialias=True)[0, 0]
         for side in images.shape[2:]
@@ -82,7 +82,7 @@ def _scaled(images: Tensor, size: int) -> Tensor:
 
 
 def of_members(members: Sequence[Member], side: int, classes: Sequence[str]) -> Exported:
-    """Trained CNNs for images of `side` pixels; of several, each one's weights are named by its place, `0.` first."""
+    """Trained CNNs for images of `side` pixels; if several, weight names of each start with its place, `0.` first."""
     models = [member.model.eval().requires_grad_(False) for member in members]
     sizes = [int(member.data["size"]) for member in members]
     parts = [Part(model.net, model.views, size) for model, size in zip(models, sizes, strict=True)]
@@ -119,7 +119,7 @@ def of_numpy(net: NN) -> Exported:
 
 
 def to_onnx(exported: Exported) -> tuple[bytes, float]:
-    """The graph as an ONNX file, and by how much a probability of it differs, at most, from the project's own.
+    """The graph as an ONNX file, and the largest difference of its probabilities from the project's own.
 
     Raises:
         ArithmeticError: a difference is above TOLERANCE: this version of torch or onnxruntime exports something else.
@@ -129,7 +129,7 @@ def to_onnx(exported: Exported) -> tuple[bytes, float]:
 
     shape = exported.shape
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, of its own parts
+        warnings.simplefilter("ignore")  # torch's warnings about its own code
         program = torch.onnx.export(
             Graph(exported.parts),
             (torch.zeros(2, *shape, dtype=torch.uint8),),
@@ -142,7 +142,7 @@ def to_onnx(exported: Exported) -> tuple[bytes, float]:
     assert program is not None
     model = program.model_proto
     for each in (model.graph, *model.graph.node, *model.graph.value_info):
-        each.ClearField("metadata_props")  # where in this machine's folders each line of code is
+        each.ClearField("metadata_props")  # the path of each line of code on this machine
         each.ClearField("doc_string")
     about = {"classes": exported.classes, "outside": exported.outside}
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})

@@ -19,10 +19,10 @@ from lit_a1.runs.settings import UsageError, build
 
 
 def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
-    """The experiment, the networks and what is known of them, for the settings of `validate`; no images are needed.
+    """The experiment, its networks and what is known of them, from the settings of `validate`; needs no images.
 
     Raises:
-        UsageError: a setting can't be.
+        UsageError: a setting is invalid.
         CheckpointError: there are no such weights, or they are of another network.
     """
     model = build(Classifier, settings.model)
@@ -43,7 +43,7 @@ def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
 
 
 def of_setup(setup: Setup, wanted: str | None) -> tuple[str, Exported, list[Known]]:
-    """The same of the numpy network, for a `--ckpt_path`; raises as `resolve` and `load_weights`."""
+    """Like `of_settings`, for the numpy network and a `--ckpt_path`; raises as `resolve` and `load_weights`."""
     runs = setup.runs(setup.source == "drawn")
     path = resolve(wanted, runs, suffix=".npz")
     load_weights(net := setup.like(path).network(), path)

@@ -1,4 +1,4 @@
-"""`predict` from an ONNX file: onnxruntime instead of PyTorch, the same files."""
+"""`predict` from an ONNX file: writes the same files with onnxruntime instead of PyTorch."""
 
 import json
 from pathlib import Path
@@ -16,15 +16,15 @@ from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import build
 from lit_a1.runs.wording import listed
 
-BATCH = 50  # images at once: their layers are larger than they are
+BATCH = 50  # images at once: their activations are larger than they are
 
 
 class OnnxNetwork:
-    """A file that `export` wrote: images (N,H,W,C) uint8 of its `shape` -> probabilities (N,K) of its `classes`.
+    """An exported file: maps images (N,H,W,C) uint8 of its `shape` to probabilities (N,K) of its `classes`.
 
     Raises:
         UsageError: onnxruntime is not installed.
-        CheckpointError: the file is missing, damaged, or none that `export` wrote.
+        CheckpointError: the file is missing, damaged, or was not written by `export`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,11 +39,11 @@ class OnnxNetwork:
             self.shape = tuple(map(int, images.shape[1:]))
             about = self._session.get_modelmeta().custom_metadata_map
             self.classes, self.outside = tuple(json.loads(about["classes"])), json.loads(about.get("outside", "false"))
-        except Exception as error:  # onnxruntime's own, of which there are many
+        except Exception as error:  # onnxruntime has many errors of its own
             raise CheckpointError(f"{path} can't be read: it is damaged, or no ONNX file that export wrote.") from error
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Their probabilities."""
+        """Probabilities (N,K) of images (N,H,W,C)."""
         parts = np.array_split(images, -(-len(images) // BATCH))
         return np.concatenate([self._session.run(None, {INPUT: part})[0] for part in parts])
 
@@ -52,9 +52,9 @@ def predict(settings: Namespace) -> None:
     """Labels the images that the settings of `predict` name.
 
     Raises:
-        UsageError: a setting can't be.
+        UsageError: a setting is invalid.
         CheckpointError: as `OnnxNetwork`.
-        DataError: there are no images, or they are of another shape or of other classes than the network knows.
+        DataError: there are no images, or their shape or classes differ from the network's.
     """
     network = OnnxNetwork(path := Path(settings.ckpt_path))
     data = build(ImageDataModule, settings.data)

@@ -1,4 +1,4 @@
-"""What a report says of itself, which no record holds: author, date, repository, score on Kaggle."""
+"""What a report says about itself that no record holds: author, date, repository, score on Kaggle."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from lit_a1.runs.settings import UsageError
 
 @dataclass(frozen=True)
 class About:
-    """What the report says of itself; what is None is shown as missing.
+    """What the report says about itself; None is shown as missing.
 
     Args:
         author: who wrote it
-        date: of the report, as 2019-02-16 (default: today)
-        repository: a link to the code (default: that of git's remote `origin`)
-        kaggle: share of Kaggle's test images that a submission got right, from 0 to 1
-        kaggle_board: the leaderboard with that score
+        date: date of the report, such as 2019-02-16 (default: today)
+        repository: link to the code (default: git's remote `origin`)
+        kaggle: accuracy of a submission on Kaggle's test images, from 0 to 1
+        kaggle_board: the leaderboard with this accuracy
     """
 
     author: str | None = None
@@ -39,7 +39,7 @@ class About:
 
 
 def web_link(remote: str) -> str | None:
-    """The page of a repository with an https or an ssh address, without user and password; None of any other address.
+    """The web page of a repository with an https or ssh address, without user and password; None for other addresses.
 
     >>> web_link("git@github.com:me/a1.git")
     'https://github.com/me/a1'

@@ -1,4 +1,4 @@
-"""The report from beginning to end: what was run is measured, put into words, and written as HTML and PDF."""
+"""Builds the report: measures what was run, puts it into words, and writes it as HTML and PDF."""
 
 import tempfile
 import time
@@ -19,9 +19,9 @@ NOBODY = About()
 
 
 def build(found: RecordedRuns, out: Path, about: About = NOBODY) -> list[Path]:
-    """Writes `report.html`, `report.pdf` and `appendix.pdf` into a folder, each whole or not at all; returns the paths.
+    """Writes `report.html`, `report.pdf` and `appendix.pdf` into a folder, each atomically; returns their paths.
 
-    The PDFs hold the answers and the appendix, the HTML both.
+    One PDF holds the answers, the other the appendix; the HTML holds both.
     """
     paths = [out / name for name in ("report.html", "report.pdf", "appendix.pdf")]
     with tempfile.TemporaryDirectory() as work:
@@ -33,7 +33,7 @@ def build(found: RecordedRuns, out: Path, about: About = NOBODY) -> list[Path]:
 
 
 def document(found: RecordedRuns, work: Path, about: About = NOBODY) -> Document:
-    """The report before it is rendered; until it is, the figures in the folder `work` must stay."""
+    """The report before rendering; the figures in the folder `work` must stay until it is rendered."""
     measured = {str(number): of(found, work) for number, of in enumerate((problem1, problem2, problem3), 1)}
     sections, appendix = (
         read_markdown(

@@ -1,4 +1,4 @@
-"""What Problem 2 shows beside the words of its studies: errors epoch by epoch, networks side by side."""
+"""What Problem 2 shows beside the texts of its studies: errors epoch by epoch, networks side by side."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,10 +21,10 @@ ERRORS = {"train_error": "training error", "val_error": "validation error", "tes
 
 
 def progress(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Training and validation error at the end of each epoch, the means over the runs of one recipe.
+    """Training and validation error at the end of each epoch, as means over the runs of one recipe.
 
-    None where an error was not measured in every epoch of every run. `noise` is Wilson's interval of the last
-    validation error, `noise_of_lowest` that of the smallest, and `settled` the epoch from which on all lie in `noise`.
+    None unless both errors were measured in every epoch of every run. `noise` is Wilson's interval for the last
+    validation error, `noise_of_lowest` for the smallest. From epoch `settled` on, all validation errors lie in `noise`.
     """
     rows = [row for run in runs for row in run.epochs]
     lengths = {len(run.epochs) for run in runs}
@@ -46,7 +46,7 @@ def progress(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def strongest_noise(left: Study | None) -> dict[str, float] | None:
-    """The errors of CNN and MLP of a comparison under its strongest noise, means over runs; None where unknown."""
+    """Mean errors of MLP and CNN over the runs of a comparison under its strongest noise; None if unknown."""
     try:
         rows = pd.read_csv(left.folder / "noise.csv") if left else pd.DataFrame()
         rows = rows[(rows.tried == "nothing") & (rows.level == rows.level.max())]
@@ -58,7 +58,7 @@ def strongest_noise(left: Study | None) -> dict[str, float] | None:
 
 
 def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:
-    """The networks of comparisons in the columns of one table; None where none left a sound `results.csv`."""
+    """One table with a column for each network of the comparisons; None if none left a valid `results.csv`."""
     columns, places = dict[str, dict[str, str]](), list[str]()
     for left in filter(None, studies):
         try:
@@ -76,7 +76,7 @@ def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:
 
 
 def _column(runs: pd.DataFrame) -> dict[str, str]:
-    """What the runs of one experiment are, cost and reach."""
+    """Size, cost and errors of the runs of one experiment."""
     counts = {name: f"{int(runs[name].iloc[0]):,}" for name in ("parameters", "multiply_adds")}
     errors = {words: runs[name].dropna().tolist() if name in runs else [] for name, words in ERRORS.items()}
     return {

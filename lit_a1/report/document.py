@@ -1,10 +1,10 @@
-"""What a report is made of, and how it is read from the Markdown that the templates in `sections/` give.
+"""What a report is made of, and how it is read from the Markdown of the templates in `sections/`.
 
-That Markdown has four things of its own. A heading names the anchor of its section, `## Training <cnn-training>`. A
-link without words, `[](#anchor)`, becomes the number of a section, or `Figure 3`. A paragraph that ends in a colon is
-the caption of the table that follows it, and can name its anchor, `The losses <losses>:`. A table of data, a figure, a
-note on what is missing and a text from elsewhere are each a fence with JSON inside; templates write one by calling what
-`FUNCTIONS` lists, the caption between `{% call %}` and `{% endcall %}`. Formulas are TeX between dollars.
+This Markdown has four extensions. A heading names the anchor of its section: `## Training <cnn-training>`. A link
+without text, `[](#anchor)`, becomes the number of a section, or `Figure 3`. A paragraph that ends in a colon is the
+caption of the table after it, and can name the table's anchor: `The losses <losses>:`. Tables of data, figures, notes
+on what is missing and quoted texts are fences with JSON inside. Templates write them with the functions in `FUNCTIONS`,
+and put the caption between `{% call %}` and `{% endcall %}`. Formulas are TeX between dollars.
 """
 
 import json
@@ -28,27 +28,27 @@ class Block:
     """Some text, a table, a figure, or a note on something that has not been run or can't be read."""
 
     kind: str  # `text`, `table`, `figure` or `missing`
-    text: str  # `MARKDOWN`: paragraphs, lists and tables; or, in a line, the caption, or what is missing
-    source: str = ""  # where numbers are from: run, seed, commit, machine, or a file; as `CELL` reads it
-    header: Sequence[str] = field(default_factory=list)  # of a table, as `CELL` reads it
+    text: str  # in `MARKDOWN`: paragraphs, lists and tables; or one line: the caption, or what is missing
+    source: str = ""  # where numbers come from: run, seed, commit, machine, or a file; parsed by `CELL`
+    header: Sequence[str] = field(default_factory=list)  # of a table; parsed by `CELL`
     rows: Sequence[Sequence[str]] = field(default_factory=list)  # likewise
-    markdown: str = ""  # of a table that has neither: the table in `MARKDOWN`
-    text_columns: int = 1  # how many of a table's first columns hold words, set to the left; the others hold numbers
-    path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots an inch
-    alt: str = ""  # what can be seen in a figure, for those who can't see it; plain text
-    command: str = ""  # what makes that which is missing, as typed into a terminal
-    anchor: str = ""  # name of a table or figure in links; those of a text's tables are `anchor-1`, `anchor-2` ...
-    number: int = 0  # counts the tables of a document, and likewise the figures, from 1
+    markdown: str = ""  # of a table without header and rows: the table in `MARKDOWN`
+    text_columns: int = 1  # how many leading columns of a table hold words, aligned left; the others hold numbers
+    path: str = ""  # of a figure: a PNG, made for a page 6 to 10 inches wide at 200 dots per inch
+    alt: str = ""  # description of a figure for readers who can't see it; plain text
+    command: str = ""  # the command that makes what is missing, as typed into a terminal
+    anchor: str = ""  # name of a table or figure in links; tables of a text have `anchor-1`, `anchor-2` ...
+    number: int = 0  # of a table or figure; each kind is counted from 1
 
     @property
     def align(self) -> list[str]:
-        """`left` or `right`, of each column."""
+        """`left` or `right` for each column."""
         return ["left" if column < self.text_columns else "right" for column in range(len(self.header))]
 
 
 @dataclass
 class Section:
-    """A heading, and what stands between it and the next."""
+    """A heading, and the blocks up to the next one."""
 
     title: str  # plain text
     anchor: str  # its name in links: lower-case letters, digits and hyphens
@@ -59,17 +59,17 @@ class Section:
 
 @dataclass
 class Document:
-    """A report: answers, and an appendix with what stands behind them.
+    """A report: answers, and an appendix with the details behind them.
 
-    Sections, tables and figures are numbered in their order, those of the appendix after the others; its chapters have
-    letters. A link without words, `[](#anchor)`, is given the number of what it leads to.
+    Sections, tables and figures are numbered in order, with the appendix last; its chapters have letters. A link
+    without text, `[](#anchor)`, gets the number of its target.
 
     Raises:
-        ValueError: an anchor is taken twice, or a table has a row that is not as long as its header.
+        ValueError: an anchor is used twice, or a table has a row that is not as long as its header.
     """
 
     title: str
-    front: Sequence[tuple[str, str]]  # below the title: author, date ...; names, and Markdown that fits a line
+    front: Sequence[tuple[str, str]]  # below the title: author, date ...; pairs of a name and one line of Markdown
     summary: list[Block]  # before the first section
     sections: list[Section]
     appendix: list[Section] = field(default_factory=list)
@@ -99,13 +99,13 @@ class Document:
 
     @property
     def blocks(self) -> list[Block]:
-        """All blocks in their order."""
+        """All blocks in order."""
         sections = (*self.sections, *self.appendix)
         return [*self.summary, *(block for section in sections for block in section.blocks)]
 
 
 def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) -> dict[str, Any]:
-    """A table for a template, from rows that name their cells by the columns; one row at least."""
+    """A table for a template, from at least one row; each row maps the columns to its cells."""
     cells = [list(row.values()) for row in rows]
     return {"header": list(rows[0]), "rows": cells, "source": source, "text_columns": text_columns}
 
@@ -119,12 +119,12 @@ _CAPTIONED = re.compile(r"(?:\A|\n)\n*((?:[^|\n].*\n)*[^|\n].*?)(?: <([a-z0-9-]+
 
 
 def write_section(section: str, /, **values: Any) -> str:
-    """The Markdown of a section: its template `sections/NAME.md.j2` with what the code measured."""
+    """The Markdown of a section: its template `sections/NAME.md.j2`, filled with what the code measured."""
     return render(f"report/sections/{section}.md.j2", **values, **FUNCTIONS)
 
 
 def read_markdown(markdown: str) -> tuple[list[Block], list[Section]]:
-    """What stands before the first heading, and the sections."""
+    """The blocks before the first heading, and the sections."""
     top, *parts = _HEADING.split(markdown)
     sections = zip(*(parts[place::4] for place in range(4)), strict=True)
     return _blocks(top), [Section(title, anchor, len(marks), _blocks(body)) for marks, title, anchor, body in sections]
@@ -139,7 +139,7 @@ def _blocks(markdown: str) -> list[Block]:
 
 
 def _with_captions(text: Block) -> list[Block]:
-    """A text, and its tables that have a caption."""
+    """Splits a text at its tables that have a caption."""
     before, *parts = _CAPTIONED.split(text.text)
     blocks = [Block("text", before)]
     captioned = zip(*(parts[place::4] for place in range(4)), strict=True)
@@ -155,24 +155,24 @@ def _fence(kind: str, text: str, **content: Any) -> str:
 
 
 def _captioned_table(values: dict[str, Any], anchor: str = "", *, caller: Callable[[], str]) -> str:
-    """A table as `table` makes it."""
+    """A fence for a table made by `table`."""
     return _fence("table", _line(caller()), anchor=anchor, **values)
 
 
 def _captioned_figure(path: Path, source: str, alt: str = "", anchor: str = "", *, caller: Callable[[], str]) -> str:
-    """A figure; without `alt` its caption is also what is said of it to those who can't see it."""
+    """A fence for a figure; without `alt`, its caption is also the alternative text."""
     caption = _line(caller())
     alt = _line(re.sub(r"[*`]", "", alt or caption))
     return _fence("figure", caption, path=path, anchor=anchor, alt=alt, source=source)
 
 
 def _missing(command: str = "", *, caller: Callable[[], str]) -> str:
-    """A note on what is missing, and the command that makes it."""
+    """A fence for a note on what is missing, with the command that makes it."""
     return _fence("missing", _line(caller()), command=command)
 
 
 def _quoted(markdown: str, source: str, anchor: str = "") -> str:
-    """Markdown that another command wrote; its headings are none of the report's."""
+    """A fence for Markdown that another command wrote; its headings do not become sections of the report."""
     return _fence("text", markdown, source=source, anchor=anchor)
 
 
@@ -181,12 +181,12 @@ def _line(text: str) -> str:
 
 
 def slug(text: str) -> str:
-    """A heading as an anchor."""
+    """The anchor for a heading."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _escaped(text: str) -> str:
-    """Plain text as Markdown shows it to the letter."""
+    """Plain text, escaped so that Markdown shows it literally."""
     return re.sub(r"([\\`*_\[\]<>&|#$])", r"\\\1", text)
 
 
@@ -198,14 +198,14 @@ FUNCTIONS = {
     "captioned_table": _captioned_table, "captioned_figure": _captioned_figure, "missing": _missing, "quoted": _quoted,
     "escaped": _escaped, "in_code": _in_code, "relative_to_cwd": relative_to_cwd, "slug": slug,
 }  # fmt: skip
-"""What templates may call."""
+"""The functions that templates can call."""
 
 
 # the Markdown of a text or of a caption
 
 
 def _bind(state: StateCore) -> None:
-    """Keeps `98.71 ± 0.06 %` in one line, by spaces that no line is broken at."""
+    """Keeps `98.71 ± 0.06 %` on one line with non-breaking spaces."""
     for token in state.tokens:
         for word in token.children or []:
             if word.type == "text":
@@ -213,12 +213,12 @@ def _bind(state: StateCore) -> None:
 
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
-"""CommonMark with tables, but without what would reach outside or change the outline.
+"""CommonMark with tables, but without images, headings and link definitions, which are shown as typed.
 
-An image could be fetched from anywhere, a heading would be missing from the contents, and a definition of a link would
-vanish from the text: all are shown as they are typed.
+An image could be loaded from anywhere, a heading would be missing from the contents, and a link definition would vanish
+from the text.
 """
 MARKDOWN.disable(["heading", "lheading", "image", "reference"]).core.ruler.push("bind", _bind)
 MARKDOWN.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, renderer=mathml)
 CELL = MarkdownIt("zero", {"html": False}).enable("backticks")
-"""Plain text, but for `code` in backquotes."""
+"""Plain text, except for `code` in backquotes."""

@@ -1,4 +1,4 @@
-"""What has been run: finished trainings, studies and analyses, and what was stopped or can't be read."""
+"""Finds what was run: finished trainings, studies and analyses, and runs that were stopped or can't be read."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -18,24 +18,24 @@ from lit_a1.runs.records import RECORD_FILE, Metrics, read_json
 from lit_a1.runs.settings import PARTS, UsageError
 from lit_a1.studies.curves import read
 
-RECORDED = REPOSITORY / "docs" / "studies"  # come with the project, and are shown where a study has not been run
+RECORDED = REPOSITORY / "docs" / "studies"  # part of the project, and shown for studies that have not been run
 Kind = type | tuple[type, ...]
 NUMBER = (int, float)
-NEEDED: dict[str, Kind] = {  # what the record of a training holds, of which types
+NEEDED: dict[str, Kind] = {  # fields of a training's record, and their types
     **dict.fromkeys(("settings", "images", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
     **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), NUMBER),
     "epochs": list,
     "seed": (int, list),
 }
-OF_A_STUDY: dict[str, Kind] = {  # what its record holds, if it does, of which types
+OF_A_STUDY: dict[str, Kind] = {  # optional fields of a study's record, and their types
     **dict.fromkeys(("commit", "machine", "setup", "weights"), str),
     **dict.fromkeys(("seconds", "epochs", "parameters"), NUMBER),
     **dict.fromkeys(("trials", "experiments", "model"), dict),
     **dict.fromkeys(("n", "left_out"), list),
     "seed": (int, list),
 }
-LIMITS: dict[str, tuple[str, ...]] = {  # settings of the trainer that leave out images or steps, where not these
+LIMITS: dict[str, tuple[str, ...]] = {  # trainer settings that leave out images or steps, except at these values
     **dict.fromkeys(("limit_train_batches", "limit_val_batches"), ("1.0",)),
     **dict.fromkeys(("fast_dev_run", "overfit_batches"), ("False", "0", "0.0")),
     "max_steps": ("-1",),
@@ -44,16 +44,16 @@ LIMITS: dict[str, tuple[str, ...]] = {  # settings of the trainer that leave out
 
 
 class Study(NamedTuple):
-    """What a study left: a record, a text, tables, figures."""
+    """What a study wrote: a record, a text, tables, figures."""
 
     folder: Path
     record: dict[str, Any]
-    recorded: bool  # it was not run here, but comes with the project
+    recorded: bool  # it comes with the project, and was not run here
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What `analyze` left of one network: its index, the parts that can be read, the names of those that can't."""
+    """What `analyze` wrote about one network: its index, the readable parts, the names of the unreadable ones."""
 
     folder: Path
     index: dict[str, Any]
@@ -63,7 +63,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class RecordedRuns:
-    """Everything below a folder of runs; of each kind of image, runs on the real or on the drawn ones are meant."""
+    """Everything below a folder of runs; for each kind of image, either runs on real or runs on drawn images count."""
 
     logs: Path
     drawn_digits: bool = False
@@ -71,7 +71,7 @@ class RecordedRuns:
     _read: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
-        """Whether an experiment's runs on drawn images are meant."""
+        """Whether an experiment's runs on drawn images count."""
         return self.drawn_digits if _of_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
@@ -91,23 +91,23 @@ class RecordedRuns:
         return runs[-1] if (runs := self.trainings(name)) else None
 
     def alike(self, name: str) -> list[Run]:
-        """The newest training of each seed that has the settings of the newest one, by seed."""
+        """Trainings with the settings of the newest one, sorted by seed; only the newest of each seed."""
         trainings = self.trainings(name)
         runs = {str(run.seed): run for run in trainings if run.settings == trainings[-1].settings}
         return [runs[seed] for seed in sorted(runs, key=lambda seed: (len(seed), seed))]
 
     def unfinished(self, name: str) -> list[str]:
-        """Why folders of an experiment hold no finished run, a sentence each, with what event files still tell."""
+        """A sentence for each folder of an experiment without a finished run: why, and what event files still tell."""
         return [why for path in self.versions(name) if isinstance(why := self._training(path), str)]
 
     def _training(self, folder: Path) -> Run | str:
-        """A finished training, or why there is none; read once, for event files of stopped runs take long."""
+        """A finished training, or why there is none; cached, because event files of stopped runs take long to read."""
         if folder not in self._read:
             self._read[folder] = _training(folder)
         return self._read[folder]
 
     def study(self, name: str) -> Study | None:
-        """The newest finished run of a study; else the one that comes with the project, of real digits."""
+        """The newest finished run of a study, or else the one that comes with the project, on real digits."""
         places = [(path, False) for path in reversed(self.versions(name))]
         if not self.drawn(name):
             places.append((RECORDED / name, True))
@@ -117,16 +117,16 @@ class RecordedRuns:
         return None
 
     def damaged(self) -> list[Path]:
-        """Records of studies, and indices of analyses, that are there and do not hold what they should."""
+        """Records of studies and indices of analyses that exist but are invalid."""
         found = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
-        studies = [path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)]  # no training on drawn digits
+        studies = [path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)]  # not trainings on drawn digits
         wrong = [path for path in studies if not _is_of_a_study(read_json(path))]
         wrong += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
         return sorted(map(relative_to_cwd, wrong))
 
 
 def gather(logs: Path, source: str) -> RecordedRuns:
-    """What is below a folder of runs; `source` is `real`, `drawn`, or `auto`: drawn where nothing else was run."""
+    """The runs below a folder; `source` is `real`, `drawn`, or `auto`: drawn if nothing else was run."""
     if source != "auto":
         return RecordedRuns(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
@@ -158,7 +158,7 @@ def _training(folder: Path) -> Run | str:
 
 
 def _lacking(run: Run) -> list[str]:
-    """What the record of a training should hold and does not."""
+    """What the record of a training lacks."""
     record = run.record
     if lacking := [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]:
         return lacking
@@ -183,7 +183,7 @@ def _lacking(run: Run) -> list[str]:
 
 
 def _is_epoch(row: object) -> bool:
-    """Whether these are the metrics of an epoch; losses may be infinite, errors are shares."""
+    """Whether these are the metrics of an epoch; losses may be infinite, errors must be from 0 to 1."""
     if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys() or not _are(NUMBER, row.values()):
         return False
     shares = [value for name, value in row.items() if name.endswith("error")]
@@ -201,7 +201,7 @@ def _is_of_a_study(record: object) -> bool:
 
 
 def _stopped(folder: Path) -> str:
-    """What is known of a run that did not end."""
+    """A sentence on a run that did not finish."""
     epochs, where = scalars(folder), f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
     if not epochs:
         return f"{where} and no figures: it was stopped before an epoch had ended."
@@ -216,14 +216,14 @@ def _stopped(folder: Path) -> str:
 
 
 def scalars(folder: Path) -> list[Metrics]:
-    """The epochs in a run's event files, by TensorBoard's tags; of a torn file what it still holds."""
+    """The epochs in a run's event files, by TensorBoard tag; from a truncated file, what it still holds."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     if not any(folder.glob("events.out.tfevents.*")):
         return []
     log = logging.getLogger("tensorboard")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # it warns of a torn end, which is told in the report
+    log.setLevel(logging.CRITICAL)  # it warns of a truncated file, which the report mentions
     try:
         events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
         events.Reload()
@@ -238,7 +238,7 @@ def scalars(folder: Path) -> list[Metrics]:
 
 
 def read_analysis(folder: Path) -> Analysis | None:
-    """What `analyze` wrote in a folder; None where there is nothing."""
+    """What `analyze` wrote in a folder; None if there is nothing."""
     parts = {name: read_result(folder / f"{name}.json") for name in ANALYSES if (folder / f"{name}.json").is_file()}
     if not parts:
         return None
@@ -249,7 +249,7 @@ def read_analysis(folder: Path) -> Analysis | None:
 
 
 def source_of(folder: Path, record: dict[str, Any]) -> str:
-    """Where numbers are from: `lightning_logs/mlp/version_0, seed 0, commit 68341960fb, AMD EPYC, 2 cores`."""
+    """Where numbers come from: `lightning_logs/mlp/version_0, seed 0, commit 68341960fb, AMD EPYC, 2 cores`."""
     seed = record.get("seed")
     seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
     about = [f"commit {record.get('commit') or 'unknown'}", record.get("machine") or "machine unknown"]
@@ -257,12 +257,12 @@ def source_of(folder: Path, record: dict[str, Any]) -> str:
 
 
 def sources(runs: Sequence[Run]) -> str:
-    """Where the numbers of several runs are from."""
+    """Where the numbers of several runs come from."""
     return "; ".join(source_of(run.folder, run.record) for run in runs)
 
 
 def display_path(folder: Path) -> str:
-    """A path as the report names it: from here, or from the project's folder, if it lies below one of them."""
+    """A path as the report shows it: relative to the current or the project's folder, if it lies below one of them."""
     folder = folder.resolve()
     roots = [root for root in (Path.cwd(), REPOSITORY) if folder.is_relative_to(root)]
     return str(folder.relative_to(roots[0]) if roots else folder)

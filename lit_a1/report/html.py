@@ -16,12 +16,12 @@ from lit_a1.report.document import CELL, MARKDOWN, Document
 from lit_a1.report.images import encode_all
 
 HERE = Path(__file__).parent
-LONG_WORD = 30  # characters: a longer one is broken wherever the line ends
-PIXELS_AN_INCH = 100  # of CSS: 6.4 inches are as wide as the text
+LONG_WORD = 30  # characters: a longer word can break anywhere
+PIXELS_AN_INCH = 100  # CSS pixels: a figure of 6.4 inches is as wide as the text
 
 
 def render(document: Document) -> str:
-    """The whole file, UTF-8; an image that can't be read is replaced by a sentence that says so."""
+    """The whole file, UTF-8; an image that can't be read is replaced by a sentence on why."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -44,14 +44,14 @@ def render(document: Document) -> str:
 
 
 def _cell_class(text: str, align: str) -> str:
-    """Numbers stay in one line; text that is long asks for a wider column."""
+    """The CSS class of a cell: numbers stay on one line, long text gets a wider column."""
     if align == "right":
         return "number"
     return "longer" if len(text) > 60 else "long" if len(text) > 14 else ""
 
 
 def _unbroken(code: str) -> Markup:
-    """Code whose lines are broken between words only, not after the hyphens of `--option`."""
+    """Code that breaks only between words, not after the hyphens of `--option`."""
     return Markup("").join(
         Markup('<span class="word">{}</span>').format(word) if 2 <= len(word) <= LONG_WORD else escape(word)
         for word in re.split(r"(\s+)", code)

@@ -1,4 +1,4 @@
-"""Images made small enough to travel inside a report."""
+"""Makes images small enough to be embedded in a report."""
 
 import io
 from collections.abc import Iterable
@@ -13,22 +13,22 @@ from lit_a1.report.document import Block
 from lit_a1.runs.plotting import DPI
 
 MAX_WIDTH = 1600  # pixels
-PALETTE_ERROR = 2.0  # of 255, root of the mean square: above it a palette shows bands
+PALETTE_ERROR = 2.0  # root mean square, of 255: above it, a palette shows bands
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image as the bytes of a file."""
+    """An encoded image."""
 
     data: bytes
     mime: str  # `image/png`, `image/webp` or `image/jpeg`
     width: int  # in pixels, as encoded
     height: int
-    inches: float  # how wide it was made to be
+    inches: float  # intended width
 
 
 def encode_all(blocks: Iterable[Block], *, printed: bool = False) -> dict[str, Encoded | str]:
-    """Of the path of each figure among the blocks what `encode` returns."""
+    """What `encode` returns for each figure among the blocks, by path."""
     paths = sorted({block.path for block in blocks if block.kind == "figure"})
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(paths, pool.map(partial(encode, printed=printed), map(Path, paths)), strict=True))
@@ -37,8 +37,9 @@ def encode_all(blocks: Iterable[Block], *, printed: bool = False) -> dict[str, E
 def encode(path: Path, *, printed: bool = False) -> Encoded | str:
     """Makes an image small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
 
-    Line art has few colours, and keeps its edges in a palette; photos have many, and lose too much in one. `printed` is
-    for a PDF, which holds JPEGs as they are but not WebP. A sentence instead where the file is gone, or is no image.
+    A palette keeps the edges of line art, which has few colours, but loses too much of photos, which have many.
+    `printed` writes JPEG instead of WebP, which a PDF can't hold. Returns a sentence if the file is missing or not an
+    image.
     """
     try:
         with Image.open(path) as image:
@@ -72,7 +73,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def _with_palette(image: Image.Image) -> Image.Image:
     few = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    # an octree gives the mean of a bin: what is nearly white in it would leave a grey box on white paper
+    # an octree averages each bin: a bin that is nearly white would leave a grey box on white paper
     few.putpalette([255 if value >= 248 else value for value in few.getpalette() or []])
     return few
 

@@ -1,4 +1,4 @@
-"""What curves show of over- and underfitting: training against validation, in numbers."""
+"""What learning curves show about over- and underfitting: training against validation, in numbers."""
 
 from collections.abc import Sequence
 from math import isfinite, nan
@@ -10,15 +10,15 @@ from lit_a1.runs.statistics import ALPHA, fisher
 from lit_a1.runs.wording import probability
 from lit_a1.studies.curves import conditions
 
-THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # training leaves parts of a network out
+THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # parts of a network are off in training
 
 
 def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Training against validation in the last epoch, means over runs; None where it was not measured.
+    """Training against validation error in the last epoch, as means over runs; None if not measured.
 
-    They are `comparable` where the training images were measured as those of validation are, or are not harder. Harder
-    ones have more errors, so that the gap is at least that large. The network `overfits` where the training images have
-    fewer errors by Fisher's exact test (two-sided, as if of one run).
+    They are `comparable` if the training images were measured like the validation images, or are not harder. Harder
+    images have more errors, so the true gap is at least as large. The network `overfits` if the training images have
+    fewer errors by Fisher's exact test (two-sided, as if from one run).
     """
     ends = [run.record["last"] for run in runs]
     exact = all("train_eval/error" in row for row in ends)
@@ -37,10 +37,10 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def course(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """What curves show: first, best and last value with their epochs, means over runs; None without a validation.
+    """First, best and last value of each curve with their epochs, as means over runs; None without validation.
 
-    `opened` is the first measured epoch since which the training images, measured as those of validation are, have had
-    significantly fewer errors; `eased` the training errors before and after the augmentation stopped mixing images.
+    From epoch `opened` on, training images, measured like validation images, always have significantly fewer errors.
+    `eased` holds the training errors before and after the augmentation stopped mixing images.
     """
     valid, train = _series(runs, "val/error"), _series(runs, "train_eval/error")
     running, loss = _series(runs, "train/error"), _series(runs, "val/loss")
@@ -74,7 +74,7 @@ def course(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
-    """Means over runs, by the epochs (from 1 on) in which all of them measured a tag."""
+    """Means of a tag over runs, by epoch (from 1), for the epochs in which all runs measured it."""
     measured = [{int(row["epoch"]) + 1: row[tag] for row in run.epochs if isfinite(row.get(tag, nan))} for run in runs]
     epochs = set[int].intersection(*map(set, measured))
     return {epoch: mean(each[epoch] for each in measured) for epoch in sorted(epochs)}

@@ -1,4 +1,4 @@
-"""Formulas: `$...$` in Markdown holds TeX, which becomes MathML for the HTML, and nodes of it for the PDF."""
+"""Formulas: TeX in Markdown, between `$...$`, becomes MathML for the HTML, and nodes of MathML for the PDF."""
 
 from html import escape
 from typing import Any
@@ -11,12 +11,12 @@ _REFUSED: tuple[type[Exception], ...] = (
     ElementTree.ParseError,
     *(each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
 )
-_BAR = '<mo stretchy="false">&#x0007C;'  # of |x|, which browsers would set apart from x like an operator
-_PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}  # that each needs
+_BAR = '<mo stretchy="false">&#x0007C;'  # of |x|: browsers would add space around it, as around an operator
+_PARTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3}  # children needed
 
 
 def mathml(tex: str, options: dict[str, Any] | None = None) -> str:
-    """A formula as MathML, or as it is typed where it is no TeX; `options` are those of markdown-it's plugin."""
+    """A formula as MathML, or as typed if it is not TeX; `options` are those of markdown-it's plugin."""
     display = "block" if options and options["display_mode"] else "inline"
     try:
         found = convert(tex.strip(), display=display).replace(_BAR, _BAR.replace(">", ' lspace="0" rspace="0">', 1))
@@ -27,7 +27,7 @@ def mathml(tex: str, options: dict[str, Any] | None = None) -> str:
 
 
 def nodes(tex: str) -> list[dict[str, Any]]:
-    """The elements of a formula's MathML: the name of each without its namespace, its text, and what it holds."""
+    """The elements of a formula's MathML: name without namespace, text and children of each."""
 
     def described(element: ElementTree.Element) -> dict[str, Any]:
         name, text = _name(element), element.text or ""

@@ -1,4 +1,4 @@
-"""What studies, analyses and an audit left on disk: for `study.md.j2`, `analysis.md.j2` and `photos.md.j2`."""
+"""Reads what studies, analyses and an audit wrote, for `study.md.j2`, `analysis.md.j2` and `photos.md.j2`."""
 
 import csv
 import re
@@ -14,15 +14,15 @@ from lit_a1.report.gather import Study, read_analysis, source_of
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 
-_LABEL = re.compile(r"\*\*([^*]+)\.\*\* (.+)", re.DOTALL)  # begins a paragraph that answers can show
+_LABEL = re.compile(r"\*\*([^*]+)\.\*\* (.+)", re.DOTALL)  # a labelled paragraph, which answers can quote
 AUDIT = Path("audit", "audit.csv")
-"""Where `audit` leaves its table."""
+"""The table that `audit` writes."""
 
 
 def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
-    """A study, its files, and its text: the `answer` is the first paragraph, the `parts` are what has a heading.
+    """A study, its files and its text: `answer` is the first paragraph, `parts` are the sections with a heading.
 
-    `left` is None where it has neither been run nor recorded; `text` is a name, `comparison.md`; `command` runs it.
+    `left` is None if the study was neither run nor recorded; `text` is a file name, `comparison.md`; `command` runs it.
     """
     files = [] if left is None else [path.name for path in left.folder.iterdir()]
     words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
@@ -34,9 +34,9 @@ def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
 
 
 def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """What stands before the first `##` (without the `#` title), and the headings with what stands below them.
+    """The text before the first `##` (without the `#` title), and each `##` heading with the text below it.
 
-    Links to files beside the text lead nowhere from a report, and become their words.
+    Links to files beside the text would be broken in a report, and are replaced by their words.
     """
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
     top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
@@ -46,9 +46,9 @@ def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
-    """What `analyze` found in a network, in its folder, and which parts are lacking; `command` makes them.
+    """What `analyze` wrote in the folder of a network, and which parts are missing; `command` makes them.
 
-    `run` is the network's; None for weights that are of no run.
+    `run` is the network's run, or None for weights without a run.
     """
     found = read_analysis(folder)
     if found is None:
@@ -79,18 +79,18 @@ def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
 
 
 def _test(numbers: dict[str, Any]) -> dict[str, Any] | None:
-    """Validation error, and where the test error is expected; None where these are not shares."""
+    """Validation error, and the interval expected for the test error; None unless all are from 0 to 1."""
     found = {name: numbers.get(name) for name in ("val_error", "test_error_low", "test_error_high")}
     shares = all(isinstance(value, int | float) and 0 <= value <= 1 for value in found.values())
     return found | {"measured": "test_error" in numbers} if shares else None
 
 
 def audited(path: Path = AUDIT) -> dict[str, Any]:
-    """How many photos have which problem, from the table that `audit` left.
+    """How many photos have which problem, from the table that `audit` wrote.
 
     Returns:
-        `state` (`missing`, `damaged` or `read`) and, of a table that was read, `table`, which is None where nothing is
-        wrong with the photos, and the number of `groups` of exact copies.
+        `state` (`missing`, `damaged` or `read`). If it was read, also `table`, which is None if nothing is wrong with
+        the photos, and the number of `groups` of exact copies.
     """
     about = {"path": path, "command": f"{PROGRAM} audit"}
     if not path.is_file():

@@ -1,6 +1,6 @@
-"""A report as a PDF, set by Typst: A4, numbered headings, contents with page numbers.
+"""A report as a PDF, typeset by Typst: A4, numbered headings, contents with page numbers.
 
-`report.typ` reads the report as JSON: no text ever becomes Typst source, so that none is escaped.
+`report.typ` reads the report as JSON: text never becomes Typst source, so nothing needs escaping.
 """
 
 import json
@@ -23,16 +23,16 @@ from lit_a1.report.images import Encoded, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 172.0  # millimetres, as in the template
-FIGURE_HEIGHT, TALL = 54.0, 68.0  # likewise, at most; the latter of a figure that is less than twice as wide as high
+FIGURE_HEIGHT, TALL = 54.0, 68.0  # likewise, at most; `TALL` if less than twice as wide as high
 GUTTER = 6.0  # likewise, between figures side by side
 ZERO_WIDTH_SPACE = "\u200b"
-UNBROKEN = 24  # letters that a line has room for without a place to break
+UNBROKEN = 24  # letters that fit a line without a place to break
 
 
 def render(document: Document, path: Path, *, appendix: bool = False) -> None:
-    """Writes the PDF of the answers or of the appendix, whole or not at all; the same document gives the same bytes.
+    """Writes the PDF of the answers or of the appendix atomically; the same document gives the same bytes.
 
-    An image that can't be read is replaced by a sentence that says so.
+    An image that can't be read is replaced by a sentence on why.
     """
     with tempfile.TemporaryDirectory() as name, replacing(path) as unfinished:
         folder = Path(name)
@@ -52,13 +52,13 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         }
         (folder / "document.json").write_text(json.dumps(content), encoding="utf-8")
         source = Path(shutil.copy(TEMPLATE, folder))
-        # only the fonts that Typst brings along: the same pages on every machine
+        # only the fonts bundled with Typst: the same pages on every machine
         data = typst.compile(source, root=folder, ignore_system_fonts=True, format="pdf", timestamp=0)
         unfinished.write_bytes(data)
 
 
 def _store(image: Encoded | str, path: Path) -> dict[str, Any]:
-    """Writes an image for the template: the name of its file and its width, or the sentence why there is none."""
+    """Writes an image for the template; returns its file name and width, or a sentence on why there is none."""
     if isinstance(image, str):
         return {"error": image}
     path = path.with_suffix("." + image.mime.removeprefix("image/"))
@@ -69,7 +69,7 @@ def _store(image: Encoded | str, path: Path) -> dict[str, Any]:
 
 
 def _blocks(blocks: Sequence[Block], images: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Blocks for the template; figures that follow one another share a row where they find room in it."""
+    """Blocks for the template; consecutive figures share a row if they fit."""
     items: list[dict[str, Any]] = []
     for block in blocks:
         item = _block(block, images)
@@ -87,7 +87,7 @@ def _blocks(blocks: Sequence[Block], images: dict[str, dict[str, Any]]) -> list[
 
 
 def _block(block: Block, images: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A block for the template, its texts as nodes."""
+    """A block for the template, with its texts as nodes."""
     tokens = MARKDOWN.parse(block.text) if block.kind == "text" else MARKDOWN.parseInline(block.text)
     return asdict(block) | {
         "text": _nodes(tokens),
@@ -105,7 +105,7 @@ def _cell(text: str) -> list[dict[str, Any]]:
 
 
 def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, Any]]:
-    """Markdown-it's type of each node, what it holds and its attributes, such as `href` of a link."""
+    """For each node: its markdown-it type, its contents, and its attributes, such as `href` of a link."""
 
     def described(node: SyntaxTreeNode) -> dict[str, Any]:
         if node.type in ("code_block", "fence"):
@@ -120,7 +120,7 @@ def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, A
 
 
 def breakable(text: str, longest: int = UNBROKEN) -> str:
-    """Adds invisible places to break at to words of more than `longest` letters: after punctuation, else anywhere."""
+    """Adds invisible break points to words of more than `longest` letters: after punctuation, else anywhere."""
 
     def broken(word: re.Match[str]) -> str:
         parts = re.sub(r"([_/=,:+]|[-.](?=[A-Za-z_]))(?=.)", rf"\1{ZERO_WIDTH_SPACE}", word[0])

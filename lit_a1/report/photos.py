@@ -1,4 +1,4 @@
-"""The photos of Cats vs Dogs, what is done to them, and the submission: for `sections/data.md.j2`."""
+"""The photos of Cats vs Dogs, how they are prepared, and the submission, for `sections/data.md.j2`."""
 
 from collections.abc import Mapping
 from math import inf
@@ -21,14 +21,14 @@ from lit_a1.runs.records import read_json
 
 
 def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -> dict[str, Any]:
-    """What the networks learn from, and what recreates the submission, as `submission` has it.
+    """What the networks learn from, and how to recreate the submission (see `submission`).
 
-    `settings` are those of the best network that there is, by names such as `n_valid`.
+    `settings` are those of the best network so far, by names such as `n_valid`.
     """
     return {
         "audit": audited(),
         "split": split_of(settings["n_valid"], settings["split_seed"]),
-        "split_command": f"{PROGRAM} validate --config configs/catsdogs.yaml --ckpt_path pretrained",  # makes it
+        "split_command": f"{PROGRAM} validate --config configs/catsdogs.yaml --ckpt_path pretrained",  # makes the split
         "split_seed": settings["split_seed"],
         "validated": int(settings["n_valid"]),
         "test": COURSE_TEST_IMAGES,
@@ -38,17 +38,17 @@ def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -
 
 
 def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
-    """How many photos are in each part of the newest split in the cache of images; None without one.
+    """How many photos are in each part of the newest split in the image cache; None without a split.
 
     Returns:
-        `train`, `valid`, and of the photos that are in neither `conflicts`, whose copies carry different labels, and
-        `in_test`, that the test set has too.
+        `train` and `valid`. For photos in neither: `conflicts`, whose copies have different labels, and `in_test`,
+        which are also in the test set.
     """
     paths = cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv")
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             found = pd.read_csv(path, usecols=COLUMNS, keep_default_na=False)
-        except (OSError, ValueError):  # it is damaged
+        except (OSError, ValueError):  # damaged
             continue
         counts = pd.concat([found["part"], found["reason"]]).value_counts()
         words = {"train": "train", "valid": "valid", "conflicts": CONFLICT, "in_test": IN_TEST}
@@ -57,10 +57,10 @@ def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
 
 
 def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
-    """The command that labels the test photos by the best network, a run's or a published one, and its error.
+    """The command that labels the test photos with the best network, trained here or published, and its error.
 
-    `best` is the run of a single network with the fewest errors, or None. `sha256` is that of the file which the
-    published weights wrote, and `trained_by` the command that trained them; they are empty where they are not known.
+    `best` is the run of a single network with the fewest errors, or None. `sha256` is the hash of the published
+    weights' submission, and `trained_by` the command that trained them; they are empty if unknown.
     """
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})

@@ -1,4 +1,4 @@
-"""What a report still lacks: the commands that make it, how long they are expected to take, and their running."""
+"""What a report still lacks: the commands that make it, their expected time, and running them."""
 
 import json
 import os
@@ -27,9 +27,9 @@ from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, read_json, test_metrics
 from lit_a1.runs.wording import clock, counted, duration, typed
 
-QUICK = "quick"  # folder below that of all runs, for those of reduced size
-LOGS = Path("lightning_logs")  # where runs land without an option
-PHOTOS = ("catsdogs", "catsdogs_best")  # recipes on cats and dogs that the report looks into
+QUICK = "quick"  # folder of runs of reduced size, below that of all runs
+LOGS = Path("lightning_logs")  # default folder of runs
+PHOTOS = ("catsdogs", "catsdogs_best")  # Cats-vs-Dogs recipes that the report analyzes
 STEPS: Sequence[tuple[str, str, str | None]] = (
     ("fit", "mlp", "--trainer.max_epochs 5"),
     ("test", "mlp", ""),
@@ -54,18 +54,18 @@ STEPS: Sequence[tuple[str, str, str | None]] = (
     ("analyze", "catsdogs_best", None),
     ("ensemble", "catsdogs_ensemble", None),
 )  # fmt: skip
-"""The assignment: kinds of steps, the recipe or the study that each is for, and its options in reduced size.
+"""The assignment: the kind of each step, its recipe or study, and its options in reduced size.
 
-What has no options in reduced size is left out of it, and a `trial` of the assignment in full.
+Steps whose options are None are left out in reduced size; a `trial` is left out in full size.
 """
 ABLATION = ("--experiments", "mlp_ablation", "mnist_ablation", "--name", "mnist-ablation")
 WEIGHTS_FOR = {"fit": "last", "test": "last", "gradcheck": "last", "analyze": "best"}
-"""The weights that a kind of step needs: where no finished run has them, the recipe is trained before."""
+"""The weights that a kind of step needs: if no finished run has them, the recipe is trained first."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the plan: what follows `python main.py`, and how long recorded runs lead to expect that it takes."""
+    """A command of the plan: the arguments of `python main.py`, and the time expected from recorded runs."""
 
     arguments: tuple[str, ...]
     seconds: float | None = None
@@ -78,12 +78,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Commands:
-    """Makes the commands of a plan; the folder of runs and drawn images are options where they are needed."""
+    """Makes the commands of a plan; adds options for the folder of runs and for drawn images if needed."""
 
     found: RecordedRuns
 
     def step(self, kind: str, name: str, run: Run | None = None, options: Sequence[str] = ()) -> Step:
-        """A step of a kind in `STEPS`, or `predict`, on the weights of a run, or of the newest, or published ones."""
+        """A step of a kind in `STEPS`, or `predict`, on the weights of a `run`, or on the newest or published ones."""
         if kind == "audit":
             return Step(("audit",))
         numpy = name.startswith("mlp") and kind != "analyze"
@@ -117,20 +117,20 @@ class Commands:
         return self.step("gradcheck", "mlp") if name == "gradcheck" else self.step("study", f"mlp-{name}")
 
     def suits_this_machine(self, name: str) -> bool:
-        """Whether a recipe can be trained here within hours: without a GPU one for a GPU takes longer.
+        """Whether a recipe can be trained here within hours: without a GPU, a recipe for a GPU takes longer.
 
-        Runs of it that are here already, from another machine, count as if it could.
+        Also true if runs of it from another machine are already here.
         """
         a_gpus = bool(shipped(name).get("data.keep_on_device"))
         return torch.accelerator.is_available() or not a_gpus or bool(self.whole_runs(name, "best"))
 
     def whole_runs(self, name: str, which: str) -> list[Run]:
-        """Finished runs of a recipe as it is shipped that have those weights."""
+        """Finished runs of a recipe as shipped that have its `best` or `last` weights."""
         runs = [run for run in self.found.trainings(name) if weights_of(run, which).is_file()]
         return [run for run in runs if has_shipped_settings(run.record["settings"], name)]
 
     def _weights(self, name: str) -> list[str]:
-        """Where the networks are that a recipe builds on, if not where its YAML says."""
+        """Options for the networks that a recipe builds on, if they are not where its YAML says."""
         options: list[str] = []
         for option, named in sources(name).items():
             folders = [folder for each in named for folder in self._runs(each, option == MEMBERS)]
@@ -139,7 +139,7 @@ class Commands:
         return options
 
     def _runs(self, name: str, every: bool) -> list[str]:
-        """The folder of an experiment; where runs of it are not whole, all of those that are, or the newest.
+        """The folder of an experiment, or of its whole runs if some are not: of all if `every`, else of the newest.
 
         Published weights stand in for a recipe that is not trained here.
         """
@@ -155,7 +155,7 @@ class Commands:
 
 
 def _expected(kind: str, name: str, options: Sequence[str]) -> float | None:
-    """The seconds that recorded runs or studies took, or the share of them for the epochs that the options ask for."""
+    """The seconds that recorded runs or studies took, scaled to the epochs in the options."""
     study = "mlp-gradcheck" if kind == "gradcheck" else name
     known = [read_json(RECORDED / study / RECORD_FILE)] if kind in ("study", "gradcheck", "compare") else []
     if kind == "fit":
@@ -169,16 +169,16 @@ def _expected(kind: str, name: str, options: Sequence[str]) -> float | None:
 
 
 def weights_of(run: Run, which: str) -> Path:
-    """The file of a run's `best` or `last` weights, of any network."""
+    """The file of a run's `best` or `last` weights, for any network."""
     path = run.folder / "checkpoints" / which
     return next((file for suffix in (".npz", ".ckpt") if (file := path.with_suffix(suffix)).is_file()), path)
 
 
 def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -> bool:
-    """Whether there is what a step leaves, for a run where its kind needs one."""
+    """Whether the output of a step exists; `run` is the run that it needs, if any."""
     match kind:
         case "fit":
-            return True  # before: see `WEIGHTS_FOR`
+            return True  # trained before: see `WEIGHTS_FOR`
         case "test":
             return run is not None and "last" in str(test_metrics(run.folder).get("checkpoint"))
         case "analyze":
@@ -198,11 +198,11 @@ def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -
 
 
 def missing(found: RecordedRuns) -> list[Step]:
-    """The steps that have not been done, each after the trainings that it needs."""
+    """The steps still to do, each after the trainings that it needs."""
     commands, steps, untrained = Commands(found), list[Step](), list[str]()
 
     def train(name: str, which: str) -> None:
-        """Adds the training of a recipe of which no run has those weights, after those that it builds on."""
+        """Adds the training of a recipe, after those it builds on, unless a run has these weights."""
         if commands.whole_runs(name, which) or (training := commands.fit(name)) in steps:
             return
         for option, named in sources(name).items():
@@ -235,7 +235,7 @@ def quick(found: RecordedRuns) -> list[Step]:
 
 
 def plan_text(steps: Sequence[Step]) -> str:
-    """The plan, with the time that is to be expected."""
+    """The plan with expected times."""
     times = ["?" if step.seconds is None else clock(step.seconds) for step in steps]
     width = max(map(len, times))
     lines = [f"{number:3}. {times[number - 1]:>{width}}  {step.command}" for number, step in enumerate(steps, 1)]
@@ -247,10 +247,10 @@ def plan_text(steps: Sequence[Step]) -> str:
 
 
 def run(steps: Sequence[Step]) -> list[Step]:
-    """Runs commands in order, each in a process of its own, also where one fails; returns those that failed."""
+    """Runs the steps in order, each in its own process, even after one fails; returns those that failed."""
     failed = []
     folders = [str(Path(lit_a1.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}  # also from another folder
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}  # works from any folder
     for number, step in enumerate(steps, 1):
         print(f"\n[{number}/{len(steps)}] {step.command}", flush=True)
         started = time.perf_counter()

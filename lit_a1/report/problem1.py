@@ -19,9 +19,9 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.wording import duration, percent
 
-PARAMETERS = (500_000, 1_000_000)  # that are asked for, at least and at most
+PARAMETERS = (500_000, 1_000_000)  # the assignment asks for at least and at most this many
 TEXTS = {"inits": "comparison.md", "search": "summary.md", "gradcheck": "conclusion.md"}
-NEEDED = {  # columns of trials.csv: the settings of a trial and what came of it
+NEEDED = {  # columns of trials.csv: settings and result of a trial
     "trial", "state", "val_accuracy_best", "best_epoch", "epochs", "parameters", "architecture", "nonlinearity", "lr",
     "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout",
 }  # fmt: skip
@@ -47,7 +47,7 @@ def problem1(found: RecordedRuns, work: Path) -> dict[str, Any]:
 
 
 def network(settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Sizes and update rule of a perceptron from flat settings; None where these don't tell the hidden layers."""
+    """Sizes and update rule of a perceptron from flat settings; None if they do not give the hidden layers."""
     try:
         hidden = [int(units) for units in ast.literal_eval(str(settings["model.hidden_dims"]))]
     except (KeyError, TypeError, ValueError, SyntaxError):
@@ -61,7 +61,7 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _settings(settings: Mapping[str, Any], runs: list[Run]) -> dict[str, Any]:
-    """All that a run was set to, and where and how long it ran, as a table."""
+    """A table of a run's settings, its machine and its time."""
     named = {
         "nonlinearity": "nonlinearity", "initialization": "initialization", "lr": "learning rate of the first step",
         "lr_decay": "learning rate schedule", "batch_size": "mini-batch size", "momentum": "momentum",
@@ -94,8 +94,8 @@ def checked(left: Study | None, runs: list[Run]) -> dict[str, Any]:
     """Whether the gradients were checked on a network of these runs, at the end of its training.
 
     Returns:
-        `known`: whether the record names the run; `run` and `epochs`: which, and after how many; `same`: whether it is
-        one of these runs and its last epoch.
+        `known`: whether the record names a run; `run` and `epochs`: which run, and after how many epochs; `same`:
+        whether it is one of these runs, at its last epoch.
     """
     record = left.record if left else {}
     names = {f"{run.folder.parent.name}/{run.name}": run for run in runs}
@@ -105,11 +105,11 @@ def checked(left: Study | None, runs: list[Run]) -> dict[str, Any]:
 
 
 def trials(left: Study | None) -> dict[str, Any] | None:
-    """Every trial of a search as a table, the best first and the answer marked.
+    """Every trial of a search as a table, the best first, with the chosen trial marked.
 
     Returns:
-        `path` of the CSV; `table`, which is None where the file is missing, damaged or of another kind; and `some`, the
-        rows of it that show the most.
+        `path` of the CSV; `table`, which is None if the file is missing, damaged or of another kind; and `some`, a
+        table of the most telling rows.
     """
     if left is None:
         return None
@@ -117,7 +117,7 @@ def trials(left: Study | None) -> dict[str, Any] | None:
     about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "some": None, "count": 0}
     try:
         read = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError):  # pandas' errors of a damaged file are ValueErrors
+    except (OSError, ValueError):  # pandas raises ValueErrors for a damaged file
         return about
     if not set(read) >= NEEDED or read.empty:
         return about
@@ -148,15 +148,15 @@ def trials(left: Study | None) -> dict[str, Any] | None:
 
 
 def telling(measured: pd.Series, choices: Sequence[pd.Series], is_answer: pd.Series) -> list[Any]:
-    """The trials to show of many: the two best and the two worst, the best with each choice, and the answer.
+    """The most telling trials: the two best and the two worst, the best with each choice, and the chosen one.
 
     Args:
-        measured: accuracy by trial, sorted, the best first, NaN where there is none.
-        choices: what each trial chose of a hyperparameter that has few values; one of these each.
-        is_answer: the trial that was chosen.
+        measured: accuracy by trial, the best first, NaN if not measured.
+        choices: for each hyperparameter with few values, what each trial used.
+        is_answer: whether a trial is the chosen one.
 
     Returns:
-        The trials' index, in the order of `measured`.
+        The index of these trials, in the order of `measured`.
     """
     known = measured.dropna().index
     best = [known[known.isin(chosen.index[chosen == value])][:1] for chosen in choices for value in chosen.unique()]

@@ -1,4 +1,4 @@
-"""What was measured for each of the assignment's problems: what `sections/problem2.md.j2` and others put into words."""
+"""What was measured for the second and third problem, for `sections/problem2.md.j2` and others."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
 
-CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, as the perceptron; with; a smaller network
+CNNS = ("mnist_plain", "mnist", "mnist_fast")  # without augmentation, like the perceptron; with it; a smaller network
 DIFFERENT = "What else differs"
-ANSWERS = (DIFFERENT, "What the comparison shows")  # of the comparison; the rest is in the appendix
-PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` leaves what it found
+ANSWERS = (DIFFERENT, "What the comparison shows")  # sections shown in the answers; the rest is in the appendix
+PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` writes
 
 
 def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
     comparison = study(found.study("mnist-compare"), "comparison.md", commands.step("compare", "mnist-compare").command)
     ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
     answers, own = dict(comparison["parts"]), dict(ablation["parts"])
-    alone = {"What the comparison shows", DIFFERENT} & own.keys()  # shown of networks that were trained alike, if any
+    alone = {"What the comparison shows", DIFFERENT} & own.keys()  # shown for networks that were trained alike, if any
     answers = {heading: own[heading] if heading in alone else answers.get(heading, "") for heading in ANSWERS}
     return {
         "name": name,
@@ -80,7 +80,7 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     commands = Commands(found)
     trained = [name for name in RECIPES if found.trainings(name)]
     known = [] if found.drawn_photos else [run for name in RECIPES if (run := published(name)) is not None]
-    ranked = sorted([*rank(found, trained), *known], key=last_error)  # type: ignore[arg-type]  # all have one
+    ranked = sorted([*rank(found, trained), *known], key=last_error)  # type: ignore[arg-type]  # never None here
     best = ranked[0] if ranked else None
     runs = [] if best is None else [best] if is_published(best) else found.alike(best.experiment)
     others = [name for name in trained if best not in found.trainings(name)]
@@ -88,7 +88,7 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
     rows = [row for row, _ in placed]
     verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
     settings = (verdicts["best"] or {}).get("settings", {}) if verdicts else {}
-    settings = {name: value for name, value in settings.items() if value != "None"}  # of a damaged record
+    settings = {name: value for name, value in settings.items() if value != "None"}  # from a damaged record
     folder, analyzed, name = _analyzed(found, ranked)
     return {
         "data": None if found.drawn_photos else data_of(commands, best, unprefixed(RECIPES[-1]) | settings),
@@ -118,19 +118,19 @@ def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
 
 
 def rank(found: RecordedRuns, names: Sequence[str]) -> list[Run]:
-    """Runs of single networks, the smallest validation error of the last epoch first."""
+    """Runs of single networks, sorted by the validation error of the last epoch."""
     runs = [run for name in names for run in found.alike(name) if last_error(run) is not None]
     return sorted(runs, key=lambda run: run.record["last"]["val/error"])
 
 
 def sampling(run: Run) -> tuple[float, float]:
     """95 % interval of the error on the course's test photos, by the validation error and the sampling of both sets."""
-    images = round(1 / (1 / run.record["images"]["val"] + 1 / COURSE_TEST_IMAGES))  # as uncertain as the two together
+    images = round(1 / (1 / run.record["images"]["val"] + 1 / COURSE_TEST_IMAGES))  # one set, as uncertain as both
     return wilson(run.record["last"]["val/error"], images)
 
 
 def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
-    """Folder, run and experiment of the best network that `analyze` has looked into; else of the best."""
+    """Folder, run and experiment of the best network that has been analyzed, or else of the best network."""
     places: list[tuple[Path, Run | None, str]] = []
     for run in ranked:
         folder = found.folder(run.experiment) / PRETRAINED_FOLDER if is_published(run) else run.folder / "analysis"
@@ -140,9 +140,9 @@ def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | N
 
 
 def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
-    """All runs of Cats vs Dogs, here and of docs/runs.csv: a row of each, and the folder or the CSV that it comes from.
+    """All runs of Cats vs Dogs, here and in docs/runs.csv: the row of each, and the folder or CSV it comes from.
 
-    Then the `folder` of each run that can't be compared and the `reason`, a sentence.
+    Also the `folder` of each run that can't be compared, and the `reason`, a sentence.
     """
     rows, unreadable = list[tuple[Row, str]](), []
     for run in [run for name in CONFIGS for run in found.trainings(name)]:
@@ -162,7 +162,7 @@ def _source(places: Iterable[str]) -> str:
 
 
 def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
-    """Runs compared like for like, theme by theme as in docs/tried.md, and which run stands behind each row."""
+    """Runs compared like for like, by theme as in docs/tried.md, and the run behind each row."""
     rows = [row for row, _ in placed]
     recipes = {config: fingerprint(shipped(config)) for config in {row["config"] for row in rows}}
     top, parts = split_markdown(page(rows, recipes, source="The last table names the run behind each row."))

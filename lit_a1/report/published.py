@@ -1,4 +1,4 @@
-"""The runs behind the trained weights that come with the project, from what is noted of them."""
+"""The runs behind the published weights that come with the project, from notes on them."""
 
 from lit_a1.report.gather import RECORDED
 from lit_a1.report.recipes import is_shipped, shipped
@@ -9,11 +9,11 @@ from lit_a1.runs.records import Metrics, best_of, read_json
 
 
 def published(name: str) -> Run | None:
-    """The run of a recipe whose weights of the last epoch are published; None where there is no sound note of it.
+    """The run behind the published last-epoch weights of a recipe; None without a valid note on it.
 
-    The note is NAME.json beside the weights, the run's row in docs/runs.csv says that its recipe is as it is shipped,
-    and its epochs are in docs/studies/NAME/curves.csv, which the run is named after; where that is of another run,
-    only the last epoch is known. Of the training images it counts those that an epoch saw.
+    The note is NAME.json beside the weights. The run's row in docs/runs.csv says that its recipe is as shipped. Its
+    epochs are in docs/studies/NAME/curves.csv, which the run is named after; if that file is of another run, only the
+    last epoch is known. As training images it counts those that an epoch saw.
     """
     note, path = read_json(PRETRAINED / f"{name}.json"), RECORDED / name / "curves.csv"
     note = note if isinstance(note, dict) else {}

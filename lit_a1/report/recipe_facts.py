@@ -1,4 +1,4 @@
-"""How a network was trained, from the settings of its run: what `sections/training.md.j2` puts into words."""
+"""How a network was trained, from the settings of its run, for `sections/training.md.j2`."""
 
 import ast
 import contextlib
@@ -16,14 +16,14 @@ COLOURS = ("brightness", "contrast", "saturation")
 
 
 def training(run: Run) -> dict[str, Any]:
-    """What a table says of a run's training.
+    """The facts of a run's training.
 
-    Its settings are `model`, `data`, `augment` and `trainer`, by their names there, defaults included; what is not set
-    is None. Epochs count from 1. `sizes` are (first epoch, last epoch, pixels); `colours` pairs a name with the
-    smallest and the largest factor.
+    `model`, `data`, `augment` and `trainer` hold its settings by name, defaults included; what is not set is None.
+    Epochs count from 1. `sizes` are (first epoch, last epoch, pixels); `colours` are (name, smallest factor, largest
+    factor).
     """
     settings: dict[str, Any] = dict(run.record["settings"])
-    with contextlib.suppress(UsageError):  # of a class that this version does not know: its own settings tell
+    with contextlib.suppress(UsageError):  # this version does not know the class: only the run's own settings count
         settings = defaults_of(settings) | settings
     parts: dict[str, dict[str, Any]] = {name: defaultdict(lambda: None) for name in ("model", "data", "trainer")}
     for name, value in settings.items():
@@ -73,7 +73,7 @@ def _number(value: Any) -> float:
 
 
 def _pair(value: Any) -> Sequence[float] | None:
-    """Two numbers, which settings keep as text."""
+    """Two numbers, which settings store as text."""
     try:
         found = ast.literal_eval(str(value))
     except (ValueError, SyntaxError):

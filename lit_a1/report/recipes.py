@@ -1,4 +1,4 @@
-"""Recipes, which are YAMLs in configs/ with the code's defaults: which runs are of the same one, what one builds on."""
+"""Recipes (YAMLs in configs/ with the code's defaults): which runs share a recipe, and what a recipe builds on."""
 
 import ast
 import contextlib
@@ -17,21 +17,21 @@ from lit_a1.mlp import options as mlp
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
 
-Row = dict[str, str]  # of docs/runs.csv, by the columns that `rows.py` lists
+Row = dict[str, str]  # a row of docs/runs.csv, by the columns in `rows.py`
 MEMBERS = "model.members"
-WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name the networks which a recipe builds on
-NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options that have no default, by class
+WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name the networks that a recipe builds on
+NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options without a default, by class
 LATER = {"data.augment.mix_until": 0}
-"""Options within the augmentation that came after the first recorded runs, and what those did without.
+"""Augmentation options that are newer than the first recorded runs, with the values that describe those runs.
 
-The parser knows the defaults of a class's own options alone.
+The parser only knows the defaults of a class's own options.
 """
 MACHINE = {
     "precision", "compile_net", "channels_last", "accelerator", "devices", "strategy", "num_nodes", "sync_norm",
     "workers", "eval_batch_size", "source", "check_val_every_n_epoch", "measure_train", "keep_on_device",
     "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary",
 }  # fmt: skip
-"""Options that a machine decides: a run with others is of the same recipe."""
+"""Options that depend on the machine: runs that differ only in these share a recipe."""
 
 
 @cache
@@ -45,7 +45,7 @@ def shipped(config: str) -> dict[str, Any]:
 
 @cache
 def defaults(model: str, data: str) -> dict[str, Any]:
-    """What the code takes where a YAML says nothing; `mlp.parse`'s where no classes are named.
+    """The code's defaults for these classes; without a model class, those of `mlp.parse`.
 
     Raises:
         UsageError: there are no such classes.
@@ -66,10 +66,10 @@ def defaults(model: str, data: str) -> dict[str, Any]:
 
 
 def fingerprint(settings: dict[str, Any]) -> str:
-    """A short hash of settings: rows of another one were measured before the YAML changed.
+    """A short hash of settings: rows with another hash were measured before the YAML changed.
 
-    Defaults are left out, and what a machine decides: an option that the code learns later, off by default, or one of
-    when and on what is measured, makes no other recipe.
+    Defaults and options in `MACHINE` are left out. So a recipe stays the same if the code gains an option that is off
+    by default, or if its options change when or on what it is measured.
     """
     usual = defaults_of(settings)
     own = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
@@ -78,7 +78,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 
 def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever what they build on lies."""
+    """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever the runs it builds on are."""
     usual = defaults_of(ours)
     ours, theirs = usual | ours, usual | theirs
     same = {name for name in WEIGHTS if set(experiments(ours.get(name))) == set(experiments(theirs.get(name)))}
@@ -88,7 +88,7 @@ def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 
 def defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """The `defaults` of the classes that settings name."""
+    """The `defaults` of the classes named in settings."""
     return defaults(settings.get("model.class_path", ""), settings.get("data.class_path", ""))
 
 
@@ -96,7 +96,7 @@ def parse_changes(text: str) -> dict[str, str]:
     """`lr=0.1, widths=[8, 8]` as `{"lr": "0.1", "widths": "[8, 8]"}`.
 
     Raises:
-        SystemExit: it reads otherwise.
+        SystemExit: the text has another form.
     """
     pairs = [part.partition("=") for part in re.split(r", (?=[\w.]+=)", text) if part]
     if not all(name and sign for name, sign, _ in pairs):
@@ -105,17 +105,17 @@ def parse_changes(text: str) -> dict[str, str]:
 
 
 def option_of(change: str) -> str:
-    """The option that a change is of: `flip` of `augment.flip`, `size_schedule` of `size_schedule.0`."""
+    """The option that a change belongs to: `flip` for `augment.flip`, `size_schedule` for `size_schedule.0`."""
     return change.removeprefix("augment.").partition(".")[0]
 
 
 def as_shipped(changes: str) -> bool:
-    """Whether a run differs from its recipe in nothing but what a machine decides, such as precision or compilation."""
+    """Whether a run differs from its recipe only in options of the machine, such as precision or compilation."""
     return set(map(option_of, parse_changes(changes))) <= MACHINE
 
 
 def has_shipped_settings(settings: dict[str, Any], config: str) -> bool:
-    """Whether a run is of its recipe `as_shipped`, and not a shorter one or of classes that this version lacks."""
+    """Whether a run has its recipe's settings `as_shipped`; not if it is shorter or its classes are unknown."""
     try:
         return as_shipped(changes(settings, shipped(config)))
     except UsageError:
@@ -123,7 +123,7 @@ def has_shipped_settings(settings: dict[str, Any], config: str) -> bool:
 
 
 def is_shipped(row: Row) -> bool:
-    """Whether a row is of a recipe as its YAML has it now, whatever its machine made of it."""
+    """Whether a row is of the current version of its recipe, apart from options of the machine."""
     return as_shipped(row["changes"]) and row["recipe"] == fingerprint(shipped(row["config"]))
 
 
@@ -131,7 +131,7 @@ def is_shipped(row: Row) -> bool:
 
 
 def experiments(named: object) -> list[str]:
-    """The experiments of folders (theirs or of runs) or files of weights: one, a list, or a list as text."""
+    """The experiments behind folders (of experiments or runs) or files of weights: one, a list, or a list as text."""
     text = str(named or "")
     names = []
     for path in map(Path, ast.literal_eval(text) if text.startswith("[") else filter(None, [text])):
@@ -150,7 +150,7 @@ def sources(config: str) -> dict[str, list[str]]:
 
 
 def builds_on(config: str) -> set[str]:
-    """All experiments that a recipe builds on, at any remove; none, of an experiment without a YAML here."""
+    """All experiments that a recipe builds on, directly or indirectly; empty for an experiment without a YAML here."""
     if not (REPOSITORY / "configs" / f"{config}.yaml").is_file():
         return set()
     direct = set(itertools.chain(*sources(config).values()))

@@ -1,4 +1,4 @@
-"""What the runs of one recipe tell, in numbers: what `sections/recipe.md.j2` puts into words."""
+"""The results of a recipe's runs in numbers, for `sections/recipe.md.j2`."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ from lit_a1.studies.curves import draw
 
 
 def status(found: RecordedRuns, name: str) -> dict[str, Any]:
-    """Which runs of a recipe have ended, did not end or lost a file; where none ended, those that are recorded."""
+    """Which runs of a recipe finished, did not finish or lost a file; if none finished, the recorded runs."""
     runs, commands = found.trainings(name), Commands(found)
     return {
         "name": name,
@@ -52,7 +52,7 @@ def status(found: RecordedRuns, name: str) -> dict[str, Any]:
 
 
 def _recorded(name: str) -> dict[str, Any] | None:
-    """The runs of a recipe, as it is now, that come with the project; None where there are none."""
+    """The recorded runs of the current version of a recipe; None if there are none."""
     newest = {row["seed"]: row for row in read_rows() if row["config"] == name and is_shipped(row)}
     if not newest:
         return None
@@ -77,7 +77,7 @@ def _recorded(name: str) -> dict[str, Any] | None:
 
 
 def results(runs: Sequence[Run], work: Path) -> dict[str, Any]:
-    """Errors of a recipe, its runs as a table and their curves as a figure in the folder `work`."""
+    """Errors of a recipe, a table of its runs, and a figure of their curves in the folder `work`."""
     folder, name = runs[0].folder.parent.name, runs[0].experiment
     curves = work / f"curves-{folder}.png"
     draw(curves, runs)
@@ -105,12 +105,12 @@ def results(runs: Sequence[Run], work: Path) -> dict[str, Any]:
 
 
 def last_error(run: Run) -> float | None:
-    """Validation error of the last epoch; None where it was not measured."""
+    """Validation error of the last epoch; None if it was not measured."""
     return run.record["last"].get("val/error")
 
 
 def errors_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Errors of the last epoch over the runs of one recipe, and of the test of the last weights."""
+    """Errors of the last epoch over the runs of one recipe, and test errors of the last weights."""
     errors = [error for run in runs if (error := last_error(run)) is not None]
     figures = [test_metrics(run.folder) for run in runs]
     tests = [test["test/error"] for test in figures if test and Path(test["checkpoint"]).stem == "last"]
@@ -134,7 +134,7 @@ def _spread(errors: Sequence[float]) -> str:
 
 
 def _table(runs: Sequence[Run]) -> dict[str, Any]:
-    """A row for each run, without columns that are empty."""
+    """A row for each run, without empty columns."""
     rows = []
     for run in runs:
         last, best, test = run.record["last"], run.record["best"], test_metrics(run.folder)
@@ -155,12 +155,12 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, Any]:
-    """The layers of the network that a run trained; without a run, or of a published one, of the recipe as shipped.
+    """The layers of the network that a run trained; without a run, or for a published one, of the recipe as shipped.
 
     Returns:
-        `table`, a row for each part of the network, and `all`, one for each layer; `facts` of a convolutional network,
-        as `facts_of` has them; and the `diagram`, drawn in the folder `work` if that is given. `table` is None where
-        the layers can't be listed, which `error` explains.
+        `table`, a row for each part of the network; `all`, a row for each layer; the `facts_of` a convolutional
+        network; and the `diagram`, drawn in the folder `work` if given. If the layers can't be listed, `table` is None
+        and `error` says why.
     """
     path = REPOSITORY / "configs" / f"{name}.yaml"
     if run is not None and not is_published(run):
@@ -188,11 +188,10 @@ def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, An
 
 
 def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
-    """The newest ensemble that was measured, against the best of its members, by Fisher's exact test (two-sided).
+    """The newest measured ensemble against its best member, by Fisher's exact test (two-sided); None without one.
 
-    The errors are of the same images, so that the test overstates the noise. `weights` counts the members by what their
-    checkpoints are: the `best` epoch of a run, its `last`, `published` weights, which are of a last epoch too, or
-    `other`. None where there is no ensemble.
+    Both are measured on the same images, so the test overstates the noise. `weights` counts the members by kind of
+    checkpoint: the `best` or `last` epoch of a run, `published` weights, also of a last epoch, or `other`.
     """
     for run in reversed(found.trainings(ENSEMBLE)):
         members = run.record.get("members")
@@ -212,7 +211,7 @@ def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
 
 
 def _weights(checkpoint: str) -> str:
-    """What a checkpoint is, by its path."""
+    """The kind of a checkpoint, from its path."""
     path = PurePath(checkpoint.replace("\\", "/"))
     if path.parent.name == PRETRAINED.name:
         return "published"

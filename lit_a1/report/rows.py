@@ -1,4 +1,4 @@
-"""docs/runs.csv: its rows, and the row that a run becomes."""
+"""The rows of docs/runs.csv, and the row of a run."""
 
 import csv
 from math import isfinite
@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def read_rows(path: Path = RUNS) -> list[Row]:
-    """All rows of a CSV of runs, in the order in which they were added; none where there is no such file."""
+    """All rows of a CSV of runs, in the order they were added; none if there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -26,15 +26,15 @@ def read_rows(path: Path = RUNS) -> list[Row]:
 
 
 def identity(row: Row) -> tuple[str, ...]:
-    """What is the same for a run below the folder of runs and in the CSV, whatever its YAML says by now."""
+    """Identifies a run, whether read from its folder or the CSV, even if its YAML has changed."""
     return tuple(row[name] for name in ("config", "finished", "seed", "epochs", "seconds", "last_val_error"))
 
 
 def row_of(run: Path) -> Row:
-    """The row of a run, from the record that `fit` left in its folder.
+    """The row of a run, from the record that `fit` wrote in its folder.
 
     Raises:
-        UsageError: there is no record, it is damaged, or it is of classes that this version does not know.
+        UsageError: the record is missing or damaged, or has classes that this version does not know.
     """
     record, config = read(run).record, run.parent.name.removesuffix(DRAWN)
     recipe, test = shipped(config), test_metrics(run)
@@ -52,7 +52,7 @@ def row_of(run: Path) -> Row:
 
 
 def _val_error(epoch: Metrics) -> str:
-    """Empty where it was not measured, `nan` where the network had diverged and guesses."""
+    """Empty if not measured, `nan` if the network had diverged and guesses."""
     if "val/error" not in epoch:
         return ""
     return f"{epoch['val/error']:.4f}" if isfinite(epoch.get("val/loss", 0.0)) else "nan"

@@ -1,4 +1,4 @@
-// Conveniences alone: without them everything can be read. Nothing is stored or sent.
+// Only conveniences: everything can be read without this script. Nothing is stored or sent.
 document.addEventListener("DOMContentLoaded", () => {
   const root = document.documentElement;
 

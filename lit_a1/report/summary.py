@@ -1,4 +1,4 @@
-"""The first page in numbers: every network's errors, and an answer to each question in a few words."""
+"""The numbers of the first page: every network's errors, and a short answer to each question."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import interval, percent
 
 DIGITS = {"mlp": "MLP, MNIST", "mnist_plain": "CNN, MNIST", "mnist": "CNN with augmentation, MNIST"}
-STUDIES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {  # what is quoted of their records
+STUDIES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {  # what is quoted from their records
     "inits": lambda record: {
         name: float(trial["epochs"][-1]["train/loss"]) for name, trial in record["trials"].items()
     },
@@ -28,7 +28,7 @@ STUDIES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {  # what is 
 
 
 def summary(found: RecordedRuns, about: About, lacking: int) -> dict[str, Any]:
-    """What `sections/summary.md.j2` puts into words; `lacking` counts the places where something is missing."""
+    """Values for `sections/summary.md.j2`; `lacking` counts the places where something is missing."""
     photos = [each for name in RECIPES if (each := measured(found, name))]
     best = min(photos, key=lambda each: each["mean"], default=None)
     networks = {name: measured(found, name) for name in (*DIGITS, ENSEMBLE)}
@@ -60,9 +60,9 @@ def summary(found: RecordedRuns, about: About, lacking: int) -> dict[str, Any]:
 
 
 def measured(found: RecordedRuns, name: str) -> dict[str, Any] | None:
-    """Errors of a recipe's runs, as `errors_of` has them; without runs, of its published weights; None without any.
+    """The `errors_of` a recipe's runs, or else the error of its published weights; None without either.
 
-    The sections on digits are about runs alone, so that weights published of those networks don't count.
+    The sections on digits are only about runs, so published weights of those networks don't count.
     """
     if runs := found.alike(name):
         errors = errors_of(runs)
@@ -92,7 +92,7 @@ def _row(what: str, of: dict[str, Any]) -> dict[str, str]:
 
 
 def _quoted(found: RecordedRuns, name: str) -> dict[str, Any] | None:
-    """What is quoted of a study; None where it has not been run, or its record holds something else."""
+    """What is quoted from a study; None if it has not been run, or its record holds something else."""
     study = found.study(f"mlp-{name}")
     try:
         return {"recorded": study.recorded, "numbers": STUDIES[name](study.record)} if study else None

@@ -1,7 +1,7 @@
-"""The runs of docs/runs.csv compared like for like: themes, bases, the noise, verdicts.
+"""Compares the runs of docs/runs.csv like for like: themes, bases, noise, verdicts.
 
-A setting is all runs of one version of a recipe with the same changes and the same length; of runs with the same seed
-the newest counts. It is compared with its base, the setting that differs from it in nothing but the idea.
+A setting is all runs of one version of a recipe with the same changes and length; only the newest run of each seed
+counts. It is compared with its base, the setting that differs from it only in the idea.
 """
 
 from collections import defaultdict
@@ -22,19 +22,19 @@ TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
 RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best")
 CONFIGS = (TRIAL, *RECIPES, ENSEMBLE)
-FREEDOM = 4  # degrees of freedom from which on the noise between seeds is known well enough
-WIDEST = 40  # letters of a value, before its middle is left out
+FREEDOM = 4  # degrees of freedom from which the noise between seeds is known well enough
+WIDEST = 40  # letters of a value; the middle of a longer one is left out
 LENGTH = "max_epochs"
-RECIPE = ["config", "recipe", "val_images"]  # what is only compared where it is the same
-SETTING = [*RECIPE, "epochs", "changes"]  # columns of docs/runs.csv in which the runs of a setting are alike
+RECIPE = ["config", "recipe", "val_images"]  # only settings that agree in these are compared
+SETTING = [*RECIPE, "epochs", "changes"]  # columns of docs/runs.csv in which the runs of a setting agree
 
 
 class Theme(NamedTuple):
-    """What a section is about."""
+    """The subject of a section."""
 
     title: str
-    options: Sequence[str] = ()  # one of which at least is changed; the one that is named first is the idea
-    also: Sequence[str] = ()  # that may have to change with them
+    options: Sequence[str] = ()  # at least one of them is changed; the first changed one is the idea
+    also: Sequence[str] = ()  # may have to change with them
 
 
 _CSV = pd.read_csv(Path(__file__).with_name("themes.csv"), keep_default_na=False)
@@ -45,7 +45,7 @@ TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTH
 
 
 def theme_of(changes: Mapping[str, str]) -> Theme:
-    """The first that has one changed option at least, and allows for all others."""
+    """The first theme that has at least one of the changed options and allows for all others."""
     options = set(map(option_of, changes))
     options = options - {LENGTH} - MACHINE or options
     touched = [theme for theme in THEMES if options.intersection(theme.options)]
@@ -67,19 +67,19 @@ def short(changes: Mapping[str, str]) -> str:
 
 
 def accuracy_of(errors: Sequence[float]) -> str:
-    """Of several runs the mean and the standard deviation."""
+    """Accuracy; for several runs, mean and standard deviation."""
     rights = [1 - error for error in errors]
     return spread(rights) if len(rights) > 1 else percent(rights[0])
 
 
 def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
-    """All settings of rows in any order, those with the oldest run first.
+    """The settings of rows in any order, sorted by their oldest run.
 
     Returns:
-        The columns `SETTING`; of the newest run of each seed `seeds`, `machines`, finite `errors` of the last epoch,
-        when the newest `finished`, median `seconds` and `parameters`; `failure`, why there is no mean over all of them,
-        or ""; what is changed, as `values` by name, the idea's `own` options, `switches` that a machine decides, and
-        the `theme`.
+        The columns `SETTING`. Of the newest run of each seed: `seeds`, `machines`, finite `errors` of the last epoch,
+        when the newest `finished`, median `seconds` and `parameters`. `failure`: why there is no mean over all of them,
+        or "". The changes: `values` by name, the idea's `own` options, `switches` that depend on the machine, and the
+        `theme`.
 
     Raises:
         SystemExit: a row's changes can't be read.
@@ -111,19 +111,19 @@ def _failure(setting: Any) -> str:
 
 
 class Noise(NamedTuple):
-    """How much the errors of runs that differ in their seeds alone differ."""
+    """How much errors vary between runs that differ only in their seeds."""
 
     deviation: float  # standard deviation of one run's error
-    freedom: float  # degrees of freedom that it is known with
+    freedom: float  # degrees of freedom of this estimate
 
     @property
     def known(self) -> bool:
-        """Whether it can be reckoned with."""
+        """Whether the estimate is good enough to use."""
         return self.freedom >= FREEDOM and self.deviation > 0
 
 
 def noises(settings: pd.DataFrame) -> dict[tuple[str, int], Noise]:
-    """Standard deviation between seeds, pooled over all settings of a config and its images that have several."""
+    """Standard deviation between seeds, by config and number of images, pooled over settings with several seeds."""
     found = {}
     for key, several in settings[settings["errors"].str.len() > 1].groupby(["config", "val_images"]):
         freedom = sum(len(errors) - 1 for errors in several["errors"])
@@ -132,14 +132,15 @@ def noises(settings: pd.DataFrame) -> dict[tuple[str, int], Noise]:
 
 
 def p_value(errors: Sequence[float], others: Sequence[float], images: int, noise: Noise | None) -> float:
-    """Two-sided, of d / (s sqrt(1/n + 1/m)) for means over n and m runs, by Student's t.
+    """Two-sided p-value by Student's t of d / (s sqrt(1/n + 1/m)), d the difference of means over n and m runs.
 
-    s is the noise between seeds. Where it isn't known, it is the binomial sqrt(q (1 - q) / N), q the mean error over
-    all runs and N the images. With pi_i the share of trainings that get image i wrong, and images independent of
-    each other, the variance between trainings is the mean of pi_i (1 - pi_i) over N, at most q (1 - q) / N.
+    s is the noise between seeds. If unknown, it is the binomial sqrt(q (1 - q) / N), with q the mean error over all
+    runs and N the number of images. Let pi_i be the share of trainings that get image i wrong. If images are
+    independent of each other, the variance between trainings is the mean of pi_i (1 - pi_i) over N, at most q (1 - q) /
+    N.
 
     Source: Jordan 2023 ("Calibrated chaos: variance between runs of neural network training is harmless and
-    inevitable", arXiv:2304.01910), who finds that independence.
+    inevitable", arXiv:2304.01910), who finds this independence.
     """
     if noise is None or not noise.known:
         q = mean([*errors, *others])
@@ -150,12 +151,12 @@ def p_value(errors: Sequence[float], others: Sequence[float], images: int, noise
 
 
 def compare(rows: Sequence[Row]) -> pd.DataFrame:
-    """The settings of rows as `settings_of` gives them, each against its base.
+    """The settings of rows from `settings_of`, each compared with its base.
 
     Returns:
-        Also the `base`, a row's index, or -1; the accuracy minus the base's in `points`, in percent of the images, and
-        the `p` of that, NaN where nothing can be compared; whether it `holds` after Holm's correction too; and the
-        `verdict` in a word or two.
+        Further columns: `base`, a row's index, or -1; `points`, the accuracy minus the base's, in percent of the
+        images, and its `p`, both NaN if nothing can be compared; whether it also `holds` after Holm's correction; and a
+        short `verdict`.
     """
     settings = settings_of(rows)
     noise = noises(settings)
@@ -181,7 +182,7 @@ def compare(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _base(setting: pd.Series, candidates: pd.DataFrame) -> int:
-    """Of the same recipe without any idea, the one of the same length, too, unless that is the idea; -1 if none."""
+    """The setting of the same recipe without an idea, and of the same length unless that is the idea; -1 if none."""
     if not setting["values"]:
         return -1
     if not setting["own"] and LENGTH in setting["values"]:
@@ -191,7 +192,7 @@ def _base(setting: pd.Series, candidates: pd.DataFrame) -> int:
         same = candidates[candidates["switches"].isin(alike)].sort_values(
             "switches", key=lambda names: names.map(alike.index), kind="stable"
         )
-        if "members" in setting["own"]:  # the epochs of an ensemble are its members': the newest base counts
+        if "members" in setting["own"]:  # an ensemble has the epochs of its members: the newest base counts
             found = same.sort_values("finished").index[::-1]
         else:
             found = same[same["epochs"] == setting["epochs"]].index

@@ -1,4 +1,4 @@
-"""The record of what was tried for Cats vs Dogs: docs/tried.md, all its numbers computed from docs/runs.csv."""
+"""The text of docs/tried.md, the record of what was tried for Cats vs Dogs; all numbers are from docs/runs.csv."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -16,13 +16,13 @@ from lit_a1.runs.wording import counted, duration, table
 
 SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
 HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "accuracy", "95 %", "points", "verdict")
-KINDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the noise"}  # as the summary calls verdicts
+KINDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the noise"}  # the summary's verdicts
 
 
 def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
-    """docs/tried.md, of rows of docs/runs.csv in any order, of which those of other configs are left out.
+    """The text of docs/tried.md from rows of docs/runs.csv in any order; rows of configs not in `CONFIGS` are left out.
 
-    `recipes` has the fingerprint that each config has now; `source` says in a sentence where the rows are from.
+    `recipes` has the current fingerprint of each config; `source` is a sentence on where the rows come from.
 
     Raises:
         SystemExit: a row's changes can't be read.
@@ -74,7 +74,7 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
 
 
 def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]:
-    """Comparisons that have the same base, or lack the same one; those of recipes as they are now come first."""
+    """Groups comparisons with the same base, or lacking the same base; current versions of recipes come first."""
     lengths = found["base"].map(settings["epochs"]).fillna(found["epochs"])
     found = found.assign(gain=found["points"].fillna(0))
     groups = []
@@ -100,14 +100,14 @@ def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]
 
 
 def _as_shipped(plain: pd.DataFrame) -> str:
-    """The recipes without a change, or with their machine's alone, which are not compared with each other."""
+    """A table of recipes without changes, or with machine options only; these are not compared with each other."""
     names = plain["version"] + plain["switches"].map(lambda switches: "" if switches == short({}) else f", {switches}")
     rows = [[name, *cells] for name, cells in zip(names, plain["cells"], strict=True)]
     return table([["recipe", *HEAD[1:-2]], *rows]) if rows else ""
 
 
 def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
-    """A table of the base, then each theme's settings, the most accurate first."""
+    """A table of the base, then the settings of each theme, the most accurate first."""
     places = compared["theme"].map(lambda theme: THEMES.index(theme) if theme in THEMES else len(THEMES))
     rows = [] if base is None else [[base["name"], *base["cells"], "", "base"]]
     ordered = compared.assign(place=places).sort_values(["place", "failure", "error", "name"])

@@ -1,4 +1,4 @@
-"""What the trials of Cats vs Dogs say in short: for `sections/hyperparameters.md.j2` and `further.md.j2`."""
+"""The trials of Cats vs Dogs in short, for `sections/hyperparameters.md.j2` and `further.md.j2`."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -14,19 +14,19 @@ from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.wording import counted
 
 REASONS = pd.read_csv(Path(__file__).with_name("reasons.csv"))
-"""Why a change may have helped, hurt or made no difference: shown where its verdict is the one that was measured."""
+"""Why a change may have helped, hurt or made no difference; shown if this verdict was the one measured."""
 WORDS = pd.read_csv(Path(__file__).with_name("recipes.csv"), index_col="recipe")["words"]  # what each long recipe is
 UNSAID = MACHINE | {LENGTH, "class_path"}
 
 
 def conclusions(rows: Sequence[Row], source: str = "docs/runs.csv") -> dict[str, Any]:
-    """The verdicts of the trials, one row of docs/runs.csv at least, against what the best network has of them.
+    """The verdicts of the trials, compared with what the best network uses; needs at least one row.
 
     Returns:
-        `best` and `ensemble`, the settings with the fewest errors of one network and of several, or None; `long`, a
-        table of the recipes as they are; `trials`, the largest set of settings that have the same base, or None where
-        nothing was compared; the `effects` of those that were better, in points by their ideas; and `ideas`, which hold
-        and which the best network does without.
+        `best` and `ensemble`: the settings with the fewest errors of one network and of several, or None. `long`: a
+        table of the recipes as they are. `trials`: the largest set of settings with the same base, or None if nothing
+        was compared. `effects`: the points of each better idea. `ideas`: the better ideas that hold and that the best
+        network does not use.
     """
     found = compare(rows)
     best = _best(found[found["config"].isin(RECIPES)])
@@ -46,7 +46,7 @@ def conclusions(rows: Sequence[Row], source: str = "docs/runs.csv") -> dict[str,
 
 
 def _trials(found: pd.DataFrame, tested: pd.DataFrame, settings: Mapping[str, str], source: str) -> dict[str, Any]:
-    """Of trials that were tested, those that have the same base, the base of most of them."""
+    """The tested trials that share the most frequent base."""
     place = tested["base"].mode()[0]
     base, tested = found.loc[place], tested[tested["base"] == place].sort_values("points", ascending=False)
     images = int(base["val_images"])
@@ -66,12 +66,12 @@ def _trials(found: pd.DataFrame, tested: pd.DataFrame, settings: Mapping[str, st
 
 
 def unprefixed(config: str) -> dict[str, str]:
-    """The settings of a YAML in configs/ by the names that docs/runs.csv has: `lr` for `model.lr`."""
+    """The settings of a YAML in configs/, named as in docs/runs.csv: `lr` for `model.lr`."""
     return {name.partition(".")[2]: str(value) for name, value in shipped(config).items()}
 
 
 def _best(found: pd.DataFrame) -> dict[str, Any] | None:
-    """The setting with the fewest errors of those without a failure."""
+    """The setting with the fewest errors, among those without a failure."""
     whole = found[found["failure"] == ""]
     if whole.empty:
         return None
@@ -93,7 +93,7 @@ def _best(found: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def idea_of(setting: Any) -> dict[str, str]:
-    """What a setting is about: of what is changed, the option that its theme names first, or all of several themes'."""
+    """The idea of a setting: of its changes, the option that its theme names first, or all if it names none."""
     own = {name: value for name, value in setting.values.items() if option_of(name) not in UNSAID}
     named = [option for option in setting.theme.options if option in map(option_of, own)]
     return {name: value for name, value in own.items() if option_of(name) in named[:1]} if named else own
@@ -102,7 +102,7 @@ def idea_of(setting: Any) -> dict[str, str]:
 def _described(setting: Any, settings: Mapping[str, str]) -> dict[str, Any]:
     """A change, and whether the best network, which has these settings, was trained with it: `yes`, `in part`, `no`.
 
-    It is not where it has nothing of the idea, whatever it has of what goes with that.
+    `no` if it has nothing of the idea, even if it has options that go with the idea.
     """
     idea = idea_of(setting)
     own = idea | {name: value for name, value in setting.values.items() if option_of(name) not in UNSAID}
@@ -122,7 +122,7 @@ def _described(setting: Any, settings: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(changes: Sequence[dict[str, Any]], base: pd.Series, source: str) -> dict[str, Any]:
-    """What tells most: all better changes, those that the best network has, and of each verdict a theme's largest."""
+    """The most telling changes: all better ones, worse ones that the best network has, a theme's largest by verdict."""
     ordered = sorted(changes, key=lambda each: -abs(each["points"]))
     largest = {(each["verdict"], each["theme"]): each["own"] for each in reversed(ordered)}.values()
     as_is = {"change": short({}), "accuracy": accuracy_of(base["errors"]), "points": "", "verdict": "base"}
@@ -160,7 +160,7 @@ def _from_to(low: str | float, high: str | float) -> str:
 
 
 def _recipes(found: pd.DataFrame) -> dict[str, Any] | None:
-    """The recipes as they are, the most accurate first; None where none was run."""
+    """A table of the recipes as they are, the most accurate first; None if none was run."""
     current = found["config"].map(lambda config: fingerprint(shipped(config))) == found["recipe"]
     own = [*RECIPES, ENSEMBLE]
     shown = found[found["config"].isin(own) & current & ~found["own"].astype(bool) & (found["failure"] == "")]
@@ -181,7 +181,7 @@ def _recipes(found: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _reasons(changes: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """By verdict, what `reasons.csv` says of changes, with all that goes with each, of the verdict it explains."""
+    """The reasons in `reasons.csv` by verdict, if all the changes that a reason explains have its verdict."""
     reasons: dict[str, list[str]] = {}
     for why in REASONS.itertuples():
         meant = set(why.changes.split(";"))
@@ -192,7 +192,7 @@ def _reasons(changes: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _long(found: pd.DataFrame, changes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Changes that made the trials worse and that the best network has, with longer runs that tell what they do."""
+    """Changes that hurt the trials but that the best network has, with longer runs that show their effect."""
     both = []
     for each in changes:
         if each["verdict"] == "worse" and each["used"] in ("yes", "in part"):
