@@ -60,7 +60,7 @@ def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -
 def test_a_study_without_its_text_or_without_anything(tmp_path: Path, study_sections: Macro) -> None:
     (section,) = study_sections(Study(tmp_path, {}, recorded=False))
     assert kinds(section) == ["text", "missing", "text", "missing", "missing"]
-    assert "comparison.md` are gone" in section.blocks[1].text
+    assert "comparison.md` is gone" in section.blocks[1].text
     (section,) = study_sections(None)
     assert [block.text.strip() for block in section.blocks] == ["*Q?*", "This study has not been run."]
 
