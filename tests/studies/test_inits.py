@@ -237,7 +237,7 @@ def test_the_words_change_with_the_numbers() -> None:
     assert "times the largest weight, because rounding errors have grown" in text
     assert "both change by a factor of at most 100 between" in text
     assert "Zero has a lower training error (10.00 % against 11.00 %)" in text
-    assert "which dropout causes" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
+    assert "because of dropout" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
 
 
 def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None:
