@@ -109,7 +109,7 @@ def test_photos_are_counted_by_problem_and_part(tmp_path: Path) -> None:
     _, table, words = photo_blocks(path)
     counted = [(row[0], *row[2:]) for row in table.rows]
     assert counted == [("copies in train", "4", "0", "2"), ("greyscale", "2", "1", "")]
-    assert words.text.strip().startswith("2 groups of exact copies")
+    assert words.text.strip().startswith("The audit found 2 groups of exact copies")
 
 
 @pytest.mark.parametrize(
