@@ -233,7 +233,7 @@ def test_the_words_change_with_the_numbers() -> None:
     bold = trial("normal", [50.0, 60.0, 70.0], [0.7, 0.7, 0.7], first_step=[0.1, 0.1, 3.0])
     faded = glorot._replace(before=FINE._replace(delta=[0.001, 0.1, 0.3]))
     text = words_of(left, bold, faded, nonlinearity="sigmoid")
-    assert "Its loss is 1.3863 before training, 1.0000 after epoch 1 and 0.3000 after epoch 2." in text
+    assert "The loss goes from 1.3863 before training to 1.0000 after epoch 1 and 0.3000 after epoch 2." in text
     assert "times the largest weight, because rounding errors have grown" in text
     assert "both change by a factor of at most 100 between" in text
     assert "Zero has a lower training error (10.00 % against 11.00 %)" in text
