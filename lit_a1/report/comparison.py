@@ -83,7 +83,7 @@ def _column(runs: pd.DataFrame) -> dict[str, str]:
         "runs": str(len(runs)),
         "epochs": ", ".join(str(int(epochs)) for epochs in sorted(set(runs.epochs))),
         "parameters": counts["parameters"],
-        "multiply-adds an image": counts["multiply_adds"],
-        "seconds an epoch": number(float(runs.seconds_an_epoch.median())),
+        "multiply-adds per image": counts["multiply_adds"],
+        "seconds per epoch": number(float(runs.seconds_an_epoch.median())),
         **{words: spread(each) if each else "not recorded" for words, each in errors.items()},
     }

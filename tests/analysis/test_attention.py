@@ -107,7 +107,7 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "occlude", as_the_map_says)
     result = analyzed(attention, network_of("photos"))
     assert result.numbers["agreement"] == pytest.approx(1)
-    assert "and not only where it is in all images" in result.words[0]
+    assert "not only where it is in all images" in result.words[0]
     monkeypatch.setattr(attention, "another_of_the_class", lambda labels: np.roll(np.arange(len(labels)), 1))
     monkeypatch.setattr(attention, "rank_correlations", lambda one, _: np.tile([0.1, -0.1], len(one) // 2))
     monkeypatch.setattr(attention, "occlude", lambda *_: Occlusion(np.ones((40, 7, 7)), 8, np.arange(0, 25, 4)))
@@ -116,7 +116,7 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     another = analyzed(attention, network_of("photos"))
     assert another.numbers["agreement"] == pytest.approx(0)
     assert "the difference is within noise" in another.words[0]
-    assert "not clearly other than the 25.00 %" in another.words[1]
+    assert "not clearly different from the 25.00 %" in another.words[1]
 
 
 def test_the_evidence_is_that_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,9 +125,9 @@ def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
 def test_all_alike(kind: Kind, shift: int) -> None:
     network = where_right(network_of(kind, 12), np.full(12, not shift), np.linspace(0.6, 0.9, 12))
     result = analyzed(calibration, network)
-    [fitted] = [text for text in result.words if "largest with a temperature" in text]
+    [fitted] = [text for text in result.words if "largest at a temperature" in text]
     assert ("above 1" if shift else "below 1") in fitted
-    assert "at the edge of what was searched" in fitted
+    assert "at the edge of the search range" in fitted
     assert result.numbers["accuracy"] == 1 - shift
 
 

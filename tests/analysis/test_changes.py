@@ -91,7 +91,7 @@ def test_a_network_that_sees_green_is_found_out(monkeypatch: pytest.MonkeyPatch)
         assert result.numbers[f"background_green_{class_}"] > result.numbers[f"background_blue_{class_}"]
         assert result.numbers[f"background_green_{class_}_p_holm"] < 0.001
     assert result.numbers["green_less_blue"] - result.numbers["green_less_blue_half_interval"] > 0
-    assert "So green speaks for Dog" in result.words[1]
+    assert "So green favours Dog" in result.words[1]
     rows = {row["change"]: row for row in rows_of("changes_predictions")}
     assert rows["mirrored"]["changed"] == "0"
     assert all(int(row["changed"]) <= int(row["images"]) == 40 for row in rows.values())

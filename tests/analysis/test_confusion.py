@@ -73,6 +73,6 @@ def test_confused_and_missing_classes_are_named() -> None:
     network = network_of("digits", 8)  # 0 to 7
     text = " ".join(analyzed(confusion, answering(network, np.minimum(network.labels, 6))).words)
     assert "There is no image of 8 and 9 among them." in text
-    assert "It never predicts 7." in text
+    assert "The network never predicts 7." in text
     assert "The most frequent confusion is 7 taken for 6: 1 image." in text
     assert list(rows_of("confusion_by_class")[-1].values()) == ["9", "0", "0", "", "", ""]

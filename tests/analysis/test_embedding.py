@@ -60,7 +60,7 @@ def test_no_more_images_than_a_sheet_holds(monkeypatch: pytest.MonkeyPatch) -> N
     with Image.open(FOLDER / "00000" / "features" / "sprite.png") as sprite:
         assert sprite.size == (160, 160)
     assert len((FOLDER / "00000" / "features" / "tensors.tsv").read_text().splitlines()) == 25
-    assert "of the images these are the first 25." in result.words[-1]
+    assert "for the first 25 images." in result.words[-1]
 
 
 def test_plane_agrees_with_the_covariance() -> None:

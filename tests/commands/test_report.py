@@ -40,7 +40,7 @@ def events(run: Path) -> dict[str, list[float]]:
 def test_nothing_has_been_run(capsys: pytest.CaptureFixture[str]) -> None:
     main(["report"])
     said = text()
-    assert "Nothing has been trained yet below" in said
+    assert "Nothing has been trained yet in" in said
     for command in (
         "python main.py mlp fit --config configs/mlp.yaml",
         "python main.py mlp inits",

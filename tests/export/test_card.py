@@ -78,7 +78,7 @@ def test_published_weights_have_their_note(tmp_path: Path, monkeypatch: pytest.M
     said = text(known(tmp_path / "catsdogs.ckpt", 260, training, {"lr": 0.1}))
     assert "| validation | 2,000 | 3.00 % | 2.34 to 3.84 % |" in said
     assert "Trained by `python main.py fit x`." in said
-    assert "goes on from one." in said
+    assert "continues from one." in said
     assert "| `model.lr` | 0.1 |" in said
     assert "| test |" not in said  # labelled for the competition, and not measured
 

@@ -60,7 +60,7 @@ def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -
 def test_a_study_without_its_text_or_without_anything(tmp_path: Path, study_sections: Macro) -> None:
     (section,) = study_sections(Study(tmp_path, {}, recorded=False))
     assert kinds(section) == ["text", "missing", "text", "missing", "missing"]
-    assert "comparison.md` are gone" in section.blocks[1].text
+    assert "comparison.md` is gone" in section.blocks[1].text
     (section,) = study_sections(None)
     assert [block.text.strip() for block in section.blocks] == ["*Q?*", "This study has not been run."]
 
@@ -109,7 +109,7 @@ def test_photos_are_counted_by_problem_and_part(tmp_path: Path) -> None:
     _, table, words = photo_blocks(path)
     counted = [(row[0], *row[2:]) for row in table.rows]
     assert counted == [("copies in train", "4", "0", "2"), ("greyscale", "2", "1", "")]
-    assert words.text.strip().startswith("2 groups of exact copies")
+    assert words.text.strip().startswith("The audit found 2 groups of exact copies")
 
 
 @pytest.mark.parametrize(

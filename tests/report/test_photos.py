@@ -45,7 +45,7 @@ def test_the_section_counts_the_split(cache: Path) -> None:
     write_split(cache)
     text = " ".join(write_section("data", data=data_of(commands, None, settings)).split())
     assert "5 photos are for training and 2 for validation" in text
-    assert "3 photos whose copies carry different labels, and 1 that the test set has too" in text
+    assert "3 photos whose copies have different labels, and 1 that the test set has too" in text
 
 
 def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Callable[..., Path]) -> None:

@@ -39,11 +39,11 @@ def test_parameters_are_summed_layer_by_layer() -> None:
 @pytest.mark.parametrize(
     ("settings", "there", "absent"),
     [
-        ({}, ["(784 + 1) \\cdot 700 + (700 + 1) \\cdot 500 + (500 + 1) \\cdot 10", "905,010", "mask of dropout", "μ v"],
+        ({}, ["(784 + 1) \\cdot 700 + (700 + 1) \\cdot 500 + (500 + 1) \\cdot 10", "905,010", "dropout mask", "μ v"],
          ["**outside**", "two hidden layers"]),
         ({"model.hidden_dims": "(40,)", "model.momentum": 0.0, "model.dropout": 0.0, "model.input_dropout": 0.0,
           "model.nonlinearity": "relu"},
-         ["**outside**", "two hidden layers", "w \\leftarrow w - η g"], ["mask of dropout", "μ"]),
+         ["**outside**", "two hidden layers", "w \\leftarrow w - η g"], ["dropout mask", "μ"]),
         ({"model.hidden_dims": "damaged"}, ["do not say what its hidden layers are"], ["Forward"]),
     ],
 )  # fmt: skip
@@ -88,7 +88,7 @@ SETUP = "784-700-500-10, gelu"
         ({"epochs_done": 1}, False, "after 1 epochs, which is not the network of section 1.1"),
         ({"run": "mlp/version_7"}, False, "`mlp/version_7`"),
         ({"setup": "784-512-512-10, relu"}, False, "which is not the network of section 1.1"),
-        ({"run": None}, False, "trained for the purpose"),
+        ({"run": None}, False, "trained for this check"),
     ],
 )
 def test_gradients_of_another_network_are_said_to_be(

@@ -87,7 +87,7 @@ def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
 def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: Add, tmp_path: Path) -> None:
     add_run("mnist_plain", [0.03, 0.02])
     assert progress(gather(LOGS, "real").alike("mnist_plain")) is None
-    assert "`--data.measure_train true` records them" in words(sections(tmp_path)["problem-2"])
+    assert "`--data.measure_train true` records it" in words(sections(tmp_path)["problem-2"])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: 
         ([(0.02, 0.05), (0.0, 0.012), (0.0, 0.010)], "the network overfits, but the validation error does not rise"),
         ([(0.02, 0.05), (0.0, 0.010), (0.0, 0.030)], "the validation error has risen since its minimum"),
         ([(0.02, 0.05), (0.01, 0.012), (0.01, 0.010)], "no sign of overfitting"),
-        ([(0.02, 0.09), (0.01, 0.06), (0.01, 0.010)], "It is still falling by more than"),
+        ([(0.02, 0.09), (0.01, 0.06), (0.01, 0.010)], "it is still falling, by more than"),
     ],
 )
 def test_the_comment_follows_from_the_errors(errors: Any, said: str, add_run: Add, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_networks_of_studies_stand_side_by_side() -> None:
     rows = {row[0]: row[1:] for row in found["rows"]}
     assert found["header"] == ["", "MLP, alike", "CNN, alike"]
     assert rows["runs"] == ["2", "1"]
-    assert rows["seconds an epoch"] == ["3", "40"]
+    assert rows["seconds per epoch"] == ["3", "40"]
     assert rows["test error"] == ["1.90 ± 0.14 %", "0.90 % (one run)"]
     assert rows["training error"] == ["0.10 ± 0.00 %", "not recorded"]
 

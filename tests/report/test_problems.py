@@ -58,7 +58,8 @@ def test_the_best_network_is_that_of_the_smallest_last_error(add_run: Add) -> No
 def test_several_seeds_are_a_mean_and_one_has_the_interval_of_its_images(add_run: Add, say: Say) -> None:
     add_run("catsdogs", [0.10], seed=0)
     one = say("errors_in_words", errors_of(gather(LOGS, "real").alike("catsdogs")), "photo")
-    assert "**10.00 %**, an accuracy of 90.00 %; the choice of 2,000 photos leaves 8.76 % to 11.39 %" in one
+    assert "**10.00 %**, an accuracy of 90.00 %." in one
+    assert "Its 95 % interval for the choice of 2,000 photos is 8.76 % to 11.39 %" in one
     run = add_run("catsdogs", [0.14], seed=1)
     (run / "test.json").write_text(json.dumps({"checkpoint": "last.ckpt", "test/error": 0.11}))
     two = say("errors_in_words", errors_of(gather(LOGS, "real").alike("catsdogs")), "photo")
@@ -103,7 +104,7 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
             {},
             {"comparable": False},
             "not comparable with the validation error",
-            "can't be told from them",
+            "do not show whether",
         ),
         ([0.1, 0.20], PLAIN, {"comparable": True, "overfits": True}, "gap of +5.00 points", "the network overfits"),
         ([0.1, 0.155], PLAIN, {"comparable": True, "overfits": False}, "gap of +0.50 points", "does not overfit"),
@@ -123,11 +124,11 @@ def test_a_gap_is_compared_with_the_noise_of_the_images(
 
 
 def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_concluded() -> None:
-    assert "Read off" not in further()
+    assert "From the runs" not in further()
     assert "not implemented here" in further()
     noise = {"mean": 0.05, "images": 2000, "interval": (0.041, 0.06)}
     text = " ".join(further(noise=noise, suspects=3).split())
-    assert "2,000 validation images determine an error of 5.00 % to within 4.10 % to 6.00 % (95 %)" in text
+    assert "On 2,000 validation images an error of 5.00 % has a 95 % interval of 4.10 % to 6.00 %" in text
     assert "- The labels of 3 validation images are suspected" in text
 
 
@@ -135,8 +136,8 @@ def test_an_ensemble_is_compared_with_the_noise(add_run: Add) -> None:
     members = [{"val/error": 0.05, "checkpoint": "a"}, {"val/error": 0.07, "checkpoint": "b"}]
     assert ensemble(gather(LOGS, "real")) is None
     for error, fewer, beyond_noise, advice in (
-        (0.049, 2, False, "the difference is inside"),
-        (0.02, 60, True, "could help further, or"),
+        (0.049, 2, False, "the difference is within"),
+        (0.02, 60, True, "could help further"),
         (0.09, -80, True, "it does not help"),
     ):
         add_run("catsdogs_ensemble", [error], members=members)
@@ -190,12 +191,12 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "max_pool" not in text
     assert "dropout" not in text
     ensembles = sections["catsdogs-curves"].blocks[-1].text
-    assert "80 mistakes more, more than noise (Fisher's exact test" in ensembles
+    assert "80 more mistakes, more than noise (Fisher's exact test" in ensembles
 
     shown = sections["catsdogs-analysis"]
     assert shown.title == "What the network of catsdogs sees"
     assert shown.blocks[0].kind == "missing"
-    assert "catsdogs_best/version_0`, has not been looked into" in shown.blocks[0].text
+    assert "catsdogs_best/version_0`, has not been analysed" in shown.blocks[0].text
     (best / "analysis").mkdir()
     (best / "analysis" / "kernels.json").write_text(json.dumps(part))
     shown = sections_of(problem3, found, tmp_path)["catsdogs-analysis"]

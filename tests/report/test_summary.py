@@ -41,9 +41,9 @@ def test_every_question_has_an_answer_from_records(add_run: Add, tmp_path: Path)
     said = answers(tmp_path)
     expected = {
         "1.1": "905,010 parameters: 784-700-500-10", "1.2": "glorot 0.125",
-        "1.3": "98.53 % with two hidden layers, of 5 trials",
+        "1.3": "98.53 % with two hidden layers (5 trials)",
         "1.4": "2.5e-12, at N = 5,000", "2.1": "914,060 parameters, +1.0 %", "3.1": "1,234,567 parameters",
-        "3.3": "2.00 % of 2,000 images, 95 %: 1.47 to 2.71 %",
+        "3.3": "2.00 % of 2,000 images (95 % interval 1.47 to 2.71 %)",
     }  # fmt: skip
     assert all(words in said[number] for number, words in expected.items())
     assert any(answer == "1.00 % against 2.00 %" for answer in said.values())

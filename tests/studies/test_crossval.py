@@ -227,7 +227,7 @@ def test_two_settings_are_compared_on_the_same_folds(trainer: Trainer) -> None:
     assert results["interval"]["low"] < results["difference"] < results["interval"]["high"]
     text = (folder / "summary.md").read_text()
     assert "model.lr 0.15 and 0.05." in text
-    assert "8 photos are right here alone and 1 there alone: the difference is more than noise" in text
+    assert "8 photos are classified correctly only here and 1 only there: the difference is more than noise" in text
     assert "p = 0.039" in text
 
     run(other, 2, folder.with_name(FOLDER.name))  # again, without training

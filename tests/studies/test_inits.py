@@ -221,11 +221,11 @@ def test_the_words_change_with_the_numbers() -> None:
     assert (
         "**Standard normal has the smallest training loss** after 2 epochs, 0.1000 against 0.2000 with Glorot" in text
     )
-    assert "makes fewer errors" not in text
-    assert "Glorot has 11.00 %, no more than the choice of validation images explains" in text
-    assert "Zero has 75.00 %, more than the choice of validation images explains" in text
+    assert "lower training error" not in text
+    assert "Glorot has 11.00 %: the difference is no more than the choice of validation images explains" in text
+    assert "Zero has 75.00 %: the difference is more than the choice of validation images explains" in text
     assert "they moved by up to 0.2, and no other parameter moved" in text
-    assert "near that of a guess, ln 4 = 1.3863" in text
+    assert "near the loss of a guess, ln 4 = 1.3863" in text
     assert "both change by a factor of at most 1 between" in text
     assert "| zero | 1.3863 | 1.3863 | 1.3863 |" in text
 
@@ -233,11 +233,11 @@ def test_the_words_change_with_the_numbers() -> None:
     bold = trial("normal", [50.0, 60.0, 70.0], [0.7, 0.7, 0.7], first_step=[0.1, 0.1, 3.0])
     faded = glorot._replace(before=FINE._replace(delta=[0.001, 0.1, 0.3]))
     text = words_of(left, bold, faded, nonlinearity="sigmoid")
-    assert "Its loss is 1.3863 before training, 1.0000 after epoch 1 and 0.3000 after epoch 2." in text
+    assert "The loss goes from 1.3863 before training to 1.0000 after epoch 1 and 0.3000 after epoch 2." in text
     assert "times the largest weight, because rounding errors have grown" in text
     assert "both change by a factor of at most 100 between" in text
-    assert "Zero makes fewer errors on the training images (10.00 % against 11.00 %)" in text
-    assert "which dropout causes" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
+    assert "Zero has a lower training error (10.00 % against 11.00 %)" in text
+    assert "because of dropout" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
 
 
 def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None:

@@ -88,14 +88,14 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         The difference of 1.40 points is more than the noise of training (Welch's 95 % interval over seeds: 0.98 to 1.82
         In 3 of 3 pairs of runs the two networks differ by more than the choice of test images explains
         (McNemar's test, p < 0.001).
-        The CNN right and the MLP wrong: 11 test images in all runs of both, and 3 more in most runs of both.
-        The MLP right and the CNN wrong: 0 test images in all runs of both
-        5 images are wrong in all runs of both.
+        The CNN is right and the MLP wrong on 11 test images in all runs of both, and on 3 more in most runs of both.
+        The MLP is right and the CNN wrong on 0 test images in all runs of both
+        5 images are misclassified in all runs of both.
         above the training error by 1.62 points for the MLP
-        the farthest shift moves 1.23 % of the white
+        the largest shift moves 1.23 % of the white
         nothing was chosen on the validation images
-        The CNN takes 8 times the multiply-adds of the MLP
-        it uses each weight 8 times an image on average
+        The CNN needs 8 times the multiply-adds of the MLP
+        On average it uses each weight 8 times per image
         All times are from a machine.""",
         "better by more than that",
     ),
@@ -104,15 +104,15 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         """**The MLP makes fewer test errors than the CNN**: 0.60 % against 2.60 %.
         The CNN makes 4.3 times as many errors.
         In 3 of 3 pairs of runs
-        This is the opposite of what a CNN's prior knowledge lets one expect
-        Every shift adds fewer errors to every run of the MLP than to any of the CNN.""",
+        This is the opposite of what a CNN's prior knowledge suggests
+        Every shift adds fewer errors to every run of the MLP than to any run of the CNN.""",
         "This is what",
     ),
     "inside the noise": (
         (mlp([5, 25, 9]), cnn([6, 8, 10])),
         """is within the noise of training (Welch's 95 % interval over seeds: -
         In 1 of 3 pairs of runs
-        to every run of the CNN than to any of the MLP at 0 of 4 levels, the other way round at""",
+        to every run of the CNN than to any run of the MLP at 0 of 4 levels, and the other way round at""",
         "prior knowledge",
     ),
     "pairs that contradict": (
@@ -123,20 +123,20 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     "a tie": (
         (mlp([6, 6]), cnn([6, 6])),
         """**The CNN and the MLP make equally many test errors**, 0.60 %.
-        Whether that is more than the noise of training is not known: that needs at least two seeds of each network.
+        It is unknown whether this is more than the noise of training: that needs at least two seeds of each network.
         In 0 of 2 pairs of runs the two networks differ by more""",
         "makes fewer test errors",
     ),
     "no errors at all": (
         (mlp([9, 9]), cnn([0, 0], vals=(0.0,), added=0.0)),
         """**The CNN makes fewer test errors than the MLP**: 0.00 % against 0.90 %.
-        The MLP gets 98 % of the validation images right after 2 epochs (20 s).
-        The CNN gets 98 % of the validation images right after 1 epoch (30 s).""",
+        The MLP reaches 98 % validation accuracy after 2 epochs (20 s).
+        The CNN reaches 98 % validation accuracy after 1 epoch (30 s).""",
         "times as many errors",
     ),
     "one seed": (
         (mlp([20]), cnn([5])),
-        """Whether that is more than the noise of training is not known
+        """It is unknown whether this is more than the noise of training
         | test error, last epoch | 2.00 % (one run) | 0.50 % (one run) |
         | of the test error, over seeds (t) | none | none |
         In 1 of 1 pair of runs""",
@@ -151,13 +151,13 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     ),
     "trained differently, so that nothing is explained": (
         (mlp([20, 22], added=0.5), MOVED),
-        """Every shift adds fewer errors to every run of the augmented CNN than to any of the MLP.
+        """Every shift adds fewer errors to every run of the augmented CNN than to any run of the MLP.
         | augmentation | none | shift 2, rotation 8 |""",
         "prior knowledge",
     ),
     "dropout of pixels": (
         (mlp([20, 22], **{"model.input_dropout": 0.2}), CNN),
-        """The MLP was trained with 20 % of the pixels left out
+        """The MLP was trained with 20 % of the pixels dropped
         | dropout of pixels | 0.2 | none |""",
         "| augmentation |",
     ),
@@ -173,7 +173,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     ),
     "times that were rounded to nothing": (
         (mlp([20, 22], seconds=0.0), CNN),
-        "| seconds an epoch (median) | 0 | 10 |",
+        "| seconds per epoch (median) | 0 | 10 |",
         "times as long",
     ),
     "times": ((MLP, cnn([5, 6], seconds=90.0)), "An epoch takes 3 times as long.", "different machines"),
@@ -192,9 +192,9 @@ def test_the_tables() -> None:
     text = words(MLP, CNN)
     expected = {
         "parameters": ["1,010", "1,000 (-0.99 %)"],
-        "multiply-adds an image": ["1,000", "8,000 (8 times)"],
-        "seconds an epoch (median)": ["10", "10"],
-        "seconds an epoch, without measuring (median)": ["not recorded"] * 2,
+        "multiply-adds per image": ["1,000", "8,000 (8 times)"],
+        "seconds per epoch (median)": ["10", "10"],
+        "seconds per epoch, without measuring (median)": ["not recorded"] * 2,
         "training error, last epoch": ["0.18 ± 0.00 %", "0.40 ± 0.00 %"],
         "test error, last epoch": ["2.00 ± 0.20 %", "0.60 ± 0.10 %"],
         "of the test error, over test images (Wilson)": ["1.30 to 3.07 %", "0.28 to 1.30 %"],
@@ -205,7 +205,7 @@ def test_the_tables() -> None:
     assert "| of the test error, over seeds (t) | 1.50 to 2.50 % | 0.35 to 0.85 % |" in text  # 4.303 s / sqrt(3)
     assert "| MLP | CNN | 0, 0 | 0 | 15 | below 0.001 |" in text
     assert row(text, "rotation, 45°")[1] == "10.60 % (10.50 to 10.70 %)"
-    assert text.count("This is what a CNN's prior knowledge lets one expect") == 1
+    assert text.count("This is what a CNN's prior knowledge suggests") == 1
 
 
 def test_what_was_not_recorded_is_said() -> None:
@@ -219,7 +219,7 @@ def test_the_best_weights_are_of_the_best_epoch() -> None:
     vals = (0.03, 0.005, 0.02)
     best, last = (cnn([5, 7, 6], vals=vals, weights=weights) for weights in ("best", "last"))
     text = words(MLP, best, weights="best")
-    assert "the smallest validation error, which this choice flatters" in text
+    assert "the smallest validation error, which is optimistic after this choice" in text
     assert row(text, "validation error, best epoch")[1] == "0.50 ± 0.00 %"
     assert row(words(MLP, last), "validation error, last epoch")[1] == "2.00 ± 0.00 %"
 
@@ -230,7 +230,7 @@ def test_some_runs_reach_a_goal(wrong: list[int]) -> None:
     for epoch in some.runs[0].epochs:
         epoch["val/error"] = 0.03
     text = words(mlp(wrong), some)
-    assert "The CNN gets 98 % of the validation images right after 2 epochs (20 s), in 2 of 3 runs." in text
+    assert "The CNN reaches 98 % validation accuracy after 2 epochs (20 s), in 2 of 3 runs." in text
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_runs_that_overlap_are_not_called_more_tolerant() -> None:
     for level in KINDS["shift"]:
         made[1].errors["shift", level][0] = 0.9
     text = words(*made)
-    assert "to any of the MLP at 0 of 4 levels, the other way round at 0." in text
+    assert "to any run of the MLP at 0 of 4 levels, and the other way round at 0." in text
 
 
 @pytest.mark.parametrize(
@@ -260,14 +260,14 @@ def test_runs_that_overlap_are_not_called_more_tolerant() -> None:
         (
             0.82,
             0.18,
-            "takes away 10 % and adapting batch norm 90 %: the statistics of batch norm explain most of them.",
+            "removes 10 % and adapting batch norm 90 %: the statistics of batch norm explain most of them.",
         ),
-        (0.18, 0.82, "takes away 90 % and adapting batch norm 10 %: the brightness explains most of them."),
-        (0.7, 0.7, "takes away 25 % and adapting batch norm 25 %: neither explains most of them."),
-        (0.9, 0.95, "takes away none and adapting batch norm none: neither explains most of them."),
+        (0.18, 0.82, "removes 90 % and adapting batch norm 10 %: the brightness explains most of them."),
+        (0.7, 0.7, "removes 25 % and adapting batch norm 25 %: neither explains most of them."),
+        (0.9, 0.95, "removes none and adapting batch norm none: neither explains most of them."),
     ],
 )
-def test_what_takes_away_most_of_the_noise_is_named(brightness: float, batch_norm: float, verdict: str) -> None:
+def test_what_removes_most_of_the_noise_is_named(brightness: float, batch_norm: float, verdict: str) -> None:
     """The CNN's error is 0.1 without noise and 0.9 with it; the MLP stands it."""
     left = {"nothing": 0.9, "brightness": brightness, "batch norm": batch_norm}
     rows = [(1, tried, error, 8, 0.97) for tried, error in left.items()]
@@ -278,6 +278,6 @@ def test_what_takes_away_most_of_the_noise_is_named(brightness: float, batch_nor
     )
     text = words(mlp([20]), cnn([100]), noise=noise)
     assert f"Of the errors that the noise adds to the CNN, restoring the brightness {verdict}" in text
-    assert "the CNN gets 90.00 % wrong and predicts one digit (8) for 97 % of the images." in text
+    assert "the CNN has an error of 90.00 % and predicts one digit (8) for 97 % of the images." in text
     assert "noise adds to the MLP" not in text
     assert f"| CNN | 0.3 | 90.00 % | 97 % | {100 * brightness:.2f} % | {100 * batch_norm:.2f} % |" in text

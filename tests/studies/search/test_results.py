@@ -64,19 +64,16 @@ def test_a_clear_gain_of_the_numpy_network() -> None:
         "**Trial 1 has r(valid) = 98.00 %** in epoch 3 of 4 (200 of 10,000 validation images wrong; 95 % interval"
         in text
     )
-    assert "the best of 2 trials that ran to the end: network 1." in text
-    assert "r(valid) of 97 % or more was reached by 1 of 5 trials." in text
+    assert "the best of 2 completed trials: network 1." in text
+    assert "1 of 5 trials reached r(valid) of 97 % or more." in text
     assert "5 trials of up to 4 epochs each: toy: a network on images, seed 0" in text
-    counts = (
-        "Run to the end: 2; stopped early: 2 (1 because the loss was no longer finite); ended with their process: 1."
-    )
-    assert f"{counts} That saved 5 of 16 epochs." in text
-    assert (
-        "Trial 0, the command's own network, reached 94.00 %. The best makes 400 errors fewer, which is a gain" in text
-    )
-    assert "All others that ran to the end are worse than the best by more than noise" in text
+    counts = "Completed: 2; stopped early: 2 (1 because the loss was no longer finite); ended with their process: 1."
+    assert f"{counts} Stopping saved 5 of 16 epochs." in text
+    assert "Trial 0, the command's own network, reached 94.00 %. The best trial makes" in text
+    assert "The best trial makes 400 fewer errors, which is a gain" in text
+    assert "All other completed trials are worse than the best by more than noise" in text
     assert "| network 1 | 1 * | 98.00 % |\n| network 0 | 0 | 94.00 % |\n" in text
-    assert "2 trials that ran to the end are too few to say" in text
+    assert "2 completed trials are too few to say" in text
 
 
 def test_a_clear_gain_of_a_cnn() -> None:
@@ -84,10 +81,11 @@ def test_a_clear_gain_of_a_cnn() -> None:
         trial(0, [0.2, 0.16], every=2), trial(1, [0.1, 0.12], every=2), trial(2, [0.4], "pruned", every=2),
         trial(3, [], "refused", every=2, refused="norm must be another one"),
     )  # fmt: skip
-    assert "Run to the end: 2; stopped early: 1. That saved 6 of 24 epochs." in text
+    assert "Completed: 2; stopped early: 1. Stopping saved 6 of 24 epochs." in text
     assert "Trial 3 (network 3) was refused: norm must be another one.\n\n" in text
     assert "**Trial 1 has accuracy = 88.00 %** after its last epoch (1,200 of 10,000 validation" in text
-    assert "Trial 0, the command's own settings, reached 84.00 %. The best makes 400 errors fewer, which is a" in text
+    assert "Trial 0, the command's own settings, reached 84.00 %. The best trial makes" in text
+    assert "The best trial makes 400 fewer errors, which is a" in text
     assert "| settings | trial | accuracy | parameters |" in text
     assert "## How to train the best one\n\n    python main.py fit --model.lr 0.15\n" in text
     assert "| learning rate | 0.02 to 0.6 (logarithmic) |\n| kind of norm | batch, group, none |\n" in text
@@ -100,20 +98,18 @@ def test_the_answer_has_what_is_wanted_and_a_better_trial_without_it_is_named() 
     text, best = conclude(trials, wanted, IMAGES, None)
     assert best["trial"] == 2
     assert "**Trial 2 has r(valid) = 98.00 %**" in text
-    assert "the best of 2 trials that ran to the end with two hidden layers: network 2." in text
-    assert "Trial 1, which has 99.00 %, is not the answer" in text
+    assert "the best of 2 completed trials with two hidden layers: network 2." in text
+    assert "Trial 1 has 99.00 %, but is not the answer" in text
     assert "| kind of norm | group: 99.00 % (1), batch: 98.00 % (2) |" in text
     text, best = conclude(trials[1:2], wanted, IMAGES, None)
-    assert (best, "No trial with two hidden layers ran to its end" in text) == ({}, True)
+    assert (best, "No trial with two hidden layers was completed" in text) == ({}, True)
 
 
 def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() -> None:
     text = text_of(trial(0, [0.0205]), trial(1, [0.02]), trial(2, [0.1]))
-    assert (
-        "The best makes 5 errors fewer, which may be noise (Fisher's exact test, corrected for 2 comparisons: p = 1)"
-        in text
-    )
-    assert "Of the 2 other trials that ran to the end, 1 can't be told from the best with 10,000 images" in text
+    assert "The best trial makes 5 fewer errors, which may be noise (Fisher's exact test, corrected for" in text
+    assert "which may be noise (Fisher's exact test, corrected for 2 comparisons: p = 1)" in text
+    assert "Of the 2 other completed trials, 1 can't be told from the best with 10,000 images" in text
     best, other = trial(1, [0.02]), trial(2, [0.0245])
     assert p_value(best, other, IMAGES, 1) == pytest.approx(0.0348, abs=1e-4)  # scipy.stats.fisher_exact
     assert p_value(best, other, IMAGES, 2) == pytest.approx(0.0696, abs=1e-4)
@@ -122,28 +118,30 @@ def test_differences_are_judged_by_how_many_trials_the_best_was_picked_from() ->
 
 def test_what_the_first_trial_and_its_settings_are() -> None:
     text = text_of(trial(0, [0.02]), trial(1, [0.1]))
-    assert "The best is the command's own network: the search has gained nothing." in text
-    assert "All others that ran to the end are worse" in text
-    assert "ran to the end are worse" not in text_of(trial(0, [0.02]))
+    assert "The best trial is the command's own network: the search has gained nothing." in text
+    assert "All other completed trials are worse" in text
+    assert "completed trials are worse" not in text_of(trial(0, [0.02]))
     # the last epoch of a CNN counts, and not the best
     assert "**Trial 0 has" in text_of(trial(0, [0.3, 0.2], every=2), trial(1, [0.1, 0.21], every=2))
     near = {"settings": OWN | {"lr": 0.02}}
     text = text_of(trial(0, [0.2], every=2, **near), trial(1, [0.1], every=2))
     assert "Trial 0, the command's own settings, as nearly as the ranges allow, reached 80.00 %" in text
-    assert "The best is the command's own network, as nearly as the ranges allow" in text_of(trial(0, [0.02], **near))
+    text = text_of(trial(0, [0.02], **near))
+    assert "The best trial is the command's own network, as nearly as the ranges allow" in text
     earlier = {"start": True, "own": None}  # versions that did not note it: what the command is set to now
-    assert "The best is the command's own settings: the search" in text_of(trial(1, [0.2], every=2, **earlier))
+    assert "The best trial is the command's own settings: the search" in text_of(trial(1, [0.2], every=2, **earlier))
     text = text_of(trial(0, [0.9], "pruned"), trial(1, [0.1]))
-    assert "Trial 0, the command's own network, did not run to its end." in text
+    assert "Trial 0, the command's own network, was not completed." in text
 
 
 def test_importances_are_listed_by_their_short_names_if_there_is_a_complete_trial() -> None:
     text, best = conclude([trial(0, [math.nan], "pruned")], MLP, IMAGES, {})
     assert "stopped early: 1 (1 because the loss was no longer finite)" in text
-    assert "No trial ran to its end" in text
+    assert "No trial was completed" in text
     assert best == {}
     text = text_of(trial(0, [0.02]), importances={"dropout": 0.1, "norm": 0.6, "layers": 0.3})
-    assert "kind of norm (60 %), hidden layers (30 %), dropout of hidden units (10 %), as shares of all" in text
+    assert "kind of norm (60 %), hidden layers (30 %), dropout of hidden units (10 %). " in text
+    assert "The percentages are shares of the total importance" in text
     assert "a hint" in text
     assert "No hyperparameter sets the best quarter of the 1" in text_of(trial(0, [0.02]), importances={})
 

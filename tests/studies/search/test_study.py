@@ -119,7 +119,7 @@ def test_a_diverged_trial_is_stopped_at_once_and_has_no_error(monkeypatch: pytes
     folder = run(toy(lambda trial, epoch: math.nan), 2)
     found = cells(folder, "state", "epochs", "diverged", "val_accuracy_last")
     assert found == [("pruned", "1", "yes", "")] * 2
-    assert "No trial ran to its end" in (folder / "summary.md").read_text()
+    assert "No trial was completed" in (folder / "summary.md").read_text()
 
 
 def test_the_own_settings_are_tried_again_if_that_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
