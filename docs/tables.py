@@ -232,6 +232,8 @@ def keep(studies: Sequence[Path]) -> Iterator[str]:
     trainings: dict[str, list[Run]] = defaultdict(list)
     divided = [study for study in studies if (study / CROSSVAL).is_file()]
     for study in divided:
+        if study.name.endswith(DRAWN):
+            raise UsageError(f"{study} is of drawn images, whose figures enter no table.")
         (kept := STUDIES / study.resolve().name).mkdir(parents=True, exist_ok=True)
         for name in (CROSSVAL, "summary.md"):
             shutil.copy(study / name, kept)

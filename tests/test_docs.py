@@ -225,7 +225,7 @@ def test_a_study_is_kept_without_its_event_files(tables: ModuleType, tmp_path: P
     assert kept == {"losses.csv", "losses.png", "comparison.md", "record.json"}
 
 
-def test_a_crossvals_summary_is_kept_and_has_a_line(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
+def test_a_crossvals_summary_is_kept_without_photos(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
     crossval = tmp_path / "mine-crossval"
     (crossval / "version_1").mkdir(parents=True)
     found = {
