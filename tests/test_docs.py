@@ -15,7 +15,7 @@ from lit_a1.cli import COMMANDS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
-LINES = re.findall(r"python main\.py ([^\n#`]+)", README)
+LINES = re.findall(r"python main\.py ([^\n#`]+)", README + (REPOSITORY / "docs" / "tried.md").read_text())
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_tables_are_those_of_the_recorded_runs(tables: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("line", sorted({line.strip() for line in LINES if not line.startswith("COMMAND")}))
-def test_every_command_of_the_readme_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_of_the_documents_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     command, *options = shlex.split(line)
     assert command in COMMANDS
