@@ -15,19 +15,20 @@ def near_copies(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray
     """Which of `images` (N,H,W,3) show the same photo as one of `others` (M,H,W,3), as (N,) bools.
 
     Both are shrunk to 10x10 grey pixels; images that correlate by 0.95 or more count as one photo. This finds photos
-    that were resized, compressed or moved by a pixel. Of the course's training photos, one in some 20,000 looks that
-    much like a test photo by chance.
+    that were resized, compressed or moved by a pixel, and few others: a test counts them among the course's photos.
     """
-    theirs = _outlines(others)
-    found = [(_outlines(images[at : at + CHUNK]) @ theirs.T >= ALIKE).any(1) for at in range(0, len(images), CHUNK)]
-    return torch.cat(found).numpy() if found else np.zeros(0, np.bool_)
+    theirs = _thumbnails(others)
+    return torch.cat([(part @ theirs.T >= ALIKE).any(1) for part in _thumbnails(images).split(CHUNK)]).numpy()
 
 
-def _outlines(images: NDArray[np.uint8]) -> Tensor:
+def _thumbnails(images: NDArray[np.uint8]) -> Tensor:
     """One vector an image, (N,100), of length one, so products are correlations; of length zero if all is one grey."""
-    parts = []
-    for at in range(0, len(images), CHUNK):
-        grey = torch.from_numpy(np.array(images[at : at + CHUNK])).float().mean(3)
+    parts = [torch.zeros(0, SIDE * SIDE)]
+    for start in range(0, len(images), CHUNK):
+        grey = torch.from_numpy(np.array(images[start : start + CHUNK])).float().mean(3)
         small = F.adaptive_avg_pool2d(grey, SIDE).flatten(1)
-        parts.append(F.normalize((small - small.mean(1, keepdim=True)).round(decimals=2)))
-    return torch.cat(parts) if parts else torch.zeros(0, SIDE * SIDE)
+        centred = (small - small.mean(1, keepdim=True)).round(
+            decimals=2
+        )  # or a blank image's rounding would be scaled up
+        parts.append(F.normalize(centred))
+    return torch.cat(parts)

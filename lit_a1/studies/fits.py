@@ -41,7 +41,7 @@ def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **u
     if isinstance(seed, bool):
         raise UsageError(f"seed_everything must be a number in a {study}; got {seed}")
     if settings.get("ckpt_path"):
-        raise UsageError(f"--ckpt_path goes on with one run; a {study}{go_on}")
+        raise UsageError(f"--ckpt_path resumes one run; a {study} is resumed {go_on}")
 
 
 class FolderCLI(TrainingCLI):

@@ -82,7 +82,7 @@ def test_killed_and_typed_again_it_ends_the_same(
         main(command)
     assert leaving.value.code == 128 + signal.SIGTERM
     said = "".join(capsys.readouterr())
-    assert "Stopped. The same command goes on" in said
+    assert "Stopped. The same command resumes" in said
     assert "Traceback" not in said
     assert not (FOLDER / "out_of_fold.csv").exists()
     cut, aside = FOLDER / "version_2", FOLDER / "aside"
@@ -119,7 +119,7 @@ def test_drawn_images_are_named(capsys: Capture) -> None:
         ([*SMALL, "--trainer.enable_checkpointing", "false"], "enable_checkpointing must be left out in a crossval"),
         ([*SMALL, "--trainer.logger", "false"], "trainer.logger must not be false in a crossval"),
         ([*SMALL, "--seed_everything", "true"], "seed_everything must be a number in a crossval"),
-        ([*SMALL, "--ckpt_path", "last"], "a crossval, when the same command is typed again"),
+        ([*SMALL, "--ckpt_path", "last"], "a crossval is resumed by typing the same command again"),
         ([*SMALL, "--trainer.devices", "2"], "a fold is trained on one device, not on 2"),
         ([*SMALL, "--model.momentum", "0"], "nesterov=True needs a momentum above 0"),
         ([*SMALL, "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),

@@ -107,7 +107,7 @@ def test_a_network_that_diverges_ends_no_search(photos: Path, tmp_path: Path) ->
         ([*SMALL, "--space", "{space}", "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
         ([*SMALL, "--space", "{space}", "--trainer.max_epochs", "-1"], "max_epochs must be 1 or above in a search"),
         ([*SMALL, "--space", "{space}", "--trainer.logger", "false"], "logger must not be false in a search"),
-        ([*SMALL, "--space", "{space}", "--ckpt_path", "last"], "a search goes on with --study"),
+        ([*SMALL, "--space", "{space}", "--ckpt_path", "last"], "a search is resumed with --study"),
         ([*SMALL, "--space", "{space}", "--trainer.max_steps", "9"], "trainer.max_steps must be left out in a search"),
         ([*SMALL, "--space", "{space}", "--trainer.limit_val_batches", "1"], "limit_val_batches must be left out"),
         ([*SMALL, "--space", "{space}", "--seed_everything", "false"], "seed_everything must be a number in a search"),

@@ -10,6 +10,7 @@ from PIL import Image
 from lit_a1.data import catsdogs
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.data.errors import DataError
+from lit_a1.data.near_copies import near_copies
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
 
 Photos = Callable[..., Path]
@@ -193,3 +194,8 @@ def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, de
     assert not hashes[0] & hashes[1]
     assert not (hashes[0] | hashes[1]) & test
     assert data.predict_names == [str(number) for number in range(1, 5000)]
+    known = np.array([image.tobytes() in test for image in train.images])
+    found = near_copies(train.images, data.sets["predict"].images)
+    blank = train.images.reshape(len(known), -1).std(1) == 0
+    assert found[known & ~blank].all()
+    assert found[~known].sum() <= 2  # alike by chance

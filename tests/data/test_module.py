@@ -172,6 +172,23 @@ def test_each_command_finds_its_own_images_on_the_device(workers: int) -> None:
             torch.testing.assert_close(torch.cat([batch.images for batch in seen]), expected)
 
 
+def test_what_learns_from_an_outside_network_is_outside_too() -> None:
+    states = {}
+    for outside in (False, True):
+        data = module(size=8)
+        fitted(data, epochs=1)
+        data.outside = outside
+        states[outside] = data.state_dict()
+    later = module(size=8)
+    later.check_split(
+        {name: value for name, value in states[False].items() if name != "outside"}
+    )  # as published weights
+    assert not later.outside
+    later.check_split(states[True])
+    later.check_split(states[False])
+    assert later.outside
+
+
 def test_evaluation_sees_larger_images_where_that_is_asked_for() -> None:
     data = module(size=16, size_schedule={0: 8, 1: 16}, eval_scale=1.25)
     sizes = [batch.images.shape[-1] for batch in fitted(data, epochs=2)]

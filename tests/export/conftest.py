@@ -42,7 +42,9 @@ def brightness() -> Callable[..., Path]:
     onnx = pytest.importorskip("onnx", reason=REASON)
     pytest.importorskip("onnxruntime", reason=REASON)
 
-    def write(path: str = "bright.onnx", shape: tuple[int, ...] = (64, 64, 3), classes: Any = ("Cat", "Dog")) -> Path:
+    def write(
+        path: str = "bright.onnx", shape: tuple[int, ...] = (64, 64, 3), classes: Any = ("Cat", "Dog"), **about: Any
+    ) -> Path:
         make, number = onnx.helper, onnx.TensorProto
         axes = make.make_tensor("axes", number.INT64, [3], [1, 2, 3])
         constants = [make.make_tensor(name, number.FLOAT, [], [value]) for name, value in (("one", 1), ("top", 255))]
@@ -63,7 +65,8 @@ def brightness() -> Callable[..., Path]:
         graph = make.make_graph(nodes, "bright", ends[:1], ends[1:], constants)
         model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10)
         if classes:
-            make.set_model_props(model, {"classes": json.dumps(classes)})
+            about |= {"classes": classes}
+            make.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
         onnx.save(model, path)
         return Path(path)
 

@@ -1,5 +1,6 @@
 """The graph from bytes to probabilities, against the project's own, in PyTorch and as ONNX."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,13 @@ LARGE_ENOUGH: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def test_one_member_that_learnt_from_outside_photos_is_enough() -> None:
+    one, other = member(size=20), member(size=20)
+    marked = replace(other, data=other.data | {"outside": True})
+    assert not of_members([one, other], 20, ["Cat", "Dog"]).outside
+    assert of_members([one, marked], 20, ["Cat", "Dog"]).outside
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["numpy", *LARGE_ENOUGH])
 def test_onnx_answers_the_same_for_any_number_of_images(kind: str) -> None:
@@ -76,9 +84,10 @@ def test_onnx_answers_the_same_for_any_number_of_images(kind: str) -> None:
     exported = of_numpy(NN(n_hidden=2, **DIGITS))
     if kind != "numpy":
         exported = of_members([member(size=25, **LARGE_ENOUGH[kind])], 20, ["Cat", "Dog"])
-    content, _ = to_onnx(exported)
+    content, _ = to_onnx(replace(exported, outside=kind == "numpy"))
     assert str(Path(graph.__file__).parent).encode() not in content, "folders of this machine"
     session = onnxruntime.InferenceSession(content)
+    assert session.get_modelmeta().custom_metadata_map["outside"] == json.dumps(kind == "numpy")
     for count in (1, 7, 200):
         seen = images(count, *exported.shape)
         found = session.run(None, {"images": seen})[0]

@@ -45,6 +45,18 @@ def test_it_labels_the_test_photos_without_the_network(
     assert "Labels: submission.csv" in capsys.readouterr().out
 
 
+def test_a_network_that_learnt_from_outside_photos_marks_its_submission(
+    brightness: Write, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("data.catsdogs", "callbacks.predictions"):
+        monkeypatch.setattr(f"lit_a1.{module}.COURSE_TEST_IMAGES", 12)
+    for outside, name in ((False, "submission.csv"), (True, "submission-outside.csv")):
+        main([*CATSDOGS, str(brightness(outside=outside))])
+        assert len(rows(name)) == 12
+        Path(name).unlink()
+    assert not Path("submission.csv").exists()
+
+
 @pytest.mark.usefixtures("photos")
 def test_what_does_not_fit_is_refused(brightness: Write) -> None:
     onnx = brightness()

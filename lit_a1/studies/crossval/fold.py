@@ -87,5 +87,5 @@ def train(arguments: Sequence[str], run: Path, *, quiet: bool) -> None:
         if not (run / LAST).is_file():
             shutil.rmtree(run, ignore_errors=True)
         if isinstance(error, SystemExit) and error.code != 2:  # of a signal, not of refused settings
-            print("\nStopped. The same command goes on, and keeps the folds that are finished.")
+            print("\nStopped. The same command resumes, and keeps the folds that are finished.")
         raise

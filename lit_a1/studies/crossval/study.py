@@ -86,7 +86,7 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
                 logs.rmdir()
         raise
     if left := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
-        print(f"Other processes train fold {listed(left)}. The last writes the summary; so does this command later.")
+        print(f"Other processes train fold {listed(left)}. The last one to finish writes the summary.")
         return folder
     with FileLock(folder / LOCKS / "folder"):
         write_results(folder, data, against)
@@ -104,7 +104,7 @@ def _check(settings: Namespace, folds: int) -> None:
     for words, holds in refused.items():
         if holds:
             raise UsageError(words)
-    logged, go_on = "each fold is a run in a folder", ", when the same command is typed again"
+    logged, go_on = "each fold is a run in a folder", "by typing the same command again"
     check_settings(settings, "crossval", logged, go_on, enable_checkpointing=True, barebones=False)
 
 
