@@ -5,6 +5,7 @@ from math import gcd
 from torch import nn
 
 from lit_a1.layers.batch_norm import BatchNorm2d, batch_norm, recompute_statistics
+from lit_a1.layers.blur_pool import MaxBlurPool2d
 from lit_a1.layers.convolution import Conv2d, MaxPool2d
 from lit_a1.layers.dropout import Dropout, StochasticDepth, dropout, part_of_batch, stochastic_depth
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
@@ -23,6 +24,7 @@ __all__ = [
     "InstanceNorm2d",
     "LayerNorm",
     "LayerNorm2d",
+    "MaxBlurPool2d",
     "MaxPool2d",
     "SqueezeExcite",
     "StochasticDepth",

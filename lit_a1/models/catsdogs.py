@@ -16,8 +16,8 @@ class CatsDogsCNN(Classifier):
         stem_stride: 1, or 2 so that the first convolution already halves the image.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: reduction of squeeze-and-excitation in each block; 0 for none.
-        transition: how a stage halves the image: `stride`, in its first block, or `max_pool`, after a convolution of
-            its own.
+        transition: how a stage halves the image: `stride`, in its first block; or after a convolution of its own, by
+            `max_pool`, or by `blur_pool`, which blurs before it drops positions.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.

@@ -9,6 +9,7 @@ from lit_a1.layers import (
     BatchNorm2d,
     Conv2d,
     Dropout,
+    MaxBlurPool2d,
     MaxPool2d,
     SqueezeExcite,
     StochasticDepth,
@@ -18,7 +19,7 @@ from lit_a1.layers import (
 
 Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
-Transition = Literal["stride", "max_pool"]
+Transition = Literal["stride", "max_pool", "blur_pool"]
 MOST_PARAMETERS = 500_000_000  # more would not fit in memory together with training
 
 
@@ -103,7 +104,8 @@ class ResidualNet(nn.Module):
 
     A stage halves the image in the first convolution of its first block, or in a transition before its blocks. The
     transition is a 3x3 convolution that widens the features, norm, activation and 2x2 max pooling; it sees all
-    positions before it drops three in four (the layout of "ResNet-9", Page 2018, "How to train your ResNet").
+    positions before it drops three in four (the layout of "ResNet-9", Page 2018, "How to train your ResNet"). Its
+    pooling may blur before it drops them (`MaxBlurPool2d`).
 
     Shapes: (N,channels,H,W) -> (N,classes), any H and W of at least stem_stride * 2 ** stages.
 
@@ -118,7 +120,8 @@ class ResidualNet(nn.Module):
         stem_stride: 1, or 2 so that the first convolution already halves the image.
         activation: `relu`, `leaky_relu`, `gelu` or `silu`.
         squeeze_excite: reduction of squeeze-and-excitation in each block; 0 for none.
-        transition: `stride`, or `max_pool` for a convolution and a pooling of their own before each stage's blocks.
+        transition: `stride`, or `max_pool` or `blur_pool` for a convolution and a pooling of their own before each
+            stage's blocks.
         sync_norm: computes batch norm's statistics over the whole batch, not over each device's share.
 
     Raises:
@@ -162,8 +165,8 @@ class ResidualNet(nn.Module):
         drops = iter(stochastic_depth * i / max(1, sum(blocks) - 1) for i in range(sum(blocks)))
         for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
             stage = nn.Sequential()
-            if transition == "max_pool":
-                pool = MaxPool2d()
+            if transition != "stride":
+                pool = MaxPool2d() if transition == "max_pool" else MaxBlurPool2d()
                 stage.extend([NormedConvolution(inputs, outputs, 3, 1, norm), make_activation(activation), pool])
                 shapes = [(outputs, outputs, 1)] * count
             else:

@@ -295,7 +295,7 @@ def test_a_checkpoint_holds_plain_values_only(tmp_path: Any) -> None:
         ({"sam_radius": float("nan")}, "sam_radius must be finite"),
         ({"sam_from": 1.5}, "sam_from is a share of the steps"),
         ({"activation": "sin"}, "activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"),
-        ({"transition": "average"}, "transition must be one of stride, max_pool; got 'average'"),
+        ({"transition": "average"}, "transition must be one of stride, max_pool, blur_pool; got 'average'"),
         ({"precise_bn": -1}, "precise_bn must be at least 0; got -1"),
     ],
 )
