@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, captured
-from lit_a1.layers import WeightNormConv2d
+from lit_a1.layers import MaxBlurPool2d, WeightNormConv2d
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
 FEW = 6  # up to this many residual blocks, each is a layer of its own here
@@ -48,7 +48,7 @@ def field_after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
             return field_after(field, module.residual)
         case WeightNormConv2d():
             return field.after(module.weight_v.shape[-1], module.stride, module.padding)
-        case nn.Conv2d() | nn.MaxPool2d() | nn.AvgPool2d():
+        case nn.Conv2d() | nn.MaxPool2d() | MaxBlurPool2d() | nn.AvgPool2d():
             sizes: tuple[Any, ...] = (module.kernel_size, module.stride, module.padding)
             return field.after(*(size[0] if isinstance(size, tuple) else size for size in sizes))
         case nn.Sequential():

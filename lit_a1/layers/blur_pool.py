@@ -27,6 +27,8 @@ class MaxBlurPool2d(nn.Module):
     networks shift-invariant again" (arXiv:1904.11486), with the filter Tri-3.
     """
 
+    kernel_size, stride, padding = 4, 2, 1  # of the window that an output depends on
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N,C,H,W) to (N,C,ceil(H/2),ceil(W/2))."""
         x = torch.maximum(x[:, :, 1:], x[:, :, :-1])

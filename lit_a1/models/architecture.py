@@ -15,6 +15,7 @@ from lit_a1.layers import (
     InstanceNorm2d,
     LayerNorm,
     LayerNorm2d,
+    MaxBlurPool2d,
     MaxPool2d,
     SqueezeExcite,
     StochasticDepth,
@@ -35,7 +36,7 @@ NORMS: dict[type[nn.Module], str] = {
 }  # fmt: skip
 POOLS: dict[type[nn.Module], str] = {
     nn.AvgPool2d: "average pooling", nn.MaxPool2d: "max pooling", nn.AdaptiveAvgPool2d: "average pooling",
-    nn.AdaptiveMaxPool2d: "max pooling", MaxPool2d: "max pooling",
+    nn.AdaptiveMaxPool2d: "max pooling", MaxPool2d: "max pooling", MaxBlurPool2d: "blurred max pooling",
 }  # fmt: skip
 WITHOUT_WEIGHTS: dict[type[nn.Module], str] = {
     nn.ReLU: "ReLU", nn.LeakyReLU: "leaky ReLU", nn.GELU: "GELU", nn.SiLU: "SiLU", Dropout: "dropout",
@@ -166,7 +167,7 @@ def _window(module: nn.Module) -> tuple[tuple[int, int] | None, tuple[int, int] 
     """Kernel, stride and padding."""
     if isinstance(module, WeightNormConv2d):
         return _pair(module.weight_v.shape[2:]), _pair(module.stride), _pair(module.padding)
-    if isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d):
+    if isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d | MaxBlurPool2d):
         return _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)  # type: ignore[arg-type]
     return None, None, None
 

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ import torch
 from lit_a1.analysis import hidden_layers as module
 from lit_a1.analysis.hidden_layers import ReceptiveField, feature_maps, field_after, hidden_layers
 from lit_a1.analysis.network import captured
-from lit_a1.models.residual import ResidualNet
+from lit_a1.layers import MaxBlurPool2d
+from lit_a1.models.residual import ResidualNet, Transition
 from tests.analysis.networks import Kind, network_of
 
 
@@ -26,6 +27,7 @@ def test_fields_by_hand() -> None:
     ]
     assert field_after(ReceptiveField(5, 2, -1), torch.nn.ReLU()) == ReceptiveField(5, 2, -1)
     assert field_after(ReceptiveField(), torch.nn.AvgPool2d(3, 2, 1)) == ReceptiveField(3, 2, -1)
+    assert field_after(ReceptiveField(), MaxBlurPool2d()) == ReceptiveField(4, 2, -1)
     nets = [ResidualNet((4, 4, 4), (1, 1), norm=norm, transition="max_pool") for norm in ("batch", "weight")]
     assert len({tuple(layer.field for layer in hidden_layers(net)) for net in nets}) == 1
 
@@ -43,7 +45,7 @@ def test_a_unit_sees_its_field_and_nothing_else(kind: Kind, depth: int, place: i
     assert (int(seen_rows.min()), int(seen_rows.max()) + 1) == layer.field.at(place)
 
 
-@pytest.mark.parametrize("transition", ["stride", "max_pool"])
+@pytest.mark.parametrize("transition", get_args(Transition))
 def test_each_block_is_a_layer_where_there_are_few(transition: Any) -> None:
     net = ResidualNet((4, 4, 4), (2, 1), transition=transition)
     assert [layer.name for layer in hidden_layers(net)] == ["Stem", "Stage 1, block 1", "Stage 1, block 2", "Stage 2"]

@@ -64,7 +64,9 @@ LARGE_ENOUGH: dict[str, dict[str, Any]] = {
     "gelu, group norm, gates, max pooling, ten views": {
         "activation": "gelu", "norm": "group", "squeeze_excite": 2, "transition": "max_pool", "views": "shift",
     },
-    "weight norm, two sizes": {"norm": "weight", "activation": "leaky_relu", "views": "scale", "dropout": 0.1},
+    "weight norm, blur, two sizes": {
+        "norm": "weight", "activation": "leaky_relu", "transition": "blur_pool", "views": "scale", "dropout": 0.1,
+    },
 }  # fmt: skip
 
 
