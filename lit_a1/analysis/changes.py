@@ -15,7 +15,7 @@ from lit_a1.analysis.images import sample
 from lit_a1.analysis.intervals import error_bars, mean_with_interval, wilson_intervals
 from lit_a1.analysis.network import BATCH, Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
-from lit_a1.data.augment import LUMA
+from lit_a1.data.colour import LUMA
 from lit_a1.runs.plotting import COLOURS, MARKERS
 from lit_a1.runs.statistics import ALPHA, holm
 

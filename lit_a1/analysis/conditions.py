@@ -13,7 +13,7 @@ from lit_a1.analysis.attention import centre_and_spread, evidence
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
 from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
-from lit_a1.data.augment import LUMA
+from lit_a1.data.colour import LUMA
 from lit_a1.runs.statistics import ALPHA, Z, holm
 
 TITLE = "What misclassified images have in common"

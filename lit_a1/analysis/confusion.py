@@ -8,7 +8,7 @@ from scipy import stats
 from lit_a1.analysis.intervals import error_bars, wilson_intervals
 from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
-from lit_a1.data.augment import LUMA
+from lit_a1.data.colour import LUMA
 from lit_a1.runs.statistics import ALPHA, wilson
 
 TITLE = "Which classes are confused"

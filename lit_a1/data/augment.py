@@ -13,17 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lit_a1.data.colour import colour
 from lit_a1.data.mix import Fill, cutout, mix
 from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole
+from lit_a1.data.trivial import trivial_augment
 
 Flip = Literal["none", "random", "alternating"]
 
 NUMBERS = {  # options of at least 0, and their largest value
-    "brightness contrast saturation grayscale cutout cutout_probability mix_probability": 1,
+    "brightness contrast saturation grayscale trivial cutout cutout_probability mix_probability": 1,
     "rotation": 180,
     "shift mixup cutmix mix_until": math.inf,
 }
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's and torchvision's greyscale
 
 
 def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
@@ -40,34 +41,12 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
     return ((bits ^ bits >> 15) + epoch) % 2 == 1
 
 
-def colour(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Changes each image's brightness by b, then contrast by c, then saturation by s (1 leaves it unchanged).
-
-    A pixel x has the luma L(x) = 0.299 R + 0.587 G + 0.114 B; m is its mean over the image. The three steps
-    x -> b x, x -> c x + (1 - c) mean L(x) and x -> s x + (1 - s) L(x) together are
-
-        y = b c s x + b c (1 - s) L(x) + b (1 - c) m,
-
-    clamped to [0, 1] once, at the end. s = 0 makes a grey image. Images are (N, 3, H, W) floats in [0, 1], the
-    factors (N,).
-
-    Raises:
-        ValueError: not three channels.
-    """
-    if images.shape[1] != 3:
-        raise ValueError(f"colour needs images of 3 channels; got {images.shape[1]}")
-    kernel = images.new_tensor(LUMA).view(1, 3, 1, 1).expand(3, 3, 1, 1)
-    luma = F.conv2d(images, kernel)  # on all three channels, which avoids a slow broadcast along the innermost axis
-    b, c, s = (factor.view(-1, 1, 1, 1) for factor in (brightness, contrast, saturation))
-    mean = luma.mean((1, 2, 3), keepdim=True)
-    return luma.mul_(b * c * (1 - s)).add_(b * (1 - c) * mean).addcmul_(images, b * c * s).clamp_(0, 1)
-
-
 @dataclass(frozen=True)
 class Augment:
     """The augmentation of a training batch. With everything off, it is `to_float` and `resize`.
 
-    The order is: one resampling for crop, shift and flip; rotation; colours and greyscale; cutout; mixup and CutMix.
+    The order is: one resampling for crop, shift and flip; rotation; colours and greyscale; TrivialAugment; cutout;
+    mixup and CutMix.
     Every image has its own draws. Crops and flips as augmentation: Krizhevsky et al. 2012 ("ImageNet classification
     with deep convolutional neural networks"); the functions name the other sources.
 
@@ -84,6 +63,7 @@ class Augment:
         contrast: as `brightness`.
         saturation: as `brightness`.
         grayscale: probability of a grey image.
+        trivial: probability that TrivialAugment changes an image (`trivial_augment`).
         cutout: side of the covered patch, as a share of the image's side; 0 for none.
         cutout_ratio: smallest and largest aspect ratio of the patch.
         cutout_fill: "zeros", "mean" or "noise".
@@ -109,6 +89,7 @@ class Augment:
     contrast: float = 0.0
     saturation: float = 0.0
     grayscale: float = 0.0
+    trivial: float = 0.0
     cutout: float = 0.0
     cutout_ratio: tuple[float, float] = (1.0, 1.0)
     cutout_fill: Fill = "mean"
@@ -179,6 +160,8 @@ class Augment:
         with torch.autocast(images.device.type, enabled=False):  # float32 whatever the trainer's precision
             result = self._place(to_float(images), index, size, epoch, generator)
             result = self._recolour(result, generator)
+            if self.trivial > 0:
+                result = trivial_augment(result, generator, self.trivial)
             if self.cutout > 0:
                 ratio, fill, probability = self.cutout_ratio, self.cutout_fill, self.cutout_probability
                 result = cutout(result, self.cutout, generator, ratio=ratio, fill=fill, probability=probability)

@@ -144,19 +144,24 @@ def shift(images: Tensor, dy: int, dx: int) -> Tensor:
     return moved.contiguous(memory_format=torch.channels_last)
 
 
-def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise to the viewer.
+def warp(images: Tensor, theta: Tensor) -> Tensor:
+    """Moves each image (N, C, H, W) by its own affine map (N, 2, 3) from output to input, as in `F.affine_grid`.
 
-    A rotation is not separable, so this is a second, bilinear resampling (`F.grid_sample`), slower and softer than
+    Such a map is not separable, so this is a second, bilinear resampling (`F.grid_sample`), slower and softer than
     `resample`. Beyond the border the image is reflected.
     """
     images = to_float(images)
+    y, x = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in images.shape[2:])
+    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), 2)
+    grid = torch.einsum("hwi,nji->nhwj", points, theta[..., :2]) + theta[:, None, None, :, 2]
+    moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return moved.contiguous(memory_format=torch.channels_last)
+
+
+def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise to the viewer."""
     height, width = images.shape[2:]
-    angle = degrees.to(images)[:, None, None] * (math.pi / 180)
-    # where each output pixel comes from: in pixels from the centre, then in [-1, 1] along each side
-    y, x = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (height, width))
-    across = (angle.cos() * x - angle.sin() * y[:, None]) / (width / 2)
-    along = (angle.sin() * x + angle.cos() * y[:, None]) / (height / 2)
-    grid = torch.stack([across, along], 3)
-    turned = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    return turned.contiguous(memory_format=torch.channels_last)
+    angle = degrees.to(images.device, torch.float32) * (math.pi / 180)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    across, along = [cos, -sin * height / width, zero], [sin * width / height, cos, zero]
+    return warp(images, torch.stack([torch.stack(row, 1) for row in (across, along)], 1))

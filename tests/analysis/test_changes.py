@@ -6,7 +6,7 @@ from torch import nn
 from lit_a1.analysis import changes
 from lit_a1.analysis.attention import centre_and_spread
 from lit_a1.analysis.changes import TINTS, UNCHANGED, lower_half, tint, versions
-from lit_a1.data.augment import LUMA
+from lit_a1.data.colour import LUMA
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
 

@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_a1.data.augment import Augment, alternating_flip_mask, colour, flip, resize, to_float
+from lit_a1.data.augment import Augment, alternating_flip_mask, flip, resize
 from tests.data.helpers import generator, photos
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 EVERYTHING = {
     **{"flip": "random", "crop_scale": (0.3, 1.0), "shift": 4, "rotation": 10.0, "brightness": 0.3, "contrast": 0.3},
-    **{"saturation": 0.3, "grayscale": 0.2, "cutout": 0.3, "mixup": 0.4, "cutmix": 1.0},
+    **{"saturation": 0.3, "grayscale": 0.2, "trivial": 0.5, "cutout": 0.3, "mixup": 0.4, "cutmix": 1.0},
 }
 ONE_AT_A_TIME = [
     *({"flip": "random"}, {"crop_scale": (0.3, 1.0)}, {"shift": 4}, {"shift": 4, "shift_padding": "reflect"}),
     *({"rotation": 20.0}, {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}, {"grayscale": 0.5}),
+    {"trivial": 0.9},
     *({"cutout": 0.4}, {"cutout": 0.4, "cutout_fill": "zeros", "cutout_ratio": (0.5, 2.0)}),
     *({"cutout": 0.4, "cutout_fill": "noise", "cutout_probability": 0.5}, {"mixup": 0.5}, {"cutmix": 0.5}),
 ]
@@ -136,20 +137,6 @@ def test_augment_flips_alternately(more: dict[str, int]) -> None:
         assert torch.equal(even, odd.flip(3))
         mask = alternating_flip_mask(torch.arange(64), 0, seed=0)
         assert torch.equal(even, flip(images / 255, mask))
-
-
-def test_colour_is_the_three_steps() -> None:
-    images = to_float(photos(12))
-    factors = [0.7 + 0.3 * torch.rand(12, generator=generator(seed)) for seed in range(3)]
-    result = colour(images, *factors)
-    luma = LUMA.view(3, 1, 1)
-    for changed, image, b, c, s in zip(result, images, *factors, strict=True):
-        expected = b * image
-        expected = c * expected + (1 - c) * (luma * expected).sum(0).mean()
-        expected = s * expected + (1 - s) * (luma * expected).sum(0)
-        torch.testing.assert_close(changed, expected.clamp(0, 1), atol=1e-5, rtol=0)
-    two, one = torch.full((12,), 2.0), torch.ones(12)
-    torch.testing.assert_close(colour(images, two, one, one), (2 * images).clamp(0, 1))
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
