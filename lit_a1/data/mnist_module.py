@@ -53,7 +53,7 @@ class MNISTDataModule(ImageDataModule):
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
-        for name in ("brightness", "contrast", "saturation", "grayscale"):
+        for name in ("brightness", "contrast", "saturation", "grayscale", "trivial"):
             if (value := getattr(self.augment, name)) > 0:
                 raise ValueError(f"augment.{name} must be 0, since MNIST's images are grey; got {value}")
         self.source: Wanted = source

@@ -129,6 +129,7 @@ def test_drawn_digits(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"size": 0}, "size must be at least 1"),
         ({"augment": Augment(shift=29)}, "augment.shift must be at most 28; got 29"),
         ({"augment": Augment(saturation=0.1)}, "augment.saturation must be 0, since MNIST's .* grey; got 0.1"),
+        ({"augment": Augment(trivial=0.1)}, "augment.trivial must be 0, since MNIST's .* grey; got 0.1"),
     ],
 )
 def test_bad_values_are_refused(options, words):
