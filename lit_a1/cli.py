@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if arguments else 2)
     name, *options = arguments
     if name not in COMMANDS:
-        from lit_a1.runs.wording import meant  # only needed after a mistake
+        from lit_a1.runs.wording import suggestion  # only needed after a mistake
 
-        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}{meant(name, COMMANDS)}", 2)
+        refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}{suggestion(name, COMMANDS)}", 2)
     if alone:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook hands on its backend, which may be missing
         threading.excepthook = _thread_failed

@@ -79,12 +79,12 @@ def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
             found[place] = f"{flag}{equals}{here}"
         elif path.suffix in (".yaml", ".yml"):
             from lit_a1.runs.settings import UsageError  # not needed where all is well
-            from lit_a1.runs.wording import meant
+            from lit_a1.runs.wording import suggestion
 
             there = [Path("configs", each.relative_to(configs)) for each in sorted(configs.rglob("*.yaml"))]
             there += sorted(Path(name).parent.glob("*.yaml"))
             word, *words = (each.with_suffix("").as_posix() for each in (Path(name), *there))
-            if nearest := meant(word, words, "{}.yaml"):
+            if nearest := suggestion(word, words, "{}.yaml"):
                 raise UsageError(f"there is no file {name}{nearest}")
     return found
 

@@ -31,10 +31,10 @@ from lit_a1.flags import adapt, check_flags, experiment_of, own_callbacks, run_l
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NO_CHECKPOINT, NOT_TRAINED
-from lit_a1.runs.checkpoints import WholeCheckpoints, check_devices, check_fits, check_resumable, read
+from lit_a1.runs.checkpoints import AtomicCheckpointIO, check_devices, check_fits, check_resumable, read
 from lit_a1.runs.events import in_order
 from lit_a1.runs.folders import new_version, remove_version, resolve, run_of
-from lit_a1.runs.records import keep_metrics, sound
+from lit_a1.runs.records import keep_metrics, loading
 from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 
@@ -139,7 +139,7 @@ class TrainingCLI(LightningCLI):
         given = self.config_init[self.subcommand].trainer
         users = several(given.callbacks)
         if is_fit:
-            kwargs["plugins"] = [*several(given.plugins), WholeCheckpoints()]
+            kwargs["plugins"] = [*several(given.plugins), AtomicCheckpointIO()]
             if self.command.trainer.logger not in (False, []):
                 kwargs["logger"] = self._loggers(folder, name)
         else:
@@ -191,7 +191,7 @@ class TrainingCLI(LightningCLI):
 
     def _check_checkpoint(self, path: Path) -> None:
         checkpoint, is_fit = read(path), self.subcommand == "fit"
-        with sound(path):
+        with loading(path):
             check_fits(checkpoint, self.model, path)
             if is_fit:
                 check_resumable(checkpoint, self._settings(), self.command.trainer.max_epochs, path)
@@ -211,7 +211,7 @@ class TrainingCLI(LightningCLI):
         settings.ckpt_path = str(self.checkpoint)
         connector = self.trainer._checkpoint_connector
         for name in ("_restore_modules_and_callbacks", "restore_training_state"):
-            setattr(connector, name, sound(self.checkpoint)(getattr(connector, name)))
+            setattr(connector, name, loading(self.checkpoint)(getattr(connector, name)))
         if self.trainer.is_global_zero:
             print(f"Checkpoint: {self.checkpoint}")
 

@@ -25,11 +25,11 @@ def main(arguments: Sequence[str]) -> None:
     if not arguments:
         raise UsageError("name a network, with --config configs/mnist.yaml for example")
     try:
-        name, shape, found = architecture_of(arguments)
+        name, shape, layers = architecture_of(arguments)
     except (ValueError, TypeError) as error:  # what a class refuses
         raise UsageError(str(error)) from error
     table = Table(title=f"{name}, input {shape_words(shape)}", title_justify="left", show_footer=True)
-    *rows, totals = rows_of(found)
+    *rows, totals = rows_of(layers)
     for heading, total in zip(HEADINGS, totals, strict=True):
         table.add_column(heading, total, justify="left" if heading in ("layer", "from") else "right")
     for row in rows:

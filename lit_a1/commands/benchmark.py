@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> None:
         f"{PROGRAM} benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", choices=PAIRS, help="what to time (default: all but mnist)")
-    by_default = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
-    parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {by_default})")
+    defaults = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
+    parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {defaults})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
     words = "show what changed since FILE (default: this kind of machine's in docs/benchmarks)"
     parser.add_argument("--compare", type=Path, nargs="?", const=Path(), metavar="FILE", help=words)
@@ -57,13 +57,13 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"--json must name a file in a folder that is there; got {options.json}")  # now, not minutes later
     if options.profile and (options.name != "step" or options.json or options.compare):
         parser.error("--profile goes with `benchmark step`, and without --json and --compare")
-    before = {} if options.compare is None else accepted(options.compare)
+    ratios_before = {} if options.compare is None else accepted_ratios(options.compare)
     import torch  # after `--help`, which needs none of it
 
     quieten()
     packages = f"torch {versions()['torch']}, numpy {versions()['numpy']}"
-    forced = "OPENBLAS_CORETYPE"  # keeps numpy from using the best kernels for the processor
-    kernels = f"; {forced}={os.environ[forced]}" if forced in os.environ else ""
+    variable = "OPENBLAS_CORETYPE"  # keeps numpy from using the best kernels for the processor
+    kernels = f"; {variable}={os.environ[variable]}" if variable in os.environ else ""
     title = f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}"
     console = Console(highlight=False, soft_wrap=True)
     if options.profile:
@@ -74,13 +74,13 @@ def main(arguments: Sequence[str]) -> None:
     timings: list[Timing] = []
     for name in [options.name] if options.name else [name for name in PAIRS if name != "mnist"]:
         timings += getattr(import_module(f"lit_a1.benchmark.{name}"), name)(options.pairs or PAIRS[name])
-    console.print(table_of(title, timings, before))
+    console.print(table_of(title, timings, ratios_before))
     if options.json:
-        found = {"machine": title, "timings": [timing.as_json() for timing in timings]}
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        content = {"machine": title, "timings": [timing.as_json() for timing in timings]}
+        options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def accepted(path: Path) -> dict[tuple[str, str], float]:
+def accepted_ratios(path: Path) -> dict[tuple[str, str], float]:
     """The ratios in a file of `--json`, by the names of both sides; by default the file for this machine."""
     path = path if path.name else ACCEPTED / (re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-") + ".json")
     try:
@@ -103,30 +103,30 @@ def table_of(title: str, timings: Sequence["Timing"], before: Mapping[tuple[str,
         ratio, spread = (
             ("", "") if t.ratio == math.inf else (f"{t.ratio:.3f}", f"{t.spread[0]:.2f} to {t.spread[1]:.2f}")
         )
-        most = "" if t.at_most is None else f"{t.at_most:.2f}"
-        cells = ["\n".join((f"{t.name}: {t.other}", *t.notes)), _words(t.ours, t.unit), _words(t.theirs, t.unit)]
-        cells += [ratio, spread, most]
+        limit = "" if t.at_most is None else f"{t.at_most:.2f}"
+        cells = ["\n".join((f"{t.name}: {t.other}", *t.notes)), _in_unit(t.ours, t.unit), _in_unit(t.theirs, t.unit)]
+        cells += [ratio, spread, limit]
         if before:
-            was = before.get((t.name, t.other))
-            cells.append("new" if was is None else f"{was:.3f} ({t.ratio / was - 1:+.0%})")
+            ratio_before = before.get((t.name, t.other))
+            cells.append("new" if ratio_before is None else f"{ratio_before:.3f} ({t.ratio / ratio_before - 1:+.0%})")
         table.add_row(*cells)
     return table
 
 
 def profile_table(title: str, parts: Mapping[str, float]) -> Table:
     """A row with a bar for each part of a step, the longest first."""
-    whole, longest = sum(parts.values()), max(parts.values())
+    total, longest = sum(parts.values()), max(parts.values())
     table = Table("part", title=title)
     for heading in ("ms", "share"):
         table.add_column(heading, justify="right")
     table.add_column("")
     for name, seconds in sorted(parts.items(), key=lambda part: -part[1]):
-        table.add_row(name, f"{seconds * 1e3:.2f}", f"{seconds / whole:.0%}", "█" * round(BAR * seconds / longest))
-    table.add_row("a step of `fit`", f"{whole * 1e3:.2f}", "", "")
+        table.add_row(name, f"{seconds * 1e3:.2f}", f"{seconds / total:.0%}", "█" * round(BAR * seconds / longest))
+    table.add_row("a step of `fit`", f"{total * 1e3:.2f}", "", "")
     return table
 
 
-def _words(value: float, unit: str) -> str:
+def _in_unit(value: float, unit: str) -> str:
     if value == math.inf:
         return "not reached"
     prefixes = {1e9: "G", 1e6: "M", 1e3: "k", 1: "", 1e-3: "m", 1e-6: "\u00b5"}

@@ -49,6 +49,6 @@ def main(arguments: Sequence[str]) -> None:
         if has_screen and not options.no_browser:
             webbrowser.open(address)
 
-    with listen(options.host, options.port) as listening:
+    with listen(options.host, options.port) as listener:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # also removes uploads
-        serve(networks, listening, ready)
+        serve(networks, listener, ready)

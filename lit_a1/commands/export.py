@@ -27,12 +27,12 @@ def build_parser() -> PlainParser:
 def main(arguments: Sequence[str]) -> None:
     """Exports a checkpoint, published weights or an ensemble."""
     options, others = build_parser().parse_own(arguments, f": `{PROGRAM} mlp export` is for it")
-    from lit_a1.export.networks import of_settings  # after `--help`, which needs no torch
+    from lit_a1.export.networks import load_cnns  # after `--help`, which needs no torch
     from lit_a1.training import parse
 
     show_messages()
     quieten()
-    write_files(options.out, *of_settings(parse(["validate", *others])))
+    write_files(options.out, *load_cnns(parse(["validate", *others])))
 
 
 def write_files(out: Path | None, name: str, *network: Any) -> None:

@@ -19,9 +19,9 @@ def with_photos(options: Sequence[str]) -> list[str]:
     flags = {option.partition("=")[0] for option in options}
     photos: list[str] = []
     rest: list[str] = []
-    for before, option in itertools.pairwise(["", *options]):
-        follows_a_flag = before.startswith("-") and "=" not in before
-        (rest if option.startswith("-") or follows_a_flag else photos).append(option)
+    for previous, option in itertools.pairwise(["", *options]):
+        is_flag_value = previous.startswith("-") and "=" not in previous
+        (rest if option.startswith("-") or is_flag_value else photos).append(option)
     if photos and "--data.predict_dir" in flags:
         raise UsageError(f"name photos either alone, as {photos[0]}, or with --data.predict_dir")
     if photos:
@@ -37,8 +37,9 @@ def main(arguments: Sequence[str]) -> None:
     """Trains a network or uses a trained one; `arguments` are the command, then its options."""
     if arguments[0] == "predict":
         arguments = ["predict", *with_photos(arguments[1:])]
-    if (kind := kind_of_config(arguments)) is not None and kind[1] != "fit":
-        raise UsageError(f"{kind[0]} is for `{PROGRAM} {kind[1]}`, not for {arguments[0]}")
+    path, command = kind_of_config(arguments) or (None, "fit")
+    if command != "fit":
+        raise UsageError(f"{path} is for `{PROGRAM} {command}`, not for {arguments[0]}")
     show_messages()
     quieten()
     if arguments[0] == "predict" and any(argument.endswith(".onnx") for argument in arguments):

@@ -69,10 +69,10 @@ def main(arguments: Sequence[str]) -> None:
         logs, out = logs / plan.QUICK, options.out or Path("report", plan.QUICK)
     failed: list[plan.Step] = []
     if options.run != "none":
-        found = gather(logs, options.source)
+        runs = gather(logs, options.source)
         if options.source == "auto" and not options.plan:
-            found = _at_hand(found)
-        steps = plan.missing(found) if options.run == "missing" else plan.quick(found)
+            runs = _with_available_images(runs)
+        steps = plan.missing(runs) if options.run == "missing" else plan.quick(runs)
         print(plan.plan_text(steps) if steps else "Nothing is missing.")
         if steps and options.plan:
             return
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"error: failed: {'; '.join(step.command for step in failed)}")
 
 
-def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
+def _with_available_images(runs: "RecordedRuns") -> "RecordedRuns":
     """The same runs, with drawn images in place of images that are not on disk and can't be downloaded."""
     from lit_a1.data.catsdogs import CatsDogsDataModule
     from lit_a1.data.mnist import locate_mnist
@@ -96,15 +96,15 @@ def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
 
     photos = CatsDogsDataModule()
     photos.locate("fit")
-    return RecordedRuns(found.logs, locate_mnist("auto") is None, photos.drawn)
+    return RecordedRuns(runs.logs, locate_mnist("auto") is None, photos.drawn)
 
 
 def _remote() -> str:
     """The address of git's remote `origin`; empty if there is none."""
     try:
-        asked = subprocess.run(
+        result = subprocess.run(
             ["git", "config", "--get", "remote.origin.url"], capture_output=True, text=True, check=False
         )
     except OSError:  # no git
         return ""
-    return asked.stdout.strip()
+    return result.stdout.strip()

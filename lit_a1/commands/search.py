@@ -32,8 +32,8 @@ def build_parser() -> PlainParser:
 
 def main(arguments: Sequence[str]) -> None:
     """Searches; raises a UsageError if the network or the search space is missing, or can't be searched."""
-    no_mlp = f", whose search is `{PROGRAM} mlp search`"
-    options, others = build_parser().parse_own(arguments, no_mlp, "catsdogs_trial.yaml")
+    mlp_reason = f", whose search is `{PROGRAM} mlp search`"
+    options, others = build_parser().parse_own(arguments, mlp_reason, "catsdogs_trial.yaml")
     if options.space is None:
         raise UsageError("name what is tried, with --space configs/spaces/catsdogs.yaml for example")
     from lit_a1.studies.search.cnn import objective  # after `--help`, which needs no torch

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lit_a1.demo.networks import Networks
-from lit_a1.demo.photos import judged, read_photos
+from lit_a1.demo.photos import predict, read_photos
 from lit_a1.demo.pictures import html
 from lit_a1.runs.settings import UsageError
 
@@ -15,17 +15,17 @@ def answer(networks: Networks, files: Sequence[str], first: str, second: str) ->
         raise UsageError(f"Choose two different networks; both are {first}.")
     photos = read_photos(files)
     if not photos.names:
-        return html("compare", rows=[], labels=(first, second), differ=0, refused=photos.refused)
-    said: list[list[tuple[str, float]]] = []
+        return html("compare", rows=[], labels=(first, second), disagreements=0, unreadable=photos.unreadable)
+    predictions: list[list[tuple[str, float]]] = []
     for label in (first, second):
         with networks.lock:
             network = networks.cnn("photos", label).of(photos.small)
-            probabilities, _ = judged(networks, label, network)
-        said.append([(network.classes[int(row.argmax())], float(row.max())) for row in probabilities])
+            probabilities, _ = predict(networks, label, network)
+        predictions.append([(network.classes[int(row.argmax())], float(row.max())) for row in probabilities])
     rows: list[dict[str, Any]] = [
         {"name": name, "photo": photo, "answers": answers, "differ": answers[0][0] != answers[1][0]}
-        for name, photo, *answers in zip(photos.names, photos.large, *said, strict=True)
+        for name, photo, *answers in zip(photos.names, photos.large, *predictions, strict=True)
     ]
     rows.sort(key=lambda row: not row["differ"])
-    differ = sum(row["differ"] for row in rows)
-    return html("compare", rows=rows, labels=(first, second), differ=differ, refused=photos.refused)
+    disagreements = sum(row["differ"] for row in rows)
+    return html("compare", rows=rows, labels=(first, second), disagreements=disagreements, unreadable=photos.unreadable)

@@ -30,7 +30,7 @@ def read_drawing(address: str) -> Image.Image:
         raise DataError(f"The drawing can't be read: {error}.") from error
 
 
-def as_mnist(
+def to_mnist(
     drawing: Image.Image, right: float = 0, down: float = 0, degrees: float = 0, noise: float = 0
 ) -> NDArray[np.uint8] | None:
     """The drawing as an MNIST digit, centred (28,28), and then changed; None if nothing is drawn.
@@ -52,42 +52,41 @@ def as_mnist(
 
 def answer(networks: Networks, drawing: str | None, perceptron: str, cnn: str, *change: float) -> tuple[str, str]:
     """What both networks predict for a drawing, and why, as HTML; raises as `Networks` and `read_drawing`."""
-    image = as_mnist(read_drawing(drawing), *change) if drawing else None
+    image = to_mnist(read_drawing(drawing), *change) if drawing else None
     if image is None:
         return html("digits", image=None), ""
     with networks.lock:
-        by_units = _by_units(networks.perceptron(perceptron), image)
-        by_maps = _by_maps(networks.cnn("digits", cnn), image)
-    said = {"perceptron": by_units, "cnn": by_maps}
-    return html("digits", image=image, **said), html("inside", **said)
+        answers = {"perceptron": _explain_by_units(networks.perceptron(perceptron), image)}
+        answers["cnn"] = _explain_by_maps(networks.cnn("digits", cnn), image)
+    return html("digits", image=image, **answers), html("inside", **answers)
 
 
-def _by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
+def _explain_by_units(net: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     """The probabilities, and the units of the first hidden layer that raise the predicted class's logit most."""
     from lit_a1.mlp.files import to_pixels
 
-    logits, falls = effects(net, to_pixels(image[None], net.dtype)[0])
-    effect = falls[:, logits.argmax()]
-    rows = np.argsort(-effect, kind="stable")[:UNITS]
-    shown = [(tinted(net.weights[0][:, row].reshape(image.shape)), row, effect[row]) for row in rows]
-    return {"probabilities": net.softmax(logits[None])[0].tolist(), "units": shown, "hidden": len(effect)}
+    logits, drops = silence_units(net, to_pixels(image[None], net.dtype)[0])
+    drop = drops[:, logits.argmax()]
+    units = np.argsort(-drop, kind="stable")[:UNITS]
+    shown = [(tinted(net.weights[0][:, unit].reshape(image.shape)), unit, drop[unit]) for unit in units]
+    return {"probabilities": net.softmax(logits[None])[0].tolist(), "units": shown, "hidden": len(drop)}
 
 
-def effects(net: Any, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def silence_units(net: Any, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The logits (K,) of an image (inputs,), and how much they fall (h,K) if a unit is silenced.
 
     The h units are those of the first hidden layer. Unlike `NN.forward`, this leaves no trace.
     """
-    activity = net.activation(image[None] @ net.weights[0] + net.biases[0])
-    silenced = activity * (1 - np.eye(activity.shape[1], dtype=activity.dtype))
-    hidden = np.concatenate([activity, silenced])
+    activations = net.activation(image[None] @ net.weights[0] + net.biases[0])
+    silenced = activations * (1 - np.eye(activations.shape[1], dtype=activations.dtype))
+    hidden = np.concatenate([activations, silenced])
     for weights, biases in zip(net.weights[1:-1], net.biases[1:-1], strict=True):
         hidden = net.activation(hidden @ weights + biases)
     logits = hidden @ net.weights[-1] + net.biases[-1]
     return logits[0], logits[0] - logits[1:]
 
 
-def _by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
+def _explain_by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     """The probabilities, and the feature maps that vary most over the image, layer by layer."""
     from lit_a1.analysis.feature_maps import most_varied
     from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from lit_a1.data.mnist import load_mnist
 from lit_a1.data.sources.drawn import SIDE, draw_digits
 from lit_a1.data.sources.mnist import find_mnist
-from lit_a1.demo.pictures import AGAINST, FOR, html, tinted
+from lit_a1.demo.pictures import BLUE, ORANGE, html, tinted
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.functions import INITIALIZATIONS
 from lit_a1.mlp.network import NN
@@ -23,21 +23,21 @@ POINTS, DIGITS = 400, 2000  # examples of a toy set, and of the digits
 REACH = 1.5  # toy sets lie within -REACH and REACH
 GRID, PANEL = 48, 240  # decisions are taken on GRID x GRID places; pixels of a panel
 FRAMES, PAUSE = 50, 0.1  # frames of a training; fewest seconds between two frames
-EPOCHS = {True: 4, False: 1}  # epochs in a frame, by whether the data are a toy set
-WORST = 10.0  # highest top of the chart: normal weights may start far above
+FRAME_EPOCHS = {True: 4, False: 1}  # by whether the data are a toy set
+CHART_TOP = 10.0  # highest top of the chart: normal weights may start far above
 UNITS = 9  # units whose weights are shown
 COLOURS = dict(zip(INITIALIZATIONS, ("#CC79A7", "#E69F00", "#009E73"), strict=True))
 
 
 @dataclass
-class Course:
+class Training:
     """A network in training, and its progress: mean loss after each frame, and the share of errors."""
 
     net: NN
     losses: list[float] = field(default_factory=list)
     error: float = math.nan
 
-    def go_on(self, x: NDArray[Any], y: NDArray[Any], epochs: int) -> None:
+    def advance(self, x: NDArray[Any], y: NDArray[Any], epochs: int) -> None:
         """Trains and measures; a network that has diverged stays as it is."""
         if self.losses and not math.isfinite(self.losses[-1]):
             return
@@ -95,28 +95,29 @@ def train(data: str, lr: float, width: int, depth: int, nonlinearity: str) -> It
     shape: dict[str, Any] = {"input_dim": x.shape[1], "n_classes": 2 if toy else 10, "parameter_range": (1, 10**7)}
     shape |= {"hidden_dims": (width,) * depth, "n_hidden": depth, "batch_size": 32}
     options: dict[str, Any] = {"lr": lr, "nonlinearity": nonlinearity, "momentum": 0.9}
-    courses = {each: Course(NN(initialization=each, **shape, **options)) for each in INITIALIZATIONS}
+    trainings = {name: Training(NN(initialization=name, **shape, **options)) for name in INITIALIZATIONS}
     for frame in range(FRAMES + 1):
-        began = time.monotonic()
-        for course in courses.values():
-            course.go_on(x, y, EPOCHS[toy])
-        panels = {name: _regions(course.net, x, y) if toy else _weights(course.net) for name, course in courses.items()}
-        yield html("learning", courses=courses, panels=panels, colours=COLOURS, toy=toy, **_chart(courses, frame, toy))
-        time.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
+        started = time.monotonic()
+        for training in trainings.values():
+            training.advance(x, y, FRAME_EPOCHS[toy])
+        panels = {name: _regions(t.net, x, y) if toy else _weights(t.net) for name, t in trainings.items()}
+        chart = _chart(trainings, frame, toy)
+        yield html("learning", trainings=trainings, panels=panels, colours=COLOURS, toy=toy, **chart)
+        time.sleep(max(0.0, PAUSE - (time.monotonic() - started)))
 
 
 def _regions(net: NN, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.uint8]:
     """The network's predictions all over the plane, orange for class 1, with the examples on it."""
-    across = ((np.arange(GRID) + 0.5) / GRID * 2 - 1).astype(np.float32) * REACH
-    places = np.stack(np.meshgrid(across, -across), -1).reshape(-1, 2)
+    coordinates = ((np.arange(GRID) + 0.5) / GRID * 2 - 1).astype(np.float32) * REACH
+    points = np.stack(np.meshgrid(coordinates, -coordinates), -1).reshape(-1, 2)
     with np.errstate(all="ignore"):
-        likely = np.nan_to_num(net.softmax(net.forward(places))[:, 1], nan=0.5).reshape(GRID, GRID)
-    share = np.abs(2 * likely - 1)[..., None] * 0.6
-    tint = ((1 - share) * 255 + share * np.where((likely > 0.5)[..., None], FOR, AGAINST)).astype(np.uint8)
+        probabilities = np.nan_to_num(net.softmax(net.forward(points))[:, 1], nan=0.5).reshape(GRID, GRID)
+    opacity = np.abs(2 * probabilities - 1)[..., None] * 0.6
+    tint = ((1 - opacity) * 255 + opacity * np.where((probabilities > 0.5)[..., None], ORANGE, BLUE)).astype(np.uint8)
     image = Image.fromarray(tint).resize((PANEL, PANEL), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(image)
     for (right, up), label in zip((x / REACH * [1, -1] + 1) * PANEL / 2, y, strict=True):
-        draw.circle((right, up), 3, fill=FOR if label else AGAINST, outline="white")
+        draw.circle((right, up), 3, fill=ORANGE if label else BLUE, outline="white")
     return np.asarray(image)
 
 
@@ -124,26 +125,26 @@ def _weights(net: NN) -> NDArray[np.uint8]:
     """The weights from the pixels to the first units, orange above 0 and blue below, in rows of three."""
     weights = np.nan_to_num(net.weights[0].T[:UNITS])
     tiles = [
-        np.pad(tinted(each.reshape(SIDE, SIDE)), ((1, 1), (1, 1), (0, 0)), constant_values=255) for each in weights
+        np.pad(tinted(unit.reshape(SIDE, SIDE)), ((1, 1), (1, 1), (0, 0)), constant_values=255) for unit in weights
     ]
     tiles += [np.full_like(tiles[0], 255)] * (UNITS - len(tiles))
     return np.concatenate([np.concatenate(tiles[start : start + 3], 1) for start in range(0, UNITS, 3)])
 
 
-def _chart(courses: dict[str, Course], frame: int, toy: bool) -> dict[str, Any]:
+def _chart(trainings: dict[str, Training], frame: int, toy: bool) -> dict[str, Any]:
     """The lines of the losses in a chart of 100 by 100 with a logarithmic y-axis, and its ticks."""
-    finite = [loss for course in courses.values() for loss in course.losses if math.isfinite(loss) and loss > 0]
+    finite = [loss for training in trainings.values() for loss in training.losses if math.isfinite(loss) and loss > 0]
     low = 10.0 ** math.floor(math.log10(max(1e-3, min(finite))))
-    high = min(WORST, 10.0 ** math.ceil(math.log10(max(finite))))
+    high = min(CHART_TOP, 10.0 ** math.ceil(math.log10(max(finite))))
 
     def height(loss: float) -> float:
         return 100 * math.log10(high / min(max(loss, low), high)) / max(math.log10(high / low), 1e-9)
 
     lines = {
         name: " ".join(
-            f"{100 * k / FRAMES:.1f},{height(loss):.1f}" for k, loss in enumerate(course.losses) if loss == loss
+            f"{100 * k / FRAMES:.1f},{height(loss):.1f}" for k, loss in enumerate(training.losses) if loss == loss
         )
-        for name, course in courses.items()
+        for name, training in trainings.items()
     }
     ticks = [(f"{value:g}", height(value)) for value in (0.001, 0.01, 0.1, 1.0, 10.0) if low <= value <= high]
-    return {"lines": lines, "ticks": ticks, "epoch": frame * EPOCHS[toy], "epochs": FRAMES * EPOCHS[toy]}
+    return {"lines": lines, "ticks": ticks, "epoch": frame * FRAME_EPOCHS[toy], "epochs": FRAMES * FRAME_EPOCHS[toy]}

@@ -15,8 +15,8 @@ from lit_a1.demo.pictures import html, tinted
 from lit_a1.runs.settings import UsageError
 
 SIDE = 64  # pixels of photos for the networks, like the course's photos
-SHOWN = 288  # pixels of photos on the page
-MOST = 20  # photos at once
+PAGE_SIDE = 288  # pixels of photos on the page
+MAX_PHOTOS = 20  # photos at once
 OPACITY = 0.75  # of the evidence over a photo, where it is strongest
 NEIGHBOURS, BANK = 4, 2000  # training photos shown beside a photo; training photos to choose them from
 
@@ -28,26 +28,26 @@ class Photos:
     names: list[str]
     small: NDArray[np.uint8]  # (N,64,64,3), for the networks
     large: NDArray[np.uint8]  # (N,288,288,3), for the page
-    refused: list[tuple[str, str]]
+    unreadable: list[tuple[str, str]]
 
 
 def read_photos(files: Sequence[str]) -> Photos:
     """Reads the dropped files; a UsageError for none or too many."""
-    if not 0 < len(files) <= MOST:
-        raise UsageError(f"Choose 1 to {MOST} photos at once; got {len(files)}.")
-    names, small, large, refused = [], [], [], []
+    if not 0 < len(files) <= MAX_PHOTOS:
+        raise UsageError(f"Choose 1 to {MAX_PHOTOS} photos at once; got {len(files)}.")
+    names, small, large, unreadable = [], [], [], []
     for path in map(Path, files):
         try:
             data = path.read_bytes()
-            pair = decode(data, SIDE), decode(data, SHOWN)
+            pair = decode(data, SIDE), decode(data, PAGE_SIDE)
         except DecodeError as error:
-            refused.append((path.name, f"{error}."))
+            unreadable.append((path.name, f"{error}."))
             continue
         names.append(path.name)
         small.append(pair[0])
         large.append(pair[1])
-    shown = np.array(large, np.uint8).reshape(-1, SHOWN, SHOWN, 3)
-    return Photos(names, np.array(small, np.uint8).reshape(-1, SIDE, SIDE, 3), shown, refused)
+    large_array = np.array(large, np.uint8).reshape(-1, PAGE_SIDE, PAGE_SIDE, 3)
+    return Photos(names, np.array(small, np.uint8).reshape(-1, SIDE, SIDE, 3), large_array, unreadable)
 
 
 def answer(networks: Networks, files: Sequence[str], label: str) -> str:
@@ -58,23 +58,23 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
     with networks.lock:
         network = networks.cnn("photos", label).of(photos.small)
         if not photos.names:
-            return html("photos", cards=[], refused=photos.refused)
+            return html("photos", cards=[], unreadable=photos.unreadable)
         maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
-        probabilities, unlike = judged(networks, label, network)
+        probabilities, unlike = predict(networks, label, network)
         bank: Bank | None = networks.banks.get(label)
-        near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
+        neighbours = bank.nearest(network.features) if bank else [[] for _ in photos.names]
     cards = []
     for k, name in enumerate(photos.names):
-        over = tinted(enlarged(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
-        card = {"name": name, "photo": photos.large[k], "evidence": over, "near": near[k]}
+        overlay = tinted(enlarged(maps[k : k + 1], PAGE_SIDE)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
+        card = {"name": name, "photo": photos.large[k], "evidence": overlay, "neighbours": neighbours[k]}
         card |= {"probabilities": probabilities[k].tolist(), "unlike": None if unlike is None else bool(unlike[k])}
         cards.append(card | {"answer": network.classes[int(probabilities[k].argmax())]})
     facts: dict[str, Any] = {"classes": network.classes, "calibrated": unlike is not None}
     facts |= {"towards": network.classes[towards[0]], "against": network.classes[against[0]]}
-    return html("photos", cards=cards, refused=photos.refused, **facts)
+    return html("photos", cards=cards, unreadable=photos.unreadable, **facts)
 
 
-def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+def predict(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Probabilities (n,K), and which images (n,) are unlike the training images, or None if that is unknown.
 
     Only the note on published weights can tell; it also has the temperature for their probabilities.
@@ -83,9 +83,9 @@ def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.flo
     from lit_a1.analysis.familiarity import Familiarity
 
     note = networks.note("photos", label)
-    stated = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
+    log_probabilities = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
     unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
-    return np.exp(stated), unlike
+    return np.exp(log_probabilities), unlike
 
 
 @functools.cache
@@ -106,7 +106,7 @@ class Bank(NamedTuple):
     """N training photos with a network's features for them."""
 
     images: NDArray[np.uint8]
-    names: list[str]  # names of their classes
+    classes: list[str]  # of the photos
     directions: NDArray[np.float64]  # (N,F), features of unit length
 
     def nearest(self, features: NDArray[np.float32]) -> list[list[tuple[NDArray[np.uint8], str]]]:
@@ -114,11 +114,11 @@ class Bank(NamedTuple):
         from lit_a1.analysis.familiarity import unit
 
         order = np.argsort(-(unit(features) @ self.directions.T), axis=1, kind="stable")[:, :NEIGHBOURS]
-        return [[(self.images[row], self.names[row]) for row in rows] for rows in order]
+        return [[(self.images[row], self.classes[row]) for row in rows] for rows in order]
 
 
-def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -> None:
-    """Makes the bank of a network, once; `told` gets the share done. Raises as `Networks` and the data module."""
+def fill_bank(networks: Networks, label: str, progress: Callable[[float], object]) -> None:
+    """Makes the bank of a network, once; `progress` gets the share done. Raises as `Networks` and the data module."""
     if label in networks.banks:
         return
     from lit_a1.analysis.familiarity import unit
@@ -130,9 +130,9 @@ def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -
         network = networks.cnn("photos", label)
     features = []
     for start in range(0, len(images), 100):
-        told(start / len(images))
-        some = images[start : start + 100]
+        progress(start / len(images))
+        batch = images[start : start + 100]
         with networks.lock:  # others get their answers between two batches
-            (means,), _ = real_activations(network.of(some), np.arange(len(some)), hidden_layers(network.net)[-1:])
+            (means,), _ = real_activations(network.of(batch), np.arange(len(batch)), hidden_layers(network.net)[-1:])
         features.append(means)
     networks.banks[label] = Bank(images, [classes[k] for k in labels], unit(np.concatenate(features)))

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # the orange and the blue of runs/plotting.py
+ORANGE, BLUE = (213, 94, 0), (0, 114, 178)  # of runs/plotting.py
 
 
 def png(image: NDArray[Any]) -> str:
@@ -24,11 +24,11 @@ def grey(values: NDArray[Any]) -> NDArray[np.uint8]:
     return (255 * np.clip(values / max(values.max(), 1e-12), 0, 1)).astype(np.uint8)
 
 
-def tinted(values: NDArray[Any], over: NDArray[Any] | int = 255, opacity: float = 1.0) -> NDArray[np.uint8]:
-    """Values (H,W) as a tint of `over` (H,W,3): orange above 0, blue below, stronger farther from 0."""
+def tinted(values: NDArray[Any], background: NDArray[Any] | int = 255, opacity: float = 1.0) -> NDArray[np.uint8]:
+    """Values (H,W) as a tint of `background` (H,W,3): orange above 0, blue below, stronger farther from 0."""
     share = opacity * np.abs(values)[..., None] / max(float(np.abs(values).max()), 1e-12)
-    colour = np.where((values > 0)[..., None], FOR, AGAINST)
-    return ((1 - share) * over + share * colour).astype(np.uint8)
+    colour = np.where((values > 0)[..., None], ORANGE, BLUE)
+    return ((1 - share) * background + share * colour).astype(np.uint8)
 
 
 def share(probability: float) -> str:

@@ -12,7 +12,7 @@ from lit_a1.demo.networks import Networks
 from lit_a1.runs.settings import UsageError
 
 LOCAL = "127.0.0.1"
-FILE, UPLOAD = 25 << 20, 256 << 20  # bytes of a photo, and of a whole request
+PHOTO_BYTES, REQUEST_BYTES = 25 << 20, 256 << 20  # bytes of a photo, and of a whole request
 POLICY = "; ".join((
     "default-src 'self'",
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Gradio's page has inline scripts, and compiles templates
@@ -43,10 +43,10 @@ class Guard:
         headers = dict(scope.get("headers", ()))
         length = headers.get(b"content-length", b"0")
         if scope["type"] == "http" and (
-            not length.isdigit() or int(length) > UPLOAD or b"transfer-encoding" in headers
+            not length.isdigit() or int(length) > REQUEST_BYTES or b"transfer-encoding" in headers
         ):
             await send({"type": "http.response.start", "status": 413, "headers": HEADERS})
-            await send({"type": "http.response.body", "body": f"At most {UPLOAD >> 20} MiB at once.".encode()})
+            await send({"type": "http.response.body", "body": f"At most {REQUEST_BYTES >> 20} MiB at once.".encode()})
             return
 
         async def with_headers(message: dict[str, Any]) -> None:
@@ -80,9 +80,9 @@ def import_gradio() -> Any:
     return gradio
 
 
-def serve(networks: Networks, listening: socket.socket, ready: Callable[[str], object]) -> None:
-    """Serves the page until interrupted; `ready` gets its address. Uploads are removed at the end."""
-    host, port = listening.getsockname()[:2]
+def serve(networks: Networks, listener: socket.socket, on_ready: Callable[[str], object]) -> None:
+    """Serves the page until interrupted; `on_ready` gets its address. Uploads are removed at the end."""
+    host, port = listener.getsockname()[:2]
     with tempfile.TemporaryDirectory(prefix="lit_a1-", ignore_cleanup_errors=True) as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
         gradio = import_gradio()
@@ -99,8 +99,8 @@ def serve(networks: Networks, listening: socket.socket, ready: Callable[[str], o
         theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
         gradio.mount_gradio_app(
             app, build(networks), path="", footer_links=[], run_history=False, ssr_mode=False, pwa=False,
-            mcp_server=False, enable_monitoring=False, max_file_size=FILE, theme=theme,
+            mcp_server=False, enable_monitoring=False, max_file_size=PHOTO_BYTES, theme=theme,
             css=(Path(__file__).parent / "style.css").read_text("utf-8"),
         )  # fmt: skip
-        ready(f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listening])
+        on_ready(f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])

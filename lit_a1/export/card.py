@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_a1.environment import PROGRAM
-from lit_a1.export.graph import INPUT, OUTPUT, Exported
+from lit_a1.export.graph import INPUT, OUTPUT, ExportedModel
 from lit_a1.runs.folders import DRAWN, PRETRAINED
 from lit_a1.runs.records import RECORD_FILE, read_record, test_metrics, version_of
 from lit_a1.runs.settings import flat
@@ -24,7 +24,7 @@ pipeline_tag: image-classification
 IN_PARTS = {"train_eval": "training", "val": "validation", "test": "test"}
 
 
-class Figure(NamedTuple):
+class MeasuredError(NamedTuple):
     """A measured error."""
 
     part: str  # of the images: training, validation or test
@@ -37,14 +37,14 @@ class Figure(NamedTuple):
         return wilson(self.error, self.images) if self.images else None
 
 
-class Known(NamedTuple):
+class WeightsInfo(NamedTuple):
     """What is known of the weights in a file."""
 
     path: Path
     epoch: int  # number of epochs that the weights were trained for
     about: dict[str, Any]  # seed, seconds, machine, versions, commit, finished, command: those recorded
     settings: dict[str, Any]  # flat, as far as they are recorded
-    figures: list[Figure]
+    errors: list[MeasuredError]
 
     @property
     def is_best(self) -> bool:
@@ -58,7 +58,7 @@ class Known(NamedTuple):
         return named or self.settings.get("data.source") == "drawn"
 
 
-def known(path: Path, epoch: int, training: dict[str, Any], model: dict[str, Any]) -> Known:
+def weights_info(path: Path, epoch: int, training: dict[str, Any], model: dict[str, Any]) -> WeightsInfo:
     """What is known of a file of weights.
 
     Args:
@@ -72,21 +72,21 @@ def known(path: Path, epoch: int, training: dict[str, Any], model: dict[str, Any
     """
     if path.resolve().parent == PRETRAINED.resolve():
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        found = [(part, note.get(f"{part}_error"), note.get(f"{part}_images")) for part in IN_PARTS]
-        return Known(path, epoch, note, _settings(training, model), _figures(found))
+        rows = [(part, note.get(f"{part}_error"), note.get(f"{part}_images")) for part in IN_PARTS]
+        return WeightsInfo(path, epoch, note, _settings(training, model), _errors(rows))
     run = path.parent.parent
     record = read_record(run) if (run / RECORD_FILE).is_file() else training
     row: dict[str, Any] = next((row for row in record.get("epochs", ()) if row.get("epoch") == epoch - 1), {})
-    counts, tested = record.get("images", {}), test_metrics(run)
+    counts, test_results = record.get("images", {}), test_metrics(run)
     measured_train = record.get("settings", {}).get("data.measure_train")
     if type(measured_train) is int:  # a sample
         counts = counts | {"train": min(measured_train, counts.get("train", measured_train))}
-    found = [("train_eval", row.get("train_eval/error"), counts.get("train"))]
-    found += [("val", row.get("val/error"), counts.get("val"))]
-    if tested.get("checkpoint") == path.name:
-        found.append(("test", tested["test/error"], tested.get("images")))
+    rows = [("train_eval", row.get("train_eval/error"), counts.get("train"))]
+    rows += [("val", row.get("val/error"), counts.get("val"))]
+    if test_results.get("checkpoint") == path.name:
+        rows.append(("test", test_results["test/error"], test_results.get("images")))
     about = {key: value for key, value in record.items() if key not in ("epochs", "settings")}
-    return Known(path, epoch, about, _settings(record, model), _figures(found))
+    return WeightsInfo(path, epoch, about, _settings(record, model), _errors(rows))
 
 
 def _settings(record: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def _settings(record: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
     return recorded if len(recorded) > 1 else flat({"model": model})  # published weights only record the seed
 
 
-def _figures(found: Sequence[tuple[str, Any, Any]]) -> list[Figure]:
-    return [Figure(IN_PARTS[part], float(error), images) for part, error, images in found if error is not None]
+def _errors(rows: Sequence[tuple[str, Any, Any]]) -> list[MeasuredError]:
+    return [MeasuredError(IN_PARTS[part], float(error), images) for part, error, images in rows if error is not None]
 
 
-def card(name: str, exported: Exported, sources: Sequence[Known], difference: float) -> str:
+def card(name: str, exported: ExportedModel, sources: Sequence[WeightsInfo], difference: float) -> str:
     """The card of an experiment in Markdown; `difference` is the one that `to_onnx` returns."""
     height, width, channels = exported.shape
     return FRONT_MATTER + render(

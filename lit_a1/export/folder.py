@@ -7,13 +7,13 @@ from pathlib import Path
 
 from lit_a1.data.files import replacing
 from lit_a1.export import PACKAGES, check_packages
-from lit_a1.export.card import Known, card
-from lit_a1.export.graph import Exported, to_onnx
+from lit_a1.export.card import WeightsInfo, card
+from lit_a1.export.graph import ExportedModel, to_onnx
 
 ONNX, SAFETENSORS, CARD = "model.onnx", "model.safetensors", "README.md"
 
 
-def write(folder: Path, name: str, exported: Exported, sources: Sequence[Known]) -> float:
+def write(folder: Path, name: str, exported: ExportedModel, sources: Sequence[WeightsInfo]) -> float:
     """Writes the three files; returns the largest difference of a probability and raises errors, both as `to_onnx`.
 
     Raises:

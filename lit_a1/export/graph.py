@@ -22,7 +22,7 @@ from lit_a1.models.members import Member
 
 INPUT, OUTPUT = "images", "probabilities"
 TOLERANCE = 1e-4  # largest difference of a probability between the ONNX file and the project
-CHECKED = 8  # random images for this comparison
+IMAGES_CHECKED = 8  # random images for this comparison
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # of the numpy network
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(LEAK),
@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedModel:
     """What is exported: one network, or several whose probabilities are averaged."""
 
     parts: Sequence[Part]
@@ -62,14 +62,14 @@ class Graph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The mean over networks of each network's mean probabilities over its views."""
-        pixels, each = images.permute(0, 3, 1, 2).float() / 255, []
+        pixels, averages = images.permute(0, 3, 1, 2).float() / 255, []
         for net, views, size in self.parts:
-            shown = tta_views(_scaled(pixels, size), views, _scaled)
-            sides = dict.fromkeys(view.shape[2] for view in shown)  # views of one size form one batch: a smaller graph
-            batches = [torch.cat([view for view in shown if view.shape[2] == side]) for side in sides]
+            view_images = tta_views(_scaled(pixels, size), views, _scaled)
+            sides = dict.fromkeys(view.shape[2] for view in view_images)  # one batch for each size: a smaller graph
+            batches = [torch.cat([view for view in view_images if view.shape[2] == side]) for side in sides]
             probabilities = torch.cat([net(batch).softmax(1) for batch in batches])
-            each.append(probabilities.unflatten(0, (len(shown), -1)).mean(0))
-        return torch.stack(each).mean(0)
+            averages.append(probabilities.unflatten(0, (len(view_images), -1)).mean(0))
+        return torch.stack(averages).mean(0)
 
 
 def _scaled(images: Tensor, size: int) -> Tensor:
@@ -81,27 +81,27 @@ def _scaled(images: Tensor, size: int) -> Tensor:
     return images if images.shape[2:] == (size, size) else down @ images @ across.T
 
 
-def of_members(members: Sequence[Member], side: int, classes: Sequence[str]) -> Exported:
+def exported_cnns(members: Sequence[Member], side: int, classes: Sequence[str]) -> ExportedModel:
     """Trained CNNs for images of `side` pixels; if several, weight names of each start with its place, `0.` first."""
     models = [member.model.eval().requires_grad_(False) for member in members]
     sizes = [int(member.data["size"]) for member in members]
     parts = [Part(model.net, model.views, size) for model, size in zip(models, sizes, strict=True)]
     weights = {
-        f"{place}.{name}" if len(parts) > 1 else name: tensor
-        for place, part in enumerate(parts)
+        f"{number}.{name}" if len(parts) > 1 else name: tensor
+        for number, part in enumerate(parts)
         for name, tensor in part.net.state_dict().items()
     }
 
     def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         bytes_ = torch.from_numpy(images).permute(0, 3, 1, 2)
-        each = [model(resize(bytes_, size)).exp() for model, size in zip(models, sizes, strict=True)]
-        return torch.stack(each).mean(0).numpy()
+        by_model = [model(resize(bytes_, size)).exp() for model, size in zip(models, sizes, strict=True)]
+        return torch.stack(by_model).mean(0).numpy()
 
     outside = any(member.data.get("outside", False) for member in members)
-    return Exported(parts, weights, tuple(classes), (side, side, models[0].channels), probabilities, outside)
+    return ExportedModel(parts, weights, tuple(classes), (side, side, models[0].channels), probabilities, outside)
 
 
-def of_numpy(net: NN) -> Exported:
+def exported_mlp(net: NN) -> ExportedModel:
     """The numpy network, for digits."""
     layers: list[nn.Module] = [nn.Flatten()]
     weights: dict[str, Tensor] = {}
@@ -115,10 +115,10 @@ def of_numpy(net: NN) -> Exported:
         return net.softmax(net.forward(to_pixels(images, net.dtype))).astype(np.float32)
 
     part = Part(nn.Sequential(*layers[:-1]).requires_grad_(False), "one", SIDE)
-    return Exported([part], weights, tuple(map(str, range(net.n_classes))), (SIDE, SIDE, 1), probabilities)
+    return ExportedModel([part], weights, tuple(map(str, range(net.n_classes))), (SIDE, SIDE, 1), probabilities)
 
 
-def to_onnx(exported: Exported) -> tuple[bytes, float]:
+def to_onnx(exported: ExportedModel) -> tuple[bytes, float]:
     """The graph as an ONNX file, and the largest difference of its probabilities from the project's own.
 
     Raises:
@@ -141,13 +141,13 @@ def to_onnx(exported: Exported) -> tuple[bytes, float]:
         )
     assert program is not None
     model = program.model_proto
-    for each in (model.graph, *model.graph.node, *model.graph.value_info):
-        each.ClearField("metadata_props")  # the path of each line of code on this machine
-        each.ClearField("doc_string")
+    for message in (model.graph, *model.graph.node, *model.graph.value_info):
+        message.ClearField("metadata_props")  # the path of each line of code on this machine
+        message.ClearField("doc_string")
     about = {"classes": exported.classes, "outside": exported.outside}
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
     content = model.SerializeToString()
-    images = np.random.default_rng(0).integers(0, 256, (CHECKED, *shape), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (IMAGES_CHECKED, *shape), dtype=np.uint8)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         difference = float(np.abs(session.run(None, {INPUT: images})[0] - exported.probabilities(images)).max())

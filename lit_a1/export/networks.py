@@ -6,8 +6,8 @@ from typing import Any
 from jsonargparse import Namespace
 
 from lit_a1.data.sources.drawn import SIDE
-from lit_a1.export.card import Known, known
-from lit_a1.export.graph import Exported, of_members, of_numpy
+from lit_a1.export.card import WeightsInfo, weights_info
+from lit_a1.export.graph import ExportedModel, exported_cnns, exported_mlp
 from lit_a1.flags import experiment_of
 from lit_a1.mlp.setup import Setup, load_weights, run_state
 from lit_a1.models import Classifier, Ensemble
@@ -18,7 +18,7 @@ from lit_a1.runs.folders import resolve
 from lit_a1.runs.settings import UsageError, build
 
 
-def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
+def load_cnns(settings: Namespace) -> tuple[str, ExportedModel, list[WeightsInfo]]:
     """The experiment, its networks and what is known of them, from the settings of `validate`; needs no images.
 
     Raises:
@@ -28,23 +28,23 @@ def of_settings(settings: Namespace) -> tuple[str, Exported, list[Known]]:
     model = build(Classifier, settings.model)
     data: Mapping[str, Any] = settings.data.init_args.as_dict()
     logs, name = experiment_of(settings, data["source"] == "drawn")
-    wanted = settings.get("ckpt_path")
+    ckpt_path = settings.get("ckpt_path")
     if isinstance(model, Ensemble):
-        if wanted:
+        if ckpt_path:
             raise UsageError(NO_CHECKPOINT)
         members = model.members
     else:
-        path = resolve(wanted, logs / name)
+        path = resolve(ckpt_path, logs / name)
         check_fits(read(path), model, path)
         members = [load_member(path)]
         members[0].model.views = model.views
-    exported = of_members(members, data.get("decode_size", SIDE), members[0].data["classes"])
-    return name, exported, [known(each.path, each.epoch, each.training, dict(each.model.hparams)) for each in members]
+    exported = exported_cnns(members, data.get("decode_size", SIDE), members[0].data["classes"])
+    return name, exported, [weights_info(m.path, m.epoch, m.training, dict(m.model.hparams)) for m in members]
 
 
-def of_setup(setup: Setup, wanted: str | None) -> tuple[str, Exported, list[Known]]:
-    """Like `of_settings`, for the numpy network and a `--ckpt_path`; raises as `resolve` and `load_weights`."""
+def load_mlp(setup: Setup, ckpt_path: str | None) -> tuple[str, ExportedModel, list[WeightsInfo]]:
+    """Like `load_cnns`, for the numpy network and a `--ckpt_path`; raises as `resolve` and `load_weights`."""
     runs = setup.runs(setup.source == "drawn")
-    path = resolve(wanted, runs, suffix=".npz")
+    path = resolve(ckpt_path, runs, suffix=".npz")
     load_weights(net := setup.like(path).network(), path)
-    return runs.name, of_numpy(net), [known(path, net.epoch, run_state(path), {})]
+    return runs.name, exported_mlp(net), [weights_info(path, net.epoch, run_state(path), {})]

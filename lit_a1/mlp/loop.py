@@ -25,7 +25,7 @@ from lit_a1.runs.folders import (
     remove_version,
 )
 from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
-from lit_a1.runs.records import CheckpointError, DivergedError, Metrics, TrainingRecord, best_of, keep_metrics, sound
+from lit_a1.runs.records import CheckpointError, DivergedError, Metrics, TrainingRecord, best_of, keep_metrics, loading
 from lit_a1.runs.shown import log_mistakes
 from lit_a1.runs.wording import clock, typed
 
@@ -61,7 +61,7 @@ class Fit:
         load_weights(self.net, path)
         if not (state := run_state(path)):
             raise CheckpointError(f"{path} holds weights, but not the state of a run, so it can't be resumed.")
-        with sound(path):
+        with loading(path):
             check_same_settings(state["settings"], self.record.settings, path)
             check_not_over(self.net.epoch, self.setup.epochs, path)
             check_same_length(state["settings"], self.record.settings, path)
@@ -159,7 +159,7 @@ class Fit:
             last, tries = self.checkpoints / "last.npz", f"a smaller --model.lr than {self.net.lr:g}"
             where = f"epoch {self.net.epoch}, which ends with step {self.net.step}"
             kept = relative_to_cwd(last) if last.is_file() else None
-            raise DivergedError.told("the loss", where, rate, kept, tries)
+            raise DivergedError.with_advice("the loss", where, rate, kept, tries)
         return metrics | {"train/learning_rate": rate, "train/images_per_second": count / seconds}
 
     def _save(self) -> None:

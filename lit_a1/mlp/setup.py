@@ -13,7 +13,7 @@ from lit_a1.data.mnist import Mnist, Wanted, load_mnist
 from lit_a1.mlp.files import read_arrays, to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
-from lit_a1.runs.records import CheckpointError, StudyRecord, sound
+from lit_a1.runs.records import CheckpointError, StudyRecord, loading
 
 TRAINED_WITH = ("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout")
 
@@ -61,7 +61,7 @@ class Setup:
 
         CheckpointError if the file is damaged, or its network is outside `parameter_range`.
         """
-        with sound(path):
+        with loading(path):
             try:
                 dims, nonlinearity = read_arrays(str(path), ("dims", "nonlinearity"))
                 model = {**self.model, "hidden_dims": tuple(dims.tolist()[1:-1]), "nonlinearity": str(nonlinearity)}
@@ -105,7 +105,7 @@ def describe(net: NN) -> str:
 
 def load_weights(net: NN, path: Path) -> None:
     """Reads weights; raises a CheckpointError if the file is damaged or of another network."""
-    with sound(path):
+    with loading(path):
         try:
             net.load(str(path))
         except ValueError as error:
@@ -114,7 +114,7 @@ def load_weights(net: NN, path: Path) -> None:
 
 def run_state(path: Path) -> dict[str, Any]:
     """The state of a `TrainingRecord` that `mlp fit` saves with the weights; empty in other files."""
-    with sound(path), np.load(path, allow_pickle=False) as file:
+    with loading(path), np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["run"])) if "run" in file else {}
 
 

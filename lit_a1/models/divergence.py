@@ -84,4 +84,4 @@ class FiniteModule(L.LightningModule):
         kept = [path for each in checkpoints if each.best_model_path and (path := Path(each.best_model_path)).is_file()]
         last = relative_to_cwd(max(kept, key=lambda path: path.stat().st_mtime)) if kept else None
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return DivergedError.told(what, f"step {step}", rate, last, " or ".join(tries))
+        return DivergedError.with_advice(what, f"step {step}", rate, last, " or ".join(tries))

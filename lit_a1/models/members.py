@@ -9,7 +9,7 @@ from typing import Any
 from lit_a1.models.classifier import Classifier
 from lit_a1.runs.checkpoints import check_fits, read
 from lit_a1.runs.folders import PRETRAINED, pretrained
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record, sound, version_of
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, loading, read_record, version_of
 from lit_a1.runs.wording import listed
 
 DATA_STATE = {"size", "classes", "validation"}  # saved in a checkpoint by the data module
@@ -69,7 +69,7 @@ def load_member(path: Path, channels: int | None = None) -> Member:
             number of channels than `channels`.
     """
     checkpoint = read(path)
-    with sound(path):
+    with loading(path):
         return _member(path, checkpoint, channels)
 
 

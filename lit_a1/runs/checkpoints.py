@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
 from lit_a1.runs.folders import WEIGHTS_ALONE, check_not_over, check_same_length, check_same_settings
-from lit_a1.runs.records import CheckpointError, sound
+from lit_a1.runs.records import CheckpointError, loading
 from lit_a1.runs.wording import counted
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint to a file in the same folder and renames it, so a run killed while saving keeps the last one.
 
     Lightning writes a temporary file, possibly on another disk, and copies it.
@@ -36,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint; raises a CheckpointError if it is missing, damaged, foreign or diverged."""
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.")
-    with sound(path):
+    with loading(path):
         with zipfile.ZipFile(path) as archive:  # the format of torch.save; torch.load checks neither bits nor sizes
             entries = archive.infolist()
             is_packed = any(entry.compress_type for entry in entries)
@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path} can't be read as a checkpoint: {words}.") from error
         if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
             raise CheckpointError(f"{path} is not a checkpoint of this project.")
-        if not all(map(_is_plain, _tensors(checkpoint))) or not _is_whole(checkpoint):
+        if not all(map(_is_fully_stored, _tensors(checkpoint))) or not _has_valid_counts(checkpoint):
             raise ValueError
         if not all_finite(checkpoint["state_dict"].values()):
             raise CheckpointError(f"{path} holds weights that are not finite: its training had diverged.")
@@ -58,23 +58,23 @@ def read(path: Path) -> dict[str, Any]:
 
 def _tensors(content: Any) -> list[Tensor]:
     """All tensors in nested dictionaries and lists."""
-    found, seen, left = [], set(), [content]
-    while left:
-        each = left.pop()
-        if isinstance(each, Tensor):
-            found.append(each)
-        elif isinstance(each, dict | list | tuple) and id(each) not in seen:
-            seen.add(id(each))
-            left += each.values() if isinstance(each, dict) else each
-    return found
+    tensors, visited, pending = [], set(), [content]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Tensor):
+            tensors.append(item)
+        elif isinstance(item, dict | list | tuple) and id(item) not in visited:
+            visited.add(id(item))
+            pending += item.values() if isinstance(item, dict) else item
+    return tensors
 
 
-def _is_whole(checkpoint: dict[str, Any]) -> bool:
+def _has_valid_counts(checkpoint: dict[str, Any]) -> bool:
     """Whether it has valid counts of epochs and steps."""
     return all(type(checkpoint[name]) is int and checkpoint[name] >= 0 for name in ("epoch", "global_step"))
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def _is_fully_stored(tensor: Tensor) -> bool:
     """Whether all its numbers are in the file: a tensor of a few bytes can declare any shape."""
     return tensor.device.type == "cpu" and tensor.numel() * tensor.itemsize <= tensor.untyped_storage().nbytes()
 
@@ -91,15 +91,14 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
         raise CheckpointError(
             f"{path} is a checkpoint of {checkpoint['model_class']}; the configuration asks for {expected}."
         )
-    theirs, ours = (
-        {name: _form(each) for name, each in of.items()} for of in (checkpoint["state_dict"], model.state_dict())
-    )
+    saved_shapes = {name: _shape_and_dtype(tensor) for name, tensor in checkpoint["state_dict"].items()}
+    model_shapes = {name: _shape_and_dtype(tensor) for name, tensor in model.state_dict().items()}
     here = "in the model. The config.yaml of its run has the right ones."
-    for name in [*ours, *theirs]:
-        if ours.get(name) != theirs.get(name):
+    for name in [*model_shapes, *saved_shapes]:
+        if model_shapes.get(name) != saved_shapes.get(name):
             raise CheckpointError(
-                f"{path} is of a {expected} with other hyperparameters: {name} is {theirs.get(name, 'absent')} in the "
-                f"file and {ours.get(name, 'absent')} {here}"
+                f"{path} is of a {expected} with other hyperparameters: {name} is "
+                f"{saved_shapes.get(name, 'absent')} in the file and {model_shapes.get(name, 'absent')} {here}"
             )
     texts = (re.sub(r", sync=\w+", "", text) for text in (checkpoint["network"], describe(model)))
     for line, other in zip(*(text.splitlines() for text in texts), strict=False):  # `sync` matters only in training
@@ -109,7 +108,7 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
             )
 
 
-def _form(tensor: Tensor) -> str:
+def _shape_and_dtype(tensor: Tensor) -> str:
     """A tensor's shape, and its dtype if networks do not usually have it."""
     known = tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int64)  # published ones have 16 bits
     return f"{tuple(tensor.shape)}" + ("" if known else f" {str(tensor.dtype).removeprefix('torch.')}")
@@ -131,11 +130,11 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     check_same_settings(started, settings, path)
     if run.get("torn"):
         raise CheckpointError(f"{path} was written in the middle of a step: go on with the last.ckpt of its run.")
-    step, done = checkpoint.get("global_step", 0), checkpoint["epoch"] + 1
+    step, epochs_done = checkpoint.get("global_step", 0), checkpoint["epoch"] + 1
     if batches := run.get("steps_an_epoch"):
         rows = checkpoint["callbacks"]["RunRecord"]["epochs"]
-        done = step // batches if any(row["step"] == step for row in rows) else (step - 1) // batches
-    check_not_over(done, max_epochs, path)
+        epochs_done = step // batches if any(row["step"] == step for row in rows) else (step - 1) // batches
+    check_not_over(epochs_done, max_epochs, path)
     if step and 0 <= settings.get("trainer.max_steps", -1) <= step:
         raise CheckpointError(f"{path} has {step} steps behind it: trainer.max_steps must be above that, or left out.")
     check_same_length(started, settings, path)

@@ -11,7 +11,7 @@ from lit_a1.runs.records import Metrics, best_of
 
 Weights = Literal["last", "best"]
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
-OTHER = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and settings that do not
+NOT_MOVING = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and settings that do not
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Run:
         return self.record["epochs"]
 
     @property
-    def measured(self) -> Metrics:
+    def metrics(self) -> Metrics:
         """The metrics of the epoch that the weights are from."""
         return self.epochs[-1] if self.weights.stem == "last" else best_of(self.epochs)
 
@@ -55,15 +55,15 @@ class Run:
     @property
     def training_images_measured(self) -> int:
         """How many training images are evaluated like validation images, if any are: all, or a sample."""
-        wanted, count = self.settings.get("data.measure_train"), self.record["images"]["train"]
-        return min(wanted, count) if type(wanted) is int else count
+        sample_size, count = self.settings.get("data.measure_train"), self.record["images"]["train"]
+        return min(sample_size, count) if type(sample_size) is int else count
 
     @property
     def kind(self) -> str:
         """The kind of network."""
         return "MLP" if self.weights.suffix == ".npz" else "CNN"
 
-    def augmentation(self, names: Sequence[str] = MOVING + OTHER) -> dict[str, float]:
+    def augmentation(self, names: Sequence[str] = MOVING + NOT_MOVING) -> dict[str, float]:
         """The named augmentation settings that change images."""
         found = {name: self.settings.get(f"data.augment.{name}", 0) for name in names}
         return {name: value for name, value in found.items() if value}

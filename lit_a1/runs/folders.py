@@ -37,8 +37,8 @@ def run_of(path: Path, events: str, runs: Path) -> Path | None:
 def new_version(runs: Path) -> Path:
     """Makes the folder of a new run below `lightning_logs/NAME`: version_N with the next N."""
     runs.mkdir(parents=True, exist_ok=True)
-    taken = run_folders(runs)
-    for number in range(int(taken[-1].name[8:]) + 1 if taken else 0, 1 << 31):
+    existing = run_folders(runs)
+    for number in range(int(existing[-1].name[8:]) + 1 if existing else 0, 1 << 31):
         try:
             (folder := runs / f"version_{number}").mkdir()
         except FileExistsError:
@@ -50,18 +50,18 @@ def new_version(runs: Path) -> Path:
 def remove_version(folder: Path) -> None:
     """Removes the folder of a run that never began, and the folders above it if they are empty then."""
     shutil.rmtree(folder)
-    for above in (folder.parent, folder.parent.parent):
-        if any(above.iterdir()):
+    for parent in (folder.parent, folder.parent.parent):
+        if any(parent.iterdir()):
             break
-        above.rmdir()
+        parent.rmdir()
 
 
-def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str = ".ckpt") -> Path:
+def resolve(ckpt_path: str | None, runs: Path, *, resume: bool = False, suffix: str = ".ckpt") -> Path:
     """The checkpoint file that `--ckpt_path` means.
 
     Args:
-        wanted: a file; `best` or `last` of the newest run that has it; or `pretrained`, the weights that come with the
-            project. None means `best`.
+        ckpt_path: a file; `best` or `last` of the newest run that has it; or `pretrained`, the weights that come with
+            the project. None means `best`.
         runs: the folder of an experiment's runs, `lightning_logs/NAME`.
         resume: whether the run is resumed. Then only the newest run counts, even if only an older one has a checkpoint.
         suffix: the file's suffix.
@@ -69,15 +69,15 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     Raises:
         CheckpointError: there is no such file (Lightning would use untrained weights), or none to resume from.
     """
-    if wanted == "pretrained":
+    if ckpt_path == "pretrained":
         if resume:
-            raise CheckpointError(WEIGHTS_ALONE.format(wanted))
+            raise CheckpointError(WEIGHTS_ALONE.format(ckpt_path))
         return pretrained(runs.name.removesuffix(DRAWN), suffix)
-    if wanted not in (None, *KEYWORDS):
-        if not Path(wanted).is_file():
-            raise CheckpointError(f"There is no checkpoint {Path(wanted)}.")
-        return Path(wanted)
-    name = (wanted or "best") + suffix
+    if ckpt_path not in (None, *KEYWORDS):
+        if not Path(ckpt_path).is_file():
+            raise CheckpointError(f"There is no checkpoint {Path(ckpt_path)}.")
+        return Path(ckpt_path)
+    name = (ckpt_path or "best") + suffix
     all_runs = run_folders(runs)
     found = [path for run in all_runs if (path := run / "checkpoints" / name).exists()]
     if resume and all_runs and (not found or found[-1].parents[1] != all_runs[-1]):
@@ -92,13 +92,13 @@ def resolve(wanted: str | None, runs: Path, *, resume: bool = False, suffix: str
     return found[-1]
 
 
-def trained_weights(named: str, drawn: bool = False) -> Path:
+def trained_weights(source: str, drawn: bool = False) -> Path:
     """The checkpoint that another training starts or learns from: of the last epoch, which validation did not choose.
 
-    `named` is a file; the folder of a run; or the folder of an experiment, `lightning_logs/NAME`, for its newest run,
+    `source` is a file; the folder of a run; or the folder of an experiment, `lightning_logs/NAME`, for its newest run,
     on drawn images if `drawn`. Raises a CheckpointError if there is none, or its run has not ended.
     """
-    path = Path(named)
+    path = Path(source)
     if path.is_file():
         return path
     last = Path("checkpoints", "last.ckpt")
@@ -115,9 +115,9 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
     """An experiment's weights that come with the project; raises a CheckpointError if they are missing or altered."""
     path, about = PRETRAINED / f"{name}{suffix}", PRETRAINED / f"{name}.json"
     if not about.is_file():
-        others = sorted(other.stem for other in PRETRAINED.glob("*.json"))
-        there = f"there are some for {listed(others)}" if others else "none are published yet"
-        raise CheckpointError(f"There are no pretrained weights for {name}: {there}.")
+        published = sorted(other.stem for other in PRETRAINED.glob("*.json"))
+        available = f"there are some for {listed(published)}" if published else "none are published yet"
+        raise CheckpointError(f"There are no pretrained weights for {name}: {available}.")
     if not path.is_file():
         raise CheckpointError(f"There is no {path}, which {about.name} tells of: fetch it again.")
     try:
@@ -125,11 +125,11 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{about} can't be read: it should hold the sha256 of {path.name}.") from error
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != expected:
         raise CheckpointError(
-            f"{path} is not the file that was published: its sha256 is {found[:12]}..., not that in {about.name}. What "
-            "a clone without git-lfs, or one that was cut short, leaves is no checkpoint: fetch it again."
+            f"{path} is not the file that was published: its sha256 is {digest[:12]}..., not that in {about.name}. "
+            "What a clone without git-lfs, or one that was cut short, leaves is no checkpoint: fetch it again."
         )
     return path
 
@@ -137,8 +137,8 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
 def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
     """Raises a CheckpointError if a run started with other settings (flat), except those `WITHOUT_EFFECT`."""
     for name in sorted(started.keys() | settings.keys()):
-        without = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
-        if without or (started.get(name) or False) == (settings.get(name) or False):  # both absent and null mean false
+        ignored = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
+        if ignored or (started.get(name) or False) == (settings.get(name) or False):  # both absent and null mean false
             continue
         how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", "with the config.yaml of its run"
         if name not in started:
@@ -168,14 +168,14 @@ def check_same_length(started: dict[str, Any], settings: dict[str, Any], path: P
         )
 
 
-def check_not_over(done: int, wanted: int | None, path: Path) -> None:
+def check_not_over(done: int, max_epochs: int | None, path: Path) -> None:
     """Raises a CheckpointError if no epoch is left, unless the run was interrupted before its record was written.
 
-    A `wanted` of None or below 0 means no limit.
+    A `max_epochs` of None or below 0 means no limit.
     """
     recorded = version_of(path) is None or (path.parent.parent / RECORD_FILE).is_file()
-    if wanted is not None and 0 <= wanted <= done and (recorded or wanted < done):
-        raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {wanted} are wanted.")
+    if max_epochs is not None and 0 <= max_epochs <= done and (recorded or max_epochs < done):
+        raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, {max_epochs} are wanted.")
 
 
 def relative_to_cwd(path: Path) -> Path:

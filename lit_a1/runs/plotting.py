@@ -20,7 +20,7 @@ from lit_a1.data.files import replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito (2008)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LINE = 140  # characters of a headline
+HEADLINE_WIDTH = 140  # characters
 DPI = 200  # dots an inch, of all figures
 FONTS = (  # fallbacks for names in other scripts, if installed
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
@@ -66,12 +66,12 @@ def draw_line(
     The line's `number` selects colour and marker; `look` goes to `Axes.plot`.
     """
     colour = COLOURS[number % len(COLOURS)]
-    usual = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markerfacecolor": "white"}
-    axes.plot(x, values.mean(axis=0), label=label, **usual | look)
+    default_style = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markerfacecolor": "white"}
+    axes.plot(x, values.mean(axis=0), label=label, **default_style | look)
     axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
 
 
-def visible(error: float, images: int) -> float:
+def clip_for_log_axis(error: float, images: int) -> float:
     """An error for a logarithmic axis: zero is shown as half an image."""
     return max(error, 0.5 / images)
 
@@ -87,4 +87,4 @@ def percent_axis(axes: Axes) -> None:
 
 def headline(drawing: Figure, text: str) -> None:
     """Writes a title above the panels, with long lines wrapped."""
-    drawing.suptitle("\n".join(textwrap.fill(line, LINE) for line in text.splitlines()), fontsize=9)
+    drawing.suptitle("\n".join(textwrap.fill(line, HEADLINE_WIDTH) for line in text.splitlines()), fontsize=9)

@@ -15,9 +15,9 @@ from lit_a1.runs.wording import clock, typed
 PART_NAMES = {"train": "training (as it ran)", "train_eval": "training (at the epoch's end)", "val": "validation"}
 
 
-def epoch_line(metrics: Metrics, last: int, left: str) -> str:
+def epoch_line(metrics: Metrics, max_epochs: int, time_left: str) -> str:
     """The line for an epoch that has ended."""
-    parts = [epoch_name(int(metrics["epoch"]), last)]
+    parts = [epoch_name(int(metrics["epoch"]), max_epochs)]
     parts += [
         f"{part} loss {metrics[f'{part}/loss']:.4f} error {metrics[f'{part}/error']:6.2%}"
         for part in ("train_eval" if "train_eval/loss" in metrics else "train", "val")
@@ -25,12 +25,12 @@ def epoch_line(metrics: Metrics, last: int, left: str) -> str:
     ]
     if "train/images_per_second" in metrics:
         parts.append(f"{metrics['train/images_per_second']:.0f} images/s")
-    return "  ".join([*parts, f"left {left}"])
+    return "  ".join([*parts, f"left {time_left}"])
 
 
-def epoch_name(epoch: int, last: int) -> str:
+def epoch_name(epoch: int, max_epochs: int) -> str:
     """`epoch 3/20`, counted from 1; without a limit `epoch 3`."""
-    return f"epoch {epoch + 1:{len(str(last))}}" + (f"/{last}" if last > 0 else "")
+    return f"epoch {epoch + 1:{len(str(max_epochs))}}" + (f"/{max_epochs}" if max_epochs > 0 else "")
 
 
 def print_finished(

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 RECORD_FILE = "record.json"
 OLD_NAMES = r'(?<=")pictures(?=":)|(?<=/)pictures(?=_per_second)'  # of keys, in records made before 2026-11-28
-SHORT = {  # columns of TensorBoard's table of hyperparameters
+SHORT_NAMES = {  # columns of TensorBoard's table of hyperparameters
     **{"model.lr": "lr", "model.schedule": "schedule", "model.lr_decay": "schedule", "trainer.max_epochs": "epochs"},
     **dict.fromkeys(("model.batch_size", "data.batch_size"), "batch_size"),
     **{f"model.{name}": name for name in ("momentum", "nesterov", "weight_decay", "dropout")},
 }
-FIRST = ("network", "lr", "batch_size", "epochs", "seed")
+SHOWN_COLUMNS = ("network", "lr", "batch_size", "epochs", "seed")
 Metrics = dict[str, float]
 """The metrics of one epoch: `epoch` (from 0), `step` (steps done) and measured values, by TensorBoard's tags."""
 
@@ -33,7 +33,7 @@ class CheckpointError(Exception):
 
 
 @contextmanager
-def sound(path: Path) -> Iterator[None]:
+def loading(path: Path) -> Iterator[None]:
     """Turns errors from a damaged or foreign checkpoint into CheckpointErrors; this project's errors pass through."""
     try:
         yield
@@ -49,11 +49,11 @@ class DivergedError(Exception):
     """Numbers in a training are no longer finite."""
 
     @classmethod
-    def told(cls, what: str, where: str, rate: float, kept: Path | None, tries: str) -> Self:
+    def with_advice(cls, what: str, where: str, lr: float, checkpoint: Path | None, advice: str) -> Self:
         """The error with all that a user needs: what is not finite, in which step, what was saved, what to try."""
-        last = f"The last good checkpoint is {kept}." if kept else "No checkpoint was written before."
-        words = f"The training diverged: {what} is not finite in {where}, at a learning rate of {rate:.3g}."
-        return cls(f"{words} {last} Start again with {tries}.")
+        last = f"The last good checkpoint is {checkpoint}." if checkpoint else "No checkpoint was written before."
+        words = f"The training diverged: {what} is not finite in {where}, at a learning rate of {lr:.3g}."
+        return cls(f"{words} {last} Start again with {advice}.")
 
 
 class DeviceLostError(Exception):
@@ -191,9 +191,9 @@ def read_json(path: Path) -> Any:
 
 def test_metrics(run: Path) -> dict[str, Any]:
     """The results of `test` in a run's folder: `checkpoint`, `test/error` and more; empty if they can't be read."""
-    found = read_json(run / "test.json")
-    sound = isinstance(found, dict) and isinstance(found.get("checkpoint"), str)
-    return found if sound and isinstance(found.get("test/error"), float | int) else {}
+    results = read_json(run / "test.json")
+    is_valid = isinstance(results, dict) and isinstance(results.get("checkpoint"), str)
+    return results if is_valid and isinstance(results.get("test/error"), float | int) else {}
 
 
 def version_of(path: Path) -> int | None:
@@ -222,11 +222,11 @@ def keep_metrics(command: str, checkpoint: Path, metrics: Metrics, step: int, im
                     writer.add_scalar(name, value, step)
 
 
-def is_part(measured: int, there: int) -> bool:
+def is_part(measured: int, total: int) -> bool:
     """Whether only part of the images were measured; prints that such metrics are not saved."""
-    if measured < there:
-        print(f"Measured on {measured:,} of {there:,} images: nothing is written.")
-    return measured < there
+    if measured < total:
+        print(f"Measured on {measured:,} of {total:,} images: nothing is written.")
+    return measured < total
 
 
 def log_hparams(writer: "SummaryWriter", record: dict[str, Any]) -> None:
@@ -238,18 +238,18 @@ def log_hparams(writer: "SummaryWriter", record: dict[str, Any]) -> None:
     from torch.utils.tensorboard.summary import hparams  # slow to import, and `--help` imports this module
 
     settings, best = record["settings"], record["best"]
-    columns = {SHORT.get(name, name): value for name, value in settings.items()}
+    columns = {SHORT_NAMES.get(name, name): value for name, value in settings.items()}
     columns["network"] = str(settings.get("model.class_path", "MLP")).rpartition(".")[2]
     measured = {"accuracy": 1 - best["val/error"], "loss": best["val/loss"]} if "val/error" in best else {}
     others = {name: record[name] for name in ("parameters", "seconds")}
     metrics = {f"result/{name}": value for name, value in (measured | others).items()}
     experiment, start, end = hparams(columns, metrics)
-    about = experiment.value[0].metadata.plugin_data
-    table = HParamsPluginData.FromString(about.content)
+    plugin_data = experiment.value[0].metadata.plugin_data
+    table = HParamsPluginData.FromString(plugin_data.content)
     for column in table.experiment.hparam_infos:
-        column.differs = column.name in FIRST  # TensorBoard shows these columns, and others on request
-    about.content = table.SerializeToString()
-    for part in (experiment, start, end):
-        writer._get_file_writer().add_summary(part)
+        column.differs = column.name in SHOWN_COLUMNS  # TensorBoard shows these columns, and others on request
+    plugin_data.content = table.SerializeToString()
+    for summary in (experiment, start, end):
+        writer._get_file_writer().add_summary(summary)
     for name, value in metrics.items():
         writer.add_scalar(name, value, int(record["last"]["step"]))

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar, get_args
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from lit_a1.runs.wording import meant
+from lit_a1.runs.wording import suggestion
 
 T = TypeVar("T")
 PARTS = ("model", "data", "trainer")
@@ -38,25 +38,26 @@ class PlainParser(argparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the sentence and exits with status 2."""
-        print(f"error: {concise(message)}{_meant(message, self)}", file=sys.stderr)
+        print(f"error: {concise(message)}{_suggestion_for(message, self)}", file=sys.stderr)
         raise SystemExit(2)
 
     def parse_own(
-        self, arguments: Sequence[str], no_mlp: str, example: str = "catsdogs.yaml"
+        self, arguments: Sequence[str], mlp_reason: str, example: str = "catsdogs.yaml"
     ) -> tuple[argparse.Namespace, list[str]]:
         """This command's options, and all other arguments, which go to another command.
 
         Refuses others that look like misspelt options of its own. Raises a UsageError if they name no network, or the
-        numpy network, with the reason in `no_mlp`.
+        numpy network, with the reason in `mlp_reason`.
         """
         options, others = self.parse_known_args(list(arguments))
         for word in others:
-            if "." not in word and _meant(message := f"unrecognized arguments: {word}", self):
+            if "." not in word and _suggestion_for(message := f"unrecognized arguments: {word}", self):
                 self.error(message)
         if not others:
             raise UsageError(f"name a network, with --config configs/{example} for example")
-        if (kind := kind_of_config(others)) is not None and kind[1] != "fit":
-            raise UsageError(f"{kind[0]} is of the numpy network{no_mlp}")
+        path, command = kind_of_config(others) or (None, "fit")
+        if command != "fit":
+            raise UsageError(f"{path} is of the numpy network{mlp_reason}")
         return options, others
 
 
@@ -93,10 +94,10 @@ def build(kind: type[T], settings: dict[str, Any] | Namespace) -> T:
         raise UsageError(concise(str(error))) from error
 
 
-def first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+def first_difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """The alphabetically first name whose setting differs, of two flat settings; empty if they are equal."""
-    names = sorted(found.keys() | wanted.keys())
-    return next((name for name in names if found.get(name) != wanted.get(name)), "")
+    names = sorted(first.keys() | second.keys())
+    return next((name for name in names if first.get(name) != second.get(name)), "")
 
 
 def concise(message: str) -> str:
@@ -118,23 +119,23 @@ def concise(message: str) -> str:
     return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
 
 
-def _meant(message: str, parser: argparse.ArgumentParser) -> str:
+def _suggestion_for(message: str, parser: argparse.ArgumentParser) -> str:
     """What was probably meant instead of a refused option or class, as the end of the message's sentence."""
     actions = list(parser._actions)
     for action in parser._actions:  # each command's options are in its own parser
         for inner in action.choices.values() if isinstance(action.choices, dict) else ():
             actions += getattr(inner, "_actions", ())
-    if named := re.match("unrecognized arguments: (.*)", message):
-        word = named[1].split()[0].partition("=")[0]
+    if match := re.match("unrecognized arguments: (.*)", message):
+        word = match[1].split()[0].partition("=")[0]
         if word.endswith((".yaml", ".yml")):
             return f"; did you mean --config {word}?"
         names = [action.dest for action in actions] + [name for action in actions for name in _parts_of(action)]
-        return meant(word.removeprefix("--"), names, "--{}") if word.startswith("--") else ""
-    if named := re.search(r"(?:accept option|^Option) '([^']+)'", message):
-        return meant(named[1], [action.dest for action in actions])
-    if named := re.match(r"""Parser key "([^"]+)".*?(?:path string: |class_path ')([^\s']+)""", message, re.DOTALL):
-        kinds = [kind for action in actions if action.dest == named[1] for kind in _classes(action)]
-        return meant(named[2], [kind.__name__ for kind in kinds])
+        return suggestion(word.removeprefix("--"), names, "--{}") if word.startswith("--") else ""
+    if match := re.search(r"(?:accept option|^Option) '([^']+)'", message):
+        return suggestion(match[1], [action.dest for action in actions])
+    if match := re.match(r"""Parser key "([^"]+)".*?(?:path string: |class_path ')([^\s']+)""", message, re.DOTALL):
+        classes = [class_ for action in actions if action.dest == match[1] for class_ in _classes(action)]
+        return suggestion(match[2], [class_.__name__ for class_ in classes])
     return ""
 
 
@@ -152,9 +153,9 @@ def _classes(action: argparse.Action) -> list[type]:
 
 def _parts_of(action: argparse.Action) -> list[str]:
     """Names such as `model.lr`, for this project's classes that an option like `--model` can name."""
-    kinds = _classes(action) if "." not in action.dest else []
-    own = [base for kind in kinds for base in kind.__mro__ if base.__module__.startswith("lit_a1.")]
-    return [f"{action.dest}.{name}" for base in own for name in inspect.signature(base).parameters]
+    classes = _classes(action) if "." not in action.dest else []
+    bases = [base for class_ in classes for base in class_.__mro__ if base.__module__.startswith("lit_a1.")]
+    return [f"{action.dest}.{name}" for base in bases for name in inspect.signature(base).parameters]
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
@@ -171,8 +172,8 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, bool | int | f
 
 def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
     """All settings that affect a run, defaults included, except the seed: model, data and trainer, flat."""
-    whole = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
-    return {name: value for name, value in whole.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}
+    settings = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
+    return {name: value for name, value in settings.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}
 
 
 def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
@@ -180,9 +181,9 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
 
     None if no YAML with a model is named. Unreadable files are skipped: the parser refuses them.
     """
-    named = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
-    named += [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]
-    for path in named:
+    paths = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
+    paths += [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]
+    for path in paths:
         try:
             settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -195,4 +196,4 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
 def without_checkpoint(arguments: Sequence[str]) -> list[str]:
     """The arguments of a `fit` without `--ckpt_path`, for other commands on its run."""
     pairs = zip(["", *arguments], arguments, strict=False)
-    return [word for before, word in pairs if "--ckpt_path" not in (before, word.partition("=")[0])]
+    return [word for previous, word in pairs if "--ckpt_path" not in (previous, word.partition("=")[0])]

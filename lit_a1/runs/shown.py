@@ -22,9 +22,9 @@ def margins_of(log_probabilities: NDArray[np.float32], labels: NDArray[np.intege
     return log_probabilities[rows, labels] - others.max(1)
 
 
-def smallest(values: NDArray[np.float32], among: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """Up to `count` of the rows selected by `among`, the smallest values first; ties stay in order."""
-    rows = np.flatnonzero(among)
+def smallest(values: NDArray[np.float32], mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Up to `count` of the rows selected by `mask`, the smallest values first; ties stay in order."""
+    rows = np.flatnonzero(mask)
     return rows[np.argsort(values[rows], kind="stable")][:count].astype(np.int64)
 
 
@@ -41,13 +41,13 @@ def log_mistakes(
 
     Of `images`, (M,H,W) or (M,H,W,C), those at `index` (N,) were measured: `labels` (N,), `log_probabilities` (N,K).
     """
-    margins, answers = margins_of(log_probabilities, labels), log_probabilities.argmax(1)
+    margins, predictions = margins_of(log_probabilities, labels), log_probabilities.argmax(1)
     found = {
-        "most confident mistakes": smallest(margins, answers != labels, SHOWN),
+        "most confident mistakes": smallest(margins, predictions != labels, SHOWN),
         "closest calls": smallest(np.abs(margins), np.ones(len(labels), np.bool_), SHOWN),
     }
     for name, rows in found.items():
-        titles = [f"{classes[answers[row]]} {np.exp(log_probabilities[row].max()):.1%}" for row in rows]
+        titles = [f"{classes[predictions[row]]} {np.exp(log_probabilities[row].max()):.1%}" for row in rows]
         notes = [f"is {classes[labels[row]]} ({index[row]})" for row in rows]
         pixels = [images[index[row]].squeeze() for row in rows]  # Pillow takes no axis for a single channel
         tiles = [Tile(*parts) for parts in zip(pixels, titles, notes, strict=True)]

@@ -50,8 +50,8 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     Raises:
         ValueError: the arguments differ in length.
     """
-    b = sum(one and not other for one, other in zip(first, second, strict=True))
-    c = sum(other and not one for one, other in zip(first, second, strict=True))
+    b = sum(first_right and not second_right for first_right, second_right in zip(first, second, strict=True))
+    c = sum(second_right and not first_right for first_right, second_right in zip(first, second, strict=True))
     return McNemar(b, c, float(scipy.stats.binomtest(b, b + c).pvalue) if b + c else 1.0)
 
 
@@ -68,9 +68,9 @@ def holm(values: Sequence[float]) -> list[float]:
 
     Source: Holm 1979 ("A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6).
     """
-    corrected, least = list(values), 0.0
-    for k, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        corrected[place] = least = max(least, min(1.0, (len(values) - k) * values[place]))
+    corrected, running_max = list(values), 0.0
+    for k, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        corrected[index] = running_max = max(running_max, min(1.0, (len(values) - k) * values[index]))
     return corrected
 
 

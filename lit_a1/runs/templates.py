@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lit_a1.runs import wording
 
 PACKAGE = Path(__file__).resolve().parents[1]
-KEPT = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")  # beginnings of Markdown blocks other than paragraphs
+BLOCK_STARTS = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")  # how Markdown blocks other than paragraphs begin
 FILTERS = (wording.number, wording.percent, wording.listed, wording.clock, wording.duration, wording.counted)
 GLOBALS = (wording.table, wording.interval, wording.spread, wording.probability, math.isfinite)
 
@@ -38,5 +38,5 @@ def render(template: str, **values: Any) -> str:
         values: by the names that the template uses; one that is missing raises `jinja2.UndefinedError`.
     """
     text = _environment().get_template(template).render(values)
-    blocks = [block.strip("\n").rstrip() for block in text.split("\n\n")]
-    return "\n\n".join(block if block.startswith(KEPT) else " ".join(block.split()) for block in blocks if block) + "\n"
+    blocks = filter(None, (block.strip("\n").rstrip() for block in text.split("\n\n")))
+    return "\n\n".join(block if block.startswith(BLOCK_STARTS) else " ".join(block.split()) for block in blocks) + "\n"

@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import mean, stdev
 
-LIKE, PART = 0.65, 0.8  # similarity of words, from 0 to 1: least for a suggestion, and that of a part
+MIN_SIMILARITY, PART_WEIGHT = 0.65, 0.8  # of words, from 0 to 1: least for a suggestion; that of a part
 
 
 def number(value: float) -> str:
@@ -61,26 +61,26 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + "s" * (count != 1)
 
 
-def listed(values: Iterable[float] | Iterable[str], words: Callable[[float], str] = number) -> str:
-    """`1, 2 and 3`; `words` formats numbers."""
-    *most, last = (value if isinstance(value, str) else words(value) for value in values)
-    return f"{', '.join(most)} and {last}" if most else last
+def listed(values: Iterable[float] | Iterable[str], format_number: Callable[[float], str] = number) -> str:
+    """`1, 2 and 3`; `format_number` formats numbers."""
+    *others, last = (value if isinstance(value, str) else format_number(value) for value in values)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
-def meant(word: str, words: Iterable[str], form: str = "{}") -> str:
+def suggestion(word: str, words: Iterable[str], form: str = "{}") -> str:
     """`; did you mean --trainer.max_epochs?` with the most similar of the words; empty if none is similar enough.
 
     Words are compared whole and by their last part. `form` is how the word is typed: `--{}` for an option.
     """
 
-    def likeness(other: str) -> tuple[float, float]:
-        end, other_end = (re.split("[./]", each)[-1] for each in (word, other))
-        whole, last = (SequenceMatcher(None, *pair).ratio() for pair in ((word, other), (end, other_end)))
-        is_part = word in other_end.split("_")  # `seed` of seed_everything
-        return max(whole, last, PART * is_part), whole
+    def similarity(candidate: str) -> tuple[float, float]:
+        end, candidate_end = (re.split("[./]", text)[-1] for text in (word, candidate))
+        whole, last = (SequenceMatcher(None, *pair).ratio() for pair in ((word, candidate), (end, candidate_end)))
+        is_part = word in candidate_end.split("_")  # `seed` of seed_everything
+        return max(whole, last, PART_WEIGHT * is_part), whole
 
-    best = max(words, key=likeness, default="")
-    return f"; did you mean {form.format(best)}?" if likeness(best) > (LIKE, 0) else ""
+    best = max(words, key=similarity, default="")
+    return f"; did you mean {form.format(best)}?" if similarity(best) > (MIN_SIMILARITY, 0) else ""
 
 
 def typed(*words: str | Path) -> str:

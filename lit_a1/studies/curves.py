@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lit_a1.data.files import write_csv
 from lit_a1.runs.finished import Run
-from lit_a1.runs.plotting import draw_line, figure, headline, percent_axis, visible
+from lit_a1.runs.plotting import clip_for_log_axis, draw_line, figure, headline, percent_axis
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
@@ -69,17 +69,17 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
     images. Each validated epoch has a mark. Several runs are plotted as their mean, in a band from minimum to maximum.
     """
     with figure(path, width=9.6, height=4.4, ncols=2) as (drawing, panels):
-        for panel, (name, words) in zip(panels, AXES.items(), strict=True):
-            for look, part in enumerate(PARTS):
+        for panel, (name, axis_label) in zip(panels, AXES.items(), strict=True):
+            for number, part in enumerate(PARTS):
                 epochs, values = curve(runs, f"{part}/{name}")
                 if epochs:
                     label = PARTS[part] + (conditions(runs[0]) if part == "train" else "")
                     size = max(2.0, min(4.5, 160 / len(epochs)))  # in points: the marks share the width of the panel
                     marks = {} if part == "val" or len(epochs) == 1 else {"marker": ""}  # a single point has no line
                     style = {"linestyle": STYLES[part], "markersize": size, **marks}
-                    draw_line(panel, textwrap.fill(label, 56), look, epochs, values, **style)
+                    draw_line(panel, textwrap.fill(label, 56), number, epochs, values, **style)
             panel.set_xlabel("Epochs done")
-            panel.set_ylabel(words)
+            panel.set_ylabel(axis_label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         percent_axis(panels[1])
         drawing.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(PARTS), fontsize=9)
@@ -98,7 +98,7 @@ def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]
         if name == "error":
             counts = {"val": run.record["images"]["val"], "train_eval": run.training_images_measured}
             images = counts.get(part, run.record["images"]["train"])
-            values = {epoch: visible(error, images) for epoch, error in values.items()}
+            values = {epoch: clip_for_log_axis(error, images) for epoch, error in values.items()}
         measured.append(values)
     epochs = sorted(set[int].intersection(*map(set, measured)))
     return epochs, np.array([[values[epoch] for epoch in epochs] for values in measured])
@@ -106,7 +106,7 @@ def curve(runs: Sequence[Run], tag: str) -> tuple[list[int], NDArray[np.float64]
 
 def conditions(run: Run) -> str:
     """What makes the training metrics worse than the network is: ` (augmented, smoothed labels)`."""
-    found = {
+    settings = {
         "augmented": run.augmented,
         "mixed": run.augmentation(("mixup", "cutmix")),
         "smoothed labels": run.settings.get("model.label_smoothing"),
@@ -114,13 +114,13 @@ def conditions(run: Run) -> str:
         "dropout": run.settings.get("model.dropout"),
         "stochastic depth": run.settings.get("model.stochastic_depth"),
     }
-    return f" ({', '.join(there)})" if (there := [words for words, value in found.items() if value]) else ""
+    return f" ({', '.join(names)})" if (names := [words for words, value in settings.items() if value]) else ""
 
 
 def title(runs: Sequence[Run]) -> str:
     """What was trained, how well, how long, with what code and machine; for several runs, what the lines mean."""
-    measured = [[row for row in run.epochs if "val/error" in row] for run in runs]
-    ends = [rows[-1] for rows in measured if rows]
+    validated = [[row for row in run.epochs if "val/error" in row] for run in runs]
+    last_rows = [rows[-1] for rows in validated if rows]
     seeds, commits, machines = (
         dict.fromkeys(str(run.record[name]) or "unknown" for run in runs) for name in ("seed", "commit", "machine")
     )
@@ -129,8 +129,8 @@ def title(runs: Sequence[Run]) -> str:
         name=runs[0].folder.parent.name,
         runs=len(runs),
         seeds=seeds,
-        errors=[end["val/error"] for end in ends],
-        epochs=sorted({int(end["epoch"]) + 1 for end in ends}),
+        errors=[row["val/error"] for row in last_rows],
+        epochs=sorted({int(row["epoch"]) + 1 for row in last_rows}),
         commits=commits,
         machines=machines,
         seconds=median(run.record["seconds"] for run in runs),

@@ -15,33 +15,33 @@ from lit_a1.runs.settings import UsageError
 from lit_a1.training import TrainingCLI
 
 # settings that may differ between processes that share a study
-OF_THE_MACHINE = (
+MACHINE_SETTINGS = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
     *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
     *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
 )
 # trainer options whose other values would end training at another point, or validate on fewer images
-USUAL = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
-USUAL |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
+REQUIRED_VALUES = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
+REQUIRED_VALUES |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}
 
 
-def check_settings(settings: Namespace, study: str, logged: str, go_on: str, **usual: bool) -> None:
+def check_settings(settings: Namespace, study: str, logger_reason: str, how_to_resume: str, **required: bool) -> None:
     """Raises a UsageError for settings under which runs of a study would not be comparable, or not be measured.
 
-    `logged` says why the study needs a logger, `go_on` how to resume it; `usual` extends `USUAL`.
+    `logger_reason` says why the study needs a logger; `required` extends `REQUIRED_VALUES`.
     """
     trainer, seed = settings.trainer, settings.seed_everything
     if (trainer.max_epochs or 0) < 1:
         raise UsageError(f"trainer.max_epochs must be 1 or above in a {study}; got {trainer.max_epochs}")
     if trainer.logger is False:
-        raise UsageError(f"trainer.logger must not be false in a {study}: {logged}")
-    for name, value in (USUAL | usual).items():
+        raise UsageError(f"trainer.logger must not be false in a {study}: {logger_reason}")
+    for name, value in (REQUIRED_VALUES | required).items():
         if trainer.get(name) not in (None, value):
             raise UsageError(f"trainer.{name} must be left out in a {study}; got {trainer.get(name)}")
     if isinstance(seed, bool):
         raise UsageError(f"seed_everything must be a number in a {study}; got {seed}")
     if settings.get("ckpt_path"):
-        raise UsageError(f"--ckpt_path resumes one run; a {study} is resumed {go_on}")
+        raise UsageError(f"--ckpt_path resumes one run; a {study} is resumed {how_to_resume}")
 
 
 class FolderCLI(TrainingCLI):
@@ -50,8 +50,8 @@ class FolderCLI(TrainingCLI):
     `quiet` hides the messages on which data were found and what this machine lacks.
     """
 
-    part: ClassVar[str]  # the name of one run in the study
-    on_several: ClassVar[str]  # what to start to use several devices
+    run_name: ClassVar[str]  # the name of one run in the study
+    several_devices_hint: ClassVar[str]  # what to start to use several devices
 
     def __init__(self, arguments: Sequence[str], folder: Path, callback: Callback, *, quiet: bool) -> None:
         self.folder, self.callback = folder, callback
@@ -65,8 +65,8 @@ class FolderCLI(TrainingCLI):
         self._runs = self.folder.parent
         if trainer.world_size > 1:
             self.parser.error(
-                f"a {self.part} is trained on one device, not on {trainer.world_size}: start {self.on_several} "
-                "--trainer.devices [0], [1] and so on"
+                f"a {self.run_name} is trained on one device, not on {trainer.world_size}: "
+                f"start {self.several_devices_hint} --trainer.devices [0], [1] and so on"
             )
         return trainer
 

@@ -12,7 +12,7 @@ from lit_a1.cli import main
 from lit_a1.data.sources.drawn import draw_cats_and_dogs, draw_digits
 from lit_a1.environment import REPOSITORY
 from lit_a1.export import folder, networks
-from lit_a1.export.graph import Exported
+from lit_a1.export.graph import ExportedModel
 from lit_a1.runs.folders import PRETRAINED
 from lit_a1.training import parse
 from tests.export.conftest import REASON
@@ -23,16 +23,16 @@ CATSDOGS = ["--config", str(CONFIGS / "catsdogs.yaml")]
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[Exported]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[ExportedModel]:
     """The graph is not made, which takes half of a minute; what it would be made of is noted here."""
     pytest.importorskip("safetensors", reason=REASON)
-    seen: list[Exported] = []
+    seen: list[ExportedModel] = []
     monkeypatch.setattr(folder, "to_onnx", lambda exported: (seen.append(exported), (b"onnx", 1e-7))[1])
     return seen
 
 
 def test_published_weights_and_ensembles_need_no_images(
-    quick: list[Exported], refusal: Refusal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    quick: list[ExportedModel], refusal: Refusal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lit_a1.data.catsdogs.fetch", lambda *_, **__: pytest.fail("fetched"))
     main(["export", *CATSDOGS, "--ckpt_path", "pretrained", "--model.views", "one"])
@@ -56,7 +56,7 @@ def test_what_cant_be_exported_is_refused(refusal: Refusal) -> None:
     assert not Path("export").exists()
 
 
-def test_the_numpy_network(quick: list[Exported], refusal: Refusal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_numpy_network(quick: list[ExportedModel], refusal: Refusal, capsys: pytest.CaptureFixture[str]) -> None:
     main(["mlp", "export", "--ckpt_path", "pretrained"])
     assert "export/mlp: model.onnx" in capsys.readouterr().out
     assert quick[-1].shape == (28, 28, 1)
@@ -94,11 +94,11 @@ def test_published_weights_answer_the_same_as_onnx(name: str, monkeypatch: pytes
     assert list(said.values()) == pytest.approx(found[0].tolist(), abs=1e-5)
 
 
-def exported_of(name: str, config: str) -> Exported:
+def exported_of(name: str, config: str) -> ExportedModel:
     if name == "mlp":
         from lit_a1.mlp import options
 
-        return networks.of_setup(
+        return networks.load_mlp(
             options.setup_of(options.parse(["export", "--config", config]), "export"), "pretrained"
         )[1]
-    return networks.of_settings(parse(["validate", "--config", config, "--ckpt_path", "pretrained"]))[1]
+    return networks.load_cnns(parse(["validate", "--config", config, "--ckpt_path", "pretrained"]))[1]

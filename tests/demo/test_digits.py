@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lit_a1.data.errors import DataError
-from lit_a1.demo.digits import CANVAS, answer, as_mnist, effects, read_drawing
+from lit_a1.demo.digits import CANVAS, answer, read_drawing, silence_units, to_mnist
 from lit_a1.mlp.network import NN
 from tests.demo.networks import Small
 
@@ -22,7 +22,7 @@ def drawing(*line: float) -> str:
 
 @pytest.mark.parametrize("line", [(30, 20, 30, 100), (200, 200, 260, 200), (10, 10, 270, 270)])
 def test_a_drawing_is_centred_as_mnist_is(line: tuple[float, ...]) -> None:
-    image = as_mnist(read_drawing(drawing(*line)))
+    image = to_mnist(read_drawing(drawing(*line)))
     assert image is not None
     assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
     rows, columns = np.nonzero(image)
@@ -33,8 +33,8 @@ def test_a_drawing_is_centred_as_mnist_is(line: tuple[float, ...]) -> None:
 
 def test_a_change_follows_the_centring() -> None:
     page = read_drawing(drawing(100, 40, 100, 240))
-    centred, moved = as_mnist(page), as_mnist(page, right=3, down=-2)
-    turned, noisy = as_mnist(page, degrees=90), as_mnist(page, noise=0.3)
+    centred, moved = to_mnist(page), to_mnist(page, right=3, down=-2)
+    turned, noisy = to_mnist(page, degrees=90), to_mnist(page, noise=0.3)
     np.testing.assert_array_equal(moved[:-2, 3:], centred[2:, :-3])
     np.testing.assert_allclose(turned, np.rot90(centred), atol=1)
     assert 20 < np.abs(noisy.astype(int) - centred).mean() < 80
@@ -59,7 +59,7 @@ def test_both_answer_and_show_what_they_rest_on() -> None:
 
 def test_an_effect_is_what_the_logits_lose_without_the_unit() -> None:
     net, image = NN((5, 4), parameter_range=(1, 10_000), nonlinearity="tanh"), np.random.default_rng(0).random(784)
-    logits, falls = effects(net, image.astype(np.float32))
+    logits, falls = silence_units(net, image.astype(np.float32))
     np.testing.assert_allclose(logits, net.forward(image[None])[0], rtol=1e-5)
     for unit in range(5):
         kept = net.weights[1][unit].copy()

@@ -26,12 +26,12 @@ def test_photos_are_read_and_what_is_none_is_named(files: list[str]) -> None:
     found = read_photos(files)
     assert (found.names, found.small.shape, found.large.shape) == (files[:2], (2, 64, 64, 3), (2, 288, 288, 3))
     np.testing.assert_array_equal(found.small[1], decode.decode(Path("2.png").read_bytes(), 64))
-    ((name, why),) = found.refused
+    ((name, why),) = found.unreadable
     assert name == "3.jpg"
     assert why.startswith("it is not an image")
 
 
-@pytest.mark.parametrize("count", [0, photos.MOST + 1])
+@pytest.mark.parametrize("count", [0, photos.MAX_PHOTOS + 1])
 def test_too_few_and_too_many_are_refused(count: int) -> None:
     with pytest.raises(UsageError, match=f"got {count}"):
         read_photos(["x.jpg"] * count)
@@ -79,7 +79,7 @@ def test_two_networks_are_compared_where_they_differ_first(files: list[str], mon
     said = {"one": [[0.9, 0.1], [0.8, 0.2]], "other": [[0.7, 0.3], [0.4, 0.6]]}
     monkeypatch.setattr(networks, "cnn", lambda kind, label: networks.nets[kind])
     asked = iter(said.values())
-    monkeypatch.setattr(compare, "judged", lambda *_: (np.array(next(asked)), None))
+    monkeypatch.setattr(compare, "predict", lambda *_: (np.array(next(asked)), None))
     table = compare.answer(networks, files, "one", "other")
     assert "They differ on 1 of 2 photos" in table
     assert table.index("2.png") < table.index("é.jpg")

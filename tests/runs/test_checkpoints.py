@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lit_a1.layers import BatchNorm2d, InstanceNorm2d, LayerNorm2d
-from lit_a1.runs.checkpoints import WholeCheckpoints, check_fits, check_resumable, read
+from lit_a1.runs.checkpoints import AtomicCheckpointIO, check_fits, check_resumable, read
 from lit_a1.runs.records import CheckpointError
 
 
@@ -75,12 +75,12 @@ def test_a_checkpoint_that_finds_no_room_keeps_the_last_one_and_says_so(tmp_path
     import resource
 
     path, soft_hard = tmp_path / "last.ckpt", resource.getrlimit(resource.RLIMIT_FSIZE)
-    WholeCheckpoints().save_checkpoint({"a": 1}, path)
+    AtomicCheckpointIO().save_checkpoint({"a": 1}, path)
     before = path.read_bytes()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, soft_hard[1]))  # as on a disk that is full
     try:
         with pytest.raises(OSError, match="too large") as refusing:
-            WholeCheckpoints().save_checkpoint({"a": torch.zeros(9999)}, path)
+            AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(9999)}, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, soft_hard)
     assert refusing.value.filename == str(path)

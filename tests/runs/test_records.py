@@ -7,7 +7,7 @@ from tensorboard.plugins.hparams.metadata import parse_experiment_plugin_data
 
 from lit_a1.runs import records
 from lit_a1.runs.events import event_writer
-from lit_a1.runs.records import FIRST, TrainingRecord, log_hparams
+from lit_a1.runs.records import SHOWN_COLUMNS, TrainingRecord, log_hparams
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_columns_of_all_networks_meet(tmp_path: Path) -> None:
         assert results == {f"result/{name}": value for name, value in about.items()}
     assert columns["mlp"].keys() - columns["cnn"].keys() == {"model.hidden_dims"}
     assert columns["cnn"].keys() - columns["mlp"].keys() == {"model.class_path"}
-    assert {name for name, first in columns["mlp"].items() if first} == set(FIRST)
+    assert {name for name, first in columns["mlp"].items() if first} == set(SHOWN_COLUMNS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lit_a1.runs import wording
-from lit_a1.runs.wording import clock, counted, listed, meant, number, percent, table, typed
+from lit_a1.runs.wording import clock, counted, listed, number, percent, suggestion, table, typed
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_words(words: Callable[[Any], str], texts: dict[Any, str]) -> None:
 )
 def test_the_nearest_word(word: str, likest: str | None) -> None:
     words = ("config", "trainer.max_epochs", "trainer.min_epochs", "model.lr", "seed_everything", "CatsDogsCNN")
-    assert meant(word, words, "--{}") == (f"; did you mean --{likest}?" if likest else "")
-    assert meant(word, []) == ""
+    assert suggestion(word, words, "--{}") == (f"; did you mean --{likest}?" if likest else "")
+    assert suggestion(word, []) == ""
 
 
 def test_a_table_has_a_heading_and_numbers_to_the_right() -> None:

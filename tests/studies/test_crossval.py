@@ -19,7 +19,7 @@ from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import wilson
 from lit_a1.studies.crossval import study
 from lit_a1.studies.crossval.fold import OUT_OF_FOLD
-from lit_a1.studies.crossval.results import photos_in_folds
+from lit_a1.studies.crossval.results import photo_table
 from lit_a1.studies.crossval.study import run
 
 CONFIG = ["--config", str(Path(__file__).resolve().parents[2] / "configs" / "catsdogs.yaml"), "--data.source", "drawn"]
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("few_drawn")
 def photos(folds: int = 4) -> pd.DataFrame:
     data = CatsDogsDataModule(source="drawn", folds=folds, fold=1)
     data.setup("fit")
-    return photos_in_folds(data)
+    return photo_table(data)
 
 
 class Trainer:
@@ -156,11 +156,11 @@ def test_a_fold_that_is_left_meanwhile_is_trained_after_the_others(
 @pytest.mark.parametrize(
     ("flags", "folds", "words"),
     [
-        (["--model.lr", "0.05"], 3, "the crossval in .* was begun with model.lr 0.15; got 0.05: name another with"),
-        (["--trainer.max_epochs", "3"], 3, "begun with trainer.max_epochs 72; got 3"),
-        (["--seed_everything", "1"], 3, "begun with seed 0; got 1"),
-        (["--data.split_seed", "1"], 3, r"begun with data.split_seed 6135; got 1"),
-        ([], 4, "begun with data.folds 3; got 4"),
+        (["--model.lr", "0.05"], 3, "the crossval in .* was started with model.lr 0.15; got 0.05: name another with"),
+        (["--trainer.max_epochs", "3"], 3, "started with trainer.max_epochs 72; got 3"),
+        (["--seed_everything", "1"], 3, "started with seed 0; got 1"),
+        (["--data.split_seed", "1"], 3, r"started with data.split_seed 6135; got 1"),
+        ([], 4, "started with data.folds 3; got 4"),
     ],
 )
 def test_other_settings_are_refused(trainer: Trainer, flags: list[str], folds: int, words: str) -> None:
@@ -209,7 +209,7 @@ def test_what_another_program_left_is_refused(
 def test_other_photos_are_refused(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     run(CONFIG, 2)
     monkeypatch.setattr("lit_a1.data.catsdogs.DRAWN_TRAIN", 30)
-    with pytest.raises(UsageError, match=r"begun with photos 40 \(\w{8}\); got 30 "):
+    with pytest.raises(UsageError, match=r"started with photos 40 \(\w{8}\); got 30 "):
         run(CONFIG, 2)
 
 

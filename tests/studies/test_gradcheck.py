@@ -12,7 +12,7 @@ import pytest
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.mlp.setup import Setup
 from lit_a1.runs.records import CheckpointError
-from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backpropagated, compare, examine
+from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backprop, compare, examine
 from lit_a1.studies.gradcheck.study import run, write
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
@@ -35,7 +35,7 @@ def sample(black: int = 0) -> tuple[Array, Labels]:
 
 def checked(net: NN, x: Array, y: Labels) -> tuple[Differences, Differences]:
     """The first ten weights, and the first ten with a gradient."""
-    nonzero = np.flatnonzero(backpropagated(net, x, y))[:10]
+    nonzero = np.flatnonzero(backprop(net, x, y))[:10]
     return compare(net, x, y, np.arange(10)), compare(net, x, y, nonzero)
 
 

@@ -54,5 +54,5 @@ def changes() -> dict[tuple[str, float, str], Callable[[Tensor], Tensor]]:
 def ink_lost(images: NDArray[np.uint8], pixels: int) -> float:
     """The share of all white that a shift moves out of the images (N,28,28), as the mean over four directions."""
     values = torch.from_numpy(images)[:, None].float()
-    kept = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]
-    return 1 - float(torch.stack(kept).mean() / values.sum())
+    remaining = [shifted(values, dy * pixels, dx * pixels).sum() for dy, dx in DIRECTIONS.values()]
+    return 1 - float(torch.stack(remaining).mean() / values.sum())

@@ -12,20 +12,20 @@ from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, NOISES, UNITS
-from lit_a1.studies.comparison.measures import GOALS, Measured
+from lit_a1.studies.comparison.measures import GOALS, Measurements
 from lit_a1.studies.comparison.recipes import differences
 
 Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
 
 
-def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
+def compare_pair(measurements: Measurements, first: str, second: str) -> dict[str, Any]:
     """Compares two experiments by pairs of runs with the same seed, or in the order of seeds if they share none."""
-    a, b = measured.rows(first), measured.rows(second)
+    a, b = measurements.rows(first), measurements.rows(second)
     pairs = a.reset_index().merge(b.reset_index(), on="seed")[["index_x", "index_y"]].to_numpy().tolist()
     tests = []  # McNemar's, for each pair: both seeds, images only the first gets right, only the second, p
     for i, j in pairs or zip(a.index, b.index, strict=False):
-        found = mcnemar(*((measured.predictions[k] == measured.digits).tolist() for k in (i, j)))
-        tests.append((measured.runs.seed[i], measured.runs.seed[j], *found))
+        result = mcnemar(*((measurements.predictions[k] == measurements.digits).tolist() for k in (i, j)))
+        tests.append((measurements.runs.seed[i], measurements.runs.seed[j], *result))
     second_is_better = b.test_error.mean() <= a.test_error.mean()
     better, worse = (b, a) if second_is_better else (a, b)
     # for pairs of runs that differ by more than the choice of test images explains
@@ -46,13 +46,13 @@ def compare_pair(measured: Measured, first: str, second: str) -> dict[str, Any]:
     }
 
 
-def like_for_like(measured: Measured) -> tuple[str, str]:
+def like_for_like(measurements: Measurements) -> tuple[str, str]:
     """The first MLP and the first CNN (if possible, one without augmentation); else the first two experiments."""
-    firsts = measured.runs.drop_duplicates("label")
+    firsts = measurements.runs.drop_duplicates("label")
     runs = dict(zip(firsts.label, firsts.run, strict=True))
     mlps = [label for label, run in runs.items() if run.kind == "MLP"]
     cnns = sorted((label for label in runs if label not in mlps), key=lambda label: runs[label].augmented)
-    return (mlps[0], cnns[0]) if mlps and cnns else (measured.experiments[0], measured.experiments[1])
+    return (mlps[0], cnns[0]) if mlps and cnns else (measurements.experiments[0], measurements.experiments[1])
 
 
 class Disagreements(NamedTuple):
@@ -61,33 +61,35 @@ class Disagreements(NamedTuple):
     right: str
     wrong: str
     unanimous: list[int]  # right in all runs of one, wrong in all runs of the other
-    most: list[int]  # likewise in more than half of the runs of each, but not in all
+    majority: list[int]  # likewise in more than half of the runs of each, but not in all
 
 
-def disagreements(measured: Measured, right: str, wrong: str) -> Disagreements:
+def disagreements(measurements: Measurements, right: str, wrong: str) -> Disagreements:
     """The images that `right` gets right and `wrong` wrong."""
-    shares = measured.right(right).mean(axis=0), 1 - measured.right(wrong).mean(axis=0)
+    shares = measurements.correct(right).mean(axis=0), 1 - measurements.correct(wrong).mean(axis=0)
     clear = np.minimum(*shares)
     order = np.argsort(-np.round(shares[0] + shares[1], 9), kind="stable")  # ties stay in the order of the images
-    unanimous, most = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
-    return Disagreements(right, wrong, unanimous.tolist(), most.tolist())
+    unanimous, majority = order[clear[order] == 1], order[(clear[order] > 0.5) & (clear[order] < 1)]
+    return Disagreements(right, wrong, unanimous.tolist(), majority.tolist())
 
 
-def write(measured: Measured, **about: object) -> str:
+def write(measurements: Measurements, **about: object) -> str:
     """The comparison in Markdown; `about` has further values for the template."""
-    labels = measured.experiments
-    first, second = like_for_like(measured)
-    experiments = {label: _experiment(measured, label) for label in labels}
-    machines = {run.record.get("machine", "unknown") for run in measured.runs.run}
-    errors = measured.errors_by_level()
+    labels = measurements.experiments
+    noisy_labels = labels if len(measurements.noise) else []
+    first, second = like_for_like(measurements)
+    experiments = {label: _experiment(measurements, label) for label in labels}
+    machines = {run.record.get("machine", "unknown") for run in measurements.runs.run}
+    errors = measurements.errors_by_level()
     gaps = experiments[first]["gaps"], experiments[second]["gaps"]  # between training and validation error
-    gaps_known = all(isfinite(gap) for each in gaps for gap in each)
+    gaps_known = all(isfinite(gap) for values in gaps for gap in values)
     return render(
         "studies/comparison/comparison.md.j2",
         experiments=list(experiments.values()),
-        mlp=next((each for each in experiments.values() if each["run"].kind == "MLP"), None),
+        mlp=next((experiment for experiment in experiments.values() if experiment["run"].kind == "MLP"), None),
         comparisons=[
-            compare_pair(measured, *both) | {"is_main": {*both} == {first, second}} for both in combinations(labels, 2)
+            compare_pair(measurements, *pair) | {"is_main": {*pair} == {first, second}}
+            for pair in combinations(labels, 2)
         ],
         alpha=ALPHA,
         goal=GOALS[0],
@@ -95,20 +97,20 @@ def write(measured: Measured, **about: object) -> str:
         gap_interval=difference_interval(*gaps) if gaps_known else None,
         pair=(experiments[first], experiments[second]),
         different=differences(experiments[first]["run"], experiments[second]["run"]),
-        noise=[_noise(measured, label, max(NOISES)) for label in labels if len(measured.noise)],
-        noise_levels=[_noise(measured, label, level) for label in labels for level in NOISES if len(measured.noise)],
+        noise=[_noise(measurements, label, max(NOISES)) for label in noisy_labels],
+        noise_levels=[_noise(measurements, label, level) for label in noisy_labels for level in NOISES],
         errors=errors,
         units=UNITS,
         moving=MOVING,
         changes={kind: _change(errors, kind, labels, first, second) for kind in KINDS},
-        disagreements=[disagreements(measured, second, first), disagreements(measured, first, second)],
-        wrong_in_all=int((~measured.right(first).any(axis=0) & ~measured.right(second).any(axis=0)).sum()),
+        disagreements=[disagreements(measurements, second, first), disagreements(measurements, first, second)],
+        wrong_in_all=int((~measurements.correct(first).any(axis=0) & ~measurements.correct(second).any(axis=0)).sum()),
         **about,
     )
 
 
-def _experiment(measured: Measured, label: str) -> dict[str, Any]:
-    rows = measured.rows(label)
+def _experiment(measurements: Measurements, label: str) -> dict[str, Any]:
+    rows = measurements.rows(label)
     goals = {goal: rows[f"epochs_to_{goal}"].dropna().astype(int) for goal in GOALS}
     return rows.iloc[0].to_dict() | {  # label, experiment, run, parameters, multiply_adds of the first run
         "rows": rows,
@@ -118,7 +120,7 @@ def _experiment(measured: Measured, label: str) -> dict[str, Any]:
         "reached_in": float((goals[GOALS[0]] * rows.seconds_an_epoch).median()),  # seconds to the first; NaN if never
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),
-        "wilson": wilson(rows.test_error.mean(), len(measured.digits)),
+        "wilson": wilson(rows.test_error.mean(), len(measurements.digits)),
         "gaps": (rows.val_error - rows.train_error).tolist(),
         "gap": (rows.val_error - rows.train_error).mean(skipna=False),
     }
@@ -142,21 +144,21 @@ def _change(errors: Errors, kind: str, labels: list[str], first: str, second: st
     }
 
 
-def _noise(measured: Measured, label: str, level: float) -> dict[str, Any]:
+def _noise(measurements: Measurements, label: str, level: float) -> dict[str, Any]:
     """The effect of noise on an experiment, as the mean over its runs, and how much of it each remedy removes."""
-    rows = measured.noise[(measured.noise.label == label) & (measured.noise.level == level)]
-    plain = rows[rows.tried == "nothing"]
-    error, clean = plain.error.mean(), measured.rows(label).test_error.mean()
+    rows = measurements.noise[(measurements.noise.label == label) & (measurements.noise.level == level)]
+    without_remedy = rows[rows.tried == "nothing"]
+    error, clean = without_remedy.error.mean(), measurements.rows(label).test_error.mean()
     remedies = rows[rows.tried != "nothing"].groupby("tried", sort=False).error.mean()
     return {
         "label": label,
         "level": level,
         "error": error,
         "added": error - clean,
-        "share": plain.share.mean(),
-        "digits": plain.commonest.astype(int).tolist(),
+        "share": without_remedy.share.mean(),
+        "digits": without_remedy.commonest.astype(int).tolist(),
         "remedies": {
-            tried: {"error": left, "removed": (error - left) / (error - clean) if error > clean else nan}
-            for tried, left in remedies.items()
+            remedy: {"error": remaining, "removed": (error - remaining) / (error - clean) if error > clean else nan}
+            for remedy, remaining in remedies.items()
         },
     }

@@ -21,12 +21,12 @@ from lit_a1.studies.comparison.changes import changes
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.noise import try_remedies
 
-SLACK = 0.002  # allowed difference from the recorded validation error, for rounding on other devices
+TOLERANCE = 0.002  # allowed difference from the recorded validation error, for rounding on other devices
 GOALS = (98, 99)  # validation accuracies in percent
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """Recorded runs and the predictions of their networks, in long format: an experiment is all rows with its label.
 
     Errors are shares; NaN means not measured.
@@ -48,7 +48,7 @@ class Measured:
         """The runs of an experiment; their index is the row in `predictions`."""
         return self.runs[self.runs.label == label]
 
-    def right(self, label: str) -> NDArray[np.bool_]:
+    def correct(self, label: str) -> NDArray[np.bool_]:
         """(runs, N), whether the predictions of an experiment's runs are right."""
         return self.predictions[self.rows(label).index] == self.digits
 
@@ -58,34 +58,34 @@ class Measured:
         return {key: errors.to_numpy() for key, errors in means.groupby(level=[0, 1, 2])}
 
 
-def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measured:
+def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test: LabelledSplit) -> Measurements:
     """Classifies the test images, original and changed, with every run's network.
 
     Raises a CheckpointError if a checkpoint can't be used, or its validation error is not the recorded one.
     """
-    validated, images = (to_float(torch.from_numpy(part.images)[:, None]) for part in (valid, test))
+    valid_images, test_images = (to_float(torch.from_numpy(part.images)[:, None]) for part in (valid, test))
     networks = []
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
-        _check(run, networks[-1], validated, valid.labels)
+        _check(run, networks[-1], valid_images, valid.labels)
     predictions, errors, noise = [], [], {}
     for key, change in tqdm(changes().items(), desc="test images", unit="change", disable=None, leave=False):
-        changed = change(images)
+        changed = change(test_images)
         predictions.append(np.stack([network.predict(changed) for network in networks]))
         for k, error in enumerate((predictions[-1] != test.labels).mean(axis=1)):
             errors.append((k, *key, error))
         if key[0] == "noise":
             noise[key[1]] = predictions[-1]
-    remedies = try_remedies(networks, validated, images, test.labels, noise)
+    remedies = try_remedies(networks, valid_images, test_images, test.labels, noise)
     return tabulate(experiments, networks, predictions[0], test.labels, errors, remedies)  # the first change is none
 
 
 def _check(run: Run, network: Network, images: Tensor, labels: NDArray[np.int64]) -> None:
-    expected = run.measured["val/error"]
-    found = float((network.predict(images) != labels).mean())
-    if run.record["images"]["val"] != len(labels) or abs(found - expected) > SLACK + 1e-9:
+    expected = run.metrics["val/error"]
+    error = float((network.predict(images) != labels).mean())
+    if run.record["images"]["val"] != len(labels) or abs(error - expected) > TOLERANCE + 1e-9:
         raise CheckpointError(
-            f"{run.weights} makes {found:.2%} errors on the {len(labels):,} validation images here, but its record "
+            f"{run.weights} makes {error:.2%} errors on the {len(labels):,} validation images here, but its record "
             f"says {expected:.2%} of {run.record['images']['val']:,}: it was validated on other digits, or on "
             "some of them only."
         )
@@ -98,36 +98,36 @@ def tabulate(
     digits: NDArray[np.int64],
     errors: Sequence[tuple[int, str, float, str, float]],
     noise: pd.DataFrame | None = None,
-) -> Measured:
+) -> Measurements:
     """Puts the records and the measurements into tables.
 
     `networks` and `predictions` (runs, N) are in the order of the runs. Each of `errors` has the number of the run, the
     kind of change, its level and direction, and the error on the test images. `noise` is from `try_remedies`.
     """
-    heads: list[dict[str, Any]] = [
+    identities: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
         for (name, runs), label in zip(experiments.items(), labels_of(experiments), strict=True)
         for run in runs
     ]
     runs = pd.DataFrame(
-        head | _of_run(head["run"], network) | {"test_error": float((own != digits).mean())}
-        for head, network, own in zip(heads, networks, predictions, strict=True)
+        identity | _cost_and_errors(identity["run"], network) | {"test_error": float((predicted != digits).mean())}
+        for identity, network, predicted in zip(identities, networks, predictions, strict=True)
     ).astype({f"epochs_to_{goal}": "Int64" for goal in GOALS})
     curves = pd.DataFrame(
-        head
+        identity
         | {"epoch": epoch}
         | {f"{part}_error": row.get(f"{part}/error", math.nan) for part in ("train_eval", "val")}
-        for head in heads
-        for epoch, row in enumerate(head["run"].epochs, 1)
+        for identity in identities
+        for epoch, row in enumerate(identity["run"].epochs, 1)
     )
-    changed, tried = (
+    changed, noise_rows = (
         frame.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
         for frame in (
             pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"]),
             pd.DataFrame(columns=["k", "level", "tried", "error", "commonest", "share"]) if noise is None else noise,
         )
     )
-    return Measured(runs, curves, changed, tried, predictions, digits)
+    return Measurements(runs, curves, changed, noise_rows, predictions, digits)
 
 
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -137,7 +137,7 @@ def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{label} ({name})" for label, name in named]
 
 
-def _of_run(run: Run, network: Network) -> dict[str, object]:
+def _cost_and_errors(run: Run, network: Network) -> dict[str, object]:
     images, epochs = run.record["images"]["train"], run.epochs
     speeds = [row["train/images_per_second"] for row in epochs if "train/images_per_second" in row]
     return {
@@ -148,8 +148,8 @@ def _of_run(run: Run, network: Network) -> dict[str, object]:
         "seconds_an_epoch": run.record["seconds"] / len(epochs),
         "training_seconds_an_epoch": median(images / speed for speed in speeds) if speeds else math.nan,
         **{f"epochs_to_{goal}": epochs_to(run, goal / 100) for goal in GOALS},
-        "train_error": run.measured.get("train_eval/error", math.nan),
-        "val_error": run.measured["val/error"],
+        "train_error": run.metrics.get("train_eval/error", math.nan),
+        "val_error": run.metrics["val/error"],
         "weights": run.weights.stem,
         "version": run.name,
         "commit": run.record.get("commit", ""),

@@ -65,26 +65,26 @@ def _mlp(run: Run) -> Network:
 
 def _cnn(run: Run) -> Network:
     checkpoint = read(run.weights)
-    if (found := checkpoint["model_class"]) != MNISTCNN.__qualname__:
-        raise CheckpointError(f"{run.weights} is a checkpoint of {found}; {MNISTCNN.__qualname__} was expected.")
+    if (class_name := checkpoint["model_class"]) != MNISTCNN.__qualname__:
+        raise CheckpointError(f"{run.weights} is a checkpoint of {class_name}; {MNISTCNN.__qualname__} was expected.")
     try:
         model = MNISTCNN.load_from_checkpoint(run.weights, map_location="cpu").eval()
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise CheckpointError(f"{run.weights} is of another version of {found}: {reason}") from error
+        raise CheckpointError(f"{run.weights} is of another version of {class_name}: {reason}") from error
     _check_epoch(run, checkpoint["epoch"] + 1)
     size = checkpoint[MNISTDataModule.__qualname__]["size"]  # at which the weights were trained and validated
-    parts = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # layer 0 standardises
-    return Network(_classifier(model, size), parts.parameters, parts.multiply_adds, model, size)
+    layers = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # layer 0 standardises
+    return Network(_classifier(model, size), layers.parameters, layers.multiply_adds, model, size)
 
 
 def _classifier(model: MNISTCNN, size: int) -> Callable[[torch.Tensor], NDArray[np.int64]]:
     return lambda x: model(resize(x, size)).argmax(1).numpy()
 
 
-def _check_epoch(run: Run, done: int) -> None:
-    if done != (recorded := int(run.measured["epoch"]) + 1):
+def _check_epoch(run: Run, epoch: int) -> None:
+    if epoch != (recorded := int(run.metrics["epoch"]) + 1):
         raise CheckpointError(
-            f"{run.weights} holds the weights after epoch {done}, but {RECORD_FILE} beside it those metrics of epoch "
+            f"{run.weights} holds the weights after epoch {epoch}, but {RECORD_FILE} beside it those metrics of epoch "
             f"{recorded}: go on with that run to its end, or take its folder away."
         )

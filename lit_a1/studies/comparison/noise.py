@@ -10,10 +10,7 @@ from torch import Tensor
 from lit_a1.studies.comparison.changes import noisy
 from lit_a1.studies.comparison.networks import Network
 
-TRIED_AT = (0.1, 0.3)  # standard deviations, as shares of white
-TRIED = ("nothing", "brightness", "batch norm")
-"""Nothing; noisy images scaled to the mean and standard deviation of the images without noise; batch norms with the
-statistics of noisy validation images."""
+REMEDY_LEVELS = (0.1, 0.3)  # standard deviations of the noise that remedies are tried on, as shares of white
 
 
 def try_remedies(
@@ -29,19 +26,20 @@ def try_remedies(
     noisy test images are given by the standard deviation of the noise.
 
     Returns a row for each run `k`, noise level and remedy `tried`: the `error`, the digit predicted most often
-    (`commonest`) and the `share` of images with that prediction.
+    (`commonest`) and the `share` of images with that prediction. Remedies: `nothing`; `brightness`, which gives noisy
+    images the mean and standard deviation of the others; `batch norm`, which uses the statistics of noisy images.
     """
-    rows = [(k, level, "nothing", own) for level, found in predictions.items() for k, own in enumerate(found)]
-    for level in TRIED_AT:
-        changed, seen = noisy(test, level), noisy(valid, level)
-        restored = (changed - changed.mean()) / changed.std() * test.std() + test.mean()
+    rows = [(k, level, "nothing", pred) for level, preds in predictions.items() for k, pred in enumerate(preds)]
+    for level in REMEDY_LEVELS:
+        noisy_test, noisy_valid = noisy(test, level), noisy(valid, level)
+        restored = (noisy_test - noisy_test.mean()) / noisy_test.std() * test.std() + test.mean()
         for k, network in enumerate(networks):
             rows.append((k, level, "brightness", network.predict(restored)))
-            if (adapted := network.with_statistics_of(seen)) is not None:
-                rows.append((k, level, "batch norm", adapted.predict(changed)))
+            if (adapted := network.with_statistics_of(noisy_valid)) is not None:
+                rows.append((k, level, "batch norm", adapted.predict(noisy_test)))
     return pd.DataFrame([
-        {"k": k, "level": level, "tried": tried, "error": float((own != digits).mean()), **commonest(own)}
-        for k, level, tried, own in rows
+        {"k": k, "level": level, "tried": remedy, "error": float((pred != digits).mean()), **commonest(pred)}
+        for k, level, remedy, pred in rows
     ])  # fmt: skip
 
 

@@ -22,15 +22,15 @@ def training_of(run: Run) -> dict[str, str]:
     settings = run.settings
     model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
     momentum = "Nesterov momentum" if model.get("nesterov") else "momentum"
-    moved = [f"{name} {_plain(value)}" for name, value in run.augmentation().items()]
+    augmentations = [f"{name} {_plain(value)}" for name, value in run.augmentation().items()]
     return {
         "epochs": str(len(run.epochs)),
         "optimiser": f"{model.get('optimizer', 'sgd')}, {momentum} {model.get('momentum', 0.0)}",
         "learning rate": _plain(model.get("lr", "unknown")),
         "learning rate schedule": _schedule(model),
         "mini-batch": str(model.get("batch_size", settings.get("data.batch_size", "unknown"))),
-        **{words: _plain(model.get(name) or OFF) for name, words in IN_USE.items()},
-        "augmentation": ", ".join(moved) or ("yes" if run.augmented else OFF),
+        **{label: _plain(model.get(name) or OFF) for name, label in IN_USE.items()},
+        "augmentation": ", ".join(augmentations) or ("yes" if run.augmented else OFF),
         "pixels": "standardised" if _is_standardised(model) else "0 to 1",
         "nonlinearity": str(model.get("nonlinearity", model.get("activation", "relu"))),
         "initial weights": str(model.get("initialization", "He" if model.get("norm") == "none" else "PyTorch's")),
@@ -39,8 +39,8 @@ def training_of(run: Run) -> dict[str, str]:
 
 def differences(first: Run, second: Run) -> list[list[str]]:
     """The settings in which two runs differ, a row each: the name, then both values."""
-    one, other = training_of(first), training_of(second)
-    return [[name, one[name], other[name]] for name in one if one[name] != other[name]]
+    a, b = training_of(first), training_of(second)
+    return [[name, a[name], b[name]] for name in a if a[name] != b[name]]
 
 
 def _plain(value: object) -> str:
@@ -50,8 +50,8 @@ def _plain(value: object) -> str:
 
 def _schedule(model: Mapping[str, Any]) -> str:
     warmup = model.get("warmup")
-    first = f", warm-up over {100 * warmup:g} % of the steps" if isinstance(warmup, float) and warmup else ""
-    return str(model.get("lr_decay", model.get("schedule", "unknown"))) + first
+    warmup_text = f", warm-up over {100 * warmup:g} % of the steps" if isinstance(warmup, float) and warmup else ""
+    return str(model.get("lr_decay", model.get("schedule", "unknown"))) + warmup_text
 
 
 def _is_standardised(model: Mapping[str, Any]) -> bool:

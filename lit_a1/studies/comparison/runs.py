@@ -29,18 +29,18 @@ def find_experiments(
     experiments, left_out = {}, []
     for name in names:
         folder = logs / (name + DRAWN if drawn else name)
-        runs, reasons = _alike(folder, weights)
+        runs, reasons = _runs_with_same_settings(folder, weights)
         left_out += [f"{folder.name}/{reason}" for reason in reasons]
         if runs:
             experiments[name] = runs
         else:
             left_out.append(f"{folder.name}: there is no finished run with {weights} weights.")
     if len(experiments) < 2:
-        there = f"only {next(iter(experiments))} has any" if experiments else "there is none"
+        runs_found = f"only {next(iter(experiments))} has any" if experiments else "there is none"
         commands = " or ".join(f"`{_fit_command(name, drawn)}`" for name in names if name not in experiments)
         raise UsageError(
             f"A comparison needs finished runs of two experiments below {logs}, on {'drawn' if drawn else 'real'} "
-            f"digits: {there}. Train with {commands}."
+            f"digits: {runs_found}. Train with {commands}."
         )
     return experiments, left_out
 
@@ -51,7 +51,7 @@ def _fit_command(name: str, drawn: bool) -> str:
     return f"{PROGRAM} {command} --config configs/{name}.yaml" + (" --data.source drawn" if drawn else "")
 
 
-def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
+def _runs_with_same_settings(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
     """For each seed the newest run with the settings of the newest run; and why the other runs are left out."""
     numbered = {int(path.name[8:]): path for path in folder.glob("version_*") if path.name[8:].isdecimal()}
     runs: dict[int, Run] = {}
@@ -63,9 +63,9 @@ def _alike(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
             reasons.append(f"{path.name}: {run}.")
             continue
         newest = newest or run
-        ours, theirs = run.settings, newest.settings
-        if name := first_difference(ours, theirs):
-            difference = f"{name}={ours.get(name)} instead of {theirs.get(name)}"
+        settings, newest_settings = run.settings, newest.settings
+        if name := first_difference(settings, newest_settings):
+            difference = f"{name}={settings.get(name)} instead of {newest_settings.get(name)}"
             reasons.append(f"{path.name}: trained with other settings than {newest.name} ({difference}).")
         elif run.seed in runs:
             reasons.append(f"{path.name}: {runs[run.seed].name} is newer and has the same seed, {run.seed}.")

@@ -16,7 +16,7 @@ from lit_a1.runs.records import StudyRecord
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
 from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
-from lit_a1.studies.comparison.measures import GOALS, Measured, measure
+from lit_a1.studies.comparison.measures import GOALS, Measurements, measure
 from lit_a1.studies.comparison.runs import find_experiments
 
 TABLES = {
@@ -50,14 +50,14 @@ def run(
         print(f"Left out: {reason}")
     digits = draw_mnist() if files is None else read_mnist(files)
     test = LabelledSplit(digits.test.images[:count], digits.test.labels[:count])
-    measured = measure(experiments, digits.valid, test)
+    measurements = measure(experiments, digits.valid, test)
     study.folder = folder = new_version(logs / (name + DRAWN if digits.drawn else name))
     origin = "drawn digits (NOT MNIST)" if digits.drawn else f"the digits of {Path(digits.origin).resolve().name}/"
     images = f"{len(test.labels):,} test images, {origin}"
     lost = ink_lost(test.images, max(SHIFTS))
-    text = write(measured, weights=weights, images=images, ink_lost=lost, left_out=left_out)
-    _draw(folder, measured, test, images, weights)
-    _write_tables(folder, measured)
+    text = write(measurements, weights=weights, images=images, ink_lost=lost, left_out=left_out)
+    _draw(folder, measurements, test, images, weights)
+    _write_tables(folder, measurements)
     write_text(folder / "comparison.md", text)
     versions = {name: [run.name for run in runs] for name, runs in experiments.items()}
     study.record(experiments=versions, left_out=left_out, images=images)
@@ -65,25 +65,26 @@ def run(
     return folder
 
 
-def _draw(folder: Path, measured: Measured, test: LabelledSplit, images: str, weights: Weights) -> None:
+def _draw(folder: Path, measurements: Measurements, test: LabelledSplit, images: str, weights: Weights) -> None:
     """Writes the figures as PNG, and for TensorBoard into an event file."""
     lines = "mean over seeds, band from the smallest to the largest."
-    draw_curves(folder / "curves.png", measured, f"Errors at the end of each epoch; {lines}")
+    draw_curves(folder / "curves.png", measurements, f"Errors at the end of each epoch; {lines}")
     title = f"Compared on {images}. {weights.capitalize()} weights; {lines}"
-    draw_robustness(folder / "robustness.png", measured, title)
+    draw_robustness(folder / "robustness.png", measurements, title)
     title = f"Compared on {images}, {weights} weights."
-    draw_disagreements(folder / "disagreements.png", measured, test.images, title)
+    draw_disagreements(folder / "disagreements.png", measurements, test.images, title)
     with event_writer(folder) as writer:
         for name in ("curves", "robustness", "disagreements"):
             with Image.open(folder / f"{name}.png") as image:
                 writer.add_image(name, np.asarray(image.convert("RGB")), 0, dataformats="HWC")
 
 
-def _write_tables(folder: Path, measured: Measured) -> None:
+def _write_tables(folder: Path, measurements: Measurements) -> None:
     """Writes the numbers behind text and figures, to six digits."""
-    names = [f"{row.experiment}-{row.seed}" for row in measured.runs.itertuples()]
-    predictions = pd.DataFrame(measured.predictions.T, columns=names)
-    predictions.insert(0, "label", measured.digits)
-    for name, frame in zip(TABLES, (measured.runs, measured.curves, measured.changed, measured.noise), strict=True):
+    names = [f"{row.experiment}-{row.seed}" for row in measurements.runs.itertuples()]
+    predictions = pd.DataFrame(measurements.predictions.T, columns=names)
+    predictions.insert(0, "label", measurements.digits)
+    frames = (measurements.runs, measurements.curves, measurements.changed, measurements.noise)
+    for name, frame in zip(TABLES, frames, strict=True):
         write_text(folder / f"{name}.csv", frame[TABLES[name]].to_csv(index=False, float_format="%.6g"))
     write_text(folder / "predictions.csv", predictions.to_csv(index_label="index"))

@@ -13,12 +13,12 @@ from lit_a1.callbacks.devices import gathered
 from lit_a1.callbacks.record import RunRecord
 from lit_a1.data.files import write_csv
 from lit_a1.runs.checkpoints import read
-from lit_a1.runs.records import RECORD_FILE, read_json, sound
+from lit_a1.runs.records import RECORD_FILE, loading, read_json
 from lit_a1.studies.fits import FolderCLI
 
 LAST = Path("checkpoints", "last.ckpt")
 OUT_OF_FOLD = "out_of_fold.csv"
-ABOUT = ["name", "label", "fold"]  # its first columns; one for each class follows
+PHOTO_COLUMNS = ["name", "label", "fold"]  # its first columns; one for each class follows
 
 
 def is_finished(run: Path) -> bool:
@@ -34,7 +34,7 @@ def settings_of(run: Path) -> dict[str, Any] | None:
     if not (run / LAST).is_file():
         return None
     checkpoint = read(run / LAST)
-    with sound(run / LAST):
+    with loading(run / LAST):
         return checkpoint["callbacks"][RunRecord.__qualname__]["settings"]
 
 
@@ -43,40 +43,37 @@ class HeldOut(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.measured: list[tuple[Tensor, Tensor]] = []
+        self.batches: list[tuple[Tensor, Tensor]] = []
 
-    def on_validation_batch_end(self, trainer: L.Trainer, *of_batch: Any) -> None:
+    def on_validation_batch_end(self, trainer: L.Trainer, *batch_arguments: Any) -> None:
         """Collects a batch's probabilities, and drops those of earlier epochs; a second loader has training photos."""
-        _, log_probabilities, batch, place, *loader = of_batch
-        if not any(loader):
-            self.measured = self.measured if place else []
-            self.measured.append((batch.indices, log_probabilities.double().exp()))
+        _, log_probabilities, batch, batch_idx, *dataloader_idx = batch_arguments
+        if not any(dataloader_idx):
+            self.batches = self.batches if batch_idx else []
+            self.batches.append((batch.indices, log_probabilities.double().exp()))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the probabilities."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         labels, rows = data.sets["val"].labels, []
-        for index, probabilities in zip(*gathered(self.measured), strict=True):
-            about = [data.names[index], data.classes[labels[index]], str(data.fold)]
-            rows.append([*about, *(f"{p:.9g}" for p in probabilities.tolist())])
-        write_csv(self.path, [*ABOUT, *data.classes], rows)
+        for index, probabilities in zip(*gathered(self.batches), strict=True):
+            photo = [data.names[index], data.classes[labels[index]], str(data.fold)]
+            rows.append([*photo, *(f"{p:.9g}" for p in probabilities.tolist())])
+        write_csv(self.path, [*PHOTO_COLUMNS, *data.classes], rows)
 
 
 class FoldCLI(FolderCLI):
     """`fit` of a fold."""
 
-    part, on_several = "fold", "the same command once for each, with"
+    run_name, several_devices_hint = "fold", "the same command once for each, with"
 
     def _callbacks(self) -> list[Callback]:
         record = RunRecord(self._settings(), command=None)
-        return [record if isinstance(each, RunRecord) else each for each in super()._callbacks()]
+        return [record if isinstance(callback, RunRecord) else callback for callback in super()._callbacks()]
 
 
 def train(arguments: Sequence[str], run: Path, *, quiet: bool) -> None:
-    """Trains as `fit` with these arguments, or resumes; a run that ends before its first checkpoint leaves nothing.
-
-    `quiet` hides the messages on which data were found and what this machine lacks.
-    """
+    """Trains as `fit` with these arguments, or resumes; a run that ends before its first checkpoint leaves nothing."""
     if (run / LAST).is_file():
         arguments = [*arguments, "--ckpt_path", str(run / LAST)]
     else:  # a process was killed before its first checkpoint

@@ -23,14 +23,14 @@ from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import typed
-from lit_a1.studies.crossval.fold import ABOUT, OUT_OF_FOLD
+from lit_a1.studies.crossval.fold import OUT_OF_FOLD, PHOTO_COLUMNS
 
 CROSSVAL, SHEET = "crossval.json", "suspects.png"
-NAMED = 10  # suspects in the summary
-MOST = 440  # suspects on the contact sheet
+SUSPECTS_LISTED = 10  # in the summary
+SUSPECTS_ON_SHEET = 440
 
 
-def photos_in_folds(data: CatsDogsDataModule) -> pd.DataFrame:
+def photo_table(data: CatsDogsDataModule) -> pd.DataFrame:
     """Name, label and fold of the photos of a set-up data module, sorted by fold; the index is the photo's number."""
     labels = [data.classes[label] for label in data.sets["val"].labels]
     photos = pd.DataFrame({"name": data.names, "label": labels, "fold": data.fold_of})
@@ -39,10 +39,10 @@ def photos_in_folds(data: CatsDogsDataModule) -> pd.DataFrame:
 
 def fingerprint(photos: pd.DataFrame) -> str:
     """The number of photos, and a hash of their names, labels and folds."""
-    return f"{len(photos):,} ({hashlib.sha256(repr(photos[ABOUT].values.tolist()).encode()).hexdigest()[:8]})"
+    return f"{len(photos):,} ({hashlib.sha256(repr(photos[PHOTO_COLUMNS].values.tolist()).encode()).hexdigest()[:8]})"
 
 
-def begun_with(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
     """The settings of the cross-validation in a folder; raises a UsageError if it is missing or damaged."""
     found = read_json(folder / CROSSVAL)
     if not isinstance(found, dict) or not isinstance(found.get("begun"), dict):
@@ -58,10 +58,10 @@ def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd
     try:
         text = path.read_bytes().decode(errors="surrogateescape")
         table = pd.DataFrame([*csv.DictReader(io.StringIO(text, newline=""), strict=True)])
-        table = table[[*ABOUT, *classes]].astype({"fold": int, **dict.fromkeys(classes, float)})
+        table = table[[*PHOTO_COLUMNS, *classes]].astype({"fold": int, **dict.fromkeys(classes, float)})
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{path} can't be read: probabilities of {', '.join(classes)} were expected.") from error
-    if table[ABOUT].values.tolist() != photos[ABOUT].values.tolist():
+    if table[PHOTO_COLUMNS].values.tolist() != photos[PHOTO_COLUMNS].values.tolist():
         raise DataError(f"{path} is of other photos, or of other folds: both come of --folds and --data.split_seed.")
     table["right"] = [classes[k] for k in table[[*classes]].to_numpy().argmax(1)] == table["label"]
     return table.set_index(photos.index)
@@ -69,59 +69,61 @@ def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd
 
 def write_results(folder: Path, data: CatsDogsDataModule, against: Path | None) -> None:
     """Writes and prints the joint results of all folds."""
-    classes, photos, begun = data.classes, photos_in_folds(data), begun_with(folder)
+    classes, photos, settings = data.classes, photo_table(data), read_settings(folder)
     parts = {folder / f"version_{fold}": part for fold, part in photos.groupby("fold")}
     table = pd.concat([read_table(run / OUT_OF_FOLD, part, classes) for run, part in parts.items()])
-    cells = table[[*ABOUT, *classes]].itertuples(index=False, name=None)
-    write_csv(folder / OUT_OF_FOLD, [*ABOUT, *classes], [[*map(str, row)] for row in cells])
+    cells = table[[*PHOTO_COLUMNS, *classes]].itertuples(index=False, name=None)
+    write_csv(folder / OUT_OF_FOLD, [*PHOTO_COLUMNS, *classes], [[*map(str, row)] for row in cells])
     records = [read_record(run) for run in parts]
     accuracy = float(table["right"].mean())
     probabilities, labels = table[[*classes]].to_numpy(), table["label"].map(classes.index).to_numpy()
     suspects, share = suspected_labels(labels, np.log(np.maximum(probabilities, 1e-12)))
     _draw(folder / SHEET, table.iloc[suspects], data)
-    others = np.delete(table["right"].to_numpy(), suspects)
+    unsuspected = np.delete(table["right"].to_numpy(), suspects)
     results = {
         "accuracy": accuracy,
         "standard_error": sqrt(accuracy * (1 - accuracy) / len(table)),
         "interval": wilson(accuracy, len(table)),
         "accuracy_by_fold": table.groupby("fold")["right"].mean().tolist(),
         "suspects": len(suspects),
-        "accuracy_without_suspects": float(others.mean()) if len(others) else None,
+        "accuracy_without_suspects": float(unsuspected.mean()) if len(unsuspected) else None,
         "against": None if against is None else _compare(table, read_table(against / OUT_OF_FOLD, photos, classes)),
     }
-    theirs = begun if against is None else begun_with(against)
+    other_settings = settings if against is None else read_settings(against)
+    pairs = {name: (other_settings.get(name), settings.get(name)) for name in settings | other_settings}
     predict = [*PROGRAM.split(), "predict", "--config", "configs/catsdogs_ensemble.yaml"]
     predict += ["--model.members", f"[{folder}]", *(["--data.source", "drawn"] if data.drawn else [])]
     if (size := data.decode_size) != 64:  # the size in that YAML
         predict += ["--data.decode_size", f"{size}", "--data.size", f"{size}"]
+    listed = table.iloc[suspects[:SUSPECTS_LISTED]]
     text = render(
         "studies/crossval/summary.md.j2",
         **results,
         data=data,
         folder=folder,
         other=against,
-        changed={k: (theirs.get(k), begun.get(k)) for k in begun | theirs if theirs.get(k) != begun.get(k)},
+        changed={name: pair for name, pair in pairs.items() if pair[0] != pair[1]},
         alpha=ALPHA,
         right=table["right"],
         folds=[(fold, part["right"]) for fold, part in table.groupby("fold")],
         left_out=int((data.fold_of == 0).sum()),
         records=records,
-        mistaken=int((~table["right"].iloc[suspects]).sum()),
-        share=share,
-        surest=[(row["name"], row["label"], row[row["label"]]) for _, row in table.iloc[suspects[:NAMED]].iterrows()],
-        most=MOST,
+        misclassified_suspects=int((~table["right"].iloc[suspects]).sum()),
+        wrong_share=share,
+        most_suspicious=[(row["name"], row["label"], row[row["label"]]) for _, row in listed.iterrows()],
+        on_sheet=SUSPECTS_ON_SHEET,
         command=typed(*predict),
     )
     write_text(folder / "summary.md", text)
-    made = {"commit": commit(), "versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
-    write_json(folder / CROSSVAL, {"begun": begun, **results, **made})
+    provenance = {"commit": commit(), "versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M")}
+    write_json(folder / CROSSVAL, {"begun": settings, **results, **provenance})
     print(f"\n{text}\nEvery photo: {folder / OUT_OF_FOLD}")
 
 
 def _compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """The difference between two cross-validations, photo by photo and fold by fold."""
-    one, two = (each.groupby("fold")["right"].mean() for each in (table, other))
-    differences = (one - two).tolist()
+    accuracies, other_accuracies = (frame.groupby("fold")["right"].mean() for frame in (table, other))
+    differences = (accuracies - other_accuracies).tolist()
     test = mcnemar(table["right"].tolist(), other["right"].tolist())
     return {"mcnemar": test, "difference": mean(differences), "interval": mean_interval(differences)}
 
@@ -129,9 +131,9 @@ def _compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
 def _draw(path: Path, suspects: pd.DataFrame, data: CatsDogsDataModule) -> None:
     """Makes a contact sheet of suspected labels for a person to check; if there are none, removes an old sheet."""
     tiles, classes = [], [*data.classes]
-    for number, row in suspects.iloc[:MOST].iterrows():
-        seen = row[classes].astype(float).idxmax()
-        words = f"{row['label']}? {seen} {row[seen]:.1%}"
+    for number, row in suspects.iloc[:SUSPECTS_ON_SHEET].iterrows():
+        predicted = row[classes].astype(float).idxmax()
+        words = f"{row['label']}? {predicted} {row[predicted]:.1%}"
         tiles.append(Tile(data.sets["val"].images[number], Path(row["name"]).name, words))
     if not tiles:
         path.unlink(missing_ok=True)

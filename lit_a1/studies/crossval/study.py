@@ -18,20 +18,13 @@ from lit_a1.runs.records import write_json
 from lit_a1.runs.settings import UsageError, build, first_difference, recipe_of
 from lit_a1.runs.wording import listed
 from lit_a1.studies.crossval.fold import OUT_OF_FOLD, is_finished, settings_of, train
-from lit_a1.studies.crossval.results import (
-    CROSSVAL,
-    begun_with,
-    fingerprint,
-    photos_in_folds,
-    read_table,
-    write_results,
-)
-from lit_a1.studies.fits import OF_THE_MACHINE, check_settings
+from lit_a1.studies.crossval.results import CROSSVAL, fingerprint, photo_table, read_settings, read_table, write_results
+from lit_a1.studies.fits import MACHINE_SETTINGS, check_settings
 from lit_a1.training import parse
 
 LOCKS = ".locks"  # one for the folder, and one for each fold while it is trained
 # settings that may differ between processes and folds; the names of photos show whether the photos are the same
-FREE = (*OF_THE_MACHINE, "trainer.check_val_every_n_epoch", "data.source")
+MAY_DIFFER = (*MACHINE_SETTINGS, "trainer.check_val_every_n_epoch", "data.source")
 
 
 def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -> Path:
@@ -56,13 +49,13 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
     logging.getLogger("lit_a1").setLevel(logging.ERROR)  # the first fold prints which data were found
     data.prepare_data()
     data.setup("fit")
-    photos = photos_in_folds(data)
+    photos = photo_table(data)
     logs, name = experiment_of(settings, drawn=False)
     folder = logs / f"{name}-crossval{DRAWN if data.drawn else ''}"
     shared: dict[str, Any] = recipe_of(settings) | {"seed": int(settings.seed_everything)}
-    shared = {key: value for key, value in shared.items() if not key.startswith(FREE) and key != "data.fold"}
+    shared = {key: value for key, value in shared.items() if not key.startswith(MAY_DIFFER) and key != "data.fold"}
     if against is not None:
-        begun_with(against)
+        read_settings(against)
         if against.resolve() == folder.resolve():
             raise UsageError(f"--against must name another crossval; {against} is this one")
         read_table(against / OUT_OF_FOLD, photos, data.classes)
@@ -70,14 +63,14 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
     is_new = not (folder / CROSSVAL).exists()
     (folder / LOCKS).mkdir(parents=True, exist_ok=True)
     try:
-        begun = shared | {"photos": fingerprint(photos)}
+        current_settings = shared | {"photos": fingerprint(photos)}
         with FileLock(folder / LOCKS / "folder"):
             if not (folder / CROSSVAL).exists():
-                write_json(folder / CROSSVAL, {"begun": begun})
+                write_json(folder / CROSSVAL, {"begun": current_settings})
         advice = "name another with --trainer.logger.init_args.name"
-        _refuse_others(begun_with(folder), begun, f"the crossval in {folder} was begun", advice)
+        _check_same_settings(read_settings(folder), current_settings, f"the crossval in {folder} was started", advice)
         runs = {fold: folder / f"version_{fold}" for fold in range(1, folds + 1)}
-        while _train_free(runs, arguments, shared):  # repeated, as another process may have given up a fold meanwhile
+        while _train_available_folds(runs, arguments, shared):  # another process may have given up a fold meanwhile
             pass
     except BaseException:
         if is_new and not any(folder.glob("version_*")):
@@ -85,8 +78,8 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
             with suppress(OSError):  # if it has other runs
                 logs.rmdir()
         raise
-    if left := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
-        print(f"Other processes train fold {listed(left)}. The last one to finish writes the summary.")
+    if unfinished := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
+        print(f"Other processes train fold {listed(unfinished)}. The last one to finish writes the summary.")
         return folder
     with FileLock(folder / LOCKS / "folder"):
         write_results(folder, data, against)
@@ -101,31 +94,31 @@ def _check(settings: Namespace, folds: int) -> None:
         f"crossval divides photos of cats and dogs; {kind} has no folds": "folds" not in data,
         "data.folds and data.fold are set by crossval: say --folds 5": data.get("folds") or data.get("fold"),
     }
-    for words, holds in refused.items():
-        if holds:
-            raise UsageError(words)
-    logged, go_on = "each fold is a run in a folder", "by typing the same command again"
-    check_settings(settings, "crossval", logged, go_on, enable_checkpointing=True, barebones=False)
+    for message, is_refused in refused.items():
+        if is_refused:
+            raise UsageError(message)
+    logger_reason, how_to_resume = "each fold is a run in a folder", "by typing the same command again"
+    check_settings(settings, "crossval", logger_reason, how_to_resume, enable_checkpointing=True, barebones=False)
 
 
-def _refuse_others(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str, advice: str) -> None:
-    if key := first_difference(found, wanted):
-        raise UsageError(f"{what} with {key} {found.get(key)}; got {wanted.get(key)}: {advice}")
+def _check_same_settings(started: Mapping[str, Any], settings: Mapping[str, Any], what: str, advice: str) -> None:
+    if key := first_difference(started, settings):
+        raise UsageError(f"{what} with {key} {started.get(key)}; got {settings.get(key)}: {advice}")
 
 
-def _train_free(runs: Mapping[int, Path], arguments: Sequence[str], shared: Mapping[str, Any]) -> int:
+def _train_available_folds(runs: Mapping[int, Path], arguments: Sequence[str], shared: Mapping[str, Any]) -> int:
     """Trains the folds that are neither finished nor in another process; returns how many."""
     trained = 0
     for fold, run in runs.items():
         try:
-            held = FileLock(run.parent / LOCKS / f"fold_{fold}").acquire(timeout=0)
+            lock = FileLock(run.parent / LOCKS / f"fold_{fold}").acquire(timeout=0)
         except Timeout:
             continue
-        with held:
-            if (found := settings_of(run)) is not None:
-                found = {key: value for key, value in found.items() if not key.startswith(FREE)}
+        with lock:
+            if (run_settings := settings_of(run)) is not None:
+                run_settings = {key: value for key, value in run_settings.items() if not key.startswith(MAY_DIFFER)}
                 advice = "remove it, and the fold is trained again"
-                _refuse_others(found, {**shared, "data.fold": fold}, f"{run} was trained", advice)
+                _check_same_settings(run_settings, {**shared, "data.fold": fold}, f"{run} was trained", advice)
             if is_finished(run):
                 continue
             print(f"Fold {fold} of {len(runs)}:")

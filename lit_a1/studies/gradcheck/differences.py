@@ -40,9 +40,9 @@ class Differences:
 
     def largest(self, *, smooth: bool = False) -> Array:
         """(12,), the maximum over the weights, or if `smooth` over those that cross no kink; NaN if there are none."""
-        among = self.usable if smooth else np.isfinite(self.absolute)
-        top = np.where(among, self.absolute, -1).max(axis=0, initial=-1)
-        return np.where(top >= 0, top, np.nan)
+        mask = self.usable if smooth else np.isfinite(self.absolute)
+        largest = np.where(mask, self.absolute, -1).max(axis=0, initial=-1)
+        return np.where(largest >= 0, largest, np.nan)
 
     def wrong(self, roundoff: float) -> NDArray[np.bool_]:
         """(p,), whether at small epsilon the two derivatives differ by more than round-off and `TOLERANCE` allow."""
@@ -50,7 +50,7 @@ class Differences:
         return np.any(((self.absolute > allowed) & self.usable)[:, STEPS >= SMALL], axis=1)
 
 
-def backpropagated(net: NN, x: Array, y: Labels) -> Array:
+def backprop(net: NN, x: Array, y: Labels) -> Array:
     """dL/dW1, flat, in the order of `Differences`."""
     net.forward(x)
     return net.backward(y)[: net.weights[0].size].reshape(net.weights[0].shape).T.flatten()
@@ -64,19 +64,19 @@ def compare(net: NN, x: Array, y: Labels, index: NDArray[np.integer]) -> Differe
     matrix = net.weights[0].T  # (units, pixels), a view
     numeric = np.empty((len(index), len(STEPS)))
     crossed = np.zeros(numeric.shape, dtype=bool)
-    here = _signs(net, x)
-    for i, place in enumerate(zip(*np.unravel_index(index, matrix.shape), strict=True)):
-        weight = matrix[place]
+    signs = _signs(net, x)
+    for i, position in enumerate(zip(*np.unravel_index(index, matrix.shape), strict=True)):
+        weight = matrix[position]
         for j, epsilon in enumerate(1 / STEPS):
             losses = []
             for moved in (weight + epsilon, weight - epsilon):
-                matrix[place] = moved
+                matrix[position] = moved
                 losses.append(net.loss(net.forward(x), y))
                 # both ends are enough: until a unit crosses its kink, the later layers change linearly
-                crossed[i, j] |= net.nonlinearity in KINKED and bool((_signs(net, x) != here).any())
+                crossed[i, j] |= net.nonlinearity in KINKED and bool((_signs(net, x) != signs).any())
             numeric[i, j] = (losses[0] - losses[1]) / (2 * epsilon)
-        matrix[place] = weight
-    return Differences(index, backpropagated(net, x, y)[index], numeric, crossed)
+        matrix[position] = weight
+    return Differences(index, backprop(net, x, y)[index], numeric, crossed)
 
 
 def _signs(net: NN, x: Array) -> NDArray[np.bool_]:
@@ -107,34 +107,34 @@ class Findings:
     right_points: int = 0  # number of N beyond `best_n` that were used
 
 
-def examine(net: NN, x: Array, y: Labels, found: Differences) -> Findings:
+def examine(net: NN, x: Array, y: Labels, differences: Differences) -> Findings:
     """Fits the two arms of the differences: truncation to the left of `best_n`, round-off to the right."""
     logits = net.forward(x).copy()
     slopes = net.softmax(logits)
     slopes[0, y[0]] -= 1
     loss = net.loss(logits, y)
     roundoff = UNIT * (max(1.0, loss) + float(np.abs(slopes * logits).sum()))
-    largest = found.largest()
+    largest = differences.largest()
     if not (np.isfinite(roundoff) and np.isfinite(largest).any()):
         return Findings(loss, roundoff)
     best = int(np.nanargmin(largest))
-    shown: dict[str, Any] = {"best_n": int(STEPS[best]), "smallest": float(largest[best])}
+    findings: dict[str, Any] = {"best_n": int(STEPS[best]), "smallest": float(largest[best])}
 
-    left = found.usable & (found.absolute > MARGIN * roundoff * STEPS) & (best >= np.arange(len(STEPS)))
+    left = differences.usable & (differences.absolute > MARGIN * roundoff * STEPS) & (best >= np.arange(len(STEPS)))
     left &= left.sum(axis=1, keepdims=True) > 1
     if left.any():
-        rows = [(STEPS[row], own[row]) for row, own in zip(left, found.absolute, strict=True) if row.any()]
+        rows = [(STEPS[row], errors[row]) for row, errors in zip(left, differences.absolute, strict=True) if row.any()]
         n = STEPS[left.any(axis=0)]
-        shown |= {"fitted": int(left.sum()), "fitted_n": (int(n[0]), int(n[-1])), "slope": _slope(rows)}
-        if abs(shown["slope"] + 2) < 0.5:  # otherwise it is not truncation
-            third = 6 * max(float(np.median(values * at**2.0)) for at, values in rows)
-            shown |= {"third": third, "optimum": (3 * roundoff / third) ** (1 / 3)}
+        findings |= {"fitted": int(left.sum()), "fitted_n": (int(n[0]), int(n[-1])), "slope": _slope(rows)}
+        if abs(findings["slope"] + 2) < 0.5:  # otherwise it is not truncation
+            third = 6 * max(float(np.median(values * n_values**2.0)) for n_values, values in rows)
+            findings |= {"third": third, "optimum": (3 * roundoff / third) ** (1 / 3)}
     right = (best < np.arange(len(STEPS))) & (np.nan_to_num(largest) > 0)
     if right.sum() > 1:
         n, arm = STEPS[right], largest[right]
-        shown |= {"right_slope": _slope([(n, arm)]), "right_points": len(n)}
-        shown["right_factor"] = float(np.exp(np.log(arm / n).mean()))
-    return Findings(loss, roundoff, **shown)
+        findings |= {"right_slope": _slope([(n, arm)]), "right_points": len(n)}
+        findings["right_factor"] = float(np.exp(np.log(arm / n).mean()))
+    return Findings(loss, roundoff, **findings)
 
 
 def _slope(groups: list[tuple[Array, Array]]) -> float:

@@ -25,17 +25,17 @@ from lit_a1.studies.gradcheck.differences import (
     STEPS,
     Differences,
     Findings,
-    backpropagated,
+    backprop,
     compare,
     examine,
 )
 
-MOST = 10  # weights of each set
+WEIGHTS_PER_SET = 10  # the first of the layer, and the first with a nonzero gradient
 HEADER = ("weights", "index", "row", "column", "N", "epsilon", "analytic", "numeric", "absolute_difference")
 
 
 def write(
-    first: Differences, nonzero: Differences, found: Findings, nonlinearity: str, dims: Sequence[int], **about: Any
+    first: Differences, nonzero: Differences, findings: Findings, nonlinearity: str, dims: Sequence[int], **about: Any
 ) -> str:
     """The conclusion, in Markdown, from the `first` weights and from the first weights with a `nonzero` gradient.
 
@@ -44,26 +44,26 @@ def write(
     """
     gradients, small = np.abs(nonzero.analytic), STEPS >= SMALL
     sets = (first, nonzero)
-    wrong = [np.where(each.usable, each.absolute, 0)[each.wrong(found.roundoff)][:, small] for each in sets]
-    clear = nonzero.usable[:, small].any(axis=1) & (gradients * 0.01 > MARGIN * found.roundoff * SMALL)
+    wrong = [np.where(d.usable, d.absolute, 0)[d.wrong(findings.roundoff)][:, small] for d in sets]
+    conclusive = nonzero.usable[:, small].any(axis=1) & (gradients * 0.01 > MARGIN * findings.roundoff * SMALL)
     crossed = np.where(nonzero.crossed & np.isfinite(nonzero.absolute), nonzero.absolute, 0)
     return render(
         "studies/gradcheck/conclusion.md.j2",
         first=first,
         nonzero=nonzero,
-        found=found,
+        findings=findings,
         size=dims[0] * dims[1],
         kinked=nonlinearity in KINKED,
         nonlinearity=nonlinearity.replace("_", " "),
-        gradients=_gradients(first, nonzero, found.best_n, dims[0]),
+        gradients=_gradients(first, nonzero, findings.best_n, dims[0]),
         maxima=_maxima(first, nonzero),
         largest_gradient=gradients.max(initial=0),
         wrong=sum(map(len, wrong)),
-        off=max(each.max(initial=0) for each in wrong),
-        judged=int(clear.sum()),
+        largest_wrong=max(values.max(initial=0) for values in wrong),
+        n_conclusive=int(conclusive.sum()),
         crossing=[(n, count) for n, count in zip(STEPS, nonzero.crossed.sum(axis=0), strict=True) if count],
         worst_crossed=crossed.max(initial=0),
-        nearest=None if found.optimum is None else STEPS[np.abs(np.log(STEPS * found.optimum)).argmin()],
+        nearest=None if findings.optimum is None else STEPS[np.abs(np.log(STEPS * findings.optimum)).argmin()],
         steps=STEPS,
         small=SMALL,
         margin=MARGIN,
@@ -74,9 +74,9 @@ def write(
 def _gradients(first: Differences, nonzero: Differences, best_n: int | None, pixels: int) -> list[list[str]]:
     """A table of both sets of weights: their positions and gradients."""
     rows = [["i", *map(str, range(1, 1 + max(len(first.index), len(nonzero.index))))]]
-    for found, name in ((first, "first"), (nonzero, "nonzero")):
-        rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in found.index)])
-        rows.append([f"{name}: $∂L/∂θ$", *map(_short, found.analytic)])
+    for differences, name in ((first, "first"), (nonzero, "nonzero")):
+        rows.append([f"{name}: unit, pixel", *("{}, {}".format(*divmod(index, pixels)) for index in differences.index)])
+        rows.append([f"{name}: $∂L/∂θ$", *map(_short, differences.analytic)])
     if best_n is not None:
         rows.append([f"difference at N = {best_n:,}", *map(_short, nonzero.absolute[:, best_n == STEPS].ravel())])
     return [row + [""] * (len(rows[0]) - len(row)) for row in rows]
@@ -95,7 +95,7 @@ def _short(value: float | np.floating) -> str:
     return "-" if not np.isfinite(value) else f"{value:.1e}" if value else "0"
 
 
-def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, words: str) -> None:
+def draw(path: Path, first: Differences, nonzero: Differences, findings: Findings, title: str) -> None:
     """Plots the maxima of both sets against N, with guide lines; values of exactly 0 are on the lower edge."""
     values = np.concatenate([first.absolute.ravel(), nonzero.absolute.ravel()])
     values = values[np.isfinite(values) & (values > 0)]
@@ -104,12 +104,12 @@ def draw(path: Path, first: Differences, nonzero: Differences, found: Findings, 
     with figure(path, width=7.2, height=3.2) as (drawing, axes):
         axes.set(xscale="log", yscale="log", xlim=(0.7, 7e5), ylim=(bottom, high * 5))
         axes.set(xlabel="N = 1/ε", ylabel="max |difference|")
-        axes.set_title(words, fontsize=8, loc="left")
-        if found.third is not None and found.optimum is not None:
-            n = np.geomspace(1, min(5 / found.optimum, STEPS[-1]), 2)
-            axes.plot(n, found.third / 6 / n**2, "--", color=COLOURS[4], label="truncation, slope -2 (fitted)")
-        if np.isfinite(found.roundoff):
-            axes.plot(STEPS, found.roundoff * STEPS, ":", color=COLOURS[2], label="round-off, slope +1 (estimated)")
+        axes.set_title(title, fontsize=8, loc="left")
+        if findings.third is not None and findings.optimum is not None:
+            n = np.geomspace(1, min(5 / findings.optimum, STEPS[-1]), 2)
+            axes.plot(n, findings.third / 6 / n**2, "--", color=COLOURS[4], label="truncation, slope -2 (fitted)")
+        if np.isfinite(findings.roundoff):
+            axes.plot(STEPS, findings.roundoff * STEPS, ":", color=COLOURS[2], label="round-off, slope +1 (estimated)")
         if (kinks := nonzero.crossed.any(axis=0)).any():
             smooth = nonzero.largest(smooth=True)
             axes.plot(STEPS, smooth, "--o", linewidth=1, color=COLOURS[0], mfc="white", label="these without kinks")
@@ -154,21 +154,21 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
     net.parameters[:] = trained.parameters
     x, y = digits.train.images[sample : sample + 1].astype(np.float64), digits.train.labels[sample : sample + 1]
     with np.errstate(over="ignore", invalid="ignore"):
-        gradient = backpropagated(net, x, y)
-        first = compare(net, x, y, np.arange(min(MOST, gradient.size)))
-        nonzero = compare(net, x, y, np.flatnonzero(gradient)[:MOST])
-        found = examine(net, x, y, nonzero)
+        gradient = backprop(net, x, y)
+        first = compare(net, x, y, np.arange(min(WEIGHTS_PER_SET, gradient.size)))
+        nonzero = compare(net, x, y, np.flatnonzero(gradient)[:WEIGHTS_PER_SET])
+        findings = examine(net, x, y, nonzero)
 
     pixels = first.index % net.dims[0]
     about: dict[str, Any] = {"setup": study.words, "origin": origin}
-    about["image"] = f"training image {sample}, a {y[0]}, whose loss is {found.loss:.2g}"
+    about["image"] = f"training image {sample}, a {y[0]}, whose loss is {findings.loss:.2g}"
     black = int((digits.train.images[:, pixels].max(axis=0) == 0).sum())
-    text = write(first, nonzero, found, net.nonlinearity, net.dims, black=black, **about)
+    text = write(first, nonzero, findings, net.nonlinearity, net.dims, black=black, **about)
     write_csv(study.folder / "differences.csv", (*HEADER, "kink_crossed"), _rows(net, first=first, nonzero=nonzero))
     write_text(study.folder / "conclusion.md", text)
     subtitle = f"{net.architecture}, {net.nonlinearity}, {counted(trained.epoch, 'epoch')}; {about['image']}"
-    draw(study.folder / "differences.png", first, nonzero, found, subtitle)
-    results: dict[str, Any] = asdict(found) | {
+    draw(study.folder / "differences.png", first, nonzero, findings, subtitle)
+    results: dict[str, Any] = asdict(findings) | {
         "largest_first": first.largest().tolist(),
         "largest_nonzero": nonzero.largest().tolist(),
         "largest_without_kinks": nonzero.largest(smooth=True).tolist(),
@@ -186,18 +186,18 @@ def _train(net: NN, examples: Examples, epochs: int) -> None:
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=epochs, unit="epoch", disable=None) as bar:
         for epoch in range(epochs):
             loss, error = net.train(*examples)
-            left = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
-            tqdm.write(epoch_line({"epoch": epoch, "train/loss": loss, "train/error": error}, epochs, clock(left)))
+            remaining = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
+            tqdm.write(epoch_line({"epoch": epoch, "train/loss": loss, "train/error": error}, epochs, clock(remaining)))
             bar.update()
 
 
 def _rows(net: NN, **sets: Differences) -> list[tuple[str, ...]]:
     """The rows of `differences.csv`, one for each weight and N."""
     rows = []
-    for name, found in sets.items():
-        for i, index in enumerate(found.index.tolist()):
-            place, analytic = divmod(index, net.dims[0]), float(found.analytic[i])
+    for name, d in sets.items():
+        for i, index in enumerate(d.index.tolist()):
+            position, analytic = divmod(index, net.dims[0]), float(d.analytic[i])
             for j, n in enumerate(STEPS.tolist()):
-                numbers = (1 / n, analytic, float(found.numeric[i, j]), float(found.absolute[i, j]))
-                rows.append((name, *map(str, (index, *place, n)), *map(repr, numbers), str(int(found.crossed[i, j]))))
+                numbers = (1 / n, analytic, float(d.numeric[i, j]), float(d.absolute[i, j]))
+                rows.append((name, *map(str, (index, *position, n)), *map(repr, numbers), str(int(d.crossed[i, j]))))
     return rows

@@ -12,32 +12,32 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import number
 from lit_a1.studies.inits.probe import BOUNDED, CONFIDENT, FLAT, Trial
 
-ALIKE = 1e-3  # weights that differ by less than this share of the largest weight differ only by rounding
+ROUNDING_LIMIT = 1e-3  # weights that differ by less than this share of the largest weight differ only by rounding
 MOST_COLUMNS = 12  # columns of numbers that fit on a page
-NEAR = 0.02  # losses that differ by less than this share are called about equal
+ABOUT_EQUAL = 0.02  # losses that differ by less than this share are called about equal
 
 
 def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
     """The comparison of the trials zero, normal and glorot, in Markdown; `net` is a network with their settings."""
     zero, _, glorot = trials
-    validated, classes = len(digits.valid.labels), net.dims[-1]
+    n_valid, classes = len(digits.valid.labels), net.dims[-1]
     finite = [trial for trial in trials if trial.diverged is None]
     by_error = sorted(finite, key=lambda trial: trial.last["val/error"])
-    variances = {trial.name: (p := trial.last["val/error"]) * (1 - p) / validated for trial in by_error}
+    variances = {trial.name: (p := trial.last["val/error"]) * (1 - p) / n_valid for trial in by_error}
     shares = np.bincount(digits.train.labels, minlength=classes) / len(digits.train.labels)
     return render(
         "studies/inits/comparison.md.j2",
         trials=trials,
         net=net,
         words=words,
-        trained=len(digits.train.labels),
-        validated=validated,
+        n_train=len(digits.train.labels),
+        n_valid=n_valid,
         losses=_losses(trials),
         by_loss=sorted(finite, key=lambda trial: trial.losses[-1]),
         by_error=by_error,
-        chance={name: 2 * math.sqrt(variances[by_error[0].name] + own) for name, own in variances.items()},
+        chance={name: 2 * math.sqrt(variances[by_error[0].name] + variance) for name, variance in variances.items()},
         loss_by_chance=math.log(classes),
-        stays_by_chance=all(abs(loss - math.log(classes)) <= NEAR * math.log(classes) for loss in zero.losses),
+        stays_by_chance=all(abs(loss - math.log(classes)) <= ABOUT_EQUAL * math.log(classes) for loss in zero.losses),
         entropy=-sum(share * math.log(share) for share in shares if share > 0),
         f_of_0=float(net.activation(np.zeros(1, net.dtype))[0]),
         expected=[
@@ -46,14 +46,14 @@ def write(trials: Sequence[Trial], net: NN, digits: Digits, words: str) -> str:
         ],
         bounded=net.nonlinearity in BOUNDED,
         columns={"z": number, "delta": number, "slope": number, "flat": share, "stuck": share},
-        near=NEAR,
-        alike=ALIKE,
+        about_equal=ABOUT_EQUAL,
+        rounding_limit=ROUNDING_LIMIT,
         flat=FLAT,
         confident=CONFIDENT,
         loss=loss,
         share=share,
         ratios=ratios,
-        widest=widest,
+        largest_factor=largest_factor,
     )
 
 
@@ -83,7 +83,7 @@ def ratios(values: Sequence[float]) -> list[float]:
     return [after / before if before else math.nan for before, after in pairwise(values)]
 
 
-def widest(trial: Trial) -> float:
+def largest_factor(trial: Trial) -> float:
     """The largest factor by which z or delta grows or shrinks between two hidden layers, before training."""
-    found = ratios(trial.before.z[:-1]) + ratios(trial.before.delta[:-1])
-    return max((max(ratio, 1 / ratio) if ratio else math.inf for ratio in found), default=1.0)
+    factors = ratios(trial.before.z[:-1]) + ratios(trial.before.delta[:-1])
+    return max((max(ratio, 1 / ratio) if ratio else math.inf for ratio in factors), default=1.0)

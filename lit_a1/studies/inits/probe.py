@@ -136,9 +136,9 @@ def unlike(net: NN) -> list[float]:
 
     It covers incoming and outgoing weights, is relative to the largest of all these values, and 0 if all are zero.
     """
-    found = []
+    differences = []
     for k in range(net.n_hidden):
         units = np.vstack((net.weights[k], net.biases[k], net.weights[k + 1].T))  # a column a unit
         largest = np.abs(units).max()
-        found.append(float(np.ptp(units, axis=1).max() / largest) if largest != 0 else 0.0)
-    return found
+        differences.append(float(np.ptp(units, axis=1).max() / largest) if largest != 0 else 0.0)
+    return differences

@@ -15,7 +15,7 @@ from lit_a1.mlp.network import INITIALIZATIONS
 from lit_a1.mlp.setup import Digits, Setup, Study
 from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import relative_to_cwd
-from lit_a1.runs.plotting import COLOURS, MARKERS, figure, percent_axis, visible
+from lit_a1.runs.plotting import COLOURS, MARKERS, clip_for_log_axis, figure, percent_axis
 from lit_a1.runs.printed import epoch_line
 from lit_a1.runs.records import Metrics
 from lit_a1.runs.wording import clock
@@ -63,8 +63,8 @@ class _Progress:
         else:
             self.bar.update()
             self._done += 1
-            left = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
-            line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(left))
+            remaining = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
+            line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(remaining))
         tqdm.write(f"{name:6}  {line}", file=sys.stdout)
 
 
@@ -85,8 +85,8 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
     return Trial(name, epochs, before, after, first_step(start, digits.train), changes, unlike(net))
 
 
-def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: str) -> None:
-    """Plots training loss, and the error on the `validated` images, against the epoch, with the values of a guess."""
+def draw(path: Path, trials: list[Trial], classes: int, n_valid: int, words: str) -> None:
+    """Plots training loss, and the error on `n_valid` images, against the epoch, with the values of a guess."""
     with figure(path, width=8.4, height=2.9, ncols=2) as (drawing, (left, right)):
         for trial, colour, marker, line in zip(trials, COLOURS, MARKERS, LINES, strict=False):
             look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": "white"}
@@ -94,7 +94,7 @@ def draw(path: Path, trials: list[Trial], classes: int, validated: int, words: s
             losses = np.array(trial.losses)
             losses[~np.isfinite(losses)] = np.nan
             left.plot(np.maximum(losses, np.finfo(np.float32).eps), label=label, **look)
-            right.plot([visible(row["val/error"], validated) for row in trial.epochs[: trial.diverged]], **look)
+            right.plot([clip_for_log_axis(row["val/error"], n_valid) for row in trial.epochs[: trial.diverged]], **look)
         marks = ((left, math.log(classes), f"ln {classes}"), (right, 1 - 1 / classes, "by chance"))
         for axes, value, name in marks:
             axes.set_yscale("log")

@@ -19,10 +19,10 @@ from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import RECORD_FILE, write_json
 from lit_a1.runs.settings import UsageError, build, recipe_of
 from lit_a1.runs.wording import typed
-from lit_a1.studies.fits import OF_THE_MACHINE, check_settings
+from lit_a1.studies.fits import MACHINE_SETTINGS, check_settings
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
-from lit_a1.studies.search.space import Range, Space, distributions, in_full, nearest, read_space
-from lit_a1.studies.search.training import sentence, train
+from lit_a1.studies.search.space import Range, Space, distributions, nearest_sample, read_space, values_text
+from lit_a1.studies.search.training import refusal_sentence, train
 from lit_a1.training import parse
 
 KINDS: dict[str, type] = {"model": Classifier, "data": ImageDataModule}
@@ -46,17 +46,17 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     kinds = [str(settings[part].class_path).rpartition(".")[2] for part in KINDS]
     names = {option: option.partition(".")[2] for option in space}  # `lr`, `augment.crop_scale`
     recipe = {key: value for key, value in recipe_of(settings).items() if key not in space}
-    shared: dict[str, Any] = {key: value for key, value in recipe.items() if not key.startswith(OF_THE_MACHINE)}
+    shared: dict[str, Any] = {key: value for key, value in recipe.items() if not key.startswith(MACHINE_SETTINGS)}
     shared |= {"seed": int(settings.seed_everything), "drawn images": data.drawn}
-    shared |= {f"the range of {option}": in_full(values) for option, values in space.items()}
+    shared |= {f"the range of {option}": values_text(values) for option, values in space.items()}
 
-    def about(sampled: Settings) -> dict[str, Any]:
-        found = settings_of(sampled, space)
-        words = ", ".join(f"{names[option]} {value}" for option, value in found.items())
-        return {"settings": found, "words": words, "machine": machine()}
+    def describe_sample(sampled: Settings) -> dict[str, Any]:
+        values = settings_of(sampled, space)
+        words = ", ".join(f"{names[option]} {value}" for option, value in values.items())
+        return {"settings": values, "words": words, "machine": machine()}
 
-    def fit(found: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
-        record = train([*arguments, *flags_of(found)], folder, report, quiet=quiet)
+    def fit(values: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
+        record = train([*arguments, *flags_of(values)], folder, report, quiet=quiet)
         images, limit = record["images"], settings.trainer.limit_train_batches
         if isinstance(limit, int) or (limit or 1) < 1:  # then the number of training images depends on the batch size
             images = {"val": images["val"]}
@@ -76,12 +76,12 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
         epochs=int(settings.trainer.max_epochs),
         shared=shared,
         space=space,
-        sampled=distributions(space, json.dumps),
-        start=nearest(own, space, json.dumps),
+        distributions=distributions(space, json.dumps),
+        start=nearest_sample(own, space, json.dumps),
         own=own,
-        about=about,
+        describe_sample=describe_sample,
         train=fit,
-        command=lambda found: typed(*PROGRAM.split(), "fit", *arguments, *flags_of(found)),
+        command=lambda values: typed(*PROGRAM.split(), "fit", *arguments, *flags_of(values)),
         record=record,
         columns="trial state diverged val_accuracy_last val_accuracy_best epochs seconds parameters machine",
         names=names,
@@ -120,8 +120,8 @@ def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> No
     for name, choices in space.items():
         span = choices if isinstance(choices, Range) else None
         values: Any = [span.meaning(span.low), span.meaning(span.high)] if span else choices
-        number = isinstance(own[name], int | float) and not isinstance(own[name], bool)
-        if number and (strings := [value for value in values if isinstance(value, str)]):
+        is_number = isinstance(own[name], int | float) and not isinstance(own[name], bool)
+        if is_number and (strings := [value for value in values if isinstance(value, str)]):
             raise UsageError(f"{name} must have numbers, 0.001 or 1.0e-3 for example; got {strings[0]!r}")
         if isinstance(own[name], float) and span and span.whole:
             raise UsageError(f"{name} is no whole number: write its ends as {span.low:.1f} and {span.high:.1f}")
@@ -132,8 +132,8 @@ def check_space(settings: Namespace, space: Space, own: Mapping[str, Any]) -> No
                 with contextlib.redirect_stderr(refusal):
                     build(KINDS[part], changed[part])
             except (UsageError, SystemExit) as error:
-                words = sentence(refusal) if isinstance(error, SystemExit) else error
-                raise UsageError(f"{name} can't be {value} beside the command's other settings: {words}") from error
+                reason = refusal_sentence(refusal) if isinstance(error, SystemExit) else error
+                raise UsageError(f"{name} can't be {value} beside the command's other settings: {reason}") from error
 
 
 def settings_of(sampled: Mapping[str, Any], space: Space) -> dict[str, Any]:

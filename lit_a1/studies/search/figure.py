@@ -9,15 +9,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
-from lit_a1.runs.plotting import COLOURS, figure, visible
+from lit_a1.runs.plotting import COLOURS, clip_for_log_axis, figure
 from lit_a1.runs.statistics import wilson
 from lit_a1.studies.search.objective import Objective, TrialRecord
 from lit_a1.studies.search.space import Range
 
 COLUMNS = 6
-ROOM = 16  # letters that fit side by side below a panel
-REACH = 10  # top of the axis, as a multiple of the smallest error: outliers would squeeze the good trials together
-LOOKS: dict[str, dict[str, Any]] = {
+LABEL_ROOM = 16  # letters that fit side by side below a panel
+MAX_RATIO = 10  # top of the axis, as a multiple of the smallest error: outliers would squeeze the good trials together
+STYLES: dict[str, dict[str, Any]] = {
     "stopped early": {"color": "#888888", "alpha": 0.4, "s": 16, "linewidths": 0},
     "complete": {"color": COLOURS[0], "alpha": 0.85, "s": 22, "linewidths": 0},
     "the first, the command's own": {"color": COLOURS[1], "marker": "s", "s": 34, "linewidths": 0},
@@ -28,13 +28,13 @@ LOOKS: dict[str, dict[str, Any]] = {
 def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images: int, title: str) -> None:
     """Plots each trial's validation error against each hyperparameter; at least one trial must have an error."""
     measured = [trial for trial in trials if trial.epoch]
-    complete = [trial for trial in measured if trial.state == "complete" and objective.is_wanted(trial.settings)]
+    complete = [t for t in measured if t.state == "complete" and objective.meets_requirement(t.settings)]
     best = min(complete, key=lambda trial: trial.error, default=None)
-    errors = [100 * visible(trial.error, images) for trial in measured]
-    top = min(max(errors) * 1.15, REACH * min(errors), 100)
+    errors = [100 * clip_for_log_axis(trial.error, images) for trial in measured]
+    top = min(max(errors) * 1.15, MAX_RATIO * min(errors), 100)
     if max(errors) > top:
         title += f" Errors above {top:.2g}% are drawn at the upper end."
-    groups: dict[str, list[tuple[TrialRecord, float]]] = {label: [] for label in LOOKS}
+    groups: dict[str, list[tuple[TrialRecord, float]]] = {label: [] for label in STYLES}
     for trial, error in zip(measured, errors, strict=True):
         if trial is best:
             label = "the best"
@@ -58,11 +58,11 @@ def draw(path: Path, trials: Sequence[TrialRecord], objective: Objective, images
             if best is not None:
                 interval = [100 * end for end in wilson(best.error, images)]
                 axis.axhspan(*interval, color=COLOURS[2], alpha=0.15, lw=0, label="95 % interval of the best")
-            place = _lay_out(axis, name, objective)
-            for label, members in groups.items():
-                if members:
-                    places, heights = [place(trial) for trial, _ in members], [error for _, error in members]
-                    axis.scatter(places, heights, label=label, zorder=3, clip_on=False, **LOOKS[label])
+            x_of = _lay_out(axis, name, objective)
+            for label, points in groups.items():
+                if points:
+                    x, y = [x_of(trial) for trial, _ in points], [error for _, error in points]
+                    axis.scatter(x, y, label=label, zorder=3, clip_on=False, **STYLES[label])
             axis.minorticks_off()
             axis.set_xlabel(textwrap.fill(objective.term(name), 16), fontsize=9)
             axis.tick_params(labelsize=8)
@@ -77,8 +77,8 @@ def _lay_out(axis: Axes, name: str, objective: Objective) -> Callable[[TrialReco
     """Lays out the axis of a hyperparameter, and returns the function that places a trial on it."""
     values = objective.space[name]
     if not isinstance(values, Range):
-        labels, texts = [str(value).replace("_", " ") for value in values], objective.sampled[name].choices
-        crowded = sum(map(len, labels)) > ROOM
+        labels, texts = [str(value).replace("_", " ") for value in values], objective.distributions[name].choices
+        crowded = sum(map(len, labels)) > LABEL_ROOM
         axis.set_xticks(range(len(labels)), labels, rotation=25 * crowded, ha="right" if crowded else "center")
         axis.set_xlim(-0.5, len(labels) - 0.5)
         axis.grid(visible=False, axis="x")

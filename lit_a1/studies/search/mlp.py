@@ -18,7 +18,7 @@ from lit_a1.mlp.setup import Setup, Study, describe
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
-from lit_a1.studies.search.space import Range, Space, distributions, nearest, read_space
+from lit_a1.studies.search.space import Range, Space, distributions, nearest_sample, read_space
 
 SPACE = REPOSITORY / "configs" / "spaces" / "mlp.yaml"
 COLUMNS = "trial state diverged val_accuracy_best best_epoch val_accuracy_last epochs seconds parameters architecture"
@@ -33,25 +33,25 @@ def objective(setup: Setup) -> Objective:
     hidden, own = net.dims[1:-1], {name: getattr(net, name) for name in names}
     sizes: dict[str, float] = {"parameters": net.n_parameters, "layers": len(hidden)}
     sizes["taper"] = (hidden[-1] / hidden[0]) ** (1 / (len(hidden) - 1)) if len(hidden) > 1 else 1.0
-    kind = "drawn digits (NOT MNIST)" if digits.drawn else digits.name
+    source = "drawn digits (NOT MNIST)" if digits.drawn else digits.name
 
-    def about(sampled: Settings) -> dict[str, Any]:
+    def describe_sample(sampled: Settings) -> dict[str, Any]:
         settings = settings_of(sampled, space, (net.dims[0], net.dims[-1]))
-        made = setup.network(**settings)
-        about = {"settings": settings, "words": describe(made), "parameters": made.n_parameters}
-        return about | {"architecture": made.architecture}
+        network = setup.network(**settings)
+        fields = {"settings": settings, "words": describe(network), "parameters": network.n_parameters}
+        return fields | {"architecture": network.architecture}
 
     def train(settings: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
         if not quiet:
             print(f"Digits: {digits.origin}")
-        made = setup.network(**settings)
+        network = setup.network(**settings)
         for epoch in range(1, setup.epochs + 1):
             with np.errstate(over="ignore", invalid="ignore"):  # if the learning rate is far too large
-                loss, _ = made.train(*digits.train)
-                val_loss, error = made.test(*digits.valid)
+                loss, _ = network.train(*digits.train)
+                val_loss, error = network.test(*digits.valid)
             if report(epoch, error if math.isfinite(loss + val_loss) else math.nan):
                 break
-        return made.n_parameters, images
+        return network.n_parameters, images
 
     def record(folder: Path, trials: Sequence[TrialRecord], results: dict[str, Any]) -> None:
         seconds = round(sum(trial.seconds for trial in trials), 1)  # includes earlier processes
@@ -60,24 +60,24 @@ def objective(setup: Setup) -> Objective:
     images = {"train": len(digits.train.labels), "val": len(digits.valid.labels)}
     return Objective(
         study_name="mlp",
-        words=f"mlp on {kind}, {images['train']:,} images to learn from, seed {setup.seed}",
+        words=f"mlp on {source}, {images['train']:,} images to learn from, seed {setup.seed}",
         runs=setup.runs(digits.drawn),
         seed=setup.seed,
         epochs=setup.epochs,
         shared=_shared(setup, ranges),
         space=space,
-        sampled=distributions(space),
-        start=nearest({**own, **sizes, "nesterov": "yes" if net.nesterov else "no"}, space),
+        distributions=distributions(space),
+        start=nearest_sample({**own, **sizes, "nesterov": "yes" if net.nesterov else "no"}, space),
         own={"hidden_dims": list(hidden), "n_hidden": len(hidden), **own},
-        about=about,
+        describe_sample=describe_sample,
         train=train,
         command=lambda settings: _command(settings, setup),
         record=record,
         columns=COLUMNS,
         names=names,
         images=images,
-        wanted="two hidden layers",  # as in the assignment
-        is_wanted=lambda settings: settings["n_hidden"] == 2,
+        requirement="two hidden layers",  # as in the assignment
+        meets_requirement=lambda settings: settings["n_hidden"] == 2,
         best_epoch_counts=True,
         one_sampler=True,
     )
@@ -135,11 +135,11 @@ def _shared(setup: Setup, ranges: Space) -> dict[str, Any]:
 
 
 def _command(settings: Settings, setup: Setup) -> str:
-    usual = {name: parameter.default for name, parameter in inspect.signature(NN).parameters.items()}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(NN).parameters.items()}
     shared = {
         name: value
         for name, value in setup.model.items()
-        if name not in settings and not np.array_equal(value, usual[name])
+        if name not in settings and not np.array_equal(value, defaults[name])
     }
     words = [*PROGRAM.split(), "mlp", "fit"]
     for name, value in {**settings, **shared}.items():

@@ -71,9 +71,9 @@ class TrialRecord:
     def line(self) -> str:
         """The trial's line in the terminal."""
         state = "diverged" if self.diverged else self.state
-        found = f"accuracy {1 - self.error:7.2%} in epoch {self.epoch:2}" if self.epoch else self.refused
+        result = f"accuracy {1 - self.error:7.2%} in epoch {self.epoch:2}" if self.epoch else self.refused
         epochs = f"{self.epochs:2} epochs in {clock(self.seconds)}"
-        return f"trial {self.number:2}  {state:8}  {found:28}  {epochs}  {self.words}"
+        return f"trial {self.number:2}  {state:8}  {result:28}  {epochs}  {self.words}"
 
     def cells(self) -> dict[str, str]:
         """Its cells in `trials.csv`, except the settings."""
@@ -103,12 +103,12 @@ class Objective:
     epochs: int  # of a trial that is not stopped early
     shared: Settings  # the settings that the trials of a study share
     space: Space
-    sampled: Mapping[str, Any]  # a distribution for Optuna for each hyperparameter
+    distributions: Mapping[str, Any]  # a distribution for Optuna for each hyperparameter
     start: Settings  # the first sample
     own: Settings  # the command's own settings
 
     # turns a sample into `settings`, `words` and other fields of `TrialRecord` that are known before training
-    about: Callable[[Settings], dict[str, Any]]
+    describe_sample: Callable[[Settings], dict[str, Any]]
     # trains with some settings, in a folder it may write to; reports each validated epoch; returns the numbers of
     # parameters and images; quiet if an earlier trial has printed which data were found and what this machine lacks;
     # raises a UsageError if the settings are refused
@@ -120,8 +120,8 @@ class Objective:
     columns: str  # of `trials.csv`, before the settings
     names: Mapping[str, str]  # short names of settings for tables and texts, by their full names
     images: Mapping[str, int] = field(default_factory=dict)  # of each split, if known before the first training
-    wanted: str = ""  # what the best trial must have, in words: "two hidden layers"
-    is_wanted: Callable[[Settings], bool] = lambda settings: True  # whether settings meet it
+    requirement: str = ""  # what the best trial must have, in words: "two hidden layers"
+    meets_requirement: Callable[[Settings], bool] = lambda settings: True  # whether settings meet it
     best_epoch_counts: bool = False  # whether trials are compared by their best epoch, not their last one
     one_sampler: bool = False  # whether a process seeds its sampler once, not for each trial
 

@@ -16,13 +16,13 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted
 from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.objective import Objective, TrialRecord
-from lit_a1.studies.search.space import Range, in_full
+from lit_a1.studies.search.space import Range, values_text
 
 TRIALS, FIGURE = "trials.csv", "search.png"
-BEST = 3  # trials in the table of the best trials
-SHOWN = 5  # hyperparameters in the list of the most important ones
-ENOUGH = 12  # complete trials needed to compute importances
-TOP = 0.25  # share of the best trials, which are compared with all trials
+TRIALS_LISTED = 3  # trials in the table of the best trials
+IMPORTANCES_LISTED = 5  # hyperparameters in the list of the most important ones
+MIN_COMPLETE = 12  # complete trials needed to compute importances
+BEST_SHARE = 0.25  # share of the best trials, which are compared with all trials
 
 
 def write_trials(trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
@@ -50,72 +50,72 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
 
 def importances(study: optuna.Study) -> dict[str, float] | None:
     """How much each hyperparameter distinguishes the best trials, as shares of 1; None if there are too few trials."""
-    if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < ENOUGH:
+    if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < MIN_COMPLETE:
         return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental", ExperimentalWarning)
         warnings.filterwarnings("ignore", "Target and region quantiles")  # if most errors are equal, all weights are 0
-        found = PedAnovaImportanceEvaluator(target_quantile=TOP).evaluate(study)
-    total = sum(found.values())
-    return {name: weight / total for name, weight in found.items()} if total else {}
+        weights = PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE).evaluate(study)
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()} if total else {}
 
 
 def conclude(
     trials: Sequence[TrialRecord], objective: Objective, images: int, importances: dict[str, float] | None
 ) -> tuple[str, dict[str, Any]]:
     """The results of a search in Markdown, and its best trial for the record (empty if there is none)."""
-    ended = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
-    complete = [trial for trial in ended if objective.is_wanted(trial.settings)]
-    best = complete[0] if complete else None
-    others = [trial for trial in ended if trial is not best]
+    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.error)
+    eligible = [trial for trial in complete if objective.meets_requirement(trial.settings)]
+    best = eligible[0] if eligible else None
+    others = [trial for trial in complete if trial is not best]
     start = next((trial for trial in reversed(trials) if trial.start), None)
     p_values = {other.number: p_value(best, other, images, len(others)) for other in others if best is not None}
-    largest = sorted((importances or {}).items(), key=lambda item: -item[1])
+    ranked = sorted((importances or {}).items(), key=lambda item: -item[1])[:IMPORTANCES_LISTED]
     processes: dict[str, list[int]] = {}
     for trial in trials:
         if trial.ran_in:
             processes.setdefault(trial.ran_in, []).append(trial.number)
-    found: dict[str, Any] = {}
+    best_record: dict[str, Any] = {}
     if best is not None:
-        found = {"trial": best.number, "val/error": best.error, "epoch": best.epoch, "setup": best.words}
-        found |= {"settings": dict(best.settings), "command": objective.command(best.settings)}
+        best_record = {"trial": best.number, "val/error": best.error, "epoch": best.epoch, "setup": best.words}
+        best_record |= {"settings": dict(best.settings), "command": objective.command(best.settings)}
     text = render(
         "studies/search/summary.md.j2",
         trials=trials,
         objective=objective,
         images=images,
-        ended=ended,
         complete=complete,
+        eligible=eligible,
         stopped=[trial for trial in trials if trial.state == "pruned"],
         best=best,
-        better=next((trial for trial in ended if best is not None and trial.error < best.error), None),
+        better=next((trial for trial in complete if best is not None and trial.error < best.error), None),
         interval=wilson(best.error, images) if best else None,
-        shown=ended[:BEST],
+        best_trials=complete[:TRIALS_LISTED],
         start=start,
         exact=start is None or start.settings == (start.own or objective.own),
         p_values=p_values,
-        importances=None if importances is None else [(objective.term(name), share) for name, share in largest[:SHOWN]],
-        by_value=_by_value(ended, objective),
-        command=found.get("command"),
-        searched={objective.term(name): in_full(values) for name, values in objective.space.items()},
+        importances=None if importances is None else [(objective.term(name), share) for name, share in ranked],
+        by_value=_by_value(complete, objective),
+        command=best_record.get("command"),
+        ranges={objective.term(name): values_text(values) for name, values in objective.space.items()},
         processes=processes,
     )
-    return text, found
+    return text, best_record
 
 
 def _by_value(trials: Sequence[TrialRecord], objective: Objective) -> dict[str, dict[str, list[float]]]:
     """The errors of trials, grouped by the values of hyperparameters with few values: nonlinearity, hidden layers."""
-    found = {}
+    by_value = {}
     for name, values in objective.space.items():
         if not isinstance(values, Range) or values.step == 1:
             errors: dict[str, list[float]] = {}
             for trial in trials:  # the best first
                 value = trial.sampled[name]
-                words = f"{value:g}" if isinstance(values, Range) else str(value).replace("_", " ")
-                errors.setdefault(words, []).append(trial.error)
+                text = f"{value:g}" if isinstance(values, Range) else str(value).replace("_", " ")
+                errors.setdefault(text, []).append(trial.error)
             if len(errors) > 1:
-                found[objective.term(name)] = errors
-    return found
+                by_value[objective.term(name)] = errors
+    return by_value
 
 
 def p_value(best: TrialRecord, other: TrialRecord, images: int, comparisons: int) -> float:

@@ -27,8 +27,8 @@ from lit_a1.runs.wording import counted
 from lit_a1.studies.search import storage as storages
 from lit_a1.studies.search import study as journals
 from lit_a1.studies.search.objective import Objective
-from lit_a1.studies.search.storage import FAILURES, Storage, connected, experimental, named, retry
-from lit_a1.studies.search.study import JOURNAL, OVER, SURPLUS, Journal, Study, announce, open_study, tpe
+from lit_a1.studies.search.storage import FAILURES, Storage, open_storage, public_url, quiet_optuna, retry_callback
+from lit_a1.studies.search.study import FINISHED, JOURNAL, SURPLUS, Journal, Study, announce, open_study, tpe
 
 RECORD = "record"  # attribute of a trial: the `record.json` of its training
 
@@ -48,71 +48,71 @@ def run(objective: Objective, trials: int, study: Path | None, url: str | None) 
     if trials < 1:
         raise UsageError(f"trials must be 1 or above; got {trials}")
     name = str(study or objective.runs.name)
-    with connected(url) as storage:
+    with open_storage(url) as storage:
         folder = new_version(objective.runs)
         try:
-            shared = SharedStudy(objective, folder, storage, name, named(url))
+            shared = SharedStudy(objective, folder, storage, name, public_url(url))
         except BaseException:
             remove_version(folder)
             raise
         announce(objective, trials, f"{shared}")
         shared.run(trials)
-        shared.bring_home()
+        shared.copy_to_folder()
     return folder
 
 
 class SharedStudy(Study):
     """One process's view of Optuna's study in a storage."""
 
-    def __init__(self, objective: Objective, folder: Path, storage: Storage, name: str, place: str) -> None:
-        self.storage, self.name, self.place = storage, name, place
+    def __init__(self, objective: Objective, folder: Path, storage: Storage, name: str, address: str) -> None:
+        self.storage, self.name, self.address = storage, name, address
         super().__init__(objective, folder)
         self.optuna.sampler = NumberedSampler(objective, storage)
 
     def __str__(self) -> str:
-        return f"{self.name} in {self.place}"
+        return f"{self.name} in {self.address}"
 
-    def opened(self) -> optuna.Study:
+    def open_optuna_study(self) -> optuna.Study:
         """Optuna's study."""
         return open_study(self.storage, self.name)
 
-    def how_to_go_on(self) -> str:
+    def how_to_resume(self) -> str:
         """What to type to resume."""
         return "the same command"
 
-    def take(self, trials: int) -> optuna.Trial | None:
+    def next_trial(self, trials: int) -> optuna.Trial | None:
         """The next trial, or one whose process was killed; None when the trials of all processes are over.
 
         It waits while other processes run trials, to retry a trial whose process ends.
         """
-        told = False
+        announced = False
         while True:
-            with experimental():
+            with quiet_optuna():
                 fail_stale_trials(self.optuna)
-            if self.count(TrialState.WAITING) or self.count(*OVER, TrialState.RUNNING) < trials:
+            if self.count(TrialState.WAITING) or self.count(*FINISHED, TrialState.RUNNING) < trials:
                 if (trial := self._ask(trials)) is not None:
                     return trial
             elif others := self.count(TrialState.RUNNING):
-                if not told:
+                if not announced:
                     tqdm.write(f"Waiting for {counted(others, 'trial')} of other processes", file=sys.stdout)
-                told = True
+                announced = True
                 time.sleep(storages.INTERVAL)
             else:
                 return None
 
     def _ask(self, trials: int) -> optuna.Trial | None:
-        with experimental():
-            trial = self.optuna.ask(dict(self.objective.sampled))
-        taken = self.optuna.get_trials(deepcopy=False, states=(*OVER, TrialState.RUNNING, TrialState.WAITING))
-        again = self.optuna.trials[trial.number].system_attrs.get("failed_trial") is not None
-        if not again and sum(other.number < trial.number for other in taken) >= trials:  # another process was quicker
+        with quiet_optuna():
+            trial = self.optuna.ask(dict(self.objective.distributions))
+        not_failed = self.optuna.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING))
+        is_retry = self.optuna.trials[trial.number].system_attrs.get("failed_trial") is not None
+        if not is_retry and sum(other.number < trial.number for other in not_failed) >= trials:  # others were quicker
             trial.set_user_attr(SURPLUS, True)
             self.optuna.tell(trial, state=TrialState.FAIL)
             return None
         self.running = Heartbeat(self.storage, trial._trial_id)
         start = {"start": True, "own": self.objective.own} if trial.number == 0 else {}
         ran_in = f"{platform.node()}:{relative_to_cwd(self.folder)}"
-        for key, value in {**self.objective.about(trial.params), **start, "ran_in": ran_in}.items():
+        for key, value in {**self.objective.describe_sample(trial.params), **start, "ran_in": ran_in}.items():
             trial.set_user_attr(key, value)
         return trial
 
@@ -125,17 +125,17 @@ class SharedStudy(Study):
         except FAILURES:
             raise  # other processes will miss its heartbeat
         except BaseException:
-            retry()(self.optuna, self.optuna.trials[trial.number])
+            retry_callback()(self.optuna, self.optuna.trials[trial.number])
             raise
 
-    def note(self, trial: optuna.Trial, folder: Path) -> None:
+    def save_record(self, trial: optuna.Trial, folder: Path) -> None:
         """Stores the record of a training with its trial."""
         if (path := folder / RECORD_FILE).is_file():
             trial.set_user_attr(RECORD, json.loads(path.read_text(encoding="utf-8")))
 
-    def bring_home(self) -> None:
+    def copy_to_folder(self) -> None:
         """Copies the storage into the folder: each training's record, and the study as a journal."""
-        for trial in self.optuna.get_trials(deepcopy=False, states=OVER):
+        for trial in self.optuna.get_trials(deepcopy=False, states=FINISHED):
             folder = self.folder / f"trial_{trial.number}"
             if RECORD in trial.user_attrs and not folder.exists():
                 folder.mkdir()

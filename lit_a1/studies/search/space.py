@@ -59,7 +59,7 @@ class Range:
 Space = Mapping[str, Range | Sequence[Any]]  # hyperparameters by name: a range, or the values to choose from
 
 
-def in_full(values: Range | Sequence[Any]) -> str:
+def values_text(values: Range | Sequence[Any]) -> str:
     """A range or choices in words; different ones have different words."""
     if not isinstance(values, Range):
         return ", ".join(map(str, values))
@@ -67,28 +67,28 @@ def in_full(values: Range | Sequence[Any]) -> str:
     return f"{values}{steps}{', whole' if values.whole else ''}"
 
 
-def distributions(space: Space, text: Callable[[Any], str] = str) -> dict[str, Any]:
-    """The distributions for Optuna; `text` turns a choice into a string, as Optuna does not support lists."""
+def distributions(space: Space, to_text: Callable[[Any], str] = str) -> dict[str, Any]:
+    """The distributions for Optuna; `to_text` turns a choice into a string, as Optuna does not support lists."""
     return {
-        name: values.distribution if isinstance(values, Range) else CategoricalDistribution(list(map(text, values)))
+        name: values.distribution if isinstance(values, Range) else CategoricalDistribution(list(map(to_text, values)))
         for name, values in space.items()
     }
 
 
-def nearest(own: Mapping[str, Any], space: Space, text: Callable[[Any], str] = str) -> dict[str, Any]:
+def nearest_sample(own: Mapping[str, Any], space: Space, to_text: Callable[[Any], str] = str) -> dict[str, Any]:
     """The sample nearest to a command's own settings; among choices that are not numbers, the same or the first."""
-    found: dict[str, Any] = {}
+    sample: dict[str, Any] = {}
     for name, values in space.items():
         value = own[name]
         if isinstance(values, Range):
-            found[name] = values.nearest(value)
+            sample[name] = values.nearest(value)
         elif value in values:
-            found[name] = text(values[values.index(value)])  # 0 if the command has 0.0
+            sample[name] = to_text(values[values.index(value)])  # 0 if the command has 0.0
         elif all(isinstance(number, int | float) for number in (value, *values)):
-            found[name] = text(min(values, key=lambda number: abs(number - value)))
+            sample[name] = to_text(min(values, key=lambda number: abs(number - value)))
         else:
-            found[name] = text(values[0])
-    return found
+            sample[name] = to_text(values[0])
+    return sample
 
 
 def read_space(path: Path) -> dict[str, Range | list[Any]]:
@@ -113,8 +113,8 @@ def _read(name: str, values: Any) -> Range | list[Any]:
         raise UsageError(f"{name} must be a list of values, or have low and high, and may have log, step, none_below")
     for key, value in values.items():
         if isinstance(value, bool) != (KEYS[key] is bool) or not isinstance(value, bool | int | float):
-            wanted = "true or false" if KEYS[key] is bool else "a number (0.00001, or 1.0e-5)"
-            raise UsageError(f"{key} of {name} must be {wanted}; got {value!r}")
+            expected = "true or false" if KEYS[key] is bool else "a number (0.00001, or 1.0e-5)"
+            raise UsageError(f"{key} of {name} must be {expected}; got {value!r}")
     whole = all(isinstance(values.get(key, 0), int) for key in ("low", "high", "step"))
     found = Range(**values, whole=whole)
     if not -math.inf < found.low < found.high < math.inf or (found.log and found.low <= 0):

@@ -25,7 +25,7 @@ from lit_a1.studies.search.study import TRIES
 
 INTERVAL, GRACE = 20, 120  # seconds between two heartbeats, and without one until a trial is given up
 PATIENCE = 10  # seconds that a server has to answer
-SETTING_UP = (0.5, 1, 2, None)  # seconds between tries to create the tables, which other processes may be creating too
+SETUP_DELAYS = (0.5, 1, 2, None)  # seconds between tries to create the tables, as other processes may create them too
 BEAT = "heartbeat"
 FAILURES = (SQLAlchemyError, StorageInternalError, grpc.RpcError)
 EXAMPLES = "postgresql://USER@HOST/DATABASE, sqlite:///FILE or grpc://HOST:PORT"
@@ -58,7 +58,7 @@ class GrpcStorage(GrpcStorageProxy, BaseHeartbeat):
 
     def get_heartbeat_stale_trial_callback(self) -> Callable[[optuna.Study, FrozenTrial], None]:
         """The callback for a trial that was given up."""
-        return retry()
+        return retry_callback()
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         now, stale = time.monotonic(), []
@@ -75,7 +75,7 @@ Storage = RDBStorage | GrpcStorage
 
 
 @contextmanager
-def experimental() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Hides Optuna's warnings that its heartbeat and proxy are experimental, and meant for `Study.optimize`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -83,22 +83,22 @@ def experimental() -> Iterator[None]:
         yield
 
 
-def retry() -> RetryHeartbeatStaleTrialCallback:
+def retry_callback() -> RetryHeartbeatStaleTrialCallback:
     """A callback that queues a failed trial again, with the same settings, unless it has failed too often."""
-    with experimental():
+    with quiet_optuna():
         return RetryHeartbeatStaleTrialCallback(max_retry=TRIES)
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Storage]:
+def open_storage(url: str) -> Iterator[Storage]:
     """The storage at a URL; its failures inside the block become errors of one sentence, without the password.
 
     Raises a UsageError for an invalid URL, and a ConnectionError if its driver is missing, it does not answer or
     refuses, or its tables are of another version of Optuna.
     """
     try:
-        with experimental():
-            storage = _proxy(url) if url.startswith("grpc:") else _database(parsed(url))
+        with quiet_optuna():
+            storage = _proxy(url) if url.startswith("grpc:") else _database(parse_url(url))
         try:
             yield storage
         finally:
@@ -108,13 +108,13 @@ def connected(url: str) -> Iterator[Storage]:
         words = f"{cause.orig if isinstance(cause, DBAPIError) else cause}"
         if isinstance(cause, grpc.RpcError):
             words = cause.details()
-        elif password := parsed(url).password:
+        elif password := parse_url(url).password:
             words = words.replace(password, "***")
         first, *_ = words.strip().splitlines() or [type(cause).__name__]
-        raise ConnectionError(f"the storage {named(url)} fails: {first}") from error
+        raise ConnectionError(f"the storage {public_url(url)} fails: {first}") from error
 
 
-def parsed(url: str) -> URL:
+def parse_url(url: str) -> URL:
     """The parts of a database URL, for PostgreSQL with this project's driver; raises a UsageError if it is invalid."""
     try:
         found = make_url(url)
@@ -124,11 +124,11 @@ def parsed(url: str) -> URL:
     return found.set(drivername="postgresql+psycopg") if found.drivername == "postgresql" else found
 
 
-def named(url: str) -> str:
+def public_url(url: str) -> str:
     """The URL without user, password and options."""
     if url.startswith("grpc:"):
         return f"grpc://{urlsplit(url).netloc.rpartition('@')[2]}"
-    found = parsed(url)
+    found = parse_url(url)
     return URL.create(
         found.get_backend_name(), host=found.host, port=found.port, database=found.database
     ).render_as_string()
@@ -145,26 +145,27 @@ def _proxy(url: str) -> GrpcStorage:
     try:
         storage.wait_server_ready(PATIENCE)
     except ConnectionError as error:
-        raise ConnectionError(f"the storage {named(url)} does not answer") from error
+        raise ConnectionError(f"the storage {public_url(url)} does not answer") from error
     return storage
 
 
 def _database(url: URL) -> RDBStorage:
-    for wait in SETTING_UP:
+    for wait in SETUP_DELAYS:
         try:
             return RDBStorage(
                 url.render_as_string(hide_password=False),
                 {"pool_pre_ping": True, "connect_args": OPTIONS.get(url.get_driver_name(), {})},
                 heartbeat_interval=INTERVAL,
                 grace_period=GRACE,
-                heartbeat_stale_trial_callback=retry(),
+                heartbeat_stale_trial_callback=retry_callback(),
             )
         except ImportError as error:
             missing = getattr(error.__cause__, "name", None) or url.get_driver_name()
             how = DRIVERS.get(missing, f"pip install {missing}")
             raise ConnectionError(f"{missing}, which {url.drivername} needs, is not installed: {how}") from error
         except RuntimeError as error:
-            raise ConnectionError(f"the storage {named(str(url))} is of another version of Optuna: {error}") from error
+            words = f"the storage {public_url(str(url))} is of another version of Optuna: {error}"
+            raise ConnectionError(words) from error
         except DBAPIError as error:
             if wait is None or not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise

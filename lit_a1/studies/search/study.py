@@ -35,8 +35,8 @@ LOCKS = ".locks"  # for the journal, for taking a trial, for writing results, an
 BEFORE_PRUNING = 5  # complete trials before others are compared with their median
 TRIES = 3  # tries of settings whose process ends each time, for lack of memory for example
 SURPLUS = "surplus"  # marks a trial that was one too many, and was given up before it began
-OVER = (TrialState.COMPLETE, TrialState.PRUNED)
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # in words
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+STATE_NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}  # in words
 
 
 def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> Path:
@@ -119,18 +119,18 @@ class Study:
         self.objective, self.folder = objective, folder
         self.quiet = False  # until this process's first trial
         (folder / LOCKS).mkdir(exist_ok=True)
-        self.optuna = self.opened()
+        self.optuna = self.open_optuna_study()
         self.optuna.pruner = optuna.pruners.MedianPruner(BEFORE_PRUNING, n_warmup_steps=max(1, objective.epochs // 3))
         shared = json.loads(json.dumps(objective.shared))
-        begun = self.optuna.user_attrs.get("shared", shared)
-        if key := first_difference(begun, shared):
-            raise UsageError(f"the study {self} was begun with {key} {begun.get(key)}; got {shared.get(key)}")
+        started_with = self.optuna.user_attrs.get("shared", shared)
+        if key := first_difference(started_with, shared):
+            raise UsageError(f"the study {self} was started with {key} {started_with.get(key)}; got {shared.get(key)}")
         self.optuna.set_user_attr("shared", shared)
 
     def __str__(self) -> str:
         return f"in {self.folder}"
 
-    def opened(self) -> optuna.Study:
+    def open_optuna_study(self) -> optuna.Study:
         """Optuna's study, repaired if a process was killed while writing."""
         path, lock = self.folder / JOURNAL, self.lock("journal")
         with lock:
@@ -141,7 +141,7 @@ class Study:
         except (ValueError, KeyError) as error:
             raise UsageError(f"{path} must be the journal of a search; it is damaged: {error}") from error
 
-    def how_to_go_on(self) -> str:
+    def how_to_resume(self) -> str:
         """What to type to resume."""
         return f"the same command and --study {typed(relative_to_cwd(self.folder))}"
 
@@ -158,16 +158,16 @@ class Study:
         try:
             self.search(trials)
         except BaseException:
-            print(f"\nStopped. Go on with {self.how_to_go_on()}")
+            print(f"\nStopped. Go on with {self.how_to_resume()}")
             raise
         with self.lock("write"):
             write_results(self.optuna, self.records(), self.objective, self.folder)
 
     def search(self, trials: int) -> None:
         """Runs trials until there are enough; prints and records each."""
-        done = self.count(*OVER)
+        done = self.count(*FINISHED)
         with tqdm(total=trials, initial=done, desc="search", unit="trial", leave=False, disable=None) as bar:
-            while (trial := self.take(trials)) is not None:
+            while (trial := self.next_trial(trials)) is not None:
                 try:
                     self.train(trial, bar.set_postfix_str)
                 finally:
@@ -175,9 +175,9 @@ class Study:
                 with self.lock("write"):
                     records = self.records()
                 tqdm.write(next(record.line() for record in records if record.number == trial.number), file=sys.stdout)
-                bar.update(self.count(*OVER) - bar.n)
+                bar.update(self.count(*FINISHED) - bar.n)
 
-    def take(self, trials: int) -> optuna.Trial | None:
+    def next_trial(self, trials: int) -> optuna.Trial | None:
         """The next trial, with sampled settings; None if there are enough, including running ones.
 
         Only one process at a time is here, so no two sample with the same seed, and none takes one trial too many.
@@ -187,25 +187,25 @@ class Study:
                 with suppress(Timeout), self.lock(f"trial_{running.number}", timeout=0):
                     shutil.rmtree(self.folder / f"trial_{running.number}", ignore_errors=True)
                     self.optuna.tell(running.number, state=TrialState.FAIL)  # its process was killed
-            if self.count(*OVER, TrialState.RUNNING) >= trials:
+            if self.count(*FINISHED, TrialState.RUNNING) >= trials:
                 return None
-            place, tries = self._place()
+            place, tries = self._next_place()
             starts = [trial for trial in self.optuna.trials if "start" in trial.user_attrs]
             if all(trial.state == TrialState.FAIL for trial in starts):  # there is none yet, or their processes ended
                 about = {"start": True, "own": self.objective.own}
                 self.optuna.enqueue_trial(dict(self.objective.start), user_attrs=about)
             self._set_sampler(place, tries)
-            trial = self.optuna.ask(dict(self.objective.sampled))
-            for key, value in (self.objective.about(trial.params) | {"place": place}).items():
+            trial = self.optuna.ask(dict(self.objective.distributions))
+            for key, value in (self.objective.describe_sample(trial.params) | {"place": place}).items():
                 trial.set_user_attr(key, value)
             self.running = self.lock(f"trial_{trial.number}")
             self.running.acquire()
             return trial
 
-    def _place(self) -> tuple[int, int]:
+    def _next_place(self) -> tuple[int, int]:
         """The number that the next trial would have if no trial had failed, and how many trials have failed at it."""
         places = [(trial.user_attrs.get("place", trial.number), trial.state) for trial in self.optuna.trials]
-        taken = {place for place, state in places if state in (*OVER, TrialState.RUNNING)}
+        taken = {place for place, state in places if state in (*FINISHED, TrialState.RUNNING)}
         free = next(place for place in itertools.count() if place not in taken)
         return free, places.count((free, TrialState.FAIL))
 
@@ -213,33 +213,33 @@ class Study:
         """Seeds the sampler by the place: with one seed, a resumed study would sample its first trials again."""
         seed = self.objective.seed + len(self.optuna.trials)
         if not self.objective.one_sampler:  # samples do not depend on where the study was stopped
-            others = (tries,) if tries >= TRIES else ()
-            (seed,) = np.random.SeedSequence((self.objective.seed, place, *others)).generate_state(1)
+            failures = (tries,) if tries >= TRIES else ()
+            (seed,) = np.random.SeedSequence((self.objective.seed, place, *failures)).generate_state(1)
         elif self.quiet:  # already seeded
             return
         self.optuna.sampler = tpe(int(seed))
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
         """Trains a trial's network, and records the trial's state; `show` gets a line after each epoch."""
-        objective, started, bad = self.objective, time.perf_counter(), False
+        objective, started, is_pruned = self.objective, time.perf_counter(), False
 
         def report(epoch: int, error: float) -> bool:
-            nonlocal bad
+            nonlocal is_pruned
             show(f"trial {trial.number}: epoch {epoch}/{objective.epochs}, error {error:.2%}")
             trial.set_user_attr("seconds", time.perf_counter() - started)
             trial.report(error, epoch)
-            bad = math.isnan(error) or (epoch < objective.epochs and trial.should_prune())
-            return bad
+            is_pruned = math.isnan(error) or (epoch < objective.epochs and trial.should_prune())
+            return is_pruned
 
         try:
             folder, settings = self.folder / f"trial_{trial.number}", trial.user_attrs["settings"]
             quiet, self.quiet = self.quiet, True
             parameters, images = objective.train(settings, folder, report, quiet)
             trial.set_user_attr("parameters", parameters)
-            self.note(trial, folder)
-            begun = self.optuna.user_attrs.get("images", images)
-            if images != begun:
-                raise DataError(f"the study {self} was begun with {begun} images; there are {images} here.")
+            self.save_record(trial, folder)
+            images_at_start = self.optuna.user_attrs.get("images", images)
+            if images != images_at_start:
+                raise DataError(f"the study {self} was started with {images_at_start} images; there are {images} here.")
             self.optuna.set_user_attr("images", images)
         except BaseException as error:
             refused = isinstance(error, UsageError) and not trial.user_attrs.get("start")
@@ -247,25 +247,25 @@ class Study:
                 self.optuna.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
                 raise
             trial.set_user_attr("refused", f"{error}")
-            bad = True
-        if bad:
+            is_pruned = True
+        if is_pruned:
             self.optuna.tell(trial, state=TrialState.PRUNED)
         else:
             self.optuna.tell(trial, self._record(self.optuna.trials[trial.number]).error)
 
-    def note(self, trial: optuna.Trial, folder: Path) -> None:
+    def save_record(self, trial: optuna.Trial, folder: Path) -> None:
         """Stores what training left in its folder; nothing to do here, as the processes share the folder."""
 
     def _record(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:
         names = TrialRecord.__dataclass_fields__.keys() & trial.user_attrs.keys()
-        about: dict[str, Any] = {name: trial.user_attrs[name] for name in names}
-        state = "refused" if "refused" in about else STATES.get(trial.state, "running")
+        fields: dict[str, Any] = {name: trial.user_attrs[name] for name in names}
+        state = "refused" if "refused" in fields else STATE_NAMES.get(trial.state, "running")
         errors, by_best = trial.intermediate_values, self.objective.best_epoch_counts
-        return TrialRecord(trial.number, state, errors, by_best, trial.params, **about)
+        return TrialRecord(trial.number, state, errors, by_best, trial.params, **fields)
 
     def records(self) -> list[TrialRecord]:
         """The trials that are over; also writes them to `trials.csv`."""
-        trials = self.optuna.get_trials(deepcopy=False, states=tuple(STATES))
+        trials = self.optuna.get_trials(deepcopy=False, states=tuple(STATE_NAMES))
         records = [self._record(trial) for trial in trials if SURPLUS not in trial.user_attrs]
         write_trials(records, self.objective, self.folder)
         return records

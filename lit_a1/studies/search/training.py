@@ -45,14 +45,14 @@ class PruningCallback(Callback):
 class TrialCLI(FolderCLI):
     """`fit` of a trial."""
 
-    part, on_several = "trial", "the search once for each, with --study and"
+    run_name, several_devices_hint = "trial", "the search once for each, with --study and"
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer."""
         return super().instantiate_trainer(enable_checkpointing=False, enable_progress_bar=False, **kwargs)
 
     def _callbacks(self) -> list[Callback]:
-        return [each for each in super()._callbacks() if not isinstance(each, ModelCheckpoint | ProgressLines)]
+        return [c for c in super()._callbacks() if not isinstance(c, ModelCheckpoint | ProgressLines)]
 
 
 def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool
             raise KeyboardInterrupt from leaving
         if leaving.code != 2:  # of a signal, not of refused settings
             raise
-        raise UsageError(sentence(refusal)) from leaving
+        raise UsageError(refusal_sentence(refusal)) from leaving
     except (CheckpointError, RuleError, MisconfigurationException) as error:
         raise UsageError(str(error)) from error
     except Exception:
@@ -83,6 +83,6 @@ def train(arguments: Sequence[str], folder: Path, report: Report, *, quiet: bool
     return read_record(folder)
 
 
-def sentence(refusal: io.StringIO) -> str:
+def refusal_sentence(refusal: io.StringIO) -> str:
     """The sentence that `Parser` wrote to standard error before it exited."""
     return refusal.getvalue().strip().rpartition("error: ")[2]

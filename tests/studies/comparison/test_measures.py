@@ -14,7 +14,7 @@ from lit_a1.studies.comparison import figures
 from lit_a1.studies.comparison.changes import changes, ink_lost, noisy, rotated, shifted
 from lit_a1.studies.comparison.conclusions import Disagreements, compare_pair, disagreements, like_for_like
 from lit_a1.studies.comparison.figures import caption, draw_curves, heading
-from lit_a1.studies.comparison.measures import Measured, epochs_to, labels_of, measure, tabulate
+from lit_a1.studies.comparison.measures import Measurements, epochs_to, labels_of, measure, tabulate
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
 
@@ -27,7 +27,7 @@ def run(seed: int, suffix: str = ".ckpt", epochs: list[dict[str, float]] | None 
     return Run(Path("mlp/version_0"), Path(f"last{suffix}"), record | {"settings": settings, "seconds": 90.0})
 
 
-def table_of(*runs: list[Run], predictions: Sequence[Sequence[int]] | None = None, digit: int = 1) -> Measured:
+def table_of(*runs: list[Run], predictions: Sequence[Sequence[int]] | None = None, digit: int = 1) -> Measurements:
     """Experiments a, b, ... and what their runs take some images of one digit for."""
     count = sum(map(len, runs))
     networks = [Network(lambda x: np.zeros(len(x), np.int64), 1, 1)] * count
@@ -35,7 +35,7 @@ def table_of(*runs: list[Run], predictions: Sequence[Sequence[int]] | None = Non
     return tabulate(dict(zip("abcd", runs, strict=False)), networks, found, np.full(found.shape[1], digit), [])
 
 
-def pair(first: list[list[int]], second: list[list[int]], first_seed: int = 0) -> Measured:
+def pair(first: list[list[int]], second: list[list[int]], first_seed: int = 0) -> Measurements:
     """An MLP and a CNN that are right (1), or give another prediction."""
     runs = [run(k, ".npz") for k in range(len(first))], [run(first_seed + k) for k in range(len(second))]
     return table_of(*runs, predictions=[*first, *second])
@@ -156,7 +156,7 @@ def test_disagreements_are_of_all_runs_or_of_most() -> None:
     wrong = [[0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
     measured = pair([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [0, 1, 1, 0, 1]], wrong)
     found = disagreements(measured, "MLP", "CNN")
-    assert (found.unanimous, found.most) == ([1], [0, 2])
+    assert (found.unanimous, found.majority) == ([1], [0, 2])
     assert disagreements(measured, "CNN", "MLP")[2:] == ([], [])
     halves = disagreements(pair([[1, 1], [0, 1]], [[0, 0], [0, 0]]), "MLP", "CNN")
     assert halves[2:] == ([1], [])  # half of the runs are not most

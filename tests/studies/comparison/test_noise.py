@@ -10,7 +10,7 @@ from lit_a1.data.mnist import LabelledSplit
 from lit_a1.layers import BatchNorm2d
 from lit_a1.studies.comparison.changes import NOISES, noisy
 from lit_a1.studies.comparison.networks import Network, load_network
-from lit_a1.studies.comparison.noise import TRIED_AT, commonest, try_remedies
+from lit_a1.studies.comparison.noise import REMEDY_LEVELS, commonest, try_remedies
 from lit_a1.studies.comparison.runs import find_experiments
 
 Add = Callable[..., Path]
@@ -34,7 +34,7 @@ def test_a_network_that_minds_the_brightness_alone_is_mended_by_restoring_it() -
     assert (found.commonest["nothing", 0.3], found.share["nothing", 0.3]) == (1, 1)
     assert found.error["brightness", 0.3] == 0
     assert {level for tried, level in found.index if tried == "nothing"} == set(NOISES)
-    assert {level for tried, level in found.index if tried == "brightness"} == set(TRIED_AT)
+    assert {level for tried, level in found.index if tried == "brightness"} == set(REMEDY_LEVELS)
     assert "batch norm" not in found.index.get_level_values("tried")
 
 

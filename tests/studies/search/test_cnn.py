@@ -139,15 +139,15 @@ def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, trained: list[Sequence
 def test_a_study_goes_on_with_the_same_settings_only(tmp_path: Path) -> None:
     folder = run(searched(tmp_path), 1)
     for flag, value, words in (
-        ("--trainer.max_epochs", "3", "begun with trainer.max_epochs 6; got 3"),
-        ("--seed_everything", "1", "begun with seed 0; got 1"),
-        ("--model.dropout", "0.1", "begun with model.dropout 0.0; got 0.1"),
-        ("--trainer.limit_train_batches", "9", "begun with trainer.limit_train_batches None; got 9"),
+        ("--trainer.max_epochs", "3", "started with trainer.max_epochs 6; got 3"),
+        ("--seed_everything", "1", "started with seed 0; got 1"),
+        ("--model.dropout", "0.1", "started with model.dropout 0.0; got 0.1"),
+        ("--trainer.limit_train_batches", "9", "started with trainer.limit_train_batches None; got 9"),
     ):
         with pytest.raises(UsageError, match=words):
             run(searched(tmp_path, flag, value), 2, folder)
     for lr, words in (
-        ("{low: 0.1, high: 1.0}", r"begun with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"),
+        ("{low: 0.1, high: 1.0}", r"started with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"),
         ("{low: 0.1, high: 0.2, step: 0.05}", r"got 0\.1 to 0\.2, in steps of 0\.05"),
     ):
         with pytest.raises(UsageError, match=words):

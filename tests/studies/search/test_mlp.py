@@ -22,7 +22,7 @@ from lit_a1.mlp.setup import Setup, describe
 from lit_a1.studies.search import mlp, results
 from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.mlp import objective, settings_of, widths
-from lit_a1.studies.search.space import Range, in_full, read_space
+from lit_a1.studies.search.space import Range, read_space, values_text
 from lit_a1.studies.search.study import Study, run
 from tests.studies.search.toy import cells, rows
 
@@ -75,7 +75,7 @@ def test_every_sample_is_a_network_and_small_numbers_mean_none(setup: Setup) -> 
             else str(rng.choice(values))
             for name, values in searched.space.items()
         }
-        settings = searched.about(sampled)["settings"]  # refuses what is not allowed
+        settings = searched.describe_sample(sampled)["settings"]  # refuses what is not allowed
         assert settings["batch_size"] in (32, 64, 128, 256, 512)
         assert settings["momentum"] == 0 or 0.5 <= settings["momentum"] <= 0.95
         assert settings["weight_decay"] == 0 or 1e-6 <= settings["weight_decay"] <= 1e-3
@@ -96,16 +96,16 @@ def test_every_sample_is_a_network_and_small_numbers_mean_none(setup: Setup) -> 
 )
 def test_the_first_trial_is_the_commands_own_network(setup: Setup, model: dict[str, Any]) -> None:
     searched = objective(replace(setup, model=model))
-    assert searched.about(searched.start)["settings"] == searched.own
+    assert searched.describe_sample(searched.start)["settings"] == searched.own
 
 
 def test_the_first_trial_is_the_nearest_where_the_commands_own_is_outside(setup: Setup) -> None:
     far = {"hidden_dims": [300] * 6, "lr": 7.0, "dropout": 0.9, "batch_size": 100, "momentum": 0.3}
     searched = objective(replace(setup, model=far))
-    settings = searched.about(searched.start)["settings"]
+    settings = searched.describe_sample(searched.start)["settings"]
     assert len(settings["hidden_dims"]) == 3
     assert [settings[name] for name in ("lr", "dropout", "batch_size", "momentum")] == [1.0, 0.5, 128, 0.0]
-    assert [in_full(searched.space[name]) for name in ("parameters", "momentum", "lr")] == [
+    assert [values_text(searched.space[name]) for name in ("parameters", "momentum", "lr")] == [
         "500,000 to 1,000,000", "0, or 0.5 to 0.95, in steps of 0.01", "0.005 to 1 (logarithmic)"
     ]  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_the_command_trains_the_same_network(setup: Setup) -> None:
     setup.__dict__["mnist"] = replace(setup, source="auto").mnist
     searched = objective(setup)
     changes = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 1.5e-6, "layers": 3.0, "nesterov": "yes", "dropout": 0.25}
-    settings = searched.about({**searched.start, **changes})["settings"]
+    settings = searched.describe_sample({**searched.start, **changes})["settings"]
     typed = searched.command(settings)
     assert typed.startswith("python main.py mlp fit --model.hidden_dims '[")
     config = parse(shlex.split(typed)[3:])
@@ -244,12 +244,12 @@ def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: 
         assert len(rows(folder)) == 1
         assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
-    refused("begun with epochs 2; got 3", epochs=3)
-    refused("begun with seed 0; got 1", seed=1)
-    refused("begun with initialization None; got zero", model=MODEL | {"initialization": "zero"})
-    refused(r"begun with data 250 [+] 50 images", labels=np.zeros(50, np.int64))
+    refused("started with epochs 2; got 3", epochs=3)
+    refused("started with seed 0; got 1", seed=1)
+    refused("started with initialization None; got zero", model=MODEL | {"initialization": "zero"})
+    refused(r"started with data 250 [+] 50 images", labels=np.zeros(50, np.int64))
     run(objective(replace(setup, model=MODEL | {"lr": 0.5})), 2, folder)  # what is searched may differ
     assert len(rows(folder)) == 2
     searched_with(monkeypatch, dropout=Range(0, 0.8, step=0.01))
-    with pytest.raises(ValueError, match=r"begun with the range of dropout 0 to 0.5; got 0 to 0.8"):
+    with pytest.raises(ValueError, match=r"started with the range of dropout 0 to 0.5; got 0 to 0.8"):
         run(objective(setup), 3, folder)

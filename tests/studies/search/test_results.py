@@ -92,7 +92,7 @@ def test_a_clear_gain_of_a_cnn() -> None:
 
 
 def test_the_answer_has_what_is_wanted_and_a_better_trial_without_it_is_named() -> None:
-    wanted = replace(MLP, wanted="two hidden layers", is_wanted=lambda settings: settings["norm"] == "batch")
+    wanted = replace(MLP, requirement="two hidden layers", meets_requirement=lambda values: values["norm"] == "batch")
     deep = {"settings": OWN | {"norm": "group"}, "sampled": OWN | {"norm": "group"}}
     trials = [trial(0, [0.03]), trial(1, [0.01], **deep), trial(2, [0.02])]
     text, best = conclude(trials, wanted, IMAGES, None)

@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.search import shared, storage, study
 from lit_a1.studies.search.shared import SharedStudy, run
-from lit_a1.studies.search.storage import connected, named
+from lit_a1.studies.search.storage import open_storage, public_url
 from lit_a1.studies.search.study import Study
 from tests.studies.search.toy import OWN, cells, rows, toy
 
@@ -101,7 +101,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def trials_of(url: str) -> list[optuna.trial.FrozenTrial]:
-    with connected(url) as kept:
+    with open_storage(url) as kept:
         return optuna.load_study(study_name=NAME, storage=kept).trials
 
 
@@ -184,10 +184,10 @@ def test_a_process_that_was_given_up_goes_on_with_another_trial(file: str, capsy
 
     def train(settings: Any, folder: Path, report: Any, quiet: bool) -> Any:
         if folder.name == "trial_0":
-            with connected(file) as kept:
+            with open_storage(file) as kept:
                 asleep = optuna.load_study(study_name=NAME, storage=kept)
                 asleep.tell(0, state=TrialState.FAIL)
-                storage.retry()(asleep, asleep.trials[0])
+                storage.retry_callback()(asleep, asleep.trials[0])
         return objective.train(settings, folder, report, quiet)
 
     folder = run(replace(objective, train=train), 3, None, file)
@@ -199,22 +199,22 @@ def test_a_process_that_was_given_up_goes_on_with_another_trial(file: str, capsy
 def test_a_process_stays_for_the_trials_of_others(
     file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with connected(file) as kept:
+    with open_storage(file) as kept:
         Path("one").mkdir()
-        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, named(file)) for _ in range(2))
-        trial = one.take(1)
+        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, public_url(file)) for _ in range(2))
+        trial = one.next_trial(1)
         assert trial is not None
         monkeypatch.setattr(shared.time, "sleep", lambda seconds: one.optuna.tell(trial, 0.1))
-        assert other.take(1) is None
+        assert other.next_trial(1) is None
         one.running.release()
     assert capsys.readouterr().out == "Waiting for 1 trial of other processes\n"
 
 
 def test_a_trial_that_is_one_too_many_is_given_back(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with connected(file) as kept:
+    with open_storage(file) as kept:
         Path("one").mkdir()
-        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, named(file)) for _ in range(2))
-        assert one.take(1) is not None
+        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, public_url(file)) for _ in range(2))
+        assert one.next_trial(1) is not None
         assert other._ask(1) is None  # it was between its look and its question
         one.running.release()
         other.running = one.running
@@ -226,7 +226,7 @@ def test_a_trial_that_is_one_too_many_is_given_back(file: str, monkeypatch: pyte
 def test_a_study_does_not_go_on_with_something_else(file: str, changes: dict[str, int]) -> None:
     run(falling(), 1, None, file)
     with pytest.raises(
-        UsageError, match=rf"the study {NAME} in sqlite:.* was begun with (epochs 6; got 3|seed 0; got 1)"
+        UsageError, match=rf"the study {NAME} in sqlite:.* was started with (epochs 6; got 3|seed 0; got 1)"
     ):
         run(falling(**changes), 2, None, file)
     with pytest.raises(UsageError, match="trials must be 1 or above; got 0"):

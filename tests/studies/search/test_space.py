@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from lit_a1.runs.settings import UsageError
-from lit_a1.studies.search.space import Range, distributions, in_full, nearest, read_space
+from lit_a1.studies.search.space import Range, distributions, nearest_sample, read_space, values_text
 
 
 def read(tmp_path: Path, text: str) -> Any:
@@ -105,7 +105,7 @@ def test_all_that_tells_ranges_apart() -> None:
         Range(1, 2), Range(1, 2, whole=True), Range(1, 2, log=True), Range(1, 2, step=0.5), Range(1, 2, step=0.25),
         Range(0, 2), Range(0, 2, none_below=1), Range(0, 3),
     ]  # fmt: skip
-    assert len({in_full(values) for values in ranges}) == len(ranges)
+    assert len({values_text(values) for values in ranges}) == len(ranges)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,6 @@ def test_all_that_tells_ranges_apart() -> None:
 @pytest.mark.filterwarnings("error")
 def test_what_the_first_trial_makes_of_ones_own_value(own: Any, values: Any, first: Any) -> None:
     study, space = optuna.create_study(), {"model.option": values}
-    study.enqueue_trial(nearest({"model.option": own}, space, json.dumps))
+    study.enqueue_trial(nearest_sample({"model.option": own}, space, json.dumps))
     sampled = study.ask(distributions(space, json.dumps)).params["model.option"]
     assert (values.meaning(sampled) if isinstance(values, Range) else json.loads(sampled)) == first

@@ -15,7 +15,7 @@ from lit_a1.data.errors import DataError
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.search import results, study
 from lit_a1.studies.search.objective import Objective
-from lit_a1.studies.search.results import ENOUGH, importances
+from lit_a1.studies.search.results import MIN_COMPLETE, importances
 from lit_a1.studies.search.space import Range
 from lit_a1.studies.search.study import BEFORE_PRUNING, Study, run
 from tests.studies.search.toy import OWN, cells, rows, toy
@@ -93,7 +93,7 @@ def test_a_study_whose_processes_seed_their_samplers_once_goes_on_and_is_shared(
     folder = run(falling(one_sampler=True), 2)
     before = rows(folder)
     one, other = (Study(falling(one_sampler=True), folder) for _ in range(2))
-    assert len({process.take(4).params["lr"] for process in (one, other)} | {row["lr"] for row in before}) == 4
+    assert len({process.next_trial(4).params["lr"] for process in (one, other)} | {row["lr"] for row in before}) == 4
     one.running.release()
     other.running.release()
     assert run(falling(one_sampler=True), 4, folder) == folder
@@ -149,9 +149,9 @@ def test_what_ended_with_its_process_is_tried_again() -> None:
 def test_importances_need_enough_complete_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "BEFORE_PRUNING", 100)
     objective = toy(lambda trial, epoch: 0.1 + 0.001 * trial)
-    folder = run(objective, ENOUGH - 1)
+    folder = run(objective, MIN_COMPLETE - 1)
     assert "too few" in (folder / "summary.md").read_text()
-    run(objective, ENOUGH, folder)
+    run(objective, MIN_COMPLETE, folder)
     assert "PED-ANOVA" in (folder / "summary.md").read_text()
     found = importances(Study(objective, folder).optuna)
     assert found is not None
@@ -161,15 +161,15 @@ def test_importances_need_enough_complete_trials(monkeypatch: pytest.MonkeyPatch
 
 def test_processes_share_a_study_and_give_up_the_trial_of_one_that_was_killed(begun: Path) -> None:
     one, other, third, fourth = (Study(toy(), begun) for _ in range(4))
-    trials = [process.take(4) for process in (one, other, third)]
+    trials = [process.next_trial(4) for process in (one, other, third)]
     assert [trial.number for trial in trials if trial is not None] == [1, 2, 3]
     assert len({trial.params["lr"] for trial in trials if trial is not None}) == 3
-    assert fourth.take(4) is None  # what the others are at counts too
+    assert fourth.next_trial(4) is None  # what the others are at counts too
     one.running.release()  # as the system does
-    assert fourth.take(4) is not None
+    assert fourth.next_trial(4) is not None
     states = [trial.state.name for trial in one.optuna.trials]
     assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING"]
-    assert Study(toy(), begun).take(5) is not None
+    assert Study(toy(), begun).next_trial(5) is not None
 
 
 def test_a_line_that_was_half_written_is_left_out_and_a_damaged_journal_refused(begun: Path) -> None:
@@ -203,14 +203,14 @@ def test_a_line_that_found_no_room_is_taken_back(begun: Path, monkeypatch: pytes
 def test_a_study_does_not_go_on_with_something_else(begun: Path, tmp_path: Path) -> None:
     before = rows(begun)
     for objective, words in (
-        (toy(epochs=3), "begun with epochs 6; got 3"),
-        (toy(seed=1), "begun with seed 0; got 1"),
-        (toy(space={"lr": Range(0.1, 1.0, step=0.1)}), r"begun with the range of lr 0.02 to 0.6 \(logarithmic\); got "
+        (toy(epochs=3), "started with epochs 6; got 3"),
+        (toy(seed=1), "started with seed 0; got 1"),
+        (toy(space={"lr": Range(0.1, 1.0, step=0.1)}), r"started with the range of lr 0.02 to 0.6 \(logarithmic\); got "
          "0.1 to 1, in steps of 0.1"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=words):
             run(objective, 2, begun)
-    with pytest.raises(DataError, match=r"was begun with \{'val': 2000\} images; there are \{'val': 1999\} here"):
+    with pytest.raises(DataError, match=r"was started with \{'val': 2000\} images; there are \{'val': 1999\} here"):
         run(toy(images=1999), 2, begun)
     with pytest.raises(UsageError, match="trials must be 1 or above; got 0"):
         run(toy(), 0, begun)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
-from lit_a1.studies.search.space import Range, distributions, in_full, nearest
+from lit_a1.studies.search.space import Range, distributions, nearest_sample, values_text
 
 Error = Callable[[int, int], float]
 OWN = {"lr": 0.15, "norm": "batch"}
@@ -30,11 +30,12 @@ def toy(error: Error = lambda trial, epoch: 0.5, every: int = 1, images: int = 2
         "study_name": "toy", "words": "toy: a network on images, seed 0", "runs": Path("logs/toy-search"), "seed": 0,
         "epochs": 6, "space": space, "own": OWN, "names": {"lr": "lr", "norm": "kind of norm"},
         "columns": "trial state diverged val_accuracy_last val_accuracy_best best_epoch epochs seconds parameters",
-        "about": lambda sampled: {"settings": sampled, "words": f"lr {sampled['lr']}", "machine": "a machine"},
+        "describe_sample": lambda values: {"settings": values, "words": f"lr {values['lr']}", "machine": "a machine"},
         "command": lambda settings: f"python main.py fit --model.lr {settings['lr']}", "train": train, "record": record,
     } | changes  # fmt: skip
-    usual["shared"] = {"epochs": usual["epochs"], "seed": usual["seed"], "the range of lr": in_full(space["lr"])}
-    return Objective(sampled=distributions(space), start=nearest(dict.fromkeys(space, 0) | OWN, space), **usual)
+    usual["shared"] = {"epochs": usual["epochs"], "seed": usual["seed"], "the range of lr": values_text(space["lr"])}
+    start = nearest_sample(dict.fromkeys(space, 0) | OWN, space)
+    return Objective(distributions=distributions(space), start=start, **usual)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
