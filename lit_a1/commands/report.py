@@ -69,10 +69,10 @@ def main(arguments: Sequence[str]) -> None:
         logs, out = logs / plan.QUICK, options.out or Path("report", plan.QUICK)
     failed: list[plan.Step] = []
     if options.run != "none":
-        found = gather(logs, options.source)
+        records = gather(logs, options.source)
         if options.source == "auto" and not options.plan:
-            found = _at_hand(found)
-        steps = plan.missing(found) if options.run == "missing" else plan.quick(found)
+            records = _at_hand(records)
+        steps = plan.missing(records) if options.run == "missing" else plan.quick(records)
         print(plan.plan_text(steps) if steps else "Nothing is missing.")
         if steps and options.plan:
             return
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"error: failed: {'; '.join(step.command for step in failed)}")
 
 
-def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
+def _at_hand(records: "RecordedRuns") -> "RecordedRuns":
     """The same runs, with drawn images in place of images that are not on disk and can't be downloaded."""
     from lit_a1.data.catsdogs import CatsDogsDataModule
     from lit_a1.data.mnist import locate_mnist
@@ -96,7 +96,7 @@ def _at_hand(found: "RecordedRuns") -> "RecordedRuns":
 
     photos = CatsDogsDataModule()
     photos.locate("fit")
-    return RecordedRuns(found.logs, locate_mnist("auto") is None, photos.drawn)
+    return RecordedRuns(records.logs, locate_mnist("auto") is None, photos.drawn)
 
 
 def _remote() -> str:
