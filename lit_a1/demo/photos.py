@@ -52,11 +52,11 @@ def read_photos(files: Sequence[str]) -> Photos:
 
 def answer(networks: Networks, files: Sequence[str], label: str) -> str:
     """What a network predicts for photos, as HTML, with their nearest training photos if it has a bank of them."""
-    from lit_a1.analysis.attention import enlarged, evidence
+    from lit_a1.analysis.attention import evidence, upsample
 
     photos = read_photos(files)
     with networks.lock:
-        network = networks.cnn("photos", label).of(photos.small)
+        network = networks.cnn("photos", label).with_images(photos.small)
         if not photos.names:
             return html("photos", cards=[], refused=photos.refused)
         maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
@@ -65,7 +65,7 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
         near = bank.nearest(network.features) if bank else [[] for _ in photos.names]
     cards = []
     for k, name in enumerate(photos.names):
-        over = tinted(enlarged(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
+        over = tinted(upsample(maps[k : k + 1], SHOWN)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
         card = {"name": name, "photo": photos.large[k], "evidence": over, "near": near[k]}
         card |= {"probabilities": probabilities[k].tolist(), "unlike": None if unlike is None else bool(unlike[k])}
         cards.append(card | {"answer": network.classes[int(probabilities[k].argmax())]})
@@ -79,11 +79,11 @@ def judged(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.flo
 
     Only the note on published weights can tell; it also has the temperature for their probabilities.
     """
-    from lit_a1.analysis.calibration import with_temperature
+    from lit_a1.analysis.calibration import apply_temperature
     from lit_a1.analysis.familiarity import Familiarity
 
     note = networks.note("photos", label)
-    stated = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
+    stated = apply_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
     unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
     return np.exp(stated), unlike
 
@@ -131,8 +131,8 @@ def fill_bank(networks: Networks, label: str, told: Callable[[float], object]) -
     features = []
     for start in range(0, len(images), 100):
         told(start / len(images))
-        some = images[start : start + 100]
+        some = network.with_images(images[start : start + 100])
         with networks.lock:  # others get their answers between two batches
-            (means,), _ = real_activations(network.of(some), np.arange(len(some)), hidden_layers(network.net)[-1:])
+            (means,), _ = real_activations(some, np.arange(len(some.labels)), hidden_layers(network.net)[-1:])
         features.append(means)
     networks.banks[label] = Bank(images, [classes[k] for k in labels], unit(np.concatenate(features)))
