@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DISTINCT = 4000
+DISTINCT_PHOTOS = 4000
 FIT = [
     *("--config", "configs/catsdogs.yaml", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"),
     *("--model.widths", "[8,16]", "--model.blocks", "[1]", "--model.precise_bn", "0", "--model.compile_net", "false"),
@@ -26,17 +26,17 @@ FIT = [
 def draw(photos: Path, count: int) -> None:
     """Writes `count` JPEGs of two classes, 64x64."""
     rng = np.random.default_rng(0)
-    for number in range(DISTINCT):
+    for number in range(DISTINCT_PHOTOS):
         folder = photos / ("cat", "dog")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         first = folder / f"{number}.jpg"
         pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(first)
-        for other in range(number + DISTINCT, count, DISTINCT):
-            os.link(first, folder / f"{other}.jpg")
+        for copy in range(number + DISTINCT_PHOTOS, count, DISTINCT_PHOTOS):
+            os.link(first, folder / f"{copy}.jpg")
 
 
-def held(process: int) -> dict[str, float]:
+def memory_of(process: int) -> dict[str, float]:
     """Megabytes of a process, by the system's names for them; none once it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
@@ -47,13 +47,13 @@ def held(process: int) -> dict[str, float]:
     }
 
 
-def tree(process: int) -> list[int]:
+def process_tree(process: int) -> list[int]:
     """A process and the processes it started, at any depth."""
     try:
         children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
     except OSError:
         return []
-    return [process, *(found for child in children for found in tree(int(child)))]
+    return [process, *(descendant for child in children for descendant in process_tree(int(child)))]
 
 
 def main() -> None:
@@ -69,9 +69,9 @@ def main() -> None:
     print("seconds  anonymous MB of the process, and of each worker  mapped MB of all", flush=True)
     with subprocess.Popen(fit, cwd=REPOSITORY, env=environment, stderr=subprocess.STDOUT) as training:
         while training.poll() is None:
-            all_of_it = list(filter(None, map(held, tree(training.pid))))
-            anonymous = "  ".join(f"{each['RssAnon']:6.0f}" for each in all_of_it if "RssAnon" in each)
-            mapped = sum(each.get("RssFile", 0) for each in all_of_it)
+            memories = list(filter(None, map(memory_of, process_tree(training.pid))))
+            anonymous = "  ".join(f"{memory['RssAnon']:6.0f}" for memory in memories if "RssAnon" in memory)
+            mapped = sum(memory.get("RssFile", 0) for memory in memories)
             print(f"{time.monotonic() - started:7.0f}  {anonymous}  {mapped:8.0f}", flush=True)
             time.sleep(1)
     raise SystemExit(training.returncode)

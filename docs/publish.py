@@ -71,7 +71,7 @@ def record_of_run(run: Path) -> dict[str, Any]:
     return record
 
 
-def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str, Any]:
+def to_half_precision(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str, Any]:
     """A checkpoint with only the evaluated weights, without what is only needed to resume.
 
     Its `net` and, if there is an average, `average.net` share their tensors. The `parameters`, named as in the network,
@@ -83,23 +83,23 @@ def halved(checkpoint: dict[str, Any], parameters: Collection[str]) -> dict[str,
     state, nets = checkpoint["state_dict"], ("net.", "average.net.")
     averaged = any(name.startswith("average.net.") for name in state)
     evaluated = nets[averaged]
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(nets)}
+    weights = {name: tensor for name, tensor in state.items() if not name.startswith(nets)}
     for name, tensor in state.items():
         if not name.startswith(evaluated):
             continue
-        inner = name.removeprefix(evaluated)
-        tensor = tensor.half() if inner in parameters else tensor.clone()
+        name_in_net = name.removeprefix(evaluated)
+        tensor = tensor.half() if name_in_net in parameters else tensor.clone()
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{inner} is not finite in half precision: these weights can't be published.")
-        kept |= {net + inner: tensor for net in nets[: 1 + averaged]}
-    return {key: value for key, value in checkpoint.items() if key not in FOR_RESUMING} | {"state_dict": kept}
+            raise CheckpointError(f"{name_in_net} is not finite in half precision: these weights can't be published.")
+        weights |= {net + name_in_net: tensor for net in nets[: 1 + averaged]}
+    return {key: value for key, value in checkpoint.items() if key not in FOR_RESUMING} | {"state_dict": weights}
 
 
-def halved_arrays(path: Path) -> dict[str, np.ndarray]:
+def arrays_to_half_precision(path: Path) -> dict[str, np.ndarray]:
     """The numpy network's weights in float16, without velocity; a CheckpointError if one is too large for float16."""
     with np.load(path, allow_pickle=False) as file, np.errstate(over="ignore"):
-        arrays = {name: each.astype(np.float16) if each.dtype.kind == "f" else each for name, each in file.items()}
-    if not all(np.isfinite(each).all() for each in arrays.values() if each.dtype.kind == "f"):
+        arrays = {name: array.astype(np.float16) if array.dtype.kind == "f" else array for name, array in file.items()}
+    if not all(np.isfinite(array).all() for array in arrays.values() if array.dtype.kind == "f"):
         raise CheckpointError(f"{path} is not finite in half precision: these weights can't be published.")
     return arrays | {"velocity": np.zeros_like(arrays["velocity"])}
 
@@ -118,14 +118,14 @@ def check_room(folder: Path, file: str, size: int) -> None:
         )
 
 
-def flags_of(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The flags that turn a YAML's settings (`theirs`) into a run's, both nested; those only in the YAML are newer."""
-    for name, value in ours.items():
+def flags_of(settings: dict[str, Any], reference: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The flags that turn a YAML's nested settings (`reference`) into a run's; those only in the YAML are newer."""
+    for name, value in settings.items():
         flag = prefix if name == "init_args" else f"{prefix}.{name}".lstrip(".")
-        if value == theirs.get(name) or flag.startswith(NO_PART_OF_THE_RECIPE):
+        if value == reference.get(name) or flag.startswith(NO_PART_OF_THE_RECIPE):
             continue
         if isinstance(value, dict) and value and all(map(str.isidentifier, value)):
-            yield from flags_of(value, theirs.get(name) or {}, flag)
+            yield from flags_of(value, reference.get(name) or {}, flag)
         else:  # size_schedule, with epochs as keys, is one value
             yield from (f"--{flag}", value if isinstance(value, str) else json.dumps(value))
 
@@ -133,20 +133,20 @@ def flags_of(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> 
 def command_of(run: Path, config: Path, seed: int) -> str:
     """The command that trained a run: a YAML of the repository, and flags for settings that differ from it."""
 
-    def plain(settings: Any) -> dict[str, Any]:
+    def to_plain(settings: Any) -> dict[str, Any]:
         return json.loads(json.dumps({part: settings[part] for part in PARTS}, default=str))
 
-    read_yaml, words = (mlp.parse, ("mlp", "fit")) if numpy_setup(config) else (parse, ("fit",))
-    theirs = plain(read_yaml(["fit", "--config", str(config)]).as_dict())
-    flags = flags_of(plain(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))), theirs)
+    read_yaml, command = (mlp.parse, ("mlp", "fit")) if numpy_setup(config) else (parse, ("fit",))
+    yaml_settings = to_plain(read_yaml(["fit", "--config", str(config)]).as_dict())
+    flags = flags_of(to_plain(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))), yaml_settings)
     return shlex.join(
-        ["python", "main.py", *words, "--config", f"configs/{config.name}", "--seed_everything", str(seed), *flags]
+        ["python", "main.py", *command, "--config", f"configs/{config.name}", "--seed_everything", str(seed), *flags]
     )
 
 
 def builds_on(settings: dict[str, Any]) -> list[str]:
     """The experiments that a run started from or learnt from, and those that their shipped recipes build on."""
-    direct = {name for option in recipes.WEIGHTS for name in recipes.experiments(settings.get(option))}
+    direct = {name for option in recipes.WEIGHTS for name in recipes.experiment_names(settings.get(option))}
     return sorted(direct.union(*map(recipes.builds_on, direct)))
 
 
@@ -163,20 +163,20 @@ def numpy_setup(config: Path) -> Setup | None:
     return mlp.setup_of(mlp.parse(["test", "--config", str(config), "--data.source", "real"]), "test")
 
 
-def figures(config: Path, checkpoint: str) -> dict[str, Any]:
+def measure(config: Path, checkpoint: str) -> dict[str, Any]:
     """Results of weights: `val_images`, `val_error`; also those of `test` for digits, whose test images have labels."""
     if setup := numpy_setup(config):
         path = runs.resolve(checkpoint, Path(config.stem), suffix=".npz")
-        measured = loop.test(setup.network(), setup.digits(), path)
+        metrics = loop.test(setup.network(), setup.digits(), path)
         counts = {"val": len(setup.mnist.valid.labels), "test": len(setup.mnist.test.labels)}
     else:
-        done = evaluate("validate", config, checkpoint, "--data.measure_train", "false")
-        counts, measured = {"val": len(done.datamodule.sets["val"])}, dict(done.trainer.callback_metrics)
-        if "test" in done.datamodule.next_commands:
-            done = evaluate("test", config, checkpoint)
-            counts["test"] = len(done.datamodule.sets["test"])
-            measured |= done.trainer.callback_metrics
-    errors = {f"{part}_error": round(float(measured[f"{part}/error"]), 6) for part in counts}
+        cli = evaluate("validate", config, checkpoint, "--data.measure_train", "false")
+        counts, metrics = {"val": len(cli.datamodule.sets["val"])}, dict(cli.trainer.callback_metrics)
+        if "test" in cli.datamodule.next_commands:
+            cli = evaluate("test", config, checkpoint)
+            counts["test"] = len(cli.datamodule.sets["test"])
+            metrics |= cli.trainer.callback_metrics
+    errors = {f"{part}_error": round(float(metrics[f"{part}/error"]), 6) for part in counts}
     return {f"{part}_images": count for part, count in counts.items()} | errors
 
 
@@ -200,16 +200,16 @@ def content_of(source: Path, config: Path, views: str | None) -> tuple[bytes, in
     content = io.BytesIO()
     if setup := numpy_setup(config):
         load_weights(net := setup.network(), source)
-        np.savez_compressed(content, **halved_arrays(source))
+        np.savez_compressed(content, **arrays_to_half_precision(source))
         return content.getvalue(), net.epoch
     shipped = parse(["fit", "--config", str(config)])
     if views != shipped.model.init_args.views:
         raise CheckpointError(f"{source} was measured with other views than {config.name} has.")
-    whole, model = read(source), build(Classifier, shipped.model)
-    check_fits(whole, model, source)
+    checkpoint, model = read(source), build(Classifier, shipped.model)
+    check_fits(checkpoint, model, source)
     assert isinstance(model.net, torch.nn.Module)
-    torch.save(halved(whole, dict(model.net.named_parameters())), content)
-    return content.getvalue(), whole["epoch"] + 1
+    torch.save(to_half_precision(checkpoint, dict(model.net.named_parameters())), content)
+    return content.getvalue(), checkpoint["epoch"] + 1
 
 
 def familiarity(config: Path, weights: Path) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
     content, epochs = content_of(source, config, record["settings"].get("model.views"))
     check_room(runs.PRETRAINED, file, len(content))
 
-    whole_precision = figures(config, str(source))
+    full_precision = measure(config, str(source))
     about = {
         "command": command_of(run, config, record["seed"]),
         "config": f"configs/{config.name}",
@@ -250,8 +250,8 @@ def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
         "checkpoint": source.name,
         "checkpoint_epoch": epochs,
         **{key: record[key] for key in FROM_RECORD},
-        "val_images": whole_precision["val_images"],
-        "val_error_full_precision": whole_precision["val_error"],
+        "val_images": full_precision["val_images"],
+        "val_error_full_precision": full_precision["val_error"],
         "file": file,
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
@@ -259,12 +259,12 @@ def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
     paths = [runs.PRETRAINED / file, runs.PRETRAINED / f"{name}.json"]
     with ExitStack() as undo:
         for path in paths:
-            before = partial(path.write_bytes, path.read_bytes()) if path.exists() else partial(path.unlink, True)
-            undo.callback(before)
+            restore = partial(path.write_bytes, path.read_bytes()) if path.exists() else partial(path.unlink, True)
+            undo.callback(restore)
         with replacing(paths[0]) as unfinished:
             unfinished.write_bytes(content)
         write_text(paths[1], json.dumps(about))  # `pretrained` compares the sha256
-        about |= figures(config, "pretrained")
+        about |= measure(config, "pretrained")
         if "test_error" not in about:
             about |= submission(config) | familiarity(config, paths[0])
         about["measured_on"] = {"machine": cpu(), "versions": versions()}

@@ -24,10 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lit_a1.environment import quieten  # noqa: E402
-from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_shipped, shipped, sources  # noqa: E402
+from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_shipped, parents, shipped_settings  # noqa: E402
 from lit_a1.report.rows import COLUMNS, RUNS, Row, identity, read_rows, row_of  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
-from lit_a1.report.tried import page  # noqa: E402
+from lit_a1.report.tried import render_page  # noqa: E402
 from lit_a1.runs.finished import Run  # noqa: E402
 from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
@@ -66,10 +66,10 @@ def summary_table(rows: Sequence[Row]) -> str:
     table: dict[str, dict[str, str]] = {}
     for cells in results(rows, SUMMARY):
         config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
-        shown = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
-        shown |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
+        row = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
+        row |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
         machine = "its members'" if config == ENSEMBLE else cells["machine"].partition(";")[0]
-        table.setdefault(config, shown | {"time": f"{cells['time'].partition(',')[0]}, {machine}"})
+        table.setdefault(config, row | {"time": f"{cells['time'].partition(',')[0]}, {machine}"})
     return markdown(list(table.values()))
 
 
@@ -77,25 +77,24 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
     """The cells of the lines of `results_table`, by column."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for config in configs:
-        found = [row for row in shipped_rows(rows, config) if row["last_val_error"] not in ("", "nan")]
+        rows_of_config = [row for row in shipped_rows(rows, config) if row["last_val_error"] not in ("", "nan")]
         if config == ENSEMBLE:  # only the newest row: its members' recipes may have changed
-            found = sorted(found, key=lambda row: row["finished"])[-1:]
-        for row in found:
-            alike = tuple(row[name] for name in ("config", "epochs", "parameters", "machine", "packages"))
-            groups[alike][row["seed"]] = row  # the newest of each seed
+            rows_of_config = sorted(rows_of_config, key=lambda row: row["finished"])[-1:]
+        for row in rows_of_config:
+            key = tuple(row[name] for name in ("config", "epochs", "parameters", "machine", "packages"))
+            groups[key][row["seed"]] = row  # the newest of each seed
     table = []
     for (config, *_), seeds in groups.items():
         runs = list(seeds.values())
-        tested = all(run["tested"] == "last" for run in runs)
         table.append({
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(runs[-1]['parameters']):,}",
             "epochs": runs[-1]["epochs"],
-            "time": spent(config, median(float(run["seconds"]) for run in runs), rows),
+            "time": training_time(config, median(float(run["seconds"]) for run in runs), rows),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
-            "test, last epoch": accuracy(runs, "test_error") if tested else "",
+            "test, last epoch": accuracy(runs, "test_error") if all(run["tested"] == "last" for run in runs) else "",
             "seeds": ", ".join(sorted(seeds)),
             "machine": "{machine}; {packages}".format(**runs[-1]),
         })  # fmt: skip
@@ -107,9 +106,9 @@ def shipped_rows(rows: Sequence[Row], config: str) -> list[Row]:
     return [row for row in rows if row["config"] == config and is_shipped(row)]
 
 
-def spent(config: str, seconds: float, rows: Sequence[Row]) -> str:
+def training_time(config: str, seconds: float, rows: Sequence[Row]) -> str:
     """How long a recipe took: its own `seconds` (for an ensemble, its members'), and the trainings it builds on."""
-    before = sorted(builds_on(config) - set(sources(config).get(MEMBERS, ())))
+    before = sorted(builds_on(config) - set(parents(config).get(MEMBERS, ())))
     if not before:
         return duration(seconds)
     times = [[float(row["seconds"]) for row in shipped_rows(rows, name)] for name in before]
@@ -149,36 +148,36 @@ def crossval_table(files: Iterable[Path]) -> str:
     """Markdown: one line for each `crossval.json`."""
     rows = []
     for path in files:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        name, folds = path.parent.name, found["accuracy_by_fold"]
+        crossval = json.loads(path.read_text(encoding="utf-8"))
+        name, folds = path.parent.name, crossval["accuracy_by_fold"]
         rows.append({
             "recipe": f"[{name}](studies/{name}/summary.md)",
-            "epochs": str(found["begun"]["trainer.max_epochs"]),
-            "photos": found["begun"]["photos"].partition(" ")[0],
-            "out of fold": f"{found['accuracy']:.2%} ± {found['standard_error']:.2%}",
+            "epochs": str(crossval["begun"]["trainer.max_epochs"]),
+            "photos": crossval["begun"]["photos"].partition(" ")[0],
+            "out of fold": f"{crossval['accuracy']:.2%} ± {crossval['standard_error']:.2%}",
             "over folds": f"{mean(folds):.2%} ± {stdev(folds):.2%}",
-            "suspected labels": str(found["suspects"]),
-            "without them": f"{found['accuracy_without_suspects']:.2%}",
+            "suspected labels": str(crossval["suspects"]),
+            "without them": f"{crossval['accuracy_without_suspects']:.2%}",
         })  # fmt: skip
     return markdown(rows) or "No cross-validation is recorded yet."
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:
     """A Markdown table without columns that are empty in all rows; empty if there are no rows."""
-    heads = [head for head in rows[0] if any(row[head] for row in rows)] if rows else []
-    lines = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in rows)] if rows else []
+    columns = [column for column in rows[0] if any(row[column] for row in rows)] if rows else []
+    lines = [columns, ["---"] * len(columns), *([row[column] for column in columns] for row in rows)] if rows else []
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def between(path: Path, tables: dict[str, str]) -> str:
+def fill_in_tables(path: Path, tables: dict[str, str]) -> str:
     """A document with the lines between `<!-- NAME -->` and `<!-- /NAME -->` replaced by the table of that name."""
     text = path.read_text(encoding="utf-8")
     for name, table in tables.items():
         head, start, rest = text.partition(f"<!-- {name} -->\n")
         _, end, tail = rest.partition(f"<!-- /{name} -->")
         if not start or not end:
-            place = f"<!-- {name} --> ... <!-- /{name} -->"
-            raise SystemExit(f"error: {path.name} has no place for the table {name}: {place}")
+            markers = f"<!-- {name} --> ... <!-- /{name} -->"
+            raise SystemExit(f"error: {path.name} has no place for the table {name}: {markers}")
         text = f"{head}{start}{table}\n{end}{tail}"
     return text
 
@@ -189,11 +188,11 @@ def documents() -> dict[Path, str]:
     notes = [json.loads(path.read_text()) for path in sorted(PRETRAINED.glob("*.json"))]
     tables = {name: results_table(rows, configs) for name, configs in TABLES.items()}
     tables["crossval"] = crossval_table(sorted(STUDIES.glob(f"*/{CROSSVAL}")))
-    there = {row["config"] for row in rows if (ROOT / "configs" / f"{row['config']}.yaml").exists()}
+    configs = {row["config"] for row in rows if (ROOT / "configs" / f"{row['config']}.yaml").exists()}
     return {
-        README: between(README, {"results": summary_table(rows)}),
-        RESULTS: between(RESULTS, tables | {"pretrained": pretrained_table(notes)}),
-        TRIED: page(rows, {config: fingerprint(shipped(config)) for config in sorted(there.intersection(CONFIGS))}),
+        README: fill_in_tables(README, {"results": summary_table(rows)}),
+        RESULTS: fill_in_tables(RESULTS, tables | {"pretrained": pretrained_table(notes)}),
+        TRIED: render_page(rows, {name: fingerprint(shipped_settings(name)) for name in configs.intersection(CONFIGS)}),
     }
 
 
@@ -208,8 +207,7 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
         raise UsageError(f"{drawn[0]} was trained on drawn images, whose figures enter no table.")
     for run in runs:
         row = row_of(run)
-        old = known.get(identity(row))
-        if old:
+        if old := known.get(identity(row)):
             row |= {name: old[name] for name in ("recipe", "changes")}  # from the YAML of its time
         known[identity(row)] = row
         if old == row:
@@ -230,31 +228,31 @@ def keep(studies: Sequence[Path]) -> Iterator[str]:
         UsageError: a folder has no record, or runs of one name can't be drawn together.
     """
     trainings: dict[str, list[Run]] = defaultdict(list)
-    divided = [study for study in studies if (study / CROSSVAL).is_file()]
-    for study in divided:
+    crossvals = [study for study in studies if (study / CROSSVAL).is_file()]
+    for study in crossvals:
         if study.name.endswith(DRAWN):
             raise UsageError(f"{study} is of drawn images, whose figures enter no table.")
-        (kept := STUDIES / study.resolve().name).mkdir(parents=True, exist_ok=True)
+        (target := STUDIES / study.resolve().name).mkdir(parents=True, exist_ok=True)
         for name in (CROSSVAL, "summary.md"):
-            shutil.copy(study / name, kept)
-        yield f"{relative_to_cwd(study)} -> {relative_to_cwd(kept)}"
-    for run in [read(study) for study in studies if study not in divided]:
+            shutil.copy(study / name, target)
+        yield f"{relative_to_cwd(study)} -> {relative_to_cwd(target)}"
+    for run in [read(study) for study in studies if study not in crossvals]:
         name = run.folder.parent.name
         if is_training(run):
             trainings[name].append(run)
             continue
-        kept = STUDIES / name
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
+        target = STUDIES / name
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
         for path in sorted(run.folder.iterdir()):
             if path.suffix in (".csv", ".json", ".md", ".png"):
-                shutil.copy(path, kept)
-        yield f"{relative_to_cwd(run.folder)} -> {relative_to_cwd(kept)}"
+                shutil.copy(path, target)
+        yield f"{relative_to_cwd(run.folder)} -> {relative_to_cwd(target)}"
     for name, (first, *others) in trainings.items():
         for run in others:
-            if other := changes(run.record["settings"], first.record["settings"]):
+            if changed := changes(run.record["settings"], first.record["settings"]):
                 raise UsageError(
-                    f"{run.folder} was trained with other settings than {first.folder} ({other}): give runs of one "
+                    f"{run.folder} was trained with other settings than {first.folder} ({changed}): give runs of one "
                     "recipe, which differ in their seeds."
                 )
         keep_curves(STUDIES / name, [first, *others])

@@ -47,7 +47,7 @@ def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(re
 
 
 def test_the_network_that_a_second_step_starts_from_is_its_own() -> None:
-    (start,) = recipes.sources("catsdogs_tuned")["model.start"]
+    (start,) = recipes.parents("catsdogs_tuned")["model.start"]
     paths = [REPOSITORY / "configs" / f"{name}.yaml" for name in (start, "catsdogs_tuned")]
     first, second = (build(Classifier, parse(["fit", "--config", str(path)]).model) for path in paths)
     assert repr(first.net) == repr(second.net)

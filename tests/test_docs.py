@@ -74,7 +74,7 @@ def run(tables: ModuleType, tmp_path: Path) -> Callable[..., Path]:
             "finished": "2026-01-01 00:00", "seed": seed, "parameters": 10, "seconds": 60.0, "peak_memory_gb": 1.0,
             "machine": "m", "versions": {"torch": "2"}, "commit": "c", "images": {"train": 1, "val": 2000},
             "epochs": [row, row], "best": row, "last": row | {"val/error": 0.06},
-            "settings": tables.shipped(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
+            "settings": tables.shipped_settings(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
         }  # fmt: skip
         path = tmp_path / name / f"version_{version}"
         path.mkdir(parents=True, exist_ok=True)
@@ -116,8 +116,8 @@ def test_a_run_that_is_added_again_after_its_test_keeps_its_place(
     (paths[0] / "test.json").write_text('{"checkpoint": "last.ckpt", "test/error": 0.25}')
     own = tables.row_of
     monkeypatch.setattr(tables, "row_of", lambda run: own(run) | {"recipe": "newer", "changes": "x=1"})
-    (said,) = tables.add(paths[:1])
-    assert "brought up to date" in said
+    (message,) = tables.add(paths[:1])
+    assert "brought up to date" in message
     first, second = read(recorded)
     assert [first[name] for name in ("seed", "tested", "test_error")] == ["1", "last", "0.2500"]
     assert [second[name] for name in ("seed", "tested", "test_error")] == ["2", "", ""]
@@ -161,7 +161,7 @@ def test_a_run_that_diverged_or_was_not_measured_has_no_figure(
 def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, run: Run) -> None:
     old = tables.row_of(run()) | {"tested": "best", "test_error": "0.0900"}
     new = old | {"tested": "last", "test_error": "0.0700", "last_val_error": "0.0400"}
-    mlp = old | {"config": "mlp", "recipe": tables.fingerprint(tables.shipped("mlp")), "tested": ""}
+    mlp = old | {"config": "mlp", "recipe": tables.fingerprint(tables.shipped_settings("mlp")), "tested": ""}
     cells = cells_of(tables.results_table([old, new, new | {"seed": "3"}, mlp], ["catsdogs", "mlp"]))
     assert [len(row) for row in cells] == [len(cells[0])] * 3
     columns = dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))
@@ -173,7 +173,7 @@ def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: Mo
 
 def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_for(tables: ModuleType, run: Run) -> None:
     one = tables.row_of(run()) | {"epochs": "4"}
-    recipe = tables.fingerprint(tables.shipped("catsdogs_ensemble"))
+    recipe = tables.fingerprint(tables.shipped_settings("catsdogs_ensemble"))
     both = one | {"config": "catsdogs_ensemble", "recipe": recipe, "seed": "0 0", "epochs": "144"}
     newer = both | {"epochs": "302", "parameters": "12", "machine": "B", "last_val_error": "0.0300"}
     rows = [both, one, newer, both | {"epochs": "7", "finished": "2000-01-01 00:00"}]
@@ -190,21 +190,21 @@ def test_the_time_of_a_recipe_counts_what_it_builds_on(
     one = tables.row_of(run())
 
     def row(config: str, seconds: float) -> dict[str, str]:
-        recipe = tables.fingerprint(tables.shipped(config))
+        recipe = tables.fingerprint(tables.shipped_settings(config))
         return one | {"config": config, "recipe": recipe, "seconds": str(seconds)}
 
     first, second, tuned = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_tuned", 1800)
     old = second | {"recipe": "00000000", "seconds": "9999"}
     rows = [first, old, second, tuned]
-    assert tables.spent("catsdogs", 600, rows) == "10.0 min"
-    assert tables.spent("catsdogs_tuned", 1800, rows) == "50.0 min, 30.0 min of them its own"
-    assert tables.spent("catsdogs_tuned", 1800, [first, tuned]) == "30.0 min after catsdogs_long"
-    assert tables.spent("catsdogs_ensemble", 2400, rows) == "40.0 min"
+    assert tables.training_time("catsdogs", 600, rows) == "10.0 min"
+    assert tables.training_time("catsdogs_tuned", 1800, rows) == "50.0 min, 30.0 min of them its own"
+    assert tables.training_time("catsdogs_tuned", 1800, [first, tuned]) == "30.0 min after catsdogs_long"
+    assert tables.training_time("catsdogs_ensemble", 2400, rows) == "40.0 min"
     members = {tables.MEMBERS: ["catsdogs", "catsdogs_tuned"]}
-    monkeypatch.setattr(tables, "sources", lambda config: members)
+    monkeypatch.setattr(tables, "parents", lambda config: members)
     monkeypatch.setattr(tables, "builds_on", lambda config: {"catsdogs", "catsdogs_tuned", "catsdogs_long"})
     # the 40 of its members, and the 20 of what one of them goes on from
-    assert tables.spent("catsdogs_ensemble", 2400, rows) == "60.0 min"
+    assert tables.training_time("catsdogs_ensemble", 2400, rows) == "60.0 min"
 
 
 @pytest.fixture
@@ -250,9 +250,9 @@ def test_of_trainings_the_curves_are_kept_and_nothing_is_copied(
     study = tmp_path / "mlp-inits" / "version_0"
     study.mkdir(parents=True)
     (study / "record.json").write_text("{}")
-    said = list(tables.keep([paths[0], study, paths[1]]))
+    messages = list(tables.keep([paths[0], study, paths[1]]))
     kept = [str(studies / "mlp-inits"), f"curves in {studies / 'catsdogs'}"]
-    assert [line.partition(" -> ")[2] for line in said] == kept
+    assert [line.partition(" -> ")[2] for line in messages] == kept
     assert {path.name for path in (studies / "catsdogs").iterdir()} == {"curves.csv", "curves.png"}
     rows = read(studies / "catsdogs" / "curves.csv")
     assert [(row["run"], row["seed"]) for row in rows] == [(f"version_{seed}", str(seed)) for seed in (0, 0, 1, 1)]
@@ -274,8 +274,8 @@ def test_runs_that_cant_be_kept_are_refused_in_one_sentence(
     first, second = run(), run(1, 2, settings={"model.lr": 0.3})
     for command in ("keep", "add"):
         assert "catsdogs/version_7 has no record.json" in refused(command, first, first.with_name("version_7"))
-    assert "version_1 was trained with other settings" in (said := refused("keep", first, second))
-    assert "(lr=0.3)" in said
+    assert "version_1 was trained with other settings" in (message := refused("keep", first, second))
+    assert "(lr=0.3)" in message
     assert "have the same seed, 1" in refused("keep", first, first)
     (first / "record.json").write_text(json.dumps({"settings": {"model.class_path": "x"}, "epochs": []}))
     assert "catsdogs/version_0/record.json has no epoch" in refused("keep", first)

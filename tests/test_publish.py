@@ -136,9 +136,9 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
     options = ["--config", str(config_of(tmp_path)), "--ckpt_path", "pretrained"]
     capsys.readouterr()
     main(["validate", *options])
-    said = capsys.readouterr().out
-    assert f"Checkpoint: {ckpt}" in said
-    assert f"val/error        {about['val_error']:.4f}" in said
+    output = capsys.readouterr().out
+    assert f"Checkpoint: {ckpt}" in output
+    assert f"val/error        {about['val_error']:.4f}" in output
     main(["predict", *options])
     assert hashlib.sha256(Path("submission.csv").read_bytes()).hexdigest() == about["submission_sha256"]
     with Path("submission_probabilities.csv").open(newline="") as file:
@@ -150,8 +150,8 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
 
     # never resumed, by name or as a file
     for path in ("pretrained", str(ckpt)):
-        said = refusal("fit", *options[:2], "--ckpt_path", path)
-        assert "holds weights and not a run that fit could go on with" in said
+        output = refusal("fit", *options[:2], "--ckpt_path", path)
+        assert "holds weights and not a run that fit could go on with" in output
 
     # nothing else is taken for it
     ckpt.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
@@ -180,14 +180,14 @@ def test_from_a_run_of_the_numpy_network_to_its_published_weights(
         assert not half["velocity"].any()
     capsys.readouterr()
     main(["mlp", "test", *options, "--ckpt_path", "pretrained"])
-    said = capsys.readouterr().out
-    assert "learning rate 0.2" in said  # as it was trained
-    assert f"test/error       {about['test_error']:.4f}" in said
+    output = capsys.readouterr().out
+    assert "learning rate 0.2" in output  # as it was trained
+    assert f"test/error       {about['test_error']:.4f}" in output
     assert "holds weights and not a run" in refusal("mlp", "fit", *options, "--ckpt_path", "pretrained")
     arrays = {"w1": np.array([1e5], np.float32), "velocity": np.zeros(1)}
     np.savez("large.npz", **arrays)
     with pytest.raises(CheckpointError, match="not finite in half precision"):
-        publish.halved_arrays(Path("large.npz"))
+        publish.arrays_to_half_precision(Path("large.npz"))
     (tmp_path / "configs" / "mlp.yaml").write_text(yaml.safe_dump({"model": model | {"hidden_dims": [16, 11]}}))
     with pytest.raises(CheckpointError, match=r"holds a network 784-16-12-10 .* 784-16-11-10 .* was expected"):
         publish.publish(run)
@@ -264,7 +264,7 @@ def checkpoint(weight: float, averaged: bool) -> dict[str, Any]:
 
 @pytest.mark.parametrize("averaged", [True, False])
 def test_weights_that_are_evaluated_are_kept_if_half_precision_holds_them(averaged: bool, publish: ModuleType) -> None:
-    half = publish.halved(checkpoint(0.5, averaged), {"linear.weight"})
+    half = publish.to_half_precision(checkpoint(0.5, averaged), {"linear.weight"})
     assert half["state_dict"].keys() == checkpoint(0.5, averaged)["state_dict"].keys()
     assert half["epoch"] == 1
     assert "callbacks" not in half
@@ -272,7 +272,7 @@ def test_weights_that_are_evaluated_are_kept_if_half_precision_holds_them(averag
     assert torch.equal(weight, torch.full((2, 2), 0.5 if averaged else 1.5, dtype=torch.float16))
     for held in (7e4, float("nan"), float("-inf")):
         with pytest.raises(CheckpointError, match=r"linear\.weight is not finite in half precision"):
-            publish.halved(checkpoint(held, averaged), {"linear.weight"})
+            publish.to_half_precision(checkpoint(held, averaged), {"linear.weight"})
 
 
 def test_what_pretrained_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import write_json
 
 
-def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
+def run(network: TrainedNetwork, folder: Path, names: Sequence[str]) -> None:
     """Runs analyses (of `PARTS`) and writes figures, tables, numbers and words into a folder, also for TensorBoard.
 
     An analysis is a module with a `TITLE` and `analyze(network, result)`; its words are in `NAME.md.j2`. Results of an
@@ -28,16 +28,16 @@ def run(network: TrainedNetwork, folder: Path, wanted: Sequence[str]) -> None:
     for path in files.values():
         if path.is_file() and ((old := read_result(path)) is None or old.source != network.source):
             path.unlink()
-    for name in tqdm(wanted, desc="analyses", unit="part", disable=None, leave=False):
+    for name in tqdm(names, desc="analyses", unit="part", disable=None, leave=False):
         started, module = time.perf_counter(), import_module(f"lit_a1.analysis.{name}")
-        made = AnalysisResult(folder, name, module.TITLE, network.source, code)
-        module.analyze(network, made)
-        made.seconds = round(time.perf_counter() - started, 1)
-        made.write()
+        analysis = AnalysisResult(folder, name, module.TITLE, network.source, code)
+        module.analyze(network, analysis)
+        analysis.seconds = round(time.perf_counter() - started, 1)
+        analysis.write()
     results = [result for path in files.values() if (result := read_result(path)) is not None]
-    for stale in folder.glob("events.out.tfevents.*"):
-        if not stale.name.endswith(PROJECTOR):  # the embedding replaces its own file itself
-            stale.unlink()
+    for path in folder.glob("events.out.tfevents.*"):
+        if not path.name.endswith(PROJECTOR):  # the embedding replaces its own file itself
+            path.unlink()
     with event_writer(folder) as writer:
         for result in results:
             result.log(writer)

@@ -80,11 +80,11 @@ def evidence(network: TrainedNetwork, rows: Ints) -> tuple[Floats, Floats, Pair]
     """Class activation maps of a contrast: maps (n,h,w), the log-odds (n,) that they add up to, and the two classes."""
     maps, logits = class_activation_maps(network, rows)
     towards, against = pair = contrast(logits, network.labels[rows])
-    each = np.arange(len(rows))
-    return maps[each, towards] - maps[each, against], logits[each, towards] - logits[each, against], pair
+    n = np.arange(len(rows))
+    return maps[n, towards] - maps[n, against], logits[n, towards] - logits[n, against], pair
 
 
-def enlarged(maps: Floats, size: int) -> Floats:
+def upsample(maps: Floats, size: int) -> Floats:
     """Maps (n,h,w) interpolated bilinearly to (n,size,size)."""
     large: Tensor = F.interpolate(torch.from_numpy(maps)[:, None], (size, size), mode="bilinear", align_corners=False)
     return large[:, 0].numpy()
@@ -107,11 +107,11 @@ def occlude(network: TrainedNetwork, rows: Ints, pair: Pair, parts: int) -> Occl
     with torch.inference_mode():
         for k, image in enumerate(network.standardize(network.prepared(rows))):
             before = log_odds(image[None], k)
-            for first in range(0, len(places), BATCH):
-                some = places[first : first + BATCH]
-                covered = image.repeat(len(some), 1, 1, 1)
-                for each, (y, x) in zip(covered, some, strict=True):
-                    each[:, y : y + side, x : x + side] = 0  # standardised, the mean is 0
+            for start in range(0, len(places), BATCH):
+                batch = places[start : start + BATCH]
+                covered = image.repeat(len(batch), 1, 1, 1)
+                for copy, (y, x) in zip(covered, batch, strict=True):
+                    copy[:, y : y + side, x : x + side] = 0  # standardised, the mean is 0
                 drops.append(before - log_odds(covered, k))
     return Occlusion(torch.cat(drops).numpy().reshape(len(rows), len(starts), len(starts)), side, starts)
 
@@ -121,8 +121,8 @@ def central_share(maps: Floats) -> Floats:
     size, mass = maps.shape[-1], np.maximum(maps, 0)
     quarter = size // 4
     inner = mass[:, quarter : size - quarter, quarter : size - quarter].sum((1, 2))
-    whole = mass.sum((1, 2))
-    return np.divide(inner, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+    total = mass.sum((1, 2))
+    return np.divide(inner, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def centre_and_spread(maps: Floats) -> Floats:
@@ -140,16 +140,16 @@ def centre_and_spread(maps: Floats) -> Floats:
     return np.stack([x, y, np.sqrt(np.maximum(square, 0))])
 
 
-def rank_correlations(one: Floats, other: Floats) -> Floats:
+def rank_correlations(maps: Floats, other_maps: Floats) -> Floats:
     """Spearman's rank correlation (n,) between two sets of maps (n,...); NaN if a map is constant."""
-    pairs = [(a.ravel(), b.ravel()) for a, b in zip(one, other, strict=True)]
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(maps, other_maps, strict=True)]
     return np.array([stats.spearmanr(a, b).statistic if np.ptp(a) > 0 < np.ptp(b) else np.nan for a, b in pairs])
 
 
-def another_of_the_class(labels: Ints) -> Ints:
+def next_of_same_class(labels: Ints) -> Ints:
     """For each of N images, the next one of its class, cyclically; -1 if there is no other."""
     rows = pd.Series(np.arange(len(labels))).groupby(labels)
-    return rows.transform(lambda own: np.roll(own, -1) if len(own) > 1 else -1).to_numpy()
+    return rows.transform(lambda same_class: np.roll(same_class, -1) if len(same_class) > 1 else -1).to_numpy()
 
 
 def shown_images(network: TrainedNetwork) -> Ints:
@@ -166,13 +166,13 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     rows = shown_images(network)
     maps, odds, pair = evidence(network, rows)
     occlusion = occlude(network, rows, pair, FINE)
-    activation, drops = enlarged(maps, network.size), occlusion.per_pixel(network.size)
+    activation, drops = upsample(maps, network.size), occlusion.per_pixel(network.size)
     _draw(result, network, rows, odds, pair, {"activation map": activation, "occlusion": drops})
     columns: dict[str, Any] = {"image": network.indices[rows], "class": network.names(network.labels[rows])}
     columns |= {"prediction": network.names(network.predictions[rows])}
     columns |= {"towards": network.names(pair[0]), "against": network.names(pair[1]), "log_odds": odds}
-    most, least = occlusion.drops.max((1, 2)), occlusion.drops.min((1, 2))
-    result.table("attention", {**columns, "largest_drop": most, "smallest_drop": least})
+    largest, smallest = occlusion.drops.max((1, 2)), occlusion.drops.min((1, 2))
+    result.table("attention", {**columns, "largest_drop": largest, "smallest_drop": smallest})
     facts = _compare_maps(network, result)
     facts |= {"two": len(network.classes) == 2, "classes": network.classes, "size": network.size}
     wrong = int((~network.correct[rows]).sum())
@@ -183,14 +183,14 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
     rows = sample(network, COMPARED)
     maps, _, pair = evidence(network, rows)
     occlusion = occlude(network, rows, pair, COARSE)
-    covered = occlusion.means(enlarged(maps, network.size))
-    own = rank_correlations(covered, occlusion.drops)
+    covered = occlusion.means(upsample(maps, network.size))
+    correlations = rank_correlations(covered, occlusion.drops)
     # with two classes, maps of a class have the same sign; with more, each is for the true class
-    other = another_of_the_class(network.labels[rows])
-    control = mean_with_interval(rank_correlations(covered[other[other >= 0]], occlusion.drops[other >= 0]))
+    next_rows = next_of_same_class(network.labels[rows])
+    control = mean_with_interval(rank_correlations(covered[next_rows[next_rows >= 0]], occlusion.drops[next_rows >= 0]))
     names = network.names(network.labels[rows])
-    result.table("agreement", {"image": network.indices[rows], "class": names, "rank_correlation": own})
-    mean, half, count = mean_with_interval(own)
+    result.table("agreement", {"image": network.indices[rows], "class": names, "rank_correlation": correlations})
+    mean, half, count = mean_with_interval(correlations)
     result.number(agreement=mean, agreement_half_interval=half, agreement_images=count)
     result.number(agreement_control=control[0])
     return {"places": occlusion.drops[0].size, "control": control}
@@ -199,7 +199,7 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
 def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:
     """Measures how much of the evidence lies in the middle; returns further values for the template."""
     maps, odds, _ = evidence(network, sample(network))
-    shares = central_share(enlarged(maps * np.sign(odds)[:, None, None], network.size))  # for the prediction
+    shares = central_share(upsample(maps * np.sign(odds)[:, None, None], network.size))  # for the prediction
     mean, half, count = mean_with_interval(shares)
     uniform = central_share(np.ones((1, network.size, network.size)))[0]
     result.number(central_share=mean, central_share_half_interval=half, central_share_uniform=uniform)
@@ -223,10 +223,10 @@ def _draw(
             panels[0, k].imshow(image, cmap="gray", vmin=0, vmax=1)
             for panel in panels[1:, k]:
                 panel.imshow(PALE + (1 - PALE) * image.mean(2), cmap="gray", vmin=0, vmax=1)
-        for line, each in zip(panels[1:], maps.values(), strict=True):
-            reach = float(np.abs(each).max()) or 1.0
-            for panel, values in zip(line, each, strict=True):
-                image = panel.imshow(values, cmap="PuOr_r", vmin=-reach, vmax=reach, alpha=OPACITY)
+        for line, row_maps in zip(panels[1:], maps.values(), strict=True):
+            limit = float(np.abs(row_maps).max()) or 1.0
+            for panel, values in zip(line, row_maps, strict=True):
+                image = panel.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, alpha=OPACITY)
             bar = figure.colorbar(image, ax=list(line), aspect=12, shrink=0.85, pad=0.01)
             bar.ax.tick_params(labelsize=8)
             bar.set_label("Log-odds", size=8)

@@ -22,35 +22,35 @@ TEMPERATURES = 0.05, 20.0  # range of the search
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the reliability diagram, measures the calibration error against chance, and fits a temperature."""
-    stated, labels = network.log_probabilities.astype(np.float64), network.labels
-    lines = {"all images, as it is": reliability(stated, labels)}
-    scores, accuracy = score(stated, labels), float((stated.argmax(1) == labels).mean())
-    probability = np.exp(stated.max(1))
-    ece, right = by_chance(probability)
-    two_sided = 2 * min(_p_value(right >= accuracy), _p_value(right <= accuracy))
-    result.number(ece=scores["ece"], ece_by_chance=ece.mean(), ece_p=_p_value(ece >= scores["ece"]))
+    log_probabilities, labels = network.log_probabilities.astype(np.float64), network.labels
+    diagrams = {"all images, as it is": reliability(log_probabilities, labels)}
+    scores, accuracy = score(log_probabilities, labels), float((log_probabilities.argmax(1) == labels).mean())
+    probability = np.exp(log_probabilities.max(1))
+    eces, accuracies = by_chance(probability)
+    two_sided = 2 * min(_p_value(accuracies >= accuracy), _p_value(accuracies <= accuracy))
+    result.number(ece=scores["ece"], ece_by_chance=eces.mean(), ece_p=_p_value(eces >= scores["ece"]))
     result.number(nll=scores["nll"], brier=scores["brier"], accuracy=accuracy)
     result.number(mean_probability=probability.mean(), mean_probability_p=min(1.0, two_sided))
-    fitted, shown = halves(labels)
+    fit, test = split_halves(labels)
     if len(labels) >= LEAST:
-        temperature = fit_temperature(stated[fitted], labels[fitted])
-        before, after = stated[shown], with_temperature(stated[shown], temperature)
-        lines |= {"other half, as it is": reliability(before, labels[shown])}
-        lines |= {"other half, with the temperature": reliability(after, labels[shown])}
-        change, half, _ = mean_with_interval(likelihoods(after, labels[shown]) - likelihoods(before, labels[shown]))
+        temperature = fit_temperature(log_probabilities[fit], labels[fit])
+        before, after = log_probabilities[test], apply_temperature(log_probabilities[test], temperature)
+        diagrams |= {"other half, as it is": reliability(before, labels[test])}
+        diagrams |= {"other half, with the temperature": reliability(after, labels[test])}
+        change, half, _ = mean_with_interval(nll_per_image(after, labels[test]) - nll_per_image(before, labels[test]))
         result.number(temperature=temperature)
         result.number(nll_change=change, nll_change_low=change - half, nll_change_high=change + half)
-        for name, log_probabilities in (("before", before), ("after", after)):
-            for measure, value in score(log_probabilities, labels[shown]).items():
+        for name, scored in (("before", before), ("after", after)):
+            for measure, value in score(scored, labels[test]).items():
                 result.number(**{f"{measure}_{name}": value})
-    _draw(result, list(lines.values()), len(network.classes))
-    table = pd.concat(lines, names=["images of"]).reset_index(level=0)
+    _draw(result, list(diagrams.values()), len(network.classes))
+    table = pd.concat(diagrams, names=["images of"]).reset_index(level=0)
     table["right_low"], table["right_high"] = wilson_intervals(table.right, table.images)
     result.table("calibration", table)
     facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES}
-    facts |= {"ece_at_most": np.quantile(ece, 0.95), "right_by_chance": np.quantile(right, (0.025, 0.975))}
+    facts |= {"ece_at_most": np.quantile(eces, 0.95), "right_by_chance": np.quantile(accuracies, (0.025, 0.975))}
     facts |= {"smoothing": network.model.loss.label_smoothing, "classes": len(network.classes)}
-    result.describe(count=len(labels), fitted=len(fitted), shown=len(shown), **facts)
+    result.describe(count=len(labels), fitted=len(fit), shown=len(test), **facts)
 
 
 def _p_value(as_extreme: Flags) -> float:
@@ -89,17 +89,17 @@ def score(log_probabilities: Floats, labels: Ints) -> dict[str, float]:
     """
     bins = reliability(log_probabilities, labels)
     ece = np.average((bins.right - bins.probability).abs(), weights=bins.images)
-    truth = np.eye(log_probabilities.shape[1])[labels]
-    brier = ((np.exp(log_probabilities) - truth) ** 2).sum(1).mean()
-    return {"nll": float(likelihoods(log_probabilities, labels).mean()), "brier": float(brier), "ece": float(ece)}
+    one_hot = np.eye(log_probabilities.shape[1])[labels]
+    brier = ((np.exp(log_probabilities) - one_hot) ** 2).sum(1).mean()
+    return {"nll": float(nll_per_image(log_probabilities, labels).mean()), "brier": float(brier), "ece": float(ece)}
 
 
-def likelihoods(log_probabilities: Floats, labels: Ints) -> Floats:
+def nll_per_image(log_probabilities: Floats, labels: Ints) -> Floats:
     """Negative log-likelihood (N,) of the true class, nats."""
     return -log_probabilities[np.arange(len(labels)), labels]
 
 
-def with_temperature(log_probabilities: Floats, temperature: float) -> Floats:
+def apply_temperature(log_probabilities: Floats, temperature: float) -> Floats:
     """Log-probabilities (N,K) divided by a temperature and normalised again (Guo et al. 2017, equation 9)."""
     return log_softmax(log_probabilities / temperature, axis=1)
 
@@ -108,38 +108,38 @@ def fit_temperature(log_probabilities: Floats, labels: Ints) -> float:
     """The temperature, within `TEMPERATURES`, with the smallest negative log-likelihood."""
 
     def loss(temperature: float) -> float:
-        return float(likelihoods(with_temperature(log_probabilities, temperature), labels).mean())
+        return float(nll_per_image(apply_temperature(log_probabilities, temperature), labels).mean())
 
     bounds = np.log(TEMPERATURES)
-    found = minimize_scalar(lambda log: loss(np.exp(log)), bounds=bounds, method="bounded", options={"xatol": 1e-4})
-    return min((*TEMPERATURES, float(np.exp(found.x))), key=loss)  # the search stops short of a flat end
+    optimum = minimize_scalar(lambda log: loss(np.exp(log)), bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return min((*TEMPERATURES, float(np.exp(optimum.x))), key=loss)  # the search stops short of a flat end
 
 
-def halves(labels: Ints) -> tuple[Ints, Ints]:
+def split_halves(labels: Ints) -> tuple[Ints, Ints]:
     """Rows of two random halves, ascending; their numbers of images of a class differ by at most one."""
     rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == k)) for k in np.unique(labels)])
     return np.sort(order[::2]), np.sort(order[1::2])
 
 
-def _draw(result: AnalysisResult, lines: list[pd.DataFrame], classes: int) -> None:
-    columns = 2 if len(lines) > 1 else 1
+def _draw(result: AnalysisResult, diagrams: list[pd.DataFrame], classes: int) -> None:
+    columns = 2 if len(diagrams) > 1 else 1
     layout: dict[str, Any] = {"nrows": 2, "ncols": columns, "sharex": True, "sharey": "row", "height_ratios": [2.4, 1]}
     first = int(BINS / classes) / BINS  # no prediction is below 1 / classes
-    lowest = min(bins.right.min() for bins in lines)
+    lowest = min(bins.right.min() for bins in diagrams)
     with result.figure("calibration", width=6.4 if columns == 2 else 3.6, height=4.8, **layout) as (_, panels):
-        for place, bins in enumerate(lines):
-            (above, below), look = panels[:, min(place, 1)], int(place == 2)
+        for k, bins in enumerate(diagrams):
+            (above, below), style_index = panels[:, min(k, 1)], int(k == 2)
             errors = error_bars(bins.right, bins.images)
-            label = "with the temperature" if look else "as it is"
-            style = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 5, "elinewidth": 1.2}
+            label = "with the temperature" if style_index else "as it is"
+            style = {"color": COLOURS[style_index], "marker": MARKERS[style_index], "markersize": 5, "elinewidth": 1.2}
             above.errorbar(bins.probability, bins.right, errors, linestyle="none", label=label, **style)
-            style = {"facecolor": "none", "edgecolor": COLOURS[look], "linewidth": 1.4}
+            style = {"facecolor": "none", "edgecolor": COLOURS[style_index], "linewidth": 1.4}
             below.bar(bins.low, bins.images, width=1 / BINS, align="edge", **style)
-        under = np.dot(lines[0].images, lines[0].right - lines[0].probability) > 0
+        underconfident = np.dot(diagrams[0].images, diagrams[0].right - diagrams[0].probability) > 0
         for (above, below), title in zip(panels.T, ("All images", "The other half"), strict=False):
             above.plot([0, 1], [0, 1], "--", color="black", lw=1)
-            above.legend(loc="lower right" if under else "upper left", fontsize=9)  # where fewer points are
+            above.legend(loc="lower right" if underconfident else "upper left", fontsize=9)  # where fewer points are
             above.set_title(title, fontsize=10)
             below.set(xlabel="Probability of the prediction", yscale="log")
             below.set_ylim(bottom=0.7)

@@ -18,7 +18,7 @@ from lit_a1.runs.statistics import ALPHA, Z, holm
 
 TITLE = "What misclassified images have in common"
 NEAR = 1.5  # odds of the likeliest class against the next, below which a prediction is near 50 %
-BINS, LEAST = 6, 5  # largest number of bins; images that a bin should have
+BINS, MIN_IMAGES = 6, 5  # largest number of bins; images that a bin should have
 LEVELS = 64  # of an image's histogram for Otsu's threshold
 AT_ONCE = 500  # images
 BORDER = 8  # side of the image over width of the border whose colour is measured
@@ -33,7 +33,7 @@ PROPERTIES = {  # names in a table, and on the axes of the figure
     "off_centre": ("distance of the evidence from the middle", "Distance of evidence from middle"),
     "spread": ("spread of the evidence", "Spread of evidence"),
 }
-COMPARED = {  # words for images with less of a property than others, and with more
+COMPARISONS = {  # words for images with less of a property than others, and with more
     "brightness": ("are darker", "are brighter"),
     "contrast": ("have less contrast", "have more contrast"),
     "sharpness": ("are blurrier", "are sharper"),
@@ -67,16 +67,16 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     pair = max(pairs, key=lambda names: abs(pairs[names]), default=())
     if pair:
         result.number(largest_correlation=pairs[pair])
-    clear = tests[tests.p_holm < ALPHA]
-    found = {
-        test: [COMPARED[row.property][row.value > 0.5] for row in clear[clear.test == test].itertuples()]
+    significant = tests[tests.p_holm < ALPHA]
+    differences = {
+        test: [COMPARISONS[row.property][row.value > 0.5] for row in significant[significant.test == test].itertuples()]
         for test in ("wrong", "near")
     }
-    harder = clear[clear.test.isin(["wrong", "near"])]
+    harder = significant[significant.test.isin(["wrong", "near"])]
     keys = {"more": harder.property[harder.value > 0.5].tolist(), "less": harder.property[harder.value <= 0.5].tolist()}
     cells = {(row.property, row.test): row._asdict() for row in tests.itertuples()}
     facts = {"cells": cells, "harder": keys, "pair": [PROPERTIES[name][0] for name in pair]}
-    facts |= {"measured": [(name, PROPERTIES[name][0]) for name in properties], "found": found, "alpha": ALPHA}
+    facts |= {"measured": [(name, PROPERTIES[name][0]) for name in properties], "found": differences, "alpha": ALPHA}
     facts |= {"two": len(network.classes) == 2, "classes": network.classes, "odds": NEAR}
     result.describe(count=len(wrong), wrong=int(wrong.sum()), near=int(near.sum()), **facts)
 
@@ -84,16 +84,16 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
 def tests_of(network: TrainedNetwork, properties: dict[str, Floats], groups: dict[str, Flags]) -> pd.DataFrame:
     """All tests of properties (N,), a row each, with p-values corrected for their number (`p_holm`).
 
-    `trend` compares each group of images (N,) with the others. With two classes, `rank_correlation` relates a property
-    within each class to the log-odds of the second class against the first (`odds_NAME`).
+    `chance_of_more` compares each group of images (N,) with the others. With two classes, `rank_correlation` relates a
+    property within each class to the log-odds of the second class against the first (`odds_NAME`).
     """
     odds, rows = network.log_probabilities.astype(np.float64) @ np.array([-1, 1, *[0] * (len(network.classes) - 2)]), []
     for name, values in properties.items():
-        found = {group: trend(values, chosen) for group, chosen in groups.items()}
+        results = {group: chance_of_more(values, chosen) for group, chosen in groups.items()}
         for k, class_ in enumerate(network.classes if len(network.classes) == 2 else ()):
-            own = network.labels == k
-            found[f"odds_{class_}"] = rank_correlation(values[own], odds[own])
-        rows += [{"property": name, "test": each, **values} for each, values in found.items() if values]
+            in_class = network.labels == k
+            results[f"odds_{class_}"] = rank_correlation(values[in_class], odds[in_class])
+        rows += [{"property": name, "test": test, **values} for test, values in results.items() if values]
     tests = pd.DataFrame(rows, columns=["property", "test", "value", "low", "high", "p"])
     return tests.assign(p_holm=holm(tests.p.tolist()))
 
@@ -106,22 +106,22 @@ def measure(images: NDArray[np.uint8]) -> dict[str, Floats]:
     images also, from the mean colour of the border: green minus the mean of red and blue, and red minus blue, each -1
     to 1.
     """
-    parts = []
+    batches = []
     frame = _frame(images.shape[1:3], max(1, images.shape[1] // BORDER))
     for start in range(0, len(images), AT_ONCE):
-        some = images[start : start + AT_ONCE] / 255
-        coloured = some.shape[-1] == 3
-        luma = some @ np.array(LUMA) if coloured else some[..., 0]
+        batch = images[start : start + AT_ONCE] / 255
+        coloured = batch.shape[-1] == 3
+        luma = batch @ np.array(LUMA) if coloured else batch[..., 0]
         inner = luma[:, 1:-1, 1:-1]
         laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * inner
-        objects = foreground(some)
+        objects = foreground(batch)
         touching = objects[:, _frame(images.shape[1:3], 1)].mean(1)
-        part = [luma.mean((1, 2)), luma.std((1, 2)), laplacian.var((1, 2)), objects.mean((1, 2)), touching]
+        values = [luma.mean((1, 2)), luma.std((1, 2)), laplacian.var((1, 2)), objects.mean((1, 2)), touching]
         if coloured:
-            red, green, blue = some[:, frame].mean(1).T
-            part += [green - (red + blue) / 2, red - blue]
-        parts.append(part)
-    return dict(zip(PROPERTIES, map(np.concatenate, zip(*parts, strict=True)), strict=False))
+            red, green, blue = batch[:, frame].mean(1).T
+            values += [green - (red + blue) / 2, red - blue]
+        batches.append(values)
+    return dict(zip(PROPERTIES, map(np.concatenate, zip(*batches, strict=True)), strict=False))
 
 
 def measure_evidence(network: TrainedNetwork) -> dict[str, Floats]:
@@ -146,8 +146,8 @@ def foreground(images: Floats) -> Flags:
     Otsu's threshold splits the distances of each image. The share of such pixels is a proxy for the size of the object.
     It misleads if the background is not plain or the object reaches the edge.
     """
-    around = np.median(images[:, _frame(images.shape[1:3], 1)], 1)[:, None, None]
-    distances = np.linalg.norm(images - around, axis=-1).reshape(len(images), -1)
+    edge_colour = np.median(images[:, _frame(images.shape[1:3], 1)], 1)[:, None, None]
+    distances = np.linalg.norm(images - edge_colour, axis=-1).reshape(len(images), -1)
     largest = distances.max(1, keepdims=True)
     scaled = np.divide(distances, largest, out=np.zeros_like(distances), where=largest > 0)
     levels = np.minimum((scaled * LEVELS).astype(np.int64), LEVELS - 1)
@@ -172,32 +172,32 @@ def otsu(levels: Ints) -> Ints:
 
 def equal_bins(values: Floats, wrong: Flags) -> pd.DataFrame:
     """Cuts N images at the quantiles of a property into bins, a row each; equal values stay together."""
-    count = max(1, min(BINS, len(values) // LEAST))
+    count = max(1, min(BINS, len(values) // MIN_IMAGES))
     place = np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")
     bins = pd.DataFrame({"value": values, "wrong": wrong}).groupby(place)
     of_value = {"low": ("value", "min"), "high": ("value", "max"), "middle": ("value", "median")}
     return bins.agg(**of_value, images=("wrong", "size"), mistakes=("wrong", "sum"))
 
 
-def trend(values: Floats, chosen: Flags) -> dict[str, Any] | None:
+def chance_of_more(values: Floats, chosen: Flags) -> dict[str, Any] | None:
     """Compares a property (N,) between chosen images and the others; None if either group is empty.
 
     `value` is the chance that a chosen image has more of it than another one, ties counting half: the area under the
     ROC curve. `low` to `high` is its 95 % interval (DeLong et al. 1988, Biometrics 44), NaN if either group has fewer
     than two images; `p` is that of Mann & Whitney's two-sided test (1947).
     """
-    own, others = values[chosen], values[~chosen]
-    if not len(own) or not len(others):
+    inside, outside = values[chosen], values[~chosen]
+    if not len(inside) or not len(outside):
         return None
     if np.ptp(values) == 0:
         return {"value": 0.5, "low": np.nan, "high": np.nan, "p": 1.0}
-    test = stats.mannwhitneyu(own, others)
-    chance, half = float(test.statistic) / (len(own) * len(others)), np.nan
-    if min(len(own), len(others)) > 1:
+    test = stats.mannwhitneyu(inside, outside)
+    chance, half = float(test.statistic) / (len(inside) * len(outside)), np.nan
+    if min(len(inside), len(outside)) > 1:
         ranks = stats.rankdata(values)  # minus the rank in its own group: how many of the other group it exceeds
-        own_shares = (ranks[chosen] - stats.rankdata(own)) / len(others)
-        their_shares = (ranks[~chosen] - stats.rankdata(others)) / len(own)
-        half = Z * np.sqrt(own_shares.var(ddof=1) / len(own) + their_shares.var(ddof=1) / len(others))
+        inside_shares = (ranks[chosen] - stats.rankdata(inside)) / len(outside)
+        outside_shares = (ranks[~chosen] - stats.rankdata(outside)) / len(inside)
+        half = Z * np.sqrt(inside_shares.var(ddof=1) / len(inside) + outside_shares.var(ddof=1) / len(outside))
     low, high = np.clip([chance - half, chance + half], 0, 1)
     return {"value": chance, "low": low, "high": high, "p": test.pvalue}
 
@@ -209,11 +209,11 @@ def rank_correlation(values: Floats, others: Floats) -> dict[str, Any] | None:
     """
     if len(values) < 4 or not (np.ptp(values) > 0 < np.ptp(others)):
         return None
-    found = stats.spearmanr(values, others)
-    half = Z * np.sqrt((1 + found.statistic**2 / 2) / (len(values) - 3))
-    middle = np.arctanh(np.clip(found.statistic, -1 + 1e-9, 1 - 1e-9))
+    test = stats.spearmanr(values, others)
+    half = Z * np.sqrt((1 + test.statistic**2 / 2) / (len(values) - 3))
+    middle = np.arctanh(np.clip(test.statistic, -1 + 1e-9, 1 - 1e-9))
     low, high = np.tanh([middle - half, middle + half])
-    return {"value": found.statistic, "low": low, "high": high, "p": found.pvalue}
+    return {"value": test.statistic, "low": low, "high": high, "p": test.pvalue}
 
 
 def _draw(result: AnalysisResult, bins: pd.DataFrame, error: float) -> None:
@@ -223,15 +223,15 @@ def _draw(result: AnalysisResult, bins: pd.DataFrame, error: float) -> None:
         for axes in panels.flat[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels.flat, names, strict=False):
-            found = bins[bins.property == name]
-            errors = 100 * error_bars(found.error, found.images)
-            axes.errorbar(found.middle, 100 * found.error, errors, fmt="o", markersize=5)
+            group = bins[bins.property == name]
+            errors = 100 * error_bars(group.error, group.images)
+            axes.errorbar(group.middle, 100 * group.error, errors, fmt="o", markersize=5)
             axes.axhline(100 * error, color="black", lw=1, ls="--")
             axes.set_xlabel(PROPERTIES[name][1], fontsize=8)
             axes.tick_params(labelsize=8)
-            if name == "sharpness" and found.middle.min() > 0:
+            if name == "sharpness" and group.middle.min() > 0:
                 axes.set_xscale("log")
-                ticks = np.geomspace(found.middle.min(), found.middle.max(), 3 if len(found) > 1 else 1)
+                ticks = np.geomspace(group.middle.min(), group.middle.max(), 3 if len(group) > 1 else 1)
                 axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
                 axes.xaxis.set_minor_locator(NullLocator())
             else:

@@ -26,9 +26,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         "confusion", {"truth": classes, **{f"prediction {name}": matrix[:, k] for k, name in enumerate(classes)}}
     )
     by_class = pd.DataFrame({"class": classes, "images": images, "mistakes": wrong})
-    held = images > 0
-    by_class.loc[held, "error"] = by_class.mistakes / by_class.images
-    by_class.loc[held, ["low", "high"]] = np.transpose(wilson_intervals(by_class.error[held], by_class.images[held]))
+    present = images > 0
+    by_class.loc[present, "error"] = by_class.mistakes / by_class.images
+    intervals = wilson_intervals(by_class.error[present], by_class.images[present])
+    by_class.loc[present, ["low", "high"]] = np.transpose(intervals)
     result.table("confusion_by_class", by_class)
     _draw_errors(result, by_class, network.error)
     low, high = wilson(network.error, len(network.labels))
@@ -36,11 +37,11 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.number(mistakes=wrong.sum(), images=len(network.labels), equal_errors_p=equal_errors(wrong, images))
 
     off_diagonal = matrix - np.diag(matrix.diagonal())
-    most = int(off_diagonal.max())
-    never = network.names(np.flatnonzero(held & (matrix.sum(0) == 0)))
-    facts = {"missing": network.names(np.flatnonzero(~held)), "never": never, "most": most}
-    facts |= {"held": by_class[held].sort_values("error", kind="stable").to_dict("records")}
-    confused = [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == most) if most]
+    largest = int(off_diagonal.max())
+    never_predicted = network.names(np.flatnonzero(present & (matrix.sum(0) == 0)))
+    facts = {"missing": network.names(np.flatnonzero(~present)), "never_predicted": never_predicted, "largest": largest}
+    facts |= {"present": by_class[present].sort_values("error", kind="stable").to_dict("records")}
+    confused = [f"{classes[i]} taken for {classes[j]}" for i, j in np.argwhere(off_diagonal == largest) if largest]
     result.describe(alpha=ALPHA, tables=TABLES, confused=confused, **facts)
 
 
@@ -50,8 +51,8 @@ def equal_errors(wrong: Ints, images: Ints) -> float | None:
     From Fisher's exact test for two classes; for more, from its extension (Freeman & Halton 1951, Biometrika 38) on
     random tables. Classes without images are left out; None if fewer than two are left.
     """
-    held = images > 0
-    table = np.stack([wrong[held], (images - wrong)[held]], 1)
+    present = images > 0
+    table = np.stack([wrong[present], (images - wrong)[present]], 1)
     if len(table) < 2:
         return None
     if not table.sum(0).all():  # all right or all wrong: no other table has these sums
@@ -59,8 +60,8 @@ def equal_errors(wrong: Ints, images: Ints) -> float | None:
     if len(table) == 2:
         return float(stats.fisher_exact(table).pvalue)
     tables = stats.random_table(table.sum(1), table.sum(0))
-    drawn = tables.logpmf(tables.rvs(TABLES, random_state=np.random.default_rng(0)))
-    return float((1 + (drawn <= tables.logpmf(table) + 1e-9).sum()) / (1 + TABLES))  # 1e-9 for rounding
+    sampled = tables.logpmf(tables.rvs(TABLES, random_state=np.random.default_rng(0)))
+    return float((1 + (sampled <= tables.logpmf(table) + 1e-9).sum()) / (1 + TABLES))  # 1e-9 for rounding
 
 
 def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints) -> None:
@@ -85,9 +86,9 @@ def _draw_matrix(result: AnalysisResult, classes: tuple[str, ...], matrix: Ints)
 
 def _draw_errors(result: AnalysisResult, by_class: pd.DataFrame, error: float) -> None:
     with result.figure("confusion_by_class", height=1.0 + 0.3 * len(by_class)) as (_, axes):
-        held = by_class[by_class.images > 0]
-        errors = 100 * error_bars(held.error, held.images)
-        axes.errorbar(100 * held.error, held.index, xerr=errors, fmt="o", markersize=6)
+        present = by_class[by_class.images > 0]
+        errors = 100 * error_bars(present.error, present.images)
+        axes.errorbar(100 * present.error, present.index, xerr=errors, fmt="o", markersize=6)
         axes.axvline(100 * error, color="black", lw=1, ls="--")
         axes.set_yticks(by_class.index, by_class["class"])
         axes.set(xlabel="Error (%)", ylim=(len(by_class) - 0.5, -0.5))

@@ -61,13 +61,13 @@ def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> 
     """
     k = min(k, len(labels) - 1)
     directions = F.normalize(torch.from_numpy(features))
-    of_class = F.one_hot(torch.from_numpy(labels))
+    one_hot = F.one_hot(torch.from_numpy(labels))
     predictions = []
     for start in range(0, len(labels), AT_ONCE):
         cosines = directions[start : start + AT_ONCE] @ directions.T
         cosines.diagonal(start).fill_(-torch.inf)  # an image is not its own neighbour
-        values, near = cosines.topk(k)
-        votes = of_class[near] * (1 + values / (4 * k))[..., None]  # cosines add up to less than half a vote
+        similarities, neighbours = cosines.topk(k)
+        votes = one_hot[neighbours] * (1 + similarities / (4 * k))[..., None]  # cosines add up to less than half a vote
         predictions.append(votes.sum(1).argmax(1))
     return torch.cat(predictions).numpy()
 
@@ -78,10 +78,10 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
     At most as many as fit as thumbnails on the largest sheet. TensorBoard only looks into folders with an event file.
     """
     count = min(len(network.labels), (SPRITE // THUMBNAIL) ** 2)
-    if (written := result.folder / "00000" / TAG).is_dir():  # by an earlier analysis
-        shutil.rmtree(written)
-    for old in result.folder.glob(f"events.out.tfevents.*{PROJECTOR}"):
-        old.unlink()
+    if (old_folder := result.folder / "00000" / TAG).is_dir():  # by an earlier analysis
+        shutil.rmtree(old_folder)
+    for old_file in result.folder.glob(f"events.out.tfevents.*{PROJECTOR}"):
+        old_file.unlink()
     properties = {
         "label": network.names(network.labels),
         "prediction": network.names(network.predictions),
@@ -91,7 +91,7 @@ def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
     }
     rows = list(zip(*properties.values(), strict=True))[:count]
     starts = range(0, count, AT_ONCE)
-    thumbnails = torch.cat([network.prepared(slice(at, min(at + AT_ONCE, count)), THUMBNAIL) for at in starts])
+    thumbnails = torch.cat([network.prepared(slice(start, min(start + AT_ONCE, count)), THUMBNAIL) for start in starts])
     rounded = np.round(network.features[:count].astype(np.float64), DIGITS)
     with event_writer(result.folder, filename_suffix=PROJECTOR) as writer:
         writer.add_embedding(rounded, rows, thumbnails.expand(-1, 3, -1, -1), 0, TAG, list(properties))
@@ -102,9 +102,9 @@ def _draw(network: TrainedNetwork, result: AnalysisResult, points: Floats, share
     size = 6 * max(1.0, min(4.0, math.sqrt(2000 / len(network.labels))))  # points^2: fewer images, larger marks
     with result.figure("embedding", height=4.6) as (drawing, axes):
         for k, name in enumerate(network.classes):
-            look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}
+            style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}
             of_class = points[network.labels == k]
-            axes.scatter(*of_class.T, s=size, alpha=0.6, linewidths=0, label=name, **look)
+            axes.scatter(*of_class.T, s=size, alpha=0.6, linewidths=0, label=name, **style)
             if len(of_class) and len(network.classes) > 2:  # for two, the legend is enough
                 halo = [withStroke(linewidth=3, foreground="white")]
                 place = {"ha": "center", "va": "center", "zorder": 4}

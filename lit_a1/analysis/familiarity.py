@@ -11,8 +11,8 @@ from lit_a1.analysis.calibration import fit_temperature
 from lit_a1.analysis.network import Flags, Floats, Ints, TrainedNetwork
 
 DIRECTIONS = 4  # with a variance of their own; chosen on digits and noise, which should be far
-FLAGGED = 0.05  # share of the validation images that count as unlike the training images
-STORED = np.dtype("<f2")
+FLAGGED_SHARE = 0.05  # share of the validation images that count as unlike the training images
+HALF = np.dtype("<f2")
 VECTORS = ("means", "directions")
 
 
@@ -32,21 +32,22 @@ class Familiarity:
     means: Floats
     directions: Floats
     variances: Floats  # (R + 1,), the last one the mean in all other directions
-    threshold: float  # of the distance: `FLAGGED` of the validation images lie farther away
+    threshold: float  # of the distance: `FLAGGED_SHARE` of the validation images lie farther away
 
     @classmethod
-    def fitted(cls, features: NDArray[Any], labels: Ints, held_out: NDArray[Any]) -> Self:
+    def fit(cls, features: NDArray[Any], labels: Ints, held_out: NDArray[Any]) -> Self:
         """From features (N,F) and labels (N,) (from 0) of training images, and features (M,F) of validation images."""
         scaled = unit(features)
         means = np.stack([scaled[labels == k].mean(0) for k in range(labels.max() + 1)])
         centred = scaled - means[labels]
-        variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-        count = min(DIRECTIONS, len(variances) - 1)
-        variances = np.maximum(variances, 1e-12)  # a few images do not vary in all directions
-        directions = axes[:, ::-1][:, :count].T
-        own = np.append(variances[::-1][:count], variances[: len(variances) - count].mean())
-        fitted = cls.from_note(cls(means, directions, own, np.inf).note())  # as stored
-        return cls(fitted.means, fitted.directions, own, float(np.quantile(fitted.distances(held_out), 1 - FLAGGED)))
+        eigenvalues, eigenvectors = np.linalg.eigh(centred.T @ centred / len(centred))
+        count = min(DIRECTIONS, len(eigenvalues) - 1)
+        eigenvalues = np.maximum(eigenvalues, 1e-12)  # a few images do not vary in all directions
+        directions = eigenvectors[:, ::-1][:, :count].T
+        variances = np.append(eigenvalues[::-1][:count], eigenvalues[: len(eigenvalues) - count].mean())
+        rounded = cls.from_note(cls(means, directions, variances, np.inf).note())  # as stored
+        threshold = float(np.quantile(rounded.distances(held_out), 1 - FLAGGED_SHARE))
+        return cls(rounded.means, rounded.directions, variances, threshold)
 
     def distances(self, features: NDArray[Any]) -> Floats:
         """d(x) (n,) of features (n,F)."""
@@ -61,14 +62,14 @@ class Familiarity:
 
     def note(self) -> dict[str, Any]:
         """The values for JSON, with vectors in half precision."""
-        vectors = {name: base64.b64encode(getattr(self, name).astype(STORED).tobytes()).decode() for name in VECTORS}
+        vectors = {name: base64.b64encode(getattr(self, name).astype(HALF).tobytes()).decode() for name in VECTORS}
         return vectors | {"variances": self.variances.tolist(), "threshold": self.threshold}
 
     @classmethod
     def from_note(cls, note: dict[str, Any]) -> Self:
         """Reads what `note` wrote."""
         variances = np.array(note["variances"])
-        means, directions = (np.frombuffer(base64.b64decode(note[each]), STORED).astype(float) for each in VECTORS)
+        means, directions = (np.frombuffer(base64.b64decode(note[name]), HALF).astype(float) for name in VECTORS)
         directions = directions.reshape(len(variances) - 1, -1)
         return cls(means.reshape(-1, directions.shape[1]), directions, variances, note["threshold"])
 
@@ -86,5 +87,5 @@ def note_of(network: TrainedNetwork, images: NDArray[np.uint8], labels: Ints) ->
     images (N,H,W,C) with their labels (N,).
     """
     temperature = fit_temperature(network.log_probabilities.astype(np.float64), network.labels)
-    familiarity = Familiarity.fitted(network.of(images).features, labels, network.features)
+    familiarity = Familiarity.fit(network.with_images(images).features, labels, network.features)
     return {"temperature": round(temperature, 4), "familiarity": familiarity.note()}

@@ -23,13 +23,13 @@ CORRECT = 2  # correctly predicted images, of different classes
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the maps of a few images, and measures sizes, receptive fields and sparsity of each layer."""
     layers, rows = hidden_layers(network.net), sample(network)
-    found = measure(network, layers, rows)
-    result.table("feature_maps", found)
-    for layer, each in zip(layers, found, strict=True):
+    table = measure(network, layers, rows)
+    result.table("feature_maps", table)
+    for layer, measures in zip(layers, table, strict=True):
         key = layer.name.lower().replace(", ", "_").replace(" ", "_")
-        result.number(**{f"zero_share_{key}": each["zero_share"], f"receptive_field_{key}": layer.field.size})
-    drawn = [_draw(result, network, row, kind, layers) for row, kind in shown_images(network)]
-    result.describe(layers=found, size=network.size, count=len(rows), images=drawn)
+        result.number(**{f"zero_share_{key}": measures["zero_share"], f"receptive_field_{key}": layer.field.size})
+    captions = [_draw(result, network, row, kind, layers) for row, kind in shown_images(network)]
+    result.describe(layers=table, size=network.size, count=len(rows), images=captions)
 
 
 def shown_images(network: TrainedNetwork) -> list[tuple[int, str]]:
@@ -49,16 +49,16 @@ def measure(network: TrainedNetwork, layers: list[HiddenLayer], rows: Ints) -> l
 
     `silent_channels` is the number of channels that are zero everywhere on all these images.
     """
-    found: list[dict[str, Any]] = []
-    batches = [list(map(_sums, outputs)) for outputs in feature_maps(network, rows, layers)]
-    for layer, of_layer in zip(layers, zip(*batches, strict=True), strict=True):
-        zeros, means, silent, shapes = zip(*of_layer, strict=True)
+    table: list[dict[str, Any]] = []
+    batches = [list(map(_sums, maps_by_layer)) for maps_by_layer in feature_maps(network, rows, layers)]
+    for layer, layer_sums in zip(layers, zip(*batches, strict=True), strict=True):
+        zeros, means, silent, shapes = zip(*layer_sums, strict=True)
         share = np.concatenate(zeros)
         row = {"depth": layer.name, **dict(zip(("channels", "height", "width"), shapes[0], strict=True))}
         row |= {"receptive_field": layer.field.size, "stride": layer.field.stride, "zero_share": share.mean()}
         row |= {"zero_share_std": share.std(), "mean_activation": np.concatenate(means).mean()}
-        found.append({**row, "silent_channels": int(np.all(silent, axis=0).sum())})
-    return found
+        table.append({**row, "silent_channels": int(np.all(silent, axis=0).sum())})
+    return table
 
 
 def _sums(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Sequence[int]]:

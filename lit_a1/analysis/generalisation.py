@@ -23,29 +23,29 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         return
     log_probabilities = network.predict(network.test_images)
     predictions, classes = log_probabilities.argmax(1), len(network.classes)
-    valid, test = (np.exp(each.max(1)).astype(np.float64) for each in (network.log_probabilities, log_probabilities))
+    valid, test = (np.exp(x.max(1)).astype(np.float64) for x in (network.log_probabilities, log_probabilities))
     _draw(result, valid, test)
     result.number(val_images=len(valid), test_images=len(test), val_error=network.error)
     result.number(val_confidence=valid.mean(), test_confidence=test.mean())
-    shift = stats.ks_2samp(valid, test)
-    result.number(ks_statistic=shift.statistic, ks_p=shift.pvalue)
-    shares = [np.bincount(each, minlength=classes) / len(each) for each in (predictions, network.labels)]
+    ks_test = stats.ks_2samp(valid, test)
+    result.number(ks_statistic=ks_test.statistic, ks_p=ks_test.pvalue)
+    shares = [np.bincount(x, minlength=classes) / len(x) for x in (predictions, network.labels)]
     columns = {"share_of_test_predictions": shares[0], "share_of_validation_labels": shares[1]}
     result.table("test_predictions", {"class": network.classes, **columns})
-    around = None
+    interval_by_confidence = None
     if network.test_labels is None:
         threshold = np.sort(valid)[round(network.error * len(valid))] if network.error < 1 else np.inf
         estimate = float((test < threshold).mean())
-        both = round(1 / (1 / len(valid) + 1 / len(test)))  # one set, as uncertain as the two together
-        around = wilson(estimate, both)
-        low, high = wilson(network.error, both)
+        effective_size = round(1 / (1 / len(valid) + 1 / len(test)))  # one set, as uncertain as the two together
+        interval_by_confidence = wilson(estimate, effective_size)
+        low, high = wilson(network.error, effective_size)
         result.number(test_error_by_confidence=estimate)
     else:
         error = float((predictions != network.test_labels).mean())
         low, high = wilson(error, len(test))
         result.number(test_error=error, fisher_p=fisher([(error, len(test)), (network.error, len(valid))]))
     result.number(test_error_low=low, test_error_high=high)
-    result.describe(compared=True, alpha=ALPHA, around=around)
+    result.describe(compared=True, alpha=ALPHA, interval_by_confidence=interval_by_confidence)
 
 
 def _draw(result: AnalysisResult, valid: Floats, test: Floats) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, captured
+from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, capture_outputs
 from lit_a1.layers import MaxBlurPool2d, WeightNormConv2d
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
-FEW = 6  # up to this many residual blocks, each is a layer of its own here
+MAX_BLOCKS = 6  # up to this many residual blocks, each is a layer of its own here
 
 
 @dataclass(frozen=True)
@@ -67,26 +67,26 @@ class HiddenLayer:
 
 
 def hidden_layers(net: ResidualNet, *, blocks: bool = True) -> list[HiddenLayer]:
-    """The stem and the end of each stage, in order; and each residual block, if there are at most `FEW`."""
+    """The stem and the end of each stage, in order; and each residual block, if there are at most `MAX_BLOCKS`."""
     field = field_after(ReceptiveField(), net.stem)
-    found = [HiddenLayer("Stem", net.stem, field)]
-    every = blocks and sum(isinstance(module, ResidualBlock) for module in net.modules()) <= FEW
+    layers = [HiddenLayer("Stem", net.stem, field)]
+    list_blocks = blocks and sum(isinstance(module, ResidualBlock) for module in net.modules()) <= MAX_BLOCKS
     for number, stage in enumerate(net.stages, 1):
         assert isinstance(stage, nn.Sequential)
         residual = [module for module in stage if isinstance(module, ResidualBlock)]
         for module in stage:
             field = field_after(field, module)
-            if module is residual[-1] and not (every and len(residual) > 1):
-                found.append(HiddenLayer(f"Stage {number}", module, field))
-            elif every and module in residual:
-                found.append(HiddenLayer(f"Stage {number}, block {residual.index(module) + 1}", module, field))
-    return found
+            if module is residual[-1] and not (list_blocks and len(residual) > 1):
+                layers.append(HiddenLayer(f"Stage {number}", module, field))
+            elif list_blocks and module in residual:
+                layers.append(HiddenLayer(f"Stage {number}, block {residual.index(module) + 1}", module, field))
+    return layers
 
 
 def feature_maps(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> Iterator[list[Tensor]]:
     """Yields the feature maps (n,C,H,W) of each layer, for each batch of unchanged images."""
     for start in range(0, len(rows), BATCH):
         with torch.inference_mode(), ExitStack() as stack:
-            seen = [stack.enter_context(captured(layer.module)) for layer in layers]
+            outputs = [stack.enter_context(capture_outputs(layer.module)) for layer in layers]
             network.net(network.standardize(network.prepared(rows[start : start + BATCH])))
-        yield [maps for (maps,) in seen]
+        yield [maps for (maps,) in outputs]

@@ -13,7 +13,7 @@ from lit_a1.runs.shown import smallest
 SAMPLE = 500  # images that means are taken over
 WIDTH = 6.4  # inches of a contact sheet
 FONT, LINE, LINES = 8, 0.14, 3  # points; inches of a line of text; lines under an image
-SHARE = 0.92  # of a place's width that its image takes
+SHARE = 0.92  # of a cell's width that its image takes
 
 
 def sample(network: TrainedNetwork, count: int = SAMPLE) -> Ints:
@@ -68,16 +68,16 @@ def in_lines(rows: Sequence[int] | Ints, width: int) -> list[list[int]]:
 def contact_sheet(
     result: AnalysisResult, name: str, network: TrainedNetwork, lines: Iterable[Sequence[int | None]]
 ) -> bool:
-    """Draws lines of images (None: an empty place) with number, label and prediction under each.
+    """Draws lines of images (None: an empty cell) with number, label and prediction under each.
 
     Returns whether the sheet has both correct and wrong predictions, so that their colours need an explanation.
     """
     columns = per_line(network)
-    place = WIDTH / columns  # inches
-    height = SHARE + (LINES * LINE + 0.1) / place  # of a place, in widths of a place
+    cell_width = WIDTH / columns  # inches
+    height = SHARE + (LINES * LINE + 0.1) / cell_width  # of a cell, in widths of a cell
     cells = [(x, y, row) for y, line in enumerate(lines) for x, row in enumerate(line) if row is not None]
     count = 1 + max(y for _, y, _ in cells)
-    with result.figure(name, shows_images=True, width=WIDTH, height=place * height * count) as (_, axes):
+    with result.figure(name, shows_images=True, width=WIDTH, height=cell_width * height * count) as (_, axes):
         for x, y, row in cells:
             left, top = x + (1 - SHARE) / 2, y * height
             extent = (left, left + SHARE, top + SHARE, top)
@@ -87,8 +87,8 @@ def contact_sheet(
             texts = str(network.indices[row]), f"is {label}", f"{prediction}: {percent:.3g} %"
             colours = "black", "black", COLOURS[0] if network.correct[row] else COLOURS[1]
             for k, (text, colour) in enumerate(zip(texts, colours, strict=True)):
-                look = {"color": colour, "weight": "normal" if k else "bold", "fontsize": FONT}
-                axes.text(x + 0.5, top + SHARE + (0.03 + k * LINE) / place, text, ha="center", va="top", **look)
+                style = {"color": colour, "weight": "normal" if k else "bold", "fontsize": FONT}
+                axes.text(x + 0.5, top + SHARE + (0.03 + k * LINE) / cell_width, text, ha="center", va="top", **style)
         axes.set(xlim=(0, columns), ylim=(height * count, 0), aspect="equal")
         axes.set_axis_off()
     return len({bool(network.correct[row]) for _, _, row in cells}) == 2

@@ -16,7 +16,7 @@ ACROSS = 8  # kernels in a row of the figure
 CLASSES = ("flat", "horizontal", "vertical", "diagonal", "centre-surround")
 SHARES = [f"share_{name.replace('-', '_')}" for name in CLASSES]
 DRAWS = 20_000  # random kernels that the classes are compared with
-MOST = 64  # kernels in the figure
+MAX_SHOWN = 64  # kernels in the figure
 
 
 def stem_weights(net: ResidualNet) -> Floats:
@@ -35,11 +35,11 @@ def patterns(size: int) -> list[list[Floats]]:
     """
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
 
-    def basis(*raw: Floats) -> Floats:
-        columns = np.stack([np.ones(size**2), *(each.ravel() for each in raw)], 1)
+    def basis(*functions: Floats) -> Floats:
+        columns = np.stack([np.ones(size**2), *(values.ravel() for values in functions)], 1)
         return np.linalg.qr(columns)[0].T
 
-    horizontal, vertical, down, up, round_ = (basis(along, along**2)[1:] for along in (y, x, x + y, x - y, x**2 + y**2))
+    horizontal, vertical, down, up, round_ = (basis(t, t**2)[1:] for t in (y, x, x + y, x - y, x**2 + y**2))
     return [[basis()], [horizontal], [vertical], [down, up], [round_]]
 
 
@@ -52,11 +52,11 @@ def measure(weights: Floats) -> pd.DataFrame:
     """
     flat = weights.reshape(*weights.shape[:2], -1)
     energy = (flat**2).sum((1, 2))
-    some = np.maximum(energy, np.finfo(float).tiny)
-    colour = ((flat - flat.mean(1, keepdims=True)) ** 2).sum((1, 2)) / some
+    nonzero_energy = np.maximum(energy, np.finfo(float).tiny)
+    colour = ((flat - flat.mean(1, keepdims=True)) ** 2).sum((1, 2)) / nonzero_energy
 
     def share(sets: list[Floats]) -> Floats:
-        return np.max([((flat @ basis.T) ** 2).sum((1, 2)) for basis in sets], 0) / some
+        return np.max([((flat @ basis.T) ** 2).sum((1, 2)) for basis in sets], 0) / nonzero_energy
 
     shares = [share(sets) for sets in patterns(weights.shape[-1])]
     columns = {"channel": range(len(flat)), "norm": np.sqrt(energy), "colour_share": colour}
@@ -68,31 +68,31 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws the kernels, largest norm first, and measures how much colour and which orientations they respond to."""
     weights = stem_weights(network.net)
     count, channels, size, _ = weights.shape
-    found = measure(weights).sort_values("norm", ascending=False, kind="stable")
+    kernels = measure(weights).sort_values("norm", ascending=False, kind="stable")
     random = measure(np.random.default_rng(0).standard_normal((DRAWS, *weights.shape[1:])))
-    counts, expected = ([(each["class"] == name).sum() for name in CLASSES] for each in (found, random))
+    counts, expected = ([(measures["class"] == name).sum() for name in CLASSES] for measures in (kernels, random))
     classes = pd.DataFrame({"name": CLASSES, "count": counts, "expected": np.array(expected) / DRAWS})
     classes["share"] = classes["count"] / count
     classes["low"], classes["high"] = wilson_intervals(classes.share, count)
-    _draw_kernels(result, weights, found)
-    _draw_measures(result, found, classes)
-    result.table("kernels", found)
+    _draw_kernels(result, weights, kernels)
+    _draw_measures(result, kernels, classes)
+    result.table("kernels", kernels)
     places = [f"c{c}_y{y}_x{x}" for c, y, x in np.ndindex(weights.shape[1:])]
-    listed = pd.DataFrame(weights.reshape(count, -1), columns=places).loc[found.channel]
-    result.table("kernel_weights", listed.rename_axis("channel").reset_index())
+    table = pd.DataFrame(weights.reshape(count, -1), columns=places).loc[kernels.channel]
+    result.table("kernel_weights", table.rename_axis("channel").reset_index())
     result.number(kernels=count, largest_weight=np.abs(weights).max())
-    result.number(largest_norm=found.norm.max(), smallest_norm=found.norm.min())
+    result.number(largest_norm=kernels.norm.max(), smallest_norm=kernels.norm.min())
     result.number(**dict(zip(SHARES, classes.share.tolist(), strict=True)))
     if channels > 1:
-        result.number(colour_share=np.average(found.colour_share, weights=found.norm**2))
-        result.number(colour_share_random=random.colour_share.mean(), mostly_colour=(found.colour_share > 0.5).sum())
+        result.number(colour_share=np.average(kernels.colour_share, weights=kernels.norm**2))
+        result.number(colour_share_random=random.colour_share.mean(), mostly_colour=(kernels.colour_share > 0.5).sum())
     unusual = classes[(classes.expected < classes.low) | (classes.expected > classes.high)].to_dict("records")
-    facts = {"classes": classes.to_dict("records"), "unusual": unusual, "coloured": found.colour_share.any()}
-    result.describe(size=size, channels=channels, median_norm=found.norm.median(), most=MOST, **facts)
+    facts = {"classes": classes.to_dict("records"), "unusual": unusual, "coloured": kernels.colour_share.any()}
+    result.describe(size=size, channels=channels, median_norm=kernels.norm.median(), max_shown=MAX_SHOWN, **facts)
 
 
-def _draw_kernels(result: AnalysisResult, weights: Floats, found: pd.DataFrame) -> None:
-    shown, scale = found[:MOST], np.abs(weights).max()
+def _draw_kernels(result: AnalysisResult, weights: Floats, kernels: pd.DataFrame) -> None:
+    shown, scale = kernels[:MAX_SHOWN], np.abs(weights).max()
     rows = -(-len(shown) // ACROSS)
     with result.figure("kernels", height=0.3 + 0.95 * rows, nrows=rows, ncols=ACROSS) as (figure, panels):
         for panel in panels.flat:
@@ -108,8 +108,8 @@ def _draw_kernels(result: AnalysisResult, weights: Floats, found: pd.DataFrame) 
             figure.colorbar(image, ax=panels, label="Weight", shrink=0.8, aspect=30)
 
 
-def _draw_measures(result: AnalysisResult, found: pd.DataFrame, classes: pd.DataFrame) -> None:
-    coloured, count = bool(found.colour_share.any()), len(found)
+def _draw_measures(result: AnalysisResult, kernels: pd.DataFrame, classes: pd.DataFrame) -> None:
+    coloured, count = bool(kernels.colour_share.any()), len(kernels)
     with result.figure("kernel_classes", height=3.2, ncols=1 + coloured) as (figure, panels):
         bars, places = panels[0, 0], classes.index
         errors = {"xerr": count * error_bars(classes.share, count), "capsize": 2, "error_kw": {"lw": 1}}
@@ -123,8 +123,8 @@ def _draw_measures(result: AnalysisResult, found: pd.DataFrame, classes: pd.Data
         if coloured:
             points = panels[0, 1]
             for name, colour, marker in zip(CLASSES, COLOURS, MARKERS, strict=False):
-                here = found[found["class"] == name]
-                points.plot(100 * here.colour_share, here.norm, marker, color=colour, label=name)
+                of_class = kernels[kernels["class"] == name]
+                points.plot(100 * of_class.colour_share, of_class.norm, marker, color=colour, label=name)
             points.set(xlim=(-3, 103), xlabel="Colour (% of squared weights)", ylabel="Norm")
             points.set_ylim(bottom=0)
             figure.legend(*points.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)

@@ -14,8 +14,8 @@ LINES = 4  # of images on the sheet
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Lists images whose label may be wrong, the least likely first, and draws them."""
     labels, count, width = network.labels, len(network.labels), per_line(network)
-    of_class = np.bincount(labels, minlength=len(network.classes))
-    examined = (of_class >= LEAST).sum() >= 2
+    class_counts = np.bincount(labels, minlength=len(network.classes))
+    examined = (class_counts >= LEAST).sum() >= 2
     rows, share = suspected_labels(labels, network.log_probabilities) if examined else (np.empty(0, np.int64), 0.0)
     label_probability = network.probabilities[rows, labels[rows]]
     columns = {"rank": range(1, len(rows) + 1), "index": network.indices[rows], "label": network.names(labels[rows])}
@@ -28,6 +28,6 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     mixed = len(shown) > 0 and contact_sheet(result, "label_errors", network, in_lines(shown, width))
     result.number(likeliest_label=label_probability.max(initial=0))
     result.number(suspects=len(rows), suspected_share=len(rows) / count, estimated_label_errors=share)
-    facts = {"few": network.names(np.flatnonzero(of_class < LEAST)), "wrong": int((~network.correct).sum())}
+    facts = {"left_out": network.names(np.flatnonzero(class_counts < LEAST)), "wrong": int((~network.correct).sum())}
     facts |= {"mistaken": int((~network.correct[rows]).sum())}
     result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)

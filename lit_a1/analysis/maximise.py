@@ -22,7 +22,7 @@ TITLE = "What excites a unit"
 CHANNELS = 5  # of each stage
 BEST = 4  # validation images of each channel
 SEARCHED = 2000  # validation images, at most, to choose these from
-COLOURED = 200  # of them, for the colours of the data
+COLOUR_SAMPLE = 200  # of them, for the colours of the data
 STARTS = 6  # made images of the classes, at least; each starts from its own noise
 ACROSS = 5  # classes in a row, if each has one image
 STEPS = 128
@@ -33,7 +33,7 @@ NOISE = 0.05  # initial standard deviation of the parameters
 Score = Callable[[Tensor], Tensor]  # maps images (n,C,H,W) in [0,1] to values (n,), each of its own image only
 
 
-class Paint:
+class FourierImages:
     """n images as the parameters of gradient ascent: Fourier coefficients of decorrelated colours.
 
     Each frequency is scaled by its inverse, as in photographs, and colours by the covariance of those of `images`
@@ -55,8 +55,8 @@ class Paint:
 
     def image(self) -> Tensor:
         """The images (n,C,H,W)."""
-        plain = torch.fft.irfft2(torch.view_as_complex(self.parameters) * self.scale, s=(self.size, self.size))
-        return torch.sigmoid(self.mean + torch.einsum("cd,ndhw->nchw", self.colours, plain))
+        decorrelated = torch.fft.irfft2(torch.view_as_complex(self.parameters) * self.scale, s=(self.size, self.size))
+        return torch.sigmoid(self.mean + torch.einsum("cd,ndhw->nchw", self.colours, decorrelated))
 
     def direction(self, scores: Tensor) -> Tensor:
         """The gradient of n scores by the parameters, scaled to length 1 for each image; zeros stay."""
@@ -70,20 +70,20 @@ def total_variation(images: Tensor) -> Tensor:
     return (images.diff(dim=2).abs().mean((1, 2, 3)) + images.diff(dim=3).abs().mean((1, 2, 3))) / 2
 
 
-def ascend(paint: Paint, score: Score, generator: torch.Generator, steps: int = STEPS) -> tuple[Tensor, Tensor]:
+def ascend(paint: FourierImages, score: Score, generator: torch.Generator, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Makes images (n,C,H,W) in [0,1] whose `score` (n,) is large, by normalised gradient ascent on `paint`.
 
     Each step shifts the images at random, with wrap-around. It moves each image's parameters along the gradient of its
     score, scaled to length 1, minus that of the total variation (Mahendran & Vedaldi 2015).
     """
-    reach = max(1, round(JITTER * paint.size))
+    max_shift = max(1, round(JITTER * paint.size))
     length = RATE * (paint.parameters[0].numel() ** 0.5)
     for step in range(steps):
-        shifts = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
-        upwards = paint.direction(score(paint.image().roll(shifts, (2, 3))))
-        rougher = paint.direction(total_variation(paint.image()))
+        shifts = torch.randint(-max_shift, max_shift + 1, (2,), generator=generator).tolist()
+        score_step = paint.direction(score(paint.image().roll(shifts, (2, 3))))
+        variation_step = paint.direction(total_variation(paint.image()))
         with torch.no_grad():
-            paint.parameters += length / steps * (1 - step / steps) * (upwards - VARIATION * rougher)
+            paint.parameters += length / steps * (1 - step / steps) * (score_step - VARIATION * variation_step)
     with torch.inference_mode():
         images = paint.image()
         return images, score(images)
@@ -95,8 +95,8 @@ def class_score(network: TrainedNetwork, classes: Sequence[int]) -> Score:
 
     def score(images: Tensor) -> Tensor:
         logits = network.net(network.standardize(images))
-        own = logits[rows, list(classes)]
-        return own if logits.shape[1] > 2 else 2 * own - logits.sum(1)
+        logit = logits[rows, list(classes)]
+        return logit if logits.shape[1] > 2 else 2 * logit - logits.sum(1)
 
     return score
 
@@ -107,27 +107,27 @@ def channel_score(network: TrainedNetwork, stage: int, channels: Sequence[int]) 
     A silent channel has no gradient; the gradient of its mean before the activation replaces it.
     """
     net = network.net
-    until = nn.Sequential(network.standardize, net.stem, *list(net.stages)[: stage + 1])
+    trunk = nn.Sequential(network.standardize, net.stem, *list(net.stages)[: stage + 1])
     block = net.stages[stage][-1]  # type: ignore[index]
     assert isinstance(block, ResidualBlock)
     rows = torch.arange(len(channels))
 
     def score(images: Tensor) -> Tensor:
-        ahead: list[Tensor] = []
+        inputs: list[Tensor] = []
         # the block calls its activation inside and at its end; it may work in place, so its input is copied
-        note = block.residual[1].register_forward_pre_hook(lambda _, inputs: ahead.append(inputs[0].clone()))
+        hook = block.residual[1].register_forward_pre_hook(lambda _, args: inputs.append(args[0].clone()))
         try:
-            after = until(images)
+            outputs = trunk(images)
         finally:
-            note.remove()
-        activation, before = (maps[rows, list(channels)].mean((1, 2)) for maps in (after, ahead[-1]))
-        return activation + torch.where(activation == 0, before - before.detach(), 0)
+            hook.remove()
+        activations, before = (maps[rows, list(channels)].mean((1, 2)) for maps in (outputs, inputs[-1]))
+        return activations + torch.where(activations == 0, before - before.detach(), 0)
 
     return score
 
 
 @dataclass(frozen=True)
-class Excited:
+class MaximisedUnit:
     """What excites one unit, a class or a channel."""
 
     layer: str  # `Classes`, `Stage 1`
@@ -144,28 +144,28 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     rows, two = sample(network, SEARCHED), len(network.classes) == 2
     layers = hidden_layers(network.net, blocks=False)[1:]
     means, logits = real_activations(network, rows, layers)
-    colours = network.prepared(rows[:: max(1, len(rows) // COLOURED)])
+    colours = network.prepared(rows[:: max(1, len(rows) // COLOUR_SAMPLE)])
 
     # makes an image for each of `units`, columns of the activations on real images (n,units)
-    def excite(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[Excited]:
+    def maximise(layer: str, units: list[int], names: Sequence[str], score: Score, real: Floats) -> list[MaximisedUnit]:
         generator = torch.Generator().manual_seed(0)
-        images, reached = ascend(Paint(len(units), colours, generator), score, generator)
-        shown, values, found = images.permute(0, 2, 3, 1).numpy(), reached.double().numpy(), []
+        images, reached = ascend(FourierImages(len(units), colours, generator), score, generator)
+        pixels, values, found = images.permute(0, 2, 3, 1).numpy(), reached.double().numpy(), []
         for unit in dict.fromkeys(units):
-            own = np.flatnonzero(np.array(units) == unit)
+            i = np.flatnonzero(np.array(units) == unit)
             best = np.argsort(-real[:, unit], kind="stable")[:BEST]
-            found.append(Excited(layer, unit, names[unit], shown[own], values[own], rows[best], real[best, unit]))
+            found.append(MaximisedUnit(layer, unit, names[unit], pixels[i], values[i], rows[best], real[best, unit]))
         return found
 
     starts = max(1, STARTS // len(network.classes))
     repeated = [class_ for class_ in range(len(network.classes)) for _ in range(starts)]
     odds = 2 * logits - logits.sum(1, keepdims=True) if two else logits
-    classes = excite("Classes", repeated, network.classes, class_score(network, repeated), odds)
+    classes = maximise("Classes", repeated, network.classes, class_score(network, repeated), odds)
     stages = []
     for k, (layer, values) in enumerate(zip(layers, means, strict=True)):
         channels = differing_channels(values)
         names = [f"channel {channel}" for channel in range(values.shape[1])]
-        stages.append(excite(layer.name, channels, names, channel_score(network, k, channels), values))
+        stages.append(maximise(layer.name, channels, names, channel_score(network, k, channels), values))
 
     _draw_classes(result, classes)
     _draw_channels(result, "maximise_channels", stages)
@@ -183,13 +183,13 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
             facts.append({"name": layer.name, "median": np.median(ratios), "low": min(ratios), "high": max(ratios)})
             result.number(**{f"ratio_{layer.name.lower().replace(' ', '_')}": np.median(ratios)})
     counts = {"steps": STEPS, "starts": starts, "searched": len(rows), "best": len(stages[0][0].best)}
-    counts |= {"unmoved": sum(unit.reached[0] <= unit.values[0] for stage in stages for unit in stage)}
+    counts |= {"not_exceeded": sum(unit.reached[0] <= unit.values[0] for stage in stages for unit in stage)}
     result.describe(two=two, classes=classes, stages=facts, channels=len(units) - len(classes), **counts)
 
 
 def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[HiddenLayer]) -> tuple[list[Floats], Floats]:
     """The means over positions of each layer's channels (n,C), and the logits (n,K), of n validation images."""
-    batches = [[maps.mean((2, 3)).double() for maps in seen] for seen in feature_maps(network, rows, layers)]
+    batches = [[maps.mean((2, 3)).double() for maps in outputs] for outputs in feature_maps(network, rows, layers)]
     means = [torch.cat(of_layer).numpy() for of_layer in zip(*batches, strict=True)]
     linear = network.net.linear
     return means, means[-1] @ linear.weight.double().numpy().T + linear.bias.double().numpy()
@@ -201,16 +201,16 @@ def differing_channels(activations: Floats, count: int = CHANNELS) -> list[int]:
     Each next channel shares the fewest of its `BEST` images with the channels before it; ties go to the most varied.
     """
     order = np.argsort(-activations.std(0), kind="stable")
-    left = order[: max(count, len(order) // 2)].tolist()
+    candidates = order[: max(count, len(order) // 2)].tolist()
     best = np.argsort(-activations, 0, kind="stable")[:BEST]
     chosen: list[int] = []
-    while left and len(chosen) < count:
-        chosen.append(min(left, key=lambda channel: np.isin(best[:, channel], best[:, chosen]).sum()))
-        left.remove(chosen[-1])
+    while candidates and len(chosen) < count:
+        chosen.append(min(candidates, key=lambda channel: np.isin(best[:, channel], best[:, chosen]).sum()))
+        candidates.remove(chosen[-1])
     return chosen
 
 
-def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
+def _draw_classes(result: AnalysisResult, classes: list[MaximisedUnit]) -> None:
     """Draws the images made for each class: in a row for each class if it has several, else one after another."""
     starts = len(classes[0].images)
     across = starts if starts > 1 else min(ACROSS, len(classes))
@@ -225,7 +225,7 @@ def _draw_classes(result: AnalysisResult, classes: list[Excited]) -> None:
 
 
 def _draw_channels(
-    result: AnalysisResult, name: str, stages: list[list[Excited]], real: TrainedNetwork | None = None
+    result: AnalysisResult, name: str, stages: list[list[MaximisedUnit]], real: TrainedNetwork | None = None
 ) -> None:
     """Draws the image made for each channel, a row for each stage; given a network, the channel's best real images."""
     rows, across = len(stages), max(map(len, stages))
@@ -237,11 +237,11 @@ def _draw_channels(
             line[0].set_ylabel(stage[0].layer, fontsize=9)
             for panel, unit in zip(line, stage, strict=False):
                 if real is None:
-                    made, best = number(unit.reached[0]), number(unit.values[0])
-                    _show(panel, unit.images[0], f"{unit.unit}: {made} ({best})", fontsize=8)
+                    reached, best = number(unit.reached[0]), number(unit.values[0])
+                    _show(panel, unit.images[0], f"{unit.unit}: {reached} ({best})", fontsize=8)
                 else:
-                    least, most = number(unit.values.min()), number(unit.values.max())
-                    _show(panel, two_by_two(real.prepared(unit.best)), f"{unit.unit}: {least} to {most}", fontsize=8)
+                    low, high = number(unit.values.min()), number(unit.values.max())
+                    _show(panel, two_by_two(real.prepared(unit.best)), f"{unit.unit}: {low} to {high}", fontsize=8)
 
 
 def two_by_two(images: Tensor) -> NDArray[np.float32]:

@@ -19,11 +19,11 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws contact sheets of the most confident mistakes, the closest calls and typical images; lists all mistakes."""
     width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
     wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, 3 * LINES * width)
-    most = LINES * width
+    size = LINES * width
     mixed = {}
     for kind, rows in (("surest", wrong), ("close", close)):
-        for name, some in ((kind, rows[:most]), (f"{kind}_more", rows[most : 3 * most])):
-            mixed[name] = len(some) > 0 and contact_sheet(result, f"mistakes_{name}", network, in_lines(some, width))
+        for name, shown in ((kind, rows[:size]), (f"{kind}_more", rows[size : 3 * size])):
+            mixed[name] = len(shown) > 0 and contact_sheet(result, f"mistakes_{name}", network, in_lines(shown, width))
     columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
     columns |= {"prediction": network.names(network.predictions[wrong])}
     result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
@@ -41,10 +41,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         lines = [list(line) for line in zip_longest(*(map(int, rows) for rows in typical))]
     if lines:
         contact_sheet(result, "mistakes_typical", network, lines)
-    facts: dict[str, Any] = {"close_low": confidence[close[:most]].min(), "close_high": confidence[close[:most]].max()}
-    facts |= {"mixed": mixed, "surest": len(wrong[:most]), "surest_more": len(wrong[most : 3 * most])}
-    facts |= {"close_more": len(close[most:])}
-    facts |= {"truths": Counter(network.names(network.labels[wrong[:most]])).most_common()}
+    facts: dict[str, Any] = {"close_low": confidence[close[:size]].min(), "close_high": confidence[close[:size]].max()}
+    facts |= {"mixed": mixed, "surest": len(wrong[:size]), "surest_more": len(wrong[size : 3 * size])}
+    facts |= {"close_more": len(close[size:])}
+    facts |= {"truths": Counter(network.names(network.labels[wrong[:size]])).most_common()}
     facts |= {"not_typical": [name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)]}
-    facts |= {"close": len(close[:most]), "close_wrong": int((~network.correct[close[:most]]).sum())}
+    facts |= {"close": len(close[:size]), "close_wrong": int((~network.correct[close[:size]]).sum())}
     result.describe(classes=len(network.classes), **facts)

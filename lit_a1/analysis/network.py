@@ -66,7 +66,7 @@ class TrainedNetwork:
         """The names of classes given by number."""
         return [self.classes[k] for k in classes]
 
-    def of(self, images: NDArray[np.uint8]) -> "TrainedNetwork":
+    def with_images(self, images: NDArray[np.uint8]) -> "TrainedNetwork":
         """The same network with other images (n,H,W,C), whose labels are unknown: -1."""
         return replace(self, images=images, labels=np.full(len(images), -1), indices=np.arange(len(images)))
 
@@ -84,9 +84,9 @@ class TrainedNetwork:
     def _outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         predictions, features = [], []
         for start in range(0, len(self.labels), BATCH):
-            with captured(self.net.linear, inputs=True) as seen:
+            with capture_outputs(self.net.linear, inputs=True) as captured:
                 predictions.append(self.predict(self.images[start : start + BATCH]))
-            features.append(torch.cat(seen)[: len(predictions[-1])])  # only of the first view, the unchanged images
+            features.append(torch.cat(captured)[: len(predictions[-1])])  # only of the first view, the unchanged images
         return np.concatenate(predictions), torch.cat(features).numpy()
 
     @property
@@ -129,16 +129,16 @@ def _prepared(images: NDArray[np.uint8], size: int) -> Tensor:
 
 
 @contextmanager
-def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
+def capture_outputs(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
     """Yields a list, to which each call of `module` adds its output (or its first input)."""
-    seen: list[Tensor] = []
+    captured: list[Tensor] = []
 
-    def note(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> None:
-        seen.append((arguments[0] if inputs else result).clone())  # an activation may work in place
+    def capture(module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> None:
+        captured.append((arguments[0] if inputs else result).clone())  # an activation may work in place
 
-    handle = module.register_forward_hook(note)
+    handle = module.register_forward_hook(capture)
     try:
-        yield seen
+        yield captured
     finally:
         handle.remove()
 
@@ -170,7 +170,7 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
 
 
 def without_images(name: str, member: Member) -> TrainedNetwork:
-    """The network of a checkpoint; `of` gives it images. CheckpointError if it is not a `ResidualNet`."""
+    """The network of a checkpoint; `with_images` gives it some. CheckpointError if it is not a `ResidualNet`."""
     if not isinstance(net := member.model.net[1], ResidualNet):
         raise CheckpointError(f"{member.path} holds a {type(net).__name__}; a ResidualNet was expected.")
     model, size, classes = member.model.eval().requires_grad_(False), int(member.data["size"]), member.data["classes"]
@@ -192,10 +192,10 @@ def _test_set(data: ImageDataModule) -> ImageSet | None:
 
 def _source(member: Member) -> str:
     training: dict[str, Any] = member.training
-    path, described = member.path, member.path.with_suffix(".json")
+    path, note_path = member.path, member.path.with_suffix(".json")
     run = relative_to_cwd(path if version_of(path) is None else path.parent.parent)
-    if not training and path.parent == PRETRAINED and described.is_file():
-        training = json.loads(described.read_text(encoding="utf-8"))
+    if not training and path.parent == PRETRAINED and note_path.is_file():
+        training = json.loads(note_path.read_text(encoding="utf-8"))
         run = relative_to_cwd(path)
     texts = [f"{run}, {path.name} (epoch {member.epoch})", f"seed {training.get('seed', member.seed)}"]
     texts += [f"commit {training.get('commit') or 'unknown'}", training.get("machine") or "machine unknown"]

@@ -77,11 +77,11 @@ class AnalysisResult:
         text = render(f"analysis/{self.name}.md.j2", wilson=wilson, **self.numbers | values)
         captions: dict[str, str] = {}
         for paragraph in filter(None, text.strip().split("\n\n")):
-            if found := CAPTION.fullmatch(paragraph):
-                captions[found[2]] = found[1].strip()
+            if match := CAPTION.fullmatch(paragraph):
+                captions[match[2]] = match[1].strip()
             else:
                 self.words.append(paragraph)
-        self.figures = [replace(drawn, caption=captions[drawn.file]) for drawn in self.figures]
+        self.figures = [replace(plot, caption=captions[plot.file]) for plot in self.figures]
 
     def write(self) -> None:
         """Writes `NAME.json`, with null for numbers that are not finite, which JSON can't hold."""
@@ -94,10 +94,10 @@ class AnalysisResult:
 
     def log(self, writer: SummaryWriter) -> None:
         """Adds figures, numbers and words to TensorBoard."""
-        for drawn in self.figures:
-            with Image.open(self.folder / drawn.file) as image:
+        for plot in self.figures:
+            with Image.open(self.folder / plot.file) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            writer.add_image(f"{self.name}/{Path(drawn.file).stem}", pixels, 0, dataformats="HWC")
+            writer.add_image(f"{self.name}/{Path(plot.file).stem}", pixels, 0, dataformats="HWC")
         for name, value in self.numbers.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 writer.add_scalar(f"{self.name}/{name}", value, 0)
@@ -108,13 +108,13 @@ def read_result(path: Path) -> AnalysisResult | None:
     """A result from its `NAME.json`; None if that is missing, damaged or something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        figures = [ResultFigure(**each) for each in content.pop("figures")]
+        figures = [ResultFigure(**figure) for figure in content.pop("figures")]
         result = AnalysisResult(path.parent, **content, figures=figures)
         texts = [result.name, result.title, result.source, result.commit, *result.words, *result.tables]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not JSON, or not of this shape
         return None
-    texts += [text for each in figures for text in (each.file, each.caption)]
-    fits = all(isinstance(text, str) for text in texts)
-    fits &= isinstance(result.words, list) and isinstance(result.tables, list)
-    fits &= isinstance(result.numbers, dict) and all(isinstance(it, Number) for it in result.numbers.values())
-    return result if fits and isinstance(result.seconds, int | float) else None
+    texts += [text for figure in figures for text in (figure.file, figure.caption)]
+    valid = all(isinstance(text, str) for text in texts)
+    valid &= isinstance(result.words, list) and isinstance(result.tables, list)
+    valid &= isinstance(result.numbers, dict) and all(isinstance(value, Number) for value in result.numbers.values())
+    return result if valid and isinstance(result.seconds, int | float) else None

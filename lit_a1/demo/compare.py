@@ -19,7 +19,7 @@ def answer(networks: Networks, files: Sequence[str], first: str, second: str) ->
     predictions: list[list[tuple[str, float]]] = []
     for label in (first, second):
         with networks.lock:
-            network = networks.cnn("photos", label).of(photos.small)
+            network = networks.cnn("photos", label).with_images(photos.small)
             probabilities, _ = predict(networks, label, network)
         predictions.append([(network.classes[int(row.argmax())], float(row.max())) for row in probabilities])
     rows: list[dict[str, Any]] = [

@@ -91,7 +91,7 @@ def _explain_by_maps(network: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     from lit_a1.analysis.feature_maps import most_varied
     from lit_a1.analysis.hidden_layers import feature_maps, hidden_layers
 
-    network = network.of(image[None, :, :, None])
+    network = network.with_images(image[None, :, :, None])
     layers, stages = hidden_layers(network.net, blocks=False), []
     (outputs,) = feature_maps(network, np.zeros(1, np.int64), layers)
     for layer, (maps,) in zip(layers, outputs, strict=True):

@@ -52,11 +52,11 @@ def read_photos(files: Sequence[str]) -> Photos:
 
 def answer(networks: Networks, files: Sequence[str], label: str) -> str:
     """What a network predicts for photos, as HTML, with their nearest training photos if it has a bank of them."""
-    from lit_a1.analysis.attention import enlarged, evidence
+    from lit_a1.analysis.attention import evidence, upsample
 
     photos = read_photos(files)
     with networks.lock:
-        network = networks.cnn("photos", label).of(photos.small)
+        network = networks.cnn("photos", label).with_images(photos.small)
         if not photos.names:
             return html("photos", cards=[], unreadable=photos.unreadable)
         maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
@@ -65,7 +65,7 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
         neighbours = bank.nearest(network.features) if bank else [[] for _ in photos.names]
     cards = []
     for k, name in enumerate(photos.names):
-        overlay = tinted(enlarged(maps[k : k + 1], PAGE_SIDE)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
+        overlay = tinted(upsample(maps[k : k + 1], PAGE_SIDE)[0], photos.large[k].mean(2, keepdims=True), OPACITY)
         card = {"name": name, "photo": photos.large[k], "evidence": overlay, "neighbours": neighbours[k]}
         card |= {"probabilities": probabilities[k].tolist(), "unlike": None if unlike is None else bool(unlike[k])}
         cards.append(card | {"answer": network.classes[int(probabilities[k].argmax())]})
@@ -79,11 +79,11 @@ def predict(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.fl
 
     Only the note on published weights can tell; it also has the temperature for their probabilities.
     """
-    from lit_a1.analysis.calibration import with_temperature
+    from lit_a1.analysis.calibration import apply_temperature
     from lit_a1.analysis.familiarity import Familiarity
 
     note = networks.note("photos", label)
-    log_probabilities = with_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
+    log_probabilities = apply_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
     unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
     return np.exp(log_probabilities), unlike
 
@@ -133,6 +133,8 @@ def fill_bank(networks: Networks, label: str, progress: Callable[[float], object
         progress(start / len(images))
         batch = images[start : start + 100]
         with networks.lock:  # others get their answers between two batches
-            (means,), _ = real_activations(network.of(batch), np.arange(len(batch)), hidden_layers(network.net)[-1:])
+            (means,), _ = real_activations(
+                network.with_images(batch), np.arange(len(batch)), hidden_layers(network.net)[-1:]
+            )
         features.append(means)
     networks.banks[label] = Bank(images, [classes[k] for k in labels], unit(np.concatenate(features)))

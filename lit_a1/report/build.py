@@ -18,32 +18,32 @@ TITLE = "IFT6135 (Hiver 2019), assignment 1"
 NOBODY = About()
 
 
-def build(found: RecordedRuns, out: Path, about: About = NOBODY) -> list[Path]:
+def build(records: RecordedRuns, out: Path, about: About = NOBODY) -> list[Path]:
     """Writes `report.html`, `report.pdf` and `appendix.pdf` into a folder, each atomically; returns their paths.
 
     One PDF holds the answers, the other the appendix; the HTML holds both.
     """
     paths = [out / name for name in ("report.html", "report.pdf", "appendix.pdf")]
     with tempfile.TemporaryDirectory() as work:
-        report = document(found, Path(work), about)
+        report = document(records, Path(work), about)
         write_text(paths[0], html.render(report))
         pdf.render(report, paths[1])
         pdf.render(report, paths[2], appendix=True)
     return paths
 
 
-def document(found: RecordedRuns, work: Path, about: About = NOBODY) -> Document:
+def document(records: RecordedRuns, work: Path, about: About = NOBODY) -> Document:
     """The report before rendering; the figures in the folder `work` must stay until it is rendered."""
-    measured = {str(number): of(found, work) for number, of in enumerate((problem1, problem2, problem3), 1)}
+    problems = {str(n): problem(records, work) for n, problem in enumerate((problem1, problem2, problem3), 1)}
     sections, appendix = (
         read_markdown(
-            "\n".join(write_section(part + number, about=about, **values) for number, values in measured.items())
+            "\n".join(write_section(part + number, about=about, **values) for number, values in problems.items())
         )[1]
         for part in ("problem", "appendix")
     )
-    lacking = sum(bool(block.command) for section in (*sections, *appendix) for block in section.blocks)
-    blocks, _ = read_markdown(write_section("summary", **summary(found, about, lacking)))
-    made = {"made": time.strftime("%Y-%m-%d %H:%M"), "commit": commit(), "machine": cpu()}
-    lines = write_section("front", about=about, **made).strip().split("\n\n")
-    front = [(name, words) for name, _, words in (line.partition(": ") for line in lines)]
+    missing_count = sum(bool(block.command) for section in (*sections, *appendix) for block in section.blocks)
+    blocks, _ = read_markdown(write_section("summary", **summary(records, about, missing_count)))
+    facts = {"made": time.strftime("%Y-%m-%d %H:%M"), "commit": commit(), "machine": cpu()}
+    lines = write_section("front", about=about, **facts).strip().split("\n\n")
+    front = [(name, text) for name, _, text in (line.partition(": ") for line in lines)]
     return Document(TITLE, front, blocks, sections, appendix)

@@ -28,16 +28,16 @@ def progress(runs: Sequence[Run]) -> dict[str, Any] | None:
     """
     rows = [row for run in runs for row in run.epochs]
     lengths = {len(run.epochs) for run in runs}
-    parts = ("train_eval/error", "val/error")
-    if len(lengths) > 1 or not all(isinstance(row.get(part), float | int) for row in rows for part in parts):
+    tags = ("train_eval/error", "val/error")
+    if len(lengths) > 1 or not all(isinstance(row.get(tag), float | int) for row in rows for tag in tags):
         return None
-    train, valid = (np.mean([[row[part] for row in run.epochs] for run in runs], axis=0).tolist() for part in parts)
+    train, valid = (np.mean([[row[tag] for row in run.epochs] for run in runs], axis=0).tolist() for tag in tags)
     images = runs[0].record["images"]
     low, high = noise = wilson(valid[-1], images["val"])
     outside = [epoch for epoch, error in enumerate(valid, 1) if not low <= error <= high]
     epochs = range(1, lengths.pop() + 1)
     cells = {"training error": train, "validation error": valid}
-    lines = [{"epoch": name} | {str(k): percent(each[k - 1]) for k in epochs} for name, each in cells.items()]
+    lines = [{"epoch": name} | {str(k): percent(errors[k - 1]) for k in epochs} for name, errors in cells.items()]
     return {
         "train": train, "valid": valid, "epochs": list(epochs), "runs": len(runs), "train_images": images["train"],
         "noise": noise, "noise_of_lowest": wilson(min(valid), images["val"]), "settled": max(outside, default=0) + 1,
@@ -45,10 +45,10 @@ def progress(runs: Sequence[Run]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def strongest_noise(left: Study | None) -> dict[str, float] | None:
+def strongest_noise(study: Study | None) -> dict[str, float] | None:
     """Mean errors of MLP and CNN over the runs of a comparison under its strongest noise; None if unknown."""
     try:
-        rows = pd.read_csv(left.folder / "noise.csv") if left else pd.DataFrame()
+        rows = pd.read_csv(study.folder / "noise.csv") if study else pd.DataFrame()
         rows = rows[(rows.tried == "nothing") & (rows.level == rows.level.max())]
         errors = rows.groupby("experiment").error.mean()
         mlp, cnn = (float(errors[name]) for name in ABLATION)
@@ -59,20 +59,20 @@ def strongest_noise(left: Study | None) -> dict[str, float] | None:
 
 def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:
     """One table with a column for each network of the comparisons; None if none left a valid `results.csv`."""
-    columns, places = dict[str, dict[str, str]](), list[str]()
-    for left in filter(None, studies):
+    columns, origins = dict[str, dict[str, str]](), list[str]()
+    for study in filter(None, studies):
         try:
-            runs = pd.read_csv(left.folder / "results.csv")
-            found = {str(name): _column(rows) for name, rows in runs.groupby("experiment", sort=False)}
+            runs = pd.read_csv(study.folder / "results.csv")
+            networks = {str(name): _column(rows) for name, rows in runs.groupby("experiment", sort=False)}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        columns |= found
-        places.append(source_of(left.folder, left.record))
+        columns |= networks
+        origins.append(source_of(study.folder, study.record))
     if not columns:
         return None
-    first = next(iter(columns.values()))
-    rows = [{"": what} | {NAMES.get(name, name): each[what] for name, each in columns.items()} for what in first]
-    return table(rows, "; ".join(places))
+    labels = next(iter(columns.values()))
+    rows = [{"": label} | {NAMES.get(name, name): cells[label] for name, cells in columns.items()} for label in labels]
+    return table(rows, "; ".join(origins))
 
 
 def _column(runs: pd.DataFrame) -> dict[str, str]:
@@ -85,5 +85,5 @@ def _column(runs: pd.DataFrame) -> dict[str, str]:
         "parameters": counts["parameters"],
         "multiply-adds per image": counts["multiply_adds"],
         "seconds per epoch": number(float(runs.seconds_an_epoch.median())),
-        **{words: spread(each) if each else "not recorded" for words, each in errors.items()},
+        **{name: spread(values) if values else "not recorded" for name, values in errors.items()},
     }

@@ -75,24 +75,24 @@ class Document:
     appendix: list[Section] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        shown = [block for block in self.blocks if block.kind in ("table", "figure")]
+        numbered = [block for block in self.blocks if block.kind in ("table", "figure")]
         anchors = [section.anchor for section in (*self.sections, *self.appendix)]
-        anchors += [block.anchor for block in shown if block.anchor]
-        if twice := [anchor for anchor in anchors if anchors.count(anchor) > 1]:
-            raise ValueError(f"More than one section, table or figure has the anchor {twice[0]}.")
+        anchors += [block.anchor for block in numbered if block.anchor]
+        if duplicates := [anchor for anchor in anchors if anchors.count(anchor) > 1]:
+            raise ValueError(f"More than one section, table or figure has the anchor {duplicates[0]}.")
         for sections, first in ((self.sections, str), (self.appendix, lambda number: chr(64 + number))):
             numbers: list[int] = []
             for section in sections:
                 numbers = [*numbers, 0, 0, 0, 0][: section.depth]
                 numbers[-1] += 1
                 section.number = ".".join([first(numbers[0]), *map(str, numbers[1:])])
-        known = {section.anchor: section.number for section in (*self.sections, *self.appendix)}
+        number_of = {section.anchor: section.number for section in (*self.sections, *self.appendix)}
         for kind in ("table", "figure"):
-            for number, block in enumerate((block for block in shown if block.kind == kind), 1):
+            for number, block in enumerate((block for block in numbered if block.kind == kind), 1):
                 block.number = number
-                known[block.anchor] = f"{kind.capitalize()}\u00a0{number}"
+                number_of[block.anchor] = f"{kind.capitalize()}\u00a0{number}"
         for block in self.blocks:
-            block.text = _LINK.sub(lambda it: f"[{known.get(it[1], '(missing)')}](#{it[1]})", block.text)
+            block.text = _LINK.sub(lambda link: f"[{number_of.get(link[1], '(missing)')}](#{link[1]})", block.text)
             for row in block.rows:
                 if len(row) != (columns := len(block.header)):
                     raise ValueError(f"A row of {len(row)} cells stands in a table of {columns} columns: {row}")

@@ -21,14 +21,14 @@ from lit_a1.studies.curves import read
 RECORDED = REPOSITORY / "docs" / "studies"  # part of the project, and shown for studies that have not been run
 Kind = type | tuple[type, ...]
 NUMBER = (int, float)
-NEEDED: dict[str, Kind] = {  # fields of a training's record, and their types
+TRAINING_FIELDS: dict[str, Kind] = {  # fields of a training's record, and their types
     **dict.fromkeys(("settings", "images", "best", "last", "versions"), dict),
     **dict.fromkeys(("commit", "machine", "finished"), str),
     **dict.fromkeys(("seconds", "parameters", "peak_memory_gb"), NUMBER),
     "epochs": list,
     "seed": (int, list),
 }
-OF_A_STUDY: dict[str, Kind] = {  # optional fields of a study's record, and their types
+STUDY_FIELDS: dict[str, Kind] = {  # optional fields of a study's record, and their types
     **dict.fromkeys(("commit", "machine", "setup", "weights"), str),
     **dict.fromkeys(("seconds", "epochs", "parameters"), NUMBER),
     **dict.fromkeys(("trials", "experiments", "model"), dict),
@@ -68,11 +68,11 @@ class RecordedRuns:
     logs: Path
     drawn_digits: bool = False
     drawn_photos: bool = False
-    _read: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _cache: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
         """Whether an experiment's runs on drawn images count."""
-        return self.drawn_digits if _of_digits(name) else self.drawn_photos
+        return self.drawn_digits if _is_digits(name) else self.drawn_photos
 
     def folder(self, name: str) -> Path:
         """The folder of an experiment's runs."""
@@ -90,7 +90,7 @@ class RecordedRuns:
         """The newest finished training of an experiment."""
         return runs[-1] if (runs := self.trainings(name)) else None
 
-    def alike(self, name: str) -> list[Run]:
+    def runs_with_newest_settings(self, name: str) -> list[Run]:
         """Trainings with the settings of the newest one, sorted by seed; only the newest of each seed."""
         trainings = self.trainings(name)
         runs = {str(run.seed): run for run in trainings if run.settings == trainings[-1].settings}
@@ -98,31 +98,31 @@ class RecordedRuns:
 
     def unfinished(self, name: str) -> list[str]:
         """A sentence for each folder of an experiment without a finished run: why, and what event files still tell."""
-        return [why for path in self.versions(name) if isinstance(why := self._training(path), str)]
+        return [reason for path in self.versions(name) if isinstance(reason := self._training(path), str)]
 
     def _training(self, folder: Path) -> Run | str:
         """A finished training, or why there is none; cached, because event files of stopped runs take long to read."""
-        if folder not in self._read:
-            self._read[folder] = _training(folder)
-        return self._read[folder]
+        if folder not in self._cache:
+            self._cache[folder] = _training(folder)
+        return self._cache[folder]
 
     def study(self, name: str) -> Study | None:
         """The newest finished run of a study, or else the one that comes with the project, on real digits."""
-        places = [(path, False) for path in reversed(self.versions(name))]
+        candidates = [(path, False) for path in reversed(self.versions(name))]
         if not self.drawn(name):
-            places.append((RECORDED / name, True))
-        for path, recorded in places:
-            if _is_of_a_study(record := read_json(path / RECORD_FILE)):
+            candidates.append((RECORDED / name, True))
+        for path, recorded in candidates:
+            if _is_study_record(record := read_json(path / RECORD_FILE)):
                 return Study(path, record, recorded)
         return None
 
     def damaged(self) -> list[Path]:
         """Records of studies and indices of analyses that exist but are invalid."""
-        found = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
-        studies = [path for path in found if "-" in path.parts[-3].removesuffix(DRAWN)]  # not trainings on drawn digits
-        wrong = [path for path in studies if not _is_of_a_study(read_json(path))]
-        wrong += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
-        return sorted(map(relative_to_cwd, wrong))
+        paths = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
+        studies = [path for path in paths if "-" in path.parts[-3].removesuffix(DRAWN)]  # not trainings on drawn digits
+        damaged = [path for path in studies if not _is_study_record(read_json(path))]
+        damaged += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
+        return sorted(map(relative_to_cwd, damaged))
 
 
 def gather(logs: Path, source: str) -> RecordedRuns:
@@ -130,81 +130,81 @@ def gather(logs: Path, source: str) -> RecordedRuns:
     if source != "auto":
         return RecordedRuns(logs, source == "drawn", source == "drawn")
     names = {path.parent.name for path in logs.glob("*/version_*")}
-    kinds = [[name.endswith(DRAWN) for name in names if _of_digits(name) == digits] for digits in (True, False)]
+    kinds = [[name.endswith(DRAWN) for name in names if _is_digits(name) == digits] for digits in (True, False)]
     return RecordedRuns(logs, *(bool(drawn) and all(drawn) for drawn in kinds))
 
 
-def _of_digits(name: str) -> bool:
+def _is_digits(name: str) -> bool:
     return name.startswith(("mlp", "mnist"))
 
 
 def _training(folder: Path) -> Run | str:
     if not (folder / RECORD_FILE).is_file():
-        return _stopped(folder)
+        return _describe_stopped(folder)
     try:
         run = read(folder)
     except UsageError as error:
         return f"{error}"
     if "diverged" in run.record:
         return f"`{relative_to_cwd(folder)}` is left out. {run.record['diverged']}"
-    path, lacking = relative_to_cwd(folder / RECORD_FILE), _lacking(run)
-    if lacking:
-        return f"`{path}` is not that of a training: it lacks {', '.join(lacking)}."
-    given = {name: run.settings.get(f"trainer.{name}") for name in LIMITS}
-    limits = [f"{name}={value}" for name, value in given.items() if str(value) not in ("None", *LIMITS[name])]
+    path, missing = relative_to_cwd(folder / RECORD_FILE), _missing_fields(run)
+    if missing:
+        return f"`{path}` is not that of a training: it lacks {', '.join(missing)}."
+    values = {name: run.settings.get(f"trainer.{name}") for name in LIMITS}
+    limits = [f"{name}={value}" for name, value in values.items() if str(value) not in ("None", *LIMITS[name])]
     if limits:
         return f"`{relative_to_cwd(folder)}` is no whole run, and is left out: it was limited by {', '.join(limits)}."
     return run
 
 
-def _lacking(run: Run) -> list[str]:
+def _missing_fields(run: Run) -> list[str]:
     """What the record of a training lacks."""
     record = run.record
-    if lacking := [name for name, kind in NEEDED.items() if not isinstance(record.get(name), kind)]:
-        return lacking
+    if missing := [name for name, kind in TRAINING_FIELDS.items() if not isinstance(record.get(name), kind)]:
+        return missing
     rows, images = [record["best"], record["last"], *record["epochs"]], record["images"]
     settings = record["settings"]
     classes = [value for name, value in settings.items() if name.endswith("class_path")]
-    sound = {name.partition(".")[0] for name in settings} <= {*PARTS, "seed"} and _are(str, classes)
-    sound &= _are((*NUMBER, str), settings.values())
+    valid = {name.partition(".")[0] for name in settings} <= {*PARTS, "seed"} and _all_of(str, classes)
+    valid &= _all_of((*NUMBER, str), settings.values())
     try:
-        sound &= run.augmented is not None
+        valid &= run.augmented is not None
     except (LookupError, SyntaxError, TypeError, ValueError):
-        sound = False
-    found = {
+        valid = False
+    checks = {
         "whole epochs": bool(record["epochs"]) and all(map(_is_epoch, rows)),
-        "how many images": {"train", "val"} <= images.keys() and _are(int, images.values()),
-        "settings": sound,
-        "versions": _are(str, record["versions"].values()) and {"torch", "numpy"} <= record["versions"].keys(),
-        "seed": not isinstance(run.seed, list) or _are(int, run.seed),
+        "how many images": {"train", "val"} <= images.keys() and _all_of(int, images.values()),
+        "settings": valid,
+        "versions": _all_of(str, record["versions"].values()) and {"torch", "numpy"} <= record["versions"].keys(),
+        "seed": not isinstance(run.seed, list) or _all_of(int, run.seed),
         "setup": isinstance(record.get("setup", ""), str),
     }
-    return [name for name, is_there in found.items() if not is_there]
+    return [name for name, passed in checks.items() if not passed]
 
 
 def _is_epoch(row: object) -> bool:
     """Whether these are the metrics of an epoch; losses may be infinite, errors must be from 0 to 1."""
-    if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys() or not _are(NUMBER, row.values()):
+    if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys() or not _all_of(NUMBER, row.values()):
         return False
     shares = [value for name, value in row.items() if name.endswith("error")]
     return isfinite(row["epoch"] + row["step"]) and all(0 <= share <= 1 for share in shares)
 
 
-def _are(kind: Kind, values: Iterable[object]) -> bool:
+def _all_of(kind: Kind, values: Iterable[object]) -> bool:
     return all(isinstance(value, kind) for value in values)
 
 
-def _is_of_a_study(record: object) -> bool:
+def _is_study_record(record: object) -> bool:
     if not isinstance(record, dict):
         return False
-    return all(isinstance(record[name], kind) for name, kind in OF_A_STUDY.items() if name in record)
+    return all(isinstance(record[name], kind) for name, kind in STUDY_FIELDS.items() if name in record)
 
 
-def _stopped(folder: Path) -> str:
+def _describe_stopped(folder: Path) -> str:
     """A sentence on a run that did not finish."""
-    epochs, where = scalars(folder), f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
+    epochs, beginning = scalars(folder), f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
     if not epochs:
-        return f"{where} and no figures: it was stopped before an epoch had ended."
+        return f"{beginning} and no figures: it was stopped before an epoch had ended."
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         planned = f" of {int(settings['trainer']['max_epochs'])}"
@@ -212,7 +212,7 @@ def _stopped(folder: Path) -> str:
         planned = ""
     measured = [row["val/error"] for row in epochs if "val/error" in row]
     error = f"; its last validation error is {100 * measured[-1]:.2f} %" if measured else ""
-    return f"{where}: it was stopped, or is still running, after epoch {len(epochs)}{planned}{error}."
+    return f"{beginning}: it was stopped, or is still running, after epoch {len(epochs)}{planned}{error}."
 
 
 def scalars(folder: Path) -> list[Metrics]:

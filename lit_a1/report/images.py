@@ -17,7 +17,7 @@ PALETTE_ERROR = 2.0  # root mean square, of 255: above it, a palette shows bands
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedImage:
     """An encoded image."""
 
     data: bytes
@@ -27,14 +27,14 @@ class Encoded:
     inches: float  # intended width
 
 
-def encode_all(blocks: Iterable[Block], *, printed: bool = False) -> dict[str, Encoded | str]:
+def encode_all(blocks: Iterable[Block], *, printed: bool = False) -> dict[str, EncodedImage | str]:
     """What `encode` returns for each figure among the blocks, by path."""
     paths = sorted({block.path for block in blocks if block.kind == "figure"})
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(paths, pool.map(partial(encode, printed=printed), map(Path, paths)), strict=True))
 
 
-def encode(path: Path, *, printed: bool = False) -> Encoded | str:
+def encode(path: Path, *, printed: bool = False) -> EncodedImage | str:
     """Makes an image small: at most `MAX_WIDTH` pixels wide, on white, as a PNG with a palette or as WebP.
 
     A palette keeps the edges of line art, which has few colours, but loses too much of photos, which have many.
@@ -43,42 +43,42 @@ def encode(path: Path, *, printed: bool = False) -> Encoded | str:
     """
     try:
         with Image.open(path) as image:
-            whole = _on_white(image)
+            rgb = _on_white(image)
     except FileNotFoundError:
         return f"The image {path.name} is gone."
     except (OSError, SyntaxError, Image.DecompressionBombError):  # SyntaxError: Pillow's for a broken PNG
         return f"The image {path.name} can't be read."
-    inches = whole.width / DPI
-    if whole.width > MAX_WIDTH:
-        height = max(1, round(whole.height * MAX_WIDTH / whole.width))
-        whole = whole.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
+    inches = rgb.width / DPI
+    if rgb.width > MAX_WIDTH:
+        height = max(1, round(rgb.height * MAX_WIDTH / rgb.width))
+        rgb = rgb.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
     if printed:
-        data, mime = _saved(whole, "JPEG", quality=85, subsampling=0, optimize=True), "image/jpeg"
+        data, mime = _to_bytes(rgb, "JPEG", quality=85, subsampling=0, optimize=True), "image/jpeg"
     else:
-        data, mime = _saved(whole, "WEBP", quality=82, method=4), "image/webp"
-    few = _with_palette(whole)
-    if max(ImageStat.Stat(ImageChops.difference(whole, few.convert("RGB"))).rms) <= PALETTE_ERROR:
-        exact = _saved(few, "PNG", optimize=True)
-        if len(exact) <= len(data):
-            data, mime = exact, "image/png"
-    return Encoded(data, mime, whole.width, whole.height, inches)
+        data, mime = _to_bytes(rgb, "WEBP", quality=82, method=4), "image/webp"
+    palettized = _with_palette(rgb)
+    if max(ImageStat.Stat(ImageChops.difference(rgb, palettized.convert("RGB"))).rms) <= PALETTE_ERROR:
+        png = _to_bytes(palettized, "PNG", optimize=True)
+        if len(png) <= len(data):
+            data, mime = png, "image/png"
+    return EncodedImage(data, mime, rgb.width, rgb.height, inches)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
-    coloured = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
-    few = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palettized = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     # an octree averages each bin: a bin that is nearly white would leave a grey box on white paper
-    few.putpalette([255 if value >= 248 else value for value in few.getpalette() or []])
-    return few
+    palettized.putpalette([255 if value >= 248 else value for value in palettized.getpalette() or []])
+    return palettized
 
 
-def _saved(image: Image.Image, form: str, **options: int | bool) -> bytes:
+def _to_bytes(image: Image.Image, form: str, **options: int | bool) -> bytes:
     file = io.BytesIO()
     image.save(file, form, **options)
     return file.getvalue()

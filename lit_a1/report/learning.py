@@ -10,7 +10,7 @@ from lit_a1.runs.statistics import ALPHA, fisher
 from lit_a1.runs.wording import probability
 from lit_a1.studies.curves import conditions
 
-THINNED = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # parts of a network are off in training
+DROPOUT_OPTIONS = ("model.dropout", "model.input_dropout", "model.stochastic_depth")  # parts are off in training
 
 
 def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
@@ -20,14 +20,14 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
     images have more errors, so the true gap is at least as large. The network `overfits` if the training images have
     fewer errors by Fisher's exact test (two-sided, as if from one run).
     """
-    ends = [run.record["last"] for run in runs]
-    exact = all("train_eval/error" in row for row in ends)
-    part = "train_eval/error" if exact else "train/error"
-    if any(name not in row for row in ends for name in (part, "val/error")):
+    last_epochs = [run.record["last"] for run in runs]
+    exact = all("train_eval/error" in row for row in last_epochs)
+    tag = "train_eval/error" if exact else "train/error"
+    if any(name not in row for row in last_epochs for name in (tag, "val/error")):
         return None
-    train, valid = (mean(row[name] for row in ends) for name in (part, "val/error"))
+    train, valid = (mean(row[name] for row in last_epochs) for name in (tag, "val/error"))
     harder = any(run.augmented or run.augmentation(("mixup", "cutmix")) for run in runs)
-    harder |= any(run.settings.get(name) for run in runs for name in THINNED)
+    harder |= any(run.settings.get(name) for run in runs for name in DROPOUT_OPTIONS)
     images = runs[0].training_images_measured
     p = fisher(((train, images), (valid, runs[0].record["images"]["val"])))
     return {
@@ -36,40 +36,39 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def course(runs: Sequence[Run]) -> dict[str, Any] | None:
+def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
     """First, best and last value of each curve with their epochs, as means over runs; None without validation.
 
-    From epoch `opened` on, training images, measured like validation images, always have significantly fewer errors.
-    `eased` holds the training errors before and after the augmentation stopped mixing images.
+    From epoch `overfits_since` on, training images (measured like validation images) have significantly fewer errors.
+    `mixing_end` holds the training errors before and after the augmentation stopped mixing images.
     """
     valid, train = _series(runs, "val/error"), _series(runs, "train_eval/error")
     running, loss = _series(runs, "train/error"), _series(runs, "val/loss")
     if not valid:
         return None
     images = runs[0].training_images_measured, runs[0].record["images"]["val"]
-    opened = None
+    overfits_since = None
     for epoch in sorted(train.keys() & valid.keys(), reverse=True):
-        wider = train[epoch] < valid[epoch]
-        if not wider or fisher(((train[epoch], images[0]), (valid[epoch], images[1]))) >= ALPHA:
+        if train[epoch] >= valid[epoch] or fisher(((train[epoch], images[0]), (valid[epoch], images[1]))) >= ALPHA:
             break
-        opened = epoch
-    until: Any = runs[0].settings.get("data.augment.mix_until")
-    mixed = until in running and until + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
-    low = min(loss, key=loss.__getitem__, default=None)
+        overfits_since = epoch
+    last_mixed: Any = runs[0].settings.get("data.augment.mix_until")
+    stopped = last_mixed in running and last_mixed + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
+    lowest = min(loss, key=loss.__getitem__, default=None)
     return {
         "epochs": int(runs[0].record["last"]["epoch"]) + 1,
         "points": len(valid),
-        "valid": _ends(valid),
-        "train": _ends(train) if train else None,
-        "train_loss": _ends(trained) if (trained := _series(runs, "train_eval/loss")) else None,
-        "running": _ends(running) if running else None,
+        "valid": _first_best_last(valid),
+        "train": _first_best_last(train) if train else None,
+        "train_loss": _first_best_last(train_loss) if (train_loss := _series(runs, "train_eval/loss")) else None,
+        "running": _first_best_last(running) if running else None,
         "conditions": conditions(runs[0]).strip(" ()"),
-        "opened": opened,
-        "eased": {"epoch": until, "errors": [running[until], running[until + 1]]} if mixed else None,
+        "overfits_since": overfits_since,
+        "mixing_end": {"epoch": last_mixed, "errors": [running[last_mixed + k] for k in (0, 1)]} if stopped else None,
         "lowest_loss": {
-            "epoch": low, "is_last": low == max(loss), "first": loss[min(loss)], "losses": [loss[low], loss[max(loss)]],
-            "errors": [valid.get(low), valid.get(max(loss))],
-        } if low and len(loss) > 1 else None,
+            "epoch": lowest, "is_last": lowest == max(loss), "first": loss[min(loss)],
+            "losses": [loss[lowest], loss[max(loss)]], "errors": [valid.get(lowest), valid.get(max(loss))],
+        } if lowest and len(loss) > 1 else None,
     }  # fmt: skip
 
 
@@ -77,9 +76,9 @@ def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
     """Means of a tag over runs, by epoch (from 1), for the epochs in which all runs measured it."""
     measured = [{int(row["epoch"]) + 1: row[tag] for row in run.epochs if isfinite(row.get(tag, nan))} for run in runs]
     epochs = set[int].intersection(*map(set, measured))
-    return {epoch: mean(each[epoch] for each in measured) for epoch in sorted(epochs)}
+    return {epoch: mean(values[epoch] for values in measured) for epoch in sorted(epochs)}
 
 
-def _ends(series: dict[int, float]) -> dict[str, tuple[int, float]]:
+def _first_best_last(series: dict[int, float]) -> dict[str, tuple[int, float]]:
     epochs = {"first": min(series), "best": min(series, key=series.__getitem__), "last": max(series)}
     return {name: (epoch, series[epoch]) for name, epoch in epochs.items()}

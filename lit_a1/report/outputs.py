@@ -19,17 +19,17 @@ AUDIT = Path("audit", "audit.csv")
 """The table that `audit` writes."""
 
 
-def study(left: Study | None, text: str, command: str) -> dict[str, Any]:
+def study_values(study: Study | None, text: str, command: str) -> dict[str, Any]:
     """A study, its files and its text: `answer` is the first paragraph, `parts` are the sections with a heading.
 
-    `left` is None if the study was neither run nor recorded; `text` is a file name, `comparison.md`; `command` runs it.
+    `study` is None if it was neither run nor recorded; `text` is a file name, `comparison.md`; `command` runs it.
     """
-    files = [] if left is None else [path.name for path in left.folder.iterdir()]
-    words = (left.folder / text).read_text(encoding="utf-8", errors="replace") if left and text in files else ""
+    files = [] if study is None else [path.name for path in study.folder.iterdir()]
+    words = (study.folder / text).read_text(encoding="utf-8", errors="replace") if study and text in files else ""
     top, parts = split_markdown(words)
-    source = source_of(left.folder, left.record) if left else ""
+    source = source_of(study.folder, study.record) if study else ""
     answer, _, rest = top.partition("\n\n")
-    about = {"left": left, "source": source, "command": command, "files": files}
+    about = {"outputs": study, "source": source, "command": command, "files": files}
     return about | {"text_file": text, "top": top, "answer": answer, "rest": rest, "parts": parts}
 
 
@@ -41,51 +41,51 @@ def split_markdown(text: str) -> tuple[str, list[tuple[str, str]]]:
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
     top, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
     pairs = [part.partition("\n") for part in parts]
-    found = [(heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs]
-    return re.sub(r"\A# .*\n", "", top).strip(), found
+    sections = [(heading.strip(), body.strip("\n").rstrip()) for heading, _, body in pairs]
+    return re.sub(r"\A# .*\n", "", top).strip(), sections
 
 
-def analysis(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
+def analysis_values(folder: Path, run: Run | None, command: str) -> dict[str, Any]:
     """What `analyze` wrote in the folder of a network, and which parts are missing; `command` makes them.
 
     `run` is the network's run, or None for weights without a run.
     """
-    found = read_analysis(folder)
-    if found is None:
-        return {"command": command, "found": None, "suspects": None, "test": None}
-    made = {name: found.parts[name] for name in PARTS if name in found.parts}
-    images = found.index.get("images")
-    suspects = made["label_errors"].numbers.get("suspects") if "label_errors" in made else None
-    labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in made.items()}
-    texts = made["conditions"].words if "conditions" in made else []
-    place = next((place for place, text in enumerate(texts) if text.startswith("|")), -1)
+    outputs = read_analysis(folder)
+    if outputs is None:
+        return {"command": command, "outputs": None, "suspects": None, "test": None}
+    parts = {name: outputs.parts[name] for name in PARTS if name in outputs.parts}
+    images = outputs.index.get("images")
+    suspects = parts["label_errors"].numbers.get("suspects") if "label_errors" in parts else None
+    labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in parts.items()}
+    paragraphs = parts["conditions"].words if "conditions" in parts else []
+    table_index = next((k for k, text in enumerate(paragraphs) if text.startswith("|")), -1)
     return {
         "command": command,
-        "found": found,
-        "parts": list(made.values()),
-        "said": {name: {text[1]: text[2] for text in texts} for name, texts in labelled.items()},
-        "drawn": {figure.file: (figure, part) for part in made.values() for figure in part.figures},
-        "compared": "\n\n".join(texts[max(0, place - 1) : place + 1]),  # the first table, with its caption
-        "test": _test(made["generalisation"].numbers) if "generalisation" in made else None,
+        "outputs": outputs,
+        "parts": list(parts.values()),
+        "paragraphs": {name: {match[1]: match[2] for match in matches} for name, matches in labelled.items()},
+        "figures": {figure.file: (figure, part) for part in parts.values() for figure in part.figures},
+        "conditions_table": "\n\n".join(paragraphs[max(0, table_index - 1) : table_index + 1]),  # with its caption
+        "test": _test_error(parts["generalisation"].numbers) if "generalisation" in parts else None,
         "suspects": suspects if isinstance(suspects, int) else None,
-        "damaged": [relative_to_cwd(folder / f"{name}.json") for name in found.unreadable],
-        "lacking": [name for name in PARTS if name not in made and name not in found.unreadable],
-        "source": next((part.source for part in found.parts.values()), "unknown"),
-        "commits": sorted({part.commit or "unknown" for part in made.values()}) or ["unknown"],
-        "seconds": sum(part.seconds for part in made.values()),
+        "damaged": [relative_to_cwd(folder / f"{name}.json") for name in outputs.unreadable],
+        "missing_parts": [name for name in PARTS if name not in parts and name not in outputs.unreadable],
+        "source": next((part.source for part in outputs.parts.values()), "unknown"),
+        "commits": sorted({part.commit or "unknown" for part in parts.values()}) or ["unknown"],
+        "seconds": sum(part.seconds for part in parts.values()),
         "images": images if isinstance(images, int) else None,
         "best_was_chosen": run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"],
     }
 
 
-def _test(numbers: dict[str, Any]) -> dict[str, Any] | None:
+def _test_error(numbers: dict[str, Any]) -> dict[str, Any] | None:
     """Validation error, and the interval expected for the test error; None unless all are from 0 to 1."""
-    found = {name: numbers.get(name) for name in ("val_error", "test_error_low", "test_error_high")}
-    shares = all(isinstance(value, int | float) and 0 <= value <= 1 for value in found.values())
-    return found | {"measured": "test_error" in numbers} if shares else None
+    errors = {name: numbers.get(name) for name in ("val_error", "test_error_low", "test_error_high")}
+    valid = all(isinstance(value, int | float) and 0 <= value <= 1 for value in errors.values())
+    return errors | {"measured": "test_error" in numbers} if valid else None
 
 
-def audited(path: Path = AUDIT) -> dict[str, Any]:
+def read_audit(path: Path = AUDIT) -> dict[str, Any]:
     """How many photos have which problem, from the table that `audit` wrote.
 
     Returns:
@@ -113,5 +113,5 @@ def audited(path: Path = AUDIT) -> dict[str, Any]:
         for problem, meaning in PROBLEMS.items()
         if counts[problem, "train"] + counts[problem, "test"]
     ]
-    found = table(lines, str(path), text_columns=2) if lines else None
-    return about | {"state": "read", "table": found, "groups": groups.total()}
+    audit_table = table(lines, str(path), text_columns=2) if lines else None
+    return about | {"state": "read", "table": audit_table, "groups": groups.total()}

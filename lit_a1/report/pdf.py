@@ -19,7 +19,7 @@ from markdown_it.tree import SyntaxTreeNode
 from lit_a1.data.files import replacing
 from lit_a1.report import maths
 from lit_a1.report.document import CELL, MARKDOWN, Block, Document
-from lit_a1.report.images import Encoded, encode_all
+from lit_a1.report.images import EncodedImage, encode_all
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 TEXT_WIDTH = 172.0  # millimetres, as in the template
@@ -38,15 +38,15 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         folder = Path(name)
         summary = [] if appendix else document.summary
         sections = document.appendix if appendix else document.sections
-        shown = [*summary, *(block for section in sections for block in section.blocks)]
-        named = [block.anchor for block in shown if block.kind in ("table", "figure") and block.anchor]
-        images = encode_all(shown, printed=True)
-        files = {each: _store(image, folder / str(number)) for number, (each, image) in enumerate(images.items())}
+        blocks = [*summary, *(block for section in sections for block in section.blocks)]
+        anchors = [block.anchor for block in blocks if block.kind in ("table", "figure") and block.anchor]
+        images = encode_all(blocks, printed=True)
+        files = {file: _store(image, folder / str(number)) for number, (file, image) in enumerate(images.items())}
         content = {
             "title": f"{document.title}: appendix" if appendix else document.title,
             "front": [{"name": name, "words": _nodes(MARKDOWN.parseInline(words))} for name, words in document.front],
             "appendix": appendix,
-            "anchors": [f"#{anchor}" for anchor in (*(section.anchor for section in sections), *named)],
+            "anchors": [f"#{anchor}" for anchor in (*(section.anchor for section in sections), *anchors)],
             "summary": _blocks(summary, files),
             "sections": [asdict(section) | {"blocks": _blocks(section.blocks, files)} for section in sections],
         }
@@ -57,7 +57,7 @@ def render(document: Document, path: Path, *, appendix: bool = False) -> None:
         unfinished.write_bytes(data)
 
 
-def _store(image: Encoded | str, path: Path) -> dict[str, Any]:
+def _store(image: EncodedImage | str, path: Path) -> dict[str, Any]:
     """Writes an image for the template; returns its file name and width, or a sentence on why there is none."""
     if isinstance(image, str):
         return {"error": image}
@@ -107,23 +107,23 @@ def _cell(text: str) -> list[dict[str, Any]]:
 def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, Any]]:
     """For each node: its markdown-it type, its contents, and its attributes, such as `href` of a link."""
 
-    def described(node: SyntaxTreeNode) -> dict[str, Any]:
+    def to_node(node: SyntaxTreeNode) -> dict[str, Any]:
         if node.type in ("code_block", "fence"):
             return {"kind": "listing", "text": node.content.rstrip(), "body": []}
         if node.type in ("math_inline", "math_block"):
             return {"kind": node.type, "text": "", "body": maths.nodes(node.content)}
         kind = "tight" if node.type == "paragraph" and node.hidden else node.type
         text = "" if node.children else breakable(node.content, longest)
-        return {**node.attrs, "kind": kind, "text": text, "body": [described(child) for child in node.children]}
+        return {**node.attrs, "kind": kind, "text": text, "body": [to_node(child) for child in node.children]}
 
-    return [described(child) for child in SyntaxTreeNode(tokens).children]
+    return [to_node(child) for child in SyntaxTreeNode(tokens).children]
 
 
 def breakable(text: str, longest: int = UNBROKEN) -> str:
     """Adds invisible break points to words of more than `longest` letters: after punctuation, else anywhere."""
 
-    def broken(word: re.Match[str]) -> str:
+    def add_breaks(word: re.Match[str]) -> str:
         parts = re.sub(r"([_/=,:+]|[-.](?=[A-Za-z_]))(?=.)", rf"\1{ZERO_WIDTH_SPACE}", word[0])
         return re.sub(rf"[^\s{ZERO_WIDTH_SPACE}]{{{UNBROKEN}}}(?=\S)", rf"\g<0>{ZERO_WIDTH_SPACE}", parts)
 
-    return re.sub(rf"\S{{{longest + 1},}}", broken, text)
+    return re.sub(rf"\S{{{longest + 1},}}", add_breaks, text)

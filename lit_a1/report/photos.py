@@ -11,7 +11,7 @@ from lit_a1.data.cache import cache_root
 from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
 from lit_a1.data.split import COLUMNS, CONFLICT, IN_TEST
 from lit_a1.environment import PROGRAM
-from lit_a1.report.outputs import audited
+from lit_a1.report.outputs import read_audit
 from lit_a1.report.plan import Commands
 from lit_a1.report.published import is_published
 from lit_a1.report.results import last_error
@@ -26,7 +26,7 @@ def data_of(commands: Commands, best: Run | None, settings: Mapping[str, str]) -
     `settings` are those of the best network so far, by names such as `n_valid`.
     """
     return {
-        "audit": audited(),
+        "audit": read_audit(),
         "split": split_of(settings["n_valid"], settings["split_seed"]),
         "split_command": f"{PROGRAM} validate --config configs/catsdogs.yaml --ckpt_path pretrained",  # makes the split
         "split_seed": settings["split_seed"],
@@ -47,12 +47,12 @@ def split_of(n_valid: str, seed: str) -> dict[str, int] | None:
     paths = cache_root().glob(f"trainset-split-*/split-valid{n_valid}-seed{seed}*.csv")
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
-            found = pd.read_csv(path, usecols=COLUMNS, keep_default_na=False)
+            split = pd.read_csv(path, usecols=COLUMNS, keep_default_na=False)
         except (OSError, ValueError):  # damaged
             continue
-        counts = pd.concat([found["part"], found["reason"]]).value_counts()
-        words = {"train": "train", "valid": "valid", "conflicts": CONFLICT, "in_test": IN_TEST}
-        return {name: int(counts.get(word, 0)) for name, word in words.items()}
+        counts = pd.concat([split["part"], split["reason"]]).value_counts()
+        reasons = {"train": "train", "valid": "valid", "conflicts": CONFLICT, "in_test": IN_TEST}
+        return {name: int(counts.get(reason, 0)) for name, reason in reasons.items()}
     return None
 
 
@@ -65,10 +65,9 @@ def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
     error = last_error(best) if best and not is_published(best) else None
-    if best and error is not None and (commands.found.drawn_photos or error < note.get("val_error", inf)):
+    if best and error is not None and (commands.records.drawn_photos or error < note.get("val_error", inf)):
         note, name = {"val_error": error}, best.experiment
     else:
         best, name = None, Path(note.get("config", "catsdogs")).stem
     about = {"error": note.get("val_error"), "sha256": note.get("submission_sha256", "")}
-    about |= {"trained_by": note.get("command", "")}
-    return about | {"command": commands.predict(name, best).command}
+    return about | {"trained_by": note.get("command", ""), "command": commands.predict(name, best).command}

@@ -20,7 +20,7 @@ from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, RecordedRuns, read_analysis
 from lit_a1.report.outputs import AUDIT
 from lit_a1.report.published import is_published
-from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, shipped, sources
+from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, parents, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
@@ -80,33 +80,33 @@ class Step:
 class Commands:
     """Makes the commands of a plan; adds options for the folder of runs and for drawn images if needed."""
 
-    found: RecordedRuns
+    records: RecordedRuns
 
     def step(self, kind: str, name: str, run: Run | None = None, options: Sequence[str] = ()) -> Step:
         """A step of a kind in `STEPS`, or `predict`, on the weights of a `run`, or on the newest or published ones."""
         if kind == "audit":
             return Step(("audit",))
-        numpy = name.startswith("mlp") and kind != "analyze"
-        folder = "--trainer.save_dir" if numpy else "--trainer.logger.init_args.save_dir"
+        is_mlp = name.startswith("mlp") and kind != "analyze"
+        folder = "--trainer.save_dir" if is_mlp else "--trainer.logger.init_args.save_dir"
         folder, source = ("--logs", "--source") if kind == "compare" else (folder, "--data.source")
-        words = ["mlp"] * numpy
+        arguments = ["mlp"] * is_mlp
         if kind == "study":
-            words += [name.removeprefix("mlp-")]
+            arguments += [name.removeprefix("mlp-")]
         else:
-            words += [{"trial": "fit", "ensemble": "validate"}.get(kind, kind)]
-            words += ["--config", f"configs/{name}.yaml"] * (kind not in ("compare", "gradcheck"))
+            arguments += [{"trial": "fit", "ensemble": "validate"}.get(kind, kind)]
+            arguments += ["--config", f"configs/{name}.yaml"] * (kind not in ("compare", "gradcheck"))
         if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
-            which = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
+            checkpoint = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
             if run is not None:
-                own = relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last")))
-                which = "pretrained" if is_published(run) else str(own)
-            words += ["--ckpt_path", which]
+                path = relative_to_cwd(weights_of(run, WEIGHTS_FOR.get(kind, "last")))
+                checkpoint = "pretrained" if is_published(run) else str(path)
+            arguments += ["--ckpt_path", checkpoint]
         if kind in ("fit", "trial", "ensemble"):
-            words += self._weights(name)
-        words += ABLATION if name == "mnist-ablation" else ()
-        words += [*options, *[source, "drawn"] * self.found.drawn(name)]
-        words += [folder, str(self.found.logs)] * (self.found.logs != LOGS)
-        return Step(tuple(words), _expected(kind, name, options))
+            arguments += self._weights(name)
+        arguments += ABLATION if name == "mnist-ablation" else ()
+        arguments += [*options, *[source, "drawn"] * self.records.drawn(name)]
+        arguments += [folder, str(self.records.logs)] * (self.records.logs != LOGS)
+        return Step(tuple(arguments), _expected(kind, name, options))
 
     fit = partialmethod(step, "fit")  # trains an experiment
     analyze = partialmethod(step, "analyze")  # looks into a network
@@ -121,60 +121,60 @@ class Commands:
 
         Also true if runs of it from another machine are already here.
         """
-        a_gpus = bool(shipped(name).get("data.keep_on_device"))
-        return torch.accelerator.is_available() or not a_gpus or bool(self.whole_runs(name, "best"))
+        for_gpu = bool(shipped_settings(name).get("data.keep_on_device"))
+        return torch.accelerator.is_available() or not for_gpu or bool(self.complete_runs(name, "best"))
 
-    def whole_runs(self, name: str, which: str) -> list[Run]:
+    def complete_runs(self, name: str, checkpoint: str) -> list[Run]:
         """Finished runs of a recipe as shipped that have its `best` or `last` weights."""
-        runs = [run for run in self.found.trainings(name) if weights_of(run, which).is_file()]
+        runs = [run for run in self.records.trainings(name) if weights_of(run, checkpoint).is_file()]
         return [run for run in runs if has_shipped_settings(run.record["settings"], name)]
 
     def _weights(self, name: str) -> list[str]:
         """Options for the networks that a recipe builds on, if they are not where its YAML says."""
         options: list[str] = []
-        for option, named in sources(name).items():
-            folders = [folder for each in named for folder in self._runs(each, option == MEMBERS)]
-            if folders != [str(LOGS / each) for each in named]:
+        for option, names in parents(name).items():
+            folders = [folder for parent in names for folder in self._runs(parent, option == MEMBERS)]
+            if folders != [str(LOGS / parent) for parent in names]:
                 options += [f"--{option}", folders[0] if option == "model.start" else json.dumps(folders)]
         return options
 
-    def _runs(self, name: str, every: bool) -> list[str]:
-        """The folder of an experiment, or of its whole runs if some are not: of all if `every`, else of the newest.
+    def _runs(self, name: str, all_runs: bool) -> list[str]:
+        """The folder of an experiment, or of its complete runs if some are not: all if `all_runs`, else the newest.
 
         Published weights stand in for a recipe that is not trained here.
         """
-        if every and not self.suits_this_machine(name):
+        if all_runs and not self.suits_this_machine(name):
             published = PRETRAINED / f"{name}.ckpt"
-            return [str(relative_to_cwd(published))] if published.is_file() and not self.found.drawn(name) else []
-        runs, whole = self.found.trainings(name), self.whole_runs(name, "best" if every else "last")
-        if not every:
-            runs, whole = runs[-1:], whole[-1:]
-        if not whole or whole == runs:
-            return [str(self.found.folder(name))]
-        return [str(relative_to_cwd(run.folder)) for run in whole]
+            return [str(relative_to_cwd(published))] if published.is_file() and not self.records.drawn(name) else []
+        runs, complete = self.records.trainings(name), self.complete_runs(name, "best" if all_runs else "last")
+        if not all_runs:
+            runs, complete = runs[-1:], complete[-1:]
+        if not complete or complete == runs:
+            return [str(self.records.folder(name))]
+        return [str(relative_to_cwd(run.folder)) for run in complete]
 
 
 def _expected(kind: str, name: str, options: Sequence[str]) -> float | None:
     """The seconds that recorded runs or studies took, scaled to the epochs in the options."""
     study = "mlp-gradcheck" if kind == "gradcheck" else name
-    known = [read_json(RECORDED / study / RECORD_FILE)] if kind in ("study", "gradcheck", "compare") else []
+    recorded = [read_json(RECORDED / study / RECORD_FILE)] if kind in ("study", "gradcheck", "compare") else []
     if kind == "fit":
-        known = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
-    if not any(known) or (kind == "compare" and options):
+        recorded = [row for row in read_rows() if row["config"] == name and is_shipped(row)]
+    if not any(recorded) or (kind == "compare" and options):
         return None
-    seconds = median(float(each["seconds"]) for each in known)
+    seconds = median(float(record["seconds"]) for record in recorded)
     if "--trainer.max_epochs" in options:
-        seconds *= int(options[options.index("--trainer.max_epochs") + 1]) / int(known[-1]["epochs"])
+        seconds *= int(options[options.index("--trainer.max_epochs") + 1]) / int(recorded[-1]["epochs"])
     return seconds
 
 
-def weights_of(run: Run, which: str) -> Path:
+def weights_of(run: Run, checkpoint: str) -> Path:
     """The file of a run's `best` or `last` weights, for any network."""
-    path = run.folder / "checkpoints" / which
+    path = run.folder / "checkpoints" / checkpoint
     return next((file for suffix in (".npz", ".ckpt") if (file := path.with_suffix(suffix)).is_file()), path)
 
 
-def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -> bool:
+def is_done(records: RecordedRuns, kind: str, name: str, run: Run | None = None) -> bool:
     """Whether the output of a step exists; `run` is the run that it needs, if any."""
     match kind:
         case "fit":
@@ -182,55 +182,55 @@ def is_done(found: RecordedRuns, kind: str, name: str, run: Run | None = None) -
         case "test":
             return run is not None and "last" in str(test_metrics(run.folder).get("checkpoint"))
         case "analyze":
-            seen = read_analysis(run.folder / "analysis") if run is not None else None
-            return seen is not None and seen.parts.keys() >= set(PARTS)
+            analysis = read_analysis(run.folder / "analysis") if run is not None else None
+            return analysis is not None and analysis.parts.keys() >= set(PARTS)
         case "audit":
-            return found.drawn_photos or AUDIT.is_file()
+            return records.drawn_photos or AUDIT.is_file()
         case "ensemble":
-            return bool(found.trainings(name))
+            return bool(records.trainings(name))
         case "gradcheck":  # of the network that the report is about
-            study = found.study("mlp-gradcheck")
+            study = records.study("mlp-gradcheck")
             if study is None or study.recorded or run is None:
                 return False
             return f"{run.folder.parent.name}/{run.name}/checkpoints/" in study.record.get("weights", "")
-    study = found.study(name)
+    study = records.study(name)
     return study is not None and not study.recorded
 
 
-def missing(found: RecordedRuns) -> list[Step]:
+def missing(records: RecordedRuns) -> list[Step]:
     """The steps still to do, each after the trainings that it needs."""
-    commands, steps, untrained = Commands(found), list[Step](), list[str]()
+    commands, steps, untrained = Commands(records), list[Step](), list[str]()
 
-    def train(name: str, which: str) -> None:
+    def train(name: str, checkpoint: str) -> None:
         """Adds the training of a recipe, after those it builds on, unless a run has these weights."""
-        if commands.whole_runs(name, which) or (training := commands.fit(name)) in steps:
+        if commands.complete_runs(name, checkpoint) or (training := commands.fit(name)) in steps:
             return
-        for option, named in sources(name).items():
-            for needed in named:
-                train(needed, "best" if option == MEMBERS else "last")
+        for option, names in parents(name).items():
+            for parent in names:
+                train(parent, "best" if option == MEMBERS else "last")
         steps.append(training)
 
     for kind, name, _ in STEPS:
         run = None
         if kind == "trial" or (kind in WEIGHTS_FOR and not commands.suits_this_machine(name)):
             continue
-        if needs := WEIGHTS_FOR.get(kind):
-            train(name, needs)
-            run = next(reversed(commands.whole_runs(name, needs)), None)
+        if checkpoint := WEIGHTS_FOR.get(kind):
+            train(name, checkpoint)
+            run = next(reversed(commands.complete_runs(name, checkpoint)), None)
             untrained += [name] if run is None else []
-        again = kind == "compare" and bool(untrained)  # with the new runs
-        if again or not is_done(found, kind, name, run):
+        repeat = kind == "compare" and bool(untrained)  # with the new runs
+        if repeat or not is_done(records, kind, name, run):
             steps.append(commands.step(kind, name, run))
     return steps
 
 
-def quick(found: RecordedRuns) -> list[Step]:
+def quick(records: RecordedRuns) -> list[Step]:
     """The whole assignment in reduced size: about twelve minutes on two cores."""
-    commands = Commands(found)
+    commands = Commands(records)
     return [
         commands.step(kind, name, options=shlex.split(options))
         for kind, name, options in STEPS
-        if options is not None and (kind != "audit" or not is_done(found, kind, name))
+        if options is not None and (kind != "audit" or not is_done(records, kind, name))
     ]
 
 
@@ -239,9 +239,9 @@ def plan_text(steps: Sequence[Step]) -> str:
     times = ["?" if step.seconds is None else clock(step.seconds) for step in steps]
     width = max(map(len, times))
     lines = [f"{number:3}. {times[number - 1]:>{width}}  {step.command}" for number, step in enumerate(steps, 1)]
-    known = [step.seconds for step in steps if step.seconds is not None]
-    total = f"{counted(len(steps), 'command')}, about {duration(sum(known))} as recorded runs took"
-    if unknown := len(steps) - len(known):
+    seconds = [step.seconds for step in steps if step.seconds is not None]
+    total = f"{counted(len(steps), 'command')}, about {duration(sum(seconds))} as recorded runs took"
+    if unknown := len(steps) - len(seconds):
         total += f", and {unknown} whose time is not recorded (?)"
     return "\n".join([*lines, f"{total}."])
 

@@ -11,9 +11,9 @@ import pandas as pd
 from lit_a1.mlp.settings import Settings
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, Study, display_path, sources
-from lit_a1.report.outputs import study
+from lit_a1.report.outputs import study_values
 from lit_a1.report.plan import Commands
-from lit_a1.report.recipes import shipped
+from lit_a1.report.recipes import shipped_settings
 from lit_a1.report.results import layers, results, status
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
@@ -21,28 +21,29 @@ from lit_a1.runs.wording import duration, percent
 
 PARAMETERS = (500_000, 1_000_000)  # the assignment asks for at least and at most this many
 TEXTS = {"inits": "comparison.md", "search": "summary.md", "gradcheck": "conclusion.md"}
-NEEDED = {  # columns of trials.csv: settings and result of a trial
+TRIAL_COLUMNS = {  # columns of trials.csv: settings and result of a trial
     "trial", "state", "val_accuracy_best", "best_epoch", "epochs", "parameters", "architecture", "nonlinearity", "lr",
     "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout",
 }  # fmt: skip
 
 
-def problem1(found: RecordedRuns, work: Path) -> dict[str, Any]:
+def problem1(records: RecordedRuns, work: Path) -> dict[str, Any]:
     """The multilayer perceptron in numpy; figures are made in the folder `work`."""
-    commands, runs = Commands(found), found.alike("mlp")
+    commands, runs = Commands(records), records.runs_with_newest_settings("mlp")
     values: dict[str, Any] = {
-        name: study(found.study(f"mlp-{name}"), text, commands.study(name).command) for name, text in TEXTS.items()
+        name: study_values(records.study(f"mlp-{name}"), text, commands.study(name).command)
+        for name, text in TEXTS.items()
     }
-    settings = runs[-1].record["settings"] if runs else shipped("mlp")
+    settings = runs[-1].record["settings"] if runs else shipped_settings("mlp")
     return values | {
-        "status": status(found, "mlp"),
+        "status": status(records, "mlp"),
         "result": results(runs, work) if runs else None,
         "network": network(settings),
         "settings": _settings(settings, runs),
-        "asked": PARAMETERS,
+        "parameter_range": PARAMETERS,
         "layers": layers(runs[-1] if runs else None, "mlp"),
-        "checked": checked(values["gradcheck"]["left"], runs),
-        "trials": trials(values["search"]["left"]),
+        "gradcheck_run": gradcheck_run(values["gradcheck"]["outputs"], runs),
+        "trials": trials(values["search"]["outputs"]),
     }
 
 
@@ -54,22 +55,22 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     pairs = list(pairwise([Settings.input_dim, *hidden, Settings.n_classes]))
     parts = [(fan_in + 1) * fan_out for fan_in, fan_out in pairs]
-    own = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
-    usual = {name: getattr(Settings, name) for name in ("nonlinearity", "momentum", "nesterov", "weight_decay")}
-    usual |= {name: getattr(Settings, name) for name in ("dropout", "input_dropout")}
-    return usual | own | {"hidden": hidden, "pairs": pairs, "parts": parts, "parameters": sum(parts)}
+    model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
+    defaults = {name: getattr(Settings, name) for name in ("nonlinearity", "momentum", "nesterov", "weight_decay")}
+    defaults |= {name: getattr(Settings, name) for name in ("dropout", "input_dropout")}
+    return defaults | model | {"hidden": hidden, "pairs": pairs, "parts": parts, "parameters": sum(parts)}
 
 
 def _settings(settings: Mapping[str, Any], runs: list[Run]) -> dict[str, Any]:
     """A table of a run's settings, its machine and its time."""
-    named = {
+    labels = {
         "nonlinearity": "nonlinearity", "initialization": "initialization", "lr": "learning rate of the first step",
         "lr_decay": "learning rate schedule", "batch_size": "mini-batch size", "momentum": "momentum",
         "nesterov": "Nesterov's form of it", "weight_decay": "weight decay (weights only)",
         "dropout": "dropout of hidden units", "input_dropout": "dropout of pixels",
     }  # fmt: skip
     rows = {"hidden units": settings.get("model.hidden_dims"), "epochs": settings.get("trainer.max_epochs")}
-    rows |= {words: settings.get(f"model.{name}") for name, words in named.items()}
+    rows |= {label: settings.get(f"model.{name}") for name, label in labels.items()}
     if runs:
         record = runs[-1].record
         images = record["images"]
@@ -81,8 +82,8 @@ def _settings(settings: Mapping[str, Any], runs: list[Run]) -> dict[str, Any]:
             "machine": record["machine"],
             "time": ", ".join(duration(run.record["seconds"]) for run in runs),
         }
-    words = {"None": "not recorded", "True": "yes", "False": "no"}
-    cells = {name: words.get(str(value), str(value).strip("()[]")) for name, value in rows.items()}
+    replacements = {"None": "not recorded", "True": "yes", "False": "no"}
+    cells = {name: replacements.get(str(value), str(value).strip("()[]")) for name, value in rows.items()}
     source = sources(runs) if runs else "configs/mlp.yaml"
     pairs = list(cells.items())
     half = -(-len(pairs) // 2)
@@ -90,75 +91,75 @@ def _settings(settings: Mapping[str, Any], runs: list[Run]) -> dict[str, Any]:
     return {"header": ["setting", "value", "setting", "value"], "rows": lines, "source": source, "text_columns": 4}
 
 
-def checked(left: Study | None, runs: list[Run]) -> dict[str, Any]:
+def gradcheck_run(study: Study | None, runs: list[Run]) -> dict[str, Any]:
     """Whether the gradients were checked on a network of these runs, at the end of its training.
 
     Returns:
         `known`: whether the record names a run; `run` and `epochs`: which run, and after how many epochs; `same`:
         whether it is one of these runs, at its last epoch.
     """
-    record = left.record if left else {}
+    record = study.record if study else {}
     names = {f"{run.folder.parent.name}/{run.name}": run for run in runs}
-    run, done = names.get(str(record.get("run"))), record.get("epochs_done")
-    same = run is not None and record.get("setup") == run.record.get("setup") and done == len(run.epochs)
-    return {"known": isinstance(record.get("run"), str), "run": record.get("run"), "epochs": done, "same": same}
+    run, epochs = names.get(str(record.get("run"))), record.get("epochs_done")
+    same = run is not None and record.get("setup") == run.record.get("setup") and epochs == len(run.epochs)
+    return {"known": isinstance(record.get("run"), str), "run": record.get("run"), "epochs": epochs, "same": same}
 
 
-def trials(left: Study | None) -> dict[str, Any] | None:
+def trials(study: Study | None) -> dict[str, Any] | None:
     """Every trial of a search as a table, the best first, with the chosen trial marked.
 
     Returns:
-        `path` of the CSV; `table`, which is None if the file is missing, damaged or of another kind; and `some`, a
-        table of the most telling rows.
+        `path` of the CSV; `table`, which is None if the file is missing, damaged or of another kind; and `selection`,
+        a table of some of its rows.
     """
-    if left is None:
+    if study is None:
         return None
-    path = left.folder / "trials.csv"
-    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "some": None, "count": 0}
+    path = study.folder / "trials.csv"
+    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "selection": None, "count": 0}
     try:
-        read = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError):  # pandas raises ValueErrors for a damaged file
         return about
-    if not set(read) >= NEEDED or read.empty:
+    if not set(frame) >= TRIAL_COLUMNS or frame.empty:
         return about
-    best = left.record.get("best")
+    best = study.record.get("best")
     answer = str(best.get("trial")) if isinstance(best, dict) else ""
-    accuracy = pd.to_numeric(read.val_accuracy_best, errors="coerce")
-    shown = pd.DataFrame({
-        "trial": read.trial.where(read.trial != answer, read.trial + " *"),
-        "hidden units": read.architecture.str.split("-").str[1:-1].str.join("-"),
-        "f": read.nonlinearity.str.replace("_", " "),
-        "schedule": read.lr_decay,
-        "parameters": read.parameters.map(lambda count: f"{int(count):,}" if count.isdecimal() else count),
-        "rate": read.lr,
-        "batch": read.batch_size,
-        "momentum": read.momentum + read.nesterov.map({"True": " N"}).fillna(""),
-        "weight decay": read.weight_decay,
-        "dropout": read.dropout,
-        "pixel dropout": read.input_dropout,
-        "r(valid)": accuracy.map(percent).where(accuracy.notna(), read.state),
-        "epoch": read.best_epoch + "/" + read.epochs,
+    accuracy = pd.to_numeric(frame.val_accuracy_best, errors="coerce")
+    cells = pd.DataFrame({
+        "trial": frame.trial.where(frame.trial != answer, frame.trial + " *"),
+        "hidden units": frame.architecture.str.split("-").str[1:-1].str.join("-"),
+        "f": frame.nonlinearity.str.replace("_", " "),
+        "schedule": frame.lr_decay,
+        "parameters": frame.parameters.map(lambda count: f"{int(count):,}" if count.isdecimal() else count),
+        "rate": frame.lr,
+        "batch": frame.batch_size,
+        "momentum": frame.momentum + frame.nesterov.map({"True": " N"}).fillna(""),
+        "weight decay": frame.weight_decay,
+        "dropout": frame.dropout,
+        "pixel dropout": frame.input_dropout,
+        "r(valid)": accuracy.map(percent).where(accuracy.notna(), frame.state),
+        "epoch": frame.best_epoch + "/" + frame.epochs,
     })  # fmt: skip
-    measured = accuracy.sort_values(ascending=False, kind="stable")
-    layers = read.architecture.str.count("-") - 1
-    kept = telling(measured, [layers, read.nonlinearity, read.lr_decay, read.nesterov], read.trial == answer)
+    ranked = accuracy.sort_values(ascending=False, kind="stable")
+    layers = frame.architecture.str.count("-") - 1
+    subset = select_trials(ranked, [layers, frame.nonlinearity, frame.lr_decay, frame.nesterov], frame.trial == answer)
     source = display_path(path)
-    every, some = (table(shown.loc[rows].to_dict("records"), source, text_columns=4) for rows in (measured.index, kept))
-    return about | {"count": len(read), "table": every, "some": some}
+    tables = [table(cells.loc[rows].to_dict("records"), source, text_columns=4) for rows in (ranked.index, subset)]
+    return about | {"count": len(frame), "table": tables[0], "selection": tables[1]}
 
 
-def telling(measured: pd.Series, choices: Sequence[pd.Series], is_answer: pd.Series) -> list[Any]:
-    """The most telling trials: the two best and the two worst, the best with each choice, and the chosen one.
+def select_trials(accuracy: pd.Series, choices: Sequence[pd.Series], is_answer: pd.Series) -> list[Any]:
+    """A selection of trials: the two best and the two worst, the best with each choice, and the chosen one.
 
     Args:
-        measured: accuracy by trial, the best first, NaN if not measured.
+        accuracy: by trial, the best first, NaN if not measured.
         choices: for each hyperparameter with few values, what each trial used.
         is_answer: whether a trial is the chosen one.
 
     Returns:
-        The index of these trials, in the order of `measured`.
+        The index of these trials, in the order of `accuracy`.
     """
-    known = measured.dropna().index
-    best = [known[known.isin(chosen.index[chosen == value])][:1] for chosen in choices for value in chosen.unique()]
-    shown = set().union(known[:2], known[-2:], is_answer.index[is_answer], *best)
-    return [trial for trial in measured.index if trial in shown]
+    known = accuracy.dropna().index
+    best = [known[known.isin(choice.index[choice == value])][:1] for choice in choices for value in choice.unique()]
+    selected = set().union(known[:2], known[-2:], is_answer.index[is_answer], *best)
+    return [trial for trial in accuracy.index if trial in selected]

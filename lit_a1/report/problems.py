@@ -9,17 +9,17 @@ from lit_a1.report.comparison import progress, side_by_side, strongest_noise
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
 from lit_a1.report.learning import gap
-from lit_a1.report.outputs import analysis, split_markdown, study
+from lit_a1.report.outputs import analysis_values, split_markdown, study_values
 from lit_a1.report.photos import data_of
 from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.published import is_published, published
-from lit_a1.report.recipe_facts import training
-from lit_a1.report.recipes import fingerprint, shipped
+from lit_a1.report.recipe_facts import training_facts
+from lit_a1.report.recipes import fingerprint, shipped_settings
 from lit_a1.report.results import ensemble, errors_of, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
-from lit_a1.report.tried import page
-from lit_a1.report.verdicts import conclusions, unprefixed
+from lit_a1.report.tried import render_page
+from lit_a1.report.verdicts import conclusions, unprefixed_settings
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
@@ -32,28 +32,29 @@ ANSWERS = (DIFFERENT, "What the comparison shows")  # sections shown in the answ
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` writes
 
 
-def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
+def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
     """A convolutional network on MNIST, against the perceptron; figures are made in the folder `work`."""
-    commands = Commands(found)
-    trained = [name for name in CNNS if found.trainings(name)]
+    commands = Commands(records)
+    trained = [name for name in CNNS if records.trainings(name)]
     name = trained[0] if trained else CNNS[0]
-    run, mlp = found.newest(name), found.newest("mlp")
-    folder = found.folder(name) / "version_0" if run is None else run.folder
-    measured = [results(found.alike(each), work) for each in trained]
-    alike = commands.step("compare", "mnist-ablation").command
-    comparison = study(found.study("mnist-compare"), "comparison.md", commands.step("compare", "mnist-compare").command)
-    ablation = study(found.study("mnist-ablation"), "comparison.md", alike)
-    answers, own = dict(comparison["parts"]), dict(ablation["parts"])
-    alone = {"What the comparison shows", DIFFERENT} & own.keys()  # shown for networks that were trained alike, if any
-    answers = {heading: own[heading] if heading in alone else answers.get(heading, "") for heading in ANSWERS}
+    run, mlp = records.newest(name), records.newest("mlp")
+    folder = records.folder(name) / "version_0" if run is None else run.folder
+    measured = [results(records.runs_with_newest_settings(cnn), work) for cnn in trained]
+    comparison, ablation = (
+        study_values(records.study(study), "comparison.md", commands.step("compare", study).command)
+        for study in ("mnist-compare", "mnist-ablation")
+    )
+    answers, ablation_parts = dict(comparison["parts"]), dict(ablation["parts"])
+    from_ablation = set(ANSWERS) & ablation_parts.keys()  # shown for networks that were trained alike, if any
+    answers = {heading: ablation_parts.get(heading, answers.get(heading, "")) for heading in ANSWERS}
     return {
         "name": name,
-        "status": status(found, name),
-        "others": [status(found, each) for each in CNNS[:2] if each != name],
+        "status": status(records, name),
+        "others": [status(records, other) for other in CNNS[:2] if other != name],
         "result": measured[0] if trained else None,
         "results": measured,
-        "progress": run and progress(found.alike(name)),
-        "training": run and training(run),
+        "progress": run and progress(records.runs_with_newest_settings(name)),
+        "training": run and training_facts(run),
         "versions": {"torch": "unknown", "lightning": "unknown"} | (run.record["versions"] if run else {}),
         "images": run and run.record["images"],
         "parameters": run and run.record["parameters"],
@@ -61,120 +62,120 @@ def problem2(found: RecordedRuns, work: Path) -> dict[str, Any]:
         "layers": layers(run, name, work),
         "comparison": comparison | {
             "answers": answers,
-            "parts": [part for part in comparison["parts"] if part[0] not in answers or part[0] in alone],
+            "parts": [part for part in comparison["parts"] if part[0] not in answers or part[0] in from_ablation],
             "headings": [heading for heading, _ in comparison["parts"]],
         },
         "ablation": ablation | {
-            "is_read": bool(alone),
-            "recipe": shipped("mnist_ablation"),
-            "parts": [part for part in ablation["parts"] if part[0] not in alone],
+            "is_read": bool(from_ablation),
+            "recipe": shipped_settings("mnist_ablation"),
+            "parts": [part for part in ablation["parts"] if part[0] not in from_ablation],
         },
-        "side_by_side": side_by_side([each["left"] for each in (comparison, ablation)]),
-        "without_norm": strongest_noise(ablation["left"]),
-        "analysis": analysis(folder / "analysis", run, commands.analyze(name, run).command),
+        "side_by_side": side_by_side([values["outputs"] for values in (comparison, ablation)]),
+        "without_norm": strongest_noise(ablation["outputs"]),
+        "analysis": analysis_values(folder / "analysis", run, commands.analyze(name, run).command),
     }  # fmt: skip
 
 
-def problem3(found: RecordedRuns, work: Path) -> dict[str, Any]:
+def problem3(records: RecordedRuns, work: Path) -> dict[str, Any]:
     """Cats vs Dogs; figures are made in the folder `work`."""
-    commands = Commands(found)
-    trained = [name for name in RECIPES if found.trainings(name)]
-    known = [] if found.drawn_photos else [run for name in RECIPES if (run := published(name)) is not None]
-    ranked = sorted([*rank(found, trained), *known], key=last_error)  # type: ignore[arg-type]  # never None here
+    commands = Commands(records)
+    trained = [name for name in RECIPES if records.trainings(name)]
+    published_runs = [] if records.drawn_photos else [run for name in RECIPES if (run := published(name)) is not None]
+    ranked = sorted([*rank(records, trained), *published_runs], key=last_error)  # type: ignore[arg-type]  # never None here
     best = ranked[0] if ranked else None
-    runs = [] if best is None else [best] if is_published(best) else found.alike(best.experiment)
-    others = [name for name in trained if best not in found.trainings(name)]
-    placed, unreadable = runs_of(found)
-    rows = [row for row, _ in placed]
-    verdicts = conclusions(rows, _source(place for row, place in placed if row["config"] == TRIAL)) if rows else None
+    runs = [] if best is None else [best] if is_published(best) else records.runs_with_newest_settings(best.experiment)
+    others = [name for name in trained if best not in records.trainings(name)]
+    rows_with_paths, unreadable = catsdogs_rows(records)
+    rows = [row for row, _ in rows_with_paths]
+    trial_paths = [path for row, path in rows_with_paths if row["config"] == TRIAL]
+    verdicts = conclusions(rows, _source(trial_paths)) if rows else None
     settings = (verdicts["best"] or {}).get("settings", {}) if verdicts else {}
     settings = {name: value for name, value in settings.items() if value != "None"}  # from a damaged record
-    folder, analyzed, name = _analyzed(found, ranked)
+    folder, analyzed, name = _find_analysis(records, ranked)
     return {
-        "data": None if found.drawn_photos else data_of(commands, best, unprefixed(RECIPES[-1]) | settings),
+        "data": None if records.drawn_photos else data_of(commands, best, unprefixed_settings(RECIPES[-1]) | settings),
         "best": best,
         "best_is_published": best is not None and is_published(best),
         "best_result": results(runs, work) if runs else None,
         "layers": layers(best, best.experiment if best else RECIPES[0], work),
-        "training": training(best) if best else None,
-        "wanted": [status(found, each) for each in PHOTOS],
-        "results": [results(found.alike(each), work) for each in others],
-        "other_trainings": [training(found.trainings(each)[-1]) for each in others],
-        "ensemble": ensemble(found),
+        "training": training_facts(best) if best else None,
+        "statuses": [status(records, each) for each in PHOTOS],
+        "results": [results(records.runs_with_newest_settings(each), work) for each in others],
+        "other_trainings": [training_facts(records.trainings(each)[-1]) for each in others],
+        "ensemble": ensemble(records),
         "ensemble_name": ENSEMBLE,
         "ensemble_command": commands.step("ensemble", ENSEMBLE).command,
         "unreadable": unreadable,
         "verdicts": verdicts,
-        "trials": _trials(placed) if rows else None,
+        "trials": _trials(rows_with_paths) if rows else None,
         "trial_command": commands.step("trial", TRIAL, options=("--model.norm", "group")).command,
         "name": name,
-        "analysis": analysis(folder, analyzed, commands.analyze(name, analyzed).command),
+        "analysis": analysis_values(folder, analyzed, commands.analyze(name, analyzed).command),
         "analyze_best": commands.analyze(best.experiment, best).command if best and analyzed is not best else "",
         "gap": best and gap([best]),
         "noise": best and errors_of([best]),
-        "sampling": best and sampling(best),
+        "test_error_interval": best and interval_of_test_error(best),
         "ideas": verdicts["ideas"] if verdicts else [],
     }
 
 
-def rank(found: RecordedRuns, names: Sequence[str]) -> list[Run]:
+def rank(records: RecordedRuns, names: Sequence[str]) -> list[Run]:
     """Runs of single networks, sorted by the validation error of the last epoch."""
-    runs = [run for name in names for run in found.alike(name) if last_error(run) is not None]
+    runs = [run for name in names for run in records.runs_with_newest_settings(name) if last_error(run) is not None]
     return sorted(runs, key=lambda run: run.record["last"]["val/error"])
 
 
-def sampling(run: Run) -> tuple[float, float]:
+def interval_of_test_error(run: Run) -> tuple[float, float]:
     """95 % interval of the error on the course's test photos, by the validation error and the sampling of both sets."""
     images = round(1 / (1 / run.record["images"]["val"] + 1 / COURSE_TEST_IMAGES))  # one set, as uncertain as both
     return wilson(run.record["last"]["val/error"], images)
 
 
-def _analyzed(found: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
+def _find_analysis(records: RecordedRuns, ranked: Sequence[Run]) -> tuple[Path, Run | None, str]:
     """Folder, run and experiment of the best network that has been analyzed, or else of the best network."""
     places: list[tuple[Path, Run | None, str]] = []
     for run in ranked:
-        folder = found.folder(run.experiment) / PRETRAINED_FOLDER if is_published(run) else run.folder / "analysis"
+        folder = records.folder(run.experiment) / PRETRAINED_FOLDER if is_published(run) else run.folder / "analysis"
         places.append((folder, run, run.experiment))
-    untrained = found.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
+    untrained = records.folder(RECIPES[0]) / "version_0" / "analysis", None, RECIPES[0]
     return next((place for place in places if read_analysis(place[0]) is not None), places[0] if ranked else untrained)
 
 
-def runs_of(found: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
+def catsdogs_rows(records: RecordedRuns) -> tuple[list[tuple[Row, str]], list[dict[str, Any]]]:
     """All runs of Cats vs Dogs, here and in docs/runs.csv: the row of each, and the folder or CSV it comes from.
 
     Also the `folder` of each run that can't be compared, and the `reason`, a sentence.
     """
-    rows, unreadable = list[tuple[Row, str]](), []
-    for run in [run for name in CONFIGS for run in found.trainings(name)]:
+    rows_with_paths, unreadable = list[tuple[Row, str]](), []
+    for run in [run for name in CONFIGS for run in records.trainings(name)]:
         try:
-            rows.append((row_of(run.folder), display_path(run.folder)))
+            rows_with_paths.append((row_of(run.folder), display_path(run.folder)))
         except UsageError as error:
             unreadable.append({"folder": relative_to_cwd(run.folder), "reason": str(error)})
-    known = {identity(row) for row, _ in rows}
-    recorded = [] if found.drawn_photos else [row for row in read_rows() if row["config"] in CONFIGS]
-    rows += [(row, f"docs/{RUNS.name}") for row in recorded if identity(row) not in known]
-    return rows, unreadable
+    identities = {identity(row) for row, _ in rows_with_paths}
+    recorded = [] if records.drawn_photos else [row for row in read_rows() if row["config"] in CONFIGS]
+    rows_with_paths += [(row, f"docs/{RUNS.name}") for row in recorded if identity(row) not in identities]
+    return rows_with_paths, unreadable
 
 
-def _source(places: Iterable[str]) -> str:
+def _source(paths: Iterable[str]) -> str:
     """The folders of runs, or the CSV, that rows come from."""
-    return ", ".join(dict.fromkeys(place if place.endswith(".csv") else str(Path(place).parent) for place in places))
+    return ", ".join(dict.fromkeys(path if path.endswith(".csv") else str(Path(path).parent) for path in paths))
 
 
-def _trials(placed: Sequence[tuple[Row, str]]) -> dict[str, Any]:
+def _trials(rows_with_paths: Sequence[tuple[Row, str]]) -> dict[str, Any]:
     """Runs compared like for like, by theme as in docs/tried.md, and the run behind each row."""
-    rows = [row for row, _ in placed]
-    recipes = {config: fingerprint(shipped(config)) for config in {row["config"] for row in rows}}
-    top, parts = split_markdown(page(rows, recipes, source="The last table names the run behind each row."))
-    lines = [
+    rows = [row for row, _ in rows_with_paths]
+    recipes = {config: fingerprint(shipped_settings(config)) for config in {row["config"] for row in rows}}
+    top, parts = split_markdown(render_page(rows, recipes, source="The last table names the run behind each row."))
+    run_lines = [
         {
             "config": row["config"],
             "changes": row["changes"] or "as shipped",
-            "run": place,
+            "run": path,
             **{name: row[name] for name in ("commit", "machine", "seed", "epochs")},
             "accuracy": percent(1 - float(row["last_val_error"])) if row["last_val_error"] else "",
         }
-        for row, place in sorted(placed, key=lambda pair: pair[0]["finished"])
+        for row, path in sorted(rows_with_paths, key=lambda pair: pair[0]["finished"])
     ]
-    runs = table(lines, "the records of these runs", text_columns=5)
-    return {"top": top, "parts": parts, "table": runs}
+    return {"top": top, "parts": parts, "table": table(run_lines, "the records of these runs", text_columns=5)}

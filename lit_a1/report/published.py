@@ -1,7 +1,7 @@
 """The runs behind the published weights that come with the project, from notes on them."""
 
 from lit_a1.report.gather import RECORDED
-from lit_a1.report.recipes import is_shipped, shipped
+from lit_a1.report.recipes import is_shipped, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED
@@ -29,7 +29,7 @@ def published(name: str) -> Run | None:
                 epochs.append({"epoch": int(row["epoch"]) - 1, "step": int(row["step"])} | tags)
         if not epochs or len(epochs) != last or abs(epochs[-1].get("val/error", 1.0) - error) > 1e-6:
             epochs = [{"epoch": last - 1, "step": 0, "val/error": error}]
-        settings = shipped(name) | {"seed": seed, "data.measure_train": False}
+        settings = shipped_settings(name) | {"seed": seed, "data.measure_train": False}
         seen = int(epochs[-1]["step"] / last * int(settings["data.batch_size"]))
         copied = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit")
         record = {key: note[key] for key in copied}

@@ -15,7 +15,7 @@ from lit_a1.runs.settings import UsageError
 COLOURS = ("brightness", "contrast", "saturation")
 
 
-def training(run: Run) -> dict[str, Any]:
+def training_facts(run: Run) -> dict[str, Any]:
     """The facts of a run's training.
 
     `model`, `data`, `augment` and `trainer` hold its settings by name, defaults included; what is not set is None.
@@ -75,8 +75,8 @@ def _number(value: Any) -> float:
 def _pair(value: Any) -> Sequence[float] | None:
     """Two numbers, which settings store as text."""
     try:
-        found = ast.literal_eval(str(value))
+        pair = ast.literal_eval(str(value))
     except (ValueError, SyntaxError):
         return None
-    sound = isinstance(found, tuple | list) and len(found) == 2 and all(isinstance(each, int | float) for each in found)
-    return list(found) if sound else None
+    valid = isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(x, int | float) for x in pair)
+    return list(pair) if valid else None

@@ -20,13 +20,13 @@ from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
 Row = dict[str, str]  # a row of docs/runs.csv, by the columns in `rows.py`
 MEMBERS = "model.members"
 WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name the networks that a recipe builds on
-NEEDED = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options without a default, by class
-LATER = {"data.augment.mix_until": 0, "data.augment.trivial": 0.0}
+REQUIRED_OPTIONS = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options without a default, by class
+NEWER_OPTIONS = {"data.augment.mix_until": 0, "data.augment.trivial": 0.0}
 """Augmentation options that are newer than the first recorded runs, with the values that describe those runs.
 
 The parser only knows the defaults of a class's own options.
 """
-MACHINE = {
+MACHINE_OPTIONS = {
     "precision", "compile_net", "channels_last", "accelerator", "devices", "strategy", "num_nodes", "sync_norm",
     "workers", "eval_batch_size", "source", "check_val_every_n_epoch", "measure_train", "keep_on_device",
     "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary",
@@ -35,7 +35,7 @@ MACHINE = {
 
 
 @cache
-def shipped(config: str) -> dict[str, Any]:
+def shipped_settings(config: str) -> dict[str, Any]:
     """The settings of a YAML in configs/, defaults included, flat."""
     path = REPOSITORY / "configs" / f"{config}.yaml"
     arguments = ["--config", str(path)]
@@ -52,14 +52,14 @@ def defaults(model: str, data: str) -> dict[str, Any]:
     """
     if not model:
         return recipe_of(mlp.parse(["fit"]))
-    needed = NEEDED.get(model.rpartition(".")[2])
-    required = [f"--{needed}", "[]"] if needed else []
+    required = REQUIRED_OPTIONS.get(model.rpartition(".")[2])
+    arguments = [f"--{required}", "[]"] if required else []
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            found = recipe_of(training.parse(["fit", "--model", model, *required, "--data", data]))
+            settings = recipe_of(training.parse(["fit", "--model", model, *arguments, "--data", data]))
     except SystemExit as error:
         raise UsageError(f"This version does not know {model} on {data or 'no data'}.") from error
-    return LATER | {name: value for name, value in found.items() if name != needed}
+    return NEWER_OPTIONS | {name: value for name, value in settings.items() if name != required}
 
 
 # the same recipe
@@ -68,23 +68,23 @@ def defaults(model: str, data: str) -> dict[str, Any]:
 def fingerprint(settings: dict[str, Any]) -> str:
     """A short hash of settings: rows with another hash were measured before the YAML changed.
 
-    Defaults and options in `MACHINE` are left out. So a recipe stays the same if the code gains an option that is off
-    by default, or if its options change when or on what it is measured.
+    Defaults and options in `MACHINE_OPTIONS` are left out. So a recipe stays the same if the code gains an option that
+    is off by default, or if its options change when or on what it is measured.
     """
-    usual = defaults_of(settings)
-    own = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
-    own = {name: value for name, value in own.items() if option_of(name.partition(".")[2]) not in MACHINE}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
+    defaults = defaults_of(settings)
+    changed = {name: value for name, value in settings.items() if name not in defaults or defaults[name] != value}
+    changed = {k: value for k, value in changed.items() if option_of(k.partition(".")[2]) not in MACHINE_OPTIONS}
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def changes(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+def changes(settings: dict[str, Any], reference: dict[str, Any]) -> str:
     """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever the runs it builds on are."""
-    usual = defaults_of(ours)
-    ours, theirs = usual | ours, usual | theirs
-    same = {name for name in WEIGHTS if set(experiments(ours.get(name))) == set(experiments(theirs.get(name)))}
-    both = (ours.keys() | theirs.keys()) - same - {"seed"}
-    names = sorted(name for name in both if ours.get(name) != theirs.get(name))
-    return ", ".join(f"{name.partition('.')[2]}={ours.get(name)}" for name in names)
+    defaults = defaults_of(settings)
+    settings, reference = defaults | settings, defaults | reference
+    same = {k for k in WEIGHTS if set(experiment_names(settings.get(k))) == set(experiment_names(reference.get(k)))}
+    names = (settings.keys() | reference.keys()) - same - {"seed"}
+    changed = sorted(name for name in names if settings.get(name) != reference.get(name))
+    return ", ".join(f"{name.partition('.')[2]}={settings.get(name)}" for name in changed)
 
 
 def defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
@@ -109,30 +109,30 @@ def option_of(change: str) -> str:
     return change.removeprefix("augment.").partition(".")[0]
 
 
-def as_shipped(changes: str) -> bool:
+def changes_only_machine(changes: str) -> bool:
     """Whether a run differs from its recipe only in options of the machine, such as precision or compilation."""
-    return set(map(option_of, parse_changes(changes))) <= MACHINE
+    return set(map(option_of, parse_changes(changes))) <= MACHINE_OPTIONS
 
 
 def has_shipped_settings(settings: dict[str, Any], config: str) -> bool:
-    """Whether a run has its recipe's settings `as_shipped`; not if it is shorter or its classes are unknown."""
+    """Whether a run has its recipe's settings, but for options of the machine; not if its classes are unknown."""
     try:
-        return as_shipped(changes(settings, shipped(config)))
+        return changes_only_machine(changes(settings, shipped_settings(config)))
     except UsageError:
         return False
 
 
 def is_shipped(row: Row) -> bool:
     """Whether a row is of the current version of its recipe, apart from options of the machine."""
-    return as_shipped(row["changes"]) and row["recipe"] == fingerprint(shipped(row["config"]))
+    return changes_only_machine(row["changes"]) and row["recipe"] == fingerprint(shipped_settings(row["config"]))
 
 
 # what a recipe builds on
 
 
-def experiments(named: object) -> list[str]:
+def experiment_names(paths: object) -> list[str]:
     """The experiments behind folders (of experiments or runs) or files of weights: one, a list, or a list as text."""
-    text = str(named or "")
+    text = str(paths or "")
     names = []
     for path in map(Path, ast.literal_eval(text) if text.startswith("[") else filter(None, [text])):
         if path.suffix == ".ckpt":  # lightning_logs/NAME/version_N/checkpoints/last.ckpt, or pretrained/NAME.ckpt
@@ -143,15 +143,15 @@ def experiments(named: object) -> list[str]:
     return names
 
 
-def sources(config: str) -> dict[str, list[str]]:
+def parents(config: str) -> dict[str, list[str]]:
     """The experiments whose weights a YAML starts from, learns from or averages, by the option that names them."""
-    found = {name: experiments(shipped(config).get(name)) for name in WEIGHTS}
-    return {name: named for name, named in found.items() if named}
+    names_by_option = {name: experiment_names(shipped_settings(config).get(name)) for name in WEIGHTS}
+    return {name: names for name, names in names_by_option.items() if names}
 
 
 def builds_on(config: str) -> set[str]:
     """All experiments that a recipe builds on, directly or indirectly; empty for an experiment without a YAML here."""
     if not (REPOSITORY / "configs" / f"{config}.yaml").is_file():
         return set()
-    direct = set(itertools.chain(*sources(config).values()))
+    direct = set(itertools.chain(*parents(config).values()))
     return direct.union(*map(builds_on, direct))

@@ -13,10 +13,10 @@ from lit_a1.environment import REPOSITORY
 from lit_a1.models.diagram import draw as draw_network
 from lit_a1.report.document import table
 from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of, sources
-from lit_a1.report.learning import course, gap
+from lit_a1.report.learning import gap, learning_curves
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.published import is_published
-from lit_a1.report.recipes import MACHINE, changes, is_shipped, option_of, parse_changes, shipped
+from lit_a1.report.recipes import MACHINE_OPTIONS, changes, is_shipped, option_of, parse_changes, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.report.tried import duration
@@ -29,13 +29,13 @@ from lit_a1.runs.wording import percent, probability, spread
 from lit_a1.studies.curves import draw
 
 
-def status(found: RecordedRuns, name: str) -> dict[str, Any]:
+def status(records: RecordedRuns, name: str) -> dict[str, Any]:
     """Which runs of a recipe finished, did not finish or lost a file; if none finished, the recorded runs."""
-    runs, commands = found.trainings(name), Commands(found)
+    runs, commands = records.trainings(name), Commands(records)
     return {
         "name": name,
-        "folder": relative_to_cwd(found.folder(name)),
-        "unfinished": found.unfinished(name),
+        "folder": relative_to_cwd(records.folder(name)),
+        "unfinished": records.unfinished(name),
         "finished": [
             {
                 "folder": relative_to_cwd(run.folder),
@@ -44,10 +44,10 @@ def status(found: RecordedRuns, name: str) -> dict[str, Any]:
             }
             for run in runs
         ],
-        "shown": [run.name for run in found.alike(name)],
+        "shown": [run.name for run in records.runs_with_newest_settings(name)],
         "command": "" if runs else commands.fit(name).command,
         "suits_this_machine": bool(runs) or commands.suits_this_machine(name),
-        "recorded": None if runs or found.drawn(name) else _recorded(name),
+        "recorded": None if runs or records.drawn(name) else _recorded(name),
     }
 
 
@@ -81,18 +81,18 @@ def results(runs: Sequence[Run], work: Path) -> dict[str, Any]:
     folder, name = runs[0].folder.parent.name, runs[0].experiment
     curves = work / f"curves-{folder}.png"
     draw(curves, runs)
-    differing = unknown = ""
+    all_changes = unknown = ""
     try:
         if (REPOSITORY / "configs" / f"{name}.yaml").is_file():
-            differing = changes(runs[0].record["settings"], shipped(name))
+            all_changes = changes(runs[0].record["settings"], shipped_settings(name))
     except UsageError as error:
         unknown = str(error)
-    own = {option: value for option, value in parse_changes(differing).items() if option_of(option) not in MACHINE}
+    changed = {k: value for k, value in parse_changes(all_changes).items() if option_of(k) not in MACHINE_OPTIONS}
     return {
         "name": name,
         "folder": folder,
         "yaml": f"configs/{name}.yaml",
-        "changes": ", ".join(f"{option}={value}" for option, value in own.items()),
+        "changes": ", ".join(f"{option}={value}" for option, value in changed.items()),
         "unknown_changes": unknown,
         "errors": errors_of(runs),
         "table": _table(runs),
@@ -100,7 +100,7 @@ def results(runs: Sequence[Run], work: Path) -> dict[str, Any]:
         "curves": curves,
         "sources": sources(runs),
         "gap": gap(runs),
-        "course": course(runs),
+        "learning_curves": learning_curves(runs),
     }
 
 
@@ -112,18 +112,18 @@ def last_error(run: Run) -> float | None:
 def errors_of(runs: Sequence[Run]) -> dict[str, Any]:
     """Errors of the last epoch over the runs of one recipe, and test errors of the last weights."""
     errors = [error for run in runs if (error := last_error(run)) is not None]
-    figures = [test_metrics(run.folder) for run in runs]
-    tests = [test["test/error"] for test in figures if test and Path(test["checkpoint"]).stem == "last"]
+    tests = [test_metrics(run.folder) for run in runs]
+    test_errors = [test["test/error"] for test in tests if test and Path(test["checkpoint"]).stem == "last"]
     images = runs[0].record["images"]["val"]
     return {
-        "each": errors,
+        "by_run": errors,
         "mean": mean(errors) if errors else None,
         "spread": _spread(errors),
         "interval": wilson(mean(errors), images) if errors else None,
         "images": images,
         "runs": len(runs),
-        "tests": len(tests),
-        "test_spread": _spread(tests),
+        "tests": len(test_errors),
+        "test_spread": _spread(test_errors),
     }
 
 
@@ -150,8 +150,8 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
             "test error (weights)": f"{percent(test['test/error'])} ({Path(test['checkpoint']).stem})" if test else "",
             "time": duration(run.record["seconds"]),
         })  # fmt: skip
-    filled = [name for name in rows[0] if any(row[name] for row in rows)]
-    return table([{name: row[name] for name in filled} for row in rows], f"{RECORD_FILE} of {sources(runs)}")
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    return table([{name: row[name] for name in columns} for row in rows], f"{RECORD_FILE} of {sources(runs)}")
 
 
 def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, Any]:
@@ -165,35 +165,35 @@ def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, An
     path = REPOSITORY / "configs" / f"{name}.yaml"
     if run is not None and not is_published(run):
         path = run.folder / "config.yaml"
-    printed = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed):
-            network, shape, found = architecture_of(["--config", str(path)])
+        with contextlib.redirect_stderr(messages):
+            network, shape, architecture = architecture_of(["--config", str(path)])
     except (SystemExit, OSError, ValueError, TypeError, CheckpointError) as error:
-        reason = printed.getvalue().strip().splitlines()[-1:] or [str(error)]
+        reason = messages.getvalue().strip().splitlines()[-1:] or [str(error)]
         return {"path": relative_to_cwd(path), "error": reason[0].removeprefix("error: "), "table": None}
     source, diagram = display_path(path), None
     if work is not None:
-        draw_network(diagram := work / f"architecture-{name}.png", shape, found)
+        draw_network(diagram := work / f"architecture-{name}.png", shape, architecture)
     about = {"source": source, "text_columns": 2}
     return {
         "network": f"{network}, input {shape_words(shape)}",
         "name": name,
         "source": source,
-        "table": about | {"header": PARTS, "rows": parts_of(found)},
-        "all": about | {"header": HEADINGS, "rows": rows_of(found)},
-        "facts": facts_of(shape, found) if len(shape) == 3 else None,
+        "table": about | {"header": PARTS, "rows": parts_of(architecture)},
+        "all": about | {"header": HEADINGS, "rows": rows_of(architecture)},
+        "facts": facts_of(shape, architecture) if len(shape) == 3 else None,
         "diagram": diagram,
     }
 
 
-def ensemble(found: RecordedRuns) -> dict[str, Any] | None:
+def ensemble(records: RecordedRuns) -> dict[str, Any] | None:
     """The newest measured ensemble against its best member, by Fisher's exact test (two-sided); None without one.
 
     Both are measured on the same images, so the test overstates the noise. `weights` counts the members by kind of
     checkpoint: the `best` or `last` epoch of a run, `published` weights, also of a last epoch, or `other`.
     """
-    for run in reversed(found.trainings(ENSEMBLE)):
+    for run in reversed(records.trainings(ENSEMBLE)):
         members = run.record.get("members")
         members = [each for each in members if isinstance(each, dict)] if isinstance(members, list) else []
         errors = [error for each in members if isinstance(error := each.get("val/error"), float) and 0 <= error <= 1]

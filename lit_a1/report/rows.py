@@ -5,7 +5,7 @@ from math import isfinite
 from pathlib import Path
 
 from lit_a1.environment import REPOSITORY
-from lit_a1.report.recipes import Row, changes, fingerprint, shipped
+from lit_a1.report.recipes import Row, changes, fingerprint, shipped_settings
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import Metrics, test_metrics
 from lit_a1.studies.curves import read
@@ -37,7 +37,7 @@ def row_of(run: Path) -> Row:
         UsageError: the record is missing or damaged, or has classes that this version does not know.
     """
     record, config = read(run).record, run.parent.name.removesuffix(DRAWN)
-    recipe, test = shipped(config), test_metrics(run)
+    recipe, test = shipped_settings(config), test_metrics(run)
     library = "torch" if "model.class_path" in recipe else "numpy"
     best, last = record["best"], record["last"]
     seeds = record["seed"] if isinstance(record["seed"], list) else [record["seed"]]  # those of an ensemble's members

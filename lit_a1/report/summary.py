@@ -27,73 +27,72 @@ STUDIES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {  # what is 
 }  # fmt: skip
 
 
-def summary(found: RecordedRuns, about: About, lacking: int) -> dict[str, Any]:
-    """Values for `sections/summary.md.j2`; `lacking` counts the places where something is missing."""
-    photos = [each for name in RECIPES if (each := measured(found, name))]
-    best = min(photos, key=lambda each: each["mean"], default=None)
-    networks = {name: measured(found, name) for name in (*DIGITS, ENSEMBLE)}
-    shown = {DIGITS[name]: networks[name] for name in DIGITS}
-    shown |= {"CNN, Cats vs Dogs": best, "ensemble, Cats vs Dogs": networks[ENSEMBLE]}
-    rows = [_row(what, each) for what, each in shown.items() if each]
-    filled = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    lines = [{name: row[name] for name in filled} for row in rows]
-    published = [each["published"] for each in shown.values() if each]
-    source = f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(found.logs)}`"
+def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str, Any]:
+    """Values for `sections/summary.md.j2`; `missing_count` counts the places where something is missing."""
+    photos = [errors for name in RECIPES if (errors := network_errors(records, name))]
+    best = min(photos, key=lambda errors: errors["mean"], default=None)
+    networks = {name: network_errors(records, name) for name in (*DIGITS, ENSEMBLE)}
+    networks_by_title = {DIGITS[name]: networks[name] for name in DIGITS}
+    networks_by_title |= {"CNN, Cats vs Dogs": best, "ensemble, Cats vs Dogs": networks[ENSEMBLE]}
+    rows = [_row(title, errors) for title, errors in networks_by_title.items() if errors]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    lines = [{name: row[name] for name in columns} for row in rows]
+    published = [errors["published"] for errors in networks_by_title.values() if errors]
+    source = f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(records.logs)}`"
     source += f", `{relative_to_cwd(PRETRAINED)}/*.json`" if any(published) else ""
-    kinds = {"digits": found.drawn_digits, "cats and dogs": found.drawn_photos}
-    logs = "" if found.logs == LOGS else f" --logs {found.logs}"
+    kinds = {"digits": records.drawn_digits, "cats and dogs": records.drawn_photos}
+    logs = "" if records.logs == LOGS else f" --logs {records.logs}"
     return {
         "about": about,
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
         "suffix": DRAWN,
-        "logs": relative_to_cwd(found.logs),
+        "logs": relative_to_cwd(records.logs),
         "trained": not all(published),
         "table": table(lines, source, text_columns=2) if lines else None,
-        "lacking": lacking,
+        "missing_count": missing_count,
         "command": f"{PROGRAM} report --run missing{logs}",
-        "damaged": found.damaged(),
+        "damaged": records.damaged(),
         "mlp": networks["mlp"],
         "cnn": networks["mnist_plain"] or networks["mnist"],
         "best": best,
-        **{name: _quoted(found, name) for name in STUDIES},
+        **{name: _quoted_numbers(records, name) for name in STUDIES},
     }
 
 
-def measured(found: RecordedRuns, name: str) -> dict[str, Any] | None:
+def network_errors(records: RecordedRuns, name: str) -> dict[str, Any] | None:
     """The `errors_of` a recipe's runs, or else the error of its published weights; None without either.
 
     The sections on digits are only about runs, so published weights of those networks don't count.
     """
-    if runs := found.alike(name):
-        errors = errors_of(runs)
-        record = runs[0].record
+    if runs := records.runs_with_newest_settings(name):
+        errors, record = errors_of(runs), runs[0].record
         about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", ""), "published": False}
-        return about | errors if errors["each"] else None
+        return about | errors if errors["by_run"] else None
     about = read_json(PRETRAINED / f"{name}.json")
-    if not isinstance(about, dict) or found.drawn(name) or name in DIGITS:
+    if not isinstance(about, dict) or records.drawn(name) or name in DIGITS:
         return None
     error, images = about["val_error"], about["val_images"]
     return {
-        "name": name, "parameters": about["parameters"], "published": True, "each": [error], "mean": error,
+        "name": name, "parameters": about["parameters"], "published": True, "by_run": [error], "mean": error,
         "spread": percent(error), "interval": wilson(error, images), "images": images, "tests": 0,
     }  # fmt: skip
 
 
-def _row(what: str, of: dict[str, Any]) -> dict[str, str]:
+def _row(title: str, errors: dict[str, Any]) -> dict[str, str]:
     return {
-        "network": what,
-        "recipe": f"`{of['name']}`" + (", published weights" if of["published"] else ""),
-        "parameters": f"{of['parameters']:,}",
-        "seeds": str(len(of["each"])),
-        "validation error": of["spread"],
-        "95 %": interval(*of["interval"]),
-        "test error": of["test_spread"] if of["tests"] else "",
+        "network": title,
+        "recipe": f"`{errors['name']}`" + (", published weights" if errors["published"] else ""),
+        "parameters": f"{errors['parameters']:,}",
+        "seeds": str(len(errors["by_run"])),
+        "validation error": errors["spread"],
+        "95 %": interval(*errors["interval"]),
+        "test error": errors["test_spread"] if errors["tests"] else "",
     }
 
 
-def _quoted(found: RecordedRuns, name: str) -> dict[str, Any] | None:
+def _quoted_numbers(records: RecordedRuns, name: str) -> dict[str, Any] | None:
     """What is quoted from a study; None if it has not been run, or its record holds something else."""
-    study = found.study(f"mlp-{name}")
+    study = records.study(f"mlp-{name}")
     try:
         return {"recorded": study.recorded, "numbers": STUDIES[name](study.record)} if study else None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):

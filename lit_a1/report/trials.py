@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import scipy
 
-from lit_a1.report.recipes import MACHINE, Row, option_of, parse_changes
+from lit_a1.report.recipes import MACHINE_OPTIONS, Row, option_of, parse_changes
 from lit_a1.runs.statistics import ALPHA, holm
 from lit_a1.runs.wording import percent, spread
 
@@ -22,8 +22,8 @@ TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
 RECIPES = ("catsdogs", "catsdogs_muon", "catsdogs_long", "catsdogs_tuned", "catsdogs_gpu", "catsdogs_best")
 CONFIGS = (TRIAL, *RECIPES, ENSEMBLE)
-FREEDOM = 4  # degrees of freedom from which the noise between seeds is known well enough
-WIDEST = 40  # letters of a value; the middle of a longer one is left out
+MIN_FREEDOM = 4  # degrees of freedom from which the noise between seeds is known well enough
+MAX_LETTERS = 40  # letters of a value; the middle of a longer one is left out
 LENGTH = "max_epochs"
 RECIPE = ["config", "recipe", "val_images"]  # only settings that agree in these are compared
 SETTING = [*RECIPE, "epochs", "changes"]  # columns of docs/runs.csv in which the runs of a setting agree
@@ -34,11 +34,11 @@ class Theme(NamedTuple):
 
     title: str
     options: Sequence[str] = ()  # at least one of them is changed; the first changed one is the idea
-    also: Sequence[str] = ()  # may have to change with them
+    also: Sequence[str] = ()  # options that may have to change with them
 
 
 _CSV = pd.read_csv(Path(__file__).with_name("themes.csv"), keep_default_na=False)
-PRECISION = Theme("Precision and compilation", sorted(MACHINE))
+PRECISION = Theme("Precision and compilation", sorted(MACHINE_OPTIONS))
 THEMES = [*(Theme(title, options.split(), also.split()) for title, options, also in _CSV.to_numpy()), PRECISION]
 SEVERAL, OTHER = Theme("Several at once"), Theme("Other")
 TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTHER, PRECISION)))  # in order
@@ -47,20 +47,20 @@ TITLES = list(dict.fromkeys(theme.title for theme in (*THEMES[:-1], SEVERAL, OTH
 def theme_of(changes: Mapping[str, str]) -> Theme:
     """The first theme that has at least one of the changed options and allows for all others."""
     options = set(map(option_of, changes))
-    options = options - {LENGTH} - MACHINE or options
-    touched = [theme for theme in THEMES if options.intersection(theme.options)]
-    return next((each for each in touched if options <= {*each.options, *each.also}), SEVERAL if touched else OTHER)
+    options = options - {LENGTH} - MACHINE_OPTIONS or options
+    themes = [theme for theme in THEMES if options.intersection(theme.options)]
+    return next((theme for theme in themes if options <= {*theme.options, *theme.also}), SEVERAL if themes else OTHER)
 
 
-def short(changes: Mapping[str, str]) -> str:
+def format_changes(changes: Mapping[str, str]) -> str:
     """Changes for a narrow column: `blocks=[2,2]`, `size_schedule={0:32,8:48}`."""
-    parts: dict[str, dict[str, str]] = defaultdict(dict)
+    values_by_option: dict[str, dict[str, str]] = defaultdict(dict)
     for name, value in changes.items():
         value = value.replace(", ", ",")
-        value = value if len(value) <= WIDEST else f"{value[: WIDEST // 2]}…{value[-WIDEST // 2 :]}"
-        parts[option_of(name)][name.removeprefix("augment.").partition(".")[2]] = value
+        value = value if len(value) <= MAX_LETTERS else f"{value[: MAX_LETTERS // 2]}…{value[-MAX_LETTERS // 2 :]}"
+        values_by_option[option_of(name)][name.removeprefix("augment.").partition(".")[2]] = value
     words = []
-    for option, values in parts.items():
+    for option, values in values_by_option.items():
         inner = ",".join(f"{key}:{values[key]}" for key in sorted(values, key=lambda key: (len(key), key)))
         words.append(f"`{option}={values.get('', f'{{{inner}}}')}`")
     return ", ".join(words) or "as it is"
@@ -68,8 +68,8 @@ def short(changes: Mapping[str, str]) -> str:
 
 def accuracy_of(errors: Sequence[float]) -> str:
     """Accuracy; for several runs, mean and standard deviation."""
-    rights = [1 - error for error in errors]
-    return spread(rights) if len(rights) > 1 else percent(rights[0])
+    accuracies = [1 - error for error in errors]
+    return spread(accuracies) if len(accuracies) > 1 else percent(accuracies[0])
 
 
 def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
@@ -78,7 +78,7 @@ def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
     Returns:
         The columns `SETTING`. Of the newest run of each seed: `seeds`, `machines`, finite `errors` of the last epoch,
         when the newest `finished`, median `seconds` and `parameters`. `failure`: why there is no mean over all of them,
-        or "". The changes: `values` by name, the idea's `own` options, `switches` that depend on the machine, and the
+        or "". The changes: `values` by name, names of `idea_options`, `switches` that depend on the machine, and the
         `theme`.
 
     Raises:
@@ -94,11 +94,11 @@ def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
         unmeasured=("unmeasured", "any"),
     ).reset_index()  # fmt: skip
     settings["error"] = [mean(errors) if errors else inf for errors in settings["errors"]]
-    settings["failure"] = [_failure(each) for each in settings.itertuples()]
+    settings["failure"] = [_failure(setting) for setting in settings.itertuples()]
     settings["values"] = settings["changes"].map(parse_changes)
-    settings["own"] = [{*map(option_of, values)} - {LENGTH} - MACHINE for values in settings["values"]]
+    settings["idea_options"] = [{*map(option_of, values)} - {LENGTH} - MACHINE_OPTIONS for values in settings["values"]]
     settings["switches"] = [
-        short({name: value for name, value in values.items() if name in MACHINE}) for values in settings["values"]
+        format_changes({k: v for k, v in values.items() if k in MACHINE_OPTIONS}) for values in settings["values"]
     ]
     settings["theme"] = settings["values"].map(theme_of)
     return settings
@@ -119,16 +119,16 @@ class Noise(NamedTuple):
     @property
     def known(self) -> bool:
         """Whether the estimate is good enough to use."""
-        return self.freedom >= FREEDOM and self.deviation > 0
+        return self.freedom >= MIN_FREEDOM and self.deviation > 0
 
 
 def noises(settings: pd.DataFrame) -> dict[tuple[str, int], Noise]:
     """Standard deviation between seeds, by config and number of images, pooled over settings with several seeds."""
-    found = {}
-    for key, several in settings[settings["errors"].str.len() > 1].groupby(["config", "val_images"]):
-        freedom = sum(len(errors) - 1 for errors in several["errors"])
-        found[key] = Noise(sqrt(sum((len(each) - 1) * variance(each) for each in several["errors"]) / freedom), freedom)
-    return found
+    noise = {}
+    for key, group in settings[settings["errors"].str.len() > 1].groupby(["config", "val_images"]):
+        freedom = sum(len(errors) - 1 for errors in group["errors"])
+        noise[key] = Noise(sqrt(sum((len(each) - 1) * variance(each) for each in group["errors"]) / freedom), freedom)
+    return noise
 
 
 def p_value(errors: Sequence[float], others: Sequence[float], images: int, noise: Noise | None) -> float:
@@ -161,23 +161,23 @@ def compare(rows: Sequence[Row]) -> pd.DataFrame:
     settings = settings_of(rows)
     noise = noises(settings)
     settings["base"] = -1
-    for _, alike in settings.groupby(RECIPE, sort=False):
-        candidates = alike[~alike["own"].astype(bool) & (alike["failure"] == "")]
-        settings.loc[alike.index, "base"] = [_base(each, candidates) for _, each in alike.iterrows()]
+    for _, same_recipe in settings.groupby(RECIPE, sort=False):
+        candidates = same_recipe[~same_recipe["idea_options"].astype(bool) & (same_recipe["failure"] == "")]
+        settings.loc[same_recipe.index, "base"] = [_base(setting, candidates) for _, setting in same_recipe.iterrows()]
     tested = settings[(settings["base"] >= 0) & (settings["failure"] == "")]
     bases = settings.loc[tested["base"]].set_index(tested.index)
     settings["points"] = 100 * (bases["error"] - tested["error"])
     settings["p"] = pd.Series(
         [
-            p_value(each.errors, others, each.val_images, noise.get((each.config, each.val_images)))
-            for each, others in zip(tested.itertuples(), bases["errors"], strict=True)
+            p_value(setting.errors, base_errors, setting.val_images, noise.get((setting.config, setting.val_images)))
+            for setting, base_errors in zip(tested.itertuples(), bases["errors"], strict=True)
         ],
         index=tested.index,
         dtype=float,
     )
     settings["holds"] = False
     settings.loc[tested.index, "holds"] = [p <= ALPHA for p in holm(settings["p"].dropna().tolist())]
-    settings["verdict"] = [_verdict(each) for each in settings.itertuples()]
+    settings["verdict"] = [_verdict(setting) for setting in settings.itertuples()]
     return settings
 
 
@@ -185,18 +185,18 @@ def _base(setting: pd.Series, candidates: pd.DataFrame) -> int:
     """The setting of the same recipe without an idea, and of the same length unless that is the idea; -1 if none."""
     if not setting["values"]:
         return -1
-    if not setting["own"] and LENGTH in setting["values"]:
-        found = candidates[candidates["changes"] == ""].sort_values("epochs").index[::-1]
+    if not setting["idea_options"] and LENGTH in setting["values"]:
+        indices = candidates[candidates["changes"] == ""].sort_values("epochs").index[::-1]
     else:
-        alike = [setting["switches"], short({})] if setting["own"] else [short({})]
-        same = candidates[candidates["switches"].isin(alike)].sort_values(
-            "switches", key=lambda names: names.map(alike.index), kind="stable"
+        switches = [setting["switches"], format_changes({})] if setting["idea_options"] else [format_changes({})]
+        matching = candidates[candidates["switches"].isin(switches)].sort_values(
+            "switches", key=lambda names: names.map(switches.index), kind="stable"
         )
-        if "members" in setting["own"]:  # an ensemble has the epochs of its members: the newest base counts
-            found = same.sort_values("finished").index[::-1]
+        if "members" in setting["idea_options"]:  # an ensemble has the epochs of its members: the newest base counts
+            indices = matching.sort_values("finished").index[::-1]
         else:
-            found = same[same["epochs"] == setting["epochs"]].index
-    return next(iter(found), -1)
+            indices = matching[matching["epochs"] == setting["epochs"]].index
+    return next(iter(indices), -1)
 
 
 def _verdict(setting: Any) -> str:

@@ -7,19 +7,19 @@ from typing import Any
 import pandas as pd
 
 from lit_a1.report import trials
-from lit_a1.report.recipes import MACHINE, Row, option_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPE, THEMES, TITLES, accuracy_of, short
+from lit_a1.report.recipes import MACHINE_OPTIONS, Row, option_of
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPE, THEMES, TITLES, accuracy_of, format_changes
 from lit_a1.report.verdicts import conclusions
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted, duration, table
 
 SOURCE = "Written by `python docs/tables.py write` from [runs.csv](runs.csv)."
-HEAD = ("change", "date", "seed", "epochs", "parameters", "time", "on", "accuracy", "95 %", "points", "verdict")
-KINDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the noise"}  # the summary's verdicts
+COLUMNS = ("change", "date", "seed", "epochs", "parameters", "time", "on", "accuracy", "95 %", "points", "verdict")
+SUMMARY_WORDS = {"better": "helped", "worse": "hurt", "inside the noise": "inside the noise"}  # the summary's verdicts
 
 
-def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
+def render_page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) -> str:
     """The text of docs/tried.md from rows of docs/runs.csv in any order; rows of configs not in `CONFIGS` are left out.
 
     `recipes` has the current fingerprint of each config; `source` is a sentence on where the rows come from.
@@ -32,17 +32,17 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         return render("report/tried.md.j2", rows=rows, source=source, gap=None, effects={})
     settings, verdicts = trials.compare(rows), conclusions(rows)
     machines = dict.fromkeys(row["machine"] for row in rows)
-    letters = {name: chr(65 + place) if place < 26 else f"A{place}" for place, name in enumerate(machines)}
+    letters = {name: chr(65 + k) if k < 26 else f"A{k}" for k, name in enumerate(machines)}
     settings["rank"] = [
         (CONFIGS.index(each.config), recipes.get(each.config) != each.recipe) for each in settings.itertuples()
     ]
     other = [f", another version of the recipe ({each.recipe})" * each.rank[1] for each in settings.itertuples()]
     settings["version"] = "`" + settings["config"] + "`" + other
-    settings["name"] = settings["values"].map(short)
+    settings["name"] = settings["values"].map(format_changes)
     settings["change"] = settings["points"].map(lambda points: "" if isnan(points) else f"{points:+.2f}")
     settings["cells"] = [_cells(each, letters) for each in settings.itertuples()]
-    as_is = settings["values"].map(lambda values: {*map(option_of, values)} <= MACHINE) & (settings["base"] < 0)
-    found = settings[~as_is]
+    as_is = settings["values"].map(lambda values: {*map(option_of, values)} <= MACHINE_OPTIONS) & (settings["base"] < 0)
+    ideas = settings[~as_is]
     return render(
         "report/tried.md.j2",
         rows=rows,
@@ -54,80 +54,80 @@ def page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = SOURCE) 
         several_seeds=(settings["seeds"].str.len() > 1).any(),
         source=source,
         letters=letters,
-        summaries=_groups(found, settings),
+        summaries=_groups(ideas, settings),
         alpha=ALPHA,
-        least_freedom=trials.FREEDOM,
+        least_freedom=trials.MIN_FREEDOM,
         noises=trials.noises(settings),
-        measured=sorted(found[found["p"].notna()].groupby(["config", "val_images"]).groups),
-        tests=int(found["p"].count()),
-        holding=int(found["holds"].sum()),
-        recipes=_as_shipped(settings[as_is].sort_values("rank", kind="stable")),
+        noise_keys=sorted(ideas[ideas["p"].notna()].groupby(["config", "val_images"]).groups),
+        tests=int(ideas["p"].count()),
+        significant=int(ideas["holds"].sum()),
+        recipes=_recipes_table(settings[as_is].sort_values("rank", kind="stable")),
         highest={"one network": verdicts["best"], "several networks together": verdicts["ensemble"]},
         gap=None,
         effects=verdicts["effects"],
         sections={
-            title: _groups(each, settings)
+            title: _groups(group, settings)
             for title in TITLES
-            if len(each := found[[theme.title == title for theme in found["theme"]]])
+            if len(group := ideas[[theme.title == title for theme in ideas["theme"]]])
         },
     )
 
 
-def _groups(found: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]:
+def _groups(ideas: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]:
     """Groups comparisons with the same base, or lacking the same base; current versions of recipes come first."""
-    lengths = found["base"].map(settings["epochs"]).fillna(found["epochs"])
-    found = found.assign(gain=found["points"].fillna(0))
+    lengths = ideas["base"].map(settings["epochs"]).fillna(ideas["epochs"])
+    ideas = ideas.assign(gain=ideas["points"].fillna(0))
     groups = []
-    for (*_, images, epochs, place), compared in found.groupby([*RECIPE, lengths, "base"], sort=False):
-        compared = compared.sort_values(["gain", "name"], ascending=[False, True])
-        base = settings.loc[place] if place >= 0 else None
-        switches = "" if base is None or base["switches"] == short({}) else f", {base['switches']}"
-        tested = compared[compared["p"].notna()]
-        verdicts = compared["verdict"].str.partition(" (")[0]
-        said = compared["name"] + compared["change"].map(lambda points: points and f" ({points})")
-        summary: dict[str, list[str]] = {name: [] for name in KINDS.values()} if len(tested) else {}
+    for (*_, images, epochs, base_index), group in ideas.groupby([*RECIPE, lengths, "base"], sort=False):
+        group = group.sort_values(["gain", "name"], ascending=[False, True])
+        base = settings.loc[base_index] if base_index >= 0 else None
+        switches = "" if base is None or base["switches"] == format_changes({}) else f", {base['switches']}"
+        tested = group[group["p"].notna()]
+        verdicts = group["verdict"].str.partition(" (")[0]
+        phrases = group["name"] + group["change"].map(lambda points: points and f" ({points})")
+        summary: dict[str, list[str]] = {name: [] for name in SUMMARY_WORDS.values()} if len(tested) else {}
         groups.append({
-            "rank": compared["rank"].iloc[0],
-            "name": f"{compared['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
+            "rank": group["rank"].iloc[0],
+            "name": f"{group['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
             "base": base,
-            "count": len(compared),
-            "summary": summary | said.groupby(verdicts.replace(KINDS), sort=False).agg(list).to_dict(),
+            "count": len(group),
+            "summary": summary | phrases.groupby(verdicts.replace(SUMMARY_WORDS), sort=False).agg(list).to_dict(),
             "best": next(tested.itertuples(), None),
             "verdicts": [f"{count} {verdict}" for verdict, count in sorted(verdicts.value_counts().items())],
-            "table": _table(compared, base),
+            "table": _table(group, base),
         })  # fmt: skip
     return sorted(groups, key=lambda group: group["rank"])
 
 
-def _as_shipped(plain: pd.DataFrame) -> str:
+def _recipes_table(recipes: pd.DataFrame) -> str:
     """A table of recipes without changes, or with machine options only; these are not compared with each other."""
-    names = plain["version"] + plain["switches"].map(lambda switches: "" if switches == short({}) else f", {switches}")
-    rows = [[name, *cells] for name, cells in zip(names, plain["cells"], strict=True)]
-    return table([["recipe", *HEAD[1:-2]], *rows]) if rows else ""
+    names = recipes["version"] + recipes["switches"].map(lambda text: "" if text == format_changes({}) else f", {text}")
+    rows = [[name, *cells] for name, cells in zip(names, recipes["cells"], strict=True)]
+    return table([["recipe", *COLUMNS[1:-2]], *rows]) if rows else ""
 
 
-def _table(compared: pd.DataFrame, base: pd.Series | None) -> str:
+def _table(settings: pd.DataFrame, base: pd.Series | None) -> str:
     """A table of the base, then the settings of each theme, the most accurate first."""
-    places = compared["theme"].map(lambda theme: THEMES.index(theme) if theme in THEMES else len(THEMES))
+    ranks = settings["theme"].map(lambda theme: THEMES.index(theme) if theme in THEMES else len(THEMES))
     rows = [] if base is None else [[base["name"], *base["cells"], "", "base"]]
-    ordered = compared.assign(place=places).sort_values(["place", "failure", "error", "name"])
+    ordered = settings.assign(place=ranks).sort_values(["place", "failure", "error", "name"])
     rows += [
-        [each.name, *each.cells, each.change, f"**{each.verdict}**" if each.holds else each.verdict]
-        for each in ordered.itertuples()
+        [setting.name, *setting.cells, setting.change, f"**{setting.verdict}**" if setting.holds else setting.verdict]
+        for setting in ordered.itertuples()
     ]
-    return table([HEAD, *rows])
+    return table([COLUMNS, *rows])
 
 
-def _cells(each: Any, letters: Mapping[str, str]) -> list[str]:
+def _cells(setting: Any, letters: Mapping[str, str]) -> list[str]:
     """A row of a table from the date to the interval."""
-    low, high = wilson(each.error, each.val_images) if each.errors else (0, 0)
+    low, high = wilson(setting.error, setting.val_images) if setting.errors else (0, 0)
     return [
-        each.finished[:10],
-        ", ".join(sorted(each.seeds, key=lambda seed: (len(seed), seed))),
-        str(each.epochs),
-        f"{each.parameters / 1e6:.2f} M",
-        duration(each.seconds),
-        ", ".join(sorted({letters[machine] for machine in each.machines})),
-        " ".join(filter(None, (accuracy_of(each.errors) if each.errors else "", each.failure))),
-        f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}" if each.errors else "",
+        setting.finished[:10],
+        ", ".join(sorted(setting.seeds, key=lambda seed: (len(seed), seed))),
+        str(setting.epochs),
+        f"{setting.parameters / 1e6:.2f} M",
+        duration(setting.seconds),
+        ", ".join(sorted({letters[machine] for machine in setting.machines})),
+        " ".join(filter(None, (accuracy_of(setting.errors) if setting.errors else "", setting.failure))),
+        f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}" if setting.errors else "",
     ]

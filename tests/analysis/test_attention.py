@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lit_a1.analysis import attention
-from lit_a1.analysis.attention import Occlusion, another_of_the_class, evidence, occlude, shown_images
+from lit_a1.analysis.attention import Occlusion, evidence, next_of_same_class, occlude, shown_images
 from lit_a1.analysis.result import AnalysisResult
 from tests.analysis.networks import FOLDER, Kind, analyzed, logits_of, network_of, rows_of
 
@@ -76,7 +76,7 @@ def test_each_class_and_the_wrong_are_shown() -> None:
     assert len(set(digits.labels[rows[:4]])) == 4
     perfect = replace(network, labels=network.predictions)
     assert perfect.correct[shown_images(perfect)].tolist() == [True] * 6
-    assert another_of_the_class(np.array([0, 1, 0, 2, 1, 0])).tolist() == [2, 4, 5, -1, 1, 0]
+    assert next_of_same_class(np.array([0, 1, 0, 2, 1, 0])).tolist() == [2, 4, 5, -1, 1, 0]
 
 
 def test_tables_and_words(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +101,14 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     def as_the_map_says(network: Any, rows: Any, *_: Any) -> Occlusion:
         plain = Occlusion(np.empty((0,)), 8, np.arange(0, 25, 4))
         maps, _, _ = evidence(network, rows)
-        return replace(plain, drops=plain.means(attention.enlarged(maps, 32)))
+        return replace(plain, drops=plain.means(attention.upsample(maps, 32)))
 
     monkeypatch.setattr(attention, "_draw", lambda *_: None)
     monkeypatch.setattr(attention, "occlude", as_the_map_says)
     result = analyzed(attention, network_of("photos"))
     assert result.numbers["agreement"] == pytest.approx(1)
     assert "not only where it is in all images" in result.words[0]
-    monkeypatch.setattr(attention, "another_of_the_class", lambda labels: np.roll(np.arange(len(labels)), 1))
+    monkeypatch.setattr(attention, "next_of_same_class", lambda labels: np.roll(np.arange(len(labels)), 1))
     monkeypatch.setattr(attention, "rank_correlations", lambda one, _: np.tile([0.1, -0.1], len(one) // 2))
     monkeypatch.setattr(attention, "occlude", lambda *_: Occlusion(np.ones((40, 7, 7)), 8, np.arange(0, 25, 4)))
     monkeypatch.setattr(attention, "shown_images", lambda _: np.arange(40))
@@ -125,7 +125,7 @@ def test_the_evidence_is_that_for_the_answer(monkeypatch: pytest.MonkeyPatch) ->
     maps[:, 0, 0] = -1  # for a cat, at the corner
     maps[:, 1:3, 1:3] = 1  # for a dog, in the middle
     monkeypatch.setattr(attention, "evidence", lambda *_: (maps, odds, None))
-    monkeypatch.setattr(attention, "enlarged", lambda maps, _: maps)
+    monkeypatch.setattr(attention, "upsample", lambda maps, _: maps)
     result = AnalysisResult(FOLDER, "attention", "", "a run")
     attention.measure_centre(network_of("photos", 4), result)
     assert result.numbers["central_share"] == pytest.approx(0.5)  # 1, 0, 1 and 0

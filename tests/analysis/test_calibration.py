@@ -6,7 +6,7 @@ from scipy.special import log_softmax
 from scipy.stats import binom
 
 from lit_a1.analysis import calibration
-from lit_a1.analysis.calibration import fit_temperature, halves, likelihoods, with_temperature
+from lit_a1.analysis.calibration import apply_temperature, fit_temperature, nll_per_image, split_halves
 from lit_a1.analysis.network import TrainedNetwork
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of, where_right
 
@@ -62,11 +62,11 @@ def test_fitted_temperature_is_the_best_of_a_grid(temperature: float) -> None:
     rng = np.random.default_rng(0)
     true = log_softmax(2 * rng.normal(size=(4000, 3)), axis=1)
     labels = np.array([rng.choice(3, p=np.exp(each)) for each in true])
-    stated = with_temperature(true, 1 / temperature)
-    assert with_temperature(stated, temperature) == pytest.approx(true)
+    stated = apply_temperature(true, 1 / temperature)
+    assert apply_temperature(stated, temperature) == pytest.approx(true)
     assert np.exp(stated).sum(1) == pytest.approx(np.ones(4000))
     grid = np.geomspace(0.2, 5, 400)
-    losses = [likelihoods(with_temperature(stated, each), labels).mean() for each in grid]
+    losses = [nll_per_image(apply_temperature(stated, each), labels).mean() for each in grid]
     found = fit_temperature(stated, labels)
     assert found == pytest.approx(grid[np.argmin(losses)], rel=0.01)
     assert found == pytest.approx(temperature, rel=0.1)
@@ -74,10 +74,10 @@ def test_fitted_temperature_is_the_best_of_a_grid(temperature: float) -> None:
 
 def test_halves_are_stratified_and_apart() -> None:
     labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [20, 11, 4]))
-    first, second = halves(labels)
+    first, second = split_halves(labels)
     assert sorted([*first, *second]) == list(range(35))
     assert all(abs((labels[first] == k).sum() - (labels[second] == k).sum()) <= 1 for k in range(3))
-    assert first.tolist() == halves(labels)[0].tolist()
+    assert first.tolist() == split_halves(labels)[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
     network = made(0.75, 0.9, 80)
     result, rows = analyzed(calibration, network), rows_of("calibration")
     numbers, stated = result.numbers, network.log_probabilities.astype(np.float64)
-    fitted, shown = halves(network.labels)
+    fitted, shown = split_halves(network.labels)
     temperatures = [fit_temperature(stated[rows], network.labels[rows]) for rows in (fitted, shown)]
     assert abs(temperatures[0] - temperatures[1]) > 0.1
     assert numbers["temperature"] == pytest.approx(temperatures[0])

@@ -5,7 +5,7 @@ from torch import nn
 
 from lit_a1.analysis import changes
 from lit_a1.analysis.attention import centre_and_spread
-from lit_a1.analysis.changes import TINTS, UNCHANGED, lower_half, tint, versions
+from lit_a1.analysis.changes import TINTS, UNCHANGED, change_images, lower_half, tint
 from lit_a1.data.colour import LUMA
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
@@ -27,7 +27,7 @@ def test_only_the_named_place_is_changed(channels: int) -> None:
     images = torch.rand(2, channels, 32, 32, generator=torch.Generator().manual_seed(0))
     background = torch.zeros(2, 1, 32, 32, dtype=torch.bool)
     background[..., :16] = True
-    found = versions(images, background, np.zeros((2, 2)))
+    found = change_images(images, background, np.zeros((2, 2)))
     assert ("background green" in found) == ("all grey" in found) == (channels == 3)
     assert torch.equal(found[UNCHANGED], images)
     for name, changed in found.items():
@@ -49,7 +49,7 @@ def test_the_background_is_half_of_each_image() -> None:
 
 def test_the_enlarged_part_is_around_the_centre_and_stays_within() -> None:
     x = torch.arange(32.0).expand(3, 1, 32, 32) / 32
-    found = versions(x, torch.zeros(3, 1, 32, 32, dtype=torch.bool), np.array([[-0.5, 0.0, 0.5], [0, 0, 0]]))[
+    found = change_images(x, torch.zeros(3, 1, 32, 32, dtype=torch.bool), np.array([[-0.5, 0.0, 0.5], [0, 0, 0]]))[
         "enlarged"
     ]
     firsts, lasts = found[:, 0, 0, 0] * 32, found[:, 0, 0, -1] * 32
@@ -85,7 +85,7 @@ def test_a_network_that_sees_green_is_found_out(monkeypatch: pytest.MonkeyPatch)
     network.images[..., 1] //= 2
     net = Greenness(network.net)
     monkeypatch.setattr(type(network), "net", property(lambda _: net))
-    monkeypatch.setattr(changes, "enlarged", lambda maps, size: np.tile(np.arange(size) < 16.0, (len(maps), size, 1)))
+    monkeypatch.setattr(changes, "upsample", lambda maps, size: np.tile(np.arange(size) < 16.0, (len(maps), size, 1)))
     result = analyzed(changes, network)
     for class_ in ("cat", "dog"):
         assert result.numbers[f"background_green_{class_}"] > result.numbers[f"background_blue_{class_}"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lit_a1.analysis import conditions
-from lit_a1.analysis.conditions import LEVELS, equal_bins, foreground, measure, otsu, rank_correlation, trend
+from lit_a1.analysis.conditions import LEVELS, chance_of_more, equal_bins, foreground, measure, otsu, rank_correlation
 from lit_a1.runs.statistics import wilson
 from tests.analysis.networks import Kind, analyzed, answering, network_of, predicting, rows_of, where_right
 
@@ -67,7 +67,7 @@ def test_trend_is_the_share_of_pairs() -> None:
     rng = np.random.default_rng(0)
     values, wrong = rng.integers(0, 6, 30).astype(float), rng.random(30) < 0.4  # with ties
     pairs = [(a > b) + (a == b) / 2 for a in values[wrong] for b in values[~wrong]]
-    found = trend(values, wrong)
+    found = chance_of_more(values, wrong)
     assert found is not None
     assert found["value"] == pytest.approx(np.mean(pairs))
     # the variance of DeLong et al., written out: of each image's mean over the other kind's
@@ -101,18 +101,18 @@ def test_trend_interval_holds_the_truth() -> None:
     held = []
     for _ in range(300):  # of normal distributions one apart, P(a > b) = Phi(1 / sqrt 2) = 0.7602
         wrong = np.arange(120) < 40
-        found = trend(rng.normal(size=120) + wrong, wrong)
+        found = chance_of_more(rng.normal(size=120) + wrong, wrong)
         assert found is not None
         held.append(found["low"] <= 0.7602 <= found["high"])
     assert 0.9 < np.mean(held) < 0.99
 
 
 def test_trend_of_what_does_not_vary() -> None:
-    equal, lone = trend(np.ones(3), np.array([True, False, True])), trend(np.arange(3.0), np.arange(3) == 2)
+    equal, lone = chance_of_more(np.ones(3), np.arange(3) != 1), chance_of_more(np.arange(3.0), np.arange(3) == 2)
     assert equal == pytest.approx({"value": 0.5, "low": np.nan, "high": np.nan, "p": 1.0}, nan_ok=True)
     # by hand: of the three places of the one wrong image, either end is as uneven
     assert lone == pytest.approx({"value": 1.0, "low": np.nan, "high": np.nan, "p": 2 / 3}, nan_ok=True)
-    assert trend(np.arange(3.0), np.ones(3, bool)) is trend(np.arange(3.0), np.zeros(3, bool)) is None
+    assert chance_of_more(np.arange(3.0), np.ones(3, bool)) is chance_of_more(np.arange(3.0), np.zeros(3, bool)) is None
 
 
 def test_bins_are_of_equal_counts_and_keep_equal_values_together() -> None:

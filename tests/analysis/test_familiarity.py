@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from lit_a1.analysis.calibration import likelihoods, with_temperature
-from lit_a1.analysis.familiarity import DIRECTIONS, FLAGGED, Familiarity, note_of
+from lit_a1.analysis.calibration import apply_temperature, nll_per_image
+from lit_a1.analysis.familiarity import DIRECTIONS, FLAGGED_SHARE, Familiarity, note_of
 from tests.analysis.networks import network_of, predicting
 
 RNG = np.random.default_rng(0)
@@ -18,11 +18,11 @@ def features(count: int = 2000) -> np.ndarray:
 
 @pytest.fixture
 def fitted() -> Familiarity:
-    return Familiarity.fitted(features(), LABELS, features(1000))
+    return Familiarity.fit(features(), LABELS, features(1000))
 
 
 def test_the_share_of_the_held_out_images_is_flagged(fitted: Familiarity) -> None:
-    assert fitted.unlike(features()).mean() == pytest.approx(FLAGGED, abs=0.02)
+    assert fitted.unlike(features()).mean() == pytest.approx(FLAGGED_SHARE, abs=0.02)
     assert len(fitted.directions) == DIRECTIONS
     assert fitted.means.shape == (2, 20)
 
@@ -42,7 +42,7 @@ def test_with_all_directions_it_is_the_distance_of_mahalanobis(monkeypatch: pyte
     inverse = np.linalg.inv(np.cov((unit - means[LABELS]).T, bias=True))
     away = unit[:50] - means[:, None]
     expected = np.einsum("kni,ij,knj->kn", away, inverse, away).min(0)
-    found = Familiarity.fitted(points, LABELS, points).distances(points[:50])
+    found = Familiarity.fit(points, LABELS, points).distances(points[:50])
     np.testing.assert_allclose(found, expected, rtol=0.1)  # half precision
 
 
@@ -56,6 +56,6 @@ def test_what_is_published_of_a_network() -> None:
     network = predicting(network_of("photos"), np.tile([[0.7, 0.3], [0.3, 0.7]], (20, 1)))
     note = note_of(network, network.images, network.labels)
     stated = np.log(network.probabilities.astype(np.float64))
-    losses = [likelihoods(with_temperature(stated, t), network.labels).mean() for t in (note["temperature"], 1.0)]
+    losses = [nll_per_image(apply_temperature(stated, t), network.labels).mean() for t in (note["temperature"], 1.0)]
     assert losses[0] < losses[1]
     assert Familiarity.from_note(note["familiarity"]).means.shape == (2, 8)

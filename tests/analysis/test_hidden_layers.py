@@ -6,7 +6,7 @@ import torch
 
 from lit_a1.analysis import hidden_layers as module
 from lit_a1.analysis.hidden_layers import ReceptiveField, feature_maps, field_after, hidden_layers
-from lit_a1.analysis.network import captured
+from lit_a1.analysis.network import capture_outputs
 from lit_a1.layers import MaxBlurPool2d
 from lit_a1.models.residual import ResidualNet, Transition
 from tests.analysis.networks import Kind, network_of
@@ -37,7 +37,7 @@ def test_a_unit_sees_its_field_and_nothing_else(kind: Kind, depth: int, place: i
     network = network_of(kind)
     layer = hidden_layers(network.net)[depth]
     images = torch.rand(60, 3 if kind == "photos" else 1, network.size, network.size, requires_grad=True)
-    with captured(layer.module) as seen:
+    with capture_outputs(layer.module) as seen:
         network.net(network.standardize(images))
     seen[0][:, :, place, place].sum().backward()
     assert images.grad is not None

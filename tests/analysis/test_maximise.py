@@ -7,8 +7,8 @@ from torch import Tensor
 
 from lit_a1.analysis import maximise
 from lit_a1.analysis.hidden_layers import hidden_layers
-from lit_a1.analysis.maximise import Paint, ascend, channel_score, class_score, real_activations, total_variation
-from lit_a1.analysis.network import captured
+from lit_a1.analysis.maximise import FourierImages, ascend, channel_score, class_score, real_activations
+from lit_a1.analysis.network import capture_outputs
 from tests.analysis.networks import Kind, analyzed, network_of, rows_of
 
 
@@ -29,7 +29,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_images_begin_in_the_colours_of_the_data(images: Tensor) -> None:
-    start = Paint(50, images, seeded()).image().detach()
+    start = FourierImages(50, images, seeded()).image().detach()
     assert start.shape == (50, 3, 16, 16)
     torch.testing.assert_close(start.mean((0, 2, 3)), images.mean((0, 2, 3)), atol=0.03, rtol=0)
     logits = torch.logit(start)
@@ -51,7 +51,7 @@ def test_ascent_reaches_what_is_asked_for(images: Tensor, monkeypatch: pytest.Mo
         assert 0 <= shown.min() <= shown.max() <= 1
         return (signs * shown).mean((1, 2, 3))
 
-    paint = Paint(3, images[:, :1], seeded())
+    paint = FourierImages(3, images[:, :1], seeded())
     upwards = paint.direction(3 * brightness(paint.image()))
     torch.testing.assert_close(upwards.flatten(1).norm(dim=1), torch.tensor([1.0, 1, 0]))
     before = brightness(paint.image()).detach()
@@ -69,7 +69,7 @@ def test_it_is_repeatable_and_each_start_is_another(images: Tensor, monkeypatch:
         return shown[:, :, 4:8, 4:8].mean((1, 2, 3)) - shown.mean((1, 2, 3))
 
     one, other, third = (
-        ascend(Paint(2, images, generator), score, generator, steps=20)[0]
+        ascend(FourierImages(2, images, generator), score, generator, steps=20)[0]
         for generator in (seeded(3), seeded(3), seeded(4))
     )
     torch.testing.assert_close(one, other, rtol=0, atol=0)
@@ -82,12 +82,12 @@ def test_the_penalty_smooths(images: Tensor, monkeypatch: pytest.MonkeyPatch) ->
     stripes = torch.zeros(2, 1, 4, 4)
     stripes[1, :, :, ::2] = 1
     # along rows each of 12 differences is 1, down the columns there is none
-    torch.testing.assert_close(total_variation(stripes), torch.tensor([0.0, 0.5]))
+    torch.testing.assert_close(maximise.total_variation(stripes), torch.tensor([0.0, 0.5]))
     chequers = (torch.arange(16) + torch.arange(16)[:, None]) % 2 * 2.0 - 1
 
     def roughness() -> float:
-        made, _ = ascend(Paint(1, images, seeded()), lambda shown: (shown * chequers).mean((1, 2, 3)), seeded(), 20)
-        return float(total_variation(made))
+        made, _ = ascend(FourierImages(1, images, seeded()), lambda x: (x * chequers).mean((1, 2, 3)), seeded(), 20)
+        return float(maximise.total_variation(made))
 
     rough = roughness()
     monkeypatch.setattr(maximise, "VARIATION", 0.9)
@@ -97,7 +97,7 @@ def test_the_penalty_smooths(images: Tensor, monkeypatch: pytest.MonkeyPatch) ->
 def test_scores_are_what_the_network_says(kind: Kind) -> None:
     network = network_of(kind)
     images = network.prepared([3, 4, 5])
-    with captured(network.net.stages[0]) as seen:
+    with capture_outputs(network.net.stages[0]) as seen:
         logits = network.net(network.standardize(images))
     found = class_score(network, [1, 0, 1])(images)
     expected = logits[[0, 1, 2], [1, 0, 1]] - (logits[[0, 1, 2], [0, 1, 0]] if kind == "photos" else 0)
@@ -124,7 +124,7 @@ def test_a_silent_channel_has_a_gradient_all_the_same() -> None:
 def test_what_real_images_excite() -> None:
     network, rows = network_of("digits"), np.array([4, 9, 2])
     means, logits = real_activations(network, rows, hidden_layers(network.net, blocks=False)[1:])
-    with torch.inference_mode(), captured(network.net.stages[0]) as seen:
+    with torch.inference_mode(), capture_outputs(network.net.stages[0]) as seen:
         expected = network.net(network.standardize(network.prepared(rows)))
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(means[0], seen[0].mean((2, 3)), rtol=1e-4, atol=1e-6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_a1.analysis.network import captured, load_network, without_images
+from lit_a1.analysis.network import capture_outputs, load_network, without_images
 from lit_a1.cli import main
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.models import inputs
@@ -40,7 +40,7 @@ def test_errors_and_margins_are_those_of_its_predictions() -> None:
 
 def test_what_passes_a_layer_is_captured_until_the_end() -> None:
     network = network_of("photos", 4)
-    with torch.inference_mode(), captured(network.net.stem) as seen:
+    with torch.inference_mode(), capture_outputs(network.net.stem) as seen:
         network.net(network.standardize(network.prepared([0, 1])))
         assert [tuple(maps.shape) for maps in seen] == [(2, 4, 16, 16)]
         network.net(network.standardize(network.prepared([0])))
@@ -66,5 +66,5 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
     assert network.source.startswith("lightning_logs/catsdogs/version_0, best.ckpt (epoch 1); seed 0; commit ")
     alone = without_images("catsdogs", load_member(path))
     assert (alone.size, alone.classes, alone.source) == (network.size, network.classes, network.source)
-    np.testing.assert_array_equal(alone.of(network.images).log_probabilities, network.log_probabilities)
-    assert set(alone.of(network.images).labels) == {-1}  # nobody knows them
+    np.testing.assert_array_equal(alone.with_images(network.images).log_probabilities, network.log_probabilities)
+    assert set(alone.with_images(network.images).labels) == {-1}  # nobody knows them

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.report.document import FUNCTIONS, Block, Document, Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns
-from lit_a1.report.recipes import shipped
+from lit_a1.report.recipes import shipped_settings
 from lit_a1.runs import templates
 
 LOGS = Path("lightning_logs")
@@ -55,7 +55,7 @@ def add_run() -> Callable[..., Path]:
         if finished:
             best = min(epochs, key=lambda row: row.get("val/error", 2.0))
             record = {
-                "settings": shipped(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
+                "settings": shipped_settings(name.removesuffix("-drawn")) | {"seed": seed} | (settings or {}),
                 "seed": seed, "parameters": 900_000, "seconds": 125.0, "peak_memory_gb": 1.5, "epochs": epochs,
                 "best": best, "last": epochs[-1], "images": {"train": 18_000, "val": 2000},
                 "machine": "a machine, 2 cores", "commit": "abc1234567", "finished": "2026-11-20 10:00",

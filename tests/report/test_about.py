@@ -39,10 +39,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[..., About]:
     LOGS.mkdir()
 
     def give(*options: str) -> About:
-        told: list[About] = []
-        monkeypatch.setattr("lit_a1.report.build.build", lambda found, out, about: told.append(about) or [])
+        received: list[About] = []
+        monkeypatch.setattr("lit_a1.report.build.build", lambda found, out, about: received.append(about) or [])
         main(["report", *options])
-        return told[0]
+        return received[0]
 
     return give
 

@@ -12,7 +12,7 @@ Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
 
 
-def torn(folder: Path, keep: float) -> None:
+def truncate(folder: Path, keep: float) -> None:
     """Cuts an event file off, as a machine does that stops."""
     (events,) = folder.glob("events.out.tfevents.*")
     data = events.read_bytes()
@@ -24,7 +24,7 @@ def test_finished_runs_are_found_oldest_first_and_seeds_by_number(add_run: Add) 
         add_run("catsdogs", [0.2], seed=seed)
     found = gather(LOGS, "auto")
     assert [run.name for run in found.trainings("catsdogs")] == [f"version_{k}" for k in range(11)]
-    assert [run.seed for run in found.alike("catsdogs")] == list(range(11))
+    assert [run.seed for run in found.runs_with_newest_settings("catsdogs")] == list(range(11))
     newest = found.newest("catsdogs")
     assert newest is not None
     assert newest.seed == 0
@@ -36,8 +36,8 @@ def test_runs_that_are_alike_have_the_settings_of_the_newest(add_run: Add) -> No
     add_run("catsdogs", [0.2], seed=0)
     add_run("catsdogs", [0.1], seed=1, settings={"model.lr": 9.0})
     add_run("catsdogs", [0.25], seed=2)
-    found = gather(LOGS, "real")
-    assert [(run.seed, run.record["last"]["val/error"]) for run in found.alike("catsdogs")] == [(0, 0.2), (2, 0.25)]
+    runs = gather(LOGS, "real").runs_with_newest_settings("catsdogs")
+    assert [(run.seed, run.record["last"]["val/error"]) for run in runs] == [(0, 0.2), (2, 0.25)]
 
 
 def test_of_a_run_killed_in_the_middle_its_event_file_tells_what_it_still_holds(add_run: Add) -> None:
@@ -48,12 +48,12 @@ def test_of_a_run_killed_in_the_middle_its_event_file_tells_what_it_still_holds(
     assert "after epoch 3 of 4; its last validation error is 10.00 %" in reason
     whole = scalars(folder)
     assert [row["val/error"] for row in whole] == pytest.approx([0.3, 0.2, 0.1])
-    torn(folder, 0.7)
+    truncate(folder, 0.7)
     rest = scalars(folder)
     assert 0 < len(rest) <= 3
     assert rest[0] == whole[0]
     assert sum(len(row) for row in rest) < sum(len(row) for row in whole)
-    torn(folder, 0.0)
+    truncate(folder, 0.0)
     assert scalars(folder) == []
     assert "before an epoch had ended" in gather(LOGS, "real").unfinished("catsdogs")[0]
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.report.images import MAX_WIDTH, Encoded, encode
+from lit_a1.report.images import MAX_WIDTH, EncodedImage, encode
 
 
-def decoded(encoded: Encoded) -> np.ndarray:
+def decoded(encoded: EncodedImage) -> np.ndarray:
     with Image.open(io.BytesIO(encoded.data)) as image:
         assert image.get_format_mimetype() == encoded.mime
         assert image.size == (encoded.width, encoded.height)

@@ -8,7 +8,7 @@ import pytest
 
 from lit_a1.report.document import Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns, Study, gather
-from lit_a1.report.outputs import analysis, audited, study
+from lit_a1.report.outputs import analysis_values, read_audit, study_values
 
 LOGS = Path("lightning_logs")
 HEAD = "problem,group,name,part,label,detail\n"
@@ -24,7 +24,7 @@ def kinds(section: Section) -> list[str]:
 def study_sections(macro: Callable[..., str]) -> Macro:
     def sections(left: Study | None) -> list[Section]:
         values = (
-            study(left, "comparison.md", "run it"),
+            study_values(left, "comparison.md", "run it"),
             "t",
             "T",
             "Q?",
@@ -72,7 +72,7 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(
     training = gather(LOGS, "real").newest("catsdogs")
 
     def sections() -> list[Section]:
-        values = analysis(folder, training, "do it"), "x", "catsdogs"
+        values = analysis_values(folder, training, "do it"), "x", "catsdogs"
         return read_markdown(macro("analysis", "analysis_section", *values))[1]
 
     (section,) = sections()
@@ -97,7 +97,7 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(
 
 
 def photo_blocks(path: Path) -> list:
-    _, (section,) = read_markdown(write_section("photos", photos=audited(path)))
+    _, (section,) = read_markdown(write_section("photos", photos=read_audit(path)))
     return section.blocks
 
 

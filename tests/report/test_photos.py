@@ -10,7 +10,7 @@ from lit_a1.report.document import write_section
 from lit_a1.report.gather import gather
 from lit_a1.report.photos import data_of, split_of, submission
 from lit_a1.report.plan import Commands
-from lit_a1.report.verdicts import unprefixed
+from lit_a1.report.verdicts import unprefixed_settings
 
 LOGS = Path("lightning_logs")
 
@@ -39,7 +39,7 @@ def test_the_split_is_counted_from_its_file(cache: Path) -> None:
 
 
 def test_the_section_counts_the_split(cache: Path) -> None:
-    settings = unprefixed("catsdogs_best") | {"n_valid": "2"}
+    settings = unprefixed_settings("catsdogs_best") | {"n_valid": "2"}
     commands = Commands(gather(LOGS, "real"))
     assert "can't be counted" in write_section("data", data=data_of(commands, None, settings))
     write_split(cache)

@@ -62,13 +62,13 @@ def test_without_a_gpu_a_recipe_for_one_is_not_trained(
     )
     if not drawn:
         assert all(Path(member).is_file() for member in members[1:])
-        add_setting(weighted(add_run("catsdogs_best", [0.1])), "trainer.max_epochs", 1)  # a try
+        add_setting(add_weights(add_run("catsdogs_best", [0.1])), "trainer.max_epochs", 1)  # a try
         assert names(missing(RecordedRuns(LOGS))) == names(found)
-        weighted(add_run("catsdogs_best", [0.1]))  # from another machine
+        add_weights(add_run("catsdogs_best", [0.1]))  # from another machine
         assert names(missing(RecordedRuns(LOGS)))[-2:] == ["analyze catsdogs_best", "validate catsdogs_ensemble"]
 
 
-def weighted(folder: Path, suffix: str = ".ckpt") -> Path:
+def add_weights(folder: Path, suffix: str = ".ckpt") -> Path:
     """Gives a run its weights."""
     (folder / "checkpoints").mkdir()
     for name in ("best", "last"):
@@ -76,12 +76,12 @@ def weighted(folder: Path, suffix: str = ".ckpt") -> Path:
     return folder
 
 
-def measured(folder: Path, which: str = "last") -> Path:
+def add_test_result(folder: Path, which: str = "last") -> Path:
     (folder / "test.json").write_text(f'{{"checkpoint": "{which}.ckpt", "test/error": 0.1}}')
     return folder
 
 
-def analyzed(folder: Path, parts: Sequence[str] = PARTS) -> None:
+def add_analysis(folder: Path, parts: Sequence[str] = PARTS) -> None:
     (folder / "analysis").mkdir()
     part = {"title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
     for name in parts:
@@ -89,13 +89,13 @@ def analyzed(folder: Path, parts: Sequence[str] = PARTS) -> None:
 
 
 def test_what_was_run_is_not_run_again(add_run: Add) -> None:
-    measured(weighted(add_run("mlp", [0.1]), ".npz"))
+    add_test_result(add_weights(add_run("mlp", [0.1]), ".npz"))
     for name in ("mnist_plain", "mnist"):
-        measured(weighted(add_run(name, [0.1])))
-    analyzed(weighted(add_run("catsdogs", [0.1])))
-    weighted(add_run("catsdogs_best", [0.1], finished=False))
-    weighted(add_run("mlp_ablation", [0.1]), ".npz")
-    weighted(add_run("mnist_ablation", [0.1]))
+        add_test_result(add_weights(add_run(name, [0.1])))
+    add_analysis(add_weights(add_run("catsdogs", [0.1])))
+    add_weights(add_run("catsdogs_best", [0.1], finished=False))
+    add_weights(add_run("mlp_ablation", [0.1]), ".npz")
+    add_weights(add_run("mnist_ablation", [0.1]))
     for name in ("mlp-inits", "mnist-compare", "mnist-ablation"):
         (LOGS / name / "version_0").mkdir(parents=True)
         (LOGS / name / "version_0" / "record.json").write_text("{}")
@@ -104,7 +104,7 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
         "mlp gradcheck", "mlp search", "analyze mnist_plain", "audit",
         "fit catsdogs_best", "analyze catsdogs_best", "validate catsdogs_ensemble",
     ]  # fmt: skip
-    analyzed(LOGS / "mnist_plain" / "version_0", PARTS[:3])
+    add_analysis(LOGS / "mnist_plain" / "version_0", PARTS[:3])
     assert "analyze mnist_plain" in names(missing(RecordedRuns(LOGS)))
 
 
@@ -122,7 +122,7 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
 def test_a_run_counts_whatever_its_machine_made_of_it_but_not_a_shorter_one_or_without_weights(
     change: Callable[[Path], None], counts: bool, add_run: Add
 ) -> None:
-    change(measured(weighted(add_run("mnist", [0.1]))))
+    change(add_test_result(add_weights(add_run("mnist", [0.1]))))
     found = names(missing(RecordedRuns(LOGS)))
     assert ("fit mnist" not in found) == counts
     assert counts or found.index("fit mnist") + 1 == found.index("test mnist")
@@ -137,7 +137,7 @@ def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("in_two_steps")
 @pytest.mark.parametrize(("start", "counts"), [("/else/catsdogs_long-drawn", True), ("lightning_logs/catsdogs", False)])
 def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, counts: bool, add_run: Add) -> None:
-    add_setting(weighted(add_run("catsdogs_tuned", [0.1])), "model.start", start)
+    add_setting(add_weights(add_run("catsdogs_tuned", [0.1])), "model.start", start)
     assert ("fit catsdogs_tuned" not in names(missing(RecordedRuns(LOGS)))) == counts
 
 
@@ -149,10 +149,10 @@ def test_what_is_built_on_is_a_run_of_its_recipe_with_the_weights_of_the_last_ep
         (step,) = [step for step in missing(RecordedRuns(LOGS)) if names([step]) == ["fit catsdogs_tuned"]]
         return step.command.partition(" --model.start ")[2]
 
-    long = weighted(add_run("catsdogs_long", [0.1]))
+    long = add_weights(add_run("catsdogs_long", [0.1]))
     assert "fit catsdogs_long" not in names(missing(RecordedRuns(LOGS)))
     assert start() == ""  # the YAML's own
-    add_setting(weighted(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
+    add_setting(add_weights(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
     assert start() == str(long)
     add_run("catsdogs_long", [0.1])  # which has lost its weights
     assert start() == str(long)
@@ -167,8 +167,8 @@ def add_setting(run: Path, name: str, value: object) -> None:
 
 def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     """After a newer run that was stopped, `last` alone would mean that one's."""
-    folder = measured(weighted(add_run("mnist", [0.1])), "best")
-    weighted(add_run("mnist", [0.1], finished=False))
+    folder = add_test_result(add_weights(add_run("mnist", [0.1])), "best")
+    add_weights(add_run("mnist", [0.1], finished=False))
     (step,) = [
         step for step in missing(RecordedRuns(LOGS)) if step.arguments[0] == "test" and "mnist.yaml" in step.command
     ]
@@ -176,7 +176,7 @@ def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
 
 
 def test_gradients_are_checked_on_the_network_that_the_report_is_about(add_run: Add) -> None:
-    folder = measured(weighted(add_run("mlp", [0.1]), ".npz"))
+    folder = add_test_result(add_weights(add_run("mlp", [0.1]), ".npz"))
     (LOGS / "mlp-gradcheck" / "version_0").mkdir(parents=True)
     record = LOGS / "mlp-gradcheck" / "version_0" / "record.json"
     record.write_text('{"weights": "trained here, epochs: 10"}')
@@ -260,6 +260,6 @@ def test_a_command_that_fails_is_told_and_the_others_go_on(
     steps = [Step(("fit",), None), Step(("test",), None), Step(("compare",), None)]
     assert run(steps) == [steps[1]]
     assert called == [["fit"], ["test"], ["compare"]]
-    said = capsys.readouterr().out
-    assert "[2/3] failed" in said
-    assert "[3/3] done" in said
+    output = capsys.readouterr().out
+    assert "[2/3] failed" in output
+    assert "[3/3] done" in output

@@ -12,7 +12,7 @@ import pytest
 from lit_a1.mlp.network import NONLINEARITIES
 from lit_a1.report.document import Block
 from lit_a1.report.gather import Study, gather
-from lit_a1.report.problem1 import checked, network, problem1, telling, trials
+from lit_a1.report.problem1 import gradcheck_run, network, problem1, select_trials, trials
 from tests.report.conftest import sections_of
 
 Add = Callable[..., Path]
@@ -82,7 +82,7 @@ SETUP = "784-700-500-10, gelu"
 
 
 @pytest.mark.parametrize(
-    ("changes", "same", "said"),
+    ("changes", "same", "expected"),
     [
         ({}, True, ""),
         ({"epochs_done": 1}, False, "after 1 epochs, which is not the network of section 1.1"),
@@ -92,7 +92,7 @@ SETUP = "784-700-500-10, gelu"
     ],
 )
 def test_gradients_of_another_network_are_said_to_be(
-    changes: dict[str, Any], same: bool, said: str, add_run: Add, tmp_path: Path
+    changes: dict[str, Any], same: bool, expected: str, add_run: Add, tmp_path: Path
 ) -> None:
     add_run("mlp", [0.05, 0.02], setup=SETUP)
     folder = LOGS / "mlp-gradcheck" / "version_0"
@@ -101,11 +101,11 @@ def test_gradients_of_another_network_are_said_to_be(
     (folder / "record.json").write_text(json.dumps(record))
     (folder / "conclusion.md").write_text("# T\n\nThe answer.\n\nThe rest.\n")
     found = gather(LOGS, "real")
-    assert checked(found.study("mlp-gradcheck"), found.alike("mlp"))["same"] is same
+    assert gradcheck_run(found.study("mlp-gradcheck"), found.runs_with_newest_settings("mlp"))["same"] is same
     blocks = sections_of(problem1, found, tmp_path)["gradients"].blocks
     notes = [block for block in blocks if block.kind == "missing" and "checked" in block.text]
     assert bool(notes) is not same
-    assert said in words(notes)
+    assert expected in words(notes)
     assert all(note.command.startswith("python main.py mlp gradcheck --ckpt_path last") for note in notes)
     assert [block.text.strip() for block in blocks if "answer" in block.text] == ["The answer."]
 
@@ -134,12 +134,12 @@ def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Pat
 
 
 def test_the_trials_in_the_answers_show_the_ends_each_choice_and_the_answer() -> None:
-    measured = pd.Series([0.99, 0.98, 0.97, 0.96, 0.95, 0.94, np.nan], index=[3, 1, 0, 6, 2, 5, 4])
-    nobody = pd.Series(data=False, index=measured.index)
-    assert telling(measured, [], nobody) == [3, 1, 2, 5]
+    accuracy = pd.Series([0.99, 0.98, 0.97, 0.96, 0.95, 0.94, np.nan], index=[3, 1, 0, 6, 2, 5, 4])
+    none_chosen = pd.Series(data=False, index=accuracy.index)
+    assert select_trials(accuracy, [], none_chosen) == [3, 1, 2, 5]
     layers = pd.Series([2, 2, 2, 2, 1, 2, 1])  # of trials 0 to 6
-    assert telling(measured, [layers], nobody) == [3, 1, 6, 2, 5]
-    assert telling(measured, [], measured.index.to_series() == 4) == [3, 1, 2, 5, 4]
+    assert select_trials(accuracy, [layers], none_chosen) == [3, 1, 6, 2, 5]
+    assert select_trials(accuracy, [], accuracy.index.to_series() == 4) == [3, 1, 2, 5, 4]
 
 
 def test_every_nonlinearity_has_its_derivative(tmp_path: Path) -> None:

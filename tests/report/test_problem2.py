@@ -75,7 +75,7 @@ def leave_study(name: str, **files: str) -> Study:
 def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
     trained(add_run, (0.02, 0.03), (0.01, 0.012), (0.0, 0.010))
     trained(add_run, (0.04, 0.05), (0.01, 0.012), (0.001, 0.010), seed=1)
-    found = progress(gather(LOGS, "real").alike("mnist_plain"))
+    found = progress(gather(LOGS, "real").runs_with_newest_settings("mnist_plain"))
     assert found is not None
     assert found["train"] == pytest.approx([0.03, 0.01, 0.0005])
     assert found["valid"] == pytest.approx([0.04, 0.012, 0.010])
@@ -86,12 +86,12 @@ def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
 
 def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: Add, tmp_path: Path) -> None:
     add_run("mnist_plain", [0.03, 0.02])
-    assert progress(gather(LOGS, "real").alike("mnist_plain")) is None
+    assert progress(gather(LOGS, "real").runs_with_newest_settings("mnist_plain")) is None
     assert "`--data.measure_train true` records it" in words(sections(tmp_path)["problem-2"])
 
 
 @pytest.mark.parametrize(
-    ("errors", "said"),
+    ("errors", "expected"),
     [
         ([(0.02, 0.05), (0.0, 0.012), (0.0, 0.010)], "the network overfits, but the validation error does not rise"),
         ([(0.02, 0.05), (0.0, 0.010), (0.0, 0.030)], "the validation error has risen since its minimum"),
@@ -99,9 +99,9 @@ def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: 
         ([(0.02, 0.09), (0.01, 0.06), (0.01, 0.010)], "it is still falling, by more than"),
     ],
 )
-def test_the_comment_follows_from_the_errors(errors: Any, said: str, add_run: Add, tmp_path: Path) -> None:
+def test_the_comment_follows_from_the_errors(errors: Any, expected: str, add_run: Add, tmp_path: Path) -> None:
     trained(add_run, *errors)
-    assert said in words(sections(tmp_path)["problem-2"])
+    assert expected in words(sections(tmp_path)["problem-2"])
 
 
 @pytest.mark.usefixtures("nothing_recorded")

@@ -12,7 +12,7 @@ from lit_a1.report.build import document
 from lit_a1.report.document import Block, read_markdown, write_section
 from lit_a1.report.gather import gather
 from lit_a1.report.learning import gap
-from lit_a1.report.problems import problem3, rank, runs_of, sampling
+from lit_a1.report.problems import catsdogs_rows, interval_of_test_error, problem3, rank
 from lit_a1.report.results import ensemble, errors_of, results, status
 from lit_a1.runs.statistics import wilson
 from tests.report.conftest import sections_of
@@ -37,7 +37,7 @@ def further(**values: Any) -> str:
 def test_the_test_photos_widen_the_interval_of_the_validation_error(add_run: Add) -> None:
     add_run("catsdogs", [0.1])
     (run,) = gather(LOGS, "real").trainings("catsdogs")
-    low, high = sampling(run)
+    low, high = interval_of_test_error(run)
     alone = wilson(0.1, run.record["images"]["val"])
     assert low < alone[0] < 0.1 < alone[1] < high
 
@@ -57,16 +57,17 @@ def test_the_best_network_is_that_of_the_smallest_last_error(add_run: Add) -> No
 
 def test_several_seeds_are_a_mean_and_one_has_the_interval_of_its_images(add_run: Add, say: Say) -> None:
     add_run("catsdogs", [0.10], seed=0)
-    one = say("errors_in_words", errors_of(gather(LOGS, "real").alike("catsdogs")), "photo")
+    one = say("errors_in_words", errors_of(gather(LOGS, "real").runs_with_newest_settings("catsdogs")), "photo")
     assert "**10.00 %**, an accuracy of 90.00 %." in one
     assert "Its 95 % interval for the choice of 2,000 photos is 8.76 % to 11.39 %" in one
     run = add_run("catsdogs", [0.14], seed=1)
     (run / "test.json").write_text(json.dumps({"checkpoint": "last.ckpt", "test/error": 0.11}))
-    two = say("errors_in_words", errors_of(gather(LOGS, "real").alike("catsdogs")), "photo")
+    two = say("errors_in_words", errors_of(gather(LOGS, "real").runs_with_newest_settings("catsdogs")), "photo")
     assert "**12.00 ± 2.83 %** (mean ± standard deviation over 2 seeds)" in two
     assert two.endswith("The test error of the same weights is 11.00 % (1 of 2 runs).")
     add_run("catsdogs_gpu", [None])
-    assert "not measured" in say("errors_in_words", errors_of(gather(LOGS, "real").alike("catsdogs_gpu")), "photo")
+    runs = gather(LOGS, "real").runs_with_newest_settings("catsdogs_gpu")
+    assert "not measured" in say("errors_in_words", errors_of(runs), "photo")
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -96,7 +97,7 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
 
 
 @pytest.mark.parametrize(
-    ("errors", "settings", "found", "said", "advice"),
+    ("errors", "settings", "found", "expected", "advice"),
     [  # of the training images 15 % were wrong
         ([0.4, 0.2], {}, {"comparable": False}, "overfits**, by 5.00 points or more", "the network overfits"),
         (
@@ -112,14 +113,14 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
     ],
 )
 def test_a_gap_is_compared_with_the_noise_of_the_images(
-    errors: list[float | None], settings: dict, found: dict | None, said: str, advice: str, add_run: Add, say: Say,
+    errors: list[float | None], settings: dict, found: dict | None, expected: str, advice: str, add_run: Add, say: Say,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     add_run("catsdogs", errors, settings=settings)
-    runs = gather(LOGS, "real").alike("catsdogs")
+    runs = gather(LOGS, "real").runs_with_newest_settings("catsdogs")
     measured = gap(runs)
     assert found == (measured and {name: measured[name] for name in found or {}})
-    assert said in say("course_in_words", results(runs, tmp_path), "photo")
+    assert expected in say("learning_curves_in_words", results(runs, tmp_path), "photo")
     assert advice in " ".join(further(gap=measured).split())
 
 
@@ -170,12 +171,12 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("lit_a1.report.problems.read_rows", lambda: rows)
 
     found = gather(LOGS, "real")
-    placed, unreadable = runs_of(found)
-    places = [place for _, place in placed]
+    rows_with_paths, unreadable = catsdogs_rows(found)
+    paths = [path for _, path in rows_with_paths]
     runs = ("catsdogs/version_1", "catsdogs_best/version_0", "catsdogs_ensemble/version_0")
-    assert set(places) == {"docs/runs.csv", *(f"lightning_logs/{run}" for run in runs)}
-    assert places.count("docs/runs.csv") == len(rows)
-    changed = {place: row["changes"] for row, place in placed}
+    assert set(paths) == {"docs/runs.csv", *(f"lightning_logs/{run}" for run in runs)}
+    assert paths.count("docs/runs.csv") == len(rows)
+    changed = {path: row["changes"] for row, path in rows_with_paths}
     assert changed["lightning_logs/catsdogs/version_1"] == "lr=0.3"
 
     sections = sections_of(problem3, found, tmp_path)
@@ -184,7 +185,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "version_0` can't be compared" in damaged.text
     assert str(unreadable[0]["folder"]) in damaged.text
     (table,) = sections["trials-runs"].blocks
-    assert len(table.rows) == len(placed)
+    assert len(table.rows) == len(rows_with_paths)
 
     text = sections["catsdogs-further"].blocks[-1].text
     assert "`widths=[48,96,192,384]` improved the short recipe by 6.00 points" in text
@@ -207,7 +208,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_drawn_photos_are_told_from_real_ones(add_run: Add, tmp_path: Path) -> None:
     add_run("catsdogs_trial-drawn", [0.2])
     found = gather(LOGS, "drawn")
-    assert [row["config"] for row, _ in runs_of(found)[0]] == ["catsdogs_trial"]
+    assert [row["config"] for row, _ in catsdogs_rows(found)[0]] == ["catsdogs_trial"]
     assert "photos" not in sections_of(problem3, found, tmp_path)  # they are not audited
 
 

@@ -8,7 +8,7 @@ from lit_a1.runs.settings import UsageError
 
 
 def test_an_option_that_the_code_learns_makes_no_other_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = recipes.shipped("catsdogs")
+    shipped = recipes.shipped_settings("catsdogs")
     before, usual = recipes.fingerprint(shipped), recipes.defaults
     monkeypatch.setattr(recipes, "defaults", lambda *classes: usual(*classes) | {"model.new": 0})
     assert recipes.fingerprint(shipped | {"model.new": 0}) == before
@@ -18,7 +18,7 @@ def test_an_option_that_the_code_learns_makes_no_other_recipe(monkeypatch: pytes
 
 
 def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> None:
-    shipped = recipes.shipped("catsdogs")
+    shipped = recipes.shipped_settings("catsdogs")
     assert shipped["data.augment.mix_until"] == 0
     before = {name: value for name, value in shipped.items() if name != "data.augment.mix_until"}
     assert recipes.fingerprint(before) == recipes.fingerprint(shipped)
@@ -31,7 +31,8 @@ def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> No
     [("", True), ("precision=32-true, compile_net=False", True), ("precision=32-true, lr=1", False)],
 )
 def test_a_row_is_of_its_recipe_whatever_its_machine_made_of_it(changes: str, counts: bool) -> None:
-    row = {"config": "catsdogs", "changes": changes, "recipe": recipes.fingerprint(recipes.shipped("catsdogs"))}
+    recipe = recipes.fingerprint(recipes.shipped_settings("catsdogs"))
+    row = {"config": "catsdogs", "changes": changes, "recipe": recipe}
     assert recipes.is_shipped(row) == counts
     assert not recipes.is_shipped(row | {"recipe": "00000000"})
 
@@ -51,7 +52,7 @@ def test_a_row_is_of_its_recipe_whatever_its_machine_made_of_it(changes: str, co
     ],
 )
 def test_experiments_are_named_by_their_folders(folders: object, names: list[str]) -> None:
-    assert recipes.experiments(folders) == names
+    assert recipes.experiment_names(folders) == names
 
 
 def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,14 +62,14 @@ def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.Monk
         "second": {"model.start": ""},
         "first": {},
     }
-    monkeypatch.setattr(recipes, "shipped", settings.__getitem__)
+    monkeypatch.setattr(recipes, "shipped_settings", settings.__getitem__)
     monkeypatch.setattr(recipes, "REPOSITORY", tmp_path)
     (tmp_path / "configs").mkdir()
     for name in settings:
         (tmp_path / "configs" / f"{name}.yaml").touch()
-    assert recipes.sources("mean") == {"model.members": ["pupil", "first"]}
-    assert recipes.sources("pupil") == {"model.start": ["second"], "model.teachers": ["first"]}
-    assert recipes.sources("second") == recipes.sources("first") == {}
+    assert recipes.parents("mean") == {"model.members": ["pupil", "first"]}
+    assert recipes.parents("pupil") == {"model.start": ["second"], "model.teachers": ["first"]}
+    assert recipes.parents("second") == recipes.parents("first") == {}
     assert recipes.builds_on("mean") == {"pupil", "first", "second"}
     assert recipes.builds_on("first") == recipes.builds_on("a stranger's") == set()
 

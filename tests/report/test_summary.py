@@ -9,7 +9,7 @@ import pytest
 from lit_a1.report.about import About
 from lit_a1.report.build import document
 from lit_a1.report.gather import gather
-from lit_a1.report.summary import measured, summary
+from lit_a1.report.summary import network_errors, summary
 
 Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
@@ -38,27 +38,27 @@ def test_every_question_has_an_answer_from_records(add_run: Add, tmp_path: Path)
     for name, record in studies.items():
         (LOGS / f"mlp-{name}" / "version_0").mkdir(parents=True)
         (LOGS / f"mlp-{name}" / "version_0" / "record.json").write_text(json.dumps(record))
-    said = answers(tmp_path)
+    answer_by_section = answers(tmp_path)
     expected = {
         "1.1": "905,010 parameters: 784-700-500-10", "1.2": "glorot 0.125",
         "1.3": "98.53 % with two hidden layers (5 trials)",
         "1.4": "2.5e-12, at N = 5,000", "2.1": "914,060 parameters, +1.0 %", "3.1": "1,234,567 parameters",
         "3.3": "2.00 % of 2,000 images (95 % interval 1.47 to 2.71 %)",
     }  # fmt: skip
-    assert all(words in said[number] for number, words in expected.items())
-    assert any(answer == "1.00 % against 2.00 %" for answer in said.values())
-    assert any(answer == "98.00 %; Kaggle: 95.00 %" for answer in said.values())
+    assert all(words in answer_by_section[number] for number, words in expected.items())
+    assert any(answer == "1.00 % against 2.00 %" for answer in answer_by_section.values())
+    assert any(answer == "98.00 %; Kaggle: 95.00 %" for answer in answer_by_section.values())
 
 
 def test_without_runs_and_with_drawn_ones(add_run: Add, tmp_path: Path) -> None:
-    said = answers(tmp_path)
-    assert said["1.1"] == "not trained"
-    assert "(recorded run)" in said["1.2"]
+    answer_by_section = answers(tmp_path)
+    assert answer_by_section["1.1"] == "not trained"
+    assert "(recorded run)" in answer_by_section["1.2"]
     values = summary(gather(LOGS, "real"), ABOUT, 0)
     assert not values["trained"]
     assert values["best"]["published"]
     assert all("published weights" in row[1] for row in values["table"]["rows"])
-    assert measured(gather(LOGS, "drawn"), "catsdogs_best") is None
+    assert network_errors(gather(LOGS, "drawn"), "catsdogs_best") is None
     add_run("catsdogs-drawn", [0.5])
     values = summary(gather(LOGS, "drawn"), ABOUT, 0)
     assert (values["trained"], values["best"]["mean"]) == (True, 0.5)

@@ -10,11 +10,11 @@ import pytest
 from lit_a1.report import published as published_module
 from lit_a1.report.document import read_markdown
 from lit_a1.report.gather import gather
-from lit_a1.report.learning import course, gap
+from lit_a1.report.learning import gap, learning_curves
 from lit_a1.report.problems import problem3
 from lit_a1.report.published import is_published, published
-from lit_a1.report.recipe_facts import training
-from lit_a1.report.recipes import as_shipped, changes, fingerprint, shipped
+from lit_a1.report.recipe_facts import training_facts
+from lit_a1.report.recipes import changes, changes_only_machine, fingerprint, shipped_settings
 from lit_a1.report.results import ensemble, layers, results
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED
@@ -29,7 +29,7 @@ def only(name: str) -> Run:
 
 
 def rows_of(run: Run, macro: Callable[..., str]) -> dict[str, str]:
-    (block,) = read_markdown(macro("training", "training_table", training(run)))[0]
+    (block,) = read_markdown(macro("training", "training_table", training_facts(run)))[0]
     return {row[0]: row[1] for row in block.rows}
 
 
@@ -71,12 +71,12 @@ def test_damaged_and_old_settings_are_left_out(add_run: Add, macro: Callable[...
 
 
 def test_where_and_when_is_measured_makes_no_other_recipe() -> None:
-    ours = shipped("catsdogs")
+    ours = shipped_settings("catsdogs")
     older = ours | {"data.measure_train": False, "trainer.check_val_every_n_epoch": 9}
     assert fingerprint(older) == fingerprint(ours) != fingerprint(ours | {"model.lr": 0.3})
-    assert as_shipped(changes(older, ours))
+    assert changes_only_machine(changes(older, ours))
     for name in ("catsdogs", "catsdogs_best", "catsdogs_gpu", "catsdogs_long", "catsdogs_muon"):
-        settings = shipped(name)
+        settings = shipped_settings(name)
         epochs, every = settings["trainer.max_epochs"], settings["trainer.check_val_every_n_epoch"]
         assert epochs % every == 0
         assert epochs // every >= 15
@@ -94,9 +94,9 @@ def curves(train: list[float], valid: list[float], loss: list[float]) -> list[di
 def test_a_course_says_where_the_gap_opened_and_where_loss_and_error_part(add_run: Add, tmp_path: Path) -> None:
     rows = curves([0.2, 0.1, 0.04, 0.01], [0.2, 0.09, 0.07, 0.06], [0.5, 0.3, 0.2, 0.4])
     add_run("catsdogs", [0.1] * 4, epochs=rows, last=rows[-1], best=rows[-1])
-    found = course([only("catsdogs")])
+    found = learning_curves([only("catsdogs")])
     assert found is not None
-    assert (found["points"], found["epochs"], found["opened"]) == (4, 4, 3)
+    assert (found["points"], found["epochs"], found["overfits_since"]) == (4, 4, 3)
     assert found["valid"] == {"first": (1, 0.2), "best": (4, 0.06), "last": (4, 0.06)}
     assert found["train"]["last"] == (4, 0.01)
     low = found["lowest_loss"]
@@ -120,10 +120,10 @@ def test_a_small_sample_of_training_images_proves_no_gap(add_run: Add) -> None:
 
 def test_what_eased_training_is_told(add_run: Add) -> None:
     add_run("catsdogs", [0.2] * 4, settings={"data.augment.cutmix": 1.0, "data.augment.mix_until": 2})
-    found = course([only("catsdogs")])
+    found = learning_curves([only("catsdogs")])
     assert found is not None
-    assert found["eased"] == {"epoch": 2, "errors": [0.15, pytest.approx(0.1)]}
-    assert course([Run(Path("a/b"), Path(), {"settings": {}, "epochs": [{"epoch": 0, "step": 1}]})]) is None
+    assert found["mixing_end"] == {"epoch": 2, "errors": [0.15, pytest.approx(0.1)]}
+    assert learning_curves([Run(Path("a/b"), Path(), {"settings": {}, "epochs": [{"epoch": 0, "step": 1}]})]) is None
 
 
 def test_published_weights_have_the_curves_and_the_error_of_their_run() -> None:
@@ -152,7 +152,7 @@ def test_the_best_network_there_is_may_be_published(add_run: Add, tmp_path: Path
     add_run("catsdogs", [0.5, 0.2])
     values = problem3(gather(LOGS, "real"), tmp_path)
     assert values["best_is_published"]
-    assert values["best_result"]["course"]["points"] == 5
+    assert values["best_result"]["learning_curves"]["points"] == 5
     assert "--ckpt_path pretrained" in values["analyze_best"] + values["analysis"]["command"]
     assert [each["name"] for each in values["results"]] == ["catsdogs"]
     add_run("catsdogs", [0.5, 0.02])
@@ -188,7 +188,7 @@ def test_a_network_in_numbers(tmp_path: Path, add_run: Add) -> None:
     assert (best["depth"], best["convolutions"], best["projections"]) == (13, 12, 0)
     assert [halving["side"] for halving in best["halvings"]] == [28, 14, 7, 4]
     assert (best["channels"], best["blocks"]) == ([128, 192, 288], [1, 2, 1])
-    assert best["own"] == ["batch norm"]
+    assert best["by_hand"] == ["batch norm"]
     mnist = layers(None, "mnist")["facts"]
     assert (mnist["depth"], mnist["projections"], mnist["entry"]) == (8, 3, [])
     assert mnist["shortcut"] == ["average pooling 2x2", "convolution 1x1", "batch norm"]

@@ -44,7 +44,7 @@ def verdict(text: str, change: str) -> str:
 
 
 def section(rows: list[Row], title: str, **recipes: str) -> str:
-    return tried.page(rows, RECIPES | recipes).partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return tried.render_page(rows, RECIPES | recipes).partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
 def compared(rows: list[Row]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_a_recipe_as_its_machine_ran_it_is_one_of_the_recipes_unless_there_is_an
     switched = row("precision=32-true", 0.04, config="catsdogs")
     title, name = "The recipes as they are", "`catsdogs`, `precision=32-true`"
     assert len(lines(section([*base(), switched], title, catsdogs="now"), name)) == 1
-    assert "## Precision" not in tried.page([*base(), switched], RECIPES | {"catsdogs": "now"})
+    assert "## Precision" not in tried.render_page([*base(), switched], RECIPES | {"catsdogs": "now"})
     rows = [row(config="catsdogs"), switched]
     assert lines(section(rows, title, catsdogs="now"), name) == []
     assert verdict(section(rows, "Precision and compilation", catsdogs="now"), "`precision=32-true`") == "**better**"
@@ -101,7 +101,7 @@ def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
 def test_only_like_is_compared_with_like(other: dict[str, object]) -> None:
     rows = [*base(), row("lr=0.3", 0.10, **other)]
     assert verdicts(rows) == {"lr=0.3": "no base"}
-    assert "There is no run of the base: nothing is compared." in tried.page(rows, RECIPES)
+    assert "There is no run of the base: nothing is compared." in tried.render_page(rows, RECIPES)
     assert verdicts([*rows, row(error=0.2, **other)]) == {"lr=0.3": "better"}
 
 
@@ -141,9 +141,9 @@ def test_switches_of_precision_are_shared_with_the_base_where_they_can() -> None
 
 def test_several_seeds_are_one_row_with_their_mean() -> None:
     rows = [*base(), *(row("lr=0.3", error, seed=seed) for seed, error in enumerate((0.10, 0.11, 0.12)))]
-    ((_, _, seeds, _, _, _, _, accuracy, interval, points, _),) = lines(tried.page(rows, RECIPES), "`lr=0.3`")
+    ((_, _, seeds, _, _, _, _, accuracy, interval, points, _),) = lines(tried.render_page(rows, RECIPES), "`lr=0.3`")
     assert (seeds, accuracy, interval, points) == ("0, 1, 2", "89.00 ± 1.00 %", "87.6 to 90.3", "+1.00")
-    again = tried.page([*rows, row("lr=0.3", 0.15, seed=2)], RECIPES)  # the newest of a seed counts
+    again = tried.render_page([*rows, row("lr=0.3", 0.15, seed=2)], RECIPES)  # the newest of a seed counts
     assert lines(again, "`lr=0.3`")[0][7] == "88.00 ± 2.65 %"
     assert "1 run had the setting and seed of a newer one" in again
 
@@ -153,7 +153,7 @@ def test_a_diverged_run_is_not_compared() -> None:
     rows.append(row("lr=6.0", "", best_val_error=0.1))
     found = {f"lr={lr}.0": words for lr, words in ((9, "diverged"), (8, "diverged"), (6, "not measured"))}
     assert verdicts(rows) == found | {"lr=7.0": "partly diverged (1 of 2)"}
-    text = tried.page(rows, RECIPES)
+    text = tried.render_page(rows, RECIPES)
     assert "nan" not in text
     assert "- **Diverged**: `lr=8.0`; `lr=9.0`" in text
     assert "None of them ended with a finite error" in section(rows, "Learning rate and schedule")
@@ -186,16 +186,16 @@ def test_a_diverged_run_is_not_compared() -> None:
 def test_every_setting_is_under_the_theme_of_what_changed(changes: str, title: str) -> None:
     rows = [*base(), row(changes, 0.0999)]
     assert "90.01 %" in section(rows, title)
-    assert tried.page(rows, RECIPES).count("90.01 %") == 1
+    assert tried.render_page(rows, RECIPES).count("90.01 %") == 1
 
 
 def test_changes_are_read_and_shortened() -> None:
     text = "augment.crop_scale=(0.25, 1.0), size_schedule.0=32, size_schedule.10=48, widths=[8, 8]"
     read = trials.parse_changes(text)
     assert read["widths"] == "[8, 8]"
-    assert trials.short(read) == "`crop_scale=(0.25,1.0)`, `size_schedule={0:32,10:48}`, `widths=[8,8]`"
-    assert trials.short({}) == "as it is"
-    assert len(trials.short({"members": "x" * 400})) < 60
+    assert trials.format_changes(read) == "`crop_scale=(0.25,1.0)`, `size_schedule={0:32,10:48}`, `widths=[8,8]`"
+    assert trials.format_changes({}) == "as it is"
+    assert len(trials.format_changes({"members": "x" * 400})) < 60
     with pytest.raises(SystemExit, match=r"error: .*docs/runs\.csv has the changes 'wonder'; expected NAME=VALUE"):
         trials.parse_changes("wonder")
 
@@ -218,7 +218,7 @@ def test_sentences_follow_from_the_numbers(errors: tuple[float, ...], words: str
 def test_the_summary_counts_and_sorts() -> None:
     rows = [*base(), row("lr=0.3", 0.08), row("norm=group", 0.14)]
     rows += [row("views=one", 0.12, machine="a GPU", seconds=3600), row("lr=0.9", 0.01, config="mnist")]
-    text = tried.page(rows, RECIPES)
+    text = tried.render_page(rows, RECIPES)
     hours = f"{(7 * 254 + 3600) / 3600:.1f} hours"
     for words in (
         "8 runs of 4 settings", f"{hours} of training.", "A: two cores; B: a GPU.",
@@ -231,7 +231,7 @@ def test_the_summary_counts_and_sorts() -> None:
     assert verdict(text, "`lr=0.3`") == "**better**"
     further = render("report/not_done.md.j2", gap=None, effects={}).strip()
     assert further in section(rows, "What would help further and was not done")
-    with_ensemble = tried.page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
+    with_ensemble = tried.render_page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
     assert hours in with_ensemble  # its members' own
     assert "published weights" in with_ensemble
     assert "published weights" not in text
@@ -247,22 +247,22 @@ def test_no_table_beats_the_highest_accuracies_that_are_named() -> None:
 
 
 def test_without_a_change_the_page_is_short() -> None:
-    text = tried.page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
+    text = tried.render_page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
     for words in ("1 run of 1 setting", "Nothing was changed yet", "`catsdogs`: 93.25 % after 65 epochs."):
         assert words in text
-    assert "No run is recorded yet" in tried.page([], {})
+    assert "No run is recorded yet" in tried.render_page([], {})
 
 
 def test_the_same_rows_make_the_same_page() -> None:
     rows = [*base(), *(row(f"{name}=1", 0.11) for name in ("a", "b", "lr", "norm")), row(recipe="older")]
     rows += [row("lr=1", 0.1, machine="a GPU"), row("lr=1", 0.13), row("a=1", 0.13), row("a=1", 0.12)]  # newer ones
-    text = tried.page(rows, RECIPES)
+    text = tried.render_page(rows, RECIPES)
     for seed in range(3):
         random.Random(seed).shuffle(rows)
-        assert tried.page(rows, RECIPES) == text
+        assert tried.render_page(rows, RECIPES) == text
 
 
 def test_all_lines_of_a_table_have_its_columns() -> None:
-    text = tried.page([*base(), row("lr=0.3", "nan"), row("dropout=0.1"), row("norm=group", recipe="older")], RECIPES)
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+    rows = [*base(), row("lr=0.3", "nan"), row("dropout=0.1"), row("norm=group", recipe="older")]
+    for block in re.findall(r"(?:^\|.*\n)+", tried.render_page(rows, RECIPES), re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lit_a1.report.document import write_section
-from lit_a1.report.recipes import fingerprint, shipped
+from lit_a1.report.recipes import fingerprint, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.report.verdicts import REASONS, conclusions
 
@@ -17,9 +17,9 @@ CUTMIX = "augment.cutmix=1.0, augment.mix_probability=0.5"
 
 def row(changes: str = "", error: float = 0.16, config: str = "catsdogs_trial", **other: object) -> Row:
     values = {
-        "finished": "2026-11-20 10:00", "config": config, "recipe": fingerprint(shipped(config)), "changes": changes,
-        "seed": 0, "epochs": 8, "parameters": 1, "seconds": 60, "machine": "m", "commit": "c", "val_images": 2000,
-        "best_val_error": error, "last_val_error": f"{error:.4f}",
+        "finished": "2026-11-20 10:00", "config": config, "recipe": fingerprint(shipped_settings(config)),
+        "changes": changes, "seed": 0, "epochs": 8, "parameters": 1, "seconds": 60, "machine": "m", "commit": "c",
+        "val_images": 2000, "best_val_error": error, "last_val_error": f"{error:.4f}",
     }  # fmt: skip
     return {name: str(value) for name, value in (values | other).items()}
 
@@ -63,11 +63,11 @@ def test_only_trials_with_the_same_base_are_in_one_table() -> None:
 def test_the_final_result_is_that_of_the_setting_with_the_fewest_errors() -> None:
     both = found(best(error=0.04), best("widths=[8, 8]", 0.0305), row("", 0.02, "catsdogs_ensemble"))
     final = both["best"]
-    assert (final["changes"], final["right"], final["images"], final["tried"]) == ("`widths=[8,8]`", 1939, 2000, 2)
+    assert (final["changes"], final["correct"], final["images"], final["tried"]) == ("`widths=[8,8]`", 1939, 2000, 2)
     assert final["interval"] == pytest.approx((0.9610, 0.9762), abs=1e-4)
     assert final["settings"]["widths"] == "[8, 8]"
     assert final["settings"]["optimizer"] == "muon"  # of its YAML
-    assert both["ensemble"]["right"] == 1960
+    assert both["ensemble"]["correct"] == 1960
     assert found(best(recipe="another"))["best"]["settings"] == {}  # which nobody knows any more
     assert found()["best"] is None
 
@@ -89,14 +89,14 @@ def test_an_idea_is_what_its_theme_names_first_and_precision_hides_nothing() -> 
 
 def test_what_is_worse_in_trials_and_part_of_the_best_network_is_said() -> None:
     trial = row(CUTMIX, 0.21), row("norm=group", 0.25)
-    (each,) = found(best(), *trial)["trials"]["long"]
+    (each,) = found(best(), *trial)["trials"]["hurt_but_used"]
     assert (each["name"], each["longer"]) == ("`cutmix=1.0` with `mix_probability=0.5`", [])
     longer = row("", 0.05, "catsdogs", epochs=72), row(f"{CUTMIX}, views=scale", 0.055, "catsdogs", epochs=72)
-    (each,) = found(best(), *trial, *longer)["trials"]["long"]
+    (each,) = found(best(), *trial, *longer)["trials"]["hurt_but_used"]
     (other,) = each["longer"]
     assert (other["name"], other["epochs"], other["verdict"]) == ("catsdogs", 72, "inside the noise")
     assert other["points"] == pytest.approx(-0.5)
-    assert found(best("augment.cutmix=0.0"), *trial)["trials"]["long"] == []
+    assert found(best("augment.cutmix=0.0"), *trial)["trials"]["hurt_but_used"] == []
 
 
 def test_a_reason_is_shown_only_where_all_that_it_explains_went_its_way() -> None:
@@ -123,11 +123,11 @@ def test_a_short_table_has_of_each_theme_and_verdict_the_largest_and_all_that_th
 
 def test_the_long_recipes_are_compared_as_they_are_now() -> None:
     rows = best(), best("widths=[8, 8]", 0.01), best(recipe="older", error=0.02), row("", 0.05, "catsdogs", seed=1)
-    cells = found(*rows, row("", 0.06, "catsdogs"))["long"]["rows"]
+    cells = found(*rows, row("", 0.06, "catsdogs"))["recipe_table"]["rows"]
     assert [(each[0], each[4], each[5]) for each in cells] == [
         ("`catsdogs_best`", "1", "97.00 %"), ("`catsdogs`", "2", "94.50 ± 0.71 %"),
     ]  # fmt: skip
-    assert found()["long"] is None
+    assert found()["recipe_table"] is None
 
 
 def test_the_section_says_what_was_found() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lit_a1.report.document import FUNCTIONS, Section, read_markdown
-from lit_a1.report.outputs import analysis
+from lit_a1.report.outputs import analysis_values
 from lit_a1.runs import templates
 
 Sections = Callable[..., list[Section]]
@@ -34,7 +34,7 @@ def sections() -> Sections:
     def call(macro: str, *values: Any, **given: Any) -> list[Section]:
         template = templates._environment().get_template("report/sections/analysis.md.j2")
         made = template.make_module(FUNCTIONS | given)
-        return read_markdown(getattr(made, macro)(analysis(FOLDER, None, "do it"), *values))[1]
+        return read_markdown(getattr(made, macro)(analysis_values(FOLDER, None, "do it"), *values))[1]
 
     return call
 
