@@ -46,7 +46,7 @@ def rows_of(found: "Architecture") -> list[list[str]]:
     rows = []
     for layer in found.layers:
         steps = (shape_words(each and each[: 1 + (each[0] != each[1])]) for each in (layer.stride, layer.padding))
-        written = "this project" if layer.own else "PyTorch"
+        written = "this project" if layer.is_handwritten else "PyTorch"
         shapes = (shape_words(layer.filter), *steps, shape_words(layer.shape))
         rows.append([layer.name, written, *shapes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"])
     return [*rows, ["total", "", "", "", "", "", f"{found.parameters:,}", f"{found.multiply_adds:,}"]]
@@ -84,7 +84,7 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
     """
     from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, NORMS, SUM
 
-    path = [layer for layer in found.layers if not layer.beside]
+    path = [layer for layer in found.layers if not layer.on_side_path]
     convolutions = [layer for layer in found.layers if layer.kind in CONVOLUTIONS.values()]
     stages: dict[str, list[Layer]] = {}
     for layer in path:
@@ -101,8 +101,8 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
     return {
         "side": shape[-1],
         "depth": sum(layer.kind in (CONVOLUTIONS | LINEAR).values() for layer in path),
-        "convolutions": sum(not layer.beside for layer in convolutions),
-        "projections": sum(layer.beside for layer in convolutions),
+        "convolutions": sum(not layer.on_side_path for layer in convolutions),
+        "projections": sum(layer.on_side_path for layer in convolutions),
         "padded": all(layer.filter and layer.padding == (layer.filter[0] // 2,) * 2 for layer in convolutions),
         "stem": [_with_stride(layer) for layer in path if layer.place == "stem"],
         "stem_channels": next((layer.shape[0] for layer in path if layer.place == "stem"), None),
@@ -115,8 +115,8 @@ def facts_of(shape: Sequence[int], found: "Architecture") -> dict[str, Any]:
         "head": [layer.words for layer in path if layer.place == "head"],
         "outputs": found.layers[-1].shape[0],
         "norm": next((kind for kind in NORMS.values() if kind in kinds), None),  # after each convolution
-        "own": sorted({layer.kind for layer in found.layers if layer.own}),
-        "others": sorted({layer.kind for layer in found.layers if not layer.own} - {SUM, MEAN}),
+        "own": sorted({layer.kind for layer in found.layers if layer.is_handwritten}),
+        "others": sorted({layer.kind for layer in found.layers if not layer.is_handwritten} - {SUM, MEAN}),
     }
 
 
