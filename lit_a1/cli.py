@@ -51,7 +51,7 @@ def _thread_failed(failed: threading.ExceptHookArgs) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command. Wrong input ends in a sentence, with status 1, or 2 for a wrong command line."""
-    alone = arguments is None  # this process does nothing else
+    owns_process = arguments is None  # this process does nothing else
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # it may be closed
     sys.stderr = sys.stderr or sys.stdout
     if os.environ.get("COLUMNS") == "0":
@@ -68,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from lit_a1.runs.wording import suggestion  # only needed after a mistake
 
         refuse(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}{suggestion(name, COMMANDS)}", 2)
-    if alone:
+    if owns_process:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files; a notebook hands on its backend, which may be missing
         threading.excepthook = _thread_failed
     try:
         check_versions()
         check_compiler_cache()
-        run(name, with_shipped_yamls(options), only_help=alone and not {"-h", "--help"}.isdisjoint(options))
+        run(name, with_shipped_yamls(options), only_help=owns_process and not {"-h", "--help"}.isdisjoint(options))
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as in shells; the command has already printed its message
     except ModuleNotFoundError as error:

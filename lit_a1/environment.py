@@ -59,8 +59,8 @@ def computes_bfloat16(on_cpu: bool = False) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if not on_cpu and torch.backends.mps.is_available():
         return True
-    able = torch.cpu.get_capabilities()
-    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def computes_float16(on_cpu: bool = False) -> bool:
@@ -72,15 +72,15 @@ def computes_float16(on_cpu: bool = False) -> bool:
     return not on_cpu and torch.backends.mps.is_available()
 
 
-def best_precision(wanted: str | int | None, on_cpu: bool = False) -> str | int | None:
-    """The trainer's precision: the one `wanted`, or if this machine lacks it, the other half precision or `32-true`.
+def best_precision(requested: str | int | None, on_cpu: bool = False) -> str | int | None:
+    """The trainer's precision: the one `requested`, or if this machine lacks it, the other half precision or `32-true`.
 
     A T4 or V100 uses `16-mixed` instead of `bf16-mixed`. Other precisions are returned unchanged.
     """
-    able = {"bf16-mixed": computes_bfloat16, "16-mixed": computes_float16}
-    if wanted not in able or able[wanted](on_cpu):
-        return wanted
-    return next((precision for precision, computes in able.items() if computes(on_cpu)), "32-true")
+    supports = {"bf16-mixed": computes_bfloat16, "16-mixed": computes_float16}
+    if requested not in supports or supports[requested](on_cpu):
+        return requested
+    return next((precision for precision, computes in supports.items() if computes(on_cpu)), "32-true")
 
 
 def why_not_compiled(on_cpu: bool = False) -> str | None:
@@ -108,8 +108,8 @@ def why_not_compiled(on_cpu: bool = False) -> str | None:
                 mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
     except OSError as error:
         folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-        words = f"compiled code can't be kept in {folder} and run from there ({error.strerror})"
-        return f"{words}; TORCHINDUCTOR_CACHE_DIR can name another folder"
+        problem = f"compiled code can't be kept in {folder} and run from there ({error.strerror})"
+        return f"{problem}; TORCHINDUCTOR_CACHE_DIR can name another folder"
     return None
 
 
@@ -122,11 +122,11 @@ def versions() -> dict[str, str]:
 
 def commit() -> str:
     """The code's commit (or LIT_A1_COMMIT), with `+` if files changed since; empty outside a checkout."""
-    if named := os.environ.get("LIT_A1_COMMIT", "").strip():
-        return named
+    if given_commit := os.environ.get("LIT_A1_COMMIT", "").strip():
+        return given_commit
 
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
@@ -163,9 +163,9 @@ def is_first(of_machine: bool = False) -> bool:
 
 def show_messages() -> None:
     """Shows this project's log messages on the terminal: which data were found, what was left out."""
-    ours = logging.getLogger("lit_a1")
-    ours.setLevel(logging.INFO if is_first() else logging.CRITICAL)
-    ours.handlers = [logging.StreamHandler()]  # to the current standard error
+    logger = logging.getLogger("lit_a1")
+    logger.setLevel(logging.INFO if is_first() else logging.CRITICAL)
+    logger.handlers = [logging.StreamHandler()]  # to the current standard error
 
 
 def keep_freed_memory() -> None:

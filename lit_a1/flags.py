@@ -27,7 +27,7 @@ AVERAGE = "--model.average_decay averages the weights"
 SEARCH = f"`{PROGRAM} search` tries learning rates and batch sizes"
 OF_THE_MODEL = "which layers there are, and which learn, is the model's affair"
 ITSELF = "the command adds it itself"
-ONLY: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag, and why there are no others
+ALLOWED: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag, and why there are no others
     "accumulate_grad_batches": ((None, 1), BATCH),
     "gradient_clip_val": ((None, 0), CLIP),
     "gradient_clip_algorithm": ((None,), CLIP),
@@ -37,7 +37,7 @@ ONLY: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag, an
     "profiler": ((None, "simple", "advanced", "pytorch"), "it must be simple, advanced or pytorch"),
     "val_check_interval": ((None, 1.0), "what is kept is measured after an epoch"),
 }
-LEAST = {
+MINIMA = {
     "log_every_n_steps": 0,
     "check_val_every_n_epoch": 1,
     "num_sanity_val_steps": -1,
@@ -58,25 +58,25 @@ NO_CALLBACKS = {
     "ProgressBar": "it shows nothing; RichProgressBar and TQDMProgressBar do",
 }
 MAX_SEED = 2**32 - 1
-FOLDERS = ("TensorBoardLogger", "CSVLogger")  # the loggers that write to `save_dir/name/version_N`
-OF_TRAINING = ("gradient_norm", "learning_rate", "images_per_second")  # in addition to loss and error
+FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")  # the loggers that write to `save_dir/name/version_N`
+TRAINING_METRICS = ("gradient_norm", "learning_rate", "images_per_second")  # in addition to loss and error
 
 log = logging.getLogger(__name__)
 
 
-def several(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """The values of a flag that accepts none, one or several, as a list."""
     return value if isinstance(value, list) else [] if value in (None, True, False) else [value]
 
 
-def named(value: Any) -> list[Namespace]:
+def named_classes(value: Any) -> list[Namespace]:
     """The classes that a flag names, with their options."""
-    return [each for each in several(value) if isinstance(each, Namespace)]
+    return [entry for entry in as_list(value) if isinstance(entry, Namespace)]
 
 
-def kind(each: Namespace) -> str:
+def class_name(entry: Namespace) -> str:
     """The name of such a class."""
-    return str(each.get("class_path")).rpartition(".")[2]
+    return str(entry.get("class_path")).rpartition(".")[2]
 
 
 def seed_of(command: Namespace) -> int:
@@ -96,15 +96,15 @@ def seed_of(command: Namespace) -> int:
 def check_flags(command: Namespace, subcommand: str) -> None:
     """Raises a UsageError for flags that can't work with this project's networks and loops."""
     trainer, is_fit = command.trainer, subcommand == "fit"
-    for name, (values, why) in ONLY.items():
+    for name, (values, why) in ALLOWED.items():
         if isinstance(value := trainer.get(name), Namespace):  # a profiler with options
-            value = kind(value).removesuffix("Profiler").lower()
+            value = class_name(value).removesuffix("Profiler").lower()
         if value not in values:
             words = str(value).lower() if isinstance(value, bool) else value
             raise UsageError(f"trainer.{name} can't be {words} here: {why}")
-    for name, least in LEAST.items():
-        if (value := trainer.get(name)) is not None and value < least:
-            raise UsageError(f"trainer.{name} must be at least {least}; got {value}")
+    for name, minimum in MINIMA.items():
+        if (value := trainer.get(name)) is not None and value < minimum:
+            raise UsageError(f"trainer.{name} must be at least {minimum}; got {value}")
     cores, devices = max(2, os.cpu_count() or 1), str(trainer.devices)
     if devices.isdecimal() and int(devices) > cores and trainer.accelerator in ("cpu", "auto") and machine() == cpu():
         raise UsageError(f"trainer.devices must be at most {cores}, the cores of this machine; got {devices}")
@@ -114,33 +114,33 @@ def check_flags(command: Namespace, subcommand: str) -> None:
         raise UsageError(f"trainer.{limit} must be above 0; got {trainer[limit]}")
     if trainer.barebones and not is_fit:
         raise UsageError(f"trainer.barebones times the loop of fit; {subcommand} would show nothing with it")
-    strategy = trainer.strategy if isinstance(trainer.strategy, str) else kind(trainer.strategy)
+    strategy = trainer.strategy if isinstance(trainer.strategy, str) else class_name(trainer.strategy)
     if not strategy.lower().startswith(("auto", "ddp", "single")):
         raise UsageError(f"trainer.strategy must be auto, or ddp for several devices; got {strategy}")
-    for each in named(trainer.get("plugins")):
-        if not kind(each).endswith("Environment"):
-            raise UsageError(f"trainer.plugins takes cluster environments alone; got {kind(each)}")
-    for each in named(trainer.get("callbacks")):
-        why = NO_CALLBACKS.get(kind(each), "")
-        if str(each.class_path).startswith("lit_a1."):
+    for entry in named_classes(trainer.get("plugins")):
+        if not class_name(entry).endswith("Environment"):
+            raise UsageError(f"trainer.plugins takes cluster environments alone; got {class_name(entry)}")
+    for entry in named_classes(trainer.get("callbacks")):
+        why = NO_CALLBACKS.get(class_name(entry), "")
+        if str(entry.class_path).startswith("lit_a1."):
             why = ITSELF
         if why:
-            raise UsageError(f"trainer.callbacks can't have a {kind(each)} here: {why}")
-        monitor, there = (each.get("init_args") or Namespace()).get("monitor"), _measured(command)
-        if is_fit and monitor not in (None, *there) and str(command.model.class_path).startswith("lit_a1."):
-            words = f"monitors {monitor}, which is not measured; {', '.join(there)} are"
-            raise UsageError(f"trainer.callbacks: {kind(each)} {words}")
+            raise UsageError(f"trainer.callbacks can't have a {class_name(entry)} here: {why}")
+        monitor, measured = (entry.get("init_args") or Namespace()).get("monitor"), _measured(command)
+        if is_fit and monitor not in (None, *measured) and str(command.model.class_path).startswith("lit_a1."):
+            words = f"monitors {monitor}, which is not measured; {', '.join(measured)} are"
+            raise UsageError(f"trainer.callbacks: {class_name(entry)} {words}")
 
 
 def _measured(command: Namespace) -> list[str]:
     """The metrics of a `fit`, as TensorBoard's tags."""
     validates = command.trainer.limit_val_batches != 0 or command.trainer.overfit_batches
-    wanted = {"train": True, "val": validates, "train_eval": validates and command.data.init_args.get("measure_train")}
-    tags = [f"{stage}/{name}" for stage in STAGES if wanted.get(stage) for name in ("loss", "error")]
-    return tags + [f"train/{name}" for name in OF_TRAINING]
+    active = {"train": True, "val": validates, "train_eval": validates and command.data.init_args.get("measure_train")}
+    tags = [f"{stage}/{name}" for stage in STAGES if active.get(stage) for name in ("loss", "error")]
+    return tags + [f"train/{name}" for name in TRAINING_METRICS]
 
 
-def adapt(command: Namespace, subcommand: str) -> None:
+def adapt_flags(command: Namespace, subcommand: str) -> None:
     """Turns off what is slower or fails on this machine, with a message; makes sure the last epoch is validated."""
     trainer, model = command.trainer, command.model.init_args
     if trainer.barebones:
@@ -153,33 +153,33 @@ def adapt(command: Namespace, subcommand: str) -> None:
             trainer.precision = "32-true"  # only training is in half precision
         return
     on_cpu = trainer.accelerator == "cpu"
-    wanted, trainer.precision = trainer.precision, best_precision(trainer.precision, on_cpu)
-    if trainer.precision != wanted:
+    requested, trainer.precision = trainer.precision, best_precision(trainer.precision, on_cpu)
+    if trainer.precision != requested:
         log.info(
             "This machine has no fast %s arithmetic: trainer.precision is %s instead of %s.",
-            *(HALVES[wanted], trainer.precision, wanted),
+            *(HALVES[requested], trainer.precision, requested),
         )
-    if model.get("compile_net") and (lacking := why_not_compiled(on_cpu)):
-        log.info("model.compile_net is false instead of true, which is slower: %s.", lacking)
+    if model.get("compile_net") and (problem := why_not_compiled(on_cpu)):
+        log.info("model.compile_net is false instead of true, which is slower: %s.", problem)
         model.compile_net = False
-    every, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
+    interval, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
     if (steps := trainer.max_steps or -1) > 0 and epochs:
-        words = "trainer.max_steps=%d ends the run early: the learning rate schedule spans trainer.max_epochs=%d."
-        log.info(words, steps, epochs)
+        message = "trainer.max_steps=%d ends the run early: the learning rate schedule spans trainer.max_epochs=%d."
+        log.info(message, steps, epochs)
     if steps >= 0 or trainer.max_time:
         epochs = 0  # the number is not known
-    if every is not None and every > 1 and (not epochs or epochs % every):
-        every = max(n for n in range(1, every) if epochs % n == 0) if epochs else 1
-        trainer.check_val_every_n_epoch = every
-        log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", every)
+    if interval is not None and interval > 1 and (not epochs or epochs % interval):
+        interval = max(n for n in range(1, interval) if epochs % n == 0) if epochs else 1
+        trainer.check_val_every_n_epoch = interval
+        log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", interval)
     if epochs:
         _warn_of_unreached(command.data.init_args, epochs)
 
 
 def _warn_of_unreached(data: Namespace, epochs: int) -> None:
     """Logs the settings of a recipe that a shorter run does not reach."""
-    if late := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
-        log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", late[0], epochs)
+    if unreached := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
+        log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", unreached[0], epochs)
     augment = data.get("augment") or Namespace()
     mixes = augment.get("mixup") or augment.get("cutmix")
     if mixes and (until := augment.get("mix_until", 0)) >= epochs:
@@ -191,25 +191,23 @@ def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:
 
     They are from the first logger that writes to folders of runs, else from the first logger with a name.
     """
-    loggers = sorted(named(command.trainer.get("logger")), key=lambda each: kind(each) not in FOLDERS)
-    options = [(kind(each) in FOLDERS, each.get("init_args") or Namespace()) for each in loggers]
-    name = next((found.name for _, found in options if found.get("name")), "unnamed")
-    save_dir = next(
-        (found.save_dir for is_file, found in options if is_file and found.get("save_dir")), "lightning_logs"
-    )
+    loggers = sorted(named_classes(command.trainer.get("logger")), key=lambda e: class_name(e) not in FOLDER_LOGGERS)
+    options = [(class_name(entry) in FOLDER_LOGGERS, entry.get("init_args") or Namespace()) for entry in loggers]
+    name = next((args.name for _, args in options if args.get("name")), "unnamed")
+    save_dir = next((args.save_dir for is_file, args in options if is_file and args.get("save_dir")), "lightning_logs")
     return Path(command.trainer.get("default_root_dir") or "", save_dir), name + DRAWN if drawn else name
 
 
-def own_callbacks(found: Sequence[Callback], users: Sequence[Callback], trainer: Namespace) -> list[Callback]:
+def own_callbacks(callbacks: Sequence[Callback], users: Sequence[Callback], trainer: Namespace) -> list[Callback]:
     """The command's callbacks that are compatible with the user's callbacks and flags."""
     if trainer.barebones:
-        return [each for each in found if isinstance(each, Continuation)]
+        return [callback for callback in callbacks if isinstance(callback, Continuation)]
     left_out: tuple[type[Callback], ...] = ()
-    if trainer.enable_progress_bar is False or any(isinstance(each, ProgressBar) for each in users):
+    if trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in users):
         left_out += (ProgressBar,)
     if trainer.enable_checkpointing is False:
         left_out += (ModelCheckpoint,)
-    return [each for each in found if not isinstance(each, left_out)]
+    return [callback for callback in callbacks if not isinstance(callback, left_out)]
 
 
 def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], purge_step: int | None) -> list[Logger]:
@@ -219,20 +217,20 @@ def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], pur
     """
     files: dict[str, Logger] = {}
     others = []
-    for each, logger in zip(named(flag), built, strict=True):
-        own = (each.get("init_args") or Namespace()).as_dict() | options
-        if kind(each) in files or not isinstance(logger, TensorBoardLogger | CSVLogger):
+    for entry, logger in zip(named_classes(flag), built, strict=True):
+        args = (entry.get("init_args") or Namespace()).as_dict() | options
+        if class_name(entry) in files or not isinstance(logger, TensorBoardLogger | CSVLogger):
             others.append(logger)
         elif isinstance(logger, TensorBoardLogger):
-            own_kind = RunLogger if type(logger) is TensorBoardLogger else type(logger)
-            files[kind(each)] = own_kind(**own | {"default_hp_metric": False, "purge_step": purge_step})
+            logger_class = RunLogger if type(logger) is TensorBoardLogger else type(logger)
+            files[class_name(entry)] = logger_class(**args | {"default_hp_metric": False, "purge_step": purge_step})
         else:
-            files[kind(each)] = csv_logger = type(logger)(**own)
+            files[class_name(entry)] = csv_logger = type(logger)(**args)
             if purge_step is not None:
                 _keep_rows(csv_logger, purge_step)
     if not files:
-        files[FOLDERS[0]] = RunLogger(**options, default_hp_metric=False, purge_step=purge_step)
-    return [*sorted(files.values(), key=lambda each: isinstance(each, CSVLogger)), *others]
+        files[FOLDER_LOGGERS[0]] = RunLogger(**options, default_hp_metric=False, purge_step=purge_step)
+    return [*sorted(files.values(), key=lambda logger: isinstance(logger, CSVLogger)), *others]
 
 
 def _keep_rows(logger: CSVLogger, end: int) -> None:

@@ -42,10 +42,10 @@ def check_versions() -> None:
     for name, needed in RANGES.items():
         if SpecifierSet(needed).contains(found[name], prereleases=True):
             continue
-        words = f"{name} {found[name]} is not among the versions that lit_a1 allows ({needed})"
+        problem = f"{name} {found[name]} is not among the versions that lit_a1 allows ({needed})"
         if not SpecifierSet(needed.partition(",")[0]).contains(found[name], prereleases=True):
-            raise VersionError(f"{words}: it is too old.")
-        print(f"{words}: it is newer, and may work.", file=sys.stderr)
+            raise VersionError(f"{problem}: it is too old.")
+        print(f"{problem}: it is newer, and may work.", file=sys.stderr)
 
 
 def check_compiler_cache() -> None:
@@ -55,8 +55,8 @@ def check_compiler_cache() -> None:
             Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             del os.environ[COMPILER_CACHE]
-            words = f"{COMPILER_CACHE} names {folder}, which can't be made ({error.strerror})"
-            print(f"{words}: torch's own folder is used for compiled code.", file=sys.stderr)
+            problem = f"{COMPILER_CACHE} names {folder}, which can't be made ({error.strerror})"
+            print(f"{problem}: torch's own folder is used for compiled code.", file=sys.stderr)
 
 
 def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
@@ -67,26 +67,26 @@ def with_shipped_yamls(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: names the YAML that was probably meant by one that is not there.
     """
-    found = list(arguments)
-    for place, (before, argument) in enumerate(itertools.pairwise(["", *arguments])):
-        flag, equals, name = ("", "", argument) if before in NAMES_A_YAML else argument.partition("=")
-        if not (before in NAMES_A_YAML or flag in NAMES_A_YAML) or Path(name).exists():
+    completed = list(arguments)
+    for index, (previous, argument) in enumerate(itertools.pairwise(["", *arguments])):
+        flag, equals, name = ("", "", argument) if previous in NAMES_A_YAML else argument.partition("=")
+        if not (previous in NAMES_A_YAML or flag in NAMES_A_YAML) or Path(name).exists():
             continue
         configs = REPOSITORY / "configs"
         path = configs / name.removeprefix("configs/")
         if path.is_file():
-            here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-            found[place] = f"{flag}{equals}{here}"
+            shown_path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            completed[index] = f"{flag}{equals}{shown_path}"
         elif path.suffix in (".yaml", ".yml"):
             from lit_a1.runs.settings import UsageError  # not needed where all is well
             from lit_a1.runs.wording import suggestion
 
-            there = [Path("configs", each.relative_to(configs)) for each in sorted(configs.rglob("*.yaml"))]
-            there += sorted(Path(name).parent.glob("*.yaml"))
-            word, *words = (each.with_suffix("").as_posix() for each in (Path(name), *there))
+            yamls = [Path("configs", yaml.relative_to(configs)) for yaml in sorted(configs.rglob("*.yaml"))]
+            yamls += sorted(Path(name).parent.glob("*.yaml"))
+            word, *words = (yaml.with_suffix("").as_posix() for yaml in (Path(name), *yamls))
             if nearest := suggestion(word, words, "{}.yaml"):
                 raise UsageError(f"there is no file {name}{nearest}")
-    return found
+    return completed
 
 
 def import_lightning(only_help: bool = False) -> None:

@@ -18,16 +18,16 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_a1.callbacks.best import BestCheckpoint, LastCheckpoint
 from lit_a1.callbacks.config import RunConfig, save_hparams
 from lit_a1.callbacks.continuation import Continuation, slurm_job
-from lit_a1.callbacks.devices import check_started, ending_together
+from lit_a1.callbacks.devices import check_process_count, ending_together
 from lit_a1.callbacks.ensemble import EnsembleRecord
 from lit_a1.callbacks.predictions import PredictionFiles, submission_path
 from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.callbacks.record import RunRecord, measured_images
 from lit_a1.callbacks.tensorboard import TensorBoardExtras
-from lit_a1.data.files import naming
+from lit_a1.data.files import errors_naming
 from lit_a1.data.module import ImageDataModule
 from lit_a1.environment import PROGRAM, is_first
-from lit_a1.flags import adapt, check_flags, experiment_of, own_callbacks, run_loggers, seed_of, several
+from lit_a1.flags import adapt_flags, as_list, check_flags, experiment_of, own_callbacks, run_loggers, seed_of
 from lit_a1.layers import BatchNorm2d
 from lit_a1.models import Classifier, Ensemble, FineTunedCNN
 from lit_a1.models.ensemble import NO_CHECKPOINT, NOT_TRAINED
@@ -81,18 +81,18 @@ class TrainingCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
             parser.usage = f"{PROGRAM} predict [PHOTO ... | FOLDER] [options]"
-            words = "where the labels go (those of named photos to predictions.csv); probabilities beside it"
-            parser.add_argument("--submission", default="submission.csv", help=words)
+            help_text = "where the labels go (those of named photos to predictions.csv); probabilities beside it"
+            parser.add_argument("--submission", default="submission.csv", help=help_text)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses `args` with their command's parser; the main parser would check everything twice."""
-        command, *others = args
-        alone = self._parser(command)
-        vars(alone).pop("parent_parser")  # otherwise `--print_config` would leave printing to it
-        settings = alone.parse_args(others)
+        command, *options = args
+        command_parser = self._parser(command)
+        vars(command_parser).pop("parent_parser")  # otherwise `--print_config` would leave printing to it
+        settings = command_parser.parse_args(options)
         if "trainer.devices" not in settings:  # if a YAML has something else, a flag adds only its own value
-            alone.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
+            command_parser.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
         self.config = Namespace(subcommand=command, **{command: settings})
 
     def _parse_ckpt_path(self) -> None:
@@ -111,7 +111,7 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; settings that a class refuses end in a sentence."""
         check_flags(self.command, str(self.subcommand))
-        adapt(self.command, str(self.subcommand))
+        adapt_flags(self.command, str(self.subcommand))
         if str(self.command.model.class_path).endswith(".Ensemble"):  # before looking for members
             if self.subcommand == "fit":
                 self.parser.error(NOT_TRAINED)
@@ -124,32 +124,32 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer, whose logger and callbacks depend on the command and the data that were found."""
-        is_fit, wanted = self.subcommand == "fit", self.command.get("ckpt_path")
+        is_fit, ckpt_path = self.subcommand == "fit", self.command.get("ckpt_path")
         self.datamodule.locate(self.subcommand)
-        if is_fit and not wanted and isinstance(self.model, FineTunedCNN):
+        if is_fit and not ckpt_path and isinstance(self.model, FineTunedCNN):
             self.model.check_files(self.datamodule.drawn)
         folder, name = experiment_of(self.command, self.datamodule.drawn)
         self._runs = folder / name
-        if (wanted or not is_fit) and not isinstance(self.model, Ensemble):
-            self.checkpoint = resolve(wanted, self._runs, resume=is_fit)
-        elif is_fit and (job := slurm_job()) and (left := sorted(self._runs.glob(f"version_*/{job}/*.ckpt"))):
-            self.checkpoint = max(left, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this command
+        if (ckpt_path or not is_fit) and not isinstance(self.model, Ensemble):
+            self.checkpoint = resolve(ckpt_path, self._runs, resume=is_fit)
+        elif is_fit and (job := slurm_job()) and (job_files := sorted(self._runs.glob(f"version_*/{job}/*.ckpt"))):
+            self.checkpoint = max(job_files, key=lambda path: path.stat().st_mtime)  # SLURM has requeued this command
         if self.checkpoint is not None:
             self._check_checkpoint(self.checkpoint)
-        given = self.config_init[self.subcommand].trainer
-        users = several(given.callbacks)
+        config = self.config_init[self.subcommand].trainer
+        user_callbacks = as_list(config.callbacks)
         if is_fit:
-            kwargs["plugins"] = [*several(given.plugins), AtomicCheckpointIO()]
+            kwargs["plugins"] = [*as_list(config.plugins), AtomicCheckpointIO()]
             if self.command.trainer.logger not in (False, []):
                 kwargs["logger"] = self._loggers(folder, name)
         else:
             kwargs |= {"logger": False, "enable_checkpointing": False}
-            given.callbacks = users = [each for each in users if not isinstance(each, Checkpoint)]
+            config.callbacks = user_callbacks = [each for each in user_callbacks if not isinstance(each, Checkpoint)]
         if not is_fit or self.command.trainer.barebones:
             self.save_config_callback = None
-        self.trainer_defaults["callbacks"] = own_callbacks(self._callbacks(), users, self.command.trainer)
+        self.trainer_defaults["callbacks"] = own_callbacks(self._callbacks(), user_callbacks, self.command.trainer)
         trainer = super().instantiate_trainer(**kwargs)
-        check_started(trainer)
+        check_process_count(trainer)
         if is_fit and any(isinstance(each, BatchNorm2d) and not each.sync for each in self.model.modules()):
             if self.checkpoint is not None:
                 check_devices(read(self.checkpoint), trainer.world_size, self.checkpoint)
@@ -165,7 +165,7 @@ class TrainingCLI(LightningCLI):
             if run := run_of(self.checkpoint, checkpoint.get("run", {}).get("events", ""), folder / name):
                 # RunRecord logs the checkpoint's step again, as it may not have reached the disk
                 options["version"], purge_step = int(run.name[8:]), checkpoint["global_step"] - 1
-        built = several(self.config_init[self.subcommand].trainer.logger)
+        built = as_list(self.config_init[self.subcommand].trainer.logger)
         return run_loggers(self.command.trainer.logger, built, options, purge_step)
 
     def _callbacks(self) -> list[Callback]:
@@ -220,13 +220,13 @@ class TrainingCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command; a training without a step leaves no folder, as it would count as the newest run."""
         try:
-            with naming(self._runs), ending_together(self.trainer):
+            with errors_naming(self._runs), ending_together(self.trainer):
                 super()._run_subcommand(subcommand)
         except RuntimeError as error:  # from Lightning, which can't stop workers that did not start
             if not isinstance(cause := error.__context__, OSError):
                 raise
-            words = f"{cause.strerror}, with --data.workers {self.datamodule.workers}"
-            raise OSError(cause.errno, words) from cause
+            problem = f"{cause.strerror}, with --data.workers {self.datamodule.workers}"
+            raise OSError(cause.errno, problem) from cause
         except SIGTERMException as error:
             raise SystemExit(128 + signal.SIGTERM) from error  # the shells' convention; Lightning's own status is 0
         finally:

@@ -80,10 +80,10 @@ def test_fit_leaves_what_it_promises(photos: Path, capsys: Capture, scalars: Sca
         part, name = tag.split("/")
         assert scalars(run / part)[f"curves/{name}"] == logged[tag]
     assert events.Tags()["graph"]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     accuracy, command = f"{best['val/error']:.2%}", "python main.py predict --config"
     for words in (accuracy, "checkpoints/best.ckpt", command, "tensorboard --logdir lightning_logs"):
-        assert words in said
+        assert words in output
 
 
 def test_commands_that_use_a_run(
@@ -146,9 +146,9 @@ def test_predict_writes_a_submission_in_numeric_order(
 
 def test_a_run_without_a_logger(photos: Path, capsys: Capture) -> None:
     main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.logger", "false"])
-    said = capsys.readouterr().out
-    assert "version_0/checkpoints/best.ckpt" in said
-    assert "tensorboard" not in said
+    output = capsys.readouterr().out
+    assert "version_0/checkpoints/best.ckpt" in output
+    assert "tensorboard" not in output
 
 
 def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +175,8 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     flags = ["--model.dropout", "0.3", "--data.augment.cutout", "0.3", "--trainer.max_epochs", "4"]
     main(["fit", *SMALL, *flags, "--trainer.logger.init_args.name", "whole"])
     killed = in_background("fit", *SMALL, *flags, killed_at=(*STEP, 13))
-    said = killed.communicate()[0]
-    assert killed.returncode == -signal.SIGKILL, said
+    output = killed.communicate()[0]
+    assert killed.returncode == -signal.SIGKILL, output
     last = Path("lightning_logs/catsdogs/version_0/checkpoints/last.ckpt")
     assert torch.load(last, weights_only=True)["global_step"] == 8  # of 12 that were done, and of 4 * 8
     (events,) = last.parents[1].glob("events.*")
@@ -205,10 +205,10 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     signalled(*STEP, 13, number)
     with pytest.raises(SystemExit) as leaving:
         main(["fit", *SMALL, "--trainer.max_epochs", "100000"])
-    said = "".join(capfd.readouterr())
-    assert "Stopped. Go on with: python main.py fit --config" in said
+    output = "".join(capfd.readouterr())
+    assert "Stopped. Go on with: python main.py fit --config" in output
     assert leaving.value.code == status
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 # what is refused, in one sentence
@@ -247,8 +247,8 @@ def test_wrong_settings(flags: list[str], words: str, photos: Path, refusal: Ref
 @pytest.mark.parametrize("text", ["null", "3", "[]"])
 def test_a_trainer_that_is_no_settings_is_refused_beside_its_flags(text: str, photos: Path, refusal: Refusal) -> None:
     Path("odd.yaml").write_text(f"trainer: {text}\n")
-    said = refusal("fit", *SMALL, "--config", "odd.yaml", "--trainer.max_steps", "1")
-    assert "trainer: settings by name are needed" in said
+    output = refusal("fit", *SMALL, "--config", "odd.yaml", "--trainer.max_steps", "1")
+    assert "trainer: settings by name are needed" in output
 
 
 def test_a_key_that_does_not_exist_in_a_yaml(tmp_path: Path, refusal: Refusal) -> None:
@@ -266,9 +266,9 @@ def test_untrained_weights_are_never_measured(command: str, photos: Path, refusa
 def test_a_run_is_used_only_as_it_was_trained(photos: Path, refusal: Refusal) -> None:
     run = fit("--model.lr", "0.01", epochs=1)
     before = (run / "config.yaml").read_text()
-    wanted = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
-    assert "started with model.lr=0.01, not " in refusal(*wanted, "2")
-    assert "over: 1 epochs are done" in refusal(*wanted, "1", "--model.lr", "0.01")
+    resume = ["fit", *SMALL, "--ckpt_path", "last", "--trainer.max_epochs"]
+    assert "started with model.lr=0.01, not " in refusal(*resume, "2")
+    assert "over: 1 epochs are done" in refusal(*resume, "1", "--model.lr", "0.01")
     assert (run / "config.yaml").read_text() == before
     for flags, words in {
         "--model.widths [8,24]": "other hyperparameters",

@@ -22,11 +22,11 @@ FEW = ["--data.eval_batch_size", "5"]
 DROPS = ["--model.dropout", "0.3", "--data.augment.cutmix", "1", "--trainer.max_epochs", "2"]
 
 
-def ended(process: subprocess.Popen[str], status: int = 0) -> str:
-    """What it said."""
-    said = process.communicate(timeout=300)[0]
-    assert process.returncode == status, said
-    return said
+def output_of(process: subprocess.Popen[str], status: int = 0) -> str:
+    """The output of a process, once it has ended with this status."""
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == status, output
+    return output
 
 
 def test_two_devices_label_as_one_does(photos: Path, in_background: Background) -> None:
@@ -34,8 +34,8 @@ def test_two_devices_label_as_one_does(photos: Path, in_background: Background) 
     zipfile.ZipFile(photos / "catsdogs" / "testset.zip").extractall("mine")
     fit(epochs=1)
     main(["predict", "mine", *SMALL, *FEW, "--submission", "one.csv"])
-    said = ended(in_background("predict", "mine", *SMALL, *FEW, *TWO, "--submission", "two.csv"))
-    assert said.count("Labels: two.csv") == said.count("Checkpoint: ") == 1
+    output = output_of(in_background("predict", "mine", *SMALL, *FEW, *TWO, "--submission", "two.csv"))
+    assert output.count("Labels: two.csv") == output.count("Checkpoint: ") == 1
     for name in ("{}.csv", "{}_probabilities.csv"):
         assert Path(name.format("two")).read_bytes() == Path(name.format("one")).read_bytes()
 
@@ -80,13 +80,13 @@ def tasks() -> list[dict[str, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    both = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    both |= {"GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "x"}
-    return [both | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    shared |= {"GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "x"}
+    return [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
 
 
 @pytest.fixture
-def both(in_background: Background, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[subprocess.Popen[str]]]:
+def start_two(in_background: Background, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[subprocess.Popen[str]]]:
     """Starts the processes of a command; one of them is killed at a step."""
 
     def start(*arguments: str, killed: int | None = None) -> list[subprocess.Popen[str]]:
@@ -103,27 +103,27 @@ def both(in_background: Background, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 
 @pytest.mark.long
-def test_tasks_of_a_cluster_train_and_measure(photos: Path, both: Callable[..., Any]) -> None:
+def test_tasks_of_a_cluster_train_and_measure(photos: Path, start_two: Callable[..., Any]) -> None:
     """One run, told of by the first, with the weights of one device."""
     named = ["--trainer.logger.init_args.name", "whole"]
     main(["fit", *SMALL, *DROPS, *named])
-    first, second = both("fit", *SMALL, *DROPS)
-    said, silent = ended(first), ended(second)
-    assert said.count("Best epoch") == said.count("epoch 1/2") == 1
+    first, second = start_two("fit", *SMALL, *DROPS)
+    output, silent = output_of(first), output_of(second)
+    assert output.count("Best epoch") == output.count("epoch 1/2") == 1
     assert not silent
     (run,) = Path("lightning_logs/catsdogs").iterdir()
-    (whole,) = Path("lightning_logs/whole").iterdir()
+    (single,) = Path("lightning_logs/whole").iterdir()
     last = "checkpoints/last.ckpt"
-    torch.testing.assert_close(weights(run / last), weights(whole / last), rtol=1e-3, atol=1e-5)
-    records = [json.loads((each / "record.json").read_text()) for each in (run, whole)]
+    torch.testing.assert_close(weights(run / last), weights(single / last), rtol=1e-3, atol=1e-5)
+    records = [json.loads((each / "record.json").read_text()) for each in (run, single)]
     assert records[0]["images"] == records[1]["images"]
     for name in ("step", "train/loss", "val/loss", "train/gradient_norm"):
         assert records[0]["last"][name] == pytest.approx(records[1]["last"][name], rel=1e-3), name
     main(["validate", *SMALL, *DROPS, *named])
-    first, second = both("validate", *SMALL, *DROPS)
-    assert ended(first).count("\nval/error") == 1
-    assert not ended(second)
-    figures = [json.loads((each / "validate.json").read_text()) for each in (run, whole)]
+    first, second = start_two("validate", *SMALL, *DROPS)
+    assert output_of(first).count("\nval/error") == 1
+    assert not output_of(second)
+    figures = [json.loads((each / "validate.json").read_text()) for each in (run, single)]
     for name in ("images", "val/loss", "val/error", "train_eval/loss"):
         assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-3), name
 
@@ -131,17 +131,17 @@ def test_tasks_of_a_cluster_train_and_measure(photos: Path, both: Callable[..., 
 @pytest.mark.long
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
-    killed: int, photos: Path, both: Callable[..., Any]
+    killed: int, photos: Path, start_two: Callable[..., Any]
 ) -> None:
     """On one device, here."""
     flags = [*SMALL, *DROPS, "--model.lr", "0.01"]
     main(["fit", *flags, "--trainer.logger.init_args.name", "whole"])
-    started = both("fit", *flags, killed=killed)
-    ended(started[killed], -signal.SIGKILL)
-    said = ended(started[1 - killed], 1)
-    assert said.count("error: ") == killed  # of the first; torchrun says itself that the first was killed
-    assert ("Start the same command again with --ckpt_path last." in said) == bool(killed)
-    assert "Traceback" not in said
+    started = start_two("fit", *flags, killed=killed)
+    output_of(started[killed], -signal.SIGKILL)
+    output = output_of(started[1 - killed], 1)
+    assert output.count("error: ") == killed  # of the first; torchrun says itself that the first was killed
+    assert ("Start the same command again with --ckpt_path last." in output) == bool(killed)
+    assert "Traceback" not in output
     main(["fit", *flags, "--ckpt_path", "last"])
     paths = [Path("lightning_logs", name, "version_0/checkpoints/last.ckpt") for name in ("catsdogs", "whole")]
     torch.testing.assert_close(*map(weights, paths), rtol=1e-3, atol=1e-5)
@@ -154,4 +154,4 @@ def test_a_signal_to_stop_ends_all(photos: Path, in_background: Background) -> N
     while not last.exists():
         assert run.poll() is None
     run.send_signal(signal.SIGTERM)
-    assert ended(run, 143).count("Stopped. Go on with: ") == 1
+    assert output_of(run, 143).count("Stopped. Go on with: ") == 1

@@ -10,7 +10,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from lit_a1.cli import main
-from lit_a1.data.batch import ImageSet, OnceEach, as_it_is
+from lit_a1.data.batch import ImageSet, UnrepeatedSampler, identity_collate
 from tests.test_training import SMALL
 
 TINY = [*SMALL, "--data.size_schedule", "{0: 16}"]
@@ -44,8 +44,8 @@ def test_what_is_measured_in_part_is_not_kept(
     assert "Measured on 9 of 16" in capsys.readouterr().out
     assert not Path("lightning_logs/catsdogs_ensemble").exists()
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
-    said = refusal("predict", *TINY, *part, "--trainer.limit_predict_batches", "1")
-    assert "Only 9 of 12 images were labelled" in said
+    output = refusal("predict", *TINY, *part, "--trainer.limit_predict_batches", "1")
+    assert "Only 9 of 12 images were labelled" in output
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_what_is_measured_in_part_is_not_kept(
 def test_what_was_not_measured_is_not_told(
     flags: list[str], words: str, images: int, photos: Path, capsys: Capture
 ) -> None:
-    record, said = fit(*flags), capsys.readouterr().out
-    assert words in said
-    assert ("val loss" in said) == ("val/error" in record["best"]) == words.startswith("Best")
+    record, output = fit(*flags), capsys.readouterr().out
+    assert words in output
+    assert ("val loss" in output) == ("val/error" in record["best"]) == words.startswith("Best")
     assert record["images"]["val"] == images
-    assert "best.ckpt" in said if words.startswith("Best") else "last.ckpt" in said
+    assert "best.ckpt" in output if words.startswith("Best") else "last.ckpt" in output
 
 
 def test_an_epoch_that_time_cuts_short_is_measured(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,13 +85,13 @@ def test_several_devices_get_each_image_once(count: int, devices: int) -> None:
     """In the batches that one device has, and all devices as many."""
     images = ImageSet(np.zeros((count, 4, 4, 3), np.uint8), np.ones(count, np.int64))
     loaders = [
-        DataLoader(images, 10, sampler=OnceEach(count, 10, devices, rank), collate_fn=as_it_is)
+        DataLoader(images, 10, sampler=UnrepeatedSampler(count, 10, devices, rank), collate_fn=identity_collate)
         for rank in range(devices)
     ]
     assert len(set(map(len, loaders))) == 1
     batches = [batch.indices.tolist() for turn in zip(*loaders, strict=True) for batch in turn]
-    whole = [list(range(start, min(start + 10, count))) for start in range(0, count, 10)]
-    assert [batch for batch in batches if batch != [-1]] == whole
+    expected = [list(range(start, min(start + 10, count))) for start in range(0, count, 10)]
+    assert [batch for batch in batches if batch != [-1]] == expected
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def record() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "able", "got", "words"),
+    ("requested", "has_bfloat16", "used", "words"),
     [
         ("bf16-mixed", True, "bf16-mixed", ""),
         ("bf16-mixed", False, "32-true", "no fast bfloat16 arithmetic: trainer.precision is 32-true instead of bf16-"),
@@ -39,18 +39,18 @@ def record() -> dict[str, Any]:
     ],
 )
 def test_half_precision_needs_a_processor_that_computes_it(
-    wanted: str, able: bool, got: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    requested: str, has_bfloat16: bool, used: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(environment, "computes_bfloat16", lambda on_cpu: able)
-    main(["fit", *TINY, "--trainer.precision", wanted])
-    assert record()["settings"]["trainer.precision"] == got
-    said = capsys.readouterr().err
-    assert words in said
-    assert ("arithmetic" in said) == bool(words)
-    main(["validate", *TINY, "--trainer.precision", wanted])  # in float32 whatever is asked for
-    said = capsys.readouterr().err
-    assert "trainer.precision" not in said
-    assert "AMP" not in said  # as Lightning would warn
+    monkeypatch.setattr(environment, "computes_bfloat16", lambda on_cpu: has_bfloat16)
+    main(["fit", *TINY, "--trainer.precision", requested])
+    assert record()["settings"]["trainer.precision"] == used
+    output = capsys.readouterr().err
+    assert words in output
+    assert ("arithmetic" in output) == bool(words)
+    main(["validate", *TINY, "--trainer.precision", requested])  # in float32 whatever is asked for
+    output = capsys.readouterr().err
+    assert "trainer.precision" not in output
+    assert "AMP" not in output  # as Lightning would warn
 
 
 def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -58,8 +58,8 @@ def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch, capsys: Cap
     monkeypatch.delenv("CXX", raising=False)
     main(["fit", *TINY, "--model.compile_net", "true"])
     assert record()["settings"]["model.compile_net"] is False
-    said = capsys.readouterr().err
-    assert "model.compile_net is false instead of true, which is slower: there is no C++ compiler" in said
+    output = capsys.readouterr().err
+    assert "model.compile_net is false instead of true, which is slower: there is no C++ compiler" in output
     main(["validate", *TINY, "--model.compile_net", "true"])  # only training is compiled
     assert "compiler" not in capsys.readouterr().err
 
@@ -103,9 +103,9 @@ def test_what_a_shorter_run_does_not_reach_is_told(capsys: Capture) -> None:
     )
     for epochs in ("2", "3"):
         main(["fit", *TINY, *recipe, "--trainer.max_epochs", epochs])
-        said = capsys.readouterr().err
-        assert [sentence in said for sentence in sentences] == [epochs == "2"] * 2
-        assert ("reach" in said, "mixed to the end" in said) == (epochs == "2",) * 2
+        output = capsys.readouterr().err
+        assert [sentence in output for sentence in sentences] == [epochs == "2"] * 2
+        assert ("reach" in output, "mixed to the end" in output) == (epochs == "2",) * 2
 
 
 def test_two_runs_that_start_at_once_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

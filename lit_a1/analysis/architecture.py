@@ -46,7 +46,7 @@ def rows_of(architecture: "Architecture") -> list[list[str]]:
     rows = []
     for layer in architecture.layers:
         steps = (shape_words(pair and pair[: 1 + (pair[0] != pair[1])]) for pair in (layer.stride, layer.padding))
-        origin = "this project" if layer.own else "PyTorch"
+        origin = "this project" if layer.is_handwritten else "PyTorch"
         shapes = (shape_words(layer.filter), *steps, shape_words(layer.shape))
         rows.append([layer.name, origin, *shapes, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"])
     return [*rows, ["total", "", "", "", "", "", f"{architecture.parameters:,}", f"{architecture.multiply_adds:,}"]]
@@ -84,7 +84,7 @@ def facts_of(shape: Sequence[int], architecture: "Architecture") -> dict[str, An
     """
     from lit_a1.models.architecture import CONVOLUTIONS, LINEAR, MEAN, NORMS, SUM
 
-    main_path = [layer for layer in architecture.layers if not layer.beside]
+    main_path = [layer for layer in architecture.layers if not layer.on_side_path]
     convolutions = [layer for layer in architecture.layers if layer.kind in CONVOLUTIONS.values()]
     stages: dict[str, list[Layer]] = {}
     for layer in main_path:
@@ -101,8 +101,8 @@ def facts_of(shape: Sequence[int], architecture: "Architecture") -> dict[str, An
     return {
         "side": shape[-1],
         "depth": sum(layer.kind in (CONVOLUTIONS | LINEAR).values() for layer in main_path),
-        "convolutions": sum(not layer.beside for layer in convolutions),
-        "projections": sum(layer.beside for layer in convolutions),
+        "convolutions": sum(not layer.on_side_path for layer in convolutions),
+        "projections": sum(layer.on_side_path for layer in convolutions),
         "padded": all(layer.filter and layer.padding == (layer.filter[0] // 2,) * 2 for layer in convolutions),
         "stem": [_with_stride(layer) for layer in main_path if layer.place == "stem"],
         "stem_channels": next((layer.shape[0] for layer in main_path if layer.place == "stem"), None),
@@ -115,8 +115,8 @@ def facts_of(shape: Sequence[int], architecture: "Architecture") -> dict[str, An
         "head": [layer.words for layer in main_path if layer.place == "head"],
         "outputs": architecture.layers[-1].shape[0],
         "norm": next((kind for kind in NORMS.values() if kind in kinds), None),  # after each convolution
-        "by_hand": sorted({layer.kind for layer in architecture.layers if layer.own}),
-        "from_pytorch": sorted({layer.kind for layer in architecture.layers if not layer.own} - {SUM, MEAN}),
+        "by_hand": sorted({layer.kind for layer in architecture.layers if layer.is_handwritten}),
+        "from_pytorch": sorted({layer.kind for layer in architecture.layers if not layer.is_handwritten} - {SUM, MEAN}),
     }
 
 

@@ -19,7 +19,7 @@ from lit_a1.data.catsdogs import CatsDogsDataModule
 PHOTOS, WORKERS = 2048, 2
 
 
-def places(folder: str) -> dict[str, str]:
+def data_variables(folder: str) -> dict[str, str]:
     """Environment variables that make a folder the only place to find and cache photos."""
     return {"LIT_A1_DATA": folder, "LIT_A1_CACHE": str(Path(folder, "cache"))}
 
@@ -41,20 +41,20 @@ def our_epoch(data: CatsDogsDataModule, size: int, device: torch.device) -> None
     """Makes all training batches of an epoch, augmented."""
     generator = torch.Generator(device)
     for batch in data.train_dataloader():
-        moved = (part.to(device) for part in batch)
-        data.augment(*moved, size=size, epoch=0, generator=generator)
+        tensors = (tensor.to(device) for tensor in batch)
+        data.augment(*tensors, size=size, epoch=0, generator=generator)
 
 
 def data(pairs: int) -> list[Timing]:
     """Times an epoch of batches, after our photos are decoded and the DataLoader's processes started."""
     recipe = Recipe()
-    ours = recipe.settings["data"]["init_args"]["augment"]
-    scale, change = tuple(ours["crop_scale"]), {name: ours[name] for name in ("brightness", "contrast")}
-    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, places(name)):
+    augment = recipe.settings["data"]["init_args"]["augment"]
+    scale, jitter = tuple(augment["crop_scale"]), {name: augment[name] for name in ("brightness", "contrast")}
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, data_variables(name)):
         photos = write_photos(Path(name), PHOTOS)
         module = CatsDogsDataModule(source="real", n_valid=2, batch_size=recipe.batch, augment=recipe.data.augment)
         module.setup("fit")
-        steps = [v2.RandomResizedCrop(recipe.size, scale=scale), v2.RandomHorizontalFlip(), v2.ColorJitter(**change)]
+        steps = [v2.RandomResizedCrop(recipe.size, scale=scale), v2.RandomHorizontalFlip(), v2.ColorJitter(**jitter)]
         to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
         folder = ImageFolder(photos, v2.Compose([*steps, *to_tensor]))
         loader: DataLoader[tuple[torch.Tensor, int]] = DataLoader(

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 
-from lit_a1.benchmark.data import our_epoch, places, write_photos
-from lit_a1.benchmark.loop import alone
+from lit_a1.benchmark.data import data_variables, our_epoch, write_photos
+from lit_a1.benchmark.loop import in_new_process
 from lit_a1.benchmark.timing import Timing, timing_of
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.environment import peak_memory_gb
 
 FEW, MANY = 2_000, 20_000
-PHOTO = 64 * 64 * 3  # bytes
+PHOTO_BYTES = 64 * 64 * 3
 
 
 def read_all(folder: str) -> tuple[float, float]:
     """Seconds to decode a folder's photos and make an epoch of augmented batches, and the peak memory in bytes."""
-    os.environ |= places(folder)
+    os.environ |= data_variables(folder)
     torch.manual_seed(0)
     start = time.perf_counter()
     data = CatsDogsDataModule(source="real", n_valid=2)
@@ -32,18 +32,18 @@ def read_all(folder: str) -> tuple[float, float]:
 
 def growth(pairs: int) -> list[Timing]:
     """Times few and many photos in turn, each time decoded anew in a separate process."""
-    figures: dict[int, list[tuple[float, float]]] = {FEW: [], MANY: []}
+    measurements: dict[int, list[tuple[float, float]]] = {FEW: [], MANY: []}
     with tempfile.TemporaryDirectory() as name:
-        for count in figures:
+        for count in measurements:
             write_photos(Path(name, str(count)), count)
         for _ in range(pairs):
-            for count, found in figures.items():
+            for count, results in measurements.items():
                 shutil.rmtree(Path(name, str(count), "cache"), ignore_errors=True)
-                found.append(alone(read_all, str(Path(name, str(count)))))
-    few, many = figures[FEW], figures[MANY]
-    slow, fast = [seconds / MANY for seconds, _ in many], [seconds / FEW for seconds, _ in few]
-    more = [(b - a) / (MANY - FEW) for (_, a), (_, b) in zip(few, many, strict=True)]
+                results.append(in_new_process(read_all, str(Path(name, str(count)))))
+    few, many = measurements[FEW], measurements[MANY]
+    many_times, few_times = [seconds / MANY for seconds, _ in many], [seconds / FEW for seconds, _ in few]
+    extra_bytes = [(b - a) / (MANY - FEW) for (_, a), (_, b) in zip(few, many, strict=True)]
     return [
-        timing_of(f"a photo of {MANY:,}: decoded, cut, augmented", f"a photo of {FEW:,}", slow, fast, 1.1),
-        timing_of("memory for a photo more", "its bytes", more, [PHOTO] * pairs, 1.2, "B"),
+        timing_of(f"a photo of {MANY:,}: decoded, cut, augmented", f"a photo of {FEW:,}", many_times, few_times, 1.1),
+        timing_of("memory for a photo more", "its bytes", extra_bytes, [PHOTO_BYTES] * pairs, 1.2, "B"),
     ]

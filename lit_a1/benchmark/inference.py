@@ -26,7 +26,7 @@ def inference(pairs: int) -> list[Timing]:
     images = resize(to_float(drawn), size)
     batch = Batch(images, torch.zeros(PHOTOS), torch.arange(PHOTOS))
     shapes = [view.shape for view in tta_views(images, model.views)]
-    convolutions = [each for shape in shapes for each in convolutions_of(model.evaluated_net(), shape)]
+    convolutions = [convolution for shape in shapes for convolution in convolutions_of(model.evaluated_net(), shape)]
     others: dict[str, tuple[Run, float | None]] = {
         "in float32, norms and all": (partial(model, images), 1 / 3),
         FLOOR.replace(", thrice", ""): (convolve(convolutions, 1, recipe), None),

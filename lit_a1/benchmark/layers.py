@@ -25,22 +25,22 @@ class TorchLayerNorm2d(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-THEIRS: dict[str, Callable[[int], nn.Module]] = {
+TORCH_NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "layer": TorchLayerNorm2d,
     "group": lambda channels: nn.GroupNorm(8, channels),
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
 }
-Make = Callable[..., torch.optim.Optimizer]
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
 SGD, ADAMW = partial(torch.optim.SGD, momentum=0.9, nesterov=True), torch.optim.AdamW
-OPTIMIZERS: dict[str, dict[str, Make]] = {
+OPTIMIZERS: dict[str, dict[str, OptimizerFactory]] = {
     "sgd": {"torch's, foreach": partial(SGD, foreach=True), "torch's, fused": partial(SGD, fused=True)},
     "adamw": {"torch's, foreach": partial(ADAMW, foreach=True), "torch's, fused": partial(ADAMW, fused=True)},
     "muon": {"torch's, which rounds to bfloat16": torch.optim.Muon},
 }
 
 
-class Each(nn.Module):
+class SideBySide(nn.Module):
     """Layers side by side, each with its own input."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
@@ -52,17 +52,17 @@ class Each(nn.Module):
         return [layer(x) for layer, x in zip(self.layers, inputs, strict=True)]
 
 
-def passes(layers: Sequence[nn.Module], inputs: Sequence[Tensor], recipe: Recipe) -> Run:
+def forward_and_backward(layers: Sequence[nn.Module], inputs: Sequence[Tensor], recipe: Recipe) -> Run:
     """Forward and backward passes through layers, compiled and in half precision if the recipe is."""
-    each = Each(layers).to(recipe.device).train()
+    net = SideBySide(layers).to(recipe.device).train()
     if recipe.compiled:
-        compile_in_place(each)
+        compile_in_place(net)
     with recipe.autocast(), torch.no_grad():
-        gradients = [torch.randn_like(y) for y in Each(layers)(inputs)]
+        gradients = [torch.randn_like(y) for y in SideBySide(layers)(inputs)]
 
     def run() -> None:
         with recipe.autocast():
-            outputs = each(inputs)
+            outputs = net(inputs)
         torch.autograd.backward(outputs, gradients)
         recipe.wait()
 
@@ -74,23 +74,23 @@ def norms(pairs: int, recipe: Recipe) -> list[Timing]:
     shapes = [conv.output for conv in recipe.convolutions()]
     inputs = [recipe.random(*shape).requires_grad_() for shape in shapes]
     rows = []
-    for name, theirs in THEIRS.items():
-        sides = [[make(shape[1]) for shape in shapes] for make in (lambda c, name=name: make_norm(name, c), theirs)]
-        ours, other = (passes(layers, inputs, recipe) for layers in sides)
-        title = f"{name} norm, forward and backward, at {len(shapes)} places of the network{recipe.how}"
-        rows += alternate(title, ours, {"torch's": (other, 1.0)}, pairs)
-    kernels = recipe.convolutions()
-    options: list[dict[str, Any]] = [{"stride": conv.stride, "padding": conv.padding} for conv in kernels]
-    sizes = [(conv.input[1], conv.output[1], conv.kernel) for conv in kernels]
-    images = [recipe.random(*conv.input).requires_grad_() for conv in kernels]
-    mine: list[nn.Module] = [WeightNormConv2d(*size, **own) for size, own in zip(sizes, options, strict=True)]
-    other_convs = [weight_norm(nn.Conv2d(*size, **own)) for size, own in zip(sizes, options, strict=True)]
-    title = f"convolutions with weight norm, forward and backward{recipe.how}"
-    ours, other = passes(mine, images, recipe), passes(other_convs, images, recipe)
-    return rows + alternate(title, ours, {"torch's": (other, 1.0)}, pairs)
+    for name, torch_norm in TORCH_NORMS.items():
+        sides = [[make(shape[1]) for shape in shapes] for make in (lambda c, name=name: make_norm(name, c), torch_norm)]
+        ours, theirs = (forward_and_backward(layers, inputs, recipe) for layers in sides)
+        title = f"{name} norm, forward and backward, at {len(shapes)} places of the network{recipe.title_suffix}"
+        rows += alternate(title, ours, {"torch's": (theirs, 1.0)}, pairs)
+    convs = recipe.convolutions()
+    options: list[dict[str, Any]] = [{"stride": conv.stride, "padding": conv.padding} for conv in convs]
+    sizes = [(conv.input[1], conv.output[1], conv.kernel) for conv in convs]
+    images = [recipe.random(*conv.input).requires_grad_() for conv in convs]
+    our_convs: list[nn.Module] = [WeightNormConv2d(*size, **opts) for size, opts in zip(sizes, options, strict=True)]
+    torch_convs = [weight_norm(nn.Conv2d(*size, **opts)) for size, opts in zip(sizes, options, strict=True)]
+    title = f"convolutions with weight norm, forward and backward{recipe.title_suffix}"
+    ours, theirs = (forward_and_backward(layers, images, recipe) for layers in (our_convs, torch_convs))
+    return rows + alternate(title, ours, {"torch's": (theirs, 1.0)}, pairs)
 
 
-def steps(make: Make, shapes: Sequence[torch.Size], recipe: Recipe) -> Run:
+def steps(make: OptimizerFactory, shapes: Sequence[torch.Size], recipe: Recipe) -> Run:
     """A function that takes `STEPS` steps of an optimiser on random weights and gradients."""
     parameters = [nn.Parameter(torch.randn(shape, device=recipe.device)) for shape in shapes]
     for parameter in parameters:
@@ -112,13 +112,13 @@ def optimizers(pairs: int, recipe: Recipe) -> list[Timing]:
         shapes = [parameter.shape for parameter in recipe.net().parameters()]
         if name == "muon":
             shapes = [torch.Size((shape[0], shape[1:].numel())) for shape in shapes if len(shape) > 1]
-        makes: list[Make] = [partial(make_optimizer, name), *theirs.values()]
-        ours, *others = (steps(make, shapes, recipe) for make in makes)
+        factories: list[OptimizerFactory] = [partial(make_optimizer, name), *theirs.values()]
+        ours, *runs = (steps(factory, shapes, recipe) for factory in factories)
         title = f"{name}, a step over {sum(map(torch.Size.numel, shapes)):,} weights"
-        at_most = {
-            other: (run, None if other.endswith("fused") else 1.0) for other, run in zip(theirs, others, strict=True)
+        others = {
+            other: (run, None if other.endswith("fused") else 1.0) for other, run in zip(theirs, runs, strict=True)
         }
-        rows += alternate(title, ours, at_most, pairs, STEPS)
+        rows += alternate(title, ours, others, pairs, STEPS)
     return rows
 
 

@@ -46,7 +46,7 @@ class TimedCLI(TrainingCLI):
         return [*super()._callbacks(), self.watch]
 
 
-def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function in a new process, so that nothing else has used the process's memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
@@ -63,7 +63,7 @@ def fit(folder: str) -> tuple[float, float]:
     return float(np.diff(watch.ends[WARM_UP:]).mean()), peak_memory_gb() * 1e9
 
 
-def bare(steps: int) -> tuple[float, float]:
+def bare_loop(steps: int) -> tuple[float, float]:
     """Seconds a step of a plain loop, and the process's peak memory in bytes."""
     loop = BareLoop(Recipe())
     for _ in range(WARM_UP):
@@ -77,7 +77,7 @@ def bare(steps: int) -> tuple[float, float]:
 def loop(pairs: int) -> list[Timing]:
     """Times both sides in turn, each in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
-        measured = [(alone(fit, folder), alone(bare, 60)) for _ in range(pairs)]
+        measured = [(in_new_process(fit, folder), in_new_process(bare_loop, 60)) for _ in range(pairs)]
     ours, theirs = zip(*measured, strict=True)
     other = "a plain loop, which measures and saves nothing"
     seconds, memory = (([run[k] for run in ours], [run[k] for run in theirs]) for k in (0, 1))

@@ -40,14 +40,14 @@ def torch_epoch(
     def epoch() -> None:
         loss_sum, errors = 0.0, 0
         for rows in torch.randperm(len(images)).split(batch):
-            wanted = labels[rows]
+            targets = labels[rows]
             logits = model(images[rows])
-            loss = F.cross_entropy(logits, wanted)
+            loss = F.cross_entropy(logits, targets)
             sgd.zero_grad()
             loss.backward()
             sgd.step()
             loss_sum += loss.item() * len(rows)
-            errors += int((logits.argmax(1) != wanted).sum())
+            errors += int((logits.argmax(1) != targets).sum())
 
     return epoch
 
@@ -65,10 +65,10 @@ def matrix_products(layers: Sequence[int], batch: int, steps: int) -> Callable[[
 
     def epoch() -> None:
         for _ in range(steps):
-            for k, ((x, w, d), (z, gradient, below)) in enumerate(zip(operands, results, strict=True)):
+            for k, ((x, w, d), (z, weight_gradient, input_gradient)) in enumerate(zip(operands, results, strict=True)):
                 np.matmul(x, w, out=z)
-                np.matmul(x.T, d, out=gradient)
+                np.matmul(x.T, d, out=weight_gradient)
                 if k:
-                    np.matmul(d, w.T, out=below)
+                    np.matmul(d, w.T, out=input_gradient)
 
     return epoch

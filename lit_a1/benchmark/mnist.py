@@ -66,7 +66,7 @@ def now() -> float:
     return time.perf_counter()
 
 
-def ours(seed: int, **trainer_options: Any) -> Run:
+def train_ours(seed: int, **trainer_options: Any) -> Run:
     """Trains with the shipped recipe, then tests as `python main.py test` does."""
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     recipe["data"]["init_args"]["source"] = "real"
@@ -74,8 +74,8 @@ def ours(seed: int, **trainer_options: Any) -> Run:
     data = build(ImageDataModule, recipe["data"])
     data.prepare_data()
     data.setup("fit")
-    off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    options = recipe["trainer"] | dict.fromkeys(off, False) | {"limit_val_batches": 0}
+    disabled = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options = recipe["trainer"] | dict.fromkeys(disabled, False) | {"limit_val_batches": 0}
     options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"  # the device of theirs
     started = now()
     model = build(Classifier, recipe["model"])
@@ -125,7 +125,7 @@ def example_data(digits: Mnist, device: str) -> tuple[Labelled, Labelled]:
     return labelled(digits.train, digits.valid), labelled(digits.test)
 
 
-def theirs(train: Labelled, test: Labelled, seed: int, epochs: int = EPOCHS) -> Run:
+def train_example(train: Labelled, test: Labelled, seed: int, epochs: int = EPOCHS) -> Run:
     """Trains as the example does, until an epoch ends with the target reached, or to the last epoch."""
     torch.manual_seed(seed)
     started = now()
@@ -161,11 +161,11 @@ def mnist(pairs: int) -> list[Timing]:
     quieten()
     keep_freed_memory()  # as `fit` does; theirs benefits too
     train, test = example_data(load_mnist("real"), "cuda" if torch.cuda.is_available() else "cpu")
-    ours(0, max_epochs=1, limit_train_batches=2, limit_test_batches=1)
-    few = Labelled(train.images[: 2 * BATCH], train.labels[: 2 * BATCH])
-    theirs(few, few, seed=0, epochs=1)
+    train_ours(0, max_epochs=1, limit_train_batches=2, limit_test_batches=1)
+    two_batches = Labelled(train.images[: 2 * BATCH], train.labels[: 2 * BATCH])
+    train_example(two_batches, two_batches, seed=0, epochs=1)
     bar = tqdm(range(pairs), desc="MNIST to 99 %", unit="pair", disable=None, leave=False)
-    return [compare([(ours(seed), theirs(train, test, seed)) for seed in bar])]
+    return [compare([(train_ours(seed), train_example(train, test, seed)) for seed in bar])]
 
 
 def compare(pairs: Sequence[tuple[Run, Run]]) -> Timing:
@@ -174,12 +174,12 @@ def compare(pairs: Sequence[tuple[Run, Run]]) -> Timing:
     A run of ours that missed the target counts as slower than any other. A run of theirs counts with the time that it
     took, which is less than it would have needed.
     """
-    mine, other = zip(*pairs, strict=True)
+    our_runs, their_runs = zip(*pairs, strict=True)
     timing = timing_of(
         f"MNIST, training to {TARGET:.0%} of the test images",
         "PyTorch's example",
-        [run.seconds if run.reached else math.inf for run in mine],
-        [run.seconds for run in other],
+        [run.seconds if run.reached else math.inf for run in our_runs],
+        [run.seconds for run in their_runs],
         at_most=0.25,
     )
     notes, runs = [], []
@@ -192,7 +192,7 @@ def compare(pairs: Sequence[tuple[Run, Run]]) -> Timing:
         "ours": "counted as slower than any" if bound else "so there is no time and no ratio",
         "theirs": f"its time is at least this{bound}",
     }
-    for (side, meaning), side_runs in zip(meanings.items(), (mine, other), strict=True):
+    for (side, meaning), side_runs in zip(meanings.items(), (our_runs, their_runs), strict=True):
         if missed := sum(not run.reached for run in side_runs):
             notes.append(f"{TARGET:.0%} NOT REACHED by {side} in {missed} of {len(pairs)}: {meaning}")
     return timing._replace(notes=notes, runs=runs)

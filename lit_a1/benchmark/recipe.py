@@ -18,7 +18,7 @@ from lit_a1.runs.settings import build
 IMAGES = 4096  # from which batches are cut
 # the least work of a step: each of a convolution's two gradients takes as many multiply-adds as its forward pass
 FLOOR = "its convolutions alone, forward, thrice"
-NEAREST = {"amx_bf16": 2.5, "avx512_bf16": 1.6}  # most time of a step, as a multiple of `FLOOR`, by CPU instructions
+MAX_FLOOR_RATIOS = {"amx_bf16": 2.5, "avx512_bf16": 1.6}  # most time of a step over `FLOOR`, by CPU instructions
 
 
 class Convolution(NamedTuple):
@@ -44,7 +44,7 @@ class Recipe:
         self.data = build(ImageDataModule, self.settings["data"])
         self.batch, self.size = self.data.batch_size, self.data.size_at(0)
         self.images = torch.randint(0, 256, (IMAGES, 64, 64, 3), dtype=torch.uint8).numpy()
-        self.how = (", compiled" if self.compiled else "") + (", half precision" if self.half else "")
+        self.title_suffix = (", compiled" if self.compiled else "") + (", half precision" if self.half else "")
 
     def model(self, compiled: bool = True) -> Classifier:
         """The recipe's model with new random weights, on the device; its network is compiled if possible."""
@@ -77,23 +77,23 @@ class Recipe:
         return convolutions_of(self.net(), torch.Size((self.batch, 3, self.size, self.size)))
 
     @property
-    def nearest(self) -> float | None:
+    def max_floor_ratio(self) -> float | None:
         """The most time that a step should take, as a multiple of `FLOOR`; None for a GPU."""
-        able = torch.cpu.get_capabilities()
-        reached = next((most for name, most in NEAREST.items() if able.get(name)), 1.25)
-        return reached if self.device.type == "cpu" else None
+        capabilities = torch.cpu.get_capabilities()
+        ratio = next((ratio for name, ratio in MAX_FLOOR_RATIOS.items() if capabilities.get(name)), 1.25)
+        return ratio if self.device.type == "cpu" else None
 
 
 def convolutions_of(net: nn.Module, images: torch.Size) -> list[Convolution]:
     """The convolutions that a network applies to images (N,C,H,W), in order."""
     found: list[Convolution] = []
 
-    def seen(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             size = (module.kernel_size[0], module.stride[0], int(module.padding[0]))
             found.append(Convolution(inputs[0].shape, output.shape, *size))
 
-    handles = [module.register_forward_hook(seen) for module in net.modules()]
+    handles = [module.register_forward_hook(record) for module in net.modules()]
     with torch.no_grad():
         net.forward(torch.zeros(images, device=next(net.parameters()).device))
     for handle in handles:

@@ -15,7 +15,7 @@ from lit_a1.benchmark.recipe import FLOOR, Recipe, convolve
 from lit_a1.benchmark.timing import Run, Timing, alternate, seconds_by_turns
 from lit_a1.data.batch import Batch, ImageSet
 from lit_a1.layers import BatchNorm2d, Conv2d, MaxPool2d, cross_entropy
-from lit_a1.layers.convolution import FEW, weight_gradient
+from lit_a1.layers.convolution import FEW_POSITIONS, weight_gradient
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.optim import gradient_norm, parameter_groups
 
@@ -115,7 +115,7 @@ def network_and_optimizer(pairs: int, recipe: Recipe) -> list[Timing]:
 
     ours = run(model.net, model._make_optimizer(), cross_entropy)
     others = {"torch's layers, loss and SGD": (run(theirs, their_sgd, F.cross_entropy), 0.95)}
-    name = f"forward, backward and SGD, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.how}"
+    name = f"forward, backward and SGD, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.title_suffix}"
     return alternate(name, ours, others, pairs, STEPS)
 
 
@@ -123,14 +123,14 @@ def step(pairs: int) -> list[Timing]:
     """Times the network and its optimiser; then a whole step without Lightning."""
     recipe = Recipe()
     floor = convolve(recipe.convolutions(), 3, recipe)
-    name = f"training step, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.how}"
+    name = f"training step, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.title_suffix}"
 
-    def floors() -> None:
+    def floor_steps() -> None:
         for _ in range(STEPS):
             floor()
 
-    whole = alternate(name, BareLoop(recipe).steps, {FLOOR: (floors, recipe.nearest)}, pairs, STEPS)
-    return network_and_optimizer(pairs, recipe) + whole
+    step_timings = alternate(name, BareLoop(recipe).steps, {FLOOR: (floor_steps, recipe.max_floor_ratio)}, pairs, STEPS)
+    return network_and_optimizer(pairs, recipe) + step_timings
 
 
 def convolution_passes(recipe: Recipe) -> dict[str, Run]:
@@ -145,20 +145,20 @@ def convolution_passes(recipe: Recipe) -> dict[str, Run]:
         forward.append(partial(F.conv2d, x, weight, **options))
         if by_weights:  # the gradient of the images is not needed
             by_input.append(partial(conv2d_input, x.shape, weight, grad, **options))
-        few = recipe.half and recipe.device.type == "cpu" and x.numel() // x.shape[1] <= FEW
+        has_few_positions = recipe.half and recipe.device.type == "cpu" and x.numel() // x.shape[1] <= FEW_POSITIONS
         by_torch = partial(conv2d_weight, x, weight.shape, grad, **options)
-        by_weights.append(partial(weight_gradient, x, weight.shape, grad) if few else by_torch)
+        by_weights.append(partial(weight_gradient, x, weight.shape, grad) if has_few_positions else by_torch)
 
-    def each(calls: list[partial[Tensor]]) -> Run:
+    def call_all(calls: list[partial[Tensor]]) -> Run:
         return lambda: [call() for call in calls]
 
     passes = {"forward": forward, "gradient by the input": by_input, "gradient by the weights": by_weights}
-    return {f"convolutions, {name}": each(calls) for name, calls in passes.items()}
+    return {f"convolutions, {name}": call_all(calls) for name, calls in passes.items()}
 
 
 def profile(pairs: int) -> dict[str, float]:
     """Seconds of each part of a `fit` step; parts are timed separately, in turn."""
-    from lit_a1.benchmark.loop import alone, bare, fit
+    from lit_a1.benchmark.loop import bare_loop, fit, in_new_process
 
     recipe = Recipe()
     loop, passes = BareLoop(recipe), convolution_passes(recipe)
@@ -168,15 +168,15 @@ def profile(pairs: int) -> dict[str, float]:
     parts |= {"augmentation": lambda: loop.augment(batch), "gradient norm": lambda: gradient_norm(loop.parameters)}
     parts |= {"optimiser": loop.optimizer.step, "average of the weights": loop.average, "step": loop.step}
 
-    def waiting(run: Run) -> Run:
+    def run_and_wait(run: Run) -> Run:
         return lambda: [run(), recipe.wait()]  # type: ignore[func-returns-value]
 
-    runs = list(map(waiting, parts.values()))
+    runs = list(map(run_and_wait, parts.values()))
     seconds = seconds_by_turns(runs, pairs, "parts of a step")
-    found = dict(zip(parts, map(median, seconds), strict=True))
-    network, step = found.pop("network"), found.pop("step")
-    found["norms, activations, pooling, casts, loss"] = network - sum(list(found.values())[:3])
-    found["rest"] = step - sum(found.values())
+    seconds_of = dict(zip(parts, map(median, seconds), strict=True))
+    network, step = seconds_of.pop("network"), seconds_of.pop("step")
+    seconds_of["norms, activations, pooling, casts, loss"] = network - sum(list(seconds_of.values())[:3])
+    seconds_of["rest"] = step - sum(seconds_of.values())
     with tempfile.TemporaryDirectory() as folder:
-        found["Lightning and callbacks"] = alone(fit, folder)[0] - alone(bare, 60)[0]
-    return found
+        seconds_of["Lightning and callbacks"] = in_new_process(fit, folder)[0] - in_new_process(bare_loop, 60)[0]
+    return seconds_of

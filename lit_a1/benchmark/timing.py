@@ -59,8 +59,8 @@ def alternate(
     name: str, ours: Run, others: Mapping[str, tuple[Run, float | None]], pairs: int, steps: int = 1
 ) -> list[Timing]:
     """Times a function against others in one run: `others` maps names to functions and upper limits of the ratio."""
-    mine, *theirs = seconds_by_turns([ours, *(run for run, _ in others.values())], pairs, name, steps)
+    our_seconds, *their_seconds = seconds_by_turns([ours, *(run for run, _ in others.values())], pairs, name, steps)
     return [
-        timing_of(name, other, mine, times, at_most)
-        for (other, (_, at_most)), times in zip(others.items(), theirs, strict=True)
+        timing_of(name, other, our_seconds, times, at_most)
+        for (other, (_, at_most)), times in zip(others.items(), their_seconds, strict=True)
     ]

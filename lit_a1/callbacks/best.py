@@ -33,11 +33,11 @@ class BestCheckpoint(LastCheckpoint):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("best", monitor="val/error", mode="min", **options)
-        self._cut = False  # whether the best epoch was interrupted
+        self._is_interrupted = False  # whether the best epoch was interrupted
 
     def state_dict(self) -> dict[str, Any]:
         """The part saved in checkpoints."""
-        return super().state_dict() | {"cut": self._cut}
+        return super().state_dict() | {"cut": self._is_interrupted}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the state, without the best epoch if it was interrupted."""
@@ -45,9 +45,9 @@ class BestCheckpoint(LastCheckpoint):
             super().load_state_dict(state_dict)
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
-        self._cut = not trainer.is_last_batch
+        self._is_interrupted = not trainer.is_last_batch
         super()._save_checkpoint(trainer, filepath)
 
     def _should_skip_saving_checkpoint(self, trainer: L.Trainer) -> bool:
-        cut = not trainer.is_last_batch and bool(self.best_model_path)
-        return cut or not was_validated(trainer) or super()._should_skip_saving_checkpoint(trainer)
+        interrupted = not trainer.is_last_batch and bool(self.best_model_path)
+        return interrupted or not was_validated(trainer) or super()._should_skip_saving_checkpoint(trainer)

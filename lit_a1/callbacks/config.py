@@ -18,9 +18,9 @@ class RunConfig(SaveConfigCallback):
         """Writes the file."""
         folder = run_folder(trainer)  # `trainer.log_dir` would wait for other devices
         assert folder is not None
-        new = self.config.clone()
-        new["ckpt_path"] = None
-        write_text(folder / self.config_filename, self.parser.dump(new, skip_none=False, skip_validation=True))
+        config = self.config.clone()
+        config["ckpt_path"] = None
+        write_text(folder / self.config_filename, self.parser.dump(config, skip_none=False, skip_validation=True))
 
 
 def save_hparams(logger: TensorBoardLogger) -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
-from lit_a1.callbacks.devices import from_each
+from lit_a1.callbacks.devices import gather_objects
 from lit_a1.models.metrics import Mean
 from lit_a1.runs.records import CheckpointError
 
@@ -26,7 +26,7 @@ def slurm_job() -> str | None:
     return f"slurm-{os.environ.get('SLURM_JOB_ID', 'unknown')}" if SLURMEnvironment.detect() else None
 
 
-def loops_at(step: int, batches: int, ended: bool) -> dict[str, Any]:
+def loop_states(step: int, batches: int, epoch_completed: bool) -> dict[str, Any]:
     """The state of Lightning's loops after a step, independent of when the checkpoint was written.
 
     The state that Lightning saves depends on the hook that writes the checkpoint, and loses the rest of an interrupted
@@ -35,20 +35,20 @@ def loops_at(step: int, batches: int, ended: bool) -> dict[str, Any]:
     Args:
         step: steps done.
         batches: batches in an epoch.
-        ended: whether the end of the last epoch was completed: validated, recorded.
+        epoch_completed: whether the last epoch was validated and recorded.
     """
     epoch, done = divmod(step, batches)
-    late = int(step > 0 and done == 0 and not ended)
-    epoch, done = epoch - late, batches if late else done
-    began = epoch + (done > 0)
-    counts = [(began, epoch), (0, 0), (late, 0)]
-    epochs, none, validation = ({"ready": a, "started": a, "processed": b, "completed": b} for a, b in counts)
-    total, current = (dict.fromkeys(none, count) for count in (step, done))
+    end_pending = int(step > 0 and done == 0 and not epoch_completed)
+    epoch, done = epoch - end_pending, batches if end_pending else done
+    epochs_begun = epoch + (done > 0)
+    counts = [(epochs_begun, epoch), (0, 0), (end_pending, 0)]
+    epochs, no_progress, validation = ({"ready": a, "started": a, "processed": b, "completed": b} for a, b in counts)
+    total, current = (dict.fromkeys(no_progress, count) for count in (step, done))
     return {
         "epoch_progress": {"total": epochs, "current": epochs},
-        "epoch_loop.batch_progress": {"total": total, "current": current, "is_last_batch": bool(late)},
-        "epoch_loop.state_dict": {"_batches_that_stepped": step - late},  # the coming validation counts one
-        "epoch_loop.val_loop.batch_progress": {"total": validation, "current": none, "is_last_batch": False},
+        "epoch_loop.batch_progress": {"total": total, "current": current, "is_last_batch": bool(end_pending)},
+        "epoch_loop.state_dict": {"_batches_that_stepped": step - end_pending},  # the coming validation counts one
+        "epoch_loop.val_loop.batch_progress": {"total": validation, "current": no_progress, "is_last_batch": False},
     }
 
 
@@ -60,19 +60,19 @@ class Continuation(Callback):
     """
 
     def __init__(self) -> None:
-        self._late = False  # whether the run resumes between an epoch's last step and its end
+        self._resumes_at_epoch_end = False  # whether the run resumes between an epoch's last step and its end
         self._signalled = False  # whether SLURM has sent its signal
         self._requeue: Callable[..., Any] | None = None  # Lightning's answer to SLURM's signal
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
         """Adds `run`: steps an epoch, devices, whether a step is in progress, an event file, each device's sums."""
-        measured = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
+        sums = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
         checkpoint["run"] = {
             "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
             "devices": trainer.world_size,
             "torn": pl_module.in_step,
             "events": next((path.name for path in sorted(Path(trainer.log_dir or "").glob(EVENTS))), ""),
-            "measured": torch.stack(from_each(torch.stack(measured).cpu())),
+            "measured": torch.stack(gather_objects(torch.stack(sums).cpu())),
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
@@ -88,14 +88,14 @@ class Continuation(Callback):
             )
         record = checkpoint["callbacks"]["RunRecord"]
         record["epochs"] = [row for row in record["epochs"] if row["epoch"] < step // batches]
-        ended = any(row["step"] == step for row in record["epochs"])
-        self._late = step > 0 and step % batches == 0 and not ended
-        checkpoint["loops"]["fit_loop"] |= loops_at(step, batches, ended)
-        if not ended and "measured" in run:
-            measured = run["measured"]
-            if len(measured) != trainer.world_size:  # the first device gets the sums of all
-                measured = F.pad(measured.sum(0, keepdim=True), (0, 0, 0, trainer.world_size - 1))
-            sums = measured[trainer.global_rank].view(-1, 2)
+        epoch_completed = any(row["step"] == step for row in record["epochs"])
+        self._resumes_at_epoch_end = step > 0 and step % batches == 0 and not epoch_completed
+        checkpoint["loops"]["fit_loop"] |= loop_states(step, batches, epoch_completed)
+        if not epoch_completed and "measured" in run:
+            sums_by_device = run["measured"]
+            if len(sums_by_device) != trainer.world_size:  # the first device gets the sums of all
+                sums_by_device = F.pad(sums_by_device.sum(0, keepdim=True), (0, 0, 0, trainer.world_size - 1))
+            sums = sums_by_device[trainer.global_rank].view(-1, 2)
             for metric, (total, weight) in zip(_metrics(pl_module).values(), sums, strict=True):
                 metric.total, metric.weight = total.to(metric.total), weight.to(metric.weight)
 
@@ -104,7 +104,7 @@ class Continuation(Callback):
         loop = trainer.fit_loop.epoch_loop
         if loop.batch_progress.current.ready == 0:
             loop.restarting = False  # with `max_steps`, it looks for an interrupted validation
-        if self._late and not loop._should_check_val_epoch():
+        if self._resumes_at_epoch_end and not loop._should_check_val_epoch():
             loop.val_loop._has_run = True
             loop._batches_that_stepped += 1
         handler = signal.getsignal(signal.SIGUSR1) if slurm_job() and hasattr(signal, "SIGUSR1") else None
@@ -120,8 +120,8 @@ class Continuation(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Logs the metrics of an epoch whose last step was before the interruption."""
-        if self._late:
-            self._late = trainer.fit_loop.epoch_loop.restarting = False
+        if self._resumes_at_epoch_end:
+            self._resumes_at_epoch_end = trainer.fit_loop.epoch_loop.restarting = False
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             for name, value in (_metrics(pl_module) | {"learning_rate": rate}).items():
                 pl_module.log(f"train/{name}", value, on_step=False, on_epoch=True)

@@ -19,33 +19,33 @@ from lit_a1.runs.records import DeviceLostError
 
 T = TypeVar("T")
 GRACE = 5  # seconds for the first process to say why all end, before a launcher sees that another has ended
-LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")  # in torch's messages; it has no error class
+CONNECTION_LOST = ("gloo", "Connection closed by peer", "Connection reset by peer")  # torch has no error class for it
 
 
-def check_started(trainer: L.Trainer) -> None:
+def check_process_count(trainer: L.Trainer) -> None:
     """Raises a ValueError if torchrun has started another number of processes than the trainer expects."""
-    started, wanted = int(os.environ.get("WORLD_SIZE", 1)), trainer.num_devices * trainer.num_nodes
-    if dist.is_torchelastic_launched() and started != wanted:
-        words = f"{wanted} processes must be started for --trainer.devices and --trainer.num_nodes"
-        raise ValueError(f"{words}; torchrun has started {started}")
+    started, expected = int(os.environ.get("WORLD_SIZE", 1)), trainer.num_devices * trainer.num_nodes
+    if dist.is_torchelastic_launched() and started != expected:
+        problem = f"{expected} processes must be started for --trainer.devices and --trainer.num_nodes"
+        raise ValueError(f"{problem}; torchrun has started {started}")
 
 
-def from_each(own: T) -> list[T]:
+def gather_objects(value: T) -> list[T]:
     """The objects of all devices, in the order of the devices; every device must call this."""
     if not (dist.is_available() and dist.is_initialized()):
-        return [own]
-    found = [own] * dist.get_world_size()
-    dist.all_gather_object(found, own)
-    return found
+        return [value]
+    values = [value] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
-def gathered(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
+def gather_batches(batches: Sequence[Sequence[Tensor]]) -> list[np.ndarray]:
     """Joins the batches of all devices, sorted by the first tensor of a batch; every device must call this.
 
     The first tensor (N,) has the indices of images; the other tensors (N,...) have a value for each image.
     """
-    own = [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
-    joined = [np.concatenate(parts) for parts in zip(*from_each(own), strict=True)]
+    arrays = [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
+    joined = [np.concatenate(parts) for parts in zip(*gather_objects(arrays), strict=True)]
     order = joined[0].argsort(kind="stable")
     return [part[order] for part in joined]
 
@@ -65,18 +65,18 @@ def ending_together(trainer: L.Trainer) -> Iterator[None]:
         if not trainer.is_global_zero:
             atexit.register(time.sleep, GRACE)
         elif children := getattr(trainer.strategy.launcher, "procs", None):
-            others, children[:] = children[:], []  # or Lightning would kill this process without a message
-            for other in others:
-                other.kill()
+            processes, children[:] = children[:], []  # or Lightning would kill this process without a message
+            for process in processes:
+                process.kill()
         if trainer.world_size == 1 or not (
             isinstance(error, dist.DistError)
-            or (isinstance(error, RuntimeError) and any(words in str(error) for words in LOST))
+            or (isinstance(error, RuntimeError) and any(part in str(error) for part in CONNECTION_LOST))
         ):
             raise
-        kept = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-        words = "The process of another device has ended, without which this one can't go on."
-        if any(each.best_model_path for each in kept):
-            words += " Start the same command again with --ckpt_path last."
-        raise DeviceLostError(words) from error
+        savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
+        message = "The process of another device has ended, without which this one can't go on."
+        if any(saver.best_model_path for saver in savers):
+            message += " Start the same command again with --ckpt_path last."
+        raise DeviceLostError(message) from error
     if trainer.world_size > 1:  # otherwise its threads may end the process with an error
         dist.destroy_process_group()

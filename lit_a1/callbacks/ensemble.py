@@ -30,7 +30,7 @@ class EnsembleRecord(Callback):
         assert isinstance(pl_module, Ensemble)
         if not trainer.is_global_zero:
             return
-        members, (about, metrics) = pl_module.members, _print_metrics("val", trainer, pl_module)
+        members, (entries, metrics) = pl_module.members, _print_metrics("val", trainer, pl_module)
         if is_part(*measured_images(trainer)) or self.runs is None:
             return
         if unknown := [str(member.path) for member in members if "seconds" not in member.training]:
@@ -41,13 +41,13 @@ class EnsembleRecord(Callback):
             [{"epoch": epochs - 1, "step": sum(member.step for member in members)} | metrics],
             settings=self.settings,
             seed=[member.seed for member in members],
-            images={part: len(found) for part, found in trainer.datamodule.sets.items()},  # type: ignore[attr-defined]
+            images={part: len(image_set) for part, image_set in trainer.datamodule.sets.items()},  # type: ignore[attr-defined]
             parameters=sum(member.parameters for member in members),
             seconds=round(sum(member.training.get("seconds", 0.0) for member in members), 1),
             peak_memory_gb=round(max(memory), 2),
             machine=machine(),
             commit=commit(),
-            members=about,
+            members=entries,
         )
         _write("Record", new_version(self.runs) / RECORD_FILE, record)
 
@@ -56,26 +56,26 @@ class EnsembleRecord(Callback):
         assert isinstance(pl_module, Ensemble)
         if not trainer.is_global_zero:
             return
-        about, metrics = _print_metrics("test", trainer, pl_module)
+        entries, metrics = _print_metrics("test", trainer, pl_module)
         if not is_part(*(images := measured_images(trainer))) and self.runs is not None:
-            content = {"members": about, "images": images[0], **metrics}
+            content = {"members": entries, "images": images[0], **metrics}
             _write("Figures", new_version(self.runs) / "test.json", content)
 
 
 def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Prints a line for each member and one for their mean; returns the members' record entries, and the metrics."""
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    about, lines = [], []
+    entries, lines = [], []
     for number, member in enumerate(ensemble.members):
         loss, error = (metrics.pop(f"{MEMBER.format(number)}/{name}") for name in ("loss", "error"))
-        path, kind = str(relative_to_cwd(member.path)), type(member.model).__qualname__
-        about.append({"checkpoint": path, "model_class": kind, "seed": member.seed, f"{stage}/error": error})
+        path, model_class = str(relative_to_cwd(member.path)), type(member.model).__qualname__
+        entries.append({"checkpoint": path, "model_class": model_class, "seed": member.seed, f"{stage}/error": error})
         lines.append((path, loss, error))
-    lines.append((f"mean of {counted(len(about), 'member')}", metrics[f"{stage}/loss"], metrics[f"{stage}/error"]))
+    lines.append((f"mean of {counted(len(entries), 'member')}", metrics[f"{stage}/loss"], metrics[f"{stage}/error"]))
     width = max(len(name) for name, *_ in lines)
     for name, loss, error in lines:
         print(f"{name:{width}}  {stage}/loss {loss:.4f}  {stage}/error {error:.4f}  ({1 - error:.2%} right)")
-    return about, metrics
+    return entries, metrics
 
 
 def _write(title: str, path: Path, content: dict[str, Any]) -> None:

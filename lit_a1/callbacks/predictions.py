@@ -11,13 +11,13 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
 from rich.table import Table
 
-from lit_a1.callbacks.devices import gathered
+from lit_a1.callbacks.devices import gather_batches
 from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
 from lit_a1.data.errors import DataError
 from lit_a1.data.files import write_csv
 from lit_a1.runs.wording import counted
 
-SHOWN = 20  # photos on the terminal
+MAX_SHOWN = 20  # photos on the terminal
 
 
 def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], count: int | None) -> None:
@@ -27,31 +27,31 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
     """
     if count is not None and len(rows) != count:
         raise DataError(f"A submission needs {count} rows, one a test image; there are {len(rows)}.")
-    for place, (name, label) in enumerate(rows, start=1):
-        if count is not None and name != str(place):
-            raise DataError(f"A submission's ids run from 1 to {count} in numeric order; row {place} has id {name!r}.")
+    for number, (name, label) in enumerate(rows, start=1):
+        if count is not None and name != str(number):
+            raise DataError(f"A submission's ids run from 1 to {count} in numeric order; row {number} has id {name!r}.")
         if label not in classes:
             raise DataError(f"A submission's labels are {' or '.join(classes)}; image {name} has {label!r}.")
 
 
-def submission_path(wanted: str | Path, drawn: bool) -> Path:
+def submission_path(path: str | Path, drawn: bool) -> Path:
     """The file for labels; labels of drawn images have their own."""
-    return _marked(Path(wanted), "drawn") if drawn else Path(wanted)
+    return _marked(Path(path), "drawn") if drawn else Path(path)
 
 
 def _marked(path: Path, mark: str) -> Path:
     return path.with_stem(f"{path.stem}-{mark}")
 
 
-def print_photos(names: Sequence[str], labels: Sequence[str], sure: Sequence[float]) -> None:
+def print_photos(names: Sequence[str], labels: Sequence[str], probabilities: Sequence[float]) -> None:
     """Prints photos with their predicted labels and probabilities."""
     table = Table("photo", "answer")
     table.add_column("probability", justify="right")
-    for name, label, probability in list(zip(names, labels, sure, strict=True))[:SHOWN]:
+    for name, label, probability in list(zip(names, labels, probabilities, strict=True))[:MAX_SHOWN]:
         table.add_row(name, label, f"{probability:.1%}")
     Console(highlight=False, markup=False).print(table)
-    if len(names) > SHOWN:
-        print(f"... and {len(names) - SHOWN:,} more")
+    if len(names) > MAX_SHOWN:
+        print(f"... and {len(names) - MAX_SHOWN:,} more")
 
 
 class PredictionFiles(BasePredictionWriter):
@@ -64,14 +64,14 @@ class PredictionFiles(BasePredictionWriter):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Checks the path before the work is done."""
         super().setup(trainer, pl_module, stage)
-        self.check_place()
+        self.check_writable()
 
-    def check_place(self) -> None:
+    def check_writable(self) -> None:
         """Raises a DataError if the path can't be written to."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
-            words = "it is a folder, or in one that is read-only"
-            raise DataError(f"The submission can't be written to {self.path}: {words}.")
+            reason = "it is a folder, or in one that is read-only"
+            raise DataError(f"The submission can't be written to {self.path}: {reason}.")
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Checks the names before the work is done."""
@@ -86,7 +86,7 @@ class PredictionFiles(BasePredictionWriter):
         self, trainer: L.Trainer, pl_module: L.LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
         """Writes both files, on the first of several devices."""
-        index, probabilities = gathered(predictions)
+        index, probabilities = gather_batches(predictions)
         if trainer.is_global_zero:
             self.write(trainer.datamodule, index, probabilities)  # type: ignore[attr-defined]
 
@@ -96,17 +96,17 @@ class PredictionFiles(BasePredictionWriter):
         labels = [data.classes[k] for k in probabilities.argmax(1)]
         rows = list(zip(names, labels, strict=True))
         if len(rows) < len(data.predict_names):
-            words = "without trainer.limit_predict_batches and trainer.fast_dev_run all are"
-            raise DataError(f"Only {len(rows)} of {len(data.predict_names)} images were labelled; {words}.")
+            reason = "without trainer.limit_predict_batches and trainer.fast_dev_run all are"
+            raise DataError(f"Only {len(rows)} of {len(data.predict_names)} images were labelled; {reason}.")
         check_submission(rows, data.classes, data.predict_count)
         if data.predict_count is None:
             print_photos(names, labels, probabilities.max(1))
         path = _marked(self.path, "outside") if data.outside and data.predict_count == COURSE_TEST_IMAGES else self.path
         replaced = ", in place of what it held" if path.exists() else ""
         write_csv(path, ("id", "label"), rows)
-        others = path.with_name(f"{path.stem}_probabilities.csv")
-        shares = [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)]
-        write_csv(others, ("id", *data.classes), shares)
+        probabilities_path = path.with_name(f"{path.stem}_probabilities.csv")
+        probability_rows = [(name, *(f"{p:.6f}" for p in row)) for name, row in zip(names, probabilities, strict=True)]
+        write_csv(probabilities_path, ("id", *data.classes), probability_rows)
         counts = ", ".join(f"{labels.count(name)} {name}" for name in data.classes)
-        found = f"{counted(len(rows), 'image')}: {counts}."
-        print(f"{found}\nLabels: {path}{replaced}\nProbabilities: {others}")
+        summary = f"{counted(len(rows), 'image')}: {counts}."
+        print(f"{summary}\nLabels: {path}{replaced}\nProbabilities: {probabilities_path}")

@@ -64,8 +64,8 @@ class ProgressLines(ProgressBar):
         self._sums = {name: self._sums.get(name, 0) + outputs[name] for name in ("loss", "error")}
         if batch_idx % 10 == 0:  # reading a value waits for an accelerator
             loss, error = (float(total) / (batch_idx + 1) for total in self._sums.values())
-            words = f"loss {loss:.3f}  error {error:.1%}  left {self._left(trainer)}"
-            self._bar.set_postfix_str(words, refresh=False)
+            text = f"loss {loss:.3f}  error {error:.1%}  left {self._time_left(trainer)}"
+            self._bar.set_postfix_str(text, refresh=False)
         self._bar.update()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,25 +73,25 @@ class ProgressLines(ProgressBar):
         if self._bar is not None:
             self._bar.close()
         metrics = {"epoch": trainer.current_epoch} | epoch_metrics(trainer)
-        self.print(epoch_line(metrics, trainer.max_epochs or 0, self._left(trainer)))
+        self.print(epoch_line(metrics, trainer.max_epochs or 0, self._time_left(trainer)))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Closes the bar, so the terminal stays clean."""
         if self._bar is not None:
             self._bar.close()
 
-    def _left(self, trainer: L.Trainer) -> str:
+    def _time_left(self, trainer: L.Trainer) -> str:
         steps = (self._first_step, trainer.global_step, self._steps)
-        before, done, total = (self._work(trainer, step) for step in steps)
+        before, done, total = (self._cost(trainer, step) for step in steps)
         if done == before:
             return "?"
         return clock((time.perf_counter() - self._started) / (done - before) * (total - done))
 
-    def _work(self, trainer: L.Trainer, steps: int) -> float:
+    def _cost(self, trainer: L.Trainer, steps: int) -> float:
         """The cost of that many steps: a sharpness-aware step counts twice."""
-        plain, model = self._pixels(trainer, steps), trainer.lightning_module
+        pixels, model = self._pixels(trainer, steps), trainer.lightning_module
         assert isinstance(model, Classifier)
-        return plain if steps <= model.sam_step else 2 * plain - self._pixels(trainer, int(model.sam_step))
+        return pixels if steps <= model.sam_step else 2 * pixels - self._pixels(trainer, int(model.sam_step))
 
     @staticmethod
     def _pixels(trainer: L.Trainer, steps: int) -> float:

@@ -16,21 +16,21 @@ from lit_a1.runs.printed import print_finished, print_stopped
 from lit_a1.runs.records import DivergedError, TrainingRecord, version_of
 
 
-def images_of(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
+def count_images(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
     """The number of images that a loader, or the first of several, has in `batches` batches, and in all."""
     loader, count = (part[0] if isinstance(part, list) and part else part for part in (loaders, batches))
     if not loader:
         return 0, 0
-    whole = len(loader.dataset)
+    total = len(loader.dataset)
     limited = int(count) * loader.batch_size * trainer.world_size
-    return (whole if count >= len(loader) else min(limited, whole)), whole
+    return (total if count >= len(loader) else min(limited, total)), total
 
 
 def measured_images(trainer: L.Trainer) -> tuple[int, int]:
     """The number of images that `validate` or `test` has measured, and the number that there are."""
     if trainer.state.fn == "test":
-        return images_of(trainer, trainer.test_dataloaders, trainer.num_test_batches)
-    return images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)
+        return count_images(trainer, trainer.test_dataloaders, trainer.num_test_batches)
+    return count_images(trainer, trainer.val_dataloaders, trainer.num_val_batches)
 
 
 def run_folder(trainer: L.Trainer) -> Path | None:
@@ -51,8 +51,8 @@ def epoch_metrics(trainer: L.Trainer) -> dict[str, float]:
     stale: tuple[str, ...] = () if trainer.is_last_batch else ("train/",)
     stale += () if was_validated(trainer) else ("val/", "train_eval/")
     metrics = trainer.callback_metrics.items()
-    found = {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
-    return {name: value for name, value in found.items() if isfinite(value)}  # without a step there is no gradient norm
+    fresh = {name: float(value) for name, value in metrics if "/" in name and not name.startswith(stale)}
+    return {name: value for name, value in fresh.items() if isfinite(value)}  # without a step there is no gradient norm
 
 
 class RunRecord(Callback):
@@ -93,8 +93,8 @@ class RunRecord(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Records the epoch's metrics."""
-        about = {"epoch": trainer.current_epoch, "step": trainer.global_step}
-        self.record.epochs.append(about | epoch_metrics(trainer))
+        position = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        self.record.epochs.append(position | epoch_metrics(trainer))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the record, and prints the best epoch and the next commands."""
@@ -107,9 +107,9 @@ class RunRecord(Callback):
         record = self._finish(trainer, pl_module, writer=writer_of(trainer))
         if self.command is None:
             return
-        checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-        kept = [each.best_model_path for each in checkpoints if each.best_model_path]
-        best = next((path for path in kept if Path(path).stem == "best"), kept[-1] if kept else "")
+        savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
+        paths = [saver.best_model_path for saver in savers if saver.best_model_path]
+        best = next((path for path in paths if Path(path).stem == "best"), paths[-1] if paths else "")
         print_finished(
             record,
             "Checkpoint",
@@ -135,8 +135,8 @@ class RunRecord(Callback):
             run_folder(trainer),
             seed=pl_module.run_seed,
             images={
-                "train": images_of(trainer, trainer.train_dataloader, trainer.num_training_batches)[0],
-                "val": images_of(trainer, trainer.val_dataloaders, trainer.num_val_batches)[0],
+                "train": count_images(trainer, trainer.train_dataloader, trainer.num_training_batches)[0],
+                "val": count_images(trainer, trainer.val_dataloaders, trainer.num_val_batches)[0],
             },
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             **({"began_with": began_with} if began_with else {}),

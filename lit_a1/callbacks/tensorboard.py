@@ -16,7 +16,7 @@ from lightning.pytorch.profilers import PyTorchProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from lit_a1.callbacks.devices import gathered
+from lit_a1.callbacks.devices import gather_batches
 from lit_a1.data.batch import Batch
 from lit_a1.runs.events import Curves, add_layout
 from lit_a1.runs.shown import log_mistakes
@@ -65,7 +65,7 @@ class TensorBoardExtras(Callback):
     """Logs images per second, the first batch as the network sees it, the network's graph, and its mistakes."""
 
     def __init__(self) -> None:
-        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []  # indices, labels and log-probabilities of batches
+        self._val_outputs: list[tuple[Tensor, Tensor, Tensor]] = []  # indices, labels and log-probabilities of batches
         self._images, self._started = 0, time.perf_counter()  # if a run resumes within an epoch
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -109,14 +109,14 @@ class TensorBoardExtras(Callback):
     ) -> None:
         """Collects the network's predictions for the validation images."""
         if dataloader_idx == 0 and isinstance(outputs, Tensor):
-            self._validated = [] if batch_idx == 0 else self._validated
-            self._validated.append((batch.indices, batch.targets, outputs))
+            self._val_outputs = [] if batch_idx == 0 else self._val_outputs
+            self._val_outputs.append((batch.indices, batch.targets, outputs))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Shows the most confident mistakes on validation images, and the predictions closest to a tie."""
-        if not self._validated:
+        if not self._val_outputs:
             return
-        index, labels, outputs = gathered(self._validated)
+        index, labels, outputs = gather_batches(self._val_outputs)
         if (writer := writer_of(trainer)) is not None:
             data = trainer.datamodule  # type: ignore[attr-defined]
             log_mistakes(writer, trainer.global_step, data.sets["val"].images, index, labels, outputs, data.classes)

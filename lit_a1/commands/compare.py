@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from lit_a1.data.mnist import Wanted
+from lit_a1.data.mnist import SourceName
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.mlp.options import SOURCE
 from lit_a1.runs.folders import KEYWORDS
@@ -23,7 +23,7 @@ def build_parser() -> Parser:
         "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation images) or best"
     )
     parser.add_argument(
-        "--source", type=Wanted, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
+        "--source", type=SourceName, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
     )
     parser.add_argument("--name", type=str, default="mnist-compare", help="of the results' folder in --logs")
     parser.add_argument(

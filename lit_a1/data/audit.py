@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_a1.data.cache import groups_of_copies, in_threads, pixel_hash
+from lit_a1.data.cache import groups_of_copies, map_in_threads, pixel_hash
 from lit_a1.data.contact_sheet import Section, Tile, contact_sheet
 from lit_a1.data.decode import ENORMOUS, SUFFIXES_OF, Header, decode, read_header
 from lit_a1.data.errors import DataError
@@ -57,7 +57,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class _Examined:
+class _ExaminedFile:
     """A file, readable or not, and what is wrong with it by itself."""
 
     name: str
@@ -77,20 +77,20 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
     numbered over train and test together. Each is listed under the first of the four kinds of copies that applies.
     """
     sources = {"train": train} if test is None else {"train": train, "test": test}
-    examined = [each for part, source in sources.items() for each in _examine(part, source, size)]
-    readable = [each for each in examined if each.pixels]
-    groups: dict[int, list[_Examined]] = {}
-    for number, each in zip(groups_of_copies(np.array([e.pixels for e in readable])).tolist(), readable, strict=True):
-        groups.setdefault(number, []).append(each)
+    examined = [file for part, source in sources.items() for file in _examine(part, source, size)]
+    readable = [file for file in examined if file.pixels]
+    groups: dict[int, list[_ExaminedFile]] = {}
+    for number, file in zip(groups_of_copies(np.array([e.pixels for e in readable])).tolist(), readable, strict=True):
+        groups.setdefault(number, []).append(file)
     groups.pop(0, None)
 
-    findings = [each.finding(*oddity) for each in examined for oddity in each.oddities]
+    findings = [file.finding(*oddity) for file in examined for oddity in file.oddities]
     for number in sorted(groups):
         problem, detail = _copies(groups[number])
-        findings += [each.finding(problem, detail, number) for each in groups[number]]
+        findings += [file.finding(problem, detail, number) for file in groups[number]]
     findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable sort
 
-    summary = Counter(f"images: {each.part} {each.label}".strip() for each in examined)
+    summary = Counter(f"images: {file.part} {file.label}".strip() for file in examined)
     summary["groups of copies"] = len(groups)
     summary["groups of copies in train and test"] = sum(len({e.part for e in group}) == 2 for group in groups.values())
     summary["groups of copies with conflicting labels"] = len(
@@ -120,40 +120,40 @@ def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
 
     sections = []
     for problem, meaning in PROBLEMS.items():
-        found = [finding for finding in result.findings if finding.problem == problem]
+        findings = [finding for finding in result.findings if finding.problem == problem]
         groups: dict[int, list[Tile]] = {}
-        for index, finding in enumerate(found[:MAX_TILES]):
+        for index, finding in enumerate(findings[:MAX_TILES]):
             groups.setdefault(finding.group or -index, []).append(tile(finding))
-        more = f"; the first {MAX_TILES} are shown" if len(found) > MAX_TILES else ""
-        if found:
-            sections.append(Section(f"{problem}: {len(found)}", f"{meaning}{more}.", list(groups.values())))
+        limit_note = f"; the first {MAX_TILES} are shown" if len(findings) > MAX_TILES else ""
+        if findings:
+            sections.append(Section(f"{problem}: {len(findings)}", f"{meaning}{limit_note}.", list(groups.values())))
     sheet = contact_sheet("Audit of " + " and ".join(str(s.path) for s in result.sources.values()), sections)
     with replacing(path) as unfinished:
         sheet.save(unfinished, "PNG")
 
 
-def _examine(part: str, source: Source, size: int) -> Iterable[_Examined]:
-    def examine(image: SourceImage) -> _Examined:
+def _examine(part: str, source: Source, size: int) -> Iterable[_ExaminedFile]:
+    def examine(image: SourceImage) -> _ExaminedFile:
         label = "" if image.label is None else source.classes[image.label]
         try:
             data = source.read(image)
             header, pixels = read_header(data), decode(data, size)
         except DataError as error:
-            return _Examined(image.name, part, label, "", [("unreadable", str(error))])
+            return _ExaminedFile(image.name, part, label, "", [("unreadable", str(error))])
         oddities = list(_oddities(PurePosixPath(image.name), header, pixels, size))
-        return _Examined(image.name, part, label, pixel_hash(pixels), oddities)
+        return _ExaminedFile(image.name, part, label, pixel_hash(pixels), oddities)
 
-    return in_threads(examine, source.images, f"Auditing {source.path.name}")
+    return map_in_threads(examine, source.images, f"Auditing {source.path.name}")
 
 
-def _copies(group: list[_Examined]) -> tuple[str, str]:
+def _copies(group: list[_ExaminedFile]) -> tuple[str, str]:
     """The problem that a group of copies is listed under, and its detail."""
-    parts = [each.part for each in group]
+    parts = [file.part for file in group]
     problem, detail = f"copies in {parts[0]}", f"{len(group)} copies"
     if len(set(parts)) > 1:
         problem = "copies in train and test"
         detail += f", {parts.count('train')} in train and {parts.count('test')} in test"
-    if len({each.label for each in group if each.label}) > 1:
+    if len({file.label for file in group if file.label}) > 1:
         problem = "conflicting labels"
     return problem, detail
 

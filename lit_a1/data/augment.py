@@ -15,12 +15,12 @@ from torch import Tensor
 
 from lit_a1.data.colour import colour
 from lit_a1.data.mix import Fill, cutout, mix
-from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole
+from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole_boxes
 from lit_a1.data.trivial import trivial_augment
 
 Flip = Literal["none", "random", "alternating"]
 
-NUMBERS = {  # options of at least 0, and their largest value
+LARGEST_VALUES = {  # options of at least 0, and their largest value
     "brightness contrast saturation grayscale trivial cutout cutout_probability mix_probability": 1,
     "rotation": 180,
     "shift mixup cutmix mix_until": math.inf,
@@ -36,8 +36,8 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
     """
     # a 32-bit integer hash of xor-shifts and products (github.com/skeeto/hash-prospector); products stay below 2^63
     bits = (index.long() ^ (seed * 0x9E3779B1 & 0xFFFFFFFF)) & 0xFFFFFFFF
-    for places, multiplier in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
-        bits = ((bits ^ bits >> places) * multiplier) & 0xFFFFFFFF
+    for shift, multiplier in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
+        bits = ((bits ^ bits >> shift) * multiplier) & 0xFFFFFFFF
     return ((bits ^ bits >> 15) + epoch) % 2 == 1
 
 
@@ -103,16 +103,16 @@ class Augment:
         for name, allowed in (("flip", Flip), ("shift_padding", Padding), ("cutout_fill", Fill)):
             if (value := getattr(self, name)) not in get_args(allowed):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
-        for names, most in NUMBERS.items():
+        for names, largest in LARGEST_VALUES.items():
             for name in names.split():
                 value = getattr(self, name)
-                if not 0 <= value <= most or value == math.inf:
-                    limits = "finite and at least 0" if most == math.inf else f"between 0 and {most}"
+                if not 0 <= value <= largest or value == math.inf:
+                    limits = "finite and at least 0" if largest == math.inf else f"between 0 and {largest}"
                     raise ValueError(f"{name} must be {limits}; got {value}")
-        for name, most in (("crop_scale", 1), ("crop_ratio", math.inf), ("cutout_ratio", math.inf)):
+        for name, largest in (("crop_scale", 1), ("crop_ratio", math.inf), ("cutout_ratio", math.inf)):
             low, high = getattr(self, name)
-            if not 0 < low <= high <= most or high == math.inf:
-                limits = "above 0" if most == math.inf else "above 0 and at most 1"
+            if not 0 < low <= high <= largest or high == math.inf:
+                limits = "above 0" if largest == math.inf else "above 0 and at most 1"
                 raise ValueError(f"{name} must be two numbers {limits}, the smaller first; got {(low, high)}")
 
     @property
@@ -158,7 +158,7 @@ class Augment:
         if generator.device.type != images.device.type:
             raise ValueError(f"the generator is on {generator.device}, but the images are on {images.device}")
         with torch.autocast(images.device.type, enabled=False):  # float32 whatever the trainer's precision
-            result = self._place(to_float(images), index, size, epoch, generator)
+            result = self._transform(to_float(images), index, size, epoch, generator)
             result = self._recolour(result, generator)
             if self.trivial > 0:
                 result = trivial_augment(result, generator, self.trivial)
@@ -170,7 +170,7 @@ class Augment:
             mixing = {"mixup": self.mixup, "cutmix": self.cutmix, "probability": self.mix_probability}
             return mix(result, labels, num_classes=num_classes, generator=generator, **mixing)
 
-    def _place(self, images: Tensor, index: Tensor, size: int, epoch: int, generator: torch.Generator) -> Tensor:
+    def _transform(self, images: Tensor, index: Tensor, size: int, epoch: int, generator: torch.Generator) -> Tensor:
         """Flip, crop, shift and rotation: (N, C, H, W) -> (N, C, size, size)."""
         count, _, height, width = images.shape
         device = images.device
@@ -182,22 +182,22 @@ class Augment:
             mirrored = torch.rand(count, generator=generator, device=device) < 0.5
         else:
             mirrored = None
-        boxes = whole(images)
+        boxes = whole_boxes(images)
         if self.crop_scale != (1, 1):
             boxes = random_boxes(
                 count, height, width, scale=self.crop_scale, ratio=self.crop_ratio, generator=generator
             )
         if self.shift > 0:
-            moves = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator, device=device)
-            boxes = boxes + F.pad(moves, (0, 2))
+            offsets = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator, device=device)
+            boxes = boxes + F.pad(offsets, (0, 2))
         if self.crop_scale != (1, 1) or self.shift > 0:
-            placed = resample(images, boxes, size, mirrored, self.shift_padding)
+            result = resample(images, boxes, size, mirrored, self.shift_padding)
         else:
-            placed = resize(images, size)
-            placed = placed if mirrored is None else flip(placed, mirrored)
+            result = resize(images, size)
+            result = result if mirrored is None else flip(result, mirrored)
         if self.rotation > 0:
-            placed = rotate(placed, self.rotation * (2 * torch.rand(count, generator=generator, device=device) - 1))
-        return placed.clamp_(0, 1)  # by rounding, the weights may not sum to exactly one
+            result = rotate(result, self.rotation * (2 * torch.rand(count, generator=generator, device=device) - 1))
+        return result.clamp_(0, 1)  # by rounding, the weights may not sum to exactly one
 
     def _recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Brightness, contrast, saturation and greyscale."""

@@ -17,7 +17,7 @@ class Batch(NamedTuple):
 
     images: Tensor  # (N,C,H,W); uint8 as read from disk, float32 in [0,1] once augmented or resized on the device
     targets: Tensor  # (N,) int64, -1 for no label; or (N,K) float32 soft targets after mixup or cutmix
-    indices: Tensor  # (N,) int64, each image's place in its dataset; -1 for the padding of `OnceEach`
+    indices: Tensor  # (N,) int64, each image's place in its dataset; -1 for the padding of `UnrepeatedSampler`
 
 
 class SharedArray:
@@ -50,7 +50,7 @@ class ImageSet(Dataset[Batch]):
     `images` are (M,H,W,C) uint8, memory-mapped or not; `labels` are (M,) int64, or None.
     """
 
-    held = False  # whether the device holds the images: it then cuts the batch, and the batch made here has none
+    is_on_device = False  # the device holds the images and cuts the batches; those made here have no images
 
     def __init__(self, images: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
         self.images = images
@@ -62,7 +62,7 @@ class ImageSet(Dataset[Batch]):
         """What a spawned worker gets (as on Windows and Mac), without copies of the arrays."""
         if not self._shared:
             self._shared = {name: SharedArray(getattr(self, name)) for name in ("images", "labels", "index")}
-        return {"held": self.held, "_shared": self._shared}
+        return {"is_on_device": self.is_on_device, "_shared": self._shared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state | {name: array.values for name, array in state["_shared"].items()}
@@ -78,12 +78,12 @@ class ImageSet(Dataset[Batch]):
         positions = np.asarray(items)
         index = self.index[positions]
         labels = self.labels[index]
-        images = torch.from_numpy(self.images[index[:0] if self.held else index]).permute(0, 3, 1, 2)
+        images = torch.from_numpy(self.images[index[:0] if self.is_on_device else index]).permute(0, 3, 1, 2)
         indices = np.where(positions < 0, -1, index)  # -1 stands for no image
         return Batch(images, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(indices))
 
 
-class OnceEach(DistributedSampler[int]):
+class UnrepeatedSampler(DistributedSampler[int]):
     """Deals a set to several devices in the batches that one device would have, as rounding may depend on the batch.
 
     Devices wait for each other, so each gets the same number of batches, if need be one of -1 (no image). Torch's own
@@ -93,15 +93,15 @@ class OnceEach(DistributedSampler[int]):
     def __init__(self, count: int, batch_size: int, devices: int, rank: int) -> None:
         super().__init__(range(count), devices, rank)  # type: ignore[arg-type]
         starts = range(rank * batch_size, count, devices * batch_size)
-        places = [range(start, min(start + batch_size, count)) for start in starts]
+        batches = [range(start, min(start + batch_size, count)) for start in starts]
         missing = -(-count // (devices * batch_size)) - len(starts)
-        self.places = [*itertools.chain(*places), *[-1] * missing]
-        self.num_samples = len(self.places)
+        self.positions = [*itertools.chain(*batches), *[-1] * missing]
+        self.num_samples = len(self.positions)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.places)
+        return iter(self.positions)
 
 
-def as_it_is(batch: Any) -> Any:
+def identity_collate(batch: Any) -> Any:
     """The collate function: `__getitems__` already returns a batch."""
     return batch

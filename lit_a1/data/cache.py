@@ -90,20 +90,20 @@ def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedI
     Raises:
         DataError: as `Source` says, no image of a class is readable, or the cache can't be written.
     """
-    wanted = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
+    description = {"format": FORMAT, "size": size, "labelled": source.labelled, "source": source.fingerprint()}
     identity = _json_hash([str(source.path.resolve()), source.labelled])
     folder = cache_root() / f"{source.path.stem}-{size}-{identity[:8]}"
-    found = _open(folder, wanted, broken)
+    found = _open(folder, description, broken)
     if isinstance(found, str):
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.parent / f".{folder.name}.lock"):
-                found = _open(folder, wanted, broken)  # another run may have built it just now
+                found = _open(folder, description, broken)  # another run may have built it just now
                 if isinstance(found, str):
                     if folder.exists():
                         log.warning("The cache %s is built again: %s.", folder, found)
-                    _build(folder, source, wanted, broken)
-                    found = _open(folder, wanted, broken)
+                    _build(folder, source, description, broken)
+                    found = _open(folder, description, broken)
         except OSError as error:
             raise DataError(
                 f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
@@ -118,13 +118,13 @@ def decode_all(source: Source, size: int = 64, *, broken: Broken = "skip") -> De
     """As `load`, but in memory without a cache: for a folder of photos that is labelled once."""
     kept: list[SourceImage] = []
     skipped: dict[str, str] = {}
-    rows = list(_decoded(source, size, broken, kept, skipped))
+    rows = list(_decode_images(source, size, broken, kept, skipped))
     _warn_of(skipped, source, broken, named=len(skipped))
     labels = np.array([image.label for image in kept], dtype=np.int64) if source.labelled else None
     return DecodedImages(np.stack(rows), labels, tuple(image.name for image in kept), source.classes, skipped)
 
 
-def in_threads(
+def map_in_threads(
     function: Callable[[SourceImage], T], images: list[SourceImage], title: str, done: int = 0
 ) -> Iterator[T]:
     """`function` of each image after the first `done`, in order, computed by a pool of threads under a progress bar.
@@ -140,7 +140,7 @@ def in_threads(
                 yield result
 
 
-def _decoded(
+def _decode_images(
     source: Source, size: int, broken: Broken, kept: list[SourceImage], skipped: dict[str, str], done: int = 0
 ) -> Iterator[NDArray[np.uint8]]:
     """Yields the decoded images after the first `done`; lists them in `kept`, and in `skipped` why others failed."""
@@ -151,7 +151,7 @@ def _decoded(
         except DataError as error:
             return error
 
-    results = in_threads(attempt, source.images, f"Decoding {source.path.name}", done)
+    results = map_in_threads(attempt, source.images, f"Decoding {source.path.name}", done)
     for image, result in zip(source.images[done:], results, strict=True):
         if isinstance(result, DataError):
             skipped[image.name] = str(result)
@@ -167,7 +167,7 @@ def _decoded(
         raise DataError(f"No image {which}in {source.path} can be read: {_listed(skipped, '; ')}.")
 
 
-def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken) -> None:
+def _build(folder: Path, source: Source, description: dict[str, Any], broken: Broken) -> None:
     """Writes a cache, from where a killed run left it; the caller holds the lock."""
     unfinished = folder.with_name(f".{folder.name}-unfinished")
     for abandoned in folder.parent.glob(f".{folder.name}-*"):
@@ -182,15 +182,15 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
             (new / "images.npy").open("r+b") as file,
             (unfinished / "pieces.jsonl").open("a+", encoding="utf-8") as lines,
         ):
-            start = _write_header(file, len(source.images), wanted["size"])
-            pieces = Pieces(file, lines, {**wanted, "broken": broken}, wanted["size"] ** 2 * 3, kept, skipped)
-            for row in _decoded(source, wanted["size"], broken, kept, skipped, pieces.take_up(source.images)):
+            start = _write_header(file, len(source.images), description["size"])
+            pieces = Pieces(file, lines, {**description, "broken": broken}, description["size"] ** 2 * 3, kept, skipped)
+            for row in _decode_images(source, description["size"], broken, kept, skipped, pieces.resume(source.images)):
                 pieces.add(row)
             file.seek(0)
-            if _write_header(file, len(kept), wanted["size"]) != start:
+            if _write_header(file, len(kept), description["size"]) != start:
                 raise RuntimeError("the .npy header changed its length")
         body = {
-            **wanted,
+            **description,
             "classes": source.classes,
             "names": [image.name for image in kept],
             "labels": [image.label for image in kept] if source.labelled else None,
@@ -210,7 +210,7 @@ def _build(folder: Path, source: Source, wanted: dict[str, Any], broken: Broken)
     shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> DecodedImages | str:
+def _open(folder: Path, description: dict[str, Any], broken: Broken) -> DecodedImages | str:
     """The set in a cache; or why it must be built again, in a few words."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
@@ -222,10 +222,10 @@ def _open(folder: Path, wanted: dict[str, Any], broken: Broken) -> DecodedImages
         return f"it is damaged ({error})"
     if not isinstance(metadata, dict) or metadata.pop("metadata_sha256", None) != _json_hash(metadata):
         return "metadata.json was altered"
-    if {key: metadata.get(key) for key in wanted} != wanted or metadata["broken"] not in (None, broken):
+    if {key: metadata.get(key) for key in description} != description or metadata["broken"] not in (None, broken):
         return "its source or the way of decoding has changed"
     names, classes, labels = tuple(metadata["names"]), tuple(metadata["classes"]), metadata["labels"]
-    if images.shape != (len(names), wanted["size"], wanted["size"], 3) or images.dtype != np.uint8:
+    if images.shape != (len(names), description["size"], description["size"], 3) or images.dtype != np.uint8:
         return "images.npy has another shape than metadata.json says"
     if sha256 != metadata["images_sha256"]:
         return "images.npy was altered (its SHA-256 differs)"

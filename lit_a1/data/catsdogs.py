@@ -184,8 +184,8 @@ class CatsDogsDataModule(ImageDataModule):
         assert self.folds is not None
         self.names = photos.names
         self.fold_of = fold_numbers(photos, self.folds, self.split_seed, test=test, near=self.outside)
-        for part, wanted in (("val", self.fold_of == self.fold), ("train", self.fold_of != self.fold)):
-            index = np.flatnonzero(wanted & (self.fold_of > 0))
+        for part, is_in_part in (("val", self.fold_of == self.fold), ("train", self.fold_of != self.fold)):
+            index = np.flatnonzero(is_in_part & (self.fold_of > 0))
             self.sets[part] = ImageSet(photos.images, photos.labels, index)
         counts = (len(self.sets[part]) for part in ("train", "val"))
         log.info("Fold %d of %d: %d images for training, %d for validation.", self.fold, self.folds, *counts)

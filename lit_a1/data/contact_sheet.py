@@ -54,7 +54,7 @@ def contact_sheet(title: str, sections: list[Section]) -> Image.Image:
     return sheet
 
 
-def lines_of(tiles: list[Tile], columns: int) -> Image.Image:
+def tile_grid(tiles: list[Tile], columns: int) -> Image.Image:
     """Draws tiles alone, `columns` a line."""
     sheet = Image.new("RGB", (min(columns, len(tiles)) * STEP, -(-len(tiles) // columns) * ROW - GAP), PAPER)
     for place, tile in enumerate(tiles):

@@ -17,17 +17,17 @@ except ModuleNotFoundError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 ABANDONED = 3600  # seconds after which an unfinished file counts as abandoned, if the system can't tell
-OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries to move a file that is open
 
 
 @contextmanager
-def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
+def errors_naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
     """Makes a disk's OSError name `path` if it names no file or an `unfinished` one."""
     try:
         yield
     except OSError as error:
-        if error.filename in (None, str(unfinished)) and error.errno in OF_A_DISK:
+        if error.filename in (None, str(unfinished)) and error.errno in DISK_ERRORS:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
@@ -40,12 +40,12 @@ def replacing(path: Path) -> Iterator[Path]:
     left beside it. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for other in path.parent.glob(f".{glob.escape(path.name)}-*"):
-        if _is_abandoned(other):
-            other.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}-*"):
+        if _is_abandoned(leftover):
+            leftover.unlink(missing_ok=True)
     unfinished = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        with naming(path, unfinished):
+        with errors_naming(path, unfinished):
             descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 _lock(descriptor)

@@ -11,7 +11,7 @@ from lit_a1.data.sources.drawn import SIDE, draw_digits
 from lit_a1.data.sources.layouts import data_root
 from lit_a1.data.sources.mnist import DOWNLOADS, PUBLISHED, Files, fetch_mnist, find_mnist, read_idx
 
-Wanted = Literal["auto", "real", "drawn"]
+SourceName = Literal["auto", "real", "drawn"]
 
 DRAWN_TRAIN, DRAWN_VALID, DRAWN_TEST = 10_000, 2000, 2000
 NO_MNIST = "NO MNIST: THIS RUN USES DRAWN DIGITS. Its figures say nothing about MNIST."
@@ -36,7 +36,7 @@ class Mnist(NamedTuple):
     origin: str  # the folder of the files, or what replaces them
 
 
-def load_mnist(source: Wanted = "auto") -> Mnist:
+def load_mnist(source: SourceName = "auto") -> Mnist:
     """Finds or downloads MNIST, and reads it in its usual split.
 
     The last 10,000 images of the training file are the validation set, the 50,000 before them the training set; the
@@ -51,7 +51,7 @@ def load_mnist(source: Wanted = "auto") -> Mnist:
     return draw_mnist() if files is None else read_mnist(files)
 
 
-def locate_mnist(source: Wanted) -> Files | None:
+def locate_mnist(source: SourceName) -> Files | None:
     """Where the four files are, after downloading them if need be; None for drawn digits."""
     check_source(source)
     if source == "drawn":
@@ -71,7 +71,7 @@ def locate_mnist(source: Wanted) -> Files | None:
 
 def check_source(source: str) -> None:
     """Raises a ValueError for an unknown source."""
-    if source not in get_args(Wanted):
+    if source not in get_args(SourceName):
         raise ValueError(f"source must be auto, real or drawn; got {source!r}")
 
 
@@ -80,8 +80,8 @@ def read_mnist(files: Files) -> Mnist:
     (images, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
     if len(labels) < 2:
         raise DataError(f"{files['train-labels-idx1-ubyte']} must have an image to train on and one to validate on.")
-    cut = len(labels) - min(10_000, max(1, len(labels) // 6))
-    train, valid = LabelledSplit(images[:cut], labels[:cut]), LabelledSplit(images[cut:], labels[cut:])
+    n_train = len(labels) - min(10_000, max(1, len(labels) // 6))
+    train, valid = LabelledSplit(images[:n_train], labels[:n_train]), LabelledSplit(images[n_train:], labels[n_train:])
     origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
     log.info("%s: %d images for training, %d for validation, %d for the test.", origin, *counts)
     return Mnist(train, valid, test, drawn=False, origin=origin)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import ImageSet
-from lit_a1.data.mnist import Files, Mnist, Wanted, check_source, draw_mnist, locate_mnist, read_mnist
+from lit_a1.data.mnist import Files, Mnist, SourceName, check_source, draw_mnist, locate_mnist, read_mnist
 from lit_a1.data.module import ImageDataModule
 from lit_a1.data.sources.drawn import SIDE
 
@@ -38,7 +38,7 @@ class MNISTDataModule(ImageDataModule):
     def __init__(
         self,
         *,
-        source: Wanted = "auto",
+        source: SourceName = "auto",
         batch_size: int = 64,
         eval_batch_size: int = 250,
         size: int = SIDE,
@@ -48,15 +48,15 @@ class MNISTDataModule(ImageDataModule):
         measure_train: bool | int = True,
         keep_on_device: bool = False,
     ) -> None:
-        shared = (batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
-        super().__init__(*shared, keep_on_device=keep_on_device)
+        arguments = (batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
+        super().__init__(*arguments, keep_on_device=keep_on_device)
         check_source(source)
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
         for name in ("brightness", "contrast", "saturation", "grayscale", "trivial"):
             if (value := getattr(self.augment, name)) > 0:
                 raise ValueError(f"augment.{name} must be 0, since MNIST's images are grey; got {value}")
-        self.source: Wanted = source
+        self.source: SourceName = source
         self.classes = tuple(str(digit) for digit in range(10))
         self.drawn = source == "drawn"
         self._files: Files | None = None

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from lit_a1.data.augment import Augment, resize, to_float
-from lit_a1.data.batch import Batch, ImageSet, OnceEach, as_it_is
+from lit_a1.data.batch import Batch, ImageSet, UnrepeatedSampler, identity_collate
 from lit_a1.data.errors import DataError
 
 MAX_SIZE = 1024  # pixels: larger batches would not fit in memory
@@ -23,21 +23,21 @@ SAMPLE_BATCH = 100  # batch statistics are averaged over batches of this size, s
 class EpochShuffle(DistributedSampler[int]):
     """A new order each epoch, drawn from (seed, epoch) alone, and equal on all devices.
 
-    `place` tells a new iterator the epoch and how many of its images are done. The epoch is needed that early because
-    Lightning makes the iterator, and workers start, before it calls `set_epoch`.
+    `position` tells a new iterator the epoch and how many of its images are done. `set_epoch` would be too late:
+    Lightning calls it after it has made the iterator, when workers have started.
     """
 
-    def __init__(self, count: int, seed: int, place: Callable[[], tuple[int, int]] | None = None) -> None:
+    def __init__(self, count: int, seed: int, position: Callable[[], tuple[int, int]] | None = None) -> None:
         super().__init__(range(count), 1, 0, seed=seed)  # type: ignore[arg-type]
-        self.count, self.place = count, place
-        self.told: int | None = None
+        self.count, self.position = count, position
+        self.announced_epoch: int | None = None
 
     def set_epoch(self, epoch: int) -> None:  # noqa: D102 (Lightning's hook)
-        self.told = self.epoch = epoch
+        self.announced_epoch = self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        epoch, done = (self.epoch, 0) if self.place is None else self.place()
-        if self.told not in (None, epoch):
+        epoch, done = (self.epoch, 0) if self.position is None else self.position()
+        if self.announced_epoch not in (None, epoch):
             epoch, done = self.epoch, 0
         order = np.random.default_rng([self.seed, 0 if isinstance(self, SequentialSampler) else epoch]).permutation(
             self.count
@@ -111,7 +111,7 @@ class ImageDataModule(L.LightningDataModule):
         self.size_schedule, self.augment = schedule, augment or Augment()
         self.workers, self.measure_train = workers, measure_train
         self.eval_scale, self.keep_on_device = eval_scale, keep_on_device
-        self._held: dict[str, tuple[np.ndarray, Tensor]] = {}
+        self._device_images: dict[str, tuple[np.ndarray, Tensor]] = {}
         self.sets: dict[str, ImageSet] = {}
         self.predict_names: list[str] = []
         self.predict_count: int | None = None
@@ -126,11 +126,11 @@ class ImageDataModule(L.LightningDataModule):
         started = [first for first in self.size_schedule if first <= epoch]
         return self.size_schedule[max(started)] if started else self.size
 
-    def _evaluated(self, name: str, limit: int | float = 1.0) -> DataLoader[Batch]:
+    def _eval_loader(self, name: str, limit: int | float = 1.0) -> DataLoader[Batch]:
         """Every image of a set, in order, each on one of the devices."""
         count, size, sampler, trainer = len(self.sets[name]), self.eval_batch_size, None, self.trainer
         if trainer is not None and trainer.world_size > 1:
-            sampler = OnceEach(count, size, trainer.world_size, trainer.global_rank)
+            sampler = UnrepeatedSampler(count, size, trainer.world_size, trainer.global_rank)
         return self._loader(name, size, limit, sampler=sampler)
 
     def _loader(self, name: str, batch_size: int, limit: int | float = 1.0, **options: Any) -> DataLoader[Batch]:
@@ -139,11 +139,11 @@ class ImageDataModule(L.LightningDataModule):
         if isinstance(limit, int) or limit < 1:
             order = np.random.default_rng(0).permutation(images.index)
             images = ImageSet(images.images, images.labels, order)
-        images.held = self.keep_on_device
+        images.is_on_device = self.keep_on_device
         return DataLoader(
             images,
             batch_size=batch_size,
-            collate_fn=as_it_is,
+            collate_fn=identity_collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -161,21 +161,21 @@ class ImageDataModule(L.LightningDataModule):
         trainer, count = self.trainer, len(self.sets["train"])
         shuffle = EpochShuffle(count, self.run_seed)
         if trainer is not None:
-            kind = SameShuffle if getattr(trainer, "overfit_batches", 0) else EpochShuffle
-            shuffle = kind(count, self.run_seed, self._place)
+            sampler_class = SameShuffle if getattr(trainer, "overfit_batches", 0) else EpochShuffle
+            shuffle = sampler_class(count, self.run_seed, self._position)
             if (images := min(count, self.batch_size)) % trainer.world_size:
-                words = f"{trainer.world_size} devices can't share the {images} images of a step equally"
-                raise DataError(f"{words}: --data.batch_size must be a multiple of {trainer.world_size}.")
+                problem = f"{trainer.world_size} devices can't share the {images} images of a step equally"
+                raise DataError(f"{problem}: --data.batch_size must be a multiple of {trainer.world_size}.")
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     @property
     def steps_an_epoch(self) -> int:
         """Training batches in an epoch."""
         limit = 1.0 if self.trainer is None else self.trainer.limit_train_batches
-        there = max(1, len(self.sets["train"]) // self.batch_size)
-        return max(1, min(limit, there) if isinstance(limit, int) else int(there * limit))
+        batches = max(1, len(self.sets["train"]) // self.batch_size)
+        return max(1, min(limit, batches) if isinstance(limit, int) else int(batches * limit))
 
-    def _place(self) -> tuple[int, int]:
+    def _position(self) -> tuple[int, int]:
         """The current epoch, and how many of its images were seen, computed from the step."""
         assert self.trainer is not None
         loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # the trainer takes over its step a little later
@@ -190,15 +190,15 @@ class ImageDataModule(L.LightningDataModule):
             index = train.index if self.measure_train is True else np.sort(self._sample(self.measure_train, seed=1))
             self.sets["train_eval"] = ImageSet(train.images, train.labels, index)
             names.append("train_eval")
-        return [self._evaluated(name, getattr(self.trainer, "limit_val_batches", 1.0)) for name in names]
+        return [self._eval_loader(name, getattr(self.trainer, "limit_val_batches", 1.0)) for name in names]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every labelled test image, in order."""
-        return self._evaluated("test", getattr(self.trainer, "limit_test_batches", 1.0))
+        return self._eval_loader("test", getattr(self.trainer, "limit_test_batches", 1.0))
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Every image to label, in order."""
-        return self._evaluated("predict")
+        return self._eval_loader("predict")
 
     def training_sample(self, count: int, device: torch.device) -> Iterator[Tensor]:
         """Batches (N,C,H,W) of at most `count` fixed random training images, as evaluation sees them."""
@@ -236,8 +236,8 @@ class ImageDataModule(L.LightningDataModule):
             num_classes=len(self.classes),
         )
         count = len(images) // self.trainer.world_size
-        own = slice(self.trainer.global_rank * count, (self.trainer.global_rank + 1) * count)
-        return Batch(images[own], targets[own], batch.indices[own])
+        share = slice(self.trainer.global_rank * count, (self.trainer.global_rank + 1) * count)
+        return Batch(images[share], targets[share], batch.indices[share])
 
     def _on_device(self, dataloader_idx: int, indices: Tensor) -> Tensor:
         """Cuts a batch (N,C,H,W) from the images on the device, which are copied there at the first call."""
@@ -249,11 +249,11 @@ class ImageDataModule(L.LightningDataModule):
         elif name not in ("test", "predict"):
             name = "val"
         array = self.sets[name].images
-        held = next((there for source, there in self._held.values() if source is array), None)
-        if held is None or held.device != indices.device:
-            held = torch.from_numpy(np.array(array)).to(indices.device)
-        self._held[name] = (array, held)
-        return held[indices].permute(0, 3, 1, 2)
+        on_device = next((images for source, images in self._device_images.values() if source is array), None)
+        if on_device is None or on_device.device != indices.device:
+            on_device = torch.from_numpy(np.array(array)).to(indices.device)
+        self._device_images[name] = (array, on_device)
+        return on_device[indices].permute(0, 3, 1, 2)
 
     def _eval_size(self) -> int:
         assert self.trainer is not None

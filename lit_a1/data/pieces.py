@@ -18,7 +18,7 @@ class Pieces:
     Args:
         rows: the file of the array, at its first row.
         log: the file of the lines.
-        about: what the array is made of, and how; pieces of another array are not reused.
+        description: what the array is made of, and how; pieces of another array are not reused.
         length: bytes a row.
         kept: the images in the array, one a row.
         skipped: by name, why a file could not be read.
@@ -28,28 +28,28 @@ class Pieces:
         self,
         rows: BinaryIO,
         log: TextIO,
-        about: dict[str, Any],
+        description: dict[str, Any],
         length: int,
         kept: list[SourceImage],
         skipped: dict[str, str],
     ) -> None:
-        self.rows, self.log, self.about, self.length = rows, log, about, length
+        self.rows, self.log, self.description, self.length = rows, log, description, length
         self.kept, self.skipped = kept, skipped
-        self._begin()
+        self._begin_piece()
 
-    def _begin(self) -> None:
+    def _begin_piece(self) -> None:
         self.digest, self.kept_before, self.skipped_before = hashlib.sha256(), len(self.kept), len(self.skipped)
 
-    def take_up(self, images: Sequence[SourceImage]) -> int:
+    def resume(self, images: Sequence[SourceImage]) -> int:
         """Fills `kept` and `skipped` from the complete pieces, and returns how many of the images they cover.
 
         Everything after them is cut off.
         """
-        begin, done = self.rows.tell(), 0
+        start, done = self.rows.tell(), 0
         self.log.seek(0)
-        first, *lines = self.log.readlines() or [""]
-        whole = [json.dumps(self.about) + "\n"]
-        for line in lines if first == whole[0] else []:
+        header, *lines = self.log.readlines() or [""]
+        complete_lines = [json.dumps(self.description) + "\n"]
+        for line in lines if header == complete_lines[0] else []:
             try:
                 piece = json.loads(line)
             except ValueError:  # half-written
@@ -58,17 +58,17 @@ class Pieces:
                 self.digest.update(self.rows.read(self.length))
             if self.digest.hexdigest() != piece["sha256"]:  # its rows did not reach the disk
                 break
-            is_left_out = piece["skipped"] if self.about["broken"] == "skip" else {}
-            self.kept += [image for image in images[done : piece["images"]] if image.name not in is_left_out]
+            left_out = piece["skipped"] if self.description["broken"] == "skip" else {}
+            self.kept += [image for image in images[done : piece["images"]] if image.name not in left_out]
             self.skipped |= piece["skipped"]
             done = piece["images"]
-            whole.append(line)
-            self._begin()
-        self._begin()
-        self.rows.seek(begin + len(self.kept) * self.length)
+            complete_lines.append(line)
+            self._begin_piece()
+        self._begin_piece()
+        self.rows.seek(start + len(self.kept) * self.length)
         self.rows.truncate()
         self.log.truncate(0)
-        self.log.writelines(whole)
+        self.log.writelines(complete_lines)
         self.log.flush()
         return done
 
@@ -77,9 +77,9 @@ class Pieces:
         self.rows.write(row.data)
         self.digest.update(row.data)
         if len(self.kept) - self.kept_before == PIECE:
-            left_out = len(self.skipped) if self.about["broken"] == "skip" else 0
+            left_out = len(self.skipped) if self.description["broken"] == "skip" else 0
             skipped = dict(list(self.skipped.items())[self.skipped_before :])
             piece = {"images": len(self.kept) + left_out, "rows": len(self.kept), "skipped": skipped}
             self.rows.flush()
             print(json.dumps(piece | {"sha256": self.digest.hexdigest()}), file=self.log, flush=True)
-            self._begin()
+            self._begin_piece()

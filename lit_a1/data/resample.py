@@ -55,13 +55,13 @@ def resample(
         raise ValueError(f"size must be at least 1; got {size}")
     if boxes.shape != (count, 4):
         raise ValueError(f"boxes must have the shape ({count}, 4); got {tuple(boxes.shape)}")
-    top, left, tall, wide = boxes.unbind(1)
+    top, left, box_height, box_width = boxes.unbind(1)
     if mirrored is not None:
-        left, wide = torch.where(mirrored, left + wide, left), torch.where(mirrored, -wide, wide)
+        left, box_width = torch.where(mirrored, left + box_width, left), torch.where(mirrored, -box_width, box_width)
     lines = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
-    lines = _weighted_lines(lines, top, tall, size, height, padding).view(count, size, width, channels)
+    lines = _weighted_lines(lines, top, box_height, size, height, padding).view(count, size, width, channels)
     lines = lines.transpose(1, 2).reshape(count * width, size * channels)
-    lines = _weighted_lines(lines, left, wide, size, width, padding).view(count, size, size, channels)
+    lines = _weighted_lines(lines, left, box_width, size, width, padding).view(count, size, size, channels)
     return lines.transpose(1, 2).contiguous().permute(0, 3, 1, 2)
 
 
@@ -82,12 +82,12 @@ def _weighted_lines(lines: Tensor, start: Tensor, extent: Tensor, size: int, len
     weights = (1 - (taps + 0.5 - centre[..., None]).abs_() / reach[..., None]).clamp_min_(0)
     weights *= (taps >= 0) & (taps < length)
     weights /= weights.sum(2, keepdim=True)
-    own_lines = torch.arange(0, len(lines), length, device=lines.device)[:, None, None]
-    source = taps.clamp_(0, length - 1).long() + own_lines
+    image_starts = torch.arange(0, len(lines), length, device=lines.device)[:, None, None]
+    source = taps.clamp_(0, length - 1).long() + image_starts
     return F.embedding_bag(source.flatten(0, 1), lines, per_sample_weights=weights.flatten(0, 1), mode="sum")
 
 
-def whole(images: Tensor) -> Tensor:
+def whole_boxes(images: Tensor) -> Tensor:
     """Boxes (N, 4) that hold each image entirely, for `resample`."""
     count, _, height, width = images.shape
     return torch.tensor([0.0, 0.0, height, width], device=images.device).expand(count, 4)
@@ -118,9 +118,9 @@ def random_boxes(
         torch.full_like(log_area, math.log(limit * height / width)).clamp(log_area, -log_area) for limit in ratio
     )
     log_aspect = low + (high - low) * shape
-    tall = height * torch.exp((log_area - log_aspect) / 2)
-    wide = width * torch.exp((log_area + log_aspect) / 2)
-    return torch.stack([(height - tall) * down, (width - wide) * right, tall, wide], 1)
+    box_heights = height * torch.exp((log_area - log_aspect) / 2)
+    box_widths = width * torch.exp((log_area + log_aspect) / 2)
+    return torch.stack([(height - box_heights) * down, (width - box_widths) * right, box_heights, box_widths], 1)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -130,7 +130,7 @@ def resize(images: Tensor, size: int) -> Tensor:
     """
     if images.shape[2:] == (size, size):
         return to_float(images)
-    return resample(images, whole(images), size)
+    return resample(images, whole_boxes(images), size)
 
 
 def flip(images: Tensor, mirrored: Tensor) -> Tensor:

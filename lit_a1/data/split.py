@@ -60,17 +60,17 @@ def split(
         raise DataError(f"Every image of the class {images.classes[int(sizes.argmin())]} is left out of the split.")
     quotas = _quotas(sizes, max(n_valid, 0))
     if n_valid < 0 or (quotas >= sizes).any():
-        have = ", ".join(f"{count} {name}" for count, name in zip(sizes, images.classes, strict=True))
-        raise DataError(f"n_valid must be 0 or more and leave training images of each class ({have}), got {n_valid}.")
+        counts = ", ".join(f"{count} {name}" for count, name in zip(sizes, images.classes, strict=True))
+        raise DataError(f"n_valid must be 0 or more and leave training images of each class ({counts}), got {n_valid}.")
     valid: list[int] = []
     for block in _blocks(images, left_out, seed):
         label = labels[block[0]]
         if len(block) <= quotas[label]:
             quotas[label] -= len(block)
             valid += block
-    out = np.zeros(len(images), dtype=bool)
-    out[[*valid, *left_out]] = True
-    return Split(np.flatnonzero(~out), np.array(sorted(valid), dtype=np.int64), left_out)
+    is_not_train = np.zeros(len(images), dtype=bool)
+    is_not_train[[*valid, *left_out]] = True
+    return Split(np.flatnonzero(~is_not_train), np.array(sorted(valid), dtype=np.int64), left_out)
 
 
 def fold_numbers(
@@ -90,8 +90,8 @@ def fold_numbers(
     label_of = images.labels.tolist()
     groups = np.bincount([label_of[block[0]] for block in blocks], minlength=len(images.classes))
     if groups.min() < folds:
-        have = ", ".join(f"{count} {name}" for count, name in zip(groups, images.classes, strict=True))
-        raise DataError(f"{folds} folds need as many different photos of each class; there are {have}.")
+        photo_counts = ", ".join(f"{count} {name}" for count, name in zip(groups, images.classes, strict=True))
+        raise DataError(f"{folds} folds need as many different photos of each class; there are {photo_counts}.")
     counts = np.zeros((len(images.classes), folds), dtype=np.int64)
     numbers = np.zeros(len(images), dtype=np.int64)
     for block in sorted(blocks, key=len, reverse=True):
@@ -121,10 +121,10 @@ def load_split(
     path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
     if path.exists():
         try:
-            kept = read_split_csv(path, images)
-            if kept.left_out != new.left_out or len(kept.valid) != len(new.valid):
+            old = read_split_csv(path, images)
+            if old.left_out != new.left_out or len(old.valid) != len(new.valid):
                 raise DataError(f"{path} leaves out, or validates on, another number of images.")
-            return kept
+            return old
         except DataError as error:
             log.warning("The split is made again: %s", error)
     write_split_csv(path, images, new)

@@ -14,7 +14,7 @@ SHIFT = 2 / 7  # 32 of 224 pixels, where the image's side is 2
 FEWEST_BITS = 2
 
 
-def _moved(row: int, column: int, most: float) -> Callable[[Tensor, Tensor], Tensor]:
+def _affine_change(row: int, column: int, most: float) -> Callable[[Tensor, Tensor], Tensor]:
     """A change of one element of the map from output to input."""
 
     def change(images: Tensor, strength: Tensor) -> Tensor:
@@ -25,12 +25,12 @@ def _moved(row: int, column: int, most: float) -> Callable[[Tensor, Tensor], Ten
     return change
 
 
-def _recoloured(place: int) -> Callable[[Tensor, Tensor], Tensor]:
+def _colour_change(index: int) -> Callable[[Tensor, Tensor], Tensor]:
     """A change of one of brightness, contrast and saturation."""
 
     def change(images: Tensor, strength: Tensor) -> Tensor:
         factors = [torch.ones_like(strength) for _ in range(3)]
-        factors[place] += FACTOR * strength
+        factors[index] += FACTOR * strength
         return colour(images, *factors)
 
     return change
@@ -71,23 +71,23 @@ def equalize(images: Tensor, strength: Tensor) -> Tensor:
     values = (images * 255).round().long().flatten(2)
     counts = torch.zeros(*values.shape[:2], 256, dtype=torch.long, device=images.device)
     counts.scatter_add_(2, values, torch.ones_like(values))
-    until = counts.cumsum(2)
+    cumulative = counts.cumsum(2)
     last = counts.gather(2, values.amax(2, keepdim=True))  # pixels of the largest value
     step = (values.shape[2] - last) // 255
-    new = ((until - counts + step // 2) // step.clamp_min(1)).clamp_max(255).gather(2, values)
+    new = ((cumulative - counts + step // 2) // step.clamp_min(1)).clamp_max(255).gather(2, values)
     return torch.where(step > 0, new, values).view(images.shape) / 255
 
 
 CHANGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "none": lambda images, strength: images,
-    "shear_x": _moved(0, 1, SHEAR),
-    "shear_y": _moved(1, 0, SHEAR),
-    "shift_x": _moved(0, 2, SHIFT),
-    "shift_y": _moved(1, 2, SHIFT),
+    "shear_x": _affine_change(0, 1, SHEAR),
+    "shear_y": _affine_change(1, 0, SHEAR),
+    "shift_x": _affine_change(0, 2, SHIFT),
+    "shift_y": _affine_change(1, 2, SHIFT),
     "rotate": lambda images, strength: rotate(images, TURN * strength),
-    "brightness": _recoloured(0),
-    "contrast": _recoloured(1),
-    "saturation": _recoloured(2),
+    "brightness": _colour_change(0),
+    "contrast": _colour_change(1),
+    "saturation": _colour_change(2),
     "sharpen": sharpen,
     "posterize": posterize,
     "solarize": solarize,
@@ -114,10 +114,10 @@ def trivial_augment(images: Tensor, generator: torch.Generator, probability: flo
         raise ValueError(f"TrivialAugment needs images of 3 channels; got {images.shape[1]}")
     device, count = images.device, len(images)
     chance, strength = torch.rand((2, count), generator=generator, device=device)
-    way = torch.randint(len(CHANGES), (count,), generator=generator, device=device) * (chance < probability)
+    choice = torch.randint(len(CHANGES), (count,), generator=generator, device=device) * (chance < probability)
     changed = images.clone()
-    sizes = way.bincount(minlength=len(CHANGES)).tolist()
-    for change, rows in zip(CHANGES.values(), way.argsort().split(sizes), strict=True):
+    sizes = choice.bincount(minlength=len(CHANGES)).tolist()
+    for change, rows in zip(CHANGES.values(), choice.argsort().split(sizes), strict=True):
         if len(rows):
             changed[rows] = change(images[rows], 2 * strength[rows] - 1)
     return changed

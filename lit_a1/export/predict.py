@@ -60,7 +60,7 @@ def predict(settings: Namespace) -> None:
     data = build(ImageDataModule, settings.data)
     data.locate("predict")
     files = PredictionFiles(submission_path(settings.submission, data.drawn))
-    files.check_place()
+    files.check_writable()
     data.setup("predict")
     images = data.sets["predict"].images
     if images.shape[1:] != network.shape:

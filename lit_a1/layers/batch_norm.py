@@ -140,14 +140,14 @@ def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
     norms = [module for module in net.modules() if isinstance(module, BatchNorm2d)]
     if not norms:
         return
-    before = [(norm.training, norm.momentum, norm.sync, norm.num_batches_tracked.clone()) for norm in norms]
+    states = [(norm.training, norm.momentum, norm.sync, norm.num_batches_tracked.clone()) for norm in norms]
     for count, batch in enumerate(batches, start=1):
         for norm in norms:
             norm.training, norm.momentum, norm.sync = True, 1 / count, False
         net.forward(batch)  # not `net(batch)`: compiling it for a few batches does not pay
-    for norm, (training, momentum, sync, trained) in zip(norms, before, strict=True):
+    for norm, (training, momentum, sync, batches_tracked) in zip(norms, states, strict=True):
         norm.training, norm.momentum, norm.sync = training, momentum, sync
-        norm.num_batches_tracked.copy_(trained)
+        norm.num_batches_tracked.copy_(batches_tracked)
 
 
 def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tensor], Tensor]]:
@@ -156,7 +156,7 @@ def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tens
     if values < (1 if sync else 2):
         raise ValueError(f"Training needs more than one value a channel, but the input has shape {tuple(x.shape)}.")
     if not sync:
-        return values, _same
+        return values, _identity
     count = torch.full((1,), values, dtype=working_dtype(x), device=x.device)
     dist.all_reduce(count)
     return count, partial(_average_processes, share=values / count)
@@ -173,5 +173,5 @@ def _average_processes(mean: Tensor, share: Tensor) -> Tensor:
     return total
 
 
-def _same(mean: Tensor) -> Tensor:
+def _identity(mean: Tensor) -> Tensor:
     return mean

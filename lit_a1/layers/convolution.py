@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
-FEW = 1600  # most positions N H W of a batch for which a matrix product is the faster weight gradient (Zen 4, bfloat16)
+FEW_POSITIONS = 1600  # most positions N H W for which a matrix product is the faster weight gradient (Zen 4, bfloat16)
 
 
 class Conv2d(nn.Conv2d):
@@ -26,8 +26,8 @@ class Conv2d(nn.Conv2d):
         sides = self.kernel_size
         keeps_size = all(side % 2 for side in sides) and self.padding == tuple(side // 2 for side in sides)
         plain = keeps_size and self.bias is None and self.groups == 1 and {*self.stride, *self.dilation} == {1}
-        few = count * height * width <= FEW
-        if device == "cpu" and dtype == torch.bfloat16 and plain and few and torch.is_grad_enabled():
+        has_few_positions = count * height * width <= FEW_POSITIONS
+        if device == "cpu" and dtype == torch.bfloat16 and plain and has_few_positions and torch.is_grad_enabled():
             return _FewPositions.apply(x.to(dtype), self.weight.to(dtype))
         return super().forward(x)
 
@@ -38,11 +38,11 @@ def weight_gradient(x: Tensor, shape: torch.Size, grad: Tensor) -> Tensor:
     It is G^T P, with the patches P (N H W, kh kw C) of the input x and the gradient G (N H W, K) of the output
     (Chellapilla et al., 2006, "High performance convolutional neural networks for document processing").
     """
-    outputs, channels, high, wide = shape
-    room = [0, 0, wide // 2, wide // 2, high // 2, high // 2]
-    patches = F.pad(x.permute(0, 2, 3, 1), room).unfold(1, high, 1).unfold(2, wide, 1).permute(0, 1, 2, 4, 5, 3)
-    product = grad.permute(0, 2, 3, 1).reshape(-1, outputs).T @ patches.reshape(-1, high * wide * channels)
-    return product.view(outputs, high, wide, channels).permute(0, 3, 1, 2)
+    outputs, channels, kh, kw = shape
+    padding = [0, 0, kw // 2, kw // 2, kh // 2, kh // 2]
+    patches = F.pad(x.permute(0, 2, 3, 1), padding).unfold(1, kh, 1).unfold(2, kw, 1).permute(0, 1, 2, 4, 5, 3)
+    product = grad.permute(0, 2, 3, 1).reshape(-1, outputs).T @ patches.reshape(-1, kh * kw * channels)
+    return product.view(outputs, kh, kw, channels).permute(0, 3, 1, 2)
 
 
 class _FewPositions(torch.autograd.Function):
@@ -59,8 +59,8 @@ class _FewPositions(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad_x, grad_weight = None, None
         if ctx.needs_input_grad[0]:
-            room = (weight.shape[2] // 2, weight.shape[3] // 2)
-            grad_x = conv2d_input(x.shape, weight, grad, padding=room)
+            padding = (weight.shape[2] // 2, weight.shape[3] // 2)
+            grad_x = conv2d_input(x.shape, weight, grad, padding=padding)
         if ctx.needs_input_grad[1]:
             grad_weight = weight_gradient(x, weight.shape, grad)
         return grad_x, grad_weight

@@ -18,18 +18,18 @@ _part: tuple[int, int] | None = None  # set by `part_of_batch`
 
 
 @contextmanager
-def part_of_batch(start: int, whole: int) -> Iterator[None]:
-    """Inside the context, a batch counts as the rows from `start` on of a batch of `whole` rows.
+def part_of_batch(start: int, total: int) -> Iterator[None]:
+    """Inside the context, a batch counts as the rows from `start` on of a batch of `total` rows.
 
     Random numbers are drawn for all rows, and those of the part are used. So several devices, or several parts of a
     batch in turn, drop what one device drops in one pass, if the generator starts from the same state each time.
     """
     global _part
-    before, _part = _part, (start, whole)
+    outer_part, _part = _part, (start, total)
     try:
         yield
     finally:
-        _part = before
+        _part = outer_part
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -121,12 +121,12 @@ def _drop(x: Tensor, p: float, training: bool, like: Tensor, is_once: bool = Fal
     if _part is None or is_once:
         draws.uniform_()
     else:
-        start, whole = _part
-        shape = (whole, *draws.shape[1:])
+        start, total = _part
+        shape = (total, *draws.shape[1:])
         draws = torch.empty_strided(shape, draws.stride(), device=x.device).uniform_()[start : start + len(x)]
-    kept = draws >= p
+    mask = draws >= p
     # A plain number, not a tensor in the dtype of `x`: 1 / (1 - p) rounded to bfloat16 would shift the expectation.
-    return x * kept * (1 / (1 - p) if p < 1 else 0)
+    return x * mask * (1 / (1 - p) if p < 1 else 0)
 
 
 def _check_mode(mode: str) -> str:

@@ -113,9 +113,9 @@ def _average_groups(x: Tensor, num_groups: int) -> Tensor:
     """Average the channels (N, C, 1, 1) of each group, by a product: compiled, an expanded view is slow to read."""
     if (size := x.shape[1] // num_groups) == 1:
         return x
-    same = torch.block_diag(*[x.new_full((size, size), 1 / size)] * num_groups)
+    averaging = torch.block_diag(*[x.new_full((size, size), 1 / size)] * num_groups)
     with torch.autocast(x.device.type, enabled=False):
-        return (x.flatten(1) @ same).view_as(x)
+        return (x.flatten(1) @ averaging).view_as(x)
 
 
 def _check_groups(num_groups: int, num_channels: int) -> None:

@@ -37,10 +37,10 @@ def read_network(path: str | None, like: dict[str, np.ndarray]) -> dict[str, np.
     """The arrays that `NN.save` wrote, if they have the names, shapes and kinds of those in `like`."""
     if path is None:
         raise ValueError("model_path must name a .npz file that `save` wrote; got None")
-    both = (read_arrays(path, ("dims", "nonlinearity")), (like["dims"], like["nonlinearity"]))
-    found, wanted = (f"{'-'.join(map(str, dims))} with {nonlinearity}" for dims, nonlinearity in both)
-    if found != wanted:
-        raise ValueError(f"{path} holds a network {found}; {wanted} was expected")
+    architectures = (read_arrays(path, ("dims", "nonlinearity")), (like["dims"], like["nonlinearity"]))
+    found, expected = (f"{'-'.join(map(str, dims))} with {nonlinearity}" for dims, nonlinearity in architectures)
+    if found != expected:
+        raise ValueError(f"{path} holds a network {found}; {expected} was expected")
     arrays = dict(zip(like, read_arrays(path, tuple(like)), strict=True))
     for name, array in arrays.items():
         if (array.shape, array.dtype.kind) != (like[name].shape, like[name].dtype.kind):

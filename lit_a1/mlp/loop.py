@@ -92,9 +92,9 @@ class Fit:
             if resumed:  # repeats the last epoch: its end may not have reached the disk
                 _log(writer, curves, self.record.epochs[-1])
             else:
-                first = self.net.draws().permutation(len(self.digits.train.labels))[: self.net.batch_size]
-                shown = self.digits.train.images[first[:SHOWN]].reshape(-1, 28, 28, 1)
-                writer.add_images("images/first batch", shown, 0, dataformats="NHWC")
+                rows = self.net.draws().permutation(len(self.digits.train.labels))[: self.net.batch_size]
+                first_images = self.digits.train.images[rows[:SHOWN]].reshape(-1, 28, 28, 1)
+                writer.add_images("images/first batch", first_images, 0, dataformats="NHWC")
                 add_layout(writer)
             try:
                 self._train(writer, curves)
@@ -127,22 +127,22 @@ class Fit:
         log_mistakes(writer, self.net.step, pixels, np.arange(len(pixels)), valid.labels, logits, "0123456789")
 
     def _train(self, writer: SummaryWriter, curves: Curves) -> None:
-        last = self.setup.epochs
+        epochs = self.setup.epochs
         bar = tqdm(
-            total=last, initial=self.net.epoch, disable=not sys.stdout.isatty(), leave=False, file=sys.stdout,
+            total=epochs, initial=self.net.epoch, disable=not sys.stdout.isatty(), leave=False, file=sys.stdout,
             dynamic_ncols=True, bar_format="{desc} {bar} {n_fmt}/{total_fmt}{postfix}",
         )  # fmt: skip
         with bar:
-            while self.net.epoch < last:
-                bar.set_description_str(epoch_name(self.net.epoch, last))
+            while self.net.epoch < epochs:
+                bar.set_description_str(epoch_name(self.net.epoch, epochs))
                 metrics = self._epoch()
                 self.record.epochs.append(metrics)
                 _log(writer, curves, metrics)
                 self._save()
-                left = clock(self.record.seconds_an_epoch * (last - self.net.epoch))
-                tqdm.write(epoch_line(metrics, last, left), file=sys.stdout)
+                time_left = clock(self.record.seconds_an_epoch * (epochs - self.net.epoch))
+                tqdm.write(epoch_line(metrics, epochs, time_left), file=sys.stdout)
                 error = f"error {metrics['val/error']:.2%}"
-                bar.set_postfix_str(f"loss {metrics['train/loss']:.4f}  {error}  left {left}", refresh=False)
+                bar.set_postfix_str(f"loss {metrics['train/loss']:.4f}  {error}  left {time_left}", refresh=False)
                 bar.update()
 
     def _epoch(self) -> Metrics:
@@ -156,10 +156,10 @@ class Fit:
         for stage, (loss, error) in measured.items():
             metrics |= {f"{stage}/loss": loss, f"{stage}/error": error}
         if not np.isfinite([metrics["train/loss"], metrics["val/loss"]]).all():
-            last, tries = self.checkpoints / "last.npz", f"a smaller --model.lr than {self.net.lr:g}"
+            last, remedy = self.checkpoints / "last.npz", f"a smaller --model.lr than {self.net.lr:g}"
             where = f"epoch {self.net.epoch}, which ends with step {self.net.step}"
-            kept = relative_to_cwd(last) if last.is_file() else None
-            raise DivergedError.with_advice("the loss", where, rate, kept, tries)
+            checkpoint = relative_to_cwd(last) if last.is_file() else None
+            raise DivergedError.with_advice("the loss", where, rate, checkpoint, remedy)
         return metrics | {"train/learning_rate": rate, "train/images_per_second": count / seconds}
 
     def _save(self) -> None:
@@ -178,8 +178,8 @@ def _log(writer: SummaryWriter, curves: Curves, metrics: Metrics) -> None:
         if name != "step":
             writer.add_scalar("train/epoch" if name == "epoch" else name, value, step)
     curves.add(metrics, step)
-    for each in (writer, curves):
-        each.flush()  # before the weights are written, from which a resumed run starts
+    for log in (writer, curves):
+        log.flush()  # before the weights are written, from which a resumed run starts
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:

@@ -71,15 +71,15 @@ class NN(Settings):
     def _drop_out(self, k: int, h: Array, rng: np.random.Generator | None) -> Array:
         """Inverted dropout of the inputs (k = 0) or of hidden layer k."""
         rate = self.dropout if k else self.input_dropout
-        self._kept[k] = None
+        self._masks[k] = None
         if rng is None or rate == 0:
             return h
-        kept, dropped = self._mask[k][: len(h)], self._h[k][: len(h)]
-        rng.random(out=kept, dtype=kept.dtype)
-        np.greater_equal(kept, rate, out=kept)
-        kept /= 1 - rate
-        self._kept[k] = kept
-        return np.multiply(h, kept, out=dropped)
+        mask, dropped = self._mask_buffers[k][: len(h)], self._h[k][: len(h)]
+        rng.random(out=mask, dtype=mask.dtype)
+        np.greater_equal(mask, rate, out=mask)
+        mask /= 1 - rate
+        self._masks[k] = mask
+        return np.multiply(h, mask, out=dropped)
 
     def activation(self, z: Array, out: Array | None = None) -> Array:
         """f(z), elementwise, written to `out` if given; with gelu `out` must not be z."""
@@ -96,8 +96,8 @@ class NN(Settings):
     def loss(self, logits: Array, labels: Labels) -> float:
         """Mean cross-entropy log sum_i exp(z_i - max z) - (z_y - max z), which neither overflows nor takes log 0."""
         shifted = logits - maxima(logits)
-        own = shifted[np.arange(len(labels)), labels]
-        return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())
+        label_logits = shifted[np.arange(len(labels)), labels]
+        return float((np.log(np.exp(shifted).sum(axis=1)) - label_logits).mean())
 
     def backward(self, labels: Labels, scale: float = 1.0) -> Array:
         """`scale` times the gradient of the mean loss of the last `forward`, flat; valid until the next call.
@@ -108,7 +108,7 @@ class NN(Settings):
 
             delta_last = (p - onehot(y)) / N     (softmax and cross-entropy at once)
             dL/dW_k = h_{k-1}^T delta_k          dL/db_k = sum over rows of delta_k
-            delta_{k-1} = (delta_k W_k^T) * kept_{k-1} * f'(z_{k-1})
+            delta_{k-1} = (delta_k W_k^T) * mask_{k-1} * f'(z_{k-1})
         """
         rows = len(labels)
         delta = self.softmax(self._z[-1][:rows])
@@ -123,8 +123,8 @@ class NN(Settings):
             slope = self._slope(z, a)
             delta = np.matmul(delta, self.weights[k].T, out=z)
             delta *= slope
-            if (kept := self._kept[k]) is not None:
-                delta *= kept
+            if (mask := self._masks[k]) is not None:
+                delta *= mask
         return self.gradients
 
     def update(self, step: Array, lr: float) -> None:
@@ -134,8 +134,8 @@ class NN(Settings):
         w -= s + m v (Sutskever et al., 2013, equations 1 to 4; equal to torch.optim.SGD while the rate is constant).
         """
         if self.weight_decay:
-            for own, weights in zip(self.layer_views(step)[0], self.weights, strict=True):
-                own += (lr * self.weight_decay) * weights
+            for weight_step, weights in zip(self.layer_views(step)[0], self.weights, strict=True):
+                weight_step += (lr * self.weight_decay) * weights
         if self.momentum:
             self.velocity *= self.momentum
             self.velocity += step
@@ -154,9 +154,9 @@ class NN(Settings):
         self._z = outputs
         # after the nonlinearity; in place, except for GELU
         self._a = [np.empty_like(z) for z in outputs[:-1]] if self.nonlinearity == "gelu" else outputs[:-1]
-        self._h, self._mask = inputs, [np.empty_like(h) for h in inputs]  # after dropout, and its factors
+        self._h, self._mask_buffers = inputs, [np.empty_like(h) for h in inputs]  # after dropout, and its factors
         self._ones = np.ones(rows, self.dtype)
-        self._kept: list[Array | None] = [None] * len(self.weights)
+        self._masks: list[Array | None] = [None] * len(self.weights)
         self._inputs: list[Array] = [np.empty(0)] * len(self.weights)  # h_{k-1} of each layer
 
     # epochs
@@ -195,12 +195,12 @@ class NN(Settings):
         steps = -(-len(x) // self.batch_size)
         for start in range(0, len(x), self.batch_size):
             rows = order[start : start + self.batch_size]
-            wanted = y[rows]
+            targets = y[rows]
             logits = self.forward(np.take(x, rows, axis=0, out=batch[: len(rows)], mode="clip"), rng)
-            loss += self.loss(logits, wanted) * len(rows)
-            errors += int(np.count_nonzero(logits.argmax(axis=1) != wanted))
+            loss += self.loss(logits, targets) * len(rows)
+            errors += int(np.count_nonzero(logits.argmax(axis=1) != targets))
             lr = self.learning_rate(steps)
-            self.update(self.backward(wanted, lr), lr)
+            self.update(self.backward(targets, lr), lr)
             self.step += 1
         self.epoch += 1
         return loss / len(x), errors / len(x)
@@ -210,10 +210,10 @@ class NN(Settings):
         x, y = self.data["test"] if images is None else check_examples(images, labels, self.dims, self.dtype)
         loss, errors = 0.0, 0
         for start in range(0, len(x), EVAL_BATCH_SIZE):
-            wanted = y[start : start + EVAL_BATCH_SIZE]
+            targets = y[start : start + EVAL_BATCH_SIZE]
             logits = self.forward(x[start : start + EVAL_BATCH_SIZE])
-            loss += self.loss(logits, wanted) * len(wanted)
-            errors += int(np.count_nonzero(logits.argmax(axis=1) != wanted))
+            loss += self.loss(logits, targets) * len(targets)
+            errors += int(np.count_nonzero(logits.argmax(axis=1) != targets))
         return loss / len(x), errors / len(x)
 
     # files
@@ -248,7 +248,7 @@ class NN(Settings):
         Raises:
             ValueError: the file is missing, damaged, or of another architecture or nonlinearity.
         """
-        own = self._arrays()
-        for name, array in read_network(path or self.model_path, own).items():
-            own[name][...] = array
-        self.epoch, self.step = map(int, own["done"])
+        arrays = self._arrays()
+        for name, array in read_network(path or self.model_path, arrays).items():
+            arrays[name][...] = array
+        self.epoch, self.step = map(int, arrays["done"])

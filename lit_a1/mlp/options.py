@@ -6,7 +6,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from lit_a1.data.mnist import Wanted
+from lit_a1.data.mnist import SourceName
 from lit_a1.environment import PROGRAM
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup
@@ -38,7 +38,7 @@ def build_parser(command: str) -> Parser:
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="initial weights, order, dropout")
     fixed = {"input_dim", "n_classes", "n_hidden", "mode", "datapath", "model_path", "epochs", "seed", "dtype"}
     parser.add_class_arguments(NN, "model", skip=fixed, instantiate=False)
-    parser.add_argument("--data.source", type=Wanted, default="auto", help=SOURCE)
+    parser.add_argument("--data.source", type=SourceName, default="auto", help=SOURCE)
     epochs = 10 if command in STUDIES else 20  # 10 as the assignment asks
     parser.add_argument("--trainer.max_epochs", type=PositiveInt, default=epochs, help="epochs")
     parser.add_argument("--trainer.save_dir", type=str, default="lightning_logs", help="the folder of all runs")

@@ -7,7 +7,7 @@ import numpy as np
 
 from lit_a1.mlp.functions import DECAYS, NONLINEARITIES, Array
 
-WORDS = {
+CHOICES = {
     "mode": ("train", "test"),
     "nonlinearity": tuple(NONLINEARITIES),
     "lr_decay": DECAYS,
@@ -83,13 +83,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.n_hidden != (expected := len(self.hidden_dims)):
             raise ValueError(f"n_hidden must be the length of hidden_dims, {expected}; got {self.n_hidden}")
-        given = vars(self) | {"hidden_dims": min(self.hidden_dims, default=1)}
-        for name, words in WORDS.items():
-            if given[name] not in words:
-                raise ValueError(f"{name} must be one of {', '.join(words)}; got {given[name]!r}")
+        values = vars(self) | {"hidden_dims": min(self.hidden_dims, default=1)}
+        for name, choices in CHOICES.items():
+            if values[name] not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}; got {values[name]!r}")
         for name, (low, high) in RANGES.items():
-            if not low <= given[name] < high:
-                raise ValueError(f"{name} must be in [{low}, {high}); got {given[name]}")
+            if not low <= values[name] < high:
+                raise ValueError(f"{name} must be in [{low}, {high}); got {values[name]}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov looks ahead along the momentum, which must be above 0; got 0")
         self.dims = (self.input_dim, *self.hidden_dims, self.n_classes)
@@ -98,8 +98,8 @@ class Settings:
             limit = f"hidden_dims may make {MOST_PARAMETERS:,} parameters"
             raise ValueError(f"{limit}; the network {self.architecture} has {count:,}")
         if not fewest <= count <= most:
-            wanted = f"parameter_range allows {fewest:,} to {most:,}"
-            raise ValueError(f"hidden_dims: the network {self.architecture} has {count:,} parameters; {wanted}")
+            allowed = f"parameter_range allows {fewest:,} to {most:,}"
+            raise ValueError(f"hidden_dims: the network {self.architecture} has {count:,} parameters; {allowed}")
 
     @property
     def n_parameters(self) -> int:

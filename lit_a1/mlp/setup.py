@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lit_a1.data.mnist import Mnist, Wanted, load_mnist
+from lit_a1.data.mnist import Mnist, SourceName, load_mnist
 from lit_a1.mlp.files import read_arrays, to_pixels
 from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
@@ -47,7 +47,7 @@ class Setup:
     model: Mapping[str, Any]  # other keywords of `NN`
     seed: int = 0
     epochs: int = 20
-    source: Wanted = "auto"
+    source: SourceName = "auto"
     save_dir: Path = Path("lightning_logs")
     name: str = "mlp"
 
@@ -73,8 +73,8 @@ class Setup:
                     setup = replace(self, model=model, seed=state["settings"]["seed"], epochs=epochs)
                 setup.network()
             except ValueError as error:
-                words = f"{error}."
-                raise CheckpointError(words if str(path) in words else f"{path}: {words}") from error
+                message = f"{error}."
+                raise CheckpointError(message if str(path) in message else f"{path}: {message}") from error
         return setup
 
     @cached_property

@@ -42,7 +42,7 @@ WITHOUT_WEIGHTS: dict[type[nn.Module], str] = {
     nn.ReLU: "ReLU", nn.LeakyReLU: "leaky ReLU", nn.GELU: "GELU", nn.SiLU: "SiLU", Dropout: "dropout",
     StochasticDepth: "stochastic depth",
 }  # fmt: skip
-WORDS = CONVOLUTIONS | LINEAR | NORMS | POOLS | WITHOUT_WEIGHTS
+LAYER_NAMES = CONVOLUTIONS | LINEAR | NORMS | POOLS | WITHOUT_WEIGHTS
 """The usual names of the layer classes."""
 SUM, MEAN = "sum", "mean over all positions"  # computed by no module: sum of block and shortcut; mean of each channel
 
@@ -51,8 +51,8 @@ class Layer(NamedTuple):
     """A layer of a network, for one image."""
 
     place: str  # `stage 2, block 1`, with `, shortcut` or `, gate` beside the main path; `stem`, `head`; or empty
-    kind: str  # as in `WORDS`: `convolution`
-    own: bool  # whether it is written in this project, not PyTorch's
+    kind: str  # as in `LAYER_NAMES`: `convolution`
+    is_handwritten: bool  # whether it is written in this project, not PyTorch's
     filter: tuple[int, int] | None  # height and width of the kernel or the pooled window; None for other layers
     stride: tuple[int, int] | None
     padding: tuple[int, int] | None
@@ -71,7 +71,7 @@ class Layer(NamedTuple):
         return f"{self.place}, {self.words}" if self.place else self.words
 
     @property
-    def beside(self) -> bool:
+    def on_side_path(self) -> bool:
         """Whether it is in a shortcut or a gate, beside the main path."""
         return self.place.endswith(("shortcut", "gate"))
 
@@ -102,16 +102,16 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
     counted: set[int] = set()
 
     def note(name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        cost, kind = _multiply_adds(module, x, y), WORDS[type(module)]
+        cost, kind = _multiply_adds(module, x, y), LAYER_NAMES[type(module)]
         if name in rows and type(module) not in WITHOUT_WEIGHTS:  # a layer that is used twice costs twice
             rows[name] = rows[name]._replace(multiply_adds=rows[name].multiply_adds + cost)
             return
-        own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
-        counted.update(map(id, own))
+        new_parameters = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
+        counted.update(map(id, new_parameters))
         written_here = type(module).__module__.startswith("lit_a1.") and type(module) not in (Conv2d, MaxPool2d)
-        about = (_place(net, name), kind, written_here, *_window(module), tuple(y.shape[1:]))
+        fields = (_place(net, name), kind, written_here, *_window(module), tuple(y.shape[1:]))
         key = f"{name} {len(rows)}" if name in rows else name
-        rows[key] = Layer(*about, sum(parameter.numel() for parameter in own), cost)
+        rows[key] = Layer(*fields, sum(parameter.numel() for parameter in new_parameters), cost)
 
     def note_operation(kind: str, name: str, x: Tensor) -> None:
         place = _place(net, name)
@@ -122,7 +122,7 @@ def layers_of(net: nn.Module, shape: tuple[int, int, int]) -> Architecture:
         if has_parameters and not isinstance(module, tuple(CONVOLUTIONS | LINEAR | NORMS)):
             kind = type(module).__name__
             raise ValueError(f"the multiply-adds of {name or 'the network'}, a {kind}, are not known here")
-        if type(module) in WORDS:
+        if type(module) in LAYER_NAMES:
             module.register_forward_hook(lambda module, inputs, y, name=name: note(name, module, inputs[0], y))
     for name, module in net.named_modules():
         if isinstance(module, ResidualBlock):  # the output of `depth` is added to the shortcut

@@ -40,7 +40,7 @@ class CatsDogsCNN(Classifier):
         sync_norm: bool = True,
         **training: Any,
     ) -> None:
-        shape = (widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride)
-        net = ResidualNet(*shape, activation, squeeze_excite, transition, sync_norm)
+        arguments = (widths, blocks, 2, norm, dropout, stochastic_depth, 3, stem_stride)
+        net = ResidualNet(*arguments, activation, squeeze_excite, transition, sync_norm)
         super().__init__(net, **training)
         self.save_hyperparameters()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
 from lit_a1.layers import CrossEntropy, part_of_batch, recompute_statistics
-from lit_a1.models.evaluated import STAGES, Evaluated
+from lit_a1.models.evaluated import STAGES, EvaluatedModule
 from lit_a1.models.inputs import VIEWS, Standardize, Views
 from lit_a1.models.metrics import Mean
 from lit_a1.models.rules import check_rules
@@ -37,7 +37,7 @@ def compile_in_place(net: nn.Module) -> None:
     net.compile(dynamic=False)
 
 
-class Classifier(Evaluated):
+class Classifier(EvaluatedModule):
     """Trains `net` with a hand-written optimiser and measures its averaged weights.
 
     Optimisation is manual: `training_step` sets the learning rate, computes the gradient, steps, and updates the
@@ -154,8 +154,8 @@ class Classifier(Evaluated):
         return make_optimizer(self.optimizer_name, groups, betas=(self.momentum, 0.999), **options)
 
     def _make_schedule(self, steps: int) -> Schedule:
-        rise = max(1, round(self.warmup * steps)) if self.warmup else 0
-        return Schedule(self.schedule_name, steps, rise, self.final_factor)
+        warmup_steps = max(1, round(self.warmup * steps)) if self.warmup else 0
+        return Schedule(self.schedule_name, steps, warmup_steps, self.final_factor)
 
     def on_fit_start(self) -> None:
         """Fits the learning rate schedule to the run."""
@@ -186,20 +186,20 @@ class Classifier(Evaluated):
         assert isinstance(optimizer, LightningOptimizer)
         self.in_step = True
         # counts steps taken, in the optimiser's own state; `global_step` also counts skipped ones
-        taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
-        set_learning_rate(optimizer.optimizer, self.schedule(taken))
+        steps_taken = optimizer.param_groups[0].setdefault("steps_taken", self.global_step)
+        set_learning_rate(optimizer.optimizer, self.schedule(steps_taken))
         targets = self.training_targets(batch)
         optimizer.zero_grad()
         loss, logits = self._add_gradient(batch.images, targets)
-        if taken >= self.sam_step:
+        if steps_taken >= self.sam_step:
             with sam_perturbation(self.net, self.sam_radius):  # independent of the loss scale
                 optimizer.zero_grad()
                 self._add_gradient(batch.images, targets)
         optimizer.step()
-        if optimizer.param_groups[0]["steps_taken"] > taken:  # else float16 overflowed, and the loss scale is lowered
+        if optimizer.param_groups[0]["steps_taken"] > steps_taken:  # else float16 overflowed: the loss scale is lowered
             self.note("the loss", self.global_step, loss)
         self.in_step = False
-        self.look()
+        self.check_noted()
 
         error = self._measure("train", loss, logits, batch.targets)
         if self.trainer.is_last_batch:
@@ -217,27 +217,27 @@ class Classifier(Evaluated):
         Returns:
             The mean loss over this device's images (N,C,H,W), and their logits (N,K).
         """
-        count, whole = len(images), len(images) * self.trainer.world_size
+        count, total = len(images), len(images) * self.trainer.world_size
         parts, start = min(max(self.accumulate, 1), count), self.global_rank * count
         losses, logits = [], []
-        own = getattr(self.trainer.model, "no_sync", nullcontext)  # DDP: keeps gradients from being shared yet
+        no_sync = getattr(self.trainer.model, "no_sync", nullcontext)  # DDP: keeps gradients from being shared yet
         pairs = zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True)
-        for part, (shown, wanted) in enumerate(pairs, start=1):
+        for part, (part_images, part_targets) in enumerate(pairs, start=1):
             self._seed_draws()
-            with part_of_batch(start, whole) if len(shown) < whole else nullcontext():
-                said = self.net(shown)
-            loss = self.loss(said, wanted) * (len(shown) / count)
-            with own() if part < parts else nullcontext():
+            with part_of_batch(start, total) if len(part_images) < total else nullcontext():
+                part_logits = self.net(part_images)
+            loss = self.loss(part_logits, part_targets) * (len(part_images) / count)
+            with no_sync() if part < parts else nullcontext():
                 self.manual_backward(loss)
             losses.append(loss.detach())
-            logits.append(said.detach())
-            start += len(shown)
+            logits.append(part_logits.detach())
+            start += len(part_images)
         return torch.stack(losses).sum(), torch.cat(logits)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Measures and clips the gradients, which Lightning has already scaled back."""
-        parameters, largest = list(self.net.parameters()), self.clip_gradient
-        self._norm = clip_gradient_norm_(parameters, largest) if largest else gradient_norm(parameters)
+        parameters, max_norm = list(self.net.parameters()), self.clip_gradient
+        self._norm = clip_gradient_norm_(parameters, max_norm) if max_norm else gradient_norm(parameters)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """Runs after each step that was not skipped; the optimiser calls it."""
@@ -257,7 +257,7 @@ class Classifier(Evaluated):
         if not self.precise_bn or self.trainer.state.fn != "fit":
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        images = map(self._laid_out, data.training_sample(self.precise_bn, self.device))
+        images = map(self._to_memory_format, data.training_sample(self.precise_bn, self.device))
         with torch.autocast(self.device.type, enabled=False):
             recompute_statistics(self.evaluated_net(), images)
         self._statistics_step = self.global_step

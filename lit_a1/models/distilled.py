@@ -10,7 +10,7 @@ from lit_a1.data.batch import Batch
 from lit_a1.data.resample import resize
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.models.fine_tuned import FineTunedCNN
-from lit_a1.models.members import refuse_twice
+from lit_a1.models.members import refuse_duplicates
 from lit_a1.runs.folders import trained_weights
 
 
@@ -57,14 +57,14 @@ class DistilledCNN(FineTunedCNN):
     def files(self, drawn: bool) -> list[Path]:
         """The weights to start from, then the teachers'; a CheckpointError also if a teacher is named twice."""
         start, teachers = super().files(drawn), [trained_weights(teacher, drawn) for teacher in self.teachers]
-        refuse_twice(teachers, "teachers")
+        refuse_duplicates(teachers, "teachers")
         return [*start, *teachers]
 
     def on_fit_start(self) -> None:
         """As `FineTunedCNN`; also loads the teachers onto the device."""
         super().on_fit_start()
         teachers = (self.began_with or [])[-len(self.teachers) :]
-        self._teacher_nets = [self.trained(Path(path)).to(self.device) for path in teachers]
+        self._teacher_nets = [self.load_net(Path(path)).to(self.device) for path in teachers]
         if self.compile_net:
             for net in self._teacher_nets:
                 compile_in_place(net)
@@ -75,7 +75,7 @@ class DistilledCNN(FineTunedCNN):
         if images.shape[-1] < self.teacher_size:
             images = resize(images, self.teacher_size)
         with torch.no_grad():
-            taught = torch.stack([net(images).float().softmax(1) for net in self._teacher_nets]).mean(0)
+            teacher_probabilities = torch.stack([net(images).float().softmax(1) for net in self._teacher_nets]).mean(0)
         if labels.ndim == 1:
-            labels = torch.zeros_like(taught).scatter_(1, labels[:, None], 1.0)
-        return taught.lerp(labels, 1 - self.teacher_share)
+            labels = torch.zeros_like(teacher_probabilities).scatter_(1, labels[:, None], 1.0)
+        return teacher_probabilities.lerp(labels, 1 - self.teacher_share)

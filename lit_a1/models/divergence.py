@@ -20,8 +20,8 @@ UNUSABLE = "{} is not finite: these weights are of a training that diverged. Use
 class FiniteModule(L.LightningModule):
     """Ends a training or a measurement with values that are not finite, by a DivergedError that says what to do.
 
-    A subclass has `lr` and `clip_gradient`, notes the values of each step with `note`, and then calls `look`. Metrics
-    are checked after each validation and test; weights are checked after each epoch and before each checkpoint.
+    A subclass has `lr` and `clip_gradient`, notes the values of each step with `note`, and then calls `check_noted`.
+    Metrics are checked after each validation and test; weights after each epoch and before each checkpoint.
     """
 
     lr: float
@@ -37,15 +37,15 @@ class FiniteModule(L.LightningModule):
         """Keeps a value () of a step, counted from 1."""
         self._noted.append((what, step, value))
 
-    def look(self) -> None:
+    def check_noted(self) -> None:
         """Checks the noted values: after each step on a CPU, now and then on other devices."""
         noted = self._noted
         if self.device.type != "cpu" and len(noted) < WAIT and not self.trainer.is_last_batch:
             return
         self._noted = []
         finite = torch.stack([value for *_, value in noted]).isfinite().tolist() if noted else []
-        for (what, step, _), sound in zip(noted, finite, strict=True):
-            if not sound:
+        for (what, step, _), is_finite in zip(noted, finite, strict=True):
+            if not is_finite:
                 raise self._diverged(what, step)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None and scaler.get_scale() < LEAST_SCALE:
@@ -77,11 +77,11 @@ class FiniteModule(L.LightningModule):
     def _diverged(self, what: str, step: int) -> DivergedError:
         if self.trainer.state.fn != "fit":
             return DivergedError(UNUSABLE.format(what))
-        tries = [f"a smaller --model.lr than {self.lr:g}"]
-        tries += [] if self.clip_gradient else ["--model.clip_gradient 1"]
-        tries += ["--trainer.precision 32-true"] if "16" in str(self.trainer.precision) else []
-        checkpoints = [each for each in self.trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-        kept = [path for each in checkpoints if each.best_model_path and (path := Path(each.best_model_path)).is_file()]
-        last = relative_to_cwd(max(kept, key=lambda path: path.stat().st_mtime)) if kept else None
+        remedies = [f"a smaller --model.lr than {self.lr:g}"]
+        remedies += [] if self.clip_gradient else ["--model.clip_gradient 1"]
+        remedies += ["--trainer.precision 32-true"] if "16" in str(self.trainer.precision) else []
+        savers = [saver for saver in self.trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
+        paths = [path for saver in savers if saver.best_model_path and (path := Path(saver.best_model_path)).is_file()]
+        last = relative_to_cwd(max(paths, key=lambda path: path.stat().st_mtime)) if paths else None
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return DivergedError.with_advice(what, f"step {step}", rate, last, " or ".join(tries))
+        return DivergedError.with_advice(what, f"step {step}", rate, last, " or ".join(remedies))

@@ -12,7 +12,7 @@ from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models.classifier import Classifier
-from lit_a1.models.members import load_member, member_files, refuse_twice
+from lit_a1.models.members import load_member, member_files, refuse_duplicates
 from lit_a1.models.metrics import Mean
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.wording import listed
@@ -38,19 +38,19 @@ class MeanNet(nn.Module):
         super().__init__()
         self.networks, self.sizes = nn.ModuleList(networks), list(sizes)
 
-    def each(self, images: Tensor, method: str = "forward") -> Tensor:
-        """Log-probabilities (M,N,K) of each of the M networks, by its `forward` or `quick`."""
+    def log_probabilities(self, images: Tensor, method: str = "forward") -> Tensor:
+        """Log-probabilities (M,N,K) of each of the M networks, by its `forward` or `forward_bfloat16`."""
         pairs = zip(self.networks, self.sizes, strict=True)
         return torch.stack([getattr(network, method)(resize(images, size)) for network, size in pairs])
 
     @staticmethod
-    def mean(each: Tensor) -> Tensor:
+    def mean(log_probabilities: Tensor) -> Tensor:
         """Log of the mean probabilities: (M,N,K) -> (N,K)."""
-        return each.logsumexp(0) - math.log(len(each))
+        return log_probabilities.logsumexp(0) - math.log(len(log_probabilities))
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities (N,K) of images (N,C,H,W)."""
-        return self.mean(self.each(images))
+        return self.mean(self.log_probabilities(images))
 
 
 class Ensemble(Classifier):
@@ -74,12 +74,12 @@ class Ensemble(Classifier):
         paths = [path for member in members for path in member_files(member)]
         if not paths:
             raise ValueError("members must name at least one checkpoint; got none")
-        refuse_twice(paths, "members")
+        refuse_duplicates(paths, "members")
         loaded = [load_member(path) for path in paths]
         first = loaded[0]
         for member in loaded:
             if member.data["classes"] != first.data["classes"]:
-                theirs, ours = (listed(map(str, one.data["classes"])) for one in (member, first))
+                theirs, ours = (listed(map(str, checkpoint.data["classes"])) for checkpoint in (member, first))
                 raise CheckpointError(f"{member.path} knows {theirs}; {first.path} knows {ours}.")
         channels = first.model.channels
         super().__init__(
@@ -120,23 +120,23 @@ class Ensemble(Classifier):
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities (N,K) of images (N,C,H,W) in [0,1]: the log of the members' mean probabilities."""
-        return MeanNet.mean(self._each(images))
+        return MeanNet.mean(self._member_outputs(images))
 
-    def quick(self, images: Tensor) -> Tensor:
+    def forward_bfloat16(self, images: Tensor) -> Tensor:
         """As `forward`, but the members compute in bfloat16."""
-        return MeanNet.mean(self._each(images, "quick"))
+        return MeanNet.mean(self._member_outputs(images, "forward_bfloat16"))
 
-    def _each(self, images: Tensor, method: str = "forward") -> Tensor:
+    def _member_outputs(self, images: Tensor, method: str = "forward") -> Tensor:
         net = self.net[1]
         assert isinstance(net, MeanNet)
-        return net.each(images, method)
+        return net.log_probabilities(images, method)
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         """Measures the mean, and on validation or test images each member alone."""
-        each = self._each(batch.images)
-        stages = {stage: MeanNet.mean(each)}
+        member_outputs = self._member_outputs(batch.images)
+        stages = {stage: MeanNet.mean(member_outputs)}
         if stage in ("val", "test"):
-            stages |= {MEMBER.format(number): alone for number, alone in enumerate(each)}
+            stages |= {MEMBER.format(number): outputs for number, outputs in enumerate(member_outputs)}
         for name, log_probabilities in stages.items():
             self._measure_outputs(name, log_probabilities, batch.targets)
         return stages[stage]

@@ -11,7 +11,7 @@ from lit_a1.environment import computes_bfloat16
 from lit_a1.layers import cross_entropy
 from lit_a1.models.divergence import UNUSABLE, FiniteModule
 from lit_a1.models.half import UNSURE, HalfPrecision
-from lit_a1.models.inputs import Views, in_parts, tta_views
+from lit_a1.models.inputs import Views, forward_in_parts, tta_views
 from lit_a1.models.metrics import Mean
 from lit_a1.optim import WeightAverage
 from lit_a1.runs.records import DivergedError
@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
     probabilities: Tensor
 
 
-class Evaluated(FiniteModule):
+class EvaluatedModule(FiniteModule):
     """Measures the averaged weights of `net`, and predicts with them."""
 
     net: nn.Sequential  # standardises images, and maps them to logits
@@ -48,7 +48,7 @@ class Evaluated(FiniteModule):
         """
         return self._log_probabilities(self.evaluated_net(), images)
 
-    def quick(self, images: Tensor) -> Tensor:
+    def forward_bfloat16(self, images: Tensor) -> Tensor:
         """As `forward`, but in bfloat16, which changes probabilities in the second decimal."""
         if not self._half:
             self._half = (HalfPrecision(*self.evaluated_net().children()),)
@@ -56,12 +56,12 @@ class Evaluated(FiniteModule):
 
     def _log_probabilities(self, net: nn.Module, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):
-            views = tta_views(self._laid_out(images.float()), self.views)
-            logits = torch.stack([in_parts(net, view) for view in views])
+            views = tta_views(self._to_memory_format(images.float()), self.views)
+            logits = torch.stack([forward_in_parts(net, view) for view in views])
         log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
         return log_probabilities.logsumexp(0) - math.log(len(logits))
 
-    def _laid_out(self, images: Tensor) -> Tensor:
+    def _to_memory_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
@@ -101,11 +101,11 @@ class Evaluated(FiniteModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Class probabilities of a batch; raises a DivergedError if they are not finite.
 
-        On a CPU that computes bfloat16 they come from `quick`; near a tie they are computed again in float32.
+        On a CPU that computes bfloat16 they come from `forward_bfloat16`; near a tie `forward` computes them again.
         """
         images = batch.images
         if images.device.type == "cpu" and computes_bfloat16(on_cpu=True):
-            probabilities = self.quick(images).exp()
+            probabilities = self.forward_bfloat16(images).exp()
             first, second = probabilities.topk(2).values.unbind(1)
             if (unsure := ~(first - second >= UNSURE)).any():
                 probabilities[unsure] = self(images[unsure]).exp()

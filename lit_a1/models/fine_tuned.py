@@ -59,7 +59,7 @@ class FineTunedCNN(CatsDogsCNN):
 
         Raises:
             CheckpointError: a file is missing, damaged, or of another network.
-            DataError: as `trained`.
+            DataError: as `load_net`.
         """
         super().on_fit_start()
         if self.began_with is not None:
@@ -67,16 +67,16 @@ class FineTunedCNN(CatsDogsCNN):
         self.began_with = list(map(str, self.files(self.trainer.datamodule.drawn)))  # type: ignore[attr-defined]
         if self.start:
             path = Path(self.began_with[0])
-            net = self.trained(path)
-            self._check_layers(path, net)
-            for own in {self.net, self.evaluated_net()}:
-                own.get_submodule("1").load_state_dict(net.get_submodule("1").state_dict())  # "0" standardises
+            start_net = self.load_net(path)
+            self._check_layers(path, start_net)
+            for net in {self.net, self.evaluated_net()}:
+                net.get_submodule("1").load_state_dict(start_net.get_submodule("1").state_dict())  # "0" standardises
 
     def _check_layers(self, path: Path, net: nn.Module) -> None:
         if _layers(repr(net)) != _layers(describe(self)):
             raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
 
-    def trained(self, path: Path) -> nn.Module:
+    def load_net(self, path: Path) -> nn.Module:
         """The network of a checkpoint, in evaluation mode.
 
         Raises:

@@ -25,10 +25,10 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        known = len(mean) == len(std) > 0 and all(0.001 <= each < 1000 for each in std)
-        if not known or not all(abs(each) < 1000 for each in mean):
-            words = "mean and std need one value a channel, of images in [0,1], and std 0.001 or more"
-            raise ValueError(f"{words}; got mean={list(mean)}, std={list(std)}")
+        valid = len(mean) == len(std) > 0 and all(0.001 <= value < 1000 for value in std)
+        if not valid or not all(abs(value) < 1000 for value in mean):
+            expected = "mean and std need one value a channel, of images in [0,1], and std 0.001 or more"
+            raise ValueError(f"{expected}; got mean={list(mean)}, std={list(std)}")
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
@@ -49,15 +49,15 @@ def tta_views(images: Tensor, views: Views, scaled: Callable[[Tensor, int], Tens
     Sources: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks" (shifts and
     mirror images); Simonyan and Zisserman 2015, arXiv:1409.1556 (several sizes).
     """
-    shown = [images]
+    unflipped = [images]
     if views == "shift":
-        shown += [shift(images, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
+        unflipped += [shift(images, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
     if views == "scale":
-        shown.append(scaled(images, round(images.shape[-1] * 7 / 8)))
-    return shown if views == "one" else shown + [view.flip(3) for view in shown]
+        unflipped.append(scaled(images, round(images.shape[-1] * 7 / 8)))
+    return unflipped if views == "one" else unflipped + [view.flip(3) for view in unflipped]
 
 
-def in_parts(net: nn.Module, images: Tensor) -> Tensor:
+def forward_in_parts(net: nn.Module, images: Tensor) -> Tensor:
     """Images (N,C,H,W) -> logits (N,K); on a CPU a few at a time, so that activations stay in the cache."""
     count = CACHED // math.prod(images.shape[2:]) if images.device.type == "cpu" else len(images)
     return torch.cat([net.forward(part) for part in images.split(max(1, count))])  # evaluation is never compiled

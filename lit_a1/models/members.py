@@ -49,12 +49,12 @@ def member_files(member: str) -> list[Path]:
     runs = sorted(path.glob("version_*/checkpoints/best.ckpt"), key=lambda found: version_of(found) or 0)
     if found := [*path.glob("checkpoints/best.ckpt"), *runs]:
         return found
-    lacking = f"best.ckpt in {member} or in a run below it" if path.is_dir() else f"checkpoint {member}"
-    wanted = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
-    raise CheckpointError(f"There is no {lacking}. {wanted}")
+    missing = f"best.ckpt in {member} or in a run below it" if path.is_dir() else f"checkpoint {member}"
+    hint = "A member is a checkpoint, or the folder of a run or an experiment that fit trained."
+    raise CheckpointError(f"There is no {missing}. {hint}")
 
 
-def refuse_twice(paths: Sequence[Path], option: str) -> None:
+def refuse_duplicates(paths: Sequence[Path], option: str) -> None:
     """Raises a CheckpointError if an option names a checkpoint twice."""
     for place, path in enumerate(paths):
         if any(map(path.samefile, paths[:place])):

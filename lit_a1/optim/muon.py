@@ -52,8 +52,8 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
         return []
     # squares of large numbers would overflow; small numbers keep their size relative to `EPS`
     scales = [largest.clamp(min=1) for largest in torch._foreach_max(torch._foreach_abs(list(matrices)))]
-    whole = torch._foreach_div(list(matrices), scales)
-    wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in whole]
+    scaled = torch._foreach_div(list(matrices), scales)
+    wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in scaled]
     places = range(len(wides))
     results = list(matrices)
     for positions in [[place] for place in places] if wides[0].device.type == "cpu" else [places]:
@@ -64,14 +64,14 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
             for position, factor in zip(positions, _orthogonal_factors(grams), strict=True):
                 wide = wides[position]
                 orthogonal = factor[: len(wide), : len(wide)] @ wide
-                results[position] = orthogonal if wide is whole[position] else orthogonal.T
+                results[position] = orthogonal if wide is scaled[position] else orthogonal.T
     return results
 
 
 def _padded(square: Tensor, side: int) -> Tensor:
     """Pads (N,N) with zeros below and to the right to (side,side)."""
-    room = side - len(square)
-    return F.pad(square, (0, room, 0, room)) if room else square
+    padding = side - len(square)
+    return F.pad(square, (0, padding, 0, padding)) if padding else square
 
 
 def _orthogonal_factors(grams: Tensor) -> Tensor:
@@ -144,9 +144,9 @@ class Muon(SGD):
         if weights := [pair for pair in pairs if _is_matrix(pair[0])]:
             self._update_weights(group, *map(list, zip(*weights, strict=True)))
         if vectors := [pair for pair in pairs if not _is_matrix(pair[0])]:
-            others, grads = map(list, zip(*vectors, strict=True))
-            states = [self.state[param] for param in others]
-            adam_step(states, others, grads, VECTOR_RATE * group["lr"], (group["momentum"], VECTOR_BETA2), EPS)
+            vector_params, grads = map(list, zip(*vectors, strict=True))
+            states = [self.state[param] for param in vector_params]
+            adam_step(states, vector_params, grads, VECTOR_RATE * group["lr"], (group["momentum"], VECTOR_BETA2), EPS)
 
     def _update_weights(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         buffers = self._momentum_buffers(params, grads, group["momentum"])

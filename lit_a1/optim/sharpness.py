@@ -39,16 +39,16 @@ def sam_perturbation(net: nn.Module, radius: float) -> Iterator[None]:
     (arXiv:2010.01412), equations 2 and 3; p = 2.
     """
     check_number("radius", radius)
-    moved: list[Tensor] = [param for param in net.parameters() if param.grad is not None]
-    kept = [*moved, *net.buffers()]
+    params: list[Tensor] = [param for param in net.parameters() if param.grad is not None]
+    tensors = [*params, *net.buffers()]
     with torch.no_grad():
-        before = [tensor.detach().clone() for tensor in kept]
-        if moved:
-            grads = [param.grad for param in moved if param.grad is not None]
-            torch._foreach_add_(moved, list(torch._foreach_mul(grads, radius / (gradient_norm(moved) + 1e-12))))
+        copies = [tensor.detach().clone() for tensor in tensors]
+        if params:
+            grads = [param.grad for param in params if param.grad is not None]
+            torch._foreach_add_(params, list(torch._foreach_mul(grads, radius / (gradient_norm(params) + 1e-12))))
     try:
         yield
     finally:
         with torch.no_grad():
-            for tensor, old in zip(kept, before, strict=True):
+            for tensor, old in zip(tensors, copies, strict=True):
                 tensor.copy_(old)

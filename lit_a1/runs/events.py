@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from lit_a1.data.files import naming
+from lit_a1.data.files import errors_naming
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -47,7 +47,7 @@ class Curves:
 
         if part not in self._writers:
             folder = self._folder / part
-            with naming(folder), in_order(folder):
+            with errors_naming(folder), in_order(folder):
                 self._writers[part] = SummaryWriter(folder, purge_step=self._purge_step)
         return self._writers[part]
 
@@ -68,7 +68,7 @@ def event_writer(folder: Path, **options: Any) -> Iterator["SummaryWriter"]:
     """Yields a writer for a folder, with options of `SummaryWriter`; an OSError names the folder."""
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and `--help` comes this way
 
-    with naming(folder):
+    with errors_naming(folder):
         with in_order(folder):
             writer = SummaryWriter(folder, **options)
         with writer:

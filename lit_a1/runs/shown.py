@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_a1.data.contact_sheet import Tile, lines_of
+from lit_a1.data.contact_sheet import Tile, tile_grid
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -52,4 +52,4 @@ def log_mistakes(
         pixels = [images[index[row]].squeeze() for row in rows]  # Pillow takes no axis for a single channel
         tiles = [Tile(*parts) for parts in zip(pixels, titles, notes, strict=True)]
         if tiles:
-            writer.add_image(f"images/{name}", np.asarray(lines_of(tiles, COLUMNS)), step, dataformats="HWC")
+            writer.add_image(f"images/{name}", np.asarray(tile_grid(tiles, COLUMNS)), step, dataformats="HWC")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import yaml
 
 from lit_a1.benchmark import mnist as benchmark_mnist
-from lit_a1.benchmark.mnist import ExampleNet, Labelled, Run, compare, example_data, ours, theirs
+from lit_a1.benchmark.mnist import ExampleNet, Labelled, Run, compare, example_data, train_example, train_ours
 from lit_a1.cli import main
 from lit_a1.data import mnist
 from lit_a1.data.errors import DataError
@@ -89,7 +89,7 @@ def test_the_example_learns_from_the_whole_file() -> None:
     assert train.labels.tolist() == [*digits.train.labels, *digits.valid.labels]
     pixels = torch.from_numpy(digits.valid.images[-1]) / 255
     torch.testing.assert_close(train.images[-1, 0], (pixels - 0.1307) / 0.3081)
-    run = theirs(train, test, seed=0)
+    run = train_example(train, test, seed=0)
     assert run.reached, run
 
 
@@ -114,7 +114,7 @@ def test_the_example_trains_as_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(F, "nll_loss", losing)
     monkeypatch.setattr(ExampleNet, "forward", going_forward)
     train = Labelled(torch.zeros(70, 1, 28, 28), torch.arange(70) % 10)
-    theirs(train, blank(10), seed=0, epochs=2)
+    train_example(train, blank(10), seed=0, epochs=2)
     assert rates == pytest.approx([1, 1, 0.7, 0.7])
     assert training == [True, True, False] * 2
     assert [len(labels) for labels in batches] == [64, 6, 64, 6]
@@ -123,7 +123,7 @@ def test_the_example_trains_as_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first.tolist() != second.tolist()
     for seed, same in ((0, True), (1, False)):
         batches.clear()
-        theirs(train, blank(10), seed, epochs=1)
+        train_example(train, blank(10), seed, epochs=1)
         assert torch.equal(torch.cat(batches), first) == same
 
 
@@ -133,7 +133,7 @@ def test_the_example_stops_where_it_reaches_the_target_or_after_14_epochs(
 ) -> None:
     after_each = iter(correct)
     monkeypatch.setattr(benchmark_mnist, "count_correct", lambda net, test: next(after_each))
-    run = theirs(blank(3), blank(100), seed=0)
+    run = train_example(blank(3), blank(100), seed=0)
     assert (run.epochs, run.correct, run.tested, run.images) == (epochs, correct[epochs - 1], 100, 3)
     assert run.reached == (epochs < 14)
 
@@ -153,11 +153,11 @@ def test_dropout_is_off_where_the_example_is_tested(monkeypatch: pytest.MonkeyPa
 def test_evaluation_is_not_timed(clock: Callable[..., None]) -> None:
     clock(F, "nll_loss", 1)
     clock(benchmark_mnist, "count_correct", 100)
-    assert theirs(blank(70), blank(100), seed=0, epochs=3).seconds == 2 * 3
+    assert train_example(blank(70), blank(100), seed=0, epochs=3).seconds == 2 * 3
     clock(Classifier, "training_step", 1)
     clock(benchmark_mnist, "build", 10)  # of the data, untimed, and of the network
     clock(Classifier, "_evaluate", 100)
-    run = ours(0)
+    run = train_ours(0)
     assert run.seconds == 10 + 2 * 2
     assert (run.epochs, run.images, run.tested) == (2, 50, 20)
 
@@ -191,7 +191,7 @@ def test_ours_is_what_the_yaml_says_and_is_tested_at_the_size_of_its_last_epoch(
     recipe["data"]["init_args"] |= {"batch_size": 10, "augment": {"shift": 2, "crop_scale": [0.9, 1]}, "size": 20}
     recipe["data"]["init_args"]["size_schedule"] = {0: 16, 1: 24}
     write(recipe)
-    assert ours(0).epochs == 3
+    assert train_ours(0).epochs == 3
     assert set(sizes) == {("test", 24)}
     ((model, data),) = fitted
     assert (model.lr, model.net[1].linear.in_features) == (0.031, 6)
@@ -203,7 +203,7 @@ def test_ours_is_the_shipped_yaml(mnist_files: Callable[..., Path], fitted: list
     settings = yaml.safe_load(benchmark_mnist.RECIPE.read_text())
     assert benchmark_mnist.RECIPE.name == "mnist_fast.yaml"
     mnist_files(Path("data"))
-    assert ours(0, fast_dev_run=True).images == 50
+    assert train_ours(0, fast_dev_run=True).images == 50
     ((model, data),) = fitted
     assert type(model).__name__ == settings["model"]["class_path"].rpartition(".")[2]
     assert model.lr == settings["model"]["init_args"]["lr"]
@@ -215,7 +215,7 @@ def test_ours_counts_what_the_trained_network_gets_right(recipe: dict[str, Any],
     recipe["model"]["init_args"] |= {"average_decay": 0.5}
     recipe["data"]["init_args"] |= {"eval_batch_size": 7}
     write(recipe)
-    runs = [ours(seed) for seed in (0, 0, 1, 2)]
+    runs = [train_ours(seed) for seed in (0, 0, 1, 2)]
     images, labels = (torch.from_numpy(array) for array in load_mnist("real").test)
     for run, (model, _) in zip(runs, fitted, strict=True):
         with torch.no_grad():
@@ -262,12 +262,12 @@ def test_where_ours_missed_the_target_there_is_no_ratio(
     monkeypatch.setattr(benchmark_mnist, "mnist", lambda pairs: [timing])
     monkeypatch.setenv("COLUMNS", "200")
     main(["benchmark", "mnist", "--json", "x.json"])
-    said = capsys.readouterr().out
-    assert "99% NOT REACHED by ours in 1 of 1: so there is no time and no ratio" in said
-    assert ("NOT REACHED by theirs" in said) == (correct < 9900)
-    assert "the ratio is at most" not in said
-    assert "seed 0, ours: 98.99% after 2 epochs of 50,000, 10.00 s" in said
-    (row,) = (line for line in said.splitlines() if "MNIST, training" in line)
+    output = capsys.readouterr().out
+    assert "99% NOT REACHED by ours in 1 of 1: so there is no time and no ratio" in output
+    assert ("NOT REACHED by theirs" in output) == (correct < 9900)
+    assert "the ratio is at most" not in output
+    assert "seed 0, ours: 98.99% after 2 epochs of 50,000, 10.00 s" in output
+    (row,) = (line for line in output.splitlines() if "MNIST, training" in line)
     assert [cell.strip() for cell in row.split("│")][2:7] == ["not reached", "40.00 s", "", "", "0.25"]
     (found,) = json.loads(Path("x.json").read_text())["timings"]
     assert (found["ours"], found["theirs"], found["ratio"]) == (None, 40, None)
@@ -289,10 +289,10 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
         monkeypatch.setattr(benchmark_mnist, side, noted)
 
-    noting("ours")
-    noting("theirs")
+    noting("train_ours")
+    noting("train_example")
     main(["benchmark", "mnist", "--pairs", "2"])
-    assert turns == [("ours", 0), ("theirs", 0), ("ours", 0), ("theirs", 0), ("ours", 1), ("theirs", 1)]
+    assert turns == [(side, seed) for seed in (0, 0, 1) for side in ("train_ours", "train_example")]
     assert "seed 1, theirs: " in capsys.readouterr().out
 
 

@@ -60,7 +60,7 @@ def test_steps_are_timed_and_taken_apart(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [row.other for row in rows] == ["torch's layers, loss and SGD", "its convolutions alone, forward, thrice"]
     assert all("4 images of 24x24" in row.name for row in rows)
     monkeypatch.setattr(
-        "lit_a1.benchmark.loop.alone", lambda function, *_: (2.0 if function.__name__ == "fit" else 0.5, 0)
+        "lit_a1.benchmark.loop.in_new_process", lambda function, *_: (2.0 if function.__name__ == "fit" else 0.5, 0)
     )
     parts = step.profile(1)
     assert parts["Lightning and callbacks"] == 1.5

@@ -59,15 +59,15 @@ def train(folder: Path, cut: Callback | None, resume: Path | None = None, **opti
 @pytest.mark.long
 @pytest.mark.parametrize("options", [{}, {"check_val_every_n_epoch": EPOCHS}])
 def test_wherever_it_was_cut_it_ends_the_same(options: dict[str, Any], tmp_path: Path) -> None:
-    whole = train(tmp_path, None, **options)
-    assert sum(name.endswith("train/loss") for name in whole) == EPOCHS
+    uninterrupted = train(tmp_path, None, **options)
+    assert sum(name.endswith("train/loss") for name in uninterrupted) == EPOCHS
     validated = EPOCHS // options.get("check_val_every_n_epoch", 1)
     for hook, times in zip(HOOKS, (EPOCHS * BATCHES, EPOCHS * BATCHES, validated, validated, EPOCHS), strict=True):
         for count in range(1, times + 1):
             folder = tmp_path / f"{hook}-{count}"
             with pytest.raises(CutError):
                 train(folder, cutting(hook, count), **options)
-            check_equal(train(folder, None, folder / "on_exception.ckpt", **options), whole)
+            check_equal(train(folder, None, folder / "on_exception.ckpt", **options), uninterrupted)
 
 
 def test_a_step_that_was_cut_is_not_gone_on_with(tmp_path: Path) -> None:

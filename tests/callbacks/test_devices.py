@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lit_a1.callbacks.devices import check_started
+from lit_a1.callbacks.devices import check_process_count
 
 
 @pytest.mark.parametrize(("devices", "nodes"), [(1, 1), (2, 1), (2, 2)])
@@ -19,7 +19,7 @@ def test_torchrun_must_start_a_process_a_device(
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
         monkeypatch.setenv("WORLD_SIZE", started)
     if started in (None, str(devices * nodes)):
-        check_started(trainer)
+        check_process_count(trainer)
         return
     with pytest.raises(ValueError, match=rf"^{devices * nodes} processes must be started .* has started {started}$"):
-        check_started(trainer)
+        check_process_count(trainer)

@@ -13,7 +13,7 @@ from lit_a1.models import CatsDogsCNN
 from tests.models.conftest import SMALL
 
 
-def left(monkeypatch: pytest.MonkeyPatch, step: int, sizes: dict[int, int], sam_step: float = math.inf) -> str:
+def time_left(monkeypatch: pytest.MonkeyPatch, step: int, sizes: dict[int, int], sam_step: float = math.inf) -> str:
     """The time left after `step` of 40 steps, ten an epoch, which took a minute."""
     model = CatsDogsCNN(**SMALL)
     model.sam_step = sam_step
@@ -26,13 +26,13 @@ def left(monkeypatch: pytest.MonkeyPatch, step: int, sizes: dict[int, int], sam_
     lines.on_train_start(trainer, trainer.lightning_module)
     monkeypatch.setattr(time, "perf_counter", lambda: 60.0)
     trainer.global_step = step
-    return lines._left(trainer)
+    return lines._time_left(trainer)
 
 
 def test_the_time_left_counts_pixels_and_sharpness_aware_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert left(monkeypatch, 0, {}) == "?"
-    assert left(monkeypatch, 20, {}) == "1:00"
-    assert left(monkeypatch, 20, {0: 32, 1: 32, 2: 64, 3: 64}) == "4:00"
-    assert left(monkeypatch, 20, {}, sam_step=20.0) == "2:00"  # each of the other half takes two passes
-    assert left(monkeypatch, 30, {}, sam_step=20.0) == "0:30"
-    assert left(monkeypatch, 20, {0: 32, 1: 32, 2: 64, 3: 64}, sam_step=20.0) == "8:00"
+    assert time_left(monkeypatch, 0, {}) == "?"
+    assert time_left(monkeypatch, 20, {}) == "1:00"
+    assert time_left(monkeypatch, 20, {0: 32, 1: 32, 2: 64, 3: 64}) == "4:00"
+    assert time_left(monkeypatch, 20, {}, sam_step=20.0) == "2:00"  # each of the other half takes two passes
+    assert time_left(monkeypatch, 30, {}, sam_step=20.0) == "0:30"
+    assert time_left(monkeypatch, 20, {0: 32, 1: 32, 2: 64, 3: 64}, sam_step=20.0) == "8:00"

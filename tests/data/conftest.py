@@ -83,8 +83,8 @@ class Server:
     errors: int = 0  # so many of the next answers are `status`
     length: bool = True  # says how long its answers are
     shift: int = 0  # resumes so many bytes away from where it was asked to
-    asked: list[str] = field(default_factory=list)
-    wanted: list[str | None] = field(default_factory=list)  # the Range header of each request
+    paths: list[str] = field(default_factory=list)
+    range_headers: list[str | None] = field(default_factory=list)  # one a request
 
 
 @pytest.fixture
@@ -93,15 +93,15 @@ def server() -> Iterator[Server]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            wanted, name = self.headers["Range"], self.path[1:]
-            state.asked.append(name)
-            state.wanted.append(wanted)
+            range_header, name = self.headers["Range"], self.path[1:]
+            state.paths.append(name)
+            state.range_headers.append(range_header)
             if state.errors or name not in state.files:
                 state.errors -= bool(state.errors)
                 self.send_error(404 if name not in state.files else state.status)
                 return
             body = state.files[name]
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and state.ranges else 0
+            start = int(re.fullmatch(r"bytes=(\d+)-", range_header)[1]) if range_header and state.ranges else 0
             if start and start >= len(body):
                 self.send_error(416)
                 return

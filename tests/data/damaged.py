@@ -37,7 +37,7 @@ def png(width: int, height: int, depth: int, kind: int, rows: bytes | None = Non
     return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
 
 
-def whole() -> dict[str, bytes]:
+def intact_pictures() -> dict[str, bytes]:
     """One picture in every format that is read, which the damage is done to."""
     forms = {"bmp": "BMP", "gif": "GIF", "jpg": "JPEG", "png": "PNG", "ppm": "PPM", "tif": "TIFF", "webp": "WEBP"}
     found = {f"whole.{suffix}": encoded(picture(), form) for suffix, form in forms.items()}
@@ -46,7 +46,7 @@ def whole() -> dict[str, bytes]:
     return found
 
 
-def odd() -> dict[str, bytes]:
+def rare_pictures() -> dict[str, bytes]:
     """Pictures of kinds that are rare, and sound."""
     frames = [picture(seed) for seed in range(3)]
     more = {"save_all": True, "append_images": frames[1:]}
@@ -100,7 +100,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
-def strangers() -> dict[str, bytes]:
+def other_files() -> dict[str, bytes]:
     """What is no picture, whatever its name says."""
     return {
         "program.jpg": Path(sys.executable).resolve().read_bytes()[:200_000],
@@ -125,7 +125,7 @@ def strangers() -> dict[str, bytes]:
 def damaged() -> Iterator[tuple[str, bytes]]:
     """The whole pictures, truncated at every tenth, with flipped bits, holes, and bytes too many or too few."""
     rng = np.random.default_rng(RNG_SEED)
-    for name, data in whole().items():
+    for name, data in intact_pictures().items():
         for tenth in range(10):
             yield f"{tenth} tenths of {name}", data[: len(data) * tenth // 10]
         for number in range(8):
@@ -141,4 +141,4 @@ def damaged() -> Iterator[tuple[str, bytes]]:
 
 def all_of_them() -> dict[str, bytes]:
     """Everything above by name."""
-    return whole() | odd() | bombs() | strangers() | dict(damaged())
+    return intact_pictures() | rare_pictures() | bombs() | other_files() | dict(damaged())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lit_a1.data.augment import Augment
-from lit_a1.data.resample import flip, resample, resize, rotate, shift, to_float, whole
+from lit_a1.data.resample import flip, resample, resize, rotate, shift, to_float, whole_boxes
 from tests.data.helpers import generator, photos
 from tests.properties import tried
 
@@ -79,7 +79,7 @@ def test_a_resized_image_is_that_of_float64(
 ) -> None:
     images = laid_out(photos(count, height, width, channels), layout)
     exact = F.interpolate(images.double() / 255, (size, size), mode="bilinear", antialias=True)
-    for found in (resize(images, size), resample(to_float(images), whole(images), size)):
+    for found in (resize(images, size), resample(to_float(images), whole_boxes(images), size)):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5)
 

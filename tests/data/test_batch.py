@@ -52,15 +52,15 @@ def test_a_batch_is_cut_by_index_and_lies_channels_last() -> None:
 def test_workers_that_are_spawned_share_the_images(mapped: bool, tmp_path: Path) -> None:
     count = 5000
     array = images(count, tmp_path / "x.npy" if mapped else None)
-    whole = ImageSet(array, np.arange(count) % 3, np.arange(count)[::-1])
-    theirs, size = sent(whole)
+    image_set = ImageSet(array, np.arange(count) % 3, np.arange(count)[::-1])
+    theirs, size = sent(image_set)
     assert size < FEW
     assert isinstance(theirs.images, np.memmap) == mapped
     rows = [0, 7, count - 1]
-    assert all(map(torch.equal, theirs.__getitems__(rows), whole.__getitems__(rows)))
-    assert not theirs.held
-    whole.held = True
-    assert sent(whole)[0].__getitems__(rows).images.shape[0] == 0
+    assert all(map(torch.equal, theirs.__getitems__(rows), image_set.__getitems__(rows)))
+    assert not theirs.is_on_device
+    image_set.is_on_device = True
+    assert sent(image_set)[0].__getitems__(rows).images.shape[0] == 0
 
 
 def test_a_part_of_a_memory_map_is_that_part_and_values_are_copied_once(tmp_path: Path) -> None:

@@ -183,9 +183,9 @@ def killed(load, root, encode, monkeypatch) -> Path:
 def test_a_run_killed_half_way_leaves_no_cache_and_is_gone_on_with(killed, load, root, photos, decoded):
     found = load()
     assert len(decoded) == 4  # after two whole pieces
-    whole = decode_all(Source(photos, labelled=True))
-    np.testing.assert_array_equal(found.images, whole.images)
-    assert (found.names, found.labels.tolist()) == (whole.names, whole.labels.tolist())
+    expected = decode_all(Source(photos, labelled=True))
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert (found.names, found.labels.tolist()) == (expected.names, expected.labels.tolist())
     (folder,) = caches(root)
     assert {path.name for path in folder.iterdir()} == {"images.npy", "metadata.json"}
 
@@ -221,10 +221,10 @@ def test_unreadable_images_are_remembered_by_what_goes_on(with_broken, load, mon
         with pytest.raises(KeyboardInterrupt):
             load(broken=broken)
     assert len(decoded) == 8
-    found, whole = load(broken=broken), decode_all(Source(with_broken, labelled=True), broken=broken)
+    found, expected = load(broken=broken), decode_all(Source(with_broken, labelled=True), broken=broken)
     assert len(decoded) == 8 + again + 8  # and for the comparison
-    np.testing.assert_array_equal(found.images, whole.images)
-    assert (found.names, found.skipped) == (whole.names, whole.skipped)
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert (found.names, found.skipped) == (expected.names, expected.skipped)
 
 
 def test_what_an_older_version_left_is_cleared(load, root):
@@ -246,9 +246,9 @@ def test_several_runs_at_once(photos, load, root, decoded):
 
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(run, range(6)))
-    wanted = decode_all(Source(photos, labelled=True)).images
+    expected = decode_all(Source(photos, labelled=True)).images
     for found in results:
-        np.testing.assert_array_equal(found.images, wanted)
+        np.testing.assert_array_equal(found.images, expected)
     assert len(caches(root)) == 1
     assert len(decoded) == 8 + 8  # by one run only, and for the comparison
 

@@ -31,7 +31,7 @@ def path(tmp_path):
     return tmp_path / "deep" / "photos.zip"
 
 
-def left(path) -> list[str]:
+def left_files(path) -> list[str]:
     """The files beside `path` and itself, but for the lock."""
     return [each.name for each in path.parent.iterdir() if each.suffix != ".lock"]
 
@@ -41,17 +41,17 @@ def test_a_whole_file_is_fetched_once_also_by_several_runs(server, url, path):
         found = list(pool.map(lambda _: fetch(url, path, sha256=SHA.upper(), size=SIZE), range(4)))
     assert found == [path] * 4
     assert path.read_bytes() == BODY
-    assert left(path) == [path.name]
+    assert left_files(path) == [path.name]
     for size in (SIZE, None):
         fetch(url, path, size=size)
-    assert len(server.asked) == 1
+    assert len(server.paths) == 1
     path.write_bytes(b"short")
     fetch(url, path, size=SIZE)
     assert path.read_bytes() == BODY
 
 
 @pytest.mark.parametrize(
-    ("part", "server_does", "size", "wanted"),
+    ("part", "server_does", "size", "range_headers"),
     [
         pytest.param(BODY[:1000], {}, None, ["bytes=1000-"], id="an earlier download is resumed"),
         pytest.param(BODY[:1000], {"ranges": False}, SIZE, ["bytes=1000-"], id="ranges ignored: all is sent again"),
@@ -67,22 +67,22 @@ def test_a_whole_file_is_fetched_once_also_by_several_runs(server, url, path):
         ),
     ],
 )
-def test_however_it_goes_the_file_is_whole(server, url, path, part, server_does, size, wanted):
+def test_however_it_goes_the_file_is_whole(server, url, path, part, server_does, size, range_headers):
     vars(server).update(server_does)
     if part is not None:
         path.parent.mkdir()
         path.with_name("photos.zip.part").write_bytes(part)
     fetch(url, path, sha256=SHA, size=size)
     assert path.read_bytes() == BODY
-    assert left(path) == [path.name]
-    assert wanted is None or server.wanted == wanted
+    assert left_files(path) == [path.name]
+    assert range_headers is None or server.range_headers == range_headers
 
 
 def test_breaking_off_again_and_again_is_given_up(server, url, path):
     server.breaks, server.sends = 100, 10
     with pytest.raises(DataError, match=rf"broke off {ATTEMPTS} times in a row .* try again later"):
         fetch(url, path)
-    assert len(server.asked) == ATTEMPTS
+    assert len(server.paths) == ATTEMPTS
     assert path.with_name("photos.zip.part").read_bytes() == BODY[: 10 * ATTEMPTS]
     assert not path.exists()
 
@@ -92,7 +92,7 @@ def test_a_wrong_checksum(server, url, path, breaks, sends):
     server.breaks, server.sends = breaks, sends
     with pytest.raises(DataError, match=f"is not the file expected: its SHA-256 is {SHA}, not {'0' * 64}"):
         fetch(url, path, sha256="0" * 64)
-    assert left(path) == []
+    assert left_files(path) == []
 
 
 def test_a_wrong_size_and_a_server_that_refuses(server, url, path):
@@ -102,19 +102,19 @@ def test_a_wrong_size_and_a_server_that_refuses(server, url, path):
         ):
             fetch(url, path, size=7)
         assert not path.exists()
-    server.status, server.errors, server.asked = 404, 100, []
+    server.status, server.errors, server.paths = 404, 100, []
     with pytest.raises(DataError, match="cannot be fetched: HTTP 404"):
         fetch(url, path)
-    assert len(server.asked) == 1
+    assert len(server.paths) == 1
 
 
 @pytest.fixture
-def at_once(monkeypatch):
+def no_pause(monkeypatch):
     """No pause before another try: a server that does not answer is given up."""
     monkeypatch.setattr(download.time, "sleep", lambda seconds: pytest.fail(f"waits {seconds} seconds"))
 
 
-def test_no_server_and_one_that_says_nothing(path, at_once):
+def test_no_server_and_one_that_says_nothing(path, no_pause):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/x.zip"
@@ -124,7 +124,7 @@ def test_no_server_and_one_that_says_nothing(path, at_once):
         fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/x.zip", path, timeout=0.2)
 
 
-def test_looking_up_a_name_for_ever(path, monkeypatch, at_once):
+def test_looking_up_a_name_for_ever(path, monkeypatch, no_pause):
     done = threading.Event()
 
     def stuck(*_: object, **__: object) -> None:
@@ -146,7 +146,7 @@ def test_a_place_that_cannot_be_written(url, tmp_path):
 class Answer(NamedTuple):
     """What a server says, byte by byte, to whatever it is asked, and how it ends."""
 
-    said: bytes
+    content: bytes
     end: str = "close"  # or `reset`, or `stall`: it says no more, and leaves the line open
 
 
@@ -198,7 +198,7 @@ def test_whatever_a_server_does_it_ends_in_a_sentence_and_leaves_no_file(what, p
             connections.append(connection)
             with contextlib.suppress(OSError):  # the other side may have gone
                 connection.recv(9999)
-                connection.sendall(answer.said)
+                connection.sendall(answer.content)
             if answer.end == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             if answer.end != "stall":

@@ -49,13 +49,13 @@ def test_digits_lie_as_mnists_do():
 
 def test_shapes_tell_the_digits_apart_and_nothing_simpler_does():
     images, labels = draw_digits(1500, seed=0)
-    others, wanted = draw_digits(500, seed=1)
+    others, other_labels = draw_digits(500, seed=1)
     amount = [images[labels == digit].mean() for digit in range(10)]
     by_amount = np.abs(others.mean(axis=(1, 2))[:, None] - amount).argmin(axis=1)
-    assert np.mean(by_amount == wanted) < 0.4
+    assert np.mean(by_amount == other_labels) < 0.4
     flat, flat_others = (array.reshape(len(array), -1) / 255.0 for array in (images, others))
     nearest = (((flat**2).sum(axis=1) - 2 * flat_others @ flat.T).argmin(axis=1)) % 10
-    assert np.mean(nearest == wanted) > 0.8
+    assert np.mean(nearest == other_labels) > 0.8
 
 
 def test_photos_have_any_size():

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 
 
 def test_sound_pictures_of_every_kind_are_read() -> None:
-    for name, data in (damaged.whole() | damaged.odd()).items():
+    for name, data in (damaged.intact_pictures() | damaged.rare_pictures()).items():
         assert decode(data).shape == (64, 64, 3), name
 
 
 def test_what_is_no_picture_or_too_large_is_refused() -> None:
-    for name, data in (damaged.bombs() | damaged.strangers()).items():
+    for name, data in (damaged.bombs() | damaged.other_files()).items():
         for read in (decode, read_header):
             with pytest.raises(DecodeError) as caught:
                 read(data)
@@ -46,7 +46,7 @@ def test_a_folder_of_them_is_read_within_a_gigabyte_and_each_is_counted_and_name
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     read, left_out, together = map(int, done.stdout.split())
     assert read + left_out == together == len(pictures) > 300
-    assert read >= len(damaged.whole() | damaged.odd())
+    assert read >= len(damaged.intact_pictures() | damaged.rare_pictures())
     lines = [line for line in done.stderr.splitlines() if line.startswith("  ")]
     assert len(lines) == left_out
     assert all(line.strip().partition(": ")[2].startswith("it ") for line in lines)

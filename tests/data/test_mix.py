@@ -141,9 +141,9 @@ def test_cutmix_area_is_one_minus_lambda() -> None:
     mixed, _ = mix(images, labels, num_classes=500, generator=generator(), cutmix=1e5)
     foreign = (mixed != images)[:, 0]
     rows, columns = foreign.any(2), foreign.any(1)
-    whole = foreign[~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1])]
-    assert len(whole) > 20
-    share = whole.float().mean((1, 2))
+    interior = foreign[~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1])]
+    assert len(interior) > 20
+    share = interior.float().mean((1, 2))
     torch.testing.assert_close(share, torch.full_like(share, 0.5), atol=0.02, rtol=0)
 
 

@@ -65,7 +65,7 @@ def test_what_is_nowhere_is_fetched_once_also_by_several_runs(mirror, expected):
     for each in (*found, load_mnist()):
         assert same(each, expected)
         assert each.origin == str(LANDED)
-    assert mirror.asked == PACKED
+    assert mirror.paths == PACKED
     assert landed() == sorted(mirror.files)
 
 
@@ -91,10 +91,10 @@ def test_they_land_whole_or_not_at_all(mirror, expected):
     last = mirror.files.pop("t10k-labels-idx1-ubyte.gz")
     assert load_mnist().drawn
     assert not LANDED.exists()
-    assert mirror.asked == PACKED
+    assert mirror.paths == PACKED
     mirror.files["t10k-labels-idx1-ubyte.gz"] = last
     assert same(load_mnist(), expected)
-    assert mirror.asked[4:] == ["t10k-labels-idx1-ubyte.gz"]  # the others were kept
+    assert mirror.paths[4:] == ["t10k-labels-idx1-ubyte.gz"]  # the others were kept
     assert landed() == sorted(mirror.files)
 
 

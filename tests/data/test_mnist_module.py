@@ -47,7 +47,7 @@ def test_the_arrays_and_split_of_load_mnist_are_served():
     expected = load_mnist()
     assert not data.drawn
     assert data.classes == tuple("0123456789")
-    for loader, wanted in (
+    for loader, split in (
         (data.train_dataloader(), expected.train),
         (data.val_dataloader()[0], expected.valid),
         (data.val_dataloader()[1], expected.train),
@@ -56,10 +56,10 @@ def test_the_arrays_and_split_of_load_mnist_are_served():
     ):
         images, labels, indices = (torch.cat(each) for each in zip(*loader, strict=True))
         assert images.shape[1:] == (1, 28, 28)
-        np.testing.assert_array_equal(images[:, 0], wanted.images[indices])
+        np.testing.assert_array_equal(images[:, 0], split.images[indices])
         is_answered = loader.dataset is data.sets["predict"]
-        np.testing.assert_array_equal(labels, np.full(20, -1) if is_answered else wanted.labels[indices])
-        assert sorted(indices.tolist()) == list(range(len(wanted.labels)))
+        np.testing.assert_array_equal(labels, np.full(20, -1) if is_answered else split.labels[indices])
+        assert sorted(indices.tolist()) == list(range(len(split.labels)))
     assert data.predict_names == [str(number) for number in range(1, 21)]
     assert data.predict_count == 20
 

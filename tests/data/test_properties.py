@@ -96,14 +96,14 @@ names = st.text(letters, max_size=20).filter(lambda name: not name.startswith(".
 def test_photos_of_any_name_are_read_cached_and_listed(encode: Callable[..., bytes], found: set[str]) -> None:
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIT_A1_CACHE", f"{root}/cache")
-        wanted = {f"{name}x.jpg" for name in found}
+        file_names = {f"{name}x.jpg" for name in found}
         for kind in ("Cat", "Dog"):
-            for number, name in enumerate(sorted(wanted), 10 * (kind == "Dog")):
+            for number, name in enumerate(sorted(file_names), 10 * (kind == "Dog")):
                 (path := Path(root, "photos", kind, name)).parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encode(number))
         source = Source(Path(root, "photos"), labelled=True)
         for images in (cache.load(source), cache.load(source), decode_all(source)):
-            assert {*images.names} == {f"{kind}/{name}" for kind in ("Cat", "Dog") for name in wanted}
+            assert {*images.names} == {f"{kind}/{name}" for kind in ("Cat", "Dog") for name in file_names}
             assert images.skipped == {}
         assert list(images.names) == sorted(images.names, key=natural_key)
         write_split_csv(Path(root, "split.csv"), images, parts := split(images, 0, seed=1))

@@ -45,17 +45,17 @@ def listing_of(path: Path, labelled: bool = True) -> list[str]:
 @pytest.mark.parametrize("wrapped", [True, False])
 @ZIPPED_OR_NOT
 @pytest.mark.parametrize(
-    ("place", "files", "wanted"),
+    ("place", "files", "expected"),
     [("catsdogs/trainset", {**COURSE, **JUNK}, COURSE_NAMES), ("dogs-vs-cats/train", KAGGLE, KAGGLE_NAMES)],
     ids=["course", "Kaggle"],
 )
-def test_the_layouts_of_the_course_and_of_kaggle(make_files, tmp_path, place, files, wanted, suffix, wrapped):
+def test_the_layouts_of_the_course_and_of_kaggle(make_files, tmp_path, place, files, expected, suffix, wrapped):
     make_files(f"{place}{suffix}", files if wrapped else without(f"{Path(place).name}/", files))
     source = find_train(tmp_path)
-    assert names(source) == wanted
+    assert names(source) == expected
     assert labels(source) == [0, 0, 0, 1, 1, 1]
     assert source.classes == ("Cat", "Dog")
-    assert [source.read(image).decode() for image in source.images] == re.findall(r"\d+", " ".join(wanted))
+    assert [source.read(image).decode() for image in source.images] == re.findall(r"\d+", " ".join(expected))
 
 
 @ZIPPED_OR_NOT
@@ -212,8 +212,8 @@ def test_a_damaged_entry_or_vanished_file_is_told_when_it_is_read(make_files):
 
 
 def test_a_folder_of_photos_is_listed_in_natural_order(make_files):
-    wanted = ["1.jpg", "2.jpg", "10.jpg", "100.jpg", "A2.jpg", "a10.jpg", "b1.jpg"]
-    assert sorted(random.Random(1).sample(wanted, len(wanted)), key=natural_key) == wanted
+    expected = ["1.jpg", "2.jpg", "10.jpg", "100.jpg", "A2.jpg", "a10.jpg", "b1.jpg"]
+    assert sorted(random.Random(1).sample(expected, len(expected)), key=natural_key) == expected
     files = ("b/10.JPG", "b/9.jpeg", "a.png", "notes.txt", "b/Thumbs.db", ".a.jpg")
     folder = make_files("photos", dict.fromkeys(files, b"x"))
     assert listing_of(folder, labelled=False) == ["a.png", "b/9.jpeg", "b/10.JPG"]

@@ -17,7 +17,7 @@ def same(a, b) -> bool:
 
 
 @pytest.fixture
-def crowd(images_of):
+def photos(images_of):
     """300 cats, then 500 dogs; 60 pairs and 10 triples of copies among them."""
     rng = np.random.default_rng(0)
     contents: list[int] = []
@@ -29,44 +29,44 @@ def crowd(images_of):
 
 
 @pytest.mark.parametrize("n_valid", [0, 1, 7, 33, 160, 161, 399])
-def test_the_parts_cover_everything_once_and_are_stratified_exactly(crowd, n_valid):
-    parts = split(crowd, n_valid, seed=3)
+def test_the_parts_cover_everything_once_and_are_stratified_exactly(photos, n_valid):
+    parts = split(photos, n_valid, seed=3)
     assert len(parts.valid) == n_valid
     assert sorted([*parts.train, *parts.valid]) == list(range(800))
     assert parts.left_out == {}
-    assert abs((crowd.labels[parts.valid] == 0).sum() - n_valid * 3 / 8) < 1
+    assert abs((photos.labels[parts.valid] == 0).sum() - n_valid * 3 / 8) < 1
     for part in (parts.train, parts.valid):
         assert part.dtype == np.int64
         assert (np.diff(part) > 0).all()
 
 
-def test_copies_never_straddle(crowd):
+def test_copies_never_straddle(photos):
     for seed in range(8):
-        parts = split(crowd, 300, seed)
-        assert not set(crowd.hashes[parts.train]) & set(crowd.hashes[parts.valid])
-        assert (crowd.groups[parts.valid] > 0).any()  # or the test would prove nothing
+        parts = split(photos, 300, seed)
+        assert not set(photos.hashes[parts.train]) & set(photos.hashes[parts.valid])
+        assert (photos.groups[parts.valid] > 0).any()  # or the test would prove nothing
 
 
-def test_the_seed_decides_and_the_order_of_the_images_does_not(crowd):
-    assert same(split(crowd, 100, seed=5), split(crowd, 100, seed=5))
-    assert not same(split(crowd, 100, seed=5), split(crowd, 100, seed=6))
+def test_the_seed_decides_and_the_order_of_the_images_does_not(photos):
+    assert same(split(photos, 100, seed=5), split(photos, 100, seed=5))
+    assert not same(split(photos, 100, seed=5), split(photos, 100, seed=6))
     order = np.random.default_rng(1).permutation(800)
     shuffled = replace(
-        crowd, images=crowd.images[order], labels=crowd.labels[order], names=tuple(crowd.names[i] for i in order)
+        photos, images=photos.images[order], labels=photos.labels[order], names=tuple(photos.names[i] for i in order)
     )
-    one, other = split(crowd, 100, seed=0), split(shuffled, 100, seed=0)
-    assert {crowd.names[i] for i in one.valid} == {shuffled.names[i] for i in other.valid}
+    one, other = split(photos, 100, seed=0), split(shuffled, 100, seed=0)
+    assert {photos.names[i] for i in one.valid} == {shuffled.names[i] for i in other.valid}
 
 
 def test_a_known_split(images_of):
     """Pins the order of SHA-256(seed:name): the same on every machine, now and later."""
     few = images_of(list(range(10)), [0] * 5 + [1] * 5)
-    wanted = []
+    expected = []
     for label in (0, 1):
         names = [name for name, of in zip(few.names, few.labels, strict=True) if of == label]
-        wanted += sorted(names, key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())[:2]
+        expected += sorted(names, key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())[:2]
     parts = split(few, 4, seed=7)
-    assert sorted(few.names[index] for index in parts.valid) == sorted(wanted)
+    assert sorted(few.names[index] for index in parts.valid) == sorted(expected)
     assert parts.valid.tolist() == [0, 4, 5, 8]
 
 
@@ -88,10 +88,10 @@ def test_three_classes_and_copies_of_every_image(images_of):
     assert len(split(data, 12, seed=0).valid) == 12
 
 
-def test_what_cannot_be_split_is_refused(crowd, images_of):
+def test_what_cannot_be_split_is_refused(photos, images_of):
     for n_valid in (-1, 800, 10_000):
         with pytest.raises(DataError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
-            split(crowd, n_valid, seed=0)
+            split(photos, n_valid, seed=0)
     with pytest.raises(DataError, match="class Dog is left out"):
         split(images_of([0, 1, 0], [0, 0, 1]), 1, seed=0)
 
@@ -106,22 +106,22 @@ def test_groups_are_numbered_by_appearance():
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5, 7, 30])
-def test_folds_cover_everything_once_and_are_stratified(crowd, folds):
-    numbers = fold_numbers(crowd, folds, seed=3)
+def test_folds_cover_everything_once_and_are_stratified(photos, folds):
+    numbers = fold_numbers(photos, folds, seed=3)
     assert sorted(set(numbers)) == list(range(1, folds + 1))
-    for group in range(1, crowd.groups.max() + 1):
-        assert len(set(numbers[crowd.groups == group])) == 1
-    for rows in (crowd.labels == 0, crowd.labels == 1, crowd.labels >= 0):
+    for group in range(1, photos.groups.max() + 1):
+        assert len(set(numbers[photos.groups == group])) == 1
+    for rows in (photos.labels == 0, photos.labels == 1, photos.labels >= 0):
         counts = np.bincount(numbers[rows])[1:]
         assert counts.max() - counts.min() <= 1
 
 
-def test_the_seed_decides_the_folds_and_the_order_of_the_images_does_not(crowd):
-    numbers = fold_numbers(crowd, 5, seed=1)
-    assert not np.array_equal(numbers, fold_numbers(crowd, 5, seed=2))
+def test_the_seed_decides_the_folds_and_the_order_of_the_images_does_not(photos):
+    numbers = fold_numbers(photos, 5, seed=1)
+    assert not np.array_equal(numbers, fold_numbers(photos, 5, seed=2))
     order = np.random.default_rng(1).permutation(800)
-    names = tuple(crowd.names[i] for i in order)
-    shuffled = replace(crowd, images=crowd.images[order], labels=crowd.labels[order], names=names)
+    names = tuple(photos.names[i] for i in order)
+    shuffled = replace(photos, images=photos.images[order], labels=photos.labels[order], names=names)
     assert np.array_equal(numbers[order], fold_numbers(shuffled, 5, seed=1))
 
 
@@ -188,24 +188,24 @@ def test_csv_round_trip(data, tmp_path):
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "split.csv"]
 
 
-def test_a_kept_split_is_read_again(crowd, tmp_path, caplog):
-    parts = load_split(tmp_path, crowd, 100, 0)
+def test_a_kept_split_is_read_again(photos, tmp_path, caplog):
+    parts = load_split(tmp_path, photos, 100, 0)
     (path,) = tmp_path.iterdir()
     assert path.name == "split-valid100-seed0.csv"
     swapped = replace(parts, train=parts.train.copy(), valid=parts.valid.copy())  # another one, as good
-    single = crowd.groups == 0
+    single = photos.groups == 0
     i, j = (
-        next(k for k, index in enumerate(part) if single[index] and crowd.labels[index] == 0)
+        next(k for k, index in enumerate(part) if single[index] and photos.labels[index] == 0)
         for part in (parts.train, parts.valid)
     )
     swapped.train[i], swapped.valid[j] = parts.valid[j], parts.train[i]
-    write_split_csv(path, crowd, swapped)
-    kept = load_split(tmp_path, crowd, 100, 0)
+    write_split_csv(path, photos, swapped)
+    kept = load_split(tmp_path, photos, 100, 0)
     assert sorted(kept.valid) == sorted(swapped.valid)
     assert not same(kept, parts)
     assert caplog.text == ""
-    load_split(tmp_path, crowd, 100, 1)
-    load_split(tmp_path, crowd, 101, 0)
+    load_split(tmp_path, photos, 100, 1)
+    load_split(tmp_path, photos, 101, 0)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -224,33 +224,33 @@ def test_a_kept_split_is_read_again(crowd, tmp_path, caplog):
         ("0.jpg", "zero.jpg"),
     ],
 )
-def test_a_csv_that_does_not_fit_is_made_again(crowd, tmp_path, caplog, old, new):
-    parts = load_split(tmp_path, crowd, 100, 0)
+def test_a_csv_that_does_not_fit_is_made_again(photos, tmp_path, caplog, old, new):
+    parts = load_split(tmp_path, photos, 100, 0)
     (path,) = tmp_path.iterdir()
     before = path.read_text()
     path.write_text(re.sub(old, lambda _: new, before, count=1))
     assert path.read_text() != before
-    assert same(load_split(tmp_path, crowd, 100, 0), parts)
+    assert same(load_split(tmp_path, photos, 100, 0), parts)
     assert "The split is made again" in caplog.text
     assert path.read_text() == before
 
 
-def test_a_csv_of_other_images_or_that_divides_copies(crowd, tmp_path, caplog):
-    load_split(tmp_path, crowd, 100, 0)
-    changed = crowd.images.copy()
+def test_a_csv_of_other_images_or_that_divides_copies(photos, tmp_path, caplog):
+    load_split(tmp_path, photos, 100, 0)
+    changed = photos.images.copy()
     changed[0] = changed[1]
-    other = replace(crowd, images=changed)
+    other = replace(photos, images=changed)
     assert same(load_split(tmp_path, other, 100, 0), split(other, 100, 0))
     assert "is not of these images" in caplog.text
-    parts = split(crowd, 100, 0)
-    pair = np.flatnonzero(crowd.groups == 1)
+    parts = split(photos, 100, 0)
+    pair = np.flatnonzero(photos.groups == 1)
     moved = replace(parts, valid=np.setdiff1d(np.append(parts.valid, pair[0]), pair[1:]))
-    write_split_csv(tmp_path / "split.csv", crowd, moved)
+    write_split_csv(tmp_path / "split.csv", photos, moved)
     with pytest.raises(DataError, match="divides copies"):
-        read_split_csv(tmp_path / "split.csv", crowd)
+        read_split_csv(tmp_path / "split.csv", photos)
 
 
-def test_a_place_that_cannot_be_written(crowd, tmp_path):
+def test_a_place_that_cannot_be_written(photos, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
-        load_split(tmp_path / "file", crowd, 100, 0)
+        load_split(tmp_path / "file", photos, 100, 0)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_a1.layers import Conv2d, MaxPool2d
-from lit_a1.layers.convolution import FEW, _FewPositions
+from lit_a1.layers.convolution import FEW_POSITIONS, _FewPositions
 
 
 def gradients(layer: nn.Module, x: Tensor, grad: Tensor, half: bool) -> list[Tensor]:
@@ -45,8 +45,8 @@ def test_the_weight_gradient_of_few_positions(
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(8, 16, *size).contiguous(memory_format=torch.channels_last)
     grad = torch.randn(8, 24, *size)
-    for mine, exact in zip(gradients(ours, x, grad, True), gradients(theirs, x, grad, False), strict=True):
-        assert ((mine - exact).norm() / exact.norm()).item() < 0.01  # bfloat16 has three digits
+    for gradient, exact in zip(gradients(ours, x, grad, True), gradients(theirs, x, grad, False), strict=True):
+        assert ((gradient - exact).norm() / exact.norm()).item() < 0.01  # bfloat16 has three digits
     assert products == [(8, 16, *size)]
 
 
@@ -54,7 +54,7 @@ def test_the_weight_gradient_of_few_positions(
     ("options", "shape", "half"),
     [
         ({}, (8, 16, 4, 4), False),  # float32, in which oneDNN is fast
-        ({}, (1, 16, 1, FEW + 1), True),
+        ({}, (1, 16, 1, FEW_POSITIONS + 1), True),
         ({"stride": 2}, (8, 16, 4, 4), True),
         ({"bias": True}, (8, 16, 4, 4), True),
         ({"groups": 2}, (8, 16, 4, 4), True),
@@ -71,8 +71,8 @@ def test_all_else_is_torchs(
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(shape)
     grad = torch.randn_like(theirs(x))
-    for mine, other in zip(gradients(ours, x, grad, half), gradients(theirs, x, grad, half), strict=True):
-        torch.testing.assert_close(mine, other, rtol=0, atol=0)
+    for gradient, expected in zip(gradients(ours, x, grad, half), gradients(theirs, x, grad, half), strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
     assert not products
 
 
@@ -85,8 +85,8 @@ def test_compiled_pooling_gives_the_largest_value_the_gradient(
     x = torch.randn(2, 3, *size)
     grad = torch.randn_like(F.max_pool2d(x, 2, ceil_mode=True))
     ours, theirs = (gradients(pool, x, grad, False) for pool in (MaxPool2d(), nn.MaxPool2d(2, ceil_mode=True)))
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, other, rtol=0, atol=0)
+    for gradient, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
 
 
 def test_equal_largest_values_share_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

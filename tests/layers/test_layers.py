@@ -21,13 +21,13 @@ THEIR_DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
+def parametrize_cases(cases: Iterable[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", list(cases), ids=lambda case: case.name)
 
 
-every_layer = each(CASES)
-every_deterministic_layer = each(case for case in CASES if not case.stochastic)
-every_layer_of_maps = each(case for case in CASES if len(case.shape) == 4)
+every_layer = parametrize_cases(CASES)
+every_deterministic_layer = parametrize_cases(case for case in CASES if not case.stochastic)
+every_layer_of_maps = parametrize_cases(case for case in CASES if len(case.shape) == 4)
 
 
 def randomize(module: nn.Module) -> None:
@@ -169,7 +169,7 @@ def test_input_is_left_alone(case: Case) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # PyTorch's own doing
-@each(case for case in CASES if case.name in ("batch", "layer2d", "group", "squeeze-excite"))
+@parametrize_cases(case for case in CASES if case.name in ("batch", "layer2d", "group", "squeeze-excite"))
 def test_compiles_into_one_graph(case: Case) -> None:
     layer, x = build(case), torch.randn(case.shape).to(memory_format=torch.channels_last)
     state = {name: value.clone() for name, value in layer.state_dict().items()}

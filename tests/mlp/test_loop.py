@@ -78,11 +78,11 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     )
 
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["hidden_dims"] == [16, 12]
-    said = capsys.readouterr().out
-    assert record["setup"] in said
-    assert f"{record['best']['val/error']:.2%}" in said
-    assert "python main.py mlp test --model.hidden_dims '[16,12]'" in said
-    assert "tensorboard --logdir lightning_logs" in said
+    output = capsys.readouterr().out
+    assert record["setup"] in output
+    assert f"{record['best']['val/error']:.2%}" in output
+    assert "python main.py mlp test --model.hidden_dims '[16,12]'" in output
+    assert "tensorboard --logdir lightning_logs" in output
 
     main(["mlp", "fit", "--config", str(run / "config.yaml")])  # the same run again
     assert same(weights(run / "checkpoints/last.npz"), weights(run.with_name("version_1") / "checkpoints/last.npz"))
@@ -101,9 +101,9 @@ def test_test_measures_the_best_weights_and_logs_beside_the_run(
     assert figures["val/loss"] == pytest.approx(best["val/loss"], rel=1e-5)
     assert scalars(run)["test/error"] == [(best["step"], pytest.approx(figures["test/error"]))]
     assert len(scalars(run)["val/error"]) == 3
-    said = capsys.readouterr().out
-    assert "right)" in said
-    assert "learning rate 0.07 (linear), mini-batches of 16, momentum 0.9, dropout 0.2, seed 5" in said
+    output = capsys.readouterr().out
+    assert "right)" in output
+    assert "learning rate 0.07 (linear), mini-batches of 16, momentum 0.9, dropout 0.2, seed 5" in output
 
     main(["mlp", "gradcheck", *SMALL, "--ckpt_path", "best"])
     conclusion = Path("lightning_logs/mlp-gradcheck/version_0/conclusion.md").read_text()
@@ -132,16 +132,16 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
     scalars: Scalars, in_background: Background
 ) -> None:
     flags = ["mlp", "fit", *SMALL, "--trainer.max_epochs", "4"]
-    whole = in_background(*flags, "--trainer.name", "whole")
+    uninterrupted = in_background(*flags, "--trainer.name", "whole")
     killed = in_background(*flags, killed_at=("lit_a1.mlp.network:NN", "update", 30))
-    said = killed.communicate()[0]
-    assert killed.returncode == -signal.SIGKILL, said
+    output = killed.communicate()[0]
+    assert killed.returncode == -signal.SIGKILL, output
     last = Path("lightning_logs/mlp/version_0/checkpoints/last.npz")
     assert int(weights(last)["done"][0]) == 2  # and some of the third
     resumed = in_background(*flags, "--ckpt_path", "last")
-    for run in (whole, resumed):
-        said = run.communicate()[0]
-        assert run.returncode == 0, said
+    for run in (uninterrupted, resumed):
+        output = run.communicate()[0]
+        assert run.returncode == 0, output
 
     for name in ("last.npz", "best.npz"):
         expected = Path("lightning_logs/whole/version_0/checkpoints") / name
@@ -205,8 +205,8 @@ def test_other_commands_are_refused(refusal: Refusal) -> None:
 
 def test_weights_of_a_network_that_is_not_allowed_or_damaged_ones(refusal: Refusal) -> None:
     best = fit(epochs=1) / "checkpoints/best.npz"
-    said = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]", "--model.parameter_range", "[1,9000]")
-    assert "the network 784-16-12-10 has 12,894 parameters; parameter_range allows 1 to 9,000" in said
+    output = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]", "--model.parameter_range", "[1,9000]")
+    assert "the network 784-16-12-10 has 12,894 parameters; parameter_range allows 1 to 9,000" in output
     content = best.read_bytes()
     for damaged in (content[: len(content) // 2], b"not weights", b""):
         best.write_bytes(damaged)
@@ -221,10 +221,10 @@ def test_a_truncated_file_of_digits(name: str, refusal: Refusal) -> None:
 
 
 def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
-    said = refusal("mlp", "fit", *SMALL, "--model.lr", "1e30")
-    assert "the loss is not finite in epoch 1, which ends with step 13, at a learning rate of 1e+30. No" in said
-    assert "a smaller --model.lr than 1e+30" in said
-    assert json.loads(Path("lightning_logs/mlp/version_0/record.json").read_text())["diverged"] in said
+    output = refusal("mlp", "fit", *SMALL, "--model.lr", "1e30")
+    assert "the loss is not finite in epoch 1, which ends with step 13, at a learning rate of 1e+30. No" in output
+    assert "a smaller --model.lr than 1e+30" in output
+    assert json.loads(Path("lightning_logs/mlp/version_0/record.json").read_text())["diverged"] in output
     assert not list(Path("lightning_logs/mlp/version_0/checkpoints").iterdir())
 
 

@@ -92,15 +92,15 @@ def test_the_step_is_the_slope_of_the_penalised_loss_by_central_differences(net:
         penalty = sum((weights**2).sum() for weights in net.weights)
         return net.loss(net.forward(x, np.random.default_rng(5)), y) + net.weight_decay / 2 * penalty
 
-    step, wanted = slope(net, x, y), np.empty(net.n_parameters)
+    step, expected = slope(net, x, y), np.empty(net.n_parameters)
     for i, parameter in enumerate(net.parameters.copy()):
         ends = []
         for epsilon in (1e-5, -1e-5):
             net.parameters[i] = parameter + epsilon
             ends.append(objective())
         net.parameters[i] = parameter
-        wanted[i] = (ends[0] - ends[1]) / 2e-5
-    np.testing.assert_allclose(step, wanted, rtol=1e-6, atol=1e-9)
+        expected[i] = (ends[0] - ends[1]) / 2e-5
+    np.testing.assert_allclose(step, expected, rtol=1e-6, atol=1e-9)
     assert (step != 0).mean() > 0.5
 
 
@@ -113,8 +113,8 @@ def test_the_step_is_autograds_gradient_of_the_penalised_loss(net: NN, scale: fl
     penalty = sum((weights**2).sum() for weights in twin.weights)
     loss = F.cross_entropy(twin(scale * x, np.random.default_rng(5)), torch.from_numpy(y))
     (loss + net.weight_decay / 2 * penalty).backward()
-    wanted = Twin.flat([w.grad for w in twin.weights], [b.grad for b in twin.biases]).numpy()
-    np.testing.assert_allclose(slope(net, scale * x, y), wanted, rtol=1e-10, atol=1e-12 * scale)
+    expected = Twin.flat([w.grad for w in twin.weights], [b.grad for b in twin.biases]).numpy()
+    np.testing.assert_allclose(slope(net, scale * x, y), expected, rtol=1e-10, atol=1e-12 * scale)
 
 
 def test_backward_gives_scale_times_the_gradient_of_the_last_forward() -> None:
@@ -125,8 +125,8 @@ def test_backward_gives_scale_times_the_gradient_of_the_last_forward() -> None:
         F.cross_entropy(twin(x[:rows]), torch.from_numpy(y[:rows])).backward()
         net.forward(-x)
         net.forward(x[:rows])
-        wanted = scale * Twin.flat([w.grad for w in twin.weights], [b.grad for b in twin.biases])
-        np.testing.assert_allclose(net.backward(y[:rows], scale), wanted, rtol=1e-12, atol=1e-16)
+        expected = scale * Twin.flat([w.grad for w in twin.weights], [b.grad for b in twin.biases])
+        np.testing.assert_allclose(net.backward(y[:rows], scale), expected, rtol=1e-12, atol=1e-16)
 
 
 def test_rows_do_not_know_of_each_other() -> None:
@@ -154,18 +154,18 @@ def test_rows_do_not_know_of_each_other() -> None:
 )
 def test_losses_of_ten_steps_are_those_of_torchs_sgd(options: dict[str, Any]) -> None:
     net = small(16, 12, lr=0.3, **options)
-    twin, losses, wanted = Twin(net), [], []
+    twin, losses, expected = Twin(net), [], []
     sgd = twin.sgd()
     for step in range(10):
         x, y = examples(net, 8, seed=step)
         losses.append(net.loss(net.forward(x, np.random.default_rng(step)), y))
         net.update(net.backward(y, net.lr), net.lr)
-        wanted.append(twin.step(x, y, np.random.default_rng(step), sgd))
-    np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-10)
+        expected.append(twin.step(x, y, np.random.default_rng(step), sgd))
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
     np.testing.assert_allclose(net.parameters, twin.parameters, rtol=0, atol=1e-10)
 
 
-def seen(net: NN, monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.random.Generator | None]]:
+def record_forwards(net: NN, monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.random.Generator | None]]:
     """The batches, and the generators of their dropout, of every later forward pass."""
     calls, forward = [], net.forward
 
@@ -188,14 +188,14 @@ def test_an_epoch_trains_on_every_example_and_averages_over_examples(monkeypatch
     net = small(8, lr=0.03, batch_size=8, momentum=0.9, weight_decay=0.01, dropout=0.3, input_dropout=0.1)
     x, y = numbered(net, 21)
     twin, orders = Twin(net), [range(21)]
-    sgd, calls = twin.sgd(), seen(net, monkeypatch)
+    sgd, calls = twin.sgd(), record_forwards(net, monkeypatch)
     for _ in range(3):
         calls.clear()
         found, loss, errors = net.train(x, y), 0.0, 0
         for batch, rng in calls:
-            wanted = y[batch[:, 0].astype(int)]
-            errors += (twin(batch, copy.deepcopy(rng)).argmax(1).numpy() != wanted).sum()
-            loss += len(batch) * twin.step(batch, wanted, rng, sgd).item()
+            labels = y[batch[:, 0].astype(int)]
+            errors += (twin(batch, copy.deepcopy(rng)).argmax(1).numpy() != labels).sum()
+            loss += len(batch) * twin.step(batch, labels, rng, sgd).item()
         assert found == (pytest.approx(loss / 21, abs=1e-10), pytest.approx(errors / 21))
         assert [len(batch) for batch, _ in calls] == [8, 8, 5]
         orders.append(np.concatenate([batch[:, 0] for batch, _ in calls]))
@@ -237,8 +237,8 @@ def test_learning_rates(decay: str, factors: list[float], monkeypatch: pytest.Mo
     monkeypatch.setattr(net, "update", lambda step, lr: rates.append(lr))
     for _ in range(3):
         net.train(*examples(net, 7))  # four steps an epoch
-    wanted = 0.8 * np.array([*factors, factors[-1]])
-    np.testing.assert_allclose(np.take(rates, [0, 1, 4, 7, 8, 11]), wanted, rtol=1e-12, atol=1e-15)
+    expected = 0.8 * np.array([*factors, factors[-1]])
+    np.testing.assert_allclose(np.take(rates, [0, 1, 4, 7, 8, 11]), expected, rtol=1e-12, atol=1e-15)
 
 
 @every_nonlinearity
@@ -255,7 +255,7 @@ def test_one_batch_can_be_overfitted(nonlinearity: str) -> None:
 def test_the_same_seed_trains_the_same_network_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     def trained(seed: int, tested: bool = False) -> tuple[NN, bytes]:
         net = small(9, 8, batch_size=8, dropout=0.2, dtype="float32", seed=seed)
-        calls = seen(net, monkeypatch)
+        calls = record_forwards(net, monkeypatch)
         net.train(*numbered(net, 20))
         order = np.concatenate([batch[:, 0] for batch, _ in calls]).tobytes()
         for _ in range(2):

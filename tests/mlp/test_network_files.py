@@ -27,10 +27,10 @@ def refused(*words: str) -> Iterator[None]:
     """A ValueError of one sentence with all these words."""
     with pytest.raises(ValueError, match=r".") as caught:
         yield
-    said = str(caught.value)
-    assert "\n" not in said
-    assert len(said) < 300
-    assert [word for word in words if word not in said] == [], said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 300
+    assert [word for word in words if word not in message] == [], message
 
 
 # saved networks
@@ -44,17 +44,17 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(dtype: str, decay: st
     def network() -> NN:
         return small(7, 6, lr_decay=decay, epochs=4, dtype=dtype, model_path=str(tmp_path / "w.npz"), **EVERYTHING)
 
-    data, whole, first, second = examples(dtype=dtype), network(), network(), network()
-    figures = [whole.train(*data) for _ in range(4)]
+    data, uninterrupted, first, second = examples(dtype=dtype), network(), network(), network()
+    figures = [uninterrupted.train(*data) for _ in range(4)]
     assert [first.train(*data) for _ in range(2)] == figures[:2]
     first.save()
     second.load()
     assert (second.epoch, second.step) == (2, 6)
     assert [second.train(*data) for _ in range(2)] == figures[2:]
-    for one, other in ((whole.parameters, second.parameters), (whole.velocity, second.velocity)):
+    for one, other in ((uninterrupted.parameters, second.parameters), (uninterrupted.velocity, second.velocity)):
         assert one.dtype == dtype
         assert one.tobytes() == other.tobytes()
-    assert whole.test(*data) == second.test(*data)
+    assert uninterrupted.test(*data) == second.test(*data)
 
 
 def test_a_saved_network_names_its_parts_and_is_read_in_mode_test(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_layers_are_named_by_their_place_in_the_order_in_which_an_image_meets_th
     shortcut = [f"shortcut, {words}" for words in ("average pooling 2x2", "convolution 1x1", "batch norm")]
     names = [f"stem, {words}" for words in start] + [f"stage 1, block 1, {words}" for words in shortcut + block]
     assert [layer.name for layer in found.layers] == names + head
-    assert [layer.beside for layer in found.layers] == [False] * 3 + [True] * 3 + [False] * 9
-    assert {layer.kind for layer in found.layers if layer.own} == {"batch norm"}
+    assert [layer.on_side_path for layer in found.layers] == [False] * 3 + [True] * 3 + [False] * 9
+    assert {layer.kind for layer in found.layers if layer.is_handwritten} == {"batch norm"}
 
     options = {"channels": 3, "transition": "max_pool", "dropout": 0.1, "stochastic_depth": 0.1, "squeeze_excite": 2}
     found = layers_of(ResidualNet((4, 6, 6), (1, 2), 2, **options), (3, 28, 28))  # type: ignore[arg-type]
@@ -105,10 +105,10 @@ def test_the_drawing_has_nothing_over_another_and_every_size(
     page = axes[0].figure.bbox
     assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 for box in boxes)
     texts = [text.get_text() for text in axes[0].texts]
-    assert {"x".join(map(str, layer.shape)) for layer in found.layers if not layer.beside} <= set(texts)
+    assert {"x".join(map(str, layer.shape)) for layer in found.layers if not layer.on_side_path} <= set(texts)
     frames = [patch for patch in axes[0].patches if isinstance(patch, FancyBboxPatch)]
     sums = sum(layer.kind == "sum" for layer in found.layers)
-    assert len(frames) == sums + sum(layer.filter is not None and not layer.beside for layer in found.layers) + 2
+    assert len(frames) == sums + sum(layer.filter is not None and not layer.on_side_path for layer in found.layers) + 2
 
 
 def test_the_network_stays_as_it_is() -> None:

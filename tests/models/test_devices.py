@@ -57,8 +57,8 @@ class Keep(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         weights = {name: each for name, each in pl_module.state_dict().items() if name.startswith(("net", "average"))}
-        kept = {"weights": weights, "losses": torch.stack(self.losses), "metrics": dict(trainer.callback_metrics)}
-        torch.save(kept, self.folder / f"{self.name}-{trainer.world_size}-{trainer.global_rank}.pt")
+        results = {"weights": weights, "losses": torch.stack(self.losses), "metrics": dict(trainer.callback_metrics)}
+        torch.save(results, self.folder / f"{self.name}-{trainer.world_size}-{trainer.global_rank}.pt")
 
 
 def train(
@@ -73,7 +73,7 @@ def train(
     return fit(model.double() if double else model, data, resume, devices=devices, **options)
 
 
-def several(call: str) -> None:
+def run_in_own_process(call: str) -> None:
     """Calls a function of this file in a process of its own, which forks for the devices."""
     code = f"import lit_a1; from pathlib import Path; from tests.models import test_devices as t; t.{call}"
     command = [sys.executable, "-W", "ignore", "-c", code]
@@ -100,19 +100,19 @@ def train_all(folder: Path, devices: int, variants: tuple[str, ...], double: boo
         train(folder, devices, variant, double)
 
 
-def kept() -> list[L.Callback]:
+def resumable_callbacks() -> list[L.Callback]:
     return [Continuation(), RunRecord()]
 
 
-def go_on(folder: Path, devices: int) -> None:
+def finish_cut_run(folder: Path, devices: int) -> None:
     """The run of `sharp` that was cut, to its end."""
-    callbacks = [*kept(), Keep(folder, "resumed")]
+    callbacks = [*resumable_callbacks(), Keep(folder, "resumed")]
     train(folder, devices, "sharp", resume=folder / f"cut-{3 - devices}.ckpt", callbacks=callbacks)
 
 
-def cut(folder: Path, devices: int) -> None:
+def train_until_cut(folder: Path, devices: int) -> None:
     """The run of `sharp`, cut within an epoch."""
-    callbacks = [*kept(), SaveAt(folder / f"cut-{devices}.ckpt", 23)]
+    callbacks = [*resumable_callbacks(), SaveAt(folder / f"cut-{devices}.ckpt", 23)]
     train(folder, devices, "sharp", callbacks=callbacks)
 
 
@@ -126,28 +126,28 @@ class SaveAt(L.Callback):
             trainer.should_stop = True
 
 
-def two(folder: Path) -> None:
+def train_on_two_devices(folder: Path) -> None:
     """All of the plain tests, since a process takes seconds to start."""
     train_all(folder, 2, DEFAULT)
-    cut(folder, 2)
-    go_on(folder, 2)
+    train_until_cut(folder, 2)
+    finish_cut_run(folder, 2)
 
 
 def test_two_devices_end_with_the_weights_of_one_and_go_on_with_its_run(tmp_path: Path) -> None:
     """Batch norm, dropout, mixing, averages and sharpness-aware steps are those of the whole batch."""
     train_all(tmp_path, 1, DEFAULT)
-    cut(tmp_path, 1)
-    several(f"two(Path({str(tmp_path)!r}))")
-    go_on(tmp_path, 1)
+    train_until_cut(tmp_path, 1)
+    run_in_own_process(f"train_on_two_devices(Path({str(tmp_path)!r}))")
+    finish_cut_run(tmp_path, 1)
     for variant in DEFAULT:
         check_same(tmp_path, variant, 2, 1e-10)
-    whole = torch.load(tmp_path / "sharp-1-0.pt")
+    uninterrupted = torch.load(tmp_path / "sharp-1-0.pt")
     for devices in (1, 2):  # each with what the other has left
         found = torch.load(tmp_path / f"resumed-{devices}-0.pt")
-        for key, expected in whole["weights"].items():
+        for key, expected in uninterrupted["weights"].items():
             torch.testing.assert_close(found["weights"][key], expected, rtol=1e-10, atol=1e-10)
         assert float(found["metrics"]["train/gradient_norm"]) == pytest.approx(
-            float(whole["metrics"]["train/gradient_norm"]), abs=1e-6
+            float(uninterrupted["metrics"]["train/gradient_norm"]), abs=1e-6
         )
 
 
@@ -158,7 +158,7 @@ def test_any_number_of_devices(devices: int, double: bool, tolerance: float, tmp
     """In single precision, where 50 steps make something of a rounding too."""
     variants = tuple(name for name in VARIANTS if name != "parts of batch norm")  # whose parts are others
     train_all(tmp_path, 1, variants, double)
-    several(f"train_all(Path({str(tmp_path)!r}), {devices}, {variants}, {double})")
+    run_in_own_process(f"train_all(Path({str(tmp_path)!r}), {devices}, {variants}, {double})")
     for variant in variants:
         check_same(tmp_path, variant, devices, tolerance)
 
@@ -220,7 +220,7 @@ def distil(folder: Path, devices: int) -> None:
 def test_what_one_device_can_not_step_with_none_does(tmp_path: Path) -> None:
     checkpoint(tmp_path / "teacher.ckpt")
     distil(tmp_path, 1)
-    several(f"distil(Path({str(tmp_path)!r}), 2)")
+    run_in_own_process(f"distil(Path({str(tmp_path)!r}), 2)")
     single, *shared = (torch.load(tmp_path / f"distilled-{name}.pt")["weights"] for name in ("1-0", "2-0", "2-1"))
     for name, expected in single.items():
         assert torch.equal(shared[0][name], shared[1][name]), name

@@ -30,7 +30,7 @@ def fitted(teachers: list[str], data: RandomImages | None = None, **options: Any
     return student
 
 
-def said(teachers: list[str], images: Tensor) -> Tensor:
+def mean_probabilities(teachers: list[str], images: Tensor) -> Tensor:
     members = [load_member(Path(teacher)).model.net.eval() for teacher in teachers]
     with torch.no_grad():
         return torch.stack([net(images).softmax(1) for net in members]).mean(0)
@@ -48,10 +48,10 @@ def test_targets_are_the_teachers_mean_and_the_label_by_their_shares(
 ) -> None:
     student = fitted(teachers, teacher_share=share, label_smoothing=0.2)
     hard = torch.eye(2)[batch.targets]
-    expected = share * said(teachers, batch.images) + (1 - share) * hard
+    expected = share * mean_probabilities(teachers, batch.images) + (1 - share) * hard
     torch.testing.assert_close(student.training_targets(batch), expected)
     soft = batch._replace(targets=hard.flip(1) * 0.7 + hard * 0.3)
-    expected = share * said(teachers, batch.images) + (1 - share) * soft.targets
+    expected = share * mean_probabilities(teachers, batch.images) + (1 - share) * soft.targets
     torch.testing.assert_close(student.training_targets(soft), expected)
     logits = student.net(batch.images)  # the loss smooths the whole target
     smoothed = -((0.8 * expected + 0.1) * logits.log_softmax(1)).sum(1).mean()
@@ -63,9 +63,9 @@ def test_teachers_are_shown_small_images_scaled_up_and_large_ones_as_they_are(
 ) -> None:
     student = fitted(teachers, teacher_share=1.0, teacher_size=24)
     larger = resize(batch.images, 24)
-    torch.testing.assert_close(student.training_targets(batch), said(teachers, larger))
+    torch.testing.assert_close(student.training_targets(batch), mean_probabilities(teachers, larger))
     big = batch._replace(images=resize(batch.images, 32))
-    torch.testing.assert_close(student.training_targets(big), said(teachers, big.images))
+    torch.testing.assert_close(student.training_targets(big), mean_probabilities(teachers, big.images))
 
 
 def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[str], batch: Batch) -> None:
@@ -80,7 +80,7 @@ def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[s
         torch.manual_seed(3)
         student = DistilledCNN(teachers=teachers, teacher_share=share, average_decay=0, views="one", **SMALL)
         fit(student, data, max_epochs=12, check_val_every_n_epoch=12)
-        return (student.eval()(val).exp() - said(teachers, val)).abs().mean()
+        return (student.eval()(val).exp() - mean_probabilities(teachers, val)).abs().mean()
 
     assert gap(1.0) < 0.5 * gap(0.0)
 

@@ -56,11 +56,11 @@ def test_a_gradient_that_overflows_float16_whatever_the_scale_is_seen() -> None:
 
 
 def test_a_run_that_diverges_is_told_and_recorded(photos: Path, refusal: Callable[..., str]) -> None:
-    said = refusal("fit", *FLAGS, *FEW, "--trainer.max_epochs", "2", "--model.lr", "1e30", "--model.norm", "none")
-    assert "diverged: the " in said
-    assert "rate of 1e+30. No checkpoint was written before. Start again with a smaller --model.lr than 1e+30" in said
+    output = refusal("fit", *FLAGS, *FEW, "--trainer.max_epochs", "2", "--model.lr", "1e30", "--model.norm", "none")
+    assert "diverged: the " in output
+    assert "rate of 1e+30. No checkpoint was written before. Start again with a smaller --model.lr than 1e+30" in output
     text = Path("lightning_logs/catsdogs/version_0/record.json").read_text()
-    assert json.loads(text, parse_constant=pytest.fail)["diverged"] in said
+    assert json.loads(text, parse_constant=pytest.fail)["diverged"] in output
     assert not list(Path().glob("lightning_logs/*/*/checkpoints/*"))
     assert "There is no best.ckpt" in refusal("predict", *FLAGS)
 

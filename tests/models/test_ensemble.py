@@ -112,10 +112,10 @@ def test_validate_measures_the_mean_and_each_member(
     assert {member["model_class"] for member in found["members"]} == {"CatsDogsCNN"}
     assert found["parameters"] == 2 * sum(parameter.numel() for parameter in models[0].net.parameters())
     assert (found["seconds"], found["peak_memory_gb"], found["images"]["val"]) == (4.5, 1000.0, 20)
-    said = capsys.readouterr().out
-    assert f"Not counted in seconds, for lack of a record.json: {paths[0]}." in said
+    output = capsys.readouterr().out
+    assert f"Not counted in seconds, for lack of a record.json: {paths[0]}." in output
     for name, error in zip([*map(str, paths), "mean of 2 members"], errors, strict=True):
-        assert any(line.startswith(name) and f"val/error {error:.4f}" in line for line in said.splitlines()), name
+        assert any(line.startswith(name) and f"val/error {error:.4f}" in line for line in output.splitlines()), name
 
 
 def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:

@@ -89,11 +89,11 @@ def test_a_run_that_is_resumed_does_not_start_again(
             if trainer.current_epoch == 0:
                 trainer.save_checkpoint(tmp_path / "half.ckpt")
 
-    data, whole, resumed = RandomImages(), model(), model()
-    fit(whole, data, callbacks=[Save()])
+    data, uninterrupted, resumed = RandomImages(), model(), model()
+    fit(uninterrupted, data, callbacks=[Save()])
     finished("runs", 1, first).write_bytes(b"damaged")
     fit(resumed, data, resume=tmp_path / "half.ckpt")
-    check_equal(weights(resumed), weights(whole))
+    check_equal(weights(resumed), weights(uninterrupted))
 
 
 @pytest.mark.parametrize(("kind", "option"), [(FineTunedCNN, "start"), (DistilledCNN, "teachers")])

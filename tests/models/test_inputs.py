@@ -16,13 +16,13 @@ def images() -> Tensor:
 @pytest.mark.parametrize(("views", "count"), [("one", 1), ("flip", 2), ("shift", 10), ("scale", 4)])
 def test_the_images_come_first_and_their_mirror_images_last(views: Views, count: int, images: Tensor) -> None:
     before = images.clone()
-    shown = tta_views(images, views)
+    found_views = tta_views(images, views)
     assert torch.equal(images, before)
-    assert len(shown) == count
-    assert torch.equal(shown[0], images)
-    assert all(len(view) == 5 for view in shown)
+    assert len(found_views) == count
+    assert torch.equal(found_views[0], images)
+    assert all(len(view) == 5 for view in found_views)
     if views != "one":
-        pairs = zip(shown[: count // 2], shown[count // 2 :], strict=True)
+        pairs = zip(found_views[: count // 2], found_views[count // 2 :], strict=True)
         assert all(torch.equal(mirrored, view.flip(3)) for view, mirrored in pairs)
 
 
@@ -36,10 +36,10 @@ def test_shifts_are_by_two_pixels_in_each_direction(images: Tensor) -> None:
 @pytest.mark.parametrize(("side", "smaller"), [(16, 14), (64, 56), (28, 24), (4, 4)])
 def test_the_smaller_size_is_seven_eighths(side: int, smaller: int) -> None:
     images = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(1))
-    shown = tta_views(images, "scale")
-    assert [view.shape[-2:] for view in shown] == [(side, side), (smaller, smaller)] * 2
+    found_views = tta_views(images, "scale")
+    assert [view.shape[-2:] for view in found_views] == [(side, side), (smaller, smaller)] * 2
     expected = F.interpolate(images, size=smaller, mode="bilinear", antialias=True)
-    torch.testing.assert_close(shown[1], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found_views[1], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_standardize_maps_to_zero_mean_and_unit_variance() -> None:

@@ -155,13 +155,13 @@ class Save(L.Callback):
 
 
 def test_a_run_that_is_resumed_ends_with_the_same_weights_and_scale() -> None:
-    whole, resumed, old = (make(dropout=0.3, **SHARP) for _ in range(3))
+    uninterrupted, resumed, old = (make(dropout=0.3, **SHARP) for _ in range(3))
     expected, plugin = float16(growth_interval=3), float16(growth_interval=3)
-    fit(whole, max_epochs=4, plugins=[expected], callbacks=[Overflow(1), Save()])
+    fit(uninterrupted, max_epochs=4, plugins=[expected], callbacks=[Overflow(1), Save()])
     path = Path("x.ckpt")
     checkpoint = torch.load(path, weights_only=True)
     runner = fit(resumed, path, max_epochs=4, plugins=[plugin])
-    check_equal(weights(resumed), weights(whole))
+    check_equal(weights(resumed), weights(uninterrupted))
     assert plugin.state_dict() == expected.state_dict()
     assert plugin.state_dict()["scale"] == 2.0**18  # halved once, doubled three times
     assert plugin.state_dict()["_growth_tracker"] == 1

@@ -101,12 +101,12 @@ def test_the_commands_leave_what_they_promise_and_a_run_goes_on(
 
     main([*steady, "3", "--ckpt_path", "last"])
     main([*steady, "3"])
-    parts, whole = (
+    parts, together = (
         json.loads((run.with_name(name) / "record.json").read_text())["epochs"] for name in ("version_0", "version_1")
     )
-    for row in (*whole, *parts):
+    for row in (*together, *parts):
         row.pop("train/images_per_second")
-    assert whole == parts
+    assert together == parts
 
 
 @pytest.mark.usefixtures("few_digits")

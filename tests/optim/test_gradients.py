@@ -24,14 +24,14 @@ def test_norm_is_that_of_all_gradients_as_one_vector(params):
 @pytest.mark.parametrize("max_norm", [0.0, 0.5, 1e3])
 def test_clipping_is_torch_s(max_norm, params):
     reference = [torch.zeros_like(param, requires_grad=True) for param in params[:3]]
-    for mine, theirs in zip(params[:3], reference, strict=True):
-        theirs.grad = mine.grad.clone()
+    for param, reference_param in zip(params[:3], reference, strict=True):
+        reference_param.grad = param.grad.clone()
     before, gradients = gradient_norm(params), [param.grad.clone() for param in params[:3]]
     expected = torch.nn.utils.clip_grad_norm_(reference, max_norm)
     assert torch.equal(clip_gradient_norm_((param for param in params), max_norm), before)
     torch.testing.assert_close(before, expected, rtol=1e-12, atol=0)
-    for mine, theirs in zip(params[:3], reference, strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-12, atol=0)
+    for param, reference_param in zip(params[:3], reference, strict=True):
+        torch.testing.assert_close(param.grad, reference_param.grad, rtol=1e-12, atol=0)
     assert params[3].grad is None
     kept = [torch.equal(param.grad, gradient) for param, gradient in zip(params[:3], gradients, strict=True)]
     assert kept == [max_norm > before] * 3  # below the bound to the bit

@@ -122,12 +122,12 @@ def test_biases_and_norms_are_updated_by_adam():
     vectors = [param for param in other.parameters() if param.ndim == 1]
     theirs = Adam(vectors, lr=VECTOR_RATE * 0.1, betas=(0.8, 0.999), eps=EPS)
     for _ in range(4):
-        for mine, reference in zip(net.parameters(), other.parameters(), strict=True):
-            mine.grad = random(*mine.shape)
-            reference.grad = mine.grad.clone()
+        for param, reference_param in zip(net.parameters(), other.parameters(), strict=True):
+            param.grad = random(*param.shape)
+            reference_param.grad = param.grad.clone()
         ours.step(), theirs.step()
-    for mine, reference in zip(net.parameters(), other.parameters(), strict=True):
-        assert torch.equal(mine, reference) is (mine.ndim == 1)
+    for param, reference_param in zip(net.parameters(), other.parameters(), strict=True):
+        assert torch.equal(param, reference_param) is (param.ndim == 1)
 
 
 def test_gains_of_weight_norm_are_no_matrices():

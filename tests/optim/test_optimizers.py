@@ -61,8 +61,8 @@ def test_same_as_torch(kind, arguments, weight_decay, net):
         assert_same(*nets, atol=1e-12)
         for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
             for name in states if b in optimizers[1].state else ():
-                mine, reference = optimizers[0].state[a][name], optimizers[1].state[b][name]
-                torch.testing.assert_close(torch.as_tensor(mine), reference, rtol=0, atol=1e-12, check_dtype=False)
+                ours, theirs = optimizers[0].state[a][name], optimizers[1].state[b][name]
+                torch.testing.assert_close(torch.as_tensor(ours), theirs, rtol=0, atol=1e-12, check_dtype=False)
     assert any((a != b).any() for a, b in zip(nets[0].parameters(), net.parameters(), strict=True))
 
 

@@ -24,8 +24,8 @@ def test_mistakes_and_close_calls_are_shown(
     shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     titles = []
-    drawn = shown.lines_of
-    monkeypatch.setattr(shown, "lines_of", lambda tiles, columns: titles.append(tiles) or drawn(tiles, columns))
+    drawn = shown.tile_grid
+    monkeypatch.setattr(shown, "tile_grid", lambda tiles, columns: titles.append(tiles) or drawn(tiles, columns))
     images, index = np.zeros((9, *shape), np.uint8), np.array([5, 6, 7, 8])
     with event_writer(tmp_path) as writer:
         log_mistakes(writer, 3, images, index, LABELS, LOGITS, ("Cat", "犬"))

@@ -64,7 +64,7 @@ def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeou
     answered = restarted = False
     failures = 0
     while True:
-        before = _length(part)
+        before = _file_size(part)
         try:
             _transfer(url, part, size, timeout)
         except _BrokenOffError as error:
@@ -72,32 +72,32 @@ def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeou
                 by_hand = f"it can be put at {part.with_suffix('')} by hand"
                 raise DataError(f"{url} cannot be reached ({error}); {by_hand}.") from error
             answered = True
-            failures = 0 if _length(part) >= before + BLOCK else failures + 1
+            failures = 0 if _file_size(part) >= before + BLOCK else failures + 1
             if failures == ATTEMPTS:
                 raise DataError(f"{url} broke off {ATTEMPTS} times in a row ({error}); try again later.") from error
             log.info("%s broke off (%s); resuming.", url, error)
             time.sleep(0.1 * 2**failures)
             continue
-        if (wrong := _wrong(part, sha256, size)) is None:
+        if (mismatch := _find_mismatch(part, sha256, size)) is None:
             return
         part.unlink()
         if before == 0 or restarted:
-            raise DataError(f"{url} is not the file expected: {wrong}.")
-        log.info("The rest of an earlier download did not match (%s); starting again.", wrong)
+            raise DataError(f"{url} is not the file expected: {mismatch}.")
+        log.info("The rest of an earlier download did not match (%s); starting again.", mismatch)
         restarted = True
 
 
 def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
     """Appends the missing bytes to `part`, or writes it from the start if the server can't resume."""
-    have = _length(part)
-    if have and have == size:
+    offset = _file_size(part)
+    if offset and offset == size:
         return
-    headers = {"User-Agent": "lit_a1"} | ({"Range": f"bytes={have}-"} if have else {})
+    headers = {"User-Agent": "lit_a1"} | ({"Range": f"bytes={offset}-"} if offset else {})
     try:
-        response = _answer(urllib.request.Request(url, headers=headers), timeout)
+        response = _open_url(urllib.request.Request(url, headers=headers), timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        if have and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if offset and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()
             raise _BrokenOffError("nothing to resume") from error
         if error.code >= http.client.INTERNAL_SERVER_ERROR:
@@ -106,9 +106,9 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: from the address of a redirect
         raise _UnreachableError(" ".join(str(getattr(error, "reason", None) or error).split())) from error
     with response:
-        resumed = re.match(rf"bytes {have}-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        resumed = re.match(rf"bytes {offset}-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if response.status != http.client.PARTIAL_CONTENT:
-            have, total = 0, response.length or 0
+            offset, total = 0, response.length or 0
         elif resumed is not None:
             total = int(resumed[1])
         else:
@@ -117,18 +117,18 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
         if size is not None and total not in (0, size):
             raise DataError(f"{url} is not the file expected: it has {total:,} bytes, not {size:,}.")
         title = f"Fetching {part.stem}"
-        bar = tqdm(desc=title, total=total or size, initial=have, unit="B", unit_scale=True, disable=None)
-        with bar, part.open("ab" if have else "wb") as file:
-            while block := _block(response):
+        bar = tqdm(desc=title, total=total or size, initial=offset, unit="B", unit_scale=True, disable=None)
+        with bar, part.open("ab" if offset else "wb") as file:
+            while block := _read_block(response):
                 file.write(block)
                 bar.update(len(block))
                 if size is not None and file.tell() > size:  # the response may be endless
                     break
-    if _length(part) < total:
-        raise _BrokenOffError(f"after {_length(part):,} of {total:,} bytes")
+    if _file_size(part) < total:
+        raise _BrokenOffError(f"after {_file_size(part):,} of {total:,} bytes")
 
 
-def _answer(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+def _open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
     """Opens the request in its own thread: looking up a name and trying many addresses have no time-out."""
     answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
 
@@ -148,21 +148,21 @@ def _answer(request: urllib.request.Request, timeout: float) -> http.client.HTTP
     return answer
 
 
-def _block(response: http.client.HTTPResponse) -> bytes:
+def _read_block(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(BLOCK)
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenOffError(str(error) or type(error).__name__) from error
 
 
-def _length(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _wrong(part: Path, sha256: str | None, size: int | None) -> str | None:
+def _find_mismatch(part: Path, sha256: str | None, size: int | None) -> str | None:
     """How the file differs from the expected one, if it does."""
-    if size is not None and (have := _length(part)) != size:
-        return f"it has {have:,} bytes{' or more' if have > size else ''}, not {size:,}"
+    if size is not None and (actual := _file_size(part)) != size:
+        return f"it has {actual:,} bytes{' or more' if actual > size else ''}, not {size:,}"
     if sha256 is not None:
         with part.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,14 +29,14 @@ class FolderFiles:
         self.path = path
         self.files: list[str] = []
         self.folders: list[str] = []
-        seen: set[str] = set()  # a link to a parent folder would loop for ever
+        visited: set[str] = set()  # a link to a parent folder would loop for ever
         for folder, subfolders, names in os.walk(path, followlinks=True, onerror=_refuse):
-            if (real := os.path.realpath(folder)) in seen:
+            if (real := os.path.realpath(folder)) in visited:
                 subfolders.clear()
                 continue
-            seen.add(real)
-            below = Path(folder).relative_to(path).as_posix()
-            prefix = "" if below == "." else f"{below}/"
+            visited.add(real)
+            relative_path = Path(folder).relative_to(path).as_posix()
+            prefix = "" if relative_path == "." else f"{relative_path}/"
             subfolders[:] = [name for name in subfolders if not _HIDDEN.search(name)]
             self.folders += [f"{prefix}{name}/" for name in subfolders]
             self.files += [prefix + name for name in names if not _HIDDEN.search(name)]
@@ -93,8 +93,8 @@ class ZipFiles:
             if not name.endswith("/") and not _HIDDEN.search(name):
                 self._entries[name] = entry
                 names[name] += 1
-        if twice := sorted(name for name, count in names.items() if count > 1):
-            log.info("%s has several entries of the same name, and the last is read: %s.", path, ", ".join(twice[:5]))
+        if repeats := sorted(name for name, count in names.items() if count > 1):
+            log.info("%s has several entries of the same name, and the last is read: %s.", path, ", ".join(repeats[:5]))
         self.files = list(self._entries)
         self.folders = [folder for folder in folders if not _HIDDEN.search(folder)]
 

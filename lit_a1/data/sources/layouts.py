@@ -50,7 +50,7 @@ class Source:
         self.paths = [Path(path)] if isinstance(path, Path | str) else list(map(Path, path))
         self.path = self.paths[0] if len(self.paths) == 1 else Path("the photos named")
         self.labelled = labelled
-        if missing := [str(each) for each in self.paths if not each.exists()]:
+        if missing := [str(path) for path in self.paths if not path.exists()]:
             kinds = "folder or zip file" if labelled else "photo, folder or zip file"
             raise DataError(f"There is no {kinds} {', '.join(missing)}.")
 
@@ -82,20 +82,20 @@ class Source:
             return NamedFiles(self.paths)
         return ZipFiles(path)
 
-    def _is_wanted(self, file: str) -> bool:
+    def _may_be_image(self, file: str) -> bool:
         """Whether a file has an image's suffix, or was named itself: then reading shows whether it is an image."""
         return _is_image(file) or (isinstance(self._files, NamedFiles) and Path(file) in self.paths)
 
     @cached_property
     def _listing(self) -> tuple[list[SourceImage], tuple[str, ...]]:
-        files = sorted(filter(self._is_wanted, self._files.files), key=natural_key)
+        files = sorted(filter(self._may_be_image, self._files.files), key=natural_key)
         if not (files and self.labelled):
-            self._tell_of_others(None)
+            self._log_left_out(None)
         if not files:
             raise DataError(f"There is no image in {self.path} (looked for {', '.join(sorted(SUFFIXES))}).")
         if self.labelled:
             images, classes = _by_class(self.path, files, self._files.folders)
-            self._tell_of_others({os.path.dirname(image.entry) for image in images})  # noqa: PTH120 (as below)
+            self._log_left_out({os.path.dirname(image.entry) for image in images})  # noqa: PTH120 (as below)
             return images, classes
         if isinstance(self._files, NamedFiles):
             return [SourceImage(file, None, file) for file in files], ()
@@ -103,13 +103,13 @@ class Source:
         top = min((match[0] for file in files if (match := wrapper.match(file))), key=len)
         return [SourceImage(file.removeprefix(top), None, file) for file in files], ()
 
-    def _tell_of_others(self, folders: set[str] | None) -> None:
+    def _log_left_out(self, folders: set[str] | None) -> None:
         """Logs which files of other formats are left out, in `folders` alone or in all."""
-        others = [file for file in self._files.files if not self._is_wanted(file)]
-        others = [file for file in others if folders is None or os.path.dirname(file) in folders]  # noqa: PTH120
-        if others:
-            named = ", ".join(sorted(others, key=natural_key)[:NAMED])
-            more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        left_out = [file for file in self._files.files if not self._may_be_image(file)]
+        left_out = [file for file in left_out if folders is None or os.path.dirname(file) in folders]  # noqa: PTH120
+        if left_out:
+            named = ", ".join(sorted(left_out, key=natural_key)[:NAMED])
+            more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
             log.info("Left out of %s, because only %s can be read: %s%s.", self.path, FORMATS, named, more)
 
 
@@ -152,17 +152,17 @@ def _is_image(file: str) -> bool:
 def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[SourceImage], tuple[str, ...]]:
     """The images of a training set, sorted by class, and the names of the classes."""
     top = _top_folder(files, folders)
-    rest = {file: file.removeprefix(top) for file in files if file.startswith(top)}
-    class_of = {file: name[:3].lower() for file, name in rest.items() if _KAGGLE.fullmatch(name)}
+    name_of = {file: file.removeprefix(top) for file in files if file.startswith(top)}
+    class_of = {file: name[:3].lower() for file, name in name_of.items() if _KAGGLE.fullmatch(name)}
     if class_of:
-        found = set(class_of.values())
+        class_names = set(class_of.values())
     else:
-        class_of = {file: name.partition("/")[0] for file, name in rest.items() if "/" in name}
-        found = {folder.removeprefix(top).partition("/")[0] for folder in folders if folder.startswith(top)}
-        found = {name for name in found if name and name.lower() not in _NOT_CLASSES}
-    names = sorted(found, key=lambda name: (name.lower(), name))
+        class_of = {file: name.partition("/")[0] for file, name in name_of.items() if "/" in name}
+        class_names = {folder.removeprefix(top).partition("/")[0] for folder in folders if folder.startswith(top)}
+        class_names = {name for name in class_names if name and name.lower() not in _NOT_CLASSES}
+    names = sorted(class_names, key=lambda name: (name.lower(), name))
     if len(pair := _cat_and_dog(names)) == 2 < len(names):
-        log.info("Left out of %s, beside %s and %s: %s.", path, *pair, ", ".join(sorted(found - set(pair))))
+        log.info("Left out of %s, beside %s and %s: %s.", path, *pair, ", ".join(sorted(class_names - set(pair))))
         names = pair
     if len(names) < 2:
         raise DataError(
@@ -171,10 +171,10 @@ def _by_class(path: Path, files: list[str], folders: list[str]) -> tuple[list[So
         )
     images = []
     for label, name in enumerate(names):
-        of_class = [SourceImage(rest[file], label, file) for file in rest if class_of.get(file) == name]
-        if not of_class:
+        class_images = [SourceImage(name_of[file], label, file) for file in name_of if class_of.get(file) == name]
+        if not class_images:
             raise DataError(f"The class {name} of {path} has no image.")
-        images += of_class
+        images += class_images
     return images, ("Cat", "Dog") if len(_cat_and_dog(names)) == 2 else tuple(names)
 
 

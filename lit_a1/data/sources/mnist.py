@@ -185,11 +185,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if len(data) < start_of_values:
         raise DataError(f"{path} is cut short: it ends within the sizes of its {data[3]} dimensions.")
     sizes = tuple(np.frombuffer(data, ">u4", count=data[3], offset=4).tolist())
-    wanted, have = math.prod(sizes), len(data) - start_of_values
-    if have != wanted:
-        problem = "is cut short" if have < wanted else "is longer than it says"
-        raise DataError(f"{path} {problem}: its sizes {sizes} make {wanted:,} values, and it holds {have:,}.")
-    if wanted == 0:
+    expected, actual = math.prod(sizes), len(data) - start_of_values
+    if actual != expected:
+        problem = "is cut short" if actual < expected else "is longer than it says"
+        raise DataError(f"{path} {problem}: its sizes {sizes} make {expected:,} values, and it holds {actual:,}.")
+    if expected == 0:
         raise DataError(f"{path} holds nothing: its sizes are {sizes}.")
     return np.frombuffer(data, np.uint8, offset=start_of_values).reshape(sizes).copy()  # bytes are read-only
 

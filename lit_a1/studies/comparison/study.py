@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from lit_a1.data.files import write_text
-from lit_a1.data.mnist import LabelledSplit, Wanted, draw_mnist, locate_mnist, read_mnist
+from lit_a1.data.mnist import LabelledSplit, SourceName, draw_mnist, locate_mnist, read_mnist
 from lit_a1.runs.events import event_writer
 from lit_a1.runs.finished import Weights
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
@@ -32,7 +32,7 @@ TABLES = {
 
 
 def run(
-    names: Sequence[str], logs: Path, weights: Weights, source: Wanted, name: str, count: int | None = None
+    names: Sequence[str], logs: Path, weights: Weights, source: SourceName, name: str, count: int | None = None
 ) -> Path:
     """Compares the runs of experiments, folders in `logs`, on all test images or the first `count`.
 

@@ -9,7 +9,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from lit_a1.callbacks.devices import gathered
+from lit_a1.callbacks.devices import gather_batches
 from lit_a1.callbacks.record import RunRecord
 from lit_a1.data.files import write_csv
 from lit_a1.runs.checkpoints import read
@@ -56,7 +56,7 @@ class HeldOut(Callback):
         """Writes the probabilities."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         labels, rows = data.sets["val"].labels, []
-        for index, probabilities in zip(*gathered(self.batches), strict=True):
+        for index, probabilities in zip(*gather_batches(self.batches), strict=True):
             photo = [data.names[index], data.classes[labels[index]], str(data.fold)]
             rows.append([*photo, *(f"{p:.9g}" for p in probabilities.tolist())])
         write_csv(self.path, [*PHOTO_COLUMNS, *data.classes], rows)

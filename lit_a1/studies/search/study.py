@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import naming
+from lit_a1.data.files import errors_naming
 from lit_a1.runs.folders import new_version, relative_to_cwd, remove_version
 from lit_a1.runs.settings import UsageError, first_difference
 from lit_a1.runs.wording import counted, typed
@@ -85,7 +85,7 @@ class Journal(JournalFileBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Removes lines that a full disk holds in part: they would corrupt the next ones."""
-        with self.lock, naming(self.path):
+        with self.lock, errors_naming(self.path):
             length = self.path.stat().st_size
             try:
                 super().append_logs(logs)
