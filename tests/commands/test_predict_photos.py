@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_a1.callbacks.predictions import SHOWN, print_photos
+from lit_a1.callbacks.predictions import MAX_SHOWN, print_photos
 from lit_a1.cli import main
 from lit_a1.commands.fit import PUBLISHED, with_photos
 from lit_a1.data.catsdogs import CatsDogsDataModule
@@ -90,9 +90,9 @@ def test_what_can_not_be_labelled_is_refused(photos: list[str] | str, sentence: 
 
 
 def test_the_first_photos_of_many_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    names = [f"{number}.jpg" for number in range(SHOWN + 1000)]
+    names = [f"{number}.jpg" for number in range(MAX_SHOWN + 1000)]
     print_photos(names, ["Cat"] * len(names), [0.5] * len(names))
     said = capsys.readouterr().out
-    assert f"{SHOWN - 1}.jpg" in said
-    assert f"{SHOWN}.jpg" not in said
+    assert f"{MAX_SHOWN - 1}.jpg" in said
+    assert f"{MAX_SHOWN}.jpg" not in said
     assert said.endswith("... and 1,000 more\n")
