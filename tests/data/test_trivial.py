@@ -33,13 +33,14 @@ MOVES = {  # angle, translation in pixels of 28, shear in degrees
 
 @pytest.mark.parametrize("way", PIXELWISE)
 def test_values_change_as_torchvision_changes_them(way: str) -> None:
-    """Within two levels of 255, for torchvision rounds to bytes."""
+    """Exactly, or within two levels of 255 where torchvision rounds to bytes."""
     images = photos(len(STRENGTHS))
     images[1] = 77  # of one colour
     found = CHANGES[way](to_float(images), STRENGTHS)
     for changed, image, strength in zip(found, images, STRENGTHS.tolist(), strict=True):
         expected = PIXELWISE[way](image, strength)
-        torch.testing.assert_close(255 * changed, expected.float(), atol=2, rtol=0)
+        atol = 1e-3 if way in ("none", "posterize", "equalize") else 2
+        torch.testing.assert_close(255 * changed, expected.float(), atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize("way", MOVES)
