@@ -104,8 +104,10 @@ class SharedStudy(Study):
         with quiet_optuna():
             trial = self.optuna.ask(dict(self.objective.distributions))
         not_failed = self.optuna.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING))
-        is_retry = self.optuna.trials[trial.number].system_attrs.get("failed_trial") is not None
-        if not is_retry and sum(other.number < trial.number for other in not_failed) >= trials:  # others were quicker
+        failed = self.optuna.trials[trial.number].system_attrs.get("failed_trial")  # that this one repeats
+        earlier = [other for other in not_failed if other.number < trial.number]
+        is_repeated = any(other.system_attrs.get("failed_trial") == failed for other in earlier)
+        if is_repeated if failed is not None else len(earlier) >= trials:  # others were quicker
             trial.set_user_attr(SURPLUS, True)
             self.optuna.tell(trial, state=TrialState.FAIL)
             return None

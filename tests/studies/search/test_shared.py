@@ -169,6 +169,20 @@ def test_one_process_repeats_a_search_goes_on_with_it_and_takes_it_home(file: st
     assert len(rows(folder)) == 10
 
 
+def test_a_trial_that_two_processes_give_up_is_tried_again_once(file: str) -> None:
+    """Both may see that its process ended, where the database locks no rows, as SQLite does."""
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(falling(), train=Mock(side_effect=KeyboardInterrupt)), 3, None, file)
+    with open_storage(file) as opened:
+        study_there = optuna.load_study(study_name=NAME, storage=opened)
+        storage.retry_callback()(study_there, study_there.trials[0])
+    run(falling(), 3, None, file)
+    trials = trials_of(file)
+    assert sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials) == 3
+    repeats = [trial for trial in trials if trial.system_attrs.get("failed_trial") == 0]
+    assert [trial.state for trial in repeats] == [TrialState.COMPLETE, TrialState.FAIL]
+
+
 def test_what_a_user_stopped_is_tried_again(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(replace(falling(), train=Mock(side_effect=KeyboardInterrupt)), 2, None, file)
