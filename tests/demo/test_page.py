@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +99,26 @@ def drop(page: Any, tab: str, place: int, count: int) -> None:
     page.locator("input[type=file]").nth(place).set_input_files([*map(str, Path().glob("*.jpg")), "plain.png"])
 
 
+def until_seen(page: Any, action: Callable[[], None], *selectors: str, attempts: int = 4) -> None:
+    """Repeats an action until its effects are seen: on a busy machine the page may still move, or miss an event."""
+    for attempt in range(attempts):
+        action()
+        try:
+            for selector in selectors:
+                page.wait_for_selector(selector, timeout=PATIENCE / attempts)
+            return
+        except playwright.TimeoutError:
+            if attempt == attempts - 1:
+                raise
+
+
 def test_digits_are_read_as_they_are_drawn(page: Any) -> None:
+    clear = page.get_by_role("button", name="Clear").click
     circle = [(0.5 + 0.22 * math.sin(a / 4), 0.5 - 0.32 * math.cos(a / 4)) for a in range(26)]
     for digit, points in (("1", [(0.5, 0.15), (0.5, 0.85)]), ("0", circle)):
-        draw(page, *points)
-        for network in ("MLP", "CNN"):
-            page.wait_for_selector(f'[data-network={network}] h3 strong:text-is("{digit}")')
-        page.get_by_role("button", name="Clear").click()
-        page.wait_for_selector("text=Draw a digit on the black square")
+        answers = [f'[data-network={network}] h3 strong:text-is("{digit}")' for network in ("MLP", "CNN")]
+        until_seen(page, lambda points=points: (clear(), draw(page, *points)), *answers)
+        until_seen(page, clear, "text=Draw a digit on the black square")
     draw(page, (0.5, 0.15), (0.5, 0.85))
     page.wait_for_selector("text=stage by stage")
     before = page.locator("img.seen").first.get_attribute("src")
