@@ -1,4 +1,7 @@
-"""TrivialAugment: one random change of each image, of random strength."""
+"""TrivialAugment: one random change of each image, of random strength.
+
+A change maps images (N,3,S,S) in [0,1] and their strengths (N,) in [-1,1] to images of the same form.
+"""
 
 from collections.abc import Callable
 
