@@ -152,8 +152,8 @@ def warp(images: Tensor, theta: Tensor) -> Tensor:
     """
     images = to_float(images)
     y, x = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in images.shape[2:])
-    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), 2)
-    grid = torch.einsum("hwi,nji->nhwj", points, theta[..., :2]) + theta[:, None, None, :, 2]
+    columns = theta[..., None, None]
+    grid = (columns[:, :, 0] * x + columns[:, :, 1] * y[:, None] + columns[:, :, 2]).movedim(1, 3)
     moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     return moved.contiguous(memory_format=torch.channels_last)
 

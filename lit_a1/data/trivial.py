@@ -17,12 +17,12 @@ SHIFT = 2 / 7  # 32 of 224 pixels, where the image's side is 2
 FEWEST_BITS = 2
 
 
-def _affine_change(row: int, column: int, most: float) -> Callable[[Tensor, Tensor], Tensor]:
+def _affine_change(row: int, column: int, largest: float) -> Callable[[Tensor, Tensor], Tensor]:
     """A change of one element of the map from output to input."""
 
     def change(images: Tensor, strength: Tensor) -> Tensor:
         theta = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)
-        theta[:, row, column] += most * strength
+        theta[:, row, column] += largest * strength
         return warp(images, theta)
 
     return change

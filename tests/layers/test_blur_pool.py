@@ -28,6 +28,16 @@ def test_it_is_a_max_pooling_and_a_blur(size: tuple[int, int], layout: torch.mem
     torch.testing.assert_close(*(torch.autograd.grad(y, x, grad)[0] for y in (ours, theirs)))
 
 
+def test_an_output_depends_on_the_window_that_the_layer_states() -> None:
+    torch.manual_seed(0)
+    x, layer = torch.randn(200, 1, 12, 12, requires_grad=True), MaxBlurPool2d()
+    layer(x)[:, :, 3, 2].sum().backward()
+    for axis, place in ((2, 3), (3, 2)):
+        touched = x.grad.abs().sum([k for k in range(4) if k != axis]).nonzero()
+        first = layer.stride * place - layer.padding
+        assert touched.flatten().tolist() == list(range(first, first + layer.kernel_size))
+
+
 def test_equal_values_stay_equal_in_half_precision() -> None:
     """The filter's weights, 1/4 and 1/2, and their sums at an edge are exact in bfloat16."""
     x = torch.full((2, 3, 7, 4), 1.5, dtype=torch.bfloat16)

@@ -126,7 +126,7 @@ def test_every_recipe(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 EVERYTHING = Augment(
     flip="random", crop_scale=(0.5, 1.0), shift=2, shift_padding="reflect", rotation=10.0, brightness=0.2,
-    saturation=0.2, grayscale=0.1, cutout=0.3, cutout_fill="noise", mixup=0.2, cutmix=1.0,
+    saturation=0.2, grayscale=0.1, trivial=1.0, cutout=0.3, cutout_fill="noise", mixup=0.2, cutmix=1.0,
 )  # fmt: skip
 
 
@@ -134,6 +134,7 @@ EVERYTHING = Augment(
 def test_every_optimiser_with_all_that_recipes_may_turn_on(optimizer: Any) -> None:
     options: dict[str, Any] = {"clip_gradient": 0.5, "sam_radius": 0.1, "precise_bn": 16, "views": "shift"}
     options |= {"activation": "gelu", "squeeze_excite": 2, "dropout": 0.1, "stochastic_depth": 0.1}
+    options |= {"transition": "blur_pool"}
     run(CatsDogsCNN(**TINY | options, optimizer=optimizer), RandomImages(augment=EVERYTHING, keep_on_device=True))
 
 

@@ -104,10 +104,13 @@ class SharedStudy(Study):
         with quiet_optuna():
             trial = self.optuna.ask(dict(self.objective.distributions))
         not_failed = self.optuna.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING))
-        failed = self.optuna.trials[trial.number].system_attrs.get("failed_trial")  # that this one repeats
         earlier = [other for other in not_failed if other.number < trial.number]
-        is_repeated = any(other.system_attrs.get("failed_trial") == failed for other in earlier)
-        if is_repeated if failed is not None else len(earlier) >= trials:  # others were quicker
+        failed_trial = self.optuna.trials[trial.number].system_attrs.get("failed_trial")  # which this one repeats
+        if failed_trial is None:
+            is_surplus = len(earlier) >= trials
+        else:  # two processes may both have seen that it failed
+            is_surplus = any(other.system_attrs.get("failed_trial") == failed_trial for other in earlier)
+        if is_surplus:  # others were quicker
             trial.set_user_attr(SURPLUS, True)
             self.optuna.tell(trial, state=TrialState.FAIL)
             return None
