@@ -76,7 +76,7 @@ def load_member(path: Path, channels: int | None = None) -> Member:
 def _member(path: Path, checkpoint: dict[str, Any], channels: int | None) -> Member:
     kinds = {kind.__qualname__: kind for kind in _subclasses(Classifier) if kind.is_trained}
     if (name := checkpoint["model_class"]) not in kinds:
-        raise CheckpointError(f"{path} is a checkpoint of {name}; wanted is one of {listed(kinds)}.")
+        raise CheckpointError(f"{path} is a checkpoint of {name}; it must be one of {listed(kinds)}.")
     parts = [part for part in checkpoint.values() if isinstance(part, dict) and part.keys() >= DATA_STATE]
     if len(parts) != 1:
         raise CheckpointError(f"{path} does not say what images it was trained on: {listed(sorted(DATA_STATE))}.")

@@ -64,10 +64,10 @@ class PlainParser(argparse.ArgumentParser):
 class Parser(PlainParser, ArgumentParser):
     """`PlainParser` on jsonargparse, for a command line and its YAML."""
 
-    def parse_args(self, *arguments: Any, **options: Any) -> Namespace:  # type: ignore[override]
-        """Parses as jsonargparse, which takes each text for a possible file name, and so fails on a null byte."""
-        try:
-            return super().parse_args(*arguments, **options)
+    def parse_args(self, arguments: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
+        """Parses as jsonargparse, but the YAML before all flags, which change its values wherever they stand."""
+        try:  # jsonargparse takes each text for a possible file name, and so fails on a null byte
+            return super().parse_args(_yaml_first(arguments), **options)
         except ValueError as error:  # a null byte
             self.error(f"a setting is no text: {error}")
             raise
@@ -191,6 +191,17 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
         if isinstance(settings, dict) and isinstance(settings.get("model"), dict):
             return path, "mlp" if settings["model"].keys().isdisjoint(("class_path", "init_args")) else "fit"
     return None
+
+
+def _yaml_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with `--config` and its value before all others."""
+    words, first, others = iter(arguments), [], []
+    for word in words:
+        if word in ("-c", "--config"):
+            first += [word, *itertools.islice(words, 1)]
+        else:
+            (first if word.startswith("--config=") else others).append(word)
+    return first + others
 
 
 def without_checkpoint(arguments: Sequence[str]) -> list[str]:

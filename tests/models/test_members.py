@@ -43,7 +43,7 @@ def test_published_weights_are_known_by_the_note_beside_them(
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; wanted is one of .*CatsDogsCNN"),
+        ({"model_class": "Perceptron"}, "is a checkpoint of Perceptron; it must be one of .*CatsDogsCNN"),
         ({"Images": None}, "does not say what images it was trained on"),
         ({"hyper_parameters": {"depth": 3}}, "is of another version of CatsDogsCNN: .*depth"),
         ({"hyper_parameters": TINY | {"widths": (4, 6)}}, "with other hyperparameters"),

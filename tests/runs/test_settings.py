@@ -25,6 +25,16 @@ def test_a_command_is_parsed_without_being_run() -> None:
     assert not any(name.startswith("trainer.logger") for name in recipe)
 
 
+@pytest.mark.parametrize("yaml_flag", [["-c", str(CONFIG)], ["--config", str(CONFIG)], [f"--config={CONFIG}"]])
+def test_a_flag_counts_before_the_yaml_too(yaml_flag: list[str]) -> None:
+    command = parse(["fit", "--model.lr", "0.3", "--trainer.max_epochs=2", *yaml_flag, "--model.sync_norm", "false"])
+    recipe = recipe_of(command)
+    assert recipe["model.lr"] == 0.3
+    assert recipe["trainer.max_epochs"] == 2
+    assert recipe["model.widths"] == "[32, 64, 128, 256]"
+    assert command.model.init_args.sync_norm is False
+
+
 def test_a_part_of_a_yaml_is_built_as_fit_builds_it() -> None:
     part = {"class_path": "lit_a1.data.mnist_module.MNISTDataModule", "init_args": {"augment": {"shift": 2}}}
     data = build(ImageDataModule, part)
