@@ -40,20 +40,20 @@ class Standardize(nn.Module):
 def tta_views(images: Tensor, views: Views, scaled: Callable[[Tensor, int], Tensor] = resize) -> list[Tensor]:
     """The views of images to average a prediction over (test-time augmentation).
 
-    `one`: the image itself. `flip`: the image and its mirror image. `shift`: these two, also shifted by two pixels in
-    each direction (ten views). `scale`: these two, also at seven eighths of the size (four views). `scaled` resizes
-    whole images.
+    `one`: the image itself. `flip`: the image and its mirror image. `shift`: the image, also shifted by a 32nd of its
+    side in each direction (five views, none mirrored). `scale`: the image and its mirror image, also at seven eighths
+    of the size (four views). `scaled` resizes whole images.
 
     Shapes: (N,C,H,W) -> a list of (N,C,H',W'), the images themselves first.
 
     Sources: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks" (shifts and
     mirror images); Simonyan and Zisserman 2015, arXiv:1409.1556 (several sizes).
     """
-    unflipped = [images]
+    side = images.shape[-1]
     if views == "shift":
-        unflipped += [shift(images, dy, dx) for dy in (-2, 2) for dx in (-2, 2)]
-    if views == "scale":
-        unflipped.append(scaled(images, round(images.shape[-1] * 7 / 8)))
+        step = max(1, round(side / 32))
+        return [images, *(shift(images, dy, dx) for dy, dx in ((-step, 0), (step, 0), (0, -step), (0, step)))]
+    unflipped = [images, scaled(images, round(side * 7 / 8))] if views == "scale" else [images]
     return unflipped if views == "one" else unflipped + [view.flip(3) for view in unflipped]
 
 

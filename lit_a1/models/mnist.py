@@ -5,7 +5,7 @@ from typing import Any
 
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.inputs import Views
-from lit_a1.models.residual import Norm, ResidualNet
+from lit_a1.models.residual import Norm, ResidualNet, Transition
 
 
 class MNISTCNN(Classifier):
@@ -18,13 +18,14 @@ class MNISTCNN(Classifier):
         widths: channels of the stem and of each stage.
         blocks: residual blocks in each stage.
         stem_stride: 1, or 2 so that the first convolution already halves the image.
+        transition: `stride`, `max_pool` or `blur_pool`, as in `ResidualNet`.
         norm: `batch`, `layer`, `group`, `instance`, `weight` or `none`.
         dropout: probability before the last layer.
         stochastic_depth: probability that an image skips the last residual block; it grows from 0 with depth.
         sync_norm: computes batch norm's statistics over the whole batch, not over each device's share.
         mean: mean of the training images in [0,1].
         std: their standard deviation.
-        views: as in `Classifier`; only `one` makes sense here, as the mirror image of a digit is not that digit.
+        views: as in `Classifier`; only `one` and `shift` make sense: a digit's mirror image is not that digit.
         training: all other arguments of `Classifier`.
     """
 
@@ -34,6 +35,7 @@ class MNISTCNN(Classifier):
         widths: Sequence[int] = (24, 48, 96, 240),
         blocks: Sequence[int] = (1, 1, 1),
         stem_stride: int = 1,
+        transition: Transition = "stride",
         norm: Norm = "batch",
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
@@ -43,6 +45,7 @@ class MNISTCNN(Classifier):
         views: Views = "one",
         **training: Any,
     ) -> None:
-        net = ResidualNet(widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride, sync_norm=sync_norm)
+        options = {"transition": transition, "sync_norm": sync_norm}
+        net = ResidualNet(widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride, **options)
         super().__init__(net, mean=mean, std=std, views=views, **training)
         self.save_hyperparameters()
