@@ -43,6 +43,14 @@ def test_the_shipped_cnn_is_within_two_percent_of_the_mlp(name: str) -> None:
     assert name != "mnist" or cnn == parameters(MNISTCNN())
 
 
+def test_the_best_recipe_has_fewer_than_a_million_parameters_and_mirrors_no_digit() -> None:
+    model = MNISTCNN(**shipped("mnist_best")["model"]["init_args"])
+    assert 500_000 <= parameters(model) < 1_000_000
+    assert model.views == "shift"
+    stages = [type(layer).__name__ for stage in model.net[1].stages for layer in stage]
+    assert stages == ["NormedConvolution", "ReLU", "MaxPool2d", "ResidualBlock"] * 3
+
+
 def test_the_plain_recipe_is_the_other_without_augmentation() -> None:
     plain, light = shipped("mnist_plain"), shipped("mnist")
     assert light["data"]["init_args"].pop("augment")
