@@ -11,12 +11,12 @@ from tests.data.helpers import generator, photos
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 EVERYTHING = {
-    **{"flip": "random", "crop_scale": (0.3, 1.0), "shift": 4, "rotation": 10.0, "elastic": 1.0},
-    **{"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "grayscale": 0.2, "trivial": 0.5, "cutout": 0.3, "mixup": 0.4, "cutmix": 1.0},
+    **{"flip": "random", "crop_scale": (0.3, 1.0), "shift": 4, "rotation": 10.0, "brightness": 0.3, "contrast": 0.3},
+    **{"saturation": 0.3, "grayscale": 0.2, "trivial": 0.5, "cutout": 0.3, "mixup": 0.4, "cutmix": 1.0},
 }
 ONE_AT_A_TIME = [
     *({"flip": "random"}, {"crop_scale": (0.3, 1.0)}, {"shift": 4}, {"shift": 4, "shift_padding": "reflect"}),
-    *({"rotation": 20.0}, {"elastic": 1.0}, {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}, {"grayscale": 0.5}),
+    *({"rotation": 20.0}, {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}, {"grayscale": 0.5}),
     {"trivial": 0.9},
     *({"cutout": 0.4}, {"cutout": 0.4, "cutout_fill": "zeros", "cutout_ratio": (0.5, 2.0)}),
     *({"cutout": 0.4, "cutout_fill": "noise", "cutout_probability": 0.5}, {"mixup": 0.5}, {"cutmix": 0.5}),
@@ -194,7 +194,6 @@ def test_mixing_ends_with_its_last_epoch() -> None:
         ("cutout_ratio", (1.0, math.inf), "above 0"),
         ("shift", -1, "at least 0; got -1"),
         ("rotation", 200.0, "between 0 and 180"),
-        ("elastic", -1.0, "at least 0; got -1"),
         ("brightness", 1.5, "between 0 and 1; got 1.5"),
         ("contrast", -0.1, "between 0 and 1"),
         ("saturation", math.nan, "between 0 and 1; got nan"),

@@ -20,7 +20,6 @@ options = st.fixed_dictionaries(
         "shift": st.integers(0, 3),
         "shift_padding": st.sampled_from(["edge", "reflect"]),
         "rotation": st.sampled_from([0.0, 10.0, 180.0]),
-        "elastic": st.sampled_from([0.0, 1.0, 100.0]),
         "cutout": shares,
         "cutout_ratio": pairs,
         "cutout_fill": st.sampled_from(["zeros", "mean", "noise"]),

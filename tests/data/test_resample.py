@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from lit_a1.data.resample import elastic_displacement, flip, random_boxes, resample, resize, rotate, shift, to_float, warp
+from lit_a1.data.resample import flip, random_boxes, resample, resize, rotate, shift, to_float
 from tests.data.helpers import generator, photos
 
 
@@ -62,31 +62,6 @@ def test_rotate() -> None:
     ramp = torch.arange(40.0).expand(1, 1, 24, 40)
     turned = rotate(ramp, torch.tensor([5.0]))[0, 0, :, 20]
     torch.testing.assert_close(turned.diff()[8:16], torch.full((8,), -math.sin(math.radians(5))), atol=1e-3, rtol=0)
-
-
-def test_warp_moves_by_a_displacement_in_pixels() -> None:
-    images = photos(3, 24, 40)
-    pixels = torch.tensor([[0, 0], [5, -2], [-3, 4]])  # x before y
-    displacement = (pixels * 2 / torch.tensor([40, 24])).view(3, 1, 1, 2).expand(3, 24, 40, 2)
-    result = warp(images, torch.eye(2, 3).expand(3, 2, 3), displacement)
-    for moved, image, (dx, dy) in zip(result, images, pixels.tolist(), strict=True):
-        expected = shift(image[None], -dy, -dx)[0] / 255
-        inner = (slice(None), slice(4, 20), slice(5, 35))
-        torch.testing.assert_close(moved[inner], expected[inner], atol=1e-4, rtol=0)
-
-
-def test_elastic_displacements_are_smooth_and_have_the_given_deviation() -> None:
-    field = elastic_displacement(2000, 29, 1.5, generator()) * 29 / 2
-    assert field.shape == (2000, 29, 29, 2)
-    points = field[:, ::7, ::7]  # 5 control points a side
-    torch.testing.assert_close(points.std((0, 1, 2)), torch.full((2,), 1.5), rtol=0.02, atol=0)
-    torch.testing.assert_close(points.mean((0, 1, 2)), torch.zeros(2), rtol=0, atol=0.02)
-    for axis in (1, 2):
-        neighbours = field.diff(dim=axis).pow(2).mean().sqrt()
-        assert neighbours < 1.5 * 2**0.5 / 4, "independent pixels would differ by the root of 2 deviations"
-    across = torch.corrcoef(points.flatten(1, 2).permute(2, 1, 0).flatten(0, 1))  # x and y of 25 points
-    assert (across - torch.eye(50)).abs().max() < 0.12, "control points, and x and y, are independent"
-    assert not torch.equal(field[0], field[1])
 
 
 def pillow_crop(image: Tensor, box: list[float], size: int) -> Tensor:
