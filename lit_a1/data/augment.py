@@ -15,17 +15,7 @@ from torch import Tensor
 
 from lit_a1.data.colour import colour
 from lit_a1.data.mix import Fill, cutout, mix
-from lit_a1.data.resample import (
-    Padding,
-    elastic_displacement,
-    flip,
-    random_boxes,
-    resample,
-    resize,
-    rotate,
-    to_float,
-    whole_boxes,
-)
+from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole_boxes
 from lit_a1.data.trivial import trivial_augment
 
 Flip = Literal["none", "random", "alternating"]
@@ -33,7 +23,7 @@ Flip = Literal["none", "random", "alternating"]
 LARGEST_VALUES = {  # options of at least 0, and their largest value
     "brightness contrast saturation grayscale trivial cutout cutout_probability mix_probability": 1,
     "rotation": 180,
-    "shift elastic mixup cutmix mix_until": math.inf,
+    "shift mixup cutmix mix_until": math.inf,
 }
 
 
@@ -55,8 +45,8 @@ def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
 class Augment:
     """The augmentation of a training batch. With everything off, it is `to_float` and `resize`.
 
-    The order is: one resampling for crop, shift and flip; another for rotation and elastic deformation; colours and
-    greyscale; TrivialAugment; cutout; mixup and CutMix.
+    The order is: one resampling for crop, shift and flip; rotation; colours and greyscale; TrivialAugment; cutout;
+    mixup and CutMix.
     Every image has its own draws. Crops and flips as augmentation: Krizhevsky et al. 2012 ("ImageNet classification
     with deep convolutional neural networks"); the functions name the other sources.
 
@@ -69,8 +59,6 @@ class Augment:
         shift: largest shift in each direction, in whole pixels of the input.
         shift_padding: what fills the uncovered edge: "edge" repeats the nearest pixel, "reflect" mirrors the image.
         rotation: largest angle to either side, in degrees.
-        elastic: standard deviation of a control point's displacement, in pixels of the result
-            (`elastic_displacement`); 0 for none.
         brightness: factors are uniform in [1 - brightness, 1 + brightness].
         contrast: as `brightness`.
         saturation: as `brightness`.
@@ -97,7 +85,6 @@ class Augment:
     shift: int = 0
     shift_padding: Padding = "edge"
     rotation: float = 0.0
-    elastic: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -184,7 +171,7 @@ class Augment:
             return mix(result, labels, num_classes=num_classes, generator=generator, **mixing)
 
     def _transform(self, images: Tensor, index: Tensor, size: int, epoch: int, generator: torch.Generator) -> Tensor:
-        """Flip, crop, shift, rotation and elastic deformation: (N, C, H, W) -> (N, C, size, size)."""
+        """Flip, crop, shift and rotation: (N, C, H, W) -> (N, C, size, size)."""
         count, _, height, width = images.shape
         device = images.device
         if self.shift > min(height, width):
@@ -208,10 +195,8 @@ class Augment:
         else:
             result = resize(images, size)
             result = result if mirrored is None else flip(result, mirrored)
-        if self.rotation > 0 or self.elastic > 0:
-            degrees = self.rotation * (2 * torch.rand(count, generator=generator, device=device) - 1)
-            displacement = elastic_displacement(count, size, self.elastic, generator) if self.elastic > 0 else None
-            result = rotate(result, degrees, displacement)
+        if self.rotation > 0:
+            result = rotate(result, self.rotation * (2 * torch.rand(count, generator=generator, device=device) - 1))
         return result.clamp_(0, 1)  # by rounding, the weights may not sum to exactly one
 
     def _recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Crop, resize, shift, flip, rotate and deform a batch, with its own geometry for every image.
+"""Crop, resize, shift, flip and rotate a batch, with its own geometry for every image.
 
 A resized crop is separable: one weighted sum along the rows, then one along the columns. Each output line needs few
 input lines, so both sums are `embedding_bag`s over lines. At 64x64 on a CPU this is about three times as fast as
@@ -13,8 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Padding = Literal["edge", "reflect"]
-
-ELASTIC_POINTS = 5  # control points along each side of an elastic deformation
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -146,42 +144,24 @@ def shift(images: Tensor, dy: int, dx: int) -> Tensor:
     return moved.contiguous(memory_format=torch.channels_last)
 
 
-def warp(images: Tensor, theta: Tensor, displacement: Tensor | None = None) -> Tensor:
+def warp(images: Tensor, theta: Tensor) -> Tensor:
     """Moves each image (N, C, H, W) by its own affine map (N, 2, 3) from output to input, as in `F.affine_grid`.
 
-    `displacement` (N, H, W, 2) is added to the map: where each output pixel is read instead, x before y, in halves of
-    the image's sides. Such a map is not separable, so this is a second, bilinear resampling (`F.grid_sample`), slower
-    and softer than `resample`. Beyond the border the image is reflected.
+    Such a map is not separable, so this is a second, bilinear resampling (`F.grid_sample`), slower and softer than
+    `resample`. Beyond the border the image is reflected.
     """
     images = to_float(images)
     y, x = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in images.shape[2:])
     columns = theta[..., None, None]
     grid = (columns[:, :, 0] * x + columns[:, :, 1] * y[:, None] + columns[:, :, 2]).movedim(1, 3)
-    if displacement is not None:
-        grid = grid + displacement
     moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     return moved.contiguous(memory_format=torch.channels_last)
 
 
-def rotate(images: Tensor, degrees: Tensor, displacement: Tensor | None = None) -> Tensor:
-    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise to the viewer.
-
-    `displacement` is as in `warp`.
-    """
+def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turns each image (N, C, H, W) about its centre by its own angle (N,), counter-clockwise to the viewer."""
     height, width = images.shape[2:]
     angle = degrees.to(images.device, torch.float32) * (math.pi / 180)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     across, along = [cos, -sin * height / width, zero], [sin * width / height, cos, zero]
-    return warp(images, torch.stack([torch.stack(row, 1) for row in (across, along)], 1), displacement)
-
-
-def elastic_displacement(count: int, size: int, pixels: float, generator: torch.Generator) -> Tensor:
-    """Smooth random displacements for `warp`, (count, size, size, 2), in halves of the image's sides.
-
-    Control points on a regular grid move by normal draws with a standard deviation of `pixels` in x and in y; the
-    pixels between them follow by bicubic interpolation (Ronneberger et al. 2015, "U-Net", arXiv:1505.04597). For
-    digits, elastic deformation is due to Simard et al. 2003 ("Best practices for convolutional neural networks applied
-    to visual document analysis").
-    """
-    points = torch.randn((count, 2, ELASTIC_POINTS, ELASTIC_POINTS), generator=generator, device=generator.device)
-    return F.interpolate(points * (2 * pixels / size), size, mode="bicubic", align_corners=True).movedim(1, 3)
+    return warp(images, torch.stack([torch.stack(row, 1) for row in (across, along)], 1))

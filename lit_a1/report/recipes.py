@@ -21,7 +21,7 @@ Row = dict[str, str]  # a row of docs/runs.csv, by the columns in `rows.py`
 MEMBERS = "model.members"
 WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name the networks that a recipe builds on
 REQUIRED_OPTIONS = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options without a default, by class
-NEWER_OPTIONS = {"data.augment.mix_until": 0, "data.augment.trivial": 0.0, "data.augment.elastic": 0.0}
+NEWER_OPTIONS = {"data.augment.mix_until": 0, "data.augment.trivial": 0.0}
 """Augmentation options that are newer than the first recorded runs, with the values that describe those runs.
 
 The parser only knows the defaults of a class's own options.
