@@ -45,7 +45,7 @@ class MNISTCNN(Classifier):
         views: Views = "one",
         **training: Any,
     ) -> None:
-        options = {"transition": transition, "sync_norm": sync_norm}
-        net = ResidualNet(widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride, **options)
+        arguments = (widths, blocks, 10, norm, dropout, stochastic_depth, 1, stem_stride)
+        net = ResidualNet(*arguments, transition=transition, sync_norm=sync_norm)
         super().__init__(net, mean=mean, std=std, views=views, **training)
         self.save_hyperparameters()

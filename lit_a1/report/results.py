@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -26,6 +27,7 @@ from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, fisher, wilson
 from lit_a1.runs.wording import percent, probability, spread
+from lit_a1.studies.crossval.results import CROSSVAL
 from lit_a1.studies.curves import draw
 
 
@@ -208,6 +210,15 @@ def ensemble(records: RecordedRuns) -> dict[str, Any] | None:
                 "source": source_of(run.folder, run.record),
             }  # fmt: skip
     return None
+
+
+def recorded_crossvals() -> list[dict[str, Any]]:
+    """The results of the cross-validations in docs/studies, with the name of the recipe and the settings."""
+    results = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in RECORDED.glob(f"*/{CROSSVAL}")}
+    return [
+        about | {"name": folder.name.removesuffix("-crossval"), "source": display_path(folder)}
+        for folder, about in sorted(results.items())
+    ]
 
 
 def _weights(checkpoint: str) -> str:

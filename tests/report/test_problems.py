@@ -13,8 +13,9 @@ from lit_a1.report.document import Block, read_markdown, write_section
 from lit_a1.report.gather import gather
 from lit_a1.report.learning import gap
 from lit_a1.report.problems import catsdogs_rows, interval_of_test_error, problem3, rank
-from lit_a1.report.results import ensemble, errors_of, results, status
+from lit_a1.report.results import ensemble, errors_of, recorded_crossvals, results, status
 from lit_a1.runs.statistics import wilson
+from lit_a1.runs.wording import percent
 from tests.report.conftest import sections_of
 
 Add = Callable[..., Path]
@@ -191,8 +192,10 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "`widths=[48,96,192,384]` improved the short recipe by 6.00 points" in text
     assert "max_pool" not in text
     assert "dropout" not in text
-    ensembles = sections["catsdogs-curves"].blocks[-1].text
+    ensembles = " ".join(block.text for block in sections["catsdogs-curves"].blocks if block.kind == "text")
     assert "80 more mistakes, more than noise (Fisher's exact test" in ensembles
+    (crossval,) = recorded_crossvals()
+    assert f"{percent(crossval['accuracy'])} of them correctly" in ensembles
 
     shown = sections["catsdogs-analysis"]
     assert shown.title == "What the network of catsdogs sees"
@@ -209,7 +212,9 @@ def test_drawn_photos_are_told_from_real_ones(add_run: Add, tmp_path: Path) -> N
     add_run("catsdogs_trial-drawn", [0.2])
     found = gather(LOGS, "drawn")
     assert [row["config"] for row, _ in catsdogs_rows(found)[0]] == ["catsdogs_trial"]
-    assert "photos" not in sections_of(problem3, found, tmp_path)  # they are not audited
+    sections = sections_of(problem3, found, tmp_path)
+    assert "photos" not in sections  # they are not audited
+    assert not any("fold" in block.text for block in sections["catsdogs-curves"].blocks)
 
 
 def test_every_figure_and_table_names_its_source(add_run: Add, tmp_path: Path) -> None:
