@@ -54,7 +54,12 @@ def test_a_recipe_is_told_by_what_is_in_use(add_run: Add, macro: Callable[..., s
     assert {"augmentation", "regularisation", "averaging"}.isdisjoint(rows)
     assert "2,000" not in rows["measured"]
 
-    erased = {"data.augment.elastic": 1.5, "data.augment.trivial": 0.5, "data.augment.cutout": 0.25, "data.augment.cutout_fill": "noise"}
+    erased = {
+        "data.augment.elastic": 1.5,
+        "data.augment.trivial": 0.5,
+        "data.augment.cutout": 0.25,
+        "data.augment.cutout_fill": "noise",
+    }
     add_run("catsdogs_long", [0.1], settings=off | erased)
     rows = rows_of(only("catsdogs_long"), macro)
     assert "TrivialAugment, one random change of random strength, with probability 0.5" in rows["augmentation"]
