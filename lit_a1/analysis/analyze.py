@@ -23,9 +23,9 @@ def run(network: TrainedNetwork, folder: Path, names: Sequence[str]) -> None:
     An analysis is a module with a `TITLE` and `analyze(network, result)`; its words are in `NAME.md.j2`. Results of an
     earlier call stay, unless they are made again or are of another network or checkpoint.
     """
-    code, files = commit(), {name: folder / f"{name}.json" for name in PARTS}
+    code, files = commit(), [folder / f"{name}.json" for name in PARTS]
     folder.mkdir(parents=True, exist_ok=True)
-    for path in files.values():
+    for path in files:
         if path.is_file() and ((old := read_result(path)) is None or old.source != network.source):
             path.unlink()
     for name in tqdm(names, desc="analyses", unit="part", disable=None, leave=False):
@@ -34,7 +34,7 @@ def run(network: TrainedNetwork, folder: Path, names: Sequence[str]) -> None:
         module.analyze(network, analysis)
         analysis.seconds = round(time.perf_counter() - started, 1)
         analysis.write()
-    results = [result for path in files.values() if (result := read_result(path)) is not None]
+    results = [result for path in files if (result := read_result(path)) is not None]
     for path in folder.glob("events.out.tfevents.*"):
         if not path.name.endswith(PROJECTOR):  # the embedding replaces its own file itself
             path.unlink()

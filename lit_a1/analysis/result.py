@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import write_text
 from lit_a1.runs.plotting import figure
+from lit_a1.runs.records import plain
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.templates import render
 
@@ -85,11 +86,8 @@ class AnalysisResult:
 
     def write(self) -> None:
         """Writes `NAME.json`, with null for numbers that are not finite, which JSON can't hold."""
-        content = asdict(self)
+        content = plain(asdict(self))
         del content["folder"]
-        for name, value in self.numbers.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                content["numbers"][name] = None
         write_text(self.folder / f"{self.name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def log(self, writer: SummaryWriter) -> None:

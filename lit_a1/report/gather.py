@@ -112,7 +112,7 @@ class RecordedRuns:
         if not self.drawn(name):
             candidates.append((RECORDED / name, True))
         for path, recorded in candidates:
-            if _is_study_record(record := read_json(path / RECORD_FILE)):
+            if (record := read_json(path / RECORD_FILE)) is not None and _is_study_record(record):
                 return Study(path, record, recorded)
         return None
 
@@ -120,8 +120,8 @@ class RecordedRuns:
         """Records of studies and indices of analyses that exist but are invalid."""
         paths = self.logs.glob(f"m*-*/version_*/{RECORD_FILE}")
         studies = [path for path in paths if "-" in path.parts[-3].removesuffix(DRAWN)]  # not trainings on drawn digits
-        damaged = [path for path in studies if not _is_study_record(read_json(path))]
-        damaged += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if not isinstance(read_json(path), dict)]
+        damaged = [path for path in studies if (record := read_json(path)) is None or not _is_study_record(record)]
+        damaged += [path for path in self.logs.glob(f"*/*/*/{INDEX}") if read_json(path) is None]
         return sorted(map(relative_to_cwd, damaged))
 
 
@@ -194,9 +194,7 @@ def _all_of(kind: Kind, values: Iterable[object]) -> bool:
     return all(isinstance(value, kind) for value in values)
 
 
-def _is_study_record(record: object) -> bool:
-    if not isinstance(record, dict):
-        return False
+def _is_study_record(record: dict[str, Any]) -> bool:
     return all(isinstance(record[name], kind) for name, kind in STUDY_FIELDS.items() if name in record)
 
 
@@ -242,10 +240,9 @@ def read_analysis(folder: Path) -> Analysis | None:
     parts = {name: read_result(folder / f"{name}.json") for name in ANALYSES if (folder / f"{name}.json").is_file()}
     if not parts:
         return None
-    index = read_json(folder / INDEX)
     readable = {name: part for name, part in parts.items() if part is not None}
     unreadable = [name for name in parts if name not in readable]
-    return Analysis(folder, index if isinstance(index, dict) else {}, readable, unreadable)
+    return Analysis(folder, read_json(folder / INDEX) or {}, readable, unreadable)
 
 
 def source_of(folder: Path, record: dict[str, Any]) -> str:

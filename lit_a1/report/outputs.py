@@ -53,8 +53,7 @@ def analysis_values(folder: Path, run: Run | None, command: str) -> dict[str, An
     outputs = read_analysis(folder)
     if outputs is None:
         return {"command": command, "outputs": None, "suspects": None, "test": None}
-    parts = {name: outputs.parts[name] for name in PARTS if name in outputs.parts}
-    images = outputs.index.get("images")
+    parts, images = outputs.parts, outputs.index.get("images")
     suspects = parts["label_errors"].numbers.get("suspects") if "label_errors" in parts else None
     labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in parts.items()}
     paragraphs = parts["conditions"].words if "conditions" in parts else []
@@ -70,7 +69,7 @@ def analysis_values(folder: Path, run: Run | None, command: str) -> dict[str, An
         "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in outputs.unreadable],
         "missing_parts": [name for name in PARTS if name not in parts and name not in outputs.unreadable],
-        "source": next((part.source for part in outputs.parts.values()), "unknown"),
+        "source": next((part.source for part in parts.values()), "unknown"),
         "commits": sorted({part.commit or "unknown" for part in parts.values()}) or ["unknown"],
         "seconds": sum(part.seconds for part in parts.values()),
         "images": images if isinstance(images, int) else None,

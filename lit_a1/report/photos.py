@@ -62,7 +62,7 @@ def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     `best` is the run of a single network with the fewest errors, or None. `sha256` is the hash of the published
     weights' submission, and `trained_by` the command that trained them; they are empty if unknown.
     """
-    notes = [note for path in PRETRAINED.glob("catsdogs*.json") if isinstance(note := read_json(path), dict)]
+    notes: list[dict[str, Any]] = list(filter(None, map(read_json, PRETRAINED.glob("catsdogs*.json"))))
     note = min(notes, key=lambda note: note.get("val_error", inf), default={})
     error = last_error(best) if best and not is_published(best) else None
     if best and error is not None and (commands.records.drawn_photos or error < note.get("val_error", inf)):

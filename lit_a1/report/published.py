@@ -15,8 +15,7 @@ def published(name: str) -> Run | None:
     epochs are in docs/studies/NAME/curves.csv, which the run is named after; if that file is of another run, only the
     last epoch is known. As training images it counts those that an epoch saw.
     """
-    note, path = read_json(PRETRAINED / f"{name}.json"), RECORDED / name / "curves.csv"
-    note = note if isinstance(note, dict) else {}
+    note, path = read_json(PRETRAINED / f"{name}.json") or {}, RECORDED / name / "curves.csv"
     rows = [row for row in read_rows() if row["config"] == name and row["finished"] == note.get("finished")]
     if not any(is_shipped(row) for row in rows):
         return None

@@ -20,13 +20,12 @@ from lit_a1.report.published import is_published
 from lit_a1.report.recipes import MACHINE_OPTIONS, changes, is_shipped, option_of, parse_changes, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
-from lit_a1.report.tried import duration
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import KEYWORDS, PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, fisher, wilson
-from lit_a1.runs.wording import percent, probability, spread
+from lit_a1.runs.wording import duration, percent, probability, spread
 from lit_a1.studies.crossval.results import CROSSVAL
 from lit_a1.studies.curves import draw
 

@@ -69,7 +69,7 @@ def network_errors(records: RecordedRuns, name: str) -> dict[str, Any] | None:
         about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", ""), "published": False}
         return about | errors if errors["by_run"] else None
     about = read_json(PRETRAINED / f"{name}.json")
-    if not isinstance(about, dict) or records.drawn(name) or name in DIGITS:
+    if about is None or records.drawn(name) or name in DIGITS:
         return None
     error, images = about["val_error"], about["val_images"]
     return {

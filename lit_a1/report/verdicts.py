@@ -91,20 +91,15 @@ def _best(settings: pd.DataFrame) -> dict[str, Any] | None:
     }
 
 
-def idea_of(setting: Any) -> dict[str, str]:
-    """The idea of a setting: of its changes, the option that its theme names first, or all if it names none."""
-    changes = {name: value for name, value in setting.values.items() if option_of(name) not in UNNAMED_OPTIONS}
-    named = [option for option in setting.theme.options if option in map(option_of, changes)]
-    return {name: value for name, value in changes.items() if option_of(name) in named[:1]} if named else changes
-
-
 def _describe_change(setting: Any, best: Mapping[str, str]) -> dict[str, Any]:
     """A change, and whether the network with the settings `best` was trained with it: `yes`, `in part`, `no`.
 
-    `no` if it has nothing of the idea, even if it has options that go with the idea.
+    The idea is the changed option that the theme names first, or all changed options if it names none. `no` means that
+    the network has nothing of the idea, even if it has options that go with the idea.
     """
-    idea = idea_of(setting)
-    changes = idea | {name: value for name, value in setting.values.items() if option_of(name) not in UNNAMED_OPTIONS}
+    changes = {name: value for name, value in setting.values.items() if option_of(name) not in UNNAMED_OPTIONS}
+    named = [option for option in setting.theme.options if option in map(option_of, changes)]
+    idea = {name: value for name, value in changes.items() if option_of(name) in named[:1]} if named else changes
     others = {name: value for name, value in changes.items() if name not in idea}
     shared = {name for name, value in changes.items() if best.get(name) == value}
     return {

@@ -49,7 +49,10 @@ def read(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path} can't be read as a checkpoint: {words}.") from error
         if not isinstance(checkpoint, dict) or "model_class" not in checkpoint:
             raise CheckpointError(f"{path} is not a checkpoint of this project.")
-        if not all(map(_is_fully_stored, _tensors(checkpoint))) or not _has_valid_counts(checkpoint):
+        counts = (checkpoint["epoch"], checkpoint["global_step"])
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise ValueError
+        if not all(map(_is_fully_stored, _tensors(checkpoint))):
             raise ValueError
         if not all_finite(checkpoint["state_dict"].values()):
             raise CheckpointError(f"{path} holds weights that are not finite: its training had diverged.")
@@ -67,11 +70,6 @@ def _tensors(content: Any) -> list[Tensor]:
             visited.add(id(item))
             pending += item.values() if isinstance(item, dict) else item
     return tensors
-
-
-def _has_valid_counts(checkpoint: dict[str, Any]) -> bool:
-    """Whether it has valid counts of epochs and steps."""
-    return all(type(checkpoint[name]) is int and checkpoint[name] >= 0 for name in ("epoch", "global_step"))
 
 
 def _is_fully_stored(tensor: Tensor) -> bool:

@@ -43,12 +43,8 @@ class Curves:
                 self._writer(part).add_scalar(f"curves/{name}", value, step)
 
     def _writer(self, part: str) -> "SummaryWriter":
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, and `--help` comes this way
-
         if part not in self._writers:
-            folder = self._folder / part
-            with errors_naming(folder), in_order(folder):
-                self._writers[part] = SummaryWriter(folder, purge_step=self._purge_step)
+            self._writers[part] = _open_writer(self._folder / part, purge_step=self._purge_step)
         return self._writers[part]
 
     def flush(self) -> None:
@@ -66,13 +62,16 @@ class Curves:
 @contextmanager
 def event_writer(folder: Path, **options: Any) -> Iterator["SummaryWriter"]:
     """Yields a writer for a folder, with options of `SummaryWriter`; an OSError names the folder."""
+    with errors_naming(folder), _open_writer(folder, **options) as writer:
+        yield writer
+
+
+def _open_writer(folder: Path, **options: Any) -> "SummaryWriter":
+    """A writer of a new event file, which sorts after all others in the folder; an OSError names the folder."""
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and `--help` comes this way
 
-    with errors_naming(folder):
-        with in_order(folder):
-            writer = SummaryWriter(folder, **options)
-        with writer:
-            yield writer
+    with errors_naming(folder), in_order(folder):
+        return SummaryWriter(folder, **options)
 
 
 @contextmanager

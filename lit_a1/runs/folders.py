@@ -175,7 +175,9 @@ def check_not_over(done: int, max_epochs: int | None, path: Path) -> None:
     """
     recorded = version_of(path) is None or (path.parent.parent / RECORD_FILE).is_file()
     if max_epochs is not None and 0 <= max_epochs <= done and (recorded or max_epochs < done):
-        raise CheckpointError(f"{path} is of a run that is over: {done} epochs are done, and trainer.max_epochs is {max_epochs}.")
+        raise CheckpointError(
+            f"{path} is of a run that is over: {done} epochs are done, and trainer.max_epochs is {max_epochs}."
+        )
 
 
 def relative_to_cwd(path: Path) -> Path:

@@ -139,14 +139,14 @@ class StudyRecord:
         write_json(self.folder / RECORD_FILE, self._about | about | results)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value for JSON: named tuples become dictionaries, numbers that are not finite become null."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -164,7 +164,7 @@ def record_of(epochs: list[Metrics], **about: Any) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file; numbers that are not finite become null, as JSON can't hold them."""
-    write_text(path, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
 
 
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
@@ -182,18 +182,19 @@ def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, A
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; None if it is missing or damaged."""
+    """The dictionary in a JSON file; None if the file is missing or damaged, or holds something else."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def test_metrics(run: Path) -> dict[str, Any]:
     """The results of `test` in a run's folder: `checkpoint`, `test/error` and more; empty if they can't be read."""
-    results = read_json(run / "test.json")
-    is_valid = isinstance(results, dict) and isinstance(results.get("checkpoint"), str)
-    return results if is_valid and isinstance(results.get("test/error"), float | int) else {}
+    results = read_json(run / "test.json") or {}
+    is_valid = isinstance(results.get("checkpoint"), str) and isinstance(results.get("test/error"), float | int)
+    return results if is_valid else {}
 
 
 def version_of(path: Path) -> int | None:

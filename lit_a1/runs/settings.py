@@ -195,7 +195,7 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
 
 def _yaml_first(arguments: Sequence[str]) -> list[str]:
     """The arguments, with `--config` and its value before all others."""
-    words, first, others = iter(arguments), [], []
+    words, first, others = iter(arguments), list[str](), list[str]()
     for word in words:
         if word in ("-c", "--config"):
             first += [word, *itertools.islice(words, 1)]

@@ -120,7 +120,7 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_evidence_is_that_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A map that speaks for a cat is turned where the network predictions cat."""
+    """A map that speaks for a cat is turned where the network predicts cat."""
     maps, odds = np.zeros((4, 4, 4)), np.array([2.0, -2, 3, -1])
     maps[:, 0, 0] = -1  # for a cat, at the corner
     maps[:, 1:3, 1:3] = 1  # for a dog, in the middle

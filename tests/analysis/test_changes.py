@@ -16,9 +16,8 @@ def test_a_tint_keeps_luma_and_gives_one_hue() -> None:
     for colour in TINTS.values():
         tinted = tint(images, colour)
         assert (tinted * weights).sum(1) == pytest.approx((images * weights).sum(1), abs=1e-6)
-        assert tinted / tinted[:, 1:2] == pytest.approx(
-            (torch.tensor(colour) / colour[1])[None, :, None, None].expand_as(tinted), abs=1e-5
-        )
+        ratios = (torch.tensor(colour) / colour[1])[None, :, None, None].expand_as(tinted)
+        assert tinted / tinted[:, 1:2] == pytest.approx(ratios, abs=1e-5)
     assert tint(torch.ones(1, 3, 2, 2), TINTS["green"]).max() == 1
 
 
@@ -49,9 +48,8 @@ def test_the_background_is_half_of_each_image() -> None:
 
 def test_the_enlarged_part_is_around_the_centre_and_stays_within() -> None:
     x = torch.arange(32.0).expand(3, 1, 32, 32) / 32
-    found = change_images(x, torch.zeros(3, 1, 32, 32, dtype=torch.bool), np.array([[-0.5, 0.0, 0.5], [0, 0, 0]]))[
-        "enlarged"
-    ]
+    background, centres = torch.zeros(3, 1, 32, 32, dtype=torch.bool), np.array([[-0.5, 0.0, 0.5], [0, 0, 0]])
+    found = change_images(x, background, centres)["enlarged"]
     firsts, lasts = found[:, 0, 0, 0] * 32, found[:, 0, 0, -1] * 32
     assert firsts.tolist() == pytest.approx([0, 4, 8], abs=0.3)  # 24 of 32 pixels
     assert lasts.tolist() == pytest.approx([23, 27, 31], abs=0.3)

@@ -109,10 +109,8 @@ def test_neighbours_are_compared_with_the_network() -> None:
 
 def test_extremes(kind: Kind, shift: int) -> None:
     network = network_of(kind, 12)
-    predictions = (network.labels + shift) % len(network.classes)
-    result = analyzed(
-        embedding, answering(network, predictions, features=np.zeros((12, 8)))
-    )  # features that say nothing
+    predictions, features = (network.labels + shift) % len(network.classes), np.zeros((12, 8))  # which say nothing
+    result = analyzed(embedding, answering(network, predictions, features=features))
     assert result.numbers["network_accuracy"] == 1 - shift
     assert result.numbers["variance_1"] == 0
     assert [drawn.file for drawn in result.figures] == ["embedding.png"]

@@ -18,7 +18,7 @@ def test_channels_are_ordered_by_their_variance_over_positions() -> None:
 
 def test_sparsity_is_that_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of("photos", 10)
-    network.net.stem[0][1].bias[1] = -100  # this channel never predictions
+    network.net.stem[0][1].bias[1] = -100  # this channel is silent
     monkeypatch.setattr(hidden_layers, "BATCH", 4)
     stem, *_, last = measure(network, hidden_layers.hidden_layers(network.net), np.arange(10))
     with torch.inference_mode():

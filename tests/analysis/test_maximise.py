@@ -114,7 +114,7 @@ def test_a_silent_channel_has_a_gradient_all_the_same() -> None:
     assert values[0] == 0
     (gradient,) = torch.autograd.grad(values.sum(), images)
     assert gradient[0].abs().max() > 0
-    # where a channel predictions its gradient is its own: that of a small step
+    # the gradient of a channel that is not silent is its own: that of a small step
     step = 1e-2 * gradient[1] / gradient[1].norm()
     with torch.no_grad():
         rise = channel_score(network, 1, [3, 4])(torch.stack([images[0], images[1] + step]))[1] - values[1]
@@ -138,9 +138,9 @@ def test_tables_figures_and_words(kind: Kind) -> None:
     shown = {drawn.file: drawn.shows_images for drawn in result.figures}
     assert shown == {"maximise_classes.png": False, "maximise_channels.png": False, "maximise_best.png": True}
     for channel in (row for row in rows if row["layer"] == "Stage 2"):
-        predictions = network.features[:, int(channel["unit"])]
-        assert float(channel["best_real"]) == pytest.approx(predictions.max(), rel=1e-4)
-        assert int(channel["best_real_image"]) == network.indices[predictions.argmax()]
+        activations = network.features[:, int(channel["unit"])]
+        assert float(channel["best_real"]) == pytest.approx(activations.max(), rel=1e-4)
+        assert int(channel["best_real_image"]) == network.indices[activations.argmax()]
     assert [int(row["unit"]) for row in rows[-5:]] == maximise.differing_channels(network.features)
     beaten = sum(float(row["reached"]) > float(row["best_real"]) for row in rows if row["layer"] != "Classes")
     assert beaten >= 8  # of 10: images made to excite do so

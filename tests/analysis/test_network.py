@@ -61,7 +61,6 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
     assert not set(network.indices) & set(data.sets["train"].index)
     np.testing.assert_array_equal(network.images[0], data.sets["val"].images[network.indices[0]])
     assert (network.size, network.classes, network.drawn) == (64, ("Cat", "Dog"), False)
-    assert network.test_images is not None
     assert (len(network.test_images), network.test_labels) == (12, None)
     assert network.source.startswith("lightning_logs/catsdogs/version_0, best.ckpt (epoch 1); seed 0; commit ")
     alone = without_images("catsdogs", load_member(path))

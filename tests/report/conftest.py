@@ -1,7 +1,7 @@
 """Runs as their commands leave them, with figures that were made up, and a document that has everything in it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from PIL import Image, ImageDraw
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.report.document import FUNCTIONS, Block, Document, Section, read_markdown, write_section
-from lit_a1.report.gather import RecordedRuns
+from lit_a1.report.gather import RecordedRuns, Study
 from lit_a1.report.recipes import shipped_settings
 from lit_a1.runs import templates
 
+Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
+PART = {"name": "kernels", "title": "Kernels", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "S"}
 
 
 def sections_of(problem: Callable[..., dict[str, Any]], found: RecordedRuns, work: Path) -> dict[str, Section]:
@@ -22,6 +24,37 @@ def sections_of(problem: Callable[..., dict[str, Any]], found: RecordedRuns, wor
     values, number = problem(found, work), problem.__name__[-1]
     markdown = "\n".join(write_section(part + number, **values) for part in ("problem", "appendix"))
     return {section.anchor: section for section in read_markdown(markdown)[1]}
+
+
+def words(blocks: Iterable[Block]) -> str:
+    """Their texts, in a line."""
+    return " ".join(" ".join(block.text.split()) for block in blocks)
+
+
+def leave_study(name: str, record: dict[str, Any] | None = None, **texts: str) -> Study:
+    """A study as its command leaves it; `comparison_md` is the text of `comparison.md`."""
+    folder = LOGS / name / "version_0"
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"commit": "abc"} if record is None else record
+    for file, text in {"record_json": json.dumps(record), **texts}.items():
+        (folder / file.replace("_", ".")).write_text(text)
+    return Study(folder, record, recorded=False)
+
+
+def leave_part(folder: Path, name: str, **content: Any) -> None:
+    """A part of an analysis as `analyze` leaves it."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(PART | {"name": name} | content))
+
+
+def csv_row(changes: str = "", error: float | str = 0.16, **other: object) -> dict[str, str]:
+    """A row of docs/runs.csv."""
+    values = {
+        "finished": "2026-11-20 10:00", "config": "catsdogs_trial", "recipe": "now", "changes": changes, "seed": 0,
+        "epochs": 8, "parameters": 1_208_354, "seconds": 60, "machine": "m", "commit": "c", "val_images": 2000,
+        "best_val_error": error, "last_val_error": error if isinstance(error, str) else f"{error:.4f}",
+    }  # fmt: skip
+    return {name: str(value) for name, value in (values | other).items()}
 
 
 def write_events(folder: Path, epochs: Sequence[dict[str, float]]) -> None:
@@ -34,12 +67,15 @@ def write_events(folder: Path, epochs: Sequence[dict[str, float]]) -> None:
 
 
 @pytest.fixture
-def add_run() -> Callable[..., Path]:
-    """Adds a training: one validation error an epoch, with event file, record and config."""
+def add_run() -> Add:
+    """Adds a training: one validation error an epoch, with event file, record and config.
+
+    `train` are errors on training images that are measured like validation images; `loss` are validation losses.
+    """
 
     def add(
         name: str, errors: Sequence[float | None], seed: int = 0, settings: dict[str, Any] | None = None,
-        finished: bool = True, **about: Any,
+        finished: bool = True, train: Sequence[float] = (), loss: Sequence[float] = (), **about: Any,
     ) -> Path:  # fmt: skip
         runs = LOGS / name
         folder = runs / f"version_{len(list(runs.glob('version_*')))}"
@@ -49,6 +85,9 @@ def add_run() -> Callable[..., Path]:
             | ({} if error is None else {"val/loss": 2 * error + 0.001 * k, "val/error": error})
             for k, error in enumerate(errors)
         ]
+        for tag, values in (("train_eval/error", train), ("val/loss", loss)):
+            for row, value in zip(epochs, values, strict=False):
+                row[tag] = value
         write_events(folder, epochs)
         config = f"trainer:\n  max_epochs: {len(epochs) + (not finished)}\n"
         (folder / "config.yaml").write_text(config)

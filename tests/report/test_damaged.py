@@ -1,7 +1,7 @@
 """Valid JSON of a wrong shape is named and left out, whatever file it is in."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ import pytest
 from lit_a1.report import build, plan, problem1, problems, results
 from lit_a1.report.build import document
 from lit_a1.report.gather import gather
+from tests.report.conftest import LOGS, Add
 
-Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
 PART = {
     "name": "label_errors", "title": "t", "source": "s", "words": ["w"], "numbers": {"suspects": 3},
     "tables": ["a.csv"], "figures": [{"file": "a.png", "caption": "c", "shows_images": True}],

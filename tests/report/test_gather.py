@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +6,7 @@ import pytest
 
 from lit_a1.report.gather import RECORDED, RecordedRuns, gather, read_analysis, scalars, source_of
 from lit_a1.runs.records import RECORD_FILE
-
-Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
+from tests.report.conftest import LOGS, PART, Add, leave_part
 
 
 def truncate(folder: Path, keep: float) -> None:
@@ -26,7 +23,6 @@ def test_finished_runs_are_found_oldest_first_and_seeds_by_number(add_run: Add) 
     assert [run.name for run in found.trainings("catsdogs")] == [f"version_{k}" for k in range(11)]
     assert [run.seed for run in found.runs_with_newest_settings("catsdogs")] == list(range(11))
     newest = found.newest("catsdogs")
-    assert newest is not None
     assert newest.seed == 0
     assert found.newest("mnist") is None
 
@@ -61,14 +57,12 @@ def test_of_a_run_killed_in_the_middle_its_event_file_tells_what_it_still_holds(
 def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_project() -> None:
     found = RecordedRuns(LOGS)
     study = found.study("mlp-inits")
-    assert study is not None
     assert (study.folder, study.recorded) == (RECORDED / "mlp-inits", True)
     assert RecordedRuns(LOGS, True, True).study("mlp-inits") is None
     for version, text in enumerate(('{"seed": 3, "commit": "c", "machine": "m"}', "{")):
         (LOGS / "mlp-inits" / f"version_{version}").mkdir(parents=True)
         (LOGS / "mlp-inits" / f"version_{version}" / RECORD_FILE).write_text(text)
     study = found.study("mlp-inits")
-    assert study is not None
     assert (study.folder.name, study.recorded) == ("version_0", False)
     assert source_of(study.folder, study.record) == "lightning_logs/mlp-inits/version_0, seed 3, commit c, m"
 
@@ -89,16 +83,13 @@ def test_drawn_runs_are_meant_only_where_there_are_no_others_of_the_kind(add_run
 def test_an_analysis_is_read_part_by_part(add_run: Add) -> None:
     folder = add_run("catsdogs", [0.3]) / "analysis"
     assert read_analysis(folder) is None
-    folder.mkdir()
-    part = {"name": "kernels", "title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
-    (folder / "kernels.json").write_text(json.dumps(part))
+    leave_part(folder, "kernels")
     for name, damaged in (
-        ("confusion", '{"title": '), ("mistakes", json.dumps(part | {"words": None})), ("attention", "[]"),
-        ("conditions", json.dumps(part | {"figures": ["a.png"]})), ("embedding", json.dumps(part | {"source": 3})),
+        ("confusion", '{"title": '), ("mistakes", json.dumps(PART | {"words": None})), ("attention", "[]"),
+        ("conditions", json.dumps(PART | {"figures": ["a.png"]})), ("embedding", json.dumps(PART | {"source": 3})),
     ):  # fmt: skip
         (folder / f"{name}.json").write_text(damaged)
     found = read_analysis(folder)
-    assert found is not None
     assert list(found.parts) == ["kernels"]
     assert set(found.unreadable) == {"confusion", "mistakes", "attention", "conditions", "embedding"}
     assert found.index == {}

@@ -78,7 +78,7 @@ def test_head_and_headings(page: Element, document: Document) -> None:
     ]
 
 
-def test_metrics(page: Element, image: Path) -> None:
+def test_images_have_their_size_and_a_description(page: Element, image: Path) -> None:
     drawn, lost = with_class(page, "image")
     image = drawn.find(".//img")
     assert image.get("alt") == 'alt "of" <line>'

@@ -1,6 +1,5 @@
 """What studies, analyses and an audit left, as sections."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +8,9 @@ import pytest
 from lit_a1.report.document import Section, read_markdown, write_section
 from lit_a1.report.gather import RecordedRuns, Study, gather
 from lit_a1.report.outputs import analysis_values, read_audit, study_values
+from tests.report.conftest import LOGS, Add, leave_part
 
-LOGS = Path("lightning_logs")
 HEAD = "problem,group,name,part,label,detail\n"
-PART = {"title": "Kernels", "words": ["W."], "numbers": {}, "figures": [], "tables": [], "source": "S"}
 Macro = Callable[..., list[Section]]
 
 
@@ -23,16 +21,9 @@ def kinds(section: Section) -> list[str]:
 @pytest.fixture
 def study_sections(macro: Callable[..., str]) -> Macro:
     def sections(left: Study | None) -> list[Section]:
-        values = (
-            study_values(left, "comparison.md", "run it"),
-            "t",
-            "T",
-            "Q?",
-            "R [](#t-figure).",
-            {"losses.png": "L.", "gone.png": "G."},
-        )
-        details = macro("study", "study_details", *values[:3])
-        return read_markdown(macro("study", "study_section", *values) + details)[1]
+        values, figures = study_values(left, "comparison.md", "run it"), {"losses.png": "L.", "gone.png": "G."}
+        section = macro("study", "study_section", values, "t", "T", "Q?", "R [](#t-figure).", figures)
+        return read_markdown(section + macro("study", "study_details", values, "t", "T"))[1]
 
     return sections
 
@@ -65,9 +56,7 @@ def test_a_study_without_its_text_or_without_anything(tmp_path: Path, study_sect
     assert [block.text.strip() for block in section.blocks] == ["*Q?*", "This study has not been run."]
 
 
-def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(
-    add_run: Callable[..., Path], macro: Callable[..., str]
-) -> None:
+def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(add_run: Add, macro: Callable[..., str]) -> None:
     folder = add_run("catsdogs", [0.1, 0.2]) / "analysis"
     training = gather(LOGS, "real").newest("catsdogs")
 
@@ -77,10 +66,8 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(
 
     (section,) = sections()
     assert [(block.kind, block.command) for block in section.blocks] == [("missing", "do it")]
-    folder.mkdir()
     figures = [{"file": name, "caption": "C.", "shows_images": True} for name in ("there.png", "gone.png")]
-    part = PART | {"name": "kernels", "figures": figures, "tables": ["t.csv"], "commit": "abc", "seconds": 2.0}
-    (folder / "kernels.json").write_text(json.dumps(part))
+    leave_part(folder, "kernels", words=["W."], figures=figures, tables=["t.csv"], commit="abc", seconds=2.0)
     (folder / "mistakes.json").write_text("{")
     (folder / "there.png").write_bytes(b"")
     section, kernels = sections()

@@ -1,6 +1,5 @@
 """What is said of the photos is what the split, the settings and the weights say."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ from lit_a1.report.gather import gather
 from lit_a1.report.photos import data_of, split_of, submission
 from lit_a1.report.plan import Commands
 from lit_a1.report.verdicts import unprefixed_settings
-
-LOGS = Path("lightning_logs")
+from tests.report.conftest import LOGS, Add
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def test_the_section_counts_the_split(cache: Path) -> None:
     assert "3 photos whose copies have different labels, and 1 that the test set has too" in text
 
 
-def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Callable[..., Path]) -> None:
+def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Add) -> None:
     published = submission(Commands(gather(LOGS, "real")), None)
     assert published["command"].endswith("predict --config configs/catsdogs_best.yaml --ckpt_path pretrained")
     assert len(published["sha256"]) == 64

@@ -16,9 +16,9 @@ from lit_a1.report import plan
 from lit_a1.report.gather import RecordedRuns
 from lit_a1.report.plan import Step, missing, plan_text, quick, run
 from lit_a1.training import parse
+from tests.report.conftest import LOGS, Add, leave_part, leave_study
 
-Add = Callable[..., Path]
-LOGS, OTHER = Path("lightning_logs"), Path("other/logs")
+OTHER = Path("other/logs")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -82,10 +82,8 @@ def add_test_result(folder: Path, which: str = "last") -> Path:
 
 
 def add_analysis(folder: Path, parts: Sequence[str] = PARTS) -> None:
-    (folder / "analysis").mkdir()
-    part = {"title": "t", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "s"}
     for name in parts:
-        (folder / "analysis" / f"{name}.json").write_text(json.dumps(part | {"name": name}))
+        leave_part(folder / "analysis", name)
 
 
 def test_what_was_run_is_not_run_again(add_run: Add) -> None:
@@ -97,8 +95,7 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
     add_weights(add_run("mlp_ablation", [0.1]), ".npz")
     add_weights(add_run("mnist_ablation", [0.1]))
     for name in ("mlp-inits", "mnist-compare", "mnist-ablation"):
-        (LOGS / name / "version_0").mkdir(parents=True)
-        (LOGS / name / "version_0" / "record.json").write_text("{}")
+        leave_study(name)
     assert "audit" not in names(missing(RecordedRuns(LOGS, True, True)))
     assert names(missing(RecordedRuns(LOGS))) == [
         "mlp gradcheck", "mlp search", "analyze mnist_plain", "audit",
@@ -177,12 +174,10 @@ def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
 
 def test_gradients_are_checked_on_the_network_that_the_report_is_about(add_run: Add) -> None:
     folder = add_test_result(add_weights(add_run("mlp", [0.1]), ".npz"))
-    (LOGS / "mlp-gradcheck" / "version_0").mkdir(parents=True)
-    record = LOGS / "mlp-gradcheck" / "version_0" / "record.json"
-    record.write_text('{"weights": "trained here, epochs: 10"}')
+    leave_study("mlp-gradcheck", {"weights": "trained here, epochs: 10"})
     (step,) = [step for step in missing(RecordedRuns(LOGS)) if "gradcheck" in step.arguments]
     assert step.arguments == ("mlp", "gradcheck", "--ckpt_path", str(folder / "checkpoints" / "last.npz"))
-    record.write_text('{"weights": "weights of mlp/version_0/checkpoints/last.npz, epochs: 20"}')
+    leave_study("mlp-gradcheck", {"weights": "weights of mlp/version_0/checkpoints/last.npz, epochs: 20"})
     assert "mlp gradcheck" not in names(missing(RecordedRuns(LOGS)))
     (step,) = [step for step in quick(RecordedRuns(LOGS)) if "gradcheck" in step.arguments]
     assert step.arguments == ("mlp", "gradcheck", "--ckpt_path", "last")
@@ -233,8 +228,6 @@ def test_fewer_epochs_are_expected_to_take_less() -> None:
         plan.Commands(RecordedRuns(LOGS)).step("fit", "mlp", options=options)
         for options in ((), ("--trainer.max_epochs", "5"))
     )
-    assert whole.seconds is not None
-    assert part.seconds is not None
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
 
 

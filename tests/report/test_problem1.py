@@ -1,7 +1,5 @@
 """The first problem's numbers, and that its sections hold what the assignment asks for."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +8,18 @@ import pandas as pd
 import pytest
 
 from lit_a1.mlp.network import NONLINEARITIES
-from lit_a1.report.document import Block
 from lit_a1.report.gather import Study, gather
 from lit_a1.report.problem1 import gradcheck_run, network, problem1, select_trials, trials
-from tests.report.conftest import sections_of
+from tests.report.conftest import LOGS, Add, leave_study, sections_of, words
 
-Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
 HEADER = (
     "trial,state,diverged,val_accuracy_best,best_epoch,val_accuracy_last,epochs,seconds,parameters,architecture,"
     "nonlinearity,lr,lr_decay,batch_size,momentum,nesterov,weight_decay,dropout,input_dropout\n"
 )
 
 
-def words(blocks: list[Block]) -> str:
-    return "\n".join(block.text for block in blocks)
-
-
 def test_parameters_are_summed_layer_by_layer() -> None:
     found = network({"model.hidden_dims": "(700, 500)", "model.momentum": 0.9})
-    assert found is not None
     assert (found["hidden"], found["parts"]) == ([700, 500], [549_500, 350_500, 5_010])
     assert found["parameters"] == sum(found["parts"]) == 905_010
     assert (found["momentum"], found["nesterov"], found["nonlinearity"]) == (0.9, False, "relu")
@@ -73,7 +63,7 @@ def test_zero_and_one_in_the_settings_are_no_words(add_run: Add, tmp_path: Path)
 def test_without_a_run_the_recipe_is_described(tmp_path: Path) -> None:
     found = sections_of(problem1, gather(LOGS, "real"), tmp_path)
     text = words(found["mlp-model"].blocks)
-    assert "$h^1 = 700$ and $h^2 = 500$ hidden units" in " ".join(text.split())
+    assert "$h^1 = 700$ and $h^2 = 500$ hidden units" in text
     assert "All settings of the recipe" in text
     assert found["mlp-layers"].blocks
 
@@ -95,11 +85,8 @@ def test_gradients_of_another_network_are_said_to_be(
     changes: dict[str, Any], same: bool, expected: str, add_run: Add, tmp_path: Path
 ) -> None:
     add_run("mlp", [0.05, 0.02], setup=SETUP)
-    folder = LOGS / "mlp-gradcheck" / "version_0"
-    folder.mkdir(parents=True)
     record = {"setup": SETUP, "run": "mlp/version_0", "epochs_done": 2, "seed": 0} | changes
-    (folder / "record.json").write_text(json.dumps(record))
-    (folder / "conclusion.md").write_text("# T\n\nThe answer.\n\nThe rest.\n")
+    leave_study("mlp-gradcheck", record, conclusion_md="# T\n\nThe answer.\n\nThe rest.\n")
     found = gather(LOGS, "real")
     assert gradcheck_run(found.study("mlp-gradcheck"), found.runs_with_newest_settings("mlp"))["same"] is same
     blocks = sections_of(problem1, found, tmp_path)["gradients"].blocks
@@ -118,7 +105,6 @@ def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Pat
     ]
     (tmp_path / "trials.csv").write_text(HEADER + "\n".join(rows) + "\n")
     found = trials(Study(tmp_path, {"best": {"trial": 2}}, recorded=False))
-    assert found is not None
     assert found["count"] == 3
     shown = [dict(zip(found["table"]["header"], row, strict=True)) for row in found["table"]["rows"]]
     assert [row["trial"] for row in shown] == ["2 *", "0", "1"]
@@ -128,7 +114,6 @@ def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Pat
     for content in ("", "a,b\n1,2\n", HEADER):
         (tmp_path / "trials.csv").write_text(content)
         damaged = trials(Study(tmp_path, {"best": []}, recorded=False))
-        assert damaged is not None
         assert damaged["table"] is None
     assert trials(None) is None
 
@@ -154,6 +139,5 @@ def test_the_recorded_search_has_all_its_trials_in_the_appendix(tmp_path: Path) 
     found = gather(LOGS, "real")
     (table,) = sections_of(problem1, found, tmp_path)["search-trials"].blocks
     study = found.study("mlp-search")
-    assert study is not None
     assert len(table.rows) == sum(study.record["trials"].values())
     assert sum(row[0].endswith("*") for row in table.rows) == 1

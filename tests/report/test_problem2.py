@@ -1,7 +1,5 @@
 """What Problem 2 says follows from runs and studies, whatever there is of them."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,8 @@ from lit_a1.report.comparison import progress, side_by_side, strongest_noise
 from lit_a1.report.document import Block, Section
 from lit_a1.report.gather import Study, gather
 from lit_a1.report.problems import problem2
-from tests.report.conftest import sections_of
+from tests.report.conftest import LOGS, Add, leave_study, sections_of, words
 
-Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
 RESULTS = """experiment,seed,parameters,multiply_adds,epochs,seconds_an_epoch,train_error,val_error,test_error
 mlp_ablation,0,905010,903800,10,2.5,0.001,0.02,0.018
 mlp_ablation,1,905010,903800,10,3.5,0.001,0.02,0.020
@@ -30,31 +26,13 @@ mnist_ablation,0,0.3,brightness,0.1,8,0.6
 """
 
 
-def epochs(*errors: tuple[float, float]) -> list[dict[str, float]]:
-    return [
-        {
-            "epoch": k,
-            "step": k + 1,
-            "train_eval/error": train,
-            "val/error": valid,
-            "train/error": 0.5,
-            "train/loss": 1.0,
-        }
-        for k, (train, valid) in enumerate(errors)
-    ]
-
-
 def trained(add_run: Add, *errors: tuple[float, float], seed: int = 0) -> None:
-    rows = epochs(*errors)
-    add_run("mnist_plain", [0.1] * len(rows), seed=seed, epochs=rows, last=rows[-1], best=rows[-1])
+    train, valid = zip(*errors, strict=True)
+    add_run("mnist_plain", valid, seed=seed, train=train)
 
 
 def sections(tmp_path: Path) -> dict[str, Section]:
     return sections_of(problem2, gather(LOGS, "real"), tmp_path)
-
-
-def words(section: Section) -> str:
-    return " ".join(" ".join(block.text.split()) for block in section.blocks)
 
 
 @pytest.fixture
@@ -63,20 +41,10 @@ def nothing_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gathering, "RECORDED", tmp_path / "none")
 
 
-def leave_study(name: str, **files: str) -> Study:
-    folder = LOGS / name / "version_0"
-    folder.mkdir(parents=True)
-    for file, text in files.items():
-        (folder / file.replace("_", ".")).write_text(text)
-    (folder / "record.json").write_text(json.dumps({"commit": "abc"}))
-    return Study(folder, {"commit": "abc"}, recorded=False)
-
-
 def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
     trained(add_run, (0.02, 0.03), (0.01, 0.012), (0.0, 0.010))
     trained(add_run, (0.04, 0.05), (0.01, 0.012), (0.001, 0.010), seed=1)
     found = progress(gather(LOGS, "real").runs_with_newest_settings("mnist_plain"))
-    assert found is not None
     assert found["train"] == pytest.approx([0.03, 0.01, 0.0005])
     assert found["valid"] == pytest.approx([0.04, 0.012, 0.010])
     assert found["settled"] == 2  # of 2,000 images 1 % are 0.65 to 1.54 %
@@ -87,7 +55,7 @@ def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
 def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: Add, tmp_path: Path) -> None:
     add_run("mnist_plain", [0.03, 0.02])
     assert progress(gather(LOGS, "real").runs_with_newest_settings("mnist_plain")) is None
-    assert "`--data.measure_train true` records it" in words(sections(tmp_path)["problem-2"])
+    assert "`--data.measure_train true` records it" in words(sections(tmp_path)["problem-2"].blocks)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +69,7 @@ def test_without_training_errors_measured_alike_there_is_no_such_table(add_run: 
 )
 def test_the_comment_follows_from_the_errors(errors: Any, expected: str, add_run: Add, tmp_path: Path) -> None:
     trained(add_run, *errors)
-    assert expected in words(sections(tmp_path)["problem-2"])
+    assert expected in words(sections(tmp_path)["problem-2"].blocks)
 
 
 @pytest.mark.usefixtures("nothing_recorded")
@@ -141,7 +109,6 @@ def test_networks_of_studies_stand_side_by_side() -> None:
     first = leave_study("mnist-compare", results_csv="experiment,seed\nmlp,0\n")  # of a wrong shape
     assert side_by_side([None, first]) is None
     found = side_by_side([first, leave_study("mnist-ablation", results_csv=RESULTS)])
-    assert found is not None
     rows = {row[0]: row[1:] for row in found["rows"]}
     assert found["header"] == ["", "MLP, alike", "CNN, alike"]
     assert rows["runs"] == ["2", "1"]

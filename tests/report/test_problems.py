@@ -16,11 +16,9 @@ from lit_a1.report.problems import catsdogs_rows, interval_of_test_error, proble
 from lit_a1.report.results import ensemble, errors_of, recorded_crossvals, results, status
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
-from tests.report.conftest import sections_of
+from tests.report.conftest import LOGS, Add, csv_row, leave_part, sections_of
 
-Add = Callable[..., Path]
 Say = Callable[..., str]
-LOGS = Path("lightning_logs")
 
 
 @pytest.fixture
@@ -101,13 +99,7 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
     ("errors", "settings", "found", "expected", "advice"),
     [  # of the training images 15 % were wrong
         ([0.4, 0.2], {}, {"comparable": False}, "overfits**, by 5.00 points or more", "the network overfits"),
-        (
-            [0.4, 0.155],
-            {},
-            {"comparable": False},
-            "not comparable with the validation error",
-            "do not show whether",
-        ),
+        ([0.4, 0.155], {}, {"comparable": False}, "not comparable with the validation error", "do not show whether"),
         ([0.1, 0.20], PLAIN, {"comparable": True, "overfits": True}, "gap of +5.00 points", "the network overfits"),
         ([0.1, 0.155], PLAIN, {"comparable": True, "overfits": False}, "gap of +0.50 points", "does not overfit"),
         ([0.1, None], PLAIN, None, "The last epoch was not validated.", "not implemented here"),
@@ -144,7 +136,6 @@ def test_an_ensemble_is_compared_with_the_noise(add_run: Add) -> None:
     ):
         add_run("catsdogs_ensemble", [error], members=members)
         both = ensemble(gather(LOGS, "real"))
-        assert both is not None
         assert (both["members"], both["fewer_mistakes"], both["beyond_noise"]) == (2, fewer, beyond_noise)
         assert advice in further(ensemble=both)
     add_run("catsdogs_ensemble", [0.01], members=[])
@@ -158,17 +149,9 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     add_run("catsdogs", [0.2], settings={"model.class_path": "lit_a1.models.old.Net"})
     other = add_run("catsdogs", [0.2], settings={"model.lr": 0.3})
     add_run("catsdogs_ensemble", [0.09], members=[{"val/error": 0.05}, {"val/error": 0.07}])
-    part = {"name": "kernels", "title": "K", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "S"}
-    (other / "analysis").mkdir()
-    (other / "analysis" / "kernels.json").write_text(json.dumps(part))
-    row = {
-        "finished": "2026-11-20 10:00", "config": "catsdogs_trial", "recipe": "r", "changes": "", "seed": "0",
-        "epochs": "8", "parameters": "1", "seconds": "60", "machine": "m", "commit": "c", "val_images": "2000",
-        "best_val_error": "0.1600", "last_val_error": "0.1600",
-    }  # fmt: skip
+    leave_part(other / "analysis", "kernels")
     used, better, same = "transition=max_pool, lr=0.05", "widths=[48, 96, 192, 384]", "dropout=0.2"
-    rows = [row, *(row | {"changes": name, "last_val_error": f"{error:.4f}"} for name, error in
-                   ((used, 0.11), (better, 0.10), (same, 0.158)))]  # fmt: skip
+    rows = [csv_row(), csv_row(used, 0.11), csv_row(better, 0.10), csv_row(same, 0.158)]
     monkeypatch.setattr("lit_a1.report.problems.read_rows", lambda: rows)
 
     found = gather(LOGS, "real")
@@ -201,8 +184,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert shown.title == "What the network of catsdogs sees"
     assert shown.blocks[0].kind == "missing"
     assert "catsdogs_best/version_0`, has not been analysed" in shown.blocks[0].text
-    (best / "analysis").mkdir()
-    (best / "analysis" / "kernels.json").write_text(json.dumps(part))
+    leave_part(best / "analysis", "kernels")
     shown = sections_of(problem3, found, tmp_path)["catsdogs-analysis"]
     assert shown.title == "What the network of catsdogs_best sees"
     assert shown.blocks[0].kind == "text"

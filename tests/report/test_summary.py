@@ -1,7 +1,5 @@
 """The first page: every network's errors, and an answer to each question."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +8,8 @@ from lit_a1.report.about import About
 from lit_a1.report.build import document
 from lit_a1.report.gather import gather
 from lit_a1.report.summary import network_errors, summary
+from tests.report.conftest import LOGS, Add, leave_study
 
-Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
 ABOUT = About(kaggle=0.95)
 
 
@@ -36,8 +33,7 @@ def test_every_question_has_an_answer_from_records(add_run: Add, tmp_path: Path)
         "gradcheck": {"smallest": 2.5e-12, "best_n": 5000},
     }
     for name, record in studies.items():
-        (LOGS / f"mlp-{name}" / "version_0").mkdir(parents=True)
-        (LOGS / f"mlp-{name}" / "version_0" / "record.json").write_text(json.dumps(record))
+        leave_study(f"mlp-{name}", record)
     answer_by_section = answers(tmp_path)
     expected = {
         "1.1": "905,010 parameters: 784-700-500-10", "1.2": "glorot 0.125",

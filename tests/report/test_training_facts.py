@@ -18,9 +18,7 @@ from lit_a1.report.recipes import changes, changes_only_machine, fingerprint, sh
 from lit_a1.report.results import ensemble, layers, results
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED
-
-Add = Callable[..., Path]
-LOGS = Path("lightning_logs")
+from tests.report.conftest import LOGS, Add
 
 
 def only(name: str) -> Run:
@@ -95,37 +93,22 @@ def test_where_and_when_is_measured_makes_no_other_recipe() -> None:
         assert settings["data.measure_train"] == 2000
 
 
-def curves(train: list[float], valid: list[float], loss: list[float]) -> list[dict[str, float]]:
-    return [
-        {"epoch": k, "step": k + 1, "train_eval/error": train[k], "val/error": valid[k], "val/loss": loss[k],
-         "train/error": 0.5}
-        for k in range(len(train))
-    ]  # fmt: skip
-
-
 def test_a_course_says_where_the_gap_opened_and_where_loss_and_error_part(add_run: Add, tmp_path: Path) -> None:
-    rows = curves([0.2, 0.1, 0.04, 0.01], [0.2, 0.09, 0.07, 0.06], [0.5, 0.3, 0.2, 0.4])
-    add_run("catsdogs", [0.1] * 4, epochs=rows, last=rows[-1], best=rows[-1])
+    add_run("catsdogs", [0.2, 0.09, 0.07, 0.06], train=[0.2, 0.1, 0.04, 0.01], loss=[0.5, 0.3, 0.2, 0.4])
     found = learning_curves([only("catsdogs")])
-    assert found is not None
     assert (found["points"], found["epochs"], found["overfits_since"]) == (4, 4, 3)
     assert found["valid"] == {"first": (1, 0.2), "best": (4, 0.06), "last": (4, 0.06)}
     assert found["train"]["last"] == (4, 0.01)
     low = found["lowest_loss"]
     assert (low["epoch"], low["is_last"], low["losses"], low["errors"]) == (3, False, [0.2, 0.4], [0.07, 0.06])
     measured = gap([only("catsdogs")])
-    assert measured is not None
     assert (measured["exact"], measured["images"], measured["overfits"]) == (True, 2000, True)  # a sample of 18,000
 
 
 def test_a_small_sample_of_training_images_proves_no_gap(add_run: Add) -> None:
-    rows = curves([0.04], [0.06], [0.2])
     for name, sample in (("catsdogs", 100), ("catsdogs_gpu", True)):
-        about = {"epochs": rows, "last": rows[-1], "best": rows[-1], "settings": {"data.measure_train": sample}}
-        add_run(name, [0.1], **about)
+        add_run(name, [0.06], train=[0.04], settings={"data.measure_train": sample})
     few, all_ = (gap([only(name)]) for name in ("catsdogs", "catsdogs_gpu"))
-    assert few is not None
-    assert all_ is not None
     assert (few["images"], few["overfits"]) == (100, False)
     assert (all_["images"], all_["overfits"]) == (18_000, True)
 
@@ -133,7 +116,6 @@ def test_a_small_sample_of_training_images_proves_no_gap(add_run: Add) -> None:
 def test_what_eased_training_is_told(add_run: Add) -> None:
     add_run("catsdogs", [0.2] * 4, settings={"data.augment.cutmix": 1.0, "data.augment.mix_until": 2})
     found = learning_curves([only("catsdogs")])
-    assert found is not None
     assert found["mixing_end"] == {"epoch": 2, "errors": [0.15, pytest.approx(0.1)]}
     assert learning_curves([Run(Path("a/b"), Path(), {"settings": {}, "epochs": [{"epoch": 0, "step": 1}]})]) is None
 
@@ -141,7 +123,6 @@ def test_what_eased_training_is_told(add_run: Add) -> None:
 def test_published_weights_have_the_curves_and_the_error_of_their_run() -> None:
     for name in ("catsdogs", "catsdogs_best"):
         run, note = published(name), json.loads((PRETRAINED / f"{name}.json").read_text())
-        assert run is not None
         assert is_published(run)
         assert run.record["last"]["val/error"] == pytest.approx(note["val_error_full_precision"])
         assert (len(run.epochs), run.experiment, run.seed) == (note["epochs"], name, note["seed"])
@@ -181,7 +162,6 @@ def test_members_of_an_ensemble_are_what_their_checkpoints_are(add_run: Add) -> 
     paths += ["lit_a1/pretrained/catsdogs.ckpt", "elsewhere/best.ckpt"]
     add_run("catsdogs_ensemble", [0.1], members=[{"val/error": 0.1, "checkpoint": path} for path in paths])
     found = ensemble(gather(LOGS, "real"))
-    assert found is not None
     assert found["weights"] == {"best": 1, "last": 1, "published": 1, "other": 1}
 
 

@@ -8,6 +8,7 @@ from lit_a1.report.document import write_section
 from lit_a1.report.recipes import fingerprint, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.report.verdicts import REASONS, conclusions
+from tests.report.conftest import csv_row
 
 Row = dict[str, str]
 MUON = "lr=0.02, momentum=0.95, optimizer=muon, weight_decay=0.05, precision=32-true"
@@ -16,12 +17,7 @@ CUTMIX = "augment.cutmix=1.0, augment.mix_probability=0.5"
 
 
 def row(changes: str = "", error: float = 0.16, config: str = "catsdogs_trial", **other: object) -> Row:
-    values = {
-        "finished": "2026-11-20 10:00", "config": config, "recipe": fingerprint(shipped_settings(config)),
-        "changes": changes, "seed": 0, "epochs": 8, "parameters": 1, "seconds": 60, "machine": "m", "commit": "c",
-        "val_images": 2000, "best_val_error": error, "last_val_error": f"{error:.4f}",
-    }  # fmt: skip
-    return {name: str(value) for name, value in (values | other).items()}
+    return csv_row(changes, error, config=config, **{"recipe": fingerprint(shipped_settings(config))} | other)
 
 
 def best(changes: str = "", error: float = 0.03, **other: object) -> Row:

@@ -1,6 +1,5 @@
 """What the answers show of an analysis, and how validation compares with test."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 from lit_a1.report.document import FUNCTIONS, Section, read_markdown
 from lit_a1.report.outputs import analysis_values
 from lit_a1.runs import templates
+from tests.report.conftest import leave_part
 
 Sections = Callable[..., list[Section]]
 FOLDER = Path("analysis")
@@ -19,10 +19,8 @@ TEST = {"val_error": 0.05, "test_error_low": 0.04, "test_error_high": 0.06}
 
 def part(name: str, words: list[str], figures: tuple[str, ...] = (), **numbers: Any) -> None:
     """A part of an analysis as `analyze` leaves it."""
-    FOLDER.mkdir(exist_ok=True)
-    about = {"name": name, "title": name.capitalize(), "tables": [], "source": "S", "words": words, "numbers": numbers}
-    about["figures"] = [{"file": file, "caption": f"C {file}.", "shows_images": True} for file in figures]
-    (FOLDER / f"{name}.json").write_text(json.dumps(about))
+    shown = [{"file": file, "caption": f"C {file}.", "shows_images": True} for file in figures]
+    leave_part(FOLDER, name, words=words, numbers=numbers, figures=shown)
     for file in figures:
         (FOLDER / file).write_bytes(b"")
 

@@ -59,7 +59,7 @@ def test_a_run_that_is_over_or_was_set_otherwise_is_not_resumed(tmp_path: Path) 
     checkpoint = {"epoch": 1, "optimizer_states": [], "callbacks": {"RunRecord": {"settings": started}}}
     check_resumable(checkpoint, started, 4, tmp_path)
     check_resumable(checkpoint, started | {"trainer.max_epochs": 9}, 9, tmp_path)
-    with pytest.raises(CheckpointError, match="over: 2 epochs are done, and trainer.max_epochs is 2"):
+    with pytest.raises(CheckpointError, match=r"over: 2 epochs are done, and trainer\.max_epochs is 2"):
         check_resumable(checkpoint, started, 2, tmp_path)
     with pytest.raises(CheckpointError, match=r"started with model\.lr=0\.1, not 0\.2"):
         check_resumable(checkpoint, started | {"model.lr": 0.2}, 4, tmp_path)
