@@ -41,7 +41,7 @@ def checked(net: NN, x: Array, y: Labels) -> tuple[Differences, Differences]:
 
 def words(net: NN, x: Array, y: Labels, black: int = 0) -> str:
     first, nonzero = checked(net, x, y)
-    return write(first, nonzero, examine(net, x, y, nonzero), net.nonlinearity, net.dims, black=black, **ABOUT)
+    return write(first, nonzero, examine(net, x, y, nonzero), net, black=black, **ABOUT)
 
 
 def made(values: Array, crossed: Array | None = None, analytic: float = 1e-2) -> Differences:
@@ -179,7 +179,7 @@ def test_words_change_with_the_numbers() -> None:
 
     def said(found: Differences) -> str:
         unused = made(np.zeros(12), analytic=0)
-        return write(unused, found, examine(net, x, y, found), "relu", net.dims, black=10, **ABOUT)
+        return write(unused, found, examine(net, x, y, found), net, black=10, **ABOUT)
 
     truncation, roundoff = 1e-3 / STEPS**2.0, 2e-16 * STEPS
     usual = said(made(truncation + roundoff))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
-from lit_a1.studies.comparison.changes import KINDS, NOISES, UNITS
+from lit_a1.studies.comparison.changes import KINDS, NOISES, SHIFTS, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measurements
 from lit_a1.studies.comparison.recipes import differences
 
@@ -76,8 +76,8 @@ def disagreements(measurements: Measurements, right: str, wrong: str) -> Disagre
 def write(measurements: Measurements, **about: object) -> str:
     """The comparison in Markdown; `about` has further values for the template."""
     labels = measurements.experiments
-    noisy_labels = labels if len(measurements.noise) else []
     first, second = like_for_like(measurements)
+    noisy_labels = [label for label in labels if label in (first, second)] if len(measurements.noise) else []
     experiments = {label: _experiment(measurements, label) for label in labels}
     machines = {run.record.get("machine", "unknown") for run in measurements.runs.run}
     errors = measurements.errors_by_level()
@@ -102,7 +102,8 @@ def write(measurements: Measurements, **about: object) -> str:
         errors=errors,
         units=UNITS,
         moving=MOVING,
-        changes={kind: _change(errors, kind, labels, first, second) for kind in KINDS},
+        changes=KINDS,
+        wins=_shift_wins(errors, first, second),
         disagreements=[disagreements(measurements, second, first), disagreements(measurements, first, second)],
         wrong_in_all=int((~measurements.correct(first).any(axis=0) & ~measurements.correct(second).any(axis=0)).sum()),
         **about,
@@ -126,22 +127,14 @@ def _experiment(measurements: Measurements, label: str) -> dict[str, Any]:
     }
 
 
-def _change(errors: Errors, kind: str, labels: list[str], first: str, second: str) -> dict[str, Any]:
-    """The effect of a kind of change on each experiment, and which of the two loses less."""
-    levels = KINDS[kind]
-    means = {label: [float(errors[label, kind, level].mean()) for level in levels] for label in labels}
-    added = {label: [errors[label, kind, level] - errors[label, "none", 0] for level in levels] for label in labels}
-    pairs = zip(added[first], added[second], strict=True)
+def _shift_wins(errors: Errors, first: str, second: str) -> dict[str, int]:
+    """By experiment, the number of shifts that add fewer errors to each of its runs than to any run of the other."""
     wins = {first: 0, second: 0}
-    for a, b in pairs:
+    for pixels in SHIFTS:
+        a, b = (errors[label, "shift", pixels] - errors[label, "none", 0] for label in (first, second))
         wins[first] += int(a.max() < b.min())
         wins[second] += int(b.max() < a.min())
-    return {
-        "levels": {level: f"{level:g}{UNITS[kind]}" for level in levels},
-        "means": means,
-        "wins": wins,  # number of levels at which every run of one loses less than any run of the other
-        "tolerant": next((label for label, count in wins.items() if count == len(levels)), None),
-    }
+    return wins
 
 
 def _noise(measurements: Measurements, label: str, level: float) -> dict[str, Any]:

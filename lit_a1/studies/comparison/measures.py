@@ -120,14 +120,14 @@ def tabulate(
         for identity in identities
         for epoch, row in enumerate(identity["run"].epochs, 1)
     )
-    changed, noise_rows = (
+    changed = pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"])
+    if noise is None:
+        noise = pd.DataFrame(columns=["k", "level", "tried", "error", "commonest", "share"])
+    changed, noise = (
         frame.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
-        for frame in (
-            pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"]),
-            pd.DataFrame(columns=["k", "level", "tried", "error", "commonest", "share"]) if noise is None else noise,
-        )
+        for frame in (changed, noise)
     )
-    return Measurements(runs, curves, changed, noise_rows, predictions, digits)
+    return Measurements(runs, curves, changed, noise, predictions, digits)
 
 
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:

@@ -72,8 +72,8 @@ def write_results(folder: Path, data: CatsDogsDataModule, against: Path | None) 
     classes, photos, settings = data.classes, photo_table(data), read_settings(folder)
     parts = {folder / f"version_{fold}": part for fold, part in photos.groupby("fold")}
     table = pd.concat([read_table(run / OUT_OF_FOLD, part, classes) for run, part in parts.items()])
-    cells = table[[*PHOTO_COLUMNS, *classes]].itertuples(index=False, name=None)
-    write_csv(folder / OUT_OF_FOLD, [*PHOTO_COLUMNS, *classes], [[*map(str, row)] for row in cells])
+    columns = [*PHOTO_COLUMNS, *classes]
+    write_csv(folder / OUT_OF_FOLD, columns, table[columns].values.tolist())
     records = [read_record(run) for run in parts]
     accuracy = float(table["right"].mean())
     probabilities, labels = table[[*classes]].to_numpy(), table["label"].map(classes.index).to_numpy()

@@ -89,14 +89,12 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
 def _check(settings: Namespace, folds: int) -> None:
     """Refuses data without folds, and settings that measure part of a fold or choose an epoch by its photos."""
     data, kind = settings.data.init_args, str(settings.data.class_path).rpartition(".")[2]
-    refused = {
-        f"folds must be 2 or above, one to hold out and one to train on; got {folds}": folds < 2,
-        f"crossval divides photos of cats and dogs; {kind} has no folds": "folds" not in data,
-        "data.folds and data.fold are set by crossval: say --folds 5": data.get("folds") or data.get("fold"),
-    }
-    for message, is_refused in refused.items():
-        if is_refused:
-            raise UsageError(message)
+    if folds < 2:
+        raise UsageError(f"folds must be 2 or above, one to hold out and one to train on; got {folds}")
+    if "folds" not in data:
+        raise UsageError(f"crossval divides photos of cats and dogs; {kind} has no folds")
+    if data.get("folds") or data.get("fold"):
+        raise UsageError("data.folds and data.fold are set by crossval: say --folds 5")
     logger_reason, how_to_resume = "each fold is a run in a folder", "by typing the same command again"
     check_settings(settings, "crossval", logger_reason, how_to_resume, enable_checkpointing=True, barebones=False)
 

@@ -1,7 +1,6 @@
 """`mlp gradcheck`: backpropagation against central differences, for first-layer weights of a trained network."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,17 +33,14 @@ WEIGHTS_PER_SET = 10  # the first of the layer, and the first with a nonzero gra
 HEADER = ("weights", "index", "row", "column", "N", "epsilon", "analytic", "numeric", "absolute_difference")
 
 
-def write(
-    first: Differences, nonzero: Differences, findings: Findings, nonlinearity: str, dims: Sequence[int], **about: Any
-) -> str:
+def write(first: Differences, nonzero: Differences, findings: Findings, net: NN, **about: Any) -> str:
     """The conclusion, in Markdown, from the `first` weights and from the first weights with a `nonzero` gradient.
 
     `about` describes the `setup`, the `origin` of the weights and the `image` in words. `black` counts the first
     weights whose input pixel is black in every training image.
     """
     gradients, small = np.abs(nonzero.analytic), STEPS >= SMALL
-    sets = (first, nonzero)
-    wrong = [np.where(d.usable, d.absolute, 0)[d.wrong(findings.roundoff)][:, small] for d in sets]
+    wrong = [np.where(d.usable, d.absolute, 0)[d.wrong(findings.roundoff)][:, small] for d in (first, nonzero)]
     conclusive = nonzero.usable[:, small].any(axis=1) & (gradients * 0.01 > MARGIN * findings.roundoff * SMALL)
     crossed = np.where(nonzero.crossed & np.isfinite(nonzero.absolute), nonzero.absolute, 0)
     return render(
@@ -52,10 +48,10 @@ def write(
         first=first,
         nonzero=nonzero,
         findings=findings,
-        size=dims[0] * dims[1],
-        kinked=nonlinearity in KINKED,
-        nonlinearity=nonlinearity.replace("_", " "),
-        gradients=_gradients(first, nonzero, findings.best_n, dims[0]),
+        size=net.weights[0].size,
+        kinked=net.nonlinearity in KINKED,
+        nonlinearity=net.nonlinearity.replace("_", " "),
+        gradients=_gradients(first, nonzero, findings.best_n, net.dims[0]),
         maxima=_maxima(first, nonzero),
         largest_gradient=gradients.max(initial=0),
         wrong=sum(map(len, wrong)),
@@ -160,13 +156,12 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         findings = examine(net, x, y, nonzero)
 
     pixels = first.index % net.dims[0]
-    about: dict[str, Any] = {"setup": study.words, "origin": origin}
-    about["image"] = f"training image {sample}, a {y[0]}, whose loss is {findings.loss:.2g}"
     black = int((digits.train.images[:, pixels].max(axis=0) == 0).sum())
-    text = write(first, nonzero, findings, net.nonlinearity, net.dims, black=black, **about)
+    image = f"training image {sample}, a {y[0]}, whose loss is {findings.loss:.2g}"
+    text = write(first, nonzero, findings, net, setup=study.words, origin=origin, image=image, black=black)
     write_csv(study.folder / "differences.csv", (*HEADER, "kink_crossed"), _rows(net, first=first, nonzero=nonzero))
     write_text(study.folder / "conclusion.md", text)
-    subtitle = f"{net.architecture}, {net.nonlinearity}, {counted(trained.epoch, 'epoch')}; {about['image']}"
+    subtitle = f"{net.architecture}, {net.nonlinearity}, {counted(trained.epoch, 'epoch')}; {image}"
     draw(study.folder / "differences.png", first, nonzero, findings, subtitle)
     results: dict[str, Any] = asdict(findings) | {
         "largest_first": first.largest().tolist(),
@@ -191,13 +186,12 @@ def _train(net: NN, examples: Examples, epochs: int) -> None:
             bar.update()
 
 
-def _rows(net: NN, **sets: Differences) -> list[tuple[str, ...]]:
+def _rows(net: NN, **sets: Differences) -> list[tuple[Any, ...]]:
     """The rows of `differences.csv`, one for each weight and N."""
     rows = []
     for name, d in sets.items():
         for i, index in enumerate(d.index.tolist()):
-            position, analytic = divmod(index, net.dims[0]), float(d.analytic[i])
             for j, n in enumerate(STEPS.tolist()):
-                numbers = (1 / n, analytic, float(d.numeric[i, j]), float(d.absolute[i, j]))
-                rows.append((name, *map(str, (index, *position, n)), *map(repr, numbers), str(int(d.crossed[i, j]))))
+                numbers = (1 / n, d.analytic[i], d.numeric[i, j], d.absolute[i, j])
+                rows.append((name, index, *divmod(index, net.dims[0]), n, *map(float, numbers), int(d.crossed[i, j])))
     return rows

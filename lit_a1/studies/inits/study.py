@@ -1,7 +1,6 @@
 """The study of initializations: zero, standard normal and Glorot, trained alike, measured and compared."""
 
 import math
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -65,7 +64,7 @@ class _Progress:
             self._done += 1
             remaining = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
             line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(remaining))
-        tqdm.write(f"{name:6}  {line}", file=sys.stdout)
+        tqdm.write(f"{name:6}  {line}")
 
 
 def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Progress) -> Trial:

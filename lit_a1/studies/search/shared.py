@@ -2,7 +2,6 @@
 
 import json
 import platform
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -94,7 +93,7 @@ class SharedStudy(Study):
                     return trial
             elif others := self.count(TrialState.RUNNING):
                 if not announced:
-                    tqdm.write(f"Waiting for {counted(others, 'trial')} of other processes", file=sys.stdout)
+                    tqdm.write(f"Waiting for {counted(others, 'trial')} of other processes")
                 announced = True
                 time.sleep(storages.INTERVAL)
             else:

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -174,7 +173,7 @@ class Study:
                     self.running.release()
                 with self.lock("write"):
                     records = self.records()
-                tqdm.write(next(record.line() for record in records if record.number == trial.number), file=sys.stdout)
+                tqdm.write(next(record.line() for record in records if record.number == trial.number))
                 bar.update(self.count(*FINISHED) - bar.n)
 
     def next_trial(self, trials: int) -> optuna.Trial | None:

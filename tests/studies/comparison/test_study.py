@@ -128,14 +128,19 @@ def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], t
     assert not (tmp_path / "logs" / "mnist-compare").exists()
 
 
-def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
-    """From the shipped recipes, with small networks: what the commands write is what the comparison reads."""
-    configs = Path(__file__).resolve().parents[3] / "configs"
+def train(mlp: str, *cnns: str, epochs: int) -> None:
+    """From the shipped recipes, with small networks."""
+    configs, length = Path(__file__).resolve().parents[3] / "configs", ["--trainer.max_epochs", str(epochs)]
     small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]
-    main(["mlp", "fit", "--config", str(configs / "mlp.yaml"), "--trainer.max_epochs", "2", *small])
+    main(["mlp", "fit", "--config", str(configs / f"{mlp}.yaml"), *length, *small])
     small = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.accelerator", "cpu"]
-    for name in ("mnist_plain", "mnist"):
-        main(["fit", "--config", str(configs / f"{name}.yaml"), "--trainer.max_epochs", "2", *small])
+    for name in cnns:
+        main(["fit", "--config", str(configs / f"{name}.yaml"), *length, *small])
+
+
+def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
+    """What the commands write is what the comparison reads."""
+    train("mlp", "mnist_plain", "mnist", epochs=2)
     main(["compare", "--source", "real", "--test_images", "5"])
     text = Path("lightning_logs/mnist-compare/version_0/comparison.md").read_text()
     assert "on 5 test images" in text
@@ -147,11 +152,7 @@ def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
 
 def test_networks_that_were_trained_alike_differ_in_little(digits: Splits) -> None:
     """The recipes of the like-for-like comparison: the rest of what differs comes with the architecture."""
-    configs = Path(__file__).resolve().parents[3] / "configs"
-    small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]
-    main(["mlp", "fit", "--config", str(configs / "mlp_ablation.yaml"), "--trainer.max_epochs", "1", *small])
-    small = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.accelerator", "cpu"]
-    main(["fit", "--config", str(configs / "mnist_ablation.yaml"), "--trainer.max_epochs", "1", *small])
+    train("mlp_ablation", "mnist_ablation", epochs=1)
     experiments, _ = find_experiments(["mlp_ablation", "mnist_ablation"], Path("lightning_logs"), "last", drawn=False)
     ((mlp,), (cnn,)) = experiments.values()
     assert {row[0] for row in differences(mlp, cnn)} == {"pixels", "initial weights"}

@@ -26,7 +26,7 @@ from lit_a1.studies.search import shared, storage, study
 from lit_a1.studies.search.shared import SharedStudy, run
 from lit_a1.studies.search.storage import open_storage, public_url
 from lit_a1.studies.search.study import Study
-from tests.studies.search.toy import OWN, cells, rows, toy
+from tests.studies.search.toy import OWN, cells, falling, rows, toy
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 POSTGRESQL = os.environ.get("LIT_A1_POSTGRESQL", "")  # the URL of a server on which databases may be made
@@ -154,8 +154,12 @@ def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/study.db"
 
 
-def falling(**changes: Any) -> Any:
-    return toy(lambda trial, epoch: 0.3 - 0.01 * trial, **changes)
+@pytest.fixture
+def pair(file: str) -> Iterator[list[SharedStudy]]:
+    """Two processes at one study."""
+    Path("one").mkdir()
+    with open_storage(file) as kept:
+        yield [SharedStudy(falling(), Path("one"), kept, NAME, public_url(file)) for _ in range(2)]
 
 
 def test_one_process_repeats_a_search_goes_on_with_it_and_takes_it_home(file: str, tmp_path: Path) -> None:
@@ -172,7 +176,7 @@ def test_one_process_repeats_a_search_goes_on_with_it_and_takes_it_home(file: st
 def test_a_trial_that_two_processes_give_up_is_tried_again_once(file: str) -> None:
     """Both may see that its process ended, where the database locks no rows, as SQLite does."""
     with pytest.raises(KeyboardInterrupt):
-        run(replace(falling(), train=Mock(side_effect=KeyboardInterrupt)), 3, None, file)
+        run(falling(train=Mock(side_effect=KeyboardInterrupt)), 3, None, file)
     with open_storage(file) as opened:
         study_there = optuna.load_study(study_name=NAME, storage=opened)
         storage.retry_callback()(study_there, study_there.trials[0])
@@ -185,7 +189,7 @@ def test_a_trial_that_two_processes_give_up_is_tried_again_once(file: str) -> No
 
 def test_what_a_user_stopped_is_tried_again(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(replace(falling(), train=Mock(side_effect=KeyboardInterrupt)), 2, None, file)
+        run(falling(train=Mock(side_effect=KeyboardInterrupt)), 2, None, file)
     assert "Stopped. Go on with the same command\n" in capsys.readouterr().out
     folder = run(falling(), 2, None, file)
     assert cells(folder, "state", "lr")[:2] == [("failed", "0.15"), ("complete", "0.15")]
@@ -211,29 +215,25 @@ def test_a_process_that_was_given_up_goes_on_with_another_trial(file: str, capsy
 
 
 def test_a_process_stays_for_the_trials_of_others(
-    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pair: list[SharedStudy], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open_storage(file) as kept:
-        Path("one").mkdir()
-        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, public_url(file)) for _ in range(2))
-        trial = one.next_trial(1)
-        assert trial is not None
-        monkeypatch.setattr(shared.time, "sleep", lambda seconds: one.optuna.tell(trial, 0.1))
-        assert other.next_trial(1) is None
-        one.running.release()
+    one, other = pair
+    trial = one.next_trial(1)
+    assert trial is not None
+    monkeypatch.setattr(shared.time, "sleep", lambda seconds: one.optuna.tell(trial, 0.1))
+    assert other.next_trial(1) is None
+    one.running.release()
     assert capsys.readouterr().out == "Waiting for 1 trial of other processes\n"
 
 
-def test_a_trial_that_is_one_too_many_is_given_back(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_storage(file) as kept:
-        Path("one").mkdir()
-        one, other = (SharedStudy(falling(), Path("one"), kept, NAME, public_url(file)) for _ in range(2))
-        assert one.next_trial(1) is not None
-        assert other._ask(1) is None  # it was between its look and its question
-        one.running.release()
-        other.running = one.running
-        assert [trial.number for trial in (one._ask(2), other._ask(2)) if trial is not None] == [2]
-        assert [record.number for record in one.records()] == []
+def test_a_trial_that_is_one_too_many_is_given_back(pair: list[SharedStudy]) -> None:
+    one, other = pair
+    assert one.next_trial(1) is not None
+    assert other._ask(1) is None  # it was between its look and its question
+    one.running.release()
+    other.running = one.running
+    assert [trial.number for trial in (one._ask(2), other._ask(2)) if trial is not None] == [2]
+    assert [record.number for record in one.records()] == []
 
 
 @pytest.mark.parametrize("changes", [{"epochs": 3}, {"seed": 1}])
@@ -255,7 +255,7 @@ def test_a_storage_that_fails_in_the_middle_ends_in_a_sentence(file: str) -> Non
         return 1, {"val": 2000}
 
     with pytest.raises(ConnectionError, match=r"the storage sqlite:.* fails: no such table: trial_user_attributes"):
-        run(replace(falling(), train=drop), 2, None, file)
+        run(falling(train=drop), 2, None, file)
 
 
 def test_what_can_not_be_reached_is_told_without_the_password(

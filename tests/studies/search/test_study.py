@@ -14,11 +14,10 @@ import pytest
 from lit_a1.data.errors import DataError
 from lit_a1.runs.settings import UsageError
 from lit_a1.studies.search import results, study
-from lit_a1.studies.search.objective import Objective
 from lit_a1.studies.search.results import MIN_COMPLETE, importances
 from lit_a1.studies.search.space import Range
 from lit_a1.studies.search.study import BEFORE_PRUNING, Study, run
-from tests.studies.search.toy import OWN, cells, rows, toy
+from tests.studies.search.toy import OWN, cells, falling, rows, toy
 
 FOLDER = Path("logs/toy-search/version_0")
 
@@ -68,10 +67,6 @@ def test_the_best_or_the_last_epoch_counts(by_best: bool, best: tuple[int, float
     assert Study(objective, folder).optuna.best_value == best[1]
 
 
-def falling(**changes: Any) -> Objective:
-    return toy(lambda trial, epoch: 0.3 - 0.01 * trial, **changes)
-
-
 @pytest.mark.parametrize("one_sampler", [True, False])
 def test_the_seed_repeats_a_search(one_sampler: bool) -> None:
     first, again, other = (rows(run(falling(one_sampler=one_sampler, seed=seed), 14)) for seed in (0, 0, 1))
@@ -83,10 +78,9 @@ def test_the_seed_repeats_a_search(one_sampler: bool) -> None:
 def test_a_study_that_goes_on_samples_what_one_that_was_not_stopped_does() -> None:
     whole = rows(run(falling(), 14))
     folder = run(falling(), 3)
-    assert run(falling(), 14, folder) == folder
-    assert rows(folder) == whole
-    run(falling(), 14, folder)  # nothing is left to do
-    assert rows(folder) == whole
+    for _ in range(2):  # the second time nothing is left to do
+        assert run(falling(), 14, folder) == folder
+        assert rows(folder) == whole
 
 
 def test_a_study_whose_processes_seed_their_samplers_once_goes_on_and_is_shared() -> None:
@@ -124,7 +118,7 @@ def test_a_diverged_trial_is_stopped_at_once_and_has_no_error(monkeypatch: pytes
 
 def test_the_own_settings_are_tried_again_if_that_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(replace(toy(), train=Mock(side_effect=KeyboardInterrupt)), 2)
+        run(toy(train=Mock(side_effect=KeyboardInterrupt)), 2)
     assert f"Stopped. Go on with the same command and --study {FOLDER}" in capsys.readouterr().out
     run(toy(), 2, FOLDER)
     assert cells(FOLDER, "state", "lr")[:2] == [("failed", "0.15"), ("complete", "0.15")]
@@ -229,8 +223,8 @@ def test_settings_that_are_refused_end_the_search_if_they_are_the_first() -> Non
 
     everywhere = True
     with pytest.raises(UsageError, match="norm must be another one"):
-        run(replace(toy(), train=refused), 2)
+        run(toy(train=refused), 2)
     everywhere = False
-    folder = run(replace(toy(), train=refused), 3)
+    folder = run(toy(train=refused), 3)
     assert cells(folder, "state") == [("complete",), ("refused",), ("refused",)]
     assert "was refused: norm must be another one." in (folder / "summary.md").read_text()
