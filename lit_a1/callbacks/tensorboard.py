@@ -42,10 +42,14 @@ def flush(trainer: L.Trainer) -> None:
 class RunLogger(TensorBoardLogger):
     """Lightning's logger, with training and validation curves in one chart, and the epoch out of the way."""
 
+    def __init__(self, *args: Any, purge_step: int | None = None, **options: Any) -> None:
+        super().__init__(*args, purge_step=purge_step, **options)
+        self._purge_step = purge_step
+
     @cached_property
     def curves(self) -> Curves:
         """The curves of this run."""
-        return Curves(Path(self.log_dir), self._kwargs.get("purge_step"))
+        return Curves(Path(self.log_dir), self._purge_step)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
