@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -22,7 +21,7 @@ from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import KEYWORDS, PRETRAINED, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE, CheckpointError, test_metrics
+from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, fisher, wilson
 from lit_a1.runs.wording import duration, percent, probability, spread
@@ -213,10 +212,9 @@ def ensemble(records: RecordedRuns) -> dict[str, Any] | None:
 
 def recorded_crossvals() -> list[dict[str, Any]]:
     """The results of the cross-validations in docs/studies, with the name of the recipe and the settings."""
-    results = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in RECORDED.glob(f"*/{CROSSVAL}")}
     return [
-        about | {"name": folder.name.removesuffix("-crossval"), "source": display_path(folder)}
-        for folder, about in sorted(results.items())
+        read_json(path) | {"name": path.parent.name.removesuffix("-crossval"), "source": display_path(path.parent)}
+        for path in sorted(RECORDED.glob(f"*/{CROSSVAL}"))
     ]
 
 
