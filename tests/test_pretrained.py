@@ -95,7 +95,7 @@ def test_the_results_name_the_submission(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] * (name == "mnist")) for name in NAMES if name != "mlp"]
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name != "catsdogs")) for name in NAMES if name != "mlp"]
 )
 @pytest.mark.usefixtures("all_cores")
 @pytest.mark.timeout(3600)  # 7,000 photos, each seen in several ways, in single precision
