@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lit_a1.data.colour import colour
 from lit_a1.data.mix import Fill, cutout, mix
-from lit_a1.data.resample import Padding, flip, random_boxes, resample, resize, rotate, to_float, whole_boxes
+from lit_a1.data.resample import flip, random_boxes, resample, resize, rotate, to_float, whole_boxes
 from lit_a1.data.trivial import trivial_augment
 
 Flip = Literal["none", "random", "alternating"]
@@ -27,15 +27,15 @@ LARGEST_VALUES = {  # options of at least 0, and their largest value
 }
 
 
-def alternating_flip_mask(index: Tensor, epoch: int, seed: int) -> Tensor:
-    """Which images to flip in an epoch: half of them, by a hash of index and seed, alternating with the other half.
+def alternating_flip_mask(index: Tensor, epoch: int) -> Tensor:
+    """Which images to flip in an epoch: half of them, by a hash of the index, alternating with the other half.
 
     Two successive epochs show both sides of each image; independent draws would show half of the images the same side
     twice (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498). `index` (N,) holds the
     images' places in the dataset; the result is (N,) bools.
     """
     # a 32-bit integer hash of xor-shifts and products (github.com/skeeto/hash-prospector); products stay below 2^63
-    bits = (index.long() ^ (seed * 0x9E3779B1 & 0xFFFFFFFF)) & 0xFFFFFFFF
+    bits = index.long() & 0xFFFFFFFF
     for shift, multiplier in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
         bits = ((bits ^ bits >> shift) * multiplier) & 0xFFFFFFFF
     return ((bits ^ bits >> 15) + epoch) % 2 == 1
@@ -53,11 +53,9 @@ class Augment:
     Attributes:
         flip: left to right: "none", "random" (each image with probability one half) or "alternating"
             (`alternating_flip_mask`).
-        flip_seed: which half "alternating" flips first.
-        crop_scale: smallest and largest area of a crop, as shares of the image's area; (1, 1) for no crop.
-        crop_ratio: smallest and largest aspect ratio of a crop, width over height.
-        shift: largest shift in each direction, in whole pixels of the input.
-        shift_padding: what fills the uncovered edge: "edge" repeats the nearest pixel, "reflect" mirrors the image.
+        crop_scale: smallest and largest area of a crop, as shares of the image's area; (1, 1) for no crop. Its aspect
+            ratio is between 3/4 and 4/3.
+        shift: largest shift in each direction, in whole pixels of the input; the pixels of the edge are repeated.
         rotation: largest angle to either side, in degrees.
         brightness: factors are uniform in [1 - brightness, 1 + brightness].
         contrast: as `brightness`.
@@ -79,11 +77,8 @@ class Augment:
     """
 
     flip: Flip = "none"
-    flip_seed: int = 0
     crop_scale: tuple[float, float] = (1.0, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     shift: int = 0
-    shift_padding: Padding = "edge"
     rotation: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
@@ -100,7 +95,7 @@ class Augment:
     mix_until: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("flip", Flip), ("shift_padding", Padding), ("cutout_fill", Fill)):
+        for name, allowed in (("flip", Flip), ("cutout_fill", Fill)):
             if (value := getattr(self, name)) not in get_args(allowed):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {value!r}")
         for names, largest in LARGEST_VALUES.items():
@@ -109,7 +104,7 @@ class Augment:
                 if not 0 <= value <= largest or value == math.inf:
                     limits = "finite and at least 0" if largest == math.inf else f"between 0 and {largest}"
                     raise ValueError(f"{name} must be {limits}; got {value}")
-        for name, largest in (("crop_scale", 1), ("crop_ratio", math.inf), ("cutout_ratio", math.inf)):
+        for name, largest in (("crop_scale", 1), ("cutout_ratio", math.inf)):
             low, high = getattr(self, name)
             if not 0 < low <= high <= largest or high == math.inf:
                 limits = "above 0" if largest == math.inf else "above 0 and at most 1"
@@ -177,21 +172,19 @@ class Augment:
         if self.shift > min(height, width):
             raise ValueError(f"shift must be at most the images' sides, {height} and {width}; got {self.shift}")
         if self.flip == "alternating":
-            mirrored = alternating_flip_mask(index, epoch, self.flip_seed)
+            mirrored = alternating_flip_mask(index, epoch)
         elif self.flip == "random":
             mirrored = torch.rand(count, generator=generator, device=device) < 0.5
         else:
             mirrored = None
         boxes = whole_boxes(images)
         if self.crop_scale != (1, 1):
-            boxes = random_boxes(
-                count, height, width, scale=self.crop_scale, ratio=self.crop_ratio, generator=generator
-            )
+            boxes = random_boxes(count, height, width, scale=self.crop_scale, generator=generator)
         if self.shift > 0:
             offsets = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator, device=device)
             boxes = boxes + F.pad(offsets, (0, 2))
         if self.crop_scale != (1, 1) or self.shift > 0:
-            result = resample(images, boxes, size, mirrored, self.shift_padding)
+            result = resample(images, boxes, size, mirrored)
         else:
             result = resize(images, size)
             result = result if mirrored is None else flip(result, mirrored)

@@ -6,13 +6,12 @@ input lines, so both sums are `embedding_bag`s over lines. At 64x64 on a CPU thi
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Padding = Literal["edge", "reflect"]
+CROP_RATIO = (3 / 4, 4 / 3)  # smallest and largest aspect ratio of a random crop, width over height
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -25,9 +24,7 @@ def to_float(images: Tensor) -> Tensor:
     return values.div_(255) if images.dtype == torch.uint8 else values
 
 
-def resample(
-    images: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None = None, padding: Padding = "edge"
-) -> Tensor:
+def resample(images: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None = None) -> Tensor:
     """Cuts one box from each image and scales it to `size` x `size`, with antialiased bilinear weights.
 
     With box (top, left, height, width), output row i has its centre at c_i = top + (i + 1/2) s, s = height / size, in
@@ -40,11 +37,10 @@ def resample(
 
     Args:
         images: (N, C, H, W), uint8 or floating.
-        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the image, but must not be
-            higher or wider than it.
+        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the image, where the pixels
+            of the edge are repeated, but must not be higher or wider than it.
         size: height and width of the output, in pixels.
         mirrored: (N,) bools, the images to flip left to right.
-        padding: what fills the outside: the nearest pixel ("edge") or the image's mirror image ("reflect").
 
     Returns:
         (N, C, size, size) float32.
@@ -59,24 +55,18 @@ def resample(
     if mirrored is not None:
         left, box_width = torch.where(mirrored, left + box_width, left), torch.where(mirrored, -box_width, box_width)
     lines = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
-    lines = _weighted_lines(lines, top, box_height, size, height, padding).view(count, size, width, channels)
+    lines = _weighted_lines(lines, top, box_height, size, height).view(count, size, width, channels)
     lines = lines.transpose(1, 2).reshape(count * width, size * channels)
-    lines = _weighted_lines(lines, left, box_width, size, width, padding).view(count, size, size, channels)
+    lines = _weighted_lines(lines, left, box_width, size, width).view(count, size, size, channels)
     return lines.transpose(1, 2).contiguous().permute(0, 3, 1, 2)
 
 
-def _weighted_lines(lines: Tensor, start: Tensor, extent: Tensor, size: int, length: int, padding: Padding) -> Tensor:
+def _weighted_lines(lines: Tensor, start: Tensor, extent: Tensor, size: int, length: int) -> Tensor:
     """The sums of `resample` along one axis: (N * length, D) lines -> (N * size, D)."""
     line = torch.arange(max(size, length), device=lines.device)
     step = (extent / size)[:, None]
     reach = step.abs().clamp_min(1)
-    centre = start[:, None] + step * (line[:size] + 0.5)
-    if padding == "edge":
-        centre = centre.clamp(0.5, length - 0.5)
-    elif padding == "reflect":
-        centre = length - (length - centre.abs()).abs()
-    else:
-        raise ValueError(f'padding must be "edge" or "reflect"; got {padding!r}')
+    centre = (start[:, None] + step * (line[:size] + 0.5)).clamp(0.5, length - 0.5)
     first = (centre - reach + 0.5).floor()  # the first line with its centre under the triangle
     taps = first[..., None] + torch.arange(math.ceil(2 * max(1, length / size)), device=lines.device)
     weights = (1 - (taps + 0.5 - centre[..., None]).abs_() / reach[..., None]).clamp_min_(0)
@@ -99,7 +89,7 @@ def random_boxes(
     width: int,
     *,
     scale: tuple[float, float],
-    ratio: tuple[float, float],
+    ratio: tuple[float, float] = CROP_RATIO,
     generator: torch.Generator,
 ) -> Tensor:
     """Boxes for random resized crops (Szegedy et al. 2015, "Going deeper with convolutions", arXiv:1409.4842).

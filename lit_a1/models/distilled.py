@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
-from lit_a1.data.resample import resize
 from lit_a1.models.classifier import compile_in_place
 from lit_a1.models.fine_tuned import FineTunedCNN
 from lit_a1.models.members import refuse_duplicates
@@ -33,25 +32,20 @@ class DistilledCNN(FineTunedCNN):
     Args:
         teachers: checkpoints; or the folder of a run, or of an experiment for its newest run, to use its last.ckpt.
         teacher_share: s, in [0,1].
-        teacher_size: smallest height and width in pixels to show the teachers; smaller images are scaled up.
         network: all arguments of `FineTunedCNN`: the weights to start from, and the network.
 
     Raises:
-        ValueError: there is no teacher, or a number is out of its range.
+        ValueError: there is no teacher, or `teacher_share` is out of its range.
     """
 
-    def __init__(
-        self, *, teachers: list[str], teacher_share: float = 0.75, teacher_size: int = 0, **network: Any
-    ) -> None:
+    def __init__(self, *, teachers: list[str], teacher_share: float = 0.75, **network: Any) -> None:
         if not teachers:
             raise ValueError("teachers must name at least one checkpoint; got none")
         if not 0 <= teacher_share <= 1:
             raise ValueError(f"teacher_share must be between 0 and 1; got {teacher_share}")
-        if teacher_size < 0:
-            raise ValueError(f"teacher_size must be at least 0; got {teacher_size}")
         super().__init__(**network)
         self.save_hyperparameters()
-        self.teachers, self.teacher_share, self.teacher_size = teachers, teacher_share, teacher_size
+        self.teachers, self.teacher_share = teachers, teacher_share
         self._teacher_nets: list[nn.Module] = []  # a list keeps their weights out of the checkpoints
 
     def files(self, drawn: bool) -> list[Path]:
@@ -71,11 +65,10 @@ class DistilledCNN(FineTunedCNN):
 
     def training_targets(self, batch: Batch) -> Tensor:
         """Distributions (N,K): the labels, mixed with the mean of the teachers' predictions."""
-        labels, images = batch.targets, batch.images
-        if images.shape[-1] < self.teacher_size:
-            images = resize(images, self.teacher_size)
+        labels = batch.targets
         with torch.no_grad():
-            teacher_probabilities = torch.stack([net(images).float().softmax(1) for net in self._teacher_nets]).mean(0)
+            answers = [net(batch.images).float().softmax(1) for net in self._teacher_nets]
+            teacher_probabilities = torch.stack(answers).mean(0)
         if labels.ndim == 1:
             labels = torch.zeros_like(teacher_probabilities).scatter_(1, labels[:, None], 1.0)
         return teacher_probabilities.lerp(labels, 1 - self.teacher_share)

@@ -44,7 +44,6 @@ def training_facts(run: Run) -> dict[str, Any]:
         "published": is_published(run),
         "augment": augment,
         "crop": _pair(augment["crop_scale"]) if _pair(augment["crop_scale"]) != [1, 1] else None,
-        "ratio": _pair(augment["crop_ratio"]),
         "colours": [(name, 1 - factor, 1 + factor) for name, factor in factors.items() if factor],
         "mixing": [(name, augment[name]) for name in ("mixup", "cutmix") if augment[name]],
         "epochs": epochs,

@@ -16,9 +16,7 @@ options = st.fixed_dictionaries(
     {
         "flip": st.sampled_from(["none", "random", "alternating"]),
         "crop_scale": pairs,
-        "crop_ratio": pairs,
         "shift": st.integers(0, 3),
-        "shift_padding": st.sampled_from(["edge", "reflect"]),
         "rotation": st.sampled_from([0.0, 10.0, 180.0]),
         "cutout": shares,
         "cutout_ratio": pairs,

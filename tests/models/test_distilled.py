@@ -11,7 +11,6 @@ from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
 from lit_a1.data.module import ImageSet
-from lit_a1.data.resample import resize
 from lit_a1.models import CatsDogsCNN, DistilledCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.records import CheckpointError
@@ -56,16 +55,6 @@ def test_targets_are_the_teachers_mean_and_the_label_by_their_shares(
     logits = student.net(batch.images)  # the loss smooths the whole target
     smoothed = -((0.8 * expected + 0.1) * logits.log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(student.loss(logits, expected), smoothed)
-
-
-def test_teachers_are_shown_small_images_scaled_up_and_large_ones_as_they_are(
-    teachers: list[str], batch: Batch
-) -> None:
-    student = fitted(teachers, teacher_share=1.0, teacher_size=24)
-    larger = resize(batch.images, 24)
-    torch.testing.assert_close(student.training_targets(batch), mean_probabilities(teachers, larger))
-    big = batch._replace(images=resize(batch.images, 32))
-    torch.testing.assert_close(student.training_targets(big), mean_probabilities(teachers, big.images))
 
 
 def test_training_follows_the_teachers_where_labels_say_nothing(teachers: list[str], batch: Batch) -> None:
@@ -120,7 +109,6 @@ def test_it_trains_compiled_and_in_half_precision(teachers: list[str]) -> None:
     [
         ({"teachers": []}, "teachers must name at least one checkpoint"),
         ({"teacher_share": 1.5}, "teacher_share must be between 0 and 1; got 1.5"),
-        ({"teacher_size": -1}, "teacher_size must be at least 0; got -1"),
     ],
 )
 def test_bad_values_are_refused(options: dict[str, Any], words: str) -> None:

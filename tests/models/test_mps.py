@@ -125,7 +125,7 @@ def test_every_recipe(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 EVERYTHING = Augment(
-    flip="random", crop_scale=(0.5, 1.0), shift=2, shift_padding="reflect", rotation=10.0, brightness=0.2,
+    flip="random", crop_scale=(0.5, 1.0), shift=2, rotation=10.0, brightness=0.2,
     saturation=0.2, grayscale=0.1, trivial=1.0, cutout=0.3, cutout_fill="noise", mixup=0.2, cutmix=1.0,
 )  # fmt: skip
 
@@ -148,6 +148,6 @@ def test_every_norm(norm: Any) -> None:
 
 def test_students_and_ensembles(save: Save) -> None:
     teacher = str(save(CatsDogsCNN(**TINY)))
-    run(DistilledCNN(teachers=[teacher], teacher_size=24, **TINY), RandomImages())
+    run(DistilledCNN(teachers=[teacher], **TINY), RandomImages())
     with LikeMPS():
         trainer().validate(Ensemble(members=[teacher]), FewImages())

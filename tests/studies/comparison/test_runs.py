@@ -145,7 +145,7 @@ def test_a_cnn_sees_images_of_the_size_that_it_was_validated_at(
     ("augment", "expected"),
     [
         ({}, False),
-        ({"shift": 0, "crop_scale": (1.0, 1.0), "flip": "none", "shift_padding": "reflect"}, False),
+        ({"shift": 0, "crop_scale": (1.0, 1.0), "flip": "none", "cutout_fill": "noise"}, False),
         ({"rotation": 10.0}, True),
         ({"crop_scale": (0.8, 1.0)}, True),
     ],
