@@ -15,7 +15,7 @@ from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.published import is_published, published
 from lit_a1.report.recipe_facts import training_facts
 from lit_a1.report.recipes import fingerprint, shipped_settings
-from lit_a1.report.results import ensemble, errors_of, last_error, layers, recorded_crossvals, results, status
+from lit_a1.report.results import crossvals, ensemble, errors_of, last_error, layers, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
 from lit_a1.report.tried import render_page
@@ -103,7 +103,7 @@ def problem3(records: RecordedRuns, work: Path) -> dict[str, Any]:
         "results": [results(records.runs_with_newest_settings(each), work) for each in others],
         "other_trainings": [training_facts(records.trainings(each)[-1]) for each in others],
         "ensemble": ensemble(records),
-        "crossvals": [] if records.drawn_photos else recorded_crossvals(),
+        "crossvals": crossvals(records),
         "ensemble_name": ENSEMBLE,
         "ensemble_command": commands.step("ensemble", ENSEMBLE).command,
         "unreadable": unreadable,

@@ -20,7 +20,7 @@ from lit_a1.report.recipes import MACHINE_OPTIONS, changes, is_shipped, option_o
 from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import KEYWORDS, PRETRAINED, relative_to_cwd
+from lit_a1.runs.folders import DRAWN, KEYWORDS, PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, test_metrics
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import ALPHA, fisher, wilson
@@ -210,12 +210,32 @@ def ensemble(records: RecordedRuns) -> dict[str, Any] | None:
     return None
 
 
-def recorded_crossvals() -> list[dict[str, Any]]:
-    """The results of the cross-validations in docs/studies, with the name of the recipe and the settings."""
-    return [
-        read_json(path) | {"name": path.parent.name.removesuffix("-crossval"), "source": display_path(path.parent)}
-        for path in sorted(RECORDED.glob(f"*/{CROSSVAL}"))
-    ]
+def crossvals(records: RecordedRuns) -> list[dict[str, Any]]:
+    """The results of finished cross-validations: those in the folder of runs, and of other recipes the recorded ones.
+
+    Of a file that can't be read, the `damaged` path.
+    """
+    ending = f"-crossval{DRAWN if records.drawn_photos else ''}"
+    found: dict[str, dict[str, Any]] = {}
+    pattern = f"*{ending}/{CROSSVAL}"
+    for path in [*sorted(RECORDED.glob(pattern)), *sorted(records.logs.glob(pattern))]:
+        name, content = path.parent.name.removesuffix(ending), read_json(path) or {}
+        if content.keys() == {"begun"}:  # some folds are not trained yet
+            continue
+        try:
+            found[name] = {
+                "name": name,
+                "epochs": int(content["begun"]["trainer.max_epochs"]),
+                "photos": content["begun"]["photos"].split(" ")[0],
+                "folds": len(content["accuracy_by_fold"]),
+                "suspects": int(content["suspects"]),
+                "source": f"{display_path(path.parent)}, commit {content['commit']}",
+                **{key: float(content[key]) for key in ("accuracy", "accuracy_without_suspects")},
+                "interval": [float(content["interval"][side]) for side in (0, 1)],
+            }
+        except (AttributeError, LookupError, TypeError, ValueError):
+            found[name] = {"name": name, "damaged": relative_to_cwd(path)}
+    return list(found.values())
 
 
 def _weights(checkpoint: str) -> str:

@@ -29,6 +29,10 @@ FILES: dict[str, Any] = {  # what is no training's record
     },
     "mlp-gradcheck/version_0/record.json": {"weights": "w", "smallest": 1e-9, "best_n": 5, "n": [1, 5]},
     "mnist-compare/version_0/record.json": {"experiments": {"mlp": ["version_0"]}, "left_out": []},
+    "catsdogs-crossval/crossval.json": {
+        "begun": {"trainer.max_epochs": 3, "photos": "1,200 (ab12)"}, "accuracy": 0.9, "interval": [0.88, 0.92],
+        "accuracy_by_fold": [0.9, 0.9], "suspects": 1, "accuracy_without_suspects": 0.91, "commit": "c",
+    },
 }  # fmt: skip
 TRAININGS = ("mlp", "mnist_plain", "catsdogs", "catsdogs_ensemble")
 WRONG = {"nothing": None, "a list": [1], "a dictionary": {"a": 1}, "text": "x", "a number": -7.5}
@@ -116,6 +120,7 @@ def notes(tmp_path: Path) -> str:
         ("catsdogs/version_0/analysis/label_errors.json", PART | {"words": "w"}),
         ("catsdogs/version_0/analysis/label_errors.json", PART | {"numbers": {"suspects": [1]}}),
         ("catsdogs/version_0/test.json", [1]), ("catsdogs/version_0/record.json", {"seed": 0}),
+        ("catsdogs-crossval/crossval.json", {"accuracy": 0.9}), ("catsdogs-crossval/crossval.json", [1]),
     ],
 )  # fmt: skip
 def test_the_file_is_named(file: str, content: Any, logs: Path, tmp_path: Path) -> None:

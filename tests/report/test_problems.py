@@ -13,7 +13,7 @@ from lit_a1.report.document import Block, read_markdown, write_section
 from lit_a1.report.gather import gather
 from lit_a1.report.learning import gap
 from lit_a1.report.problems import catsdogs_rows, interval_of_test_error, problem3, rank
-from lit_a1.report.results import ensemble, errors_of, recorded_crossvals, results, status
+from lit_a1.report.results import crossvals, ensemble, errors_of, results, status
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
 from tests.report.conftest import LOGS, Add, csv_row, leave_part, sections_of
@@ -126,6 +126,37 @@ def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_co
     assert "- The labels of 3 validation images are suspected" in text
 
 
+def test_a_cross_validation_here_takes_the_place_of_the_recorded_one(tmp_path: Path) -> None:
+    def write(name: str, **content: object) -> None:
+        (LOGS / name).mkdir(parents=True, exist_ok=True)
+        (LOGS / name / "crossval.json").write_text(json.dumps(content))
+
+    recorded = crossvals(gather(LOGS, "real"))
+    assert [(each["name"], each["folds"], each["photos"]) for each in recorded] == [("catsdogs", 5, "19,979")]
+    begun = {"trainer.max_epochs": 3, "photos": "1,200 (ab12)"}
+    write("catsdogs-crossval", begun=begun)  # not finished
+    assert crossvals(gather(LOGS, "real")) == recorded
+    finished = {
+        "begun": begun,
+        "accuracy": 0.9,
+        "interval": [0.88, 0.92],
+        "accuracy_by_fold": [0.9, 0.9],
+        "suspects": 1,
+    }
+    finished |= {"accuracy_without_suspects": 0.91, "commit": "c0ffee"}
+    write("catsdogs-crossval", **finished)
+    write("idea-crossval", **finished)
+    found = crossvals(gather(LOGS, "real"))
+    assert [(each["name"], each["accuracy"], each["epochs"]) for each in found] == [
+        ("catsdogs", 0.9, 3),
+        ("idea", 0.9, 3),
+    ]
+    assert found[0]["source"] == "lightning_logs/catsdogs-crossval, commit c0ffee"
+    assert crossvals(gather(LOGS, "drawn")) == []
+    write("catsdogs-crossval-drawn", **finished)
+    assert [each["accuracy"] for each in crossvals(gather(LOGS, "drawn"))] == [0.9]
+
+
 def test_an_ensemble_is_compared_with_the_noise(add_run: Add) -> None:
     members = [{"val/error": 0.05, "checkpoint": "a"}, {"val/error": 0.07, "checkpoint": "b"}]
     assert ensemble(gather(LOGS, "real")) is None
@@ -177,7 +208,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "dropout" not in text
     ensembles = " ".join(block.text for block in sections["catsdogs-curves"].blocks if block.kind == "text")
     assert "80 more mistakes, more than noise (Fisher's exact test" in ensembles
-    (crossval,) = recorded_crossvals()
+    (crossval,) = crossvals(found)
     assert f"{percent(crossval['accuracy'])} of them correctly" in ensembles
 
     shown = sections["catsdogs-analysis"]
