@@ -84,18 +84,12 @@ def whole_boxes(images: Tensor) -> Tensor:
 
 
 def random_boxes(
-    count: int,
-    height: int,
-    width: int,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float] = CROP_RATIO,
-    generator: torch.Generator,
+    count: int, height: int, width: int, *, scale: tuple[float, float], generator: torch.Generator
 ) -> Tensor:
     """Boxes for random resized crops (Szegedy et al. 2015, "Going deeper with convolutions", arXiv:1409.4842).
 
-    Area uniform in `scale`; aspect ratio, width over height, log-uniform over the part of `ratio` for which a box of
-    that area fits in the image (no rejected draws, and the area is exact); place uniform, between pixels too.
+    Area uniform in `scale`; aspect ratio, width over height, log-uniform over the part of `CROP_RATIO` for which a box
+    of that area fits in the image (no rejected draws, and the area is exact); place uniform, between pixels too.
 
     Returns:
         (count, 4) floats, top, left, height and width in pixels, on the generator's device.
@@ -105,7 +99,7 @@ def random_boxes(
     # as shares of the image's sides, w = sqrt(area * aspect) and h = sqrt(area / aspect): both are at most 1
     # where |log aspect| <= -log area
     low, high = (
-        torch.full_like(log_area, math.log(limit * height / width)).clamp(log_area, -log_area) for limit in ratio
+        torch.full_like(log_area, math.log(limit * height / width)).clamp(log_area, -log_area) for limit in CROP_RATIO
     )
     log_aspect = low + (high - low) * shape
     box_heights = height * torch.exp((log_area - log_aspect) / 2)

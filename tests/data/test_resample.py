@@ -76,7 +76,7 @@ def pillow_crop(image: Tensor, box: list[float], size: int) -> Tensor:
 @pytest.mark.parametrize("size", [10, 20, 32, 48])
 def test_crops_are_those_of_pillow(size: int) -> None:
     images = to_float(photos(20, 32, 40))
-    boxes = random_boxes(20, 32, 40, scale=(0.1, 1.0), ratio=(0.5, 2.0), generator=generator())
+    boxes = random_boxes(20, 32, 40, scale=(0.1, 1.0), generator=generator())
     result = resample(images, boxes, size)
     expected = torch.stack([pillow_crop(p, b, size) for p, b in zip(images, boxes.tolist(), strict=True)])
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
@@ -97,7 +97,7 @@ def test_crops_between_whole_pixels_are_slices_then_interpolation() -> None:
 
 def test_mirrored_crops() -> None:
     images = to_float(photos(6))
-    boxes = random_boxes(6, 32, 32, scale=(0.2, 0.9), ratio=(0.7, 1.4), generator=generator())
+    boxes = random_boxes(6, 32, 32, scale=(0.2, 0.9), generator=generator())
     mirrored = torch.tensor([True, False] * 3)
     for size in (20, 40):
         expected = flip(resample(images, boxes, size), mirrored)
@@ -115,7 +115,7 @@ def test_boxes_outside_the_image() -> None:
 
 
 def test_a_constant_image_stays_constant() -> None:
-    boxes = random_boxes(50, 32, 32, scale=(0.05, 1.0), ratio=(0.3, 3.0), generator=generator())
+    boxes = random_boxes(50, 32, 32, scale=(0.05, 1.0), generator=generator())
     boxes = boxes + torch.tensor([20.0, -20.0, 0.0, 0.0])
     torch.testing.assert_close(resample(torch.ones(50, 3, 32, 32), boxes, 24), torch.ones(50, 3, 24, 24))
 
@@ -131,8 +131,8 @@ def test_resample_refuses_nonsense() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 64)])
 def test_boxes_keep_their_promises(height: int, width: int) -> None:
-    scale, ratio = (0.2, 0.9), (0.5, 1.8)
-    boxes = random_boxes(20_000, height, width, scale=scale, ratio=ratio, generator=generator())
+    scale, ratio = (0.2, 0.9), (3 / 4, 4 / 3)
+    boxes = random_boxes(20_000, height, width, scale=scale, generator=generator())
     top, left, tall, wide = boxes.unbind(1)
     for start, extent, side in ((top, tall, height), (left, wide, width)):
         assert (start >= 0).all()
@@ -156,7 +156,7 @@ def assert_uniform(draws: Tensor, low: float, high: float) -> None:
 
 
 def test_a_crop_of_everything_is_the_image() -> None:
-    boxes = random_boxes(5, 32, 32, scale=(1.0, 1.0), ratio=(0.75, 4 / 3), generator=generator())
+    boxes = random_boxes(5, 32, 32, scale=(1.0, 1.0), generator=generator())
     assert torch.equal(boxes, torch.tensor([[0.0, 0.0, 32.0, 32.0]] * 5))
     images = to_float(photos(5))
     assert torch.equal(resample(images, boxes, 32), images)
