@@ -5,11 +5,14 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.callbacks.tensorboard import RunLogger
+from lit_a1.runs.events import in_order
 
 
 def test_a_resumed_run_logs_again_from_its_checkpoint() -> None:
     for value, steps, purge_step in ((1.0, range(6), None), (2.0, range(3, 5), 3)):
         logger = RunLogger("logs", "run", 0, purge_step=purge_step)
+        with in_order(Path(logger.log_dir)):  # as `fit` does
+            _ = logger.experiment
         for step in steps:
             logger.log_metrics({"val/loss": value}, step)
         logger.finalize("success")
