@@ -67,8 +67,8 @@ class DistilledCNN(FineTunedCNN):
         """Distributions (N,K): the labels, mixed with the mean of the teachers' predictions."""
         labels = batch.targets
         with torch.no_grad():
-            answers = [net(batch.images).float().softmax(1) for net in self._teacher_nets]
-            teacher_probabilities = torch.stack(answers).mean(0)
+            predictions = [net(batch.images).float().softmax(1) for net in self._teacher_nets]
+            teacher_probabilities = torch.stack(predictions).mean(0)
         if labels.ndim == 1:
             labels = torch.zeros_like(teacher_probabilities).scatter_(1, labels[:, None], 1.0)
         return teacher_probabilities.lerp(labels, 1 - self.teacher_share)

@@ -126,32 +126,28 @@ def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_co
     assert "- The labels of 3 validation images are suspected" in text
 
 
-def test_a_cross_validation_here_takes_the_place_of_the_recorded_one(tmp_path: Path) -> None:
+def test_a_cross_validation_here_takes_the_place_of_the_recorded_one() -> None:
     def write(name: str, **content: object) -> None:
         (LOGS / name).mkdir(parents=True, exist_ok=True)
         (LOGS / name / "crossval.json").write_text(json.dumps(content))
 
     recorded = crossvals(gather(LOGS, "real"))
-    assert [(each["name"], each["folds"], each["photos"]) for each in recorded] == [("catsdogs", 5, "19,979")]
+    assert {"name", "accuracy", "folds"} <= recorded[0].keys()
     begun = {"trainer.max_epochs": 3, "photos": "1,200 (ab12)"}
-    write("catsdogs-crossval", begun=begun)  # not finished
+    write(f"{recorded[0]['name']}-crossval", begun=begun)  # not finished
     assert crossvals(gather(LOGS, "real")) == recorded
     finished = {
-        "begun": begun,
-        "accuracy": 0.9,
-        "interval": [0.88, 0.92],
-        "accuracy_by_fold": [0.9, 0.9],
-        "suspects": 1,
-    }
-    finished |= {"accuracy_without_suspects": 0.91, "commit": "c0ffee"}
-    write("catsdogs-crossval", **finished)
-    write("idea-crossval", **finished)
-    found = crossvals(gather(LOGS, "real"))
-    assert [(each["name"], each["accuracy"], each["epochs"]) for each in found] == [
-        ("catsdogs", 0.9, 3),
-        ("idea", 0.9, 3),
-    ]
-    assert found[0]["source"] == "lightning_logs/catsdogs-crossval, commit c0ffee"
+        "begun": begun, "accuracy": 0.9, "interval": [0.88, 0.92], "accuracy_by_fold": [0.9, 0.9], "suspects": 1,
+        "accuracy_without_suspects": 0.91, "commit": "c0ffee",
+    }  # fmt: skip
+    names = [each["name"] for each in recorded]
+    for name in (names[0], "idea"):
+        write(f"{name}-crossval", **finished)
+    found = {each["name"]: each for each in crossvals(gather(LOGS, "real"))}
+    assert list(found) == [*names, "idea"]
+    for name in (names[0], "idea"):
+        assert (found[name]["accuracy"], found[name]["epochs"], found[name]["photos"]) == (0.9, 3, "1,200")
+        assert found[name]["source"] == f"lightning_logs/{name}-crossval, commit c0ffee"
     assert crossvals(gather(LOGS, "drawn")) == []
     write("catsdogs-crossval-drawn", **finished)
     assert [each["accuracy"] for each in crossvals(gather(LOGS, "drawn"))] == [0.9]
@@ -208,7 +204,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "dropout" not in text
     ensembles = " ".join(block.text for block in sections["catsdogs-curves"].blocks if block.kind == "text")
     assert "80 more mistakes, more than noise (Fisher's exact test" in ensembles
-    (crossval,) = crossvals(found)
+    crossval = crossvals(found)[0]
     assert f"{percent(crossval['accuracy'])} of them correctly" in ensembles
 
     shown = sections["catsdogs-analysis"]
