@@ -7,6 +7,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND"
 os.environ["TORCHINDUCTOR_VEC_ISA_OK"] = "0"  # kernels are the same for every processor, and none is tried out
 
 import contextlib
+import csv
 import functools
 import gc
 import gzip
@@ -36,10 +37,19 @@ from lit_a1.runs import plotting
 from tests.signals import signal_at
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIGS = REPOSITORY / "configs"
+CNN = [  # options of a network that trains in seconds on a processor
+    "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.compile_net", "false",
+    "--trainer.accelerator", "cpu", "--trainer.precision", "32-true",
+]  # fmt: skip
 REAL_DATA = Path(os.environ["LIT_A1_DATA"]).resolve() if os.environ.get("LIT_A1_DATA") else None
 
+Background = Callable[..., subprocess.Popen[str]]
+Capture = pytest.CaptureFixture[str]
+Refusal = Callable[..., str]
+
 torch.set_num_threads(1)
-gc.freeze()  # Lightning collects garbage again and again: what is imported is none
+gc.freeze()  # Lightning often collects garbage, and imported modules are none
 
 
 @pytest.fixture(autouse=True)
@@ -92,10 +102,20 @@ def decoded_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few_drawn(monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many images there are of each part where they are drawn: the usual thousands take long."""
+    """How many images there are of each part where they are drawn."""
+    return draw_few(monkeypatch)
+
+
+def draw_few(patch: pytest.MonkeyPatch) -> int:
+    """Has few images drawn, as the usual thousands take long; returns how many of each part."""
     for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
-        monkeypatch.setattr(module, name, 40)
+        patch.setattr(module, name, 40)
     return 40
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def jpeg(image: np.ndarray) -> bytes:
@@ -171,7 +191,7 @@ def mnist_files() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refusal(capsys: Capture) -> Refusal:
     """Runs a command that must be refused, and returns the sentence."""
 
     def refused(*arguments: str) -> str:
@@ -186,16 +206,10 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return refused
 
 
-@pytest.fixture
-def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
-    """Reads a run's event files: (step, value) of each point of a curve, by tag."""
-
-    def read(run: Path) -> dict[str, list[tuple[int, float]]]:
-        events = EventAccumulator(str(run))
-        events.Reload()
-        return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-    return read
+def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """What a run's event files hold: (step, value) of each point of a curve, by tag."""
+    events = EventAccumulator(str(run)).Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 @pytest.fixture
@@ -238,7 +252,7 @@ main(sys.argv[4:])
 
 
 @pytest.fixture
-def in_background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def in_background() -> Iterator[Background]:
     """Starts `python main.py` with some arguments in a process of its own, which ends with the test.
 
     `killed_at`, a class, its method and a count as `signal_at` takes them, has it killed there.

@@ -1,7 +1,6 @@
 """What the tests of hostile checkpoints share: small trainings, damaged files, and the commands that read them."""
 
 import io
-import itertools
 import os
 import pickle
 import zipfile
@@ -13,21 +12,18 @@ import pytest
 import torch
 
 from lit_a1.cli import main
-from lit_a1.data import catsdogs, mnist
-from tests.conftest import REPOSITORY
+from tests.conftest import CNN, CONFIGS, draw_few
 
-CONFIG = str(REPOSITORY / "configs" / "catsdogs.yaml")
 TINY = [
-    "--config", CONFIG, "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.compile_net", "false",
-    "--model.precise_bn", "0", "--data.source", "drawn", "--data.batch_size", "8", "--data.eval_batch_size", "8",
-    "--data.size_schedule", "null", "--data.size", "16", "--data.eval_scale", "1.0", "--data.measure_train", "false",
-    "--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.limit_train_batches", "2",
+    "--config", str(CONFIGS / "catsdogs.yaml"), *CNN, "--model.precise_bn", "0", "--data.source", "drawn",
+    "--data.batch_size", "8", "--data.eval_batch_size", "8", "--data.size_schedule", "null", "--data.size", "16",
+    "--data.eval_scale", "1.0", "--data.measure_train", "false", "--trainer.limit_train_batches", "2",
     "--trainer.max_epochs", "2",
 ]  # fmt: skip
 MLP = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,99999]", "--data.source", "drawn"]
 MLP += ["--trainer.max_epochs", "2"]
 MIB = 1 << 20
-GONE = object()  # in the place of a value: there is none
+GONE = object()  # instead of a value: the key is removed
 
 
 class Touch:
@@ -48,15 +44,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        small(patch)
+        draw_few(patch)
         main(["fit", *TINY, "--trainer.max_steps", "2"])
         main(["mlp", "fit", *MLP])
     return folder / "lightning_logs"
-
-
-def small(patch: pytest.MonkeyPatch) -> None:
-    for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
-        patch.setattr(module, name, 16)
 
 
 @pytest.fixture
@@ -70,9 +61,8 @@ def npz(trained: Path) -> bytes:
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def tried(few_drawn: int, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a command with a checkpoint: the sentence that refuses it, or nothing where it runs to its end."""
-    small(monkeypatch)
 
     def run(path: Path, *command: str) -> str:
         try:

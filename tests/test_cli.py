@@ -3,7 +3,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -14,8 +13,7 @@ from lit_a1.models.rules import RuleError
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import UsageError
 from lit_a1.startup import VersionError
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.conftest import REPOSITORY, Capture
 
 
 def python(code: str, **options: object) -> str:
@@ -34,7 +32,7 @@ def main_of(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", ["", *cli.COMMANDS])
-def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help(command: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as leaving:
         cli.main([*command.split(), "--help"])
     assert leaving.value.code == 0
@@ -61,7 +59,7 @@ def test_help_waits_for_no_import_that_it_does_not_need(arguments: str, heavy: t
 
 
 @pytest.mark.parametrize("arguments", [[], ["tain"]])
-def test_no_command_or_a_wrong_one(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_or_a_wrong_one(arguments: list[str], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as leaving:
         cli.main(arguments)
     assert leaving.value.code == 2
@@ -81,7 +79,7 @@ def test_no_command_or_a_wrong_one(arguments: list[str], capsys: pytest.CaptureF
     ids=lambda value: type(value).__name__,
 )
 def test_a_known_error_ends_in_a_sentence(
-    error: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     def failing(*arguments: object, **options: object) -> None:
         raise error

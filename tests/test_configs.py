@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from lit_a1.models import Classifier
 from lit_a1.report import recipes
 from lit_a1.runs.settings import build
 from lit_a1.training import parse
+from tests.conftest import CNN, CONFIGS, Refusal
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-CONFIGS = sorted(path for path in (REPOSITORY / "configs").glob("*.yaml") if path.stem != "report")
+YAMLS = sorted(path for path in CONFIGS.glob("*.yaml") if path.stem != "report")
 QUICK = {
     "fit": [
         "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu", "--model.compile_net", "false",
@@ -25,37 +24,34 @@ QUICK = {
 }  # fmt: skip
 SMALL = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.stem_stride", "2"]
 START = ["--model.start", "lightning_logs/catsdogs"]  # of the runs on drawn images
-MEMBER = [
-    "fit", "--config", str(REPOSITORY / "configs" / "catsdogs.yaml"), "--trainer.accelerator", "cpu",
-    "--trainer.max_epochs", "1", "--model.compile_net", "false", *SMALL,
-]  # fmt: skip
+MEMBER = ["fit", "--config", str(CONFIGS / "catsdogs.yaml"), *CNN, *SMALL, "--trainer.max_epochs", "1"]
 
 
 @pytest.mark.parametrize("flag", ["-c {}", "--config {}", "--config={}"])
-def test_a_yaml_of_another_command_is_refused(flag: str, refusal: Callable[..., str]) -> None:
+def test_a_yaml_of_another_command_is_refused(flag: str, refusal: Refusal) -> None:
     for command, config, words in (
         ("mlp fit", "catsdogs.yaml", "catsdogs.yaml is for `python main.py fit`, not for the numpy network"),
         ("fit", "mlp.yaml", "mlp.yaml is for `python main.py mlp`, not for fit"),
     ):
-        assert words in refusal(*command.split(), *flag.format(REPOSITORY / "configs" / config).split())
+        assert words in refusal(*command.split(), *flag.format(CONFIGS / config).split())
 
 
-def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(refusal: Callable[..., str]) -> None:
-    words = refusal("fit", "--config", str(REPOSITORY / "configs" / "catsdogs_tuned.yaml"), "--data.source", "drawn")
+def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(refusal: Refusal) -> None:
+    words = refusal("fit", "--config", str(CONFIGS / "catsdogs_tuned.yaml"), "--data.source", "drawn")
     assert "There is no finished training in lightning_logs/catsdogs_long-drawn, which this one needs" in words
     assert not Path("lightning_logs").exists()
 
 
 def test_the_network_that_a_second_step_starts_from_is_its_own() -> None:
     (start,) = recipes.parents("catsdogs_tuned")["model.start"]
-    paths = [REPOSITORY / "configs" / f"{name}.yaml" for name in (start, "catsdogs_tuned")]
+    paths = [CONFIGS / f"{name}.yaml" for name in (start, "catsdogs_tuned")]
     first, second = (build(Classifier, parse(["fit", "--config", str(path)]).model) for path in paths)
     assert repr(first.net) == repr(second.net)
 
 
 @pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
 @pytest.mark.usefixtures("few_drawn")
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("config", YAMLS, ids=lambda path: path.name)
 def test_every_shipped_yaml_runs(config: Path) -> None:
     (line,) = re.findall(
         rf"^#   python main\.py (.* --config configs/{config.name})$", config.read_text(), re.MULTILINE

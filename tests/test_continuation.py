@@ -15,18 +15,21 @@ from lit_a1.callbacks.progress import ProgressLines
 from lit_a1.cli import main
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import run_folders
+from tests.conftest import Background, Refusal, scalars
 from tests.signals import signal_at
-from tests.test_training import SMALL
+from tests.test_training import SMALL, STEP
 
 TINY = [
     *SMALL, "--trainer.max_epochs", "3", "--data.size_schedule", "{0: 8}", "--model.dropout", "0.3",
     "--data.batch_size", "16", "--data.augment.cutout", "0.3", "--data.measure_train", "8",
 ]  # fmt: skip
 STEPS = 64 // 16
+NAME = "--trainer.logger.init_args.name"
+Later = Callable[[], None]
 
 
 def fit(*flags: str, name: str = "cut") -> Path:
-    main(["fit", *TINY, "--trainer.logger.init_args.name", name, *flags])
+    main(["fit", *TINY, NAME, name, *flags])
     return run_folders(Path("lightning_logs", name))[-1]
 
 
@@ -52,7 +55,7 @@ def check_same_end(run: Path, whole: Path, names: Sequence[str] = ("last.ckpt",)
     assert records[0] == records[1]
 
 
-def check_same(run: Path, whole: Path, scalars: Callable[[Path], Any]) -> None:
+def check_same(run: Path, whole: Path) -> None:
     """The same, `best.ckpt` and the curves."""
     check_same_end(run, whole, ("last.ckpt", "best.ckpt"))
     ours, theirs = scalars(run), scalars(whole)
@@ -67,7 +70,7 @@ def whole(photos: Path) -> Path:
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
     """Has TensorBoard take the next process's events for later ones: it orders their files by the second."""
     clock, seconds = time.time, itertools.count(2, 2)
 
@@ -90,10 +93,18 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, owner: type, hook: str, count: int) 
     monkeypatch.setattr(owner, hook, cutting)
 
 
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*:UserWarning")
+def test_a_run_that_was_killed_and_resumed_ends_the_same(whole: Path, later: Later, in_background: Background) -> None:
+    killed = in_background("fit", *TINY, NAME, "cut", killed_at=(*STEP, STEPS + 3))
+    output = killed.communicate()[0]
+    assert killed.returncode == -signal.SIGKILL, output
+    later()
+    check_same(fit("--ckpt_path", "last"), whole)
+    assert [path.name for path in Path("lightning_logs/cut").iterdir()] == ["version_0"]
+
+
 @pytest.mark.filterwarnings("ignore:.*callbacks used to create.*:UserWarning")
-def test_cut_by_steps_by_time_and_by_steps_again(
-    whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
-) -> None:
+def test_cut_by_steps_by_time_and_by_steps_again(whole: Path, later: Later, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within the first epoch, in the second, which is then measured, and at the end of one; with a worker and without.
 
     The learning rate is that of the whole run all along.
@@ -107,12 +118,12 @@ def test_cut_by_steps_by_time_and_by_steps_again(
     later()
     fit("--trainer.max_steps", "8", "--ckpt_path", "last")
     later()
-    check_same(fit("--ckpt_path", "last"), whole, scalars)
+    check_same(fit("--ckpt_path", "last"), whole)
 
 
 @pytest.mark.filterwarnings("ignore:.*no pre-optimization state.*")
 def test_from_checkpoints_of_lightnings_own_callbacks(
-    whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
+    whole: Path, later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run goes on in its own folder, wherever they lie; a new run takes none of them up."""
     steps = {"class_path": "ModelCheckpoint", "init_args": {"every_n_train_steps": 2, "dirpath": "x", "filename": "y"}}
@@ -129,13 +140,11 @@ def test_from_checkpoints_of_lightnings_own_callbacks(
     later()
     run = fit("--ckpt_path", "x/y.ckpt")
     assert run.name == "version_0"
-    check_same(run, whole, scalars)
+    check_same(run, whole)
 
 
 @pytest.mark.filterwarnings("ignore:.*srun.*:UserWarning")
-def test_slurm_requeues(
-    whole: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, scalars: Callable[[Path], Any]
-) -> None:
+def test_slurm_requeues(whole: Path, later: Later, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command goes on where its signal came; another recipe's does not take up what it left."""
     for name, value in {"JOB_ID": "7", "NTASKS": "1", "JOB_NAME": "x", "PROCID": "0", "LOCALID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
@@ -147,11 +156,11 @@ def test_slurm_requeues(
             fit()
     later()
     assert fit("--model.lr", "0.1", name="other").is_dir()
-    check_same(fit(), whole, scalars)
+    check_same(fit(), whole)
     assert not list(Path().rglob("hpc_ckpt*"))
 
 
-def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Callable[..., str]) -> None:
+def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Refusal) -> None:
     run = fit("--trainer.max_steps", "5")
     before = (run / "config.yaml").read_text()
     for flags, words in {
@@ -163,8 +172,7 @@ def test_what_can_not_be_the_same_is_refused(photos: Path, refusal: Callable[...
         assert words in refusal("fit", *TINY, "--ckpt_path", f"{run}/checkpoints/last.ckpt", f"--trainer.{name}", value)
     shares = fit("--trainer.max_steps", "5", "--model.sync_norm", "false", name="shares")
     last = ["--model.sync_norm", "false", "--ckpt_path", f"{shares}/checkpoints/last.ckpt", "--trainer.devices", "2"]
-    name = ["--trainer.logger.init_args.name", "shares"]
-    assert "was started on 1 device, not on 2, and with sync_norm false" in refusal("fit", *TINY, *name, *last)
+    assert "was started on 1 device, not on 2, and with sync_norm false" in refusal("fit", *TINY, NAME, "shares", *last)
     assert (run / "config.yaml").read_text() == before
 
 

@@ -11,8 +11,7 @@ import torch
 
 from lit_a1 import environment
 from lit_a1.environment import UNKNOWN, best_precision, commit, in_words, made_by, processor, why_not_compiled
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.conftest import REPOSITORY
 
 
 def test_what_a_figure_was_measured_on() -> None:

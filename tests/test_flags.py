@@ -1,10 +1,9 @@
 """Every flag that `fit --help` lists works, or is refused in a sentence that names it."""
 
-import csv
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,10 @@ from lit_a1.cli import main
 from lit_a1.flags import NO_CALLBACKS, check_flags, experiment_of, own_callbacks, run_loggers
 from lit_a1.runs.settings import UsageError
 from lit_a1.training import parse
+from tests import hostile
+from tests.conftest import Capture, Refusal, read_csv
 
-CONFIG = str(Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml")
-TINY = [
-    "--config", CONFIG, "--model.widths", "[8,16]", "--model.blocks", "[1]", "--model.compile_net", "false",
-    "--model.precise_bn", "8", "--data.source", "drawn", "--data.batch_size", "8", "--data.eval_batch_size", "8",
-    "--data.size_schedule", "null", "--data.size", "16", "--data.eval_scale", "1.0", "--data.measure_train", "false",
-    "--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.max_epochs", "1",
-    "--trainer.limit_train_batches", "2",
-]  # fmt: skip
-Refusal = Callable[..., str]
+TINY = [*hostile.TINY, "--model.precise_bn", "8", "--trainer.max_epochs", "1"]
 
 
 def loggers(*names: str) -> str:
@@ -53,7 +46,7 @@ CALLBACKS: dict[str, dict[str, Any]] = {  # that work
     "RichProgressBar": {},
     "SpikeDetection": {"warmup": 3},  # steps; a seed that is drawn may have a spike
 }
-OTHER_CALLBACKS = {  # of which `test_callbacks` says why
+OTHER_CALLBACKS = {  # neither tried nor refused
     *("Callback", "Checkpoint", "BasePredictionWriter"),  # what others are made of, which do nothing
     *("TQDMProgressBar", "LitModelCheckpoint"),  # as RichProgressBar and ModelCheckpoint
     "ThroughputMonitor",  # needs a function, which a flag can't give
@@ -103,13 +96,13 @@ def deterministic() -> Iterator[None]:
     torch.autograd.set_detect_anomaly(False)
 
 
-def test_every_flag_of_help(capsys: pytest.CaptureFixture[str], few_drawn: int, deterministic: None) -> None:
+def test_every_flag_of_help(capsys: Capture, few_drawn: int, deterministic: None) -> None:
     with pytest.raises(SystemExit):
         main(["fit", "--help"])
     listed = set(re.findall(r"^ +(?:-\w \w+, )?(--[\w.]+)", capsys.readouterr().out.partition("options:")[2], re.M))
     ours = {flag for flag in listed if flag.endswith(".help") or flag.startswith(("--model.", "--data."))}
     assert listed - ours - ELSEWHERE == WORKS.keys(), (
-        "a flag is new: enter it here, and what can't be in lit_a1/flags.py"
+        "a flag is new: enter it here, and the values that can't work in lit_a1/flags.py"
     )
 
     profiler, reports = logging.getLogger("lightning.pytorch.profilers.profiler"), []
@@ -126,8 +119,8 @@ def test_every_flag_of_help(capsys: pytest.CaptureFixture[str], few_drawn: int, 
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"best.ckpt", "last.ckpt", "epoch=0-step=2.ckpt"}
     record = json.loads((run / "record.json").read_text())
     assert record["settings"]["seed"] == record["seed"] > 0
-    with (run / "metrics.csv").open() as file:
-        assert any(float(row["val/error"] or -1) == record["last"]["val/error"] for row in csv.DictReader(file))
+    rows = read_csv(run / "metrics.csv")
+    assert any(float(row["val/error"] or -1) == record["last"]["val/error"] for row in rows)
 
 
 def test_callbacks(command: Namespace) -> None:
@@ -191,7 +184,7 @@ def test_slurm_says_what_it_lacks(refusal: Refusal, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("logger", "folder"), [("false", "lightning_logs/unnamed"), (loggers("CSVLogger"), "logs/x")])
-def test_every_run_has_a_folder_of_its_own(logger: str, folder: str, few_drawn: int) -> None:
+def test_every_run_has_a_folder_of_its_own(logger: str, folder: str, few_drawn: int, capsys: Capture) -> None:
     """And goes on there, whatever logs: nothing, or a CSV alone."""
     flags = ["--trainer.logger", logger, "--trainer.max_epochs", "2"]
     main(["fit", *TINY, *flags, "--trainer.max_steps", "2"])
@@ -201,9 +194,11 @@ def test_every_run_has_a_folder_of_its_own(logger: str, folder: str, few_drawn: 
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert [row["step"] for row in json.loads((run / "record.json").read_text())["epochs"]] == [2, 4]
     assert [path.name for path in Path().iterdir()] == [run.parts[0]]
+    output = capsys.readouterr().out
+    assert f"{run}/checkpoints/best.ckpt" in output
+    assert "tensorboard" not in output
     if logger != "false":
-        with (run / "metrics.csv").open() as file:
-            assert [row["step"] for row in csv.DictReader(file) if row["train/loss"]] == ["1", "3"]
+        assert [row["step"] for row in read_csv(run / "metrics.csv") if row["train/loss"]] == ["1", "3"]
 
 
 def test_a_service_logs_beside_tensorboard() -> None:
@@ -215,7 +210,7 @@ def test_a_service_logs_beside_tensorboard() -> None:
     assert found[0].log_dir == "logs/x/version_3"
 
 
-def test_barebones_and_fast_dev_run_keep_nothing(few_drawn: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_barebones_and_fast_dev_run_keep_nothing(few_drawn: int, capsys: Capture) -> None:
     main(["fit", *TINY, "--trainer.barebones", "true"])
     assert "nothing is shown, logged or kept" in capsys.readouterr().err
     main(["fit", *TINY, "--trainer.fast_dev_run", "true", "--trainer.logger", "false"])

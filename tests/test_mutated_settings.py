@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from lit_a1.cli import main
+from tests.conftest import CONFIGS, Refusal
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXTREMES = [-1, 0, 1, 2, 7, 10**9, -(10**9), 10**18, 10**40, 0.5, -0.5, 1e-300, 1e30, 1e308, float("inf"), float("nan")]
 OTHERS: list[Any] = [None, True, False, "", "auto", "nonsense", "été", "\0", [], [1], [-1, 0.5], ["x"], [[]]]
 OTHERS += [{}, {"x": 1}, {0: -1}]
@@ -148,7 +148,7 @@ def test_mutated_settings_run_or_are_refused_by_name(cases: range, capsys: pytes
 
 
 GIANT = 10**9
-EXTREME = {  # a value of each kind that would need all the memory or the processes of a machine, or is none
+EXTREME = {  # values that are impossible, or would need all the memory or processes of a machine
     "fit": [
         *(f"model.widths=[{GIANT},8]", f"model.widths=[4,{GIANT}]", f"model.blocks=[{GIANT}]", "model.dropout=2"),
         *(f"data.size={GIANT}", f"data.size_schedule={{0: {GIANT}}}", f"data.decode_size={GIANT}", "data.augment=7"),
@@ -162,7 +162,7 @@ EXTREME = {  # a value of each kind that would need all the memory or the proces
 @pytest.mark.long
 @pytest.mark.usefixtures("files", "within_three_gigabytes")
 @pytest.mark.parametrize(("command", "flag"), [(command, flag) for command, flags in EXTREME.items() for flag in flags])
-def test_what_no_machine_could_do_is_refused_by_name(command: str, flag: str, refusal: Callable[..., str]) -> None:
+def test_what_no_machine_could_do_is_refused_by_name(command: str, flag: str, refusal: Refusal) -> None:
     """Before anything is built."""
     Path("tiny.yaml").write_text(
         yaml.safe_dump(shipped("mlp" if command == "mlp fit" else "catsdogs")), encoding="utf-8"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.conftest import REPOSITORY
+
 NOTEBOOK = REPOSITORY / "docs" / "colab.ipynb"
 SHORT = (
     "--data.source drawn --trainer.max_epochs 1 --trainer.limit_train_batches 3 --trainer.accelerator cpu "

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.conftest import REPOSITORY
+
 LIKE_WINDOWS = f"""
 import builtins, multiprocessing, os, signal, sys
 from pathlib import Path

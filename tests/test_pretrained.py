@@ -20,13 +20,12 @@ from lit_a1.runs.checkpoints import check_fits, read
 from lit_a1.runs.folders import PRETRAINED, resolve
 from lit_a1.runs.settings import build
 from lit_a1.training import TrainingCLI, parse
+from tests.conftest import CONFIGS, REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 LIMIT = 16_000_000  # bytes
-NONE_YET = pytest.param("", marks=pytest.mark.skip(reason="no weights are published yet"))
 NAMES = sorted(path.stem for path in PRETRAINED.glob("*.json"))
-every_note = pytest.mark.parametrize("name", NAMES or [NONE_YET])
-of_torch = pytest.mark.parametrize("name", [name for name in NAMES if name != "mlp"] or [NONE_YET])
+OF_TORCH = [name for name in NAMES if name != "mlp"]
+every_note = pytest.mark.parametrize("name", NAMES)
 
 
 def note(name: str) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def note(name: str) -> dict[str, Any]:
 
 
 def config_of(name: str) -> str:
-    return str(REPOSITORY / "configs" / f"{name}.yaml")
+    return str(CONFIGS / f"{name}.yaml")
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_the_numpy_networks_file_fits_its_config() -> None:
     assert not net.velocity.any()
 
 
-@of_torch
+@pytest.mark.parametrize("name", OF_TORCH)
 def test_a_checkpoint_fits_its_config(name: str) -> None:
     about, path = note(name), weights_of(name)
     command = parse(["fit", "--config", config_of(name)])
@@ -95,7 +94,7 @@ def test_the_results_name_the_submission(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] * (name != "catsdogs")) for name in NAMES if name != "mlp"]
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name != "catsdogs")) for name in OF_TORCH]
 )
 @pytest.mark.usefixtures("all_cores")
 @pytest.mark.timeout(3600)  # 7,000 photos, each seen in several ways, in single precision

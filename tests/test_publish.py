@@ -1,6 +1,5 @@
 """Trained weights from a run to lit_a1/pretrained/, and from there to a submission, on small images."""
 
-import csv
 import hashlib
 import io
 import json
@@ -25,9 +24,7 @@ from lit_a1.runs.folders import resolve
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import recipe_of
 from lit_a1.training import parse
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-Refusal = Callable[..., str]
+from tests.conftest import CONFIGS, Capture, Refusal, read_csv
 
 
 @pytest.fixture
@@ -39,7 +36,7 @@ def publish(script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     (tmp_path / "pretrained").mkdir()
     (tmp_path / "configs").mkdir()
-    settings = yaml.safe_load((REPOSITORY / "configs" / "catsdogs.yaml").read_text())
+    settings = yaml.safe_load((CONFIGS / "catsdogs.yaml").read_text())
     settings["trainer"] |= {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true", "check_val_every_n_epoch": 1}
     settings["trainer"]["logger"]["init_args"]["name"] = "tiny"
     settings["model"]["init_args"] |= {"widths": [16, 64], "blocks": [1], "lr": 0.001, "compile_net": False}
@@ -88,7 +85,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_from_a_run_to_the_submission_of_its_published_weights(
     publish: ModuleType, course_photos: Callable[..., Path], tmp_path: Path, refusal: Refusal,
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     mislabel(course_photos() / "catsdogs" / "trainset.zip")
     schedule = "{0: 24}"
@@ -141,8 +138,7 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
     assert f"val/error        {about['val_error']:.4f}" in output
     main(["predict", *options])
     assert hashlib.sha256(Path("submission.csv").read_bytes()).hexdigest() == about["submission_sha256"]
-    with Path("submission_probabilities.csv").open(newline="") as file:
-        distances = [abs(float(row["Dog"]) - 0.5) for row in csv.DictReader(file)]
+    distances = [abs(float(row["Dog"]) - 0.5) for row in read_csv("submission_probabilities.csv")]
     assert about["smallest_margin"] == pytest.approx(min(distances), abs=2e-6)
     assert not {"lightning_logs", "validate.json"} & {path.name for path in tmp_path.iterdir()}
     main(["predict", *options, "--data.source", "drawn"])
@@ -159,9 +155,8 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
 
 
 def test_from_a_run_of_the_numpy_network_to_its_published_weights(
-    publish: ModuleType, mnist_files: Callable[..., Path], tmp_path: Path, refusal: Refusal,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    publish: ModuleType, mnist_files: Callable[..., Path], tmp_path: Path, refusal: Refusal, capsys: Capture
+) -> None:
     mnist_files(Path("data"), train=240, test=30)
     model = {"hidden_dims": [16, 12], "parameter_range": [1, 99999], "momentum": 0.9, "lr": 0.1}
     (tmp_path / "configs" / "mlp.yaml").write_text(yaml.safe_dump({"model": model, "trainer": {"max_epochs": 2}}))
@@ -184,8 +179,7 @@ def test_from_a_run_of_the_numpy_network_to_its_published_weights(
     assert "learning rate 0.2" in output  # as it was trained
     assert f"test/error       {about['test_error']:.4f}" in output
     assert "holds weights and not a run" in refusal("mlp", "fit", *options, "--ckpt_path", "pretrained")
-    arrays = {"w1": np.array([1e5], np.float32), "velocity": np.zeros(1)}
-    np.savez("large.npz", **arrays)
+    np.savez("large.npz", w1=np.array([1e5], np.float32), velocity=np.zeros(1))
     with pytest.raises(CheckpointError, match="not finite in half precision"):
         publish.arrays_to_half_precision(Path("large.npz"))
     (tmp_path / "configs" / "mlp.yaml").write_text(yaml.safe_dump({"model": model | {"hidden_dims": [16, 11]}}))

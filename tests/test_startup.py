@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from lit_a1 import cli, startup
-from lit_a1.environment import REPOSITORY
 from lit_a1.startup import RANGES, with_shipped_yamls
+from tests.conftest import CONFIGS, REPOSITORY, Capture, Refusal
 
-MAIN = REPOSITORY / "main.py"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NEEDED = [need for part in ("export", "test") for need in PROJECT["optional-dependencies"][part]]
 NEEDED = PROJECT["dependencies"] + NEEDED
-CONFIGS = REPOSITORY / "configs"
 
 
 def test_the_ranges_are_those_of_pyproject() -> None:
@@ -35,7 +32,7 @@ def test_the_ranges_are_those_of_pyproject() -> None:
     ],
 )
 def test_a_version_that_is_too_old_is_refused(
-    python: str, torch: str, words: str, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    python: str, torch: str, words: str, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup.platform, "python_version", lambda: python)
     monkeypatch.setattr(startup, "version", lambda name: torch)
@@ -44,7 +41,7 @@ def test_a_version_that_is_too_old_is_refused(
     assert said.endswith("it is too old.")
 
 
-def test_a_newer_one_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_newer_one_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     startup.check_versions()
     monkeypatch.setattr(startup.platform, "python_version", lambda: "3.15.0rc1")
     monkeypatch.setattr(startup, "version", lambda name: "2.16.0")
@@ -55,7 +52,7 @@ def test_a_newer_one_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert second.endswith("it is newer, and may work.")
 
 
-def test_what_is_not_installed_is_named(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_installed_is_named(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise startup.PackageNotFoundError(name)
 
@@ -71,7 +68,7 @@ def test_what_is_not_installed_is_named(refusal: Callable[..., str], monkeypatch
 
 
 def test_a_folder_that_compiled_code_cant_go_to_is_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv(startup.COMPILER_CACHE, str(tmp_path / "cache"))
     startup.check_compiler_cache()
@@ -85,7 +82,7 @@ def test_a_folder_that_compiled_code_cant_go_to_is_told_of(
 
 
 def test_the_commands_are_listed_where_nothing_is_installed() -> None:
-    command = [sys.executable, "-S", str(MAIN), "--help"]
+    command = [sys.executable, "-S", str(REPOSITORY / "main.py"), "--help"]
     assert "usage: python main.py" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -106,7 +103,7 @@ def test_what_is_there_or_means_something_else_stays_as_it_is(monkeypatch: pytes
     assert with_shipped_yamls(["-c", "mlp.yaml"]) == ["-c", str(Path("configs", "mlp.yaml"))]
 
 
-def test_commands_take_these_names(capsys: pytest.CaptureFixture[str], refusal: Callable[..., str]) -> None:
+def test_commands_take_these_names(capsys: Capture, refusal: Refusal) -> None:
     cli.main(["architecture", "--config", "mlp.yaml"])
     assert "905,010" in capsys.readouterr().out
     assert "numpy network" in refusal("mlp", "fit", "-c", "catsdogs.yaml")

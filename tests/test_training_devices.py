@@ -14,9 +14,9 @@ import torch
 
 from lit_a1.cli import main
 from lit_a1.environment import is_first
+from tests.conftest import Background, Refusal
 from tests.test_training import SMALL, STEP, fit, weights
 
-Background = Callable[..., subprocess.Popen[str]]
 TWO = ["--trainer.devices", "2"]
 FEW = ["--data.eval_batch_size", "5"]
 DROPS = ["--model.dropout", "0.3", "--data.augment.cutmix", "1", "--trainer.max_epochs", "2"]
@@ -60,7 +60,7 @@ def test_which_process_speaks(
 
 
 def test_a_random_seed_of_several_machines_is_refused(
-    photos: Path, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    photos: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "would be another seed in each process" in refusal("fit", *SMALL, "--seed_everything", "true")

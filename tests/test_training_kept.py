@@ -1,7 +1,6 @@
 """What figures were measured on, and what a refused training leaves behind."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ from torch.utils.data import DataLoader
 
 from lit_a1.cli import main
 from lit_a1.data.batch import ImageSet, UnrepeatedSampler, identity_collate
+from tests.conftest import Capture, Refusal
 from tests.test_training import SMALL
 
 TINY = [*SMALL, "--data.size_schedule", "{0: 16}"]
-Capture = pytest.CaptureFixture[str]
-Refusal = Callable[..., str]
 
 
 def fit(*flags: str) -> dict[str, Any]:
@@ -94,21 +92,10 @@ def test_several_devices_get_each_image_once(count: int, devices: int) -> None:
     assert [batch for batch in batches if batch != [-1]] == expected
 
 
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--trainer.gradient_clip_val", "1"], "gradient"),
-        (["--trainer.max_epochs", "-1"], "needs an end"),
-        (["--data.n_valid", "2000"], "n_valid"),
-        (["--trainer.val_check_interval", "0.5"], "val_check_interval"),
-        ([], "trainset.zip"),
-    ],
-)
-def test_a_refused_run_leaves_nothing(flags: list[str], words: str, photos: Path, refusal: Refusal) -> None:
-    if not flags:
-        archive = photos / "catsdogs" / "trainset.zip"
-        archive.write_bytes(archive.read_bytes()[:5000])
-    assert words in refusal("fit", *TINY, "--trainer.max_epochs", "1", *flags)
+def test_a_refused_run_leaves_nothing(photos: Path, refusal: Refusal) -> None:
+    archive = photos / "catsdogs" / "trainset.zip"
+    archive.write_bytes(archive.read_bytes()[:5000])
+    assert "trainset.zip" in refusal("fit", *TINY)
     assert not Path("lightning_logs").exists()
 
 

@@ -1,8 +1,6 @@
 """From a checkpoint to figures, tables and words, by the command line."""
 
-import csv
 import json
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -11,15 +9,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_a1.analysis import PARTS
 from lit_a1.cli import main
+from tests.conftest import CNN, CONFIGS, Capture, Refusal, read_csv
 
-Capture = pytest.CaptureFixture[str]
-Refusal = Callable[..., str]
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-SMALL = [
-    "--model.widths", "[4,8,8]", "--model.blocks", "[1,1]", "--trainer.precision", "32-true", "--trainer.max_epochs",
-    "1", "--model.compile_net", "false", "--data.batch_size", "8", "--trainer.accelerator", "cpu",
+PHOTOS = [
+    "--config", str(CONFIGS / "catsdogs.yaml"), *CNN, "--data.n_valid", "16", "--data.batch_size", "8",
+    "--trainer.max_epochs", "1",
 ]  # fmt: skip
-PHOTOS = ["--config", str(CONFIGS / "catsdogs.yaml"), "--data.n_valid", "16", *SMALL]
 SOME = ["confusion", "kernels", "generalisation"]
 
 
@@ -32,9 +27,7 @@ def test_the_command_knows_every_analysis() -> None:
 
 def logged(folder: Path) -> EventAccumulator:
     """What TensorBoard shows of an analysis."""
-    events = EventAccumulator(str(folder), size_guidance={"images": 0})
-    events.Reload()
-    return events
+    return EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
 
 
 def titles(folder: Path) -> set[str]:
@@ -55,9 +48,7 @@ def test_looks_into_a_network_of_photos(photos: Path, capsys: Capture, refusal: 
         part = json.loads((folder / f"{name}.json").read_text())
         assert part["words"]
         assert all((folder / figure["file"]).is_file() for figure in part["figures"])
-        for table in part["tables"]:
-            with (folder / table).open(newline="") as file:
-                assert len(list(csv.DictReader(file))) > 0
+        assert all(read_csv(folder / table) for table in part["tables"])
     assert titles(folder) == set(SOME)
     assert logged(folder).Scalars("generalisation/val_error")[0].value == pytest.approx(index["val/error"])
 

@@ -1,15 +1,11 @@
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from lit_a1.cli import main
 from lit_a1.mlp.network import NN
+from tests.conftest import CONFIGS, Capture, Refusal
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
-
-def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
+def table(capsys: Capture, *arguments: str) -> list[list[str]]:
     """The cells of what the command prints, rules and empty lines left out."""
     main(["architecture", *arguments])
     lines = capsys.readouterr().out.splitlines()
@@ -18,7 +14,7 @@ def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]
     ]
 
 
-def test_the_layers_of_a_cnn(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_layers_of_a_cnn(capsys: Capture) -> None:
     small = ("--model.widths", "[4,6]", "--model.blocks", "[1]", "--data.size", "20")
     heading, *rows, total = table(capsys, "--config", str(CONFIGS / "mnist.yaml"), *small)
     assert heading == ["layer", "from", "filter", "stride", "padding", "output", "parameters", "multiply-adds"]
@@ -28,7 +24,7 @@ def test_the_layers_of_a_cnn(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(int(row[6].replace(",", "")) for row in rows) == 714
 
 
-def test_the_layers_of_the_mlp(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_layers_of_the_mlp(capsys: Capture) -> None:
     options = ("--model.hidden_dims", "[600,300]")
     _, *rows, total = table(capsys, "--config", str(CONFIGS / "mlp.yaml"), *options)
     named = ["hidden layer 2, linear layer, W2 and b2", "this project", "", "", "", "300", "180,300", "180,000"]
@@ -45,5 +41,5 @@ def test_the_layers_of_the_mlp(capsys: pytest.CaptureFixture[str]) -> None:
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
-def test_what_is_no_network_is_refused(arguments: list[str], words: str, refusal: Callable[..., str]) -> None:
+def test_what_is_no_network_is_refused(arguments: list[str], words: str, refusal: Refusal) -> None:
     assert words in refusal("architecture", *arguments)

@@ -1,4 +1,3 @@
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,11 +5,10 @@ import pytest
 from PIL import Image
 
 from lit_a1.cli import main
+from tests.conftest import Capture, Refusal, read_csv
 
 
-def test_audit_leaves_a_table_and_a_sheet(
-    course_photos: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_audit_leaves_a_table_and_a_sheet(course_photos: Callable[..., Path], capsys: Capture) -> None:
     root = course_photos(per_class=3, test=2)
     main(["audit"])
     said = capsys.readouterr().out
@@ -21,8 +19,7 @@ def test_audit_leaves_a_table_and_a_sheet(
         Image.new("L", (64, 64), 9).save(folder / name / "1.png")
         (folder / name / "2.jpg").write_bytes(b"no photo")
     main(["audit", "--dir", str(folder), "--out", "found"])
-    with Path("found/audit.csv").open(newline="") as file:
-        problems = [row["problem"] for row in csv.DictReader(file)]
+    problems = [row["problem"] for row in read_csv("found/audit.csv")]
     assert problems == ["unreadable"] * 2 + ["conflicting labels"] * 2 + ["near-constant"] * 2 + ["greyscale"] * 2
     with Image.open("found/audit.png") as sheet:
         assert sheet.width > 500
@@ -30,12 +27,12 @@ def test_audit_leaves_a_table_and_a_sheet(
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
-def test_nothing_to_audit(folder: str, refusal: Callable[..., str]) -> None:
+def test_nothing_to_audit(folder: str, refusal: Refusal) -> None:
     assert refusal("audit", "--dir", folder).startswith("error: There ")
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(
-    course_photos: Callable[..., Path], refusal: Callable[..., str]
+    course_photos: Callable[..., Path], refusal: Refusal
 ) -> None:
     course_photos(per_class=3, test=2)
     Path("taken").write_text("a file")

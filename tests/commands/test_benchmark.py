@@ -12,6 +12,7 @@ from lit_a1.benchmark.timing import Timing, timing_of
 from lit_a1.cli import main
 from lit_a1.commands import benchmark
 from lit_a1.commands.benchmark import PAIRS
+from tests.conftest import Capture, Refusal
 
 Modules = Callable[[Callable[[str, int], list[Timing]]], None]
 
@@ -29,7 +30,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Modules:
 
 
 def test_timings_are_printed_kept_and_compared(
-    stand_in: Modules, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stand_in: Modules, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     stand_in(lambda *_: [timing_of("a step", "torch's", [0.003], [0.002], 1.15)])
@@ -50,14 +51,12 @@ def test_timings_are_printed_kept_and_compared(
 
 
 def test_the_accepted_figures_are_those_of_this_kind_of_machine(
-    stand_in: Modules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stand_in: Modules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture, refusal: Refusal
 ) -> None:
     monkeypatch.setattr(benchmark, "ACCEPTED", tmp_path)
     monkeypatch.setattr(benchmark, "machine", lambda: "AMD EPYC (AVX2), 2 cores")
     stand_in(lambda *_: [timing_of("a step", "torch's", [3.0], [2.0], 1.15)])
-    with pytest.raises(SystemExit):
-        main(["benchmark", "step", "--compare"])
-    assert "there is no file" in capsys.readouterr().err
+    assert "there is no file" in refusal("benchmark", "step", "--compare")
     main(["benchmark", "step", "--json", str(tmp_path / "amd-epyc-avx2-2-cores.json")])
     main(["benchmark", "step", "--compare"])
     assert "1.500 (+0%)" in capsys.readouterr().out.replace("\n", "")
@@ -81,7 +80,7 @@ def test_all_but_mnist_run_by_default(stand_in: Modules) -> None:
     assert asked == [("mnist", 2)]
 
 
-def test_a_profile_has_a_bar_a_part(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_profile_has_a_bar_a_part(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(step, "profile", lambda pairs: {"rest": -0.001, "convolutions": 0.02, "average": pairs / 1000})
     main(["benchmark", "step", "--profile", "--pairs", "1"])
@@ -106,11 +105,8 @@ def test_a_profile_has_a_bar_a_part(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     ],
 )
 def test_mistakes_are_told_before_anything_is_timed(
-    flags: list[str], words: str, stand_in: Modules, capsys: pytest.CaptureFixture[str]
+    flags: list[str], words: str, stand_in: Modules, refusal: Refusal
 ) -> None:
     Path("damaged.json").write_text('{"timings": [1]}')
     stand_in(lambda *_: pytest.fail("it was timed"))
-    with pytest.raises(SystemExit) as leaving:
-        main(["benchmark", *flags])
-    assert leaving.value.code == 2
-    assert words in capsys.readouterr().err
+    assert words in refusal("benchmark", *flags)

@@ -1,6 +1,5 @@
 """`python main.py crossval`, with real trainings, and what it refuses."""
 
-import csv
 import json
 import shlex
 import signal
@@ -11,22 +10,14 @@ import pytest
 import torch
 
 from lit_a1.cli import main
+from tests.conftest import CNN, CONFIGS, Capture, Refusal, read_csv
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SMALL = [
-    "--config", str(CONFIGS / "catsdogs.yaml"), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2",
-    "--model.widths", "[4,8]", "--model.blocks", "[1]", "--data.size_schedule", "{0: 16}", "--data.batch_size", "8",
-    "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
-    "--model.lr", "0.01", "--data.measure_train", "8",
+    "--config", str(CONFIGS / "catsdogs.yaml"), *CNN, "--trainer.max_epochs", "2", "--data.size_schedule", "{0: 16}",
+    "--data.batch_size", "8", "--trainer.check_val_every_n_epoch", "1", "--model.lr", "0.01",
+    "--data.measure_train", "8",
 ]  # fmt: skip
 FOLDER = Path("lightning_logs/catsdogs-crossval")
-Capture = pytest.CaptureFixture[str]
-Refusal = Callable[..., str]
-
-
-def table(folder: Path = FOLDER) -> list[dict[str, str]]:
-    with (folder / "out_of_fold.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_every_photo_is_labelled_by_a_network_that_never_saw_it(
@@ -36,7 +27,7 @@ def test_every_photo_is_labelled_by_a_network_that_never_saw_it(
     said = capsys.readouterr()
     assert "Best epoch" not in said.out  # each training's own last words
     assert said.err.count("40 images for training, 40 for validation") == 1
-    rows = table()
+    rows = read_csv(FOLDER / "out_of_fold.csv")
     assert len({row["name"] for row in rows}) == 80
     for fold in ("1", "2"):
         record = json.loads((FOLDER / f"version_{fold}" / "record.json").read_text())
@@ -93,7 +84,7 @@ def test_killed_and_typed_again_it_ends_the_same(
     aside.rename(FOLDER / "version_1")
     main(command)
     assert f"Checkpoint: {FOLDER}/version_2/checkpoints/last.ckpt" in capsys.readouterr().out
-    assert table() == table(Path("lightning_logs/whole-crossval"))
+    assert read_csv(FOLDER / "out_of_fold.csv") == read_csv("lightning_logs/whole-crossval/out_of_fold.csv")
 
 
 @pytest.mark.usefixtures("few_drawn")

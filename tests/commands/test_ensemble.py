@@ -1,38 +1,31 @@
 """An ensemble from the command line: what it prints, what it leaves, what it refuses."""
 
-import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lit_a1.cli import main
 from lit_a1.models.members import load_member
+from tests.conftest import CNN, CONFIGS, Capture, Refusal, read_csv
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ENSEMBLE = [
     "--config", str(CONFIGS / "catsdogs_ensemble.yaml"), "--trainer.accelerator", "cpu", "--data.n_valid", "16",
     "--model.members", "[lightning_logs/catsdogs]",
 ]  # fmt: skip
-Capture = pytest.CaptureFixture[str]
-Refusal = Callable[..., str]
 
 
 def fit(*flags: str) -> None:
     """Two epochs of a small network, badly trained, so that networks differ."""
     main([
-        "fit", "--config", str(CONFIGS / "catsdogs.yaml"), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2",
-        "--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.lr", "0.001", "--data.batch_size", "8",
-        "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}", "--data.eval_scale", "1.25",
-        "--trainer.precision", "32-true", "--trainer.check_val_every_n_epoch", "1", "--model.compile_net", "false",
-        *flags,
+        "fit", "--config", str(CONFIGS / "catsdogs.yaml"), *CNN, "--trainer.max_epochs", "2", "--model.lr", "0.001",
+        "--data.batch_size", "8", "--data.n_valid", "16", "--data.size_schedule", "{0: 16, 1: 32}",
+        "--data.eval_scale", "1.25", "--trainer.check_val_every_n_epoch", "1", *flags,
     ])  # fmt: skip
 
 
 def probabilities(name: str) -> dict[str, float]:
-    with Path(name).open(newline="") as file:
-        return {row["id"]: float(row["Dog"]) for row in csv.DictReader(file)}
+    return {row["id"]: float(row["Dog"]) for row in read_csv(name)}
 
 
 def test_two_runs_of_two_sizes_and_layers(

@@ -1,7 +1,6 @@
 """`export` and `mlp export`, from the command line to predictions by ONNX alone."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,13 @@ from PIL import Image
 
 from lit_a1.cli import main
 from lit_a1.data.sources.drawn import draw_cats_and_dogs, draw_digits
-from lit_a1.environment import REPOSITORY
 from lit_a1.export import folder, networks
 from lit_a1.export.graph import ExportedModel
 from lit_a1.runs.folders import PRETRAINED
 from lit_a1.training import parse
+from tests.conftest import CONFIGS, Capture, Refusal
 from tests.export.conftest import REASON
 
-Refusal = Callable[..., str]
-CONFIGS = REPOSITORY / "configs"
 CATSDOGS = ["--config", str(CONFIGS / "catsdogs.yaml")]
 
 
@@ -32,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[ExportedModel]:
 
 
 def test_published_weights_and_ensembles_need_no_images(
-    quick: list[ExportedModel], refusal: Refusal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    quick: list[ExportedModel], refusal: Refusal, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lit_a1.data.catsdogs.fetch", lambda *_, **__: pytest.fail("fetched"))
     main(["export", *CATSDOGS, "--ckpt_path", "pretrained", "--model.views", "one"])
@@ -56,7 +53,7 @@ def test_what_cant_be_exported_is_refused(refusal: Refusal) -> None:
     assert not Path("export").exists()
 
 
-def test_the_numpy_network(quick: list[ExportedModel], refusal: Refusal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_numpy_network(quick: list[ExportedModel], refusal: Refusal, capsys: Capture) -> None:
     main(["mlp", "export", "--ckpt_path", "pretrained"])
     assert "export/mlp: model.onnx" in capsys.readouterr().out
     assert quick[-1].shape == (28, 28, 1)

@@ -1,6 +1,5 @@
 """`predict PHOTO... | FOLDER`: what is labelled, by which network, and what is left behind."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from lit_a1.commands.fit import PUBLISHED, with_photos
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.data.errors import DataError
 from lit_a1.runs.settings import UsageError
+from tests.conftest import Capture, read_csv
 
 BEST = ["--config", str(PUBLISHED)]
 SMALL = ["--trainer.accelerator", "cpu", "--data.eval_batch_size", "1"]
@@ -52,7 +52,7 @@ def picture(path: Path, shade: int = 90) -> Path:
 
 
 def test_photos_and_folders_are_labelled_by_the_published_weights(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    capsys: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("submission.csv", "predictions.csv"):
         Path(name).write_text("mine")
@@ -64,8 +64,7 @@ def test_photos_and_folders_are_labelled_by_the_published_weights(
     main(["predict", "[b]1.png", "album", *SMALL, "phone.heic", "no suffix"])
     names = ["[b]1.png", "album/below/9.webp", "album/10.gif", "no suffix"]
     said = capsys.readouterr().out
-    with Path("predictions.csv").open(encoding="utf-8", newline="") as file:
-        assert sorted(row["id"] for row in csv.DictReader(file)) == sorted(names)
+    assert sorted(row["id"] for row in read_csv("predictions.csv")) == sorted(names)
     assert all(name in said for name in names)
     assert "phone.heic: it is not an image of a format that is read (JPEG" in caplog.text
     assert "notes.txt" in caplog.text
@@ -89,7 +88,7 @@ def test_what_can_not_be_labelled_is_refused(photos: list[str] | str, sentence: 
         CatsDogsDataModule(predict_dir=photos).setup("predict")
 
 
-def test_the_first_photos_of_many_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_photos_of_many_are_shown(capsys: Capture) -> None:
     names = [f"{number}.jpg" for number in range(MAX_SHOWN + 1000)]
     print_photos(names, ["Cat"] * len(names), [0.5] * len(names))
     said = capsys.readouterr().out

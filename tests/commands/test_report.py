@@ -1,6 +1,5 @@
 """From recorded runs to the report, by the command line."""
 
-import csv
 import html
 import json
 import re
@@ -9,20 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
 from lit_a1.report import gather
 from lit_a1.runs.wording import percent
+from tests.conftest import CNN, CONFIGS, Capture, Refusal, read_csv, scalars
 
 Photos = Callable[..., Path]
 REPORT = Path("report/report.html")
 SMALL_MLP = ["--model.hidden_dims", "[8,8]", "--model.parameter_range", "[1,1000000]"]
-SMALL_CNN = [
-    "--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.precision", "32-true",
-    "--model.compile_net", "false", "--data.batch_size", "8", "--data.n_valid", "16", "--trainer.accelerator", "cpu",
-]  # fmt: skip
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PHOTOS = ["--config", str(CONFIGS / "catsdogs.yaml"), *CNN, "--data.batch_size", "8", "--data.n_valid", "16"]
 
 
 def text() -> str:
@@ -32,12 +27,10 @@ def text() -> str:
 
 
 def events(run: Path) -> dict[str, list[float]]:
-    found = EventAccumulator(str(run), size_guidance={"scalars": 0})
-    found.Reload()
-    return {tag: [event.value for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    return {tag: [value for _, value in points] for tag, points in scalars(run).items()}
 
 
-def test_nothing_has_been_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_has_been_run(capsys: Capture) -> None:
     main(["report"])
     said = text()
     assert "Nothing has been trained yet in" in said
@@ -64,8 +57,7 @@ def test_every_number_is_that_of_the_event_file_or_csv(
     main(["mlp", "fit", "--config", str(CONFIGS / "mlp.yaml"), *SMALL_MLP, "--trainer.max_epochs", "3"])
     main(["mlp", "test", "--config", str(CONFIGS / "mlp.yaml"), *SMALL_MLP, "--ckpt_path", "last"])
     main(["mlp", "inits", *SMALL_MLP, "--trainer.max_epochs", "2"])
-    photos = ["--config", str(CONFIGS / "catsdogs.yaml"), *SMALL_CNN, "--trainer.max_epochs", "2"]
-    main(["fit", *photos, "--trainer.check_val_every_n_epoch", "1"])
+    main(["fit", *PHOTOS, "--trainer.max_epochs", "2", "--trainer.check_val_every_n_epoch", "1"])
     main(["report"])
     said = text()
 
@@ -81,8 +73,8 @@ def test_every_number_is_that_of_the_event_file_or_csv(
     test = json.loads((logs / "mlp" / "version_0" / "test.json").read_text())["test/error"]
     assert test == pytest.approx(events(logs / "mlp" / "version_0")["test/error"][-1])
     assert f"{percent(test)} (last)" in said
-    with (logs / "mlp-inits" / "version_0" / "losses.csv").open(newline="") as file:
-        losses = {(row["initialization"], int(row["epoch"])): row for row in csv.DictReader(file)}
+    rows = read_csv(logs / "mlp-inits" / "version_0" / "losses.csv")
+    losses = {(row["initialization"], int(row["epoch"])): row for row in rows}
     for initialization in ("zero", "normal", "glorot"):
         row = losses[initialization, 2]
         assert all(words in said for words in (f"{float(row['train_loss']):.4f}", percent(float(row["train_error"]))))
@@ -95,8 +87,7 @@ def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(
 ) -> None:
     monkeypatch.setattr(gather, "RECORDED", tmp_path)
     course_photos()
-    photos = ["--config", str(CONFIGS / "catsdogs.yaml"), *SMALL_CNN, "--trainer.max_epochs", "1"]
-    main(["fit", *photos])
+    main(["fit", *PHOTOS, "--trainer.max_epochs", "1"])
     runs = Path("lightning_logs/catsdogs")
     for number in (1, 2):
         shutil.copytree(runs / "version_0", runs / f"version_{number}")
@@ -117,17 +108,11 @@ def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(
     assert "The layers of lightning_logs/catsdogs/version_0/config.yaml can't be listed" in said
 
 
-def test_a_plan_is_printed_and_nothing_is_run_and_mistakes_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_is_printed_and_nothing_is_run_and_mistakes_are_told(capsys: Capture, refusal: Refusal) -> None:
     main(["report", "--run", "missing", "--plan"])
     said = capsys.readouterr().out
     assert "  1. " in said
     assert "python main.py mlp fit --config" in said
     assert not Path("report").exists()
-    for arguments, words in (
-        (["--plan"], "--plan needs --run"),
-        (["--logs", "nowhere"], "there is no folder nowhere"),
-    ):
-        with pytest.raises(SystemExit) as leaving:
-            main(["report", *arguments])
-        assert leaving.value.code == 2
-        assert words in capsys.readouterr().err
+    assert "--plan needs --run" in refusal("report", "--plan")
+    assert "there is no folder nowhere" in refusal("report", "--logs", "nowhere")

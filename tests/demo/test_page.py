@@ -15,12 +15,11 @@ import pytest
 from PIL import Image
 
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
-from lit_a1.runs.folders import PRETRAINED
+from tests.conftest import REPOSITORY
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the extra demo-test")
 pytest.importorskip("gradio", reason="needs Gradio, of the extra demo")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-REPOSITORY = Path(__file__).resolve().parents[2]
 WIDE, PHONE = (
     {"viewport": {"width": 1400, "height": 900}},
     {"viewport": {"width": 390, "height": 844}, "has_touch": True},
@@ -30,14 +29,13 @@ PATIENCE = 120_000  # milliseconds, on a busy machine
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome"),
-    pytest.mark.skipif(not (PRETRAINED / "mnist.ckpt").is_file(), reason="needs published weights of a CNN of digits"),
     pytest.mark.filterwarnings("default"),
 ]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a page that is served, in a folder without runs and data, to a process without a way out."""
+    """The address of a served page, whose process has no runs, no data and no way to the internet."""
     folder, uploads = (tmp_path_factory.mktemp(name) for name in ("served", "uploads"))
     unreachable = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     env = {name: value for name, value in os.environ.items() if not name.startswith("LIT_A1_")} | unreachable
@@ -79,7 +77,7 @@ def page(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator
 
 
 def draw(page: Any, *points: tuple[float, float]) -> None:
-    """A line on the canvas, by the mouse, in shares of its sides."""
+    """Draws a line on the canvas with the mouse; points are in shares of the sides."""
     box = page.locator("canvas").bounding_box()
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
     page.mouse.move(*places[0])
@@ -90,7 +88,7 @@ def draw(page: Any, *points: tuple[float, float]) -> None:
 
 
 def drop(page: Any, tab: str, place: int, count: int) -> None:
-    """Drawn animals, a plain picture and a file that is none, into the page."""
+    """Drops drawn animals, a plain picture and a file that is no picture into a tab."""
     page.get_by_role("tab", name=tab).click()
     for k, image in enumerate(draw_cats_and_dogs(count, 7, 128)[0]):
         Image.fromarray(image).save(f"drawn{k}.jpg")

@@ -15,14 +15,14 @@ from tests.demo.networks import Small
 
 @pytest.fixture
 def files() -> list[str]:
-    """Two photos with names that a page could stumble over, and a file that is none."""
+    """Two photos, one with a name that must be escaped, and a file that is no photo."""
     for k, name in enumerate(("<b>é.jpg", "2.png")):
         Image.fromarray(np.random.default_rng(k).integers(0, 256, (90, 120, 3), np.uint8)).save(name)
     Path("3.jpg").write_bytes(b"no photo")
     return ["<b>é.jpg", "2.png", "3.jpg"]
 
 
-def test_photos_are_read_and_what_is_none_is_named(files: list[str]) -> None:
+def test_photos_are_read_and_other_files_are_named(files: list[str]) -> None:
     found = read_photos(files)
     assert (found.names, found.small.shape, found.large.shape) == (files[:2], (2, 64, 64, 3), (2, 288, 288, 3))
     np.testing.assert_array_equal(found.small[1], decode.decode(Path("2.png").read_bytes(), 64))

@@ -13,10 +13,7 @@ from lit_a1.data.files import write_text
 from lit_a1.report.document import Block, Document, Section
 from lit_a1.runs.records import RECORD_FILE, record_of, write_json
 from tests.commands.test_search import SMALL as SMALL_TRIAL
-from tests.faults.forked import (
-    Ended,
-    run,
-)
+from tests.faults.forked import Ended, run
 from tests.mlp.test_loop import SMALL as SMALL_MLP
 from tests.test_training import SMALL
 

@@ -1,10 +1,9 @@
-"""Runs a command in a forked process, in which the n-th thing that it does to files fails, or is the last it does.
+"""Runs a command in a forked process, which fails or is killed when it accesses a file for the n-th time.
 
 A fork costs nothing where a new process costs five seconds of imports.
 """
 
 import copy
-import csv
 import errno
 import hashlib
 import importlib
@@ -24,11 +23,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from jsonargparse import Namespace
 
 from lit_a1.cli import main
 from lit_a1.commands.search import build_parser
-from lit_a1.training import TrainingCLI
+from lit_a1.training import TrainingCLI, parse
+from tests.conftest import read_csv, scalars
 
 if sys.platform != "linux":
     pytest.skip("what a process does to files is followed through /proc", allow_module_level=True)
@@ -52,23 +52,8 @@ TIMES = re.compile(r"seconds|images_per_second|peak_memory_gb|finished|events|wo
 NAMES = re.compile(r"version_\d+")
 Strike = Callable[[str, str], None]
 Prepare = Callable[[], object]
-NOTHING: Prepare = dict  # is prepared
-
-
+NOTHING: Prepare = dict  # which does nothing when called
 PARSED: dict[tuple[str, ...], Any] = {}  # commands, which a process would take half of its time to parse
-
-
-class Parsing(TrainingCLI):
-    """Parses a command, and does no more."""
-
-    def _set_seed(self) -> None:
-        PARSED[tuple(self.arguments)] = self.config
-
-    def instantiate_classes(self) -> None:
-        pass
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
 
 
 def parsed(cli: TrainingCLI, parser: Any, args: Any) -> None:
@@ -122,14 +107,14 @@ def run(
     Args:
         strike: called with an audited event and its path before something is done to a file below the folder, or a
             process is started.
-        at: at which times, from 1 on.
+        at: at which of these moments, counted from 1.
         prepare: called in the process, before the command.
     """
     import fcntl  # which Windows lacks
 
     options = ["fit", *build_parser().parse_known_args(arguments[1:])[1]] if arguments[0] == "search" else arguments
     if options[0] in ("fit", "validate", "predict") and tuple(options) not in PARSED:
-        Parsing(options)
+        PARSED[tuple(options)] = Namespace({"subcommand": options[0], options[0]: parse(options)})
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)
     counted = mmap.mmap(-1, mmap.PAGESIZE)
@@ -205,11 +190,7 @@ def _run(
 
 def curves(run_folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Step and value of each point that a run has logged, in the order of the steps' first ones."""
-    events = EventAccumulator(str(run_folder))
-    events.Reload()
-    tags = events.Tags()["scalars"]
-    kept = [tag for tag in tags if not TIMES.search(tag)]
-    return {tag: list({event.step: event.value for event in events.Scalars(tag)}.items()) for tag in kept}
+    return {tag: list(dict(points).items()) for tag, points in scalars(run_folder).items() if not TIMES.search(tag)}
 
 
 def plain(value: Any) -> Any:
@@ -238,8 +219,7 @@ def read(path: Path) -> Any:
 
 def trials(path: Path) -> list[Any]:
     """Of a search, the trials that came to their end: numbers and files of those that did not are left out."""
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["state"] != "failed"]
+    rows = [row for row in read_csv(path) if row["state"] != "failed"]
     folders = [path.with_name(f"trial_{row.pop('trial')}") for row in rows]
     kept = [plain(row) for row in rows]
     return [(row, read(run / "record.json")) for row, run in zip(kept, folders, strict=True)]

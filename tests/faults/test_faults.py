@@ -39,11 +39,11 @@ KILLS = 40
 ROOMS = 5
 PARTS = 4  # of the places of a command, each a test of its own
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-SEEN: set[int] = set()  # what cut commands left, which it has been gone on from
+SEEN: set[int] = set()  # what interrupted commands left, if they have been started again from there
 
 
 def again(command: list[str], folder: Path) -> list[str]:
-    """What a user types after a cut."""
+    """What a user types after an interruption."""
     if "fit" in command:
         runs = run_folders(folder / "lightning_logs" / ("mlp" if "mlp" in command else "catsdogs"))
         if runs and list((runs[-1] / "checkpoints").glob("last.*")):
@@ -80,7 +80,7 @@ def check(
     at: Iterable[int],
     prepare: Prepare = NOTHING,
 ) -> Ended:
-    """A command that is cut or fails, and is typed again."""
+    """Interrupts a command or makes it fail, and starts it again."""
     if (key := f"before {command}") not in BUILT:
         BUILT[key] = contents(folder)
     ended = run(command, folder, strike, at, prepare)

@@ -17,6 +17,7 @@ from lit_a1.cli import main
 from lit_a1.data.mnist import load_mnist
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN
+from tests.conftest import scalars
 
 SMALL = [
     "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
@@ -25,7 +26,6 @@ SMALL = [
 MEASURED = [f"{part}/{name}" for part in ("train", "train_eval", "val") for name in ("loss", "error")]
 Refusal = Callable[..., str]
 Background = Callable[..., subprocess.Popen[str]]
-Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars: Scalars) -> None:
+def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str]) -> None:
     run = fit()
     assert run.name == "version_0"
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
@@ -88,9 +88,7 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str], scalars
     assert same(weights(run / "checkpoints/last.npz"), weights(run.with_name("version_1") / "checkpoints/last.npz"))
 
 
-def test_test_measures_the_best_weights_and_logs_beside_the_run(
-    capsys: pytest.CaptureFixture[str], scalars: Scalars
-) -> None:
+def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """What the weights were trained with is read from their file."""
     run = fit("--model.lr", "0.07", "--seed_everything", "5")
     best = record_of(run)["best"]
@@ -128,9 +126,7 @@ def test_digits_that_are_drawn_have_runs_of_another_name() -> None:
     assert Path("lightning_logs/mlp-drawn/version_0/test.json").exists()
 
 
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(
-    scalars: Scalars, in_background: Background
-) -> None:
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(in_background: Background) -> None:
     flags = ["mlp", "fit", *SMALL, "--trainer.max_epochs", "4"]
     uninterrupted = in_background(*flags, "--trainer.name", "whole")
     killed = in_background(*flags, killed_at=("lit_a1.mlp.network:NN", "update", 30))

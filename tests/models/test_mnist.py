@@ -16,6 +16,7 @@ from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.module import ImageSet
 from lit_a1.mlp.network import NN
 from lit_a1.models import MNISTCNN
+from tests.conftest import scalars
 from tests.models.conftest import fit
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -86,9 +87,7 @@ def few_digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_the_commands_leave_what_they_promise_and_a_run_goes_on(
-    capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
-) -> None:  # fmt: skip
+def test_the_commands_leave_what_they_promise_and_a_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     steady = ["fit", *SMALL, "--model.schedule", "constant", "--model.warmup", "0", "--trainer.max_epochs"]
     main([*steady, "2"])
     assert "python main.py test" in capsys.readouterr().out

@@ -1,12 +1,10 @@
 import errno
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lit_a1.runs.events import Curves, event_writer
-
-Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
+from tests.conftest import scalars
 
 
 def test_a_new_file_comes_after_all_others_whatever_the_clock_says(tmp_path: Path) -> None:
@@ -25,7 +23,7 @@ def test_a_full_disk_names_the_folder(number: int, named: bool, tmp_path: Path) 
     assert refusing.value.filename == (str(tmp_path) if named else None)
 
 
-def test_training_and_validation_are_lines_of_the_same_charts(tmp_path: Path, scalars: Scalars) -> None:
+def test_training_and_validation_are_lines_of_the_same_charts(tmp_path: Path) -> None:
     """A chart is a tag, a line is a run; of a run that goes on, what comes after its checkpoint is dropped."""
     measured = {"train/loss": 1.0, "val/error": 0.5, "train/learning_rate": 0.1, "epoch": 0, "test/loss": 2.0}
     for purge_step, steps in ((None, (7, 15)), (15, (15,))):

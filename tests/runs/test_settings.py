@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,8 +6,9 @@ import yaml
 from lit_a1.data.module import ImageDataModule
 from lit_a1.runs.settings import build, concise, flat, recipe_of
 from lit_a1.training import parse
+from tests.conftest import CONFIGS, Refusal
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "catsdogs.yaml"
+CONFIG = CONFIGS / "catsdogs.yaml"
 
 
 def test_nested_settings_become_flat_and_plain() -> None:
@@ -74,7 +74,7 @@ def test_messages_become_one_sentence(message: str, sentence: str) -> None:
         ("fti", "fit"),
     ],
 )
-def test_a_mistake_names_what_was_probably_meant(command: str, meant: str, refusal: Callable[..., str]) -> None:
+def test_a_mistake_names_what_was_probably_meant(command: str, meant: str, refusal: Refusal) -> None:
     assert refusal(*command.split()).endswith(f"; did you mean {meant}?")
 
 
@@ -87,7 +87,7 @@ def test_a_mistake_names_what_was_probably_meant(command: str, meant: str, refus
         ("model.class_path", "CatsDogsCNN"),
     ],
 )
-def test_so_does_one_in_a_yaml(path: str, meant: str | None, tmp_path: Path, refusal: Callable[..., str]) -> None:
+def test_so_does_one_in_a_yaml(path: str, meant: str | None, tmp_path: Path, refusal: Refusal) -> None:
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     *parts, last = path.split(".")
     part = settings

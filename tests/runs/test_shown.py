@@ -33,8 +33,7 @@ def test_mistakes_and_close_calls_are_shown(
     wrong, close, _ = ([(tile.name, tile.note) for tile in tiles] for tiles in titles)
     assert wrong == [("Cat 90.0%", "is 犬 (5)"), ("Cat 60.0%", "is 犬 (8)")]
     assert close[0] == ("Cat 51.0%", "is Cat (7)")
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
+    events = EventAccumulator(str(tmp_path)).Reload()
     steps = {tag: [event.step for event in events.Images(tag)] for tag in events.Tags()["images"]}
     assert steps == {"images/most confident mistakes": [3], "images/closest calls": [3, 4]}
     assert events.Images("images/closest calls")[0].width == COLUMNS * 108

@@ -14,6 +14,7 @@ from lit_a1.mlp.setup import Digits, Examples, Setup
 from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
 from lit_a1.studies.inits.study import run
+from tests.conftest import scalars
 
 Study = Callable[..., Path]
 MEASURED = ["train_loss", "train_error", "val_loss", "val_error"]
@@ -50,7 +51,7 @@ def digits_like(part: Examples) -> Digits:
 
 @pytest.mark.usefixtures("full_size")
 def test_leaves_measured_losses_in_tensorboard_too_a_set_up_the_figure_and_the_words(
-    study: Study, capsys: pytest.CaptureFixture[str], scalars: Callable[[Path], dict[str, list[tuple[int, float]]]]
+    study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = study(epochs=2, dropout=0.5)
     rows = pd.read_csv(folder / "losses.csv")
