@@ -54,32 +54,16 @@ def test_flipped_bits_are_seen_or_change_nothing(ckpt: bytes) -> None:
     assert seen > 500
 
 
-VALUES: tuple[Any, ...] = (
-    GONE,
-    None,
-    "x",
-    "../../x",
-    -1,
-    0,
-    10**18,
-    1.5,
-    float("nan"),
-    [],
-    ["x"],
-    [[-1]],
-    {},
-    {"x": 1},
-)
-VALUES += (True, torch.ones(3))
+VALUES: tuple[Any, ...] = (GONE, None, "x", "../../x", -1, 0, 10**18, 1.5, float("nan"))
+VALUES += ([], ["x"], [[-1]], {}, {"x": 1}, True, torch.ones(3))
 
 
 def weights(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Any], Any]:
     return lambda found: found | {name: change(value) if value.ndim == 4 else value for name, value in found.items()}
 
 
-CHANGES: dict[
-    str, tuple[tuple[Any, ...], Any]
-] = {  # where, and what is put there: a value, or a function of the old one
+Change = tuple[tuple[Any, ...], Any]  # where, and what is put there: a value, or a function of the old one
+CHANGES: dict[str, Change] = {
     "other shapes": (("state_dict",), weights(lambda each: torch.zeros(3, 3, 3, 3))),
     "fewer weights": (("state_dict",), lambda found: dict(list(found.items())[1:])),
     "more weights": (("state_dict",), lambda found: found | {"more": torch.ones(1)}),
@@ -133,6 +117,8 @@ OF_RUNS = ("loops", "callbacks", "optimizer_states", "lr_schedulers", "run")  # 
 def test_reading_alone_refuses_what_is_no_checkpoint_and_what_is_more_than_it_says() -> None:
     path, layer = Path("hostile.ckpt"), torch.nn.Conv2d(2, 2, 2)
     sound = saved({"model_class": "x", "network": "", "epoch": 1, "global_step": 2, "state_dict": layer.state_dict()})
+    with pytest.raises(CheckpointError, match=r"^There is no checkpoint hostile\.ckpt\.$"):
+        read(path)
     path.write_bytes(sound)
     assert read(path)["epoch"] == 1
     of_weights = [("state_dict",), ("epoch",), ("global_step",)]
@@ -142,9 +128,8 @@ def test_reading_alone_refuses_what_is_no_checkpoint_and_what_is_more_than_it_sa
     others = {"other shapes", "fewer weights", "more weights", "complex weights", "weights of eight bits", "a list"}
     for what in makers.keys() - others:  # which reading can't tell, or not with every version of torch
         path.write_bytes(makers[what](sound))
-        with pytest.raises(
-            CheckpointError, match=r"^hostile\.ckpt (can't be read as|is not|holds weights that are not)"
-        ):
+        words = r"^hostile\.ckpt (can't be read as|is not|holds weights that are not)"
+        with pytest.raises(CheckpointError, match=words):
             read(path)
     assert not Path("touched").exists()
 

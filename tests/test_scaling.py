@@ -1,6 +1,5 @@
 """The scripts of docs/scaling.md, with the programs of a cluster simulated."""
 
-import json
 import os
 import re
 import shutil
@@ -9,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from lit_a1.environment import REPOSITORY
 from lit_a1.training import parse
+from tests.conftest import REPOSITORY
+from tests.test_continuation import check_same_end
 from tests.test_training import SMALL
 
 SCRIPTS = [REPOSITORY / "docs" / name for name in ("slurm.sh", "torchrun.sh")]
@@ -69,11 +68,6 @@ def bash(script: Path, environment: dict[str, str], *flags: str) -> subprocess.C
     return subprocess.run(words, env=environment, capture_output=True, text=True)
 
 
-def weights(name: str) -> dict[str, torch.Tensor]:
-    (path,) = Path("lightning_logs", name).glob("version_*/checkpoints/last.ckpt")
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_bash_reads_the_scripts(script: Path) -> None:
     assert subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True).stderr == ""
@@ -104,10 +98,7 @@ def test_a_job_of_two_tasks_is_requeued_and_goes_on(photos: Path, cluster: dict[
     assert len(list(Path("lightning_logs").rglob("hpc_ckpt*"))) == 1
     rest = submit("cut")
     assert "Best epoch" in rest.stdout, rest.stderr
-    (record,) = Path("lightning_logs/cut").glob("version_*/record.json")
-    assert [row["step"] for row in json.loads(record.read_text())["epochs"]] == [4, 8, 12]
-    for name, tensor in weights("whole").items():
-        assert torch.equal(weights("cut")[name], tensor), name
+    check_same_end(Path("lightning_logs/cut/version_0"), Path("lightning_logs/whole/version_0"))
     assert not list(Path("lightning_logs").rglob("hpc_ckpt*"))
 
 
