@@ -26,7 +26,6 @@ CLIP = "--model.clip_gradient limits the gradient's norm"
 AVERAGE = "--model.average_decay averages the weights"
 SEARCH = f"`{PROGRAM} search` tries learning rates and batch sizes"
 OF_THE_MODEL = "which layers there are, and which learn, is the model's affair"
-ITSELF = "the command adds it itself"
 ALLOWED: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag, and why there are no others
     "accumulate_grad_batches": ((None, 1), BATCH),
     "gradient_clip_val": ((None, 0), CLIP),
@@ -121,9 +120,8 @@ def check_flags(command: Namespace, subcommand: str) -> None:
         if not class_name(entry).endswith("Environment"):
             raise UsageError(f"trainer.plugins takes cluster environments alone; got {class_name(entry)}")
     for entry in named_classes(trainer.get("callbacks")):
-        why = NO_CALLBACKS.get(class_name(entry), "")
-        if str(entry.class_path).startswith("lit_a1."):
-            why = ITSELF
+        is_own = str(entry.class_path).startswith("lit_a1.")
+        why = "the command adds it itself" if is_own else NO_CALLBACKS.get(class_name(entry), "")
         if why:
             raise UsageError(f"trainer.callbacks can't have a {class_name(entry)} here: {why}")
         monitor, measured = (entry.get("init_args") or Namespace()).get("monitor"), _measured(command)

@@ -28,10 +28,6 @@ class ProgressLines(ProgressBar):
         """Turns printing off (Lightning calls this on all devices except the first)."""
         self._enabled = False
 
-    def enable(self) -> None:
-        """Turns printing on."""
-        self._enabled = True
-
     def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
         """Prints above the bar."""
         if self._enabled:

@@ -11,13 +11,12 @@ from lit_a1.mlp.options import SOURCE
 from lit_a1.runs.folders import KEYWORDS
 from lit_a1.runs.settings import Parser
 
-EXPERIMENTS = ["mlp", "mnist_plain", "mnist"]
-
 
 def build_parser() -> Parser:
     """The command's options."""
     parser = Parser(prog=f"{PROGRAM} compare", description="Compare MLP and CNNs on MNIST, from recorded runs.")
-    parser.add_argument("--experiments", nargs="+", type=str, default=EXPERIMENTS, help="folders of runs to compare")
+    usual = ["mlp", "mnist_plain", "mnist"]
+    parser.add_argument("--experiments", nargs="+", type=str, default=usual, help="folders of runs to compare")
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
     parser.add_argument(
         "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation images) or best"

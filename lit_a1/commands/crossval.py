@@ -7,8 +7,8 @@ from lit_a1.environment import PROGRAM, keep_freed_memory, quieten, show_message
 from lit_a1.runs.settings import PlainParser
 
 
-def build_parser() -> PlainParser:
-    """The command's own options; all others are those of `fit`."""
+def main(arguments: Sequence[str]) -> None:
+    """Cross-validates; raises a UsageError if no network is named, or it can't be cross-validated."""
     parser = PlainParser(
         f"{PROGRAM} crossval",
         usage=f"{PROGRAM} crossval -c configs/catsdogs.yaml [--folds 5] [--against DIR] [options]",
@@ -22,12 +22,7 @@ def build_parser() -> PlainParser:
     parser.add_argument(
         "--against", type=Path, metavar="DIR", help="folder of a finished crossval on the same folds, to compare with"
     )
-    return parser
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Cross-validates; raises a UsageError if no network is named, or it can't be cross-validated."""
-    options, others = build_parser().parse_own(arguments, ": crossval divides photos of cats and dogs")
+    options, others = parser.parse_own(arguments, ": crossval divides photos of cats and dogs")
     from lit_a1.studies.crossval.study import run  # after `--help`, which needs no torch
 
     show_messages()

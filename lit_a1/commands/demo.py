@@ -16,8 +16,8 @@ from lit_a1.runs.settings import PlainParser, UsageError
 from lit_a1.startup import import_lightning
 
 
-def build_parser() -> PlainParser:
-    """The command's options."""
+def main(arguments: Sequence[str]) -> None:
+    """Serves the page until Ctrl+C."""
     parser = PlainParser(
         f"{PROGRAM} demo",
         description="Open a page to draw a digit, drop a photo, compare networks and watch one learn. It uses "
@@ -27,16 +27,10 @@ def build_parser() -> PlainParser:
     parser.add_argument("--host", default=LOCAL, help=f"who may open it ({LOCAL}: this machine alone; 0.0.0.0: all)")
     parser.add_argument("--port", type=int, default=7860, help="its port (7860; 0 for any free one)")
     parser.add_argument("--no_browser", action="store_true", help="open no browser")
-    return parser
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Serves the page until Ctrl+C."""
-    options = build_parser().parse_args(arguments)
+    options = parser.parse_args(arguments)
     if find_spec("gradio") is None:
         raise UsageError('the page needs Gradio, which is not installed: pip install ".[demo]"')
     has_screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
-
     networks = Networks(options.logs)
 
     def warm_up() -> None:

@@ -10,8 +10,8 @@ from lit_a1.runs.settings import PlainParser
 from lit_a1.runs.wording import number
 
 
-def build_parser() -> PlainParser:
-    """The command's own option; all others are those of `validate`."""
+def main(arguments: Sequence[str]) -> None:
+    """Exports a checkpoint, published weights or an ensemble."""
     parser = PlainParser(
         f"{PROGRAM} export",
         usage=f"{PROGRAM} export --config configs/catsdogs.yaml [--ckpt_path best] [--out DIR] [options]",
@@ -21,12 +21,7 @@ def build_parser() -> PlainParser:
         "run's best); --model.views one. It needs no images.",
     )
     parser.add_argument("--out", type=Path, help="folder of the files (default: export/NAME, as the experiment)")
-    return parser
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Exports a checkpoint, published weights or an ensemble."""
-    options, others = build_parser().parse_own(arguments, f": `{PROGRAM} mlp export` is for it")
+    options, others = parser.parse_own(arguments, f": `{PROGRAM} mlp export` is for it")
     from lit_a1.export.networks import load_cnns  # after `--help`, which needs no torch
     from lit_a1.training import parse
 

@@ -14,7 +14,6 @@ from lit_a1.data.files import errors_naming
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-
 MEASURED = ("loss", "error")
 PARTS = ("train", "train_eval", "val")
 
@@ -39,13 +38,11 @@ class Curves:
         """Adds the metrics, by TensorBoard's tags, that belong to a curve."""
         for tag, value in metrics.items():
             part, _, name = tag.partition("/")
-            if part in PARTS and name in MEASURED:
-                self._writer(part).add_scalar(f"curves/{name}", value, step)
-
-    def _writer(self, part: str) -> "SummaryWriter":
-        if part not in self._writers:
-            self._writers[part] = _open_writer(self._folder / part, purge_step=self._purge_step)
-        return self._writers[part]
+            if part not in PARTS or name not in MEASURED:
+                continue
+            if part not in self._writers:
+                self._writers[part] = _open_writer(self._folder / part, purge_step=self._purge_step)
+            self._writers[part].add_scalar(f"curves/{name}", value, step)
 
     def flush(self) -> None:
         """Flushes the files to disk."""

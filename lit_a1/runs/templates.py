@@ -11,7 +11,7 @@ from lit_a1.runs import wording
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BLOCK_STARTS = ("|", "#", "- ", "* ", "1. ", ">", "    ", "```", "<")  # how Markdown blocks other than paragraphs begin
-FILTERS = (wording.number, wording.percent, wording.listed, wording.clock, wording.duration, wording.counted)
+FILTERS = (wording.number, wording.percent, wording.listed, wording.duration, wording.counted)
 GLOBALS = (wording.table, wording.interval, wording.spread, wording.probability, math.isfinite)
 
 
@@ -29,8 +29,8 @@ def render(template: str, **values: Any) -> str:
     Templates can break lines freely: within a paragraph, line breaks and indents become single spaces. Empty paragraphs
     are left out. Headings, tables, lists and code are unchanged.
 
-    Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `clock` (`1:02:03`), `duration`
-    (`62.0 min`) and, as in `{{ 2 | counted("run") }}`, `counted` (`2 runs`).
+    Filters: `number` (three digits), `percent` (`0.55 %`), `listed` (`1, 2 and 3`), `duration` (`62.0 min`) and, as in
+    `{{ 2 | counted("run") }}`, `counted` (`2 runs`).
     Functions: `table(rows)`; `interval`, `spread` and `probability` for errors and p values.
 
     Args:
