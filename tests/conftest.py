@@ -11,7 +11,7 @@ import csv
 import functools
 import gc
 import gzip
-import importlib.util
+import importlib
 import io
 import itertools
 import logging
@@ -215,15 +215,11 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """Imports a script of docs/ by its name, anew for each test."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.syspath_prepend(REPOSITORY / "docs")
 
     def imported(name: str) -> ModuleType:
-        specification = importlib.util.spec_from_file_location(name, REPOSITORY / "docs" / f"{name}.py")
-        assert specification is not None
-        assert specification.loader is not None
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-        return module
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
 
     return imported
 
