@@ -11,10 +11,10 @@ import lightning as L
 import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from lit_a1.runs.checkpoints import kept_checkpoints
 from lit_a1.runs.records import DeviceLostError
 
 T = TypeVar("T")
@@ -73,9 +73,8 @@ def ending_together(trainer: L.Trainer) -> Iterator[None]:
             or (isinstance(error, RuntimeError) and any(part in str(error) for part in CONNECTION_LOST))
         ):
             raise
-        savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
         message = "The process of another device has ended, without which this one can't go on."
-        if any(saver.best_model_path for saver in savers):
+        if kept_checkpoints(trainer):
             message += " Start the same command again with --ckpt_path last."
         raise DeviceLostError(message) from error
     if trainer.world_size > 1:  # otherwise its threads may end the process with an error

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from lit_a1.callbacks.tensorboard import flush, writer_of
 from lit_a1.environment import machine
+from lit_a1.runs.checkpoints import kept_checkpoints
 from lit_a1.runs.printed import print_finished, print_stopped
 from lit_a1.runs.records import DivergedError, TrainingRecord, version_of
 
@@ -107,13 +108,11 @@ class RunRecord(Callback):
         record = self._finish(trainer, pl_module, writer=writer_of(trainer))
         if self.command is None:
             return
-        savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
-        paths = [saver.best_model_path for saver in savers if saver.best_model_path]
-        best = next((path for path in paths if Path(path).stem == "best"), paths[-1] if paths else "")
+        paths = kept_checkpoints(trainer)
         print_finished(
             record,
             "Checkpoint",
-            Path(best) if best else None,
+            next((path for path in paths if path.stem == "best"), paths[-1] if paths else None),
             [f"{command} {self.command}" for command in trainer.datamodule.next_commands],  # type: ignore[attr-defined]
             trainer.logger.save_dir if isinstance(trainer.logger, TensorBoardLogger) else None,
         )

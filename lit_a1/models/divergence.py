@@ -1,14 +1,12 @@
 """Detects training values that are not finite, and reports them in a sentence."""
 
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from lit_a1.runs.checkpoints import all_finite
+from lit_a1.runs.checkpoints import all_finite, kept_checkpoints
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import DivergedError
 
@@ -80,8 +78,7 @@ class FiniteModule(L.LightningModule):
         remedies = [f"a smaller --model.lr than {self.lr:g}"]
         remedies += [] if self.clip_gradient else ["--model.clip_gradient 1"]
         remedies += ["--trainer.precision 32-true"] if "16" in str(self.trainer.precision) else []
-        savers = [saver for saver in self.trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
-        paths = [path for saver in savers if saver.best_model_path and (path := Path(saver.best_model_path)).is_file()]
+        paths = kept_checkpoints(self.trainer)
         last = relative_to_cwd(max(paths, key=lambda path: path.stat().st_mtime)) if paths else None
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         return DivergedError.with_advice(what, f"step {step}", rate, last, " or ".join(remedies))

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer import Trainer
 from torch import Tensor, nn
 
 from lit_a1.data.files import replacing
@@ -80,6 +82,12 @@ def _is_fully_stored(tensor: Tensor) -> bool:
 def all_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether no number of these tensors is NaN or infinite."""
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def kept_checkpoints(trainer: Trainer) -> list[Path]:
+    """The best checkpoint of each callback that has written one."""
+    savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
+    return [path for saver in savers if saver.best_model_path and (path := Path(saver.best_model_path)).is_file()]
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
