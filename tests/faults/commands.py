@@ -4,7 +4,7 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import pytest
 
@@ -51,36 +51,20 @@ def train(arguments: list[str], folder: Path, report: Callable[[int, float], boo
     return record
 
 
-class Begin(Protocol):
-    """Makes a folder that a command begins in; `ended` is one that it has ended in, and how much it did to files."""
+class Begin:
+    """Makes folders that commands begin in."""
 
-    ended: Callable[[str], tuple[Path, int]]
+    def __init__(self, work: Path) -> None:
+        self.work, self.number = work, itertools.count()
 
-    def __call__(self, name: str) -> Path: ...
-
-
-@pytest.fixture
-def begun(
-    course_photos: Callable[..., Path],
-    mnist_files: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Begin:
-    if "data" not in BUILT:
-        BUILT["data"] = mnist_files(course_photos() / "mnist", train=240, test=30).parent
-    monkeypatch.setenv("LIT_A1_DATA", str(BUILT["data"]))
-    monkeypatch.setenv("LIT_A1_CACHE", "cache")
-    monkeypatch.setattr(catsdogs, "COURSE_TEST_IMAGES", 12)
-    number = itertools.count()
-
-    def begin(name: str) -> Path:
-        folder = tmp_path / f"{name}{next(number)}"
+    def __call__(self, name: str) -> Path:
+        folder = self.work / f"{name}{next(self.number)}"
         if name in ("first", "audit"):
             folder.mkdir()
         elif name in AFTER_FIT:
-            shutil.copytree(ended("fit")[0], folder)
+            shutil.copytree(self.ended("fit")[0], folder)
         else:
-            shutil.copytree(ended("first")[0] / "cache", folder / "cache")
+            shutil.copytree(self.ended("first")[0] / "cache", folder / "cache")
             Path(folder, "space.yaml").write_text(SPACE)
         if name == "cache":
             shutil.rmtree(folder / "cache")
@@ -89,12 +73,24 @@ def begun(
             Path(folder, old).write_text("id,label\n")
         return folder
 
-    def ended(name: str) -> tuple[Path, int]:
+    def ended(self, name: str) -> tuple[Path, int]:
+        """The folder that a command has ended in, and how much it did to files."""
         if name not in BUILT:
-            folder = begin(name)
+            folder = self(name)
             BUILT[name] = folder, done(run(COMMANDS.get(name, FIT), folder)).count
         return BUILT[name]
 
+
+@pytest.fixture
+def begun(
+    course_photos: Callable[..., Path], mnist_files: Callable[..., Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Begin:  # fmt: skip
+    if "data" not in BUILT:
+        BUILT["data"] = mnist_files(course_photos() / "mnist", train=240, test=30).parent
+    monkeypatch.setenv("LIT_A1_DATA", str(BUILT["data"]))
+    monkeypatch.setenv("LIT_A1_CACHE", "cache")
+    monkeypatch.setattr(catsdogs, "COURSE_TEST_IMAGES", 12)
     section = Section("Words", "words", blocks=[Block("text", "More *words*.")])
     for place, value in {  # what takes time, and writes nothing
         "lit_a1.report.build.document": lambda *_: Document("A report", [], [], [section]),
@@ -104,8 +100,7 @@ def begun(
         "lit_a1.studies.search.results.draw": lambda path, *_: write_text(path, "a figure"),
     }.items():
         monkeypatch.setattr(place, value)
-    vars(begin)["ended"] = ended
-    return cast(Begin, begin)
+    return Begin(tmp_path)
 
 
 def done(ended: Ended) -> Ended:
