@@ -130,7 +130,7 @@ def test_missing_folders_and_other_sources_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("LIT_A1_DATA", "nowhere")
     with pytest.raises(DataError, match="nowhere"):
         ready("fit")
-    with pytest.raises(DataError, match="no-such-folder"):
+    with pytest.raises(DataError, match="There is no photo, folder or zip file no-such-folder"):
         ready("predict", source="drawn", predict_dir="no-such-folder")
     with pytest.raises(ValueError, match="auto, real or drawn"):
         ready("fit", source="fake")

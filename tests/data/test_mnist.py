@@ -121,20 +121,6 @@ def test_mnist_itself():
 IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 
 
-@pytest.mark.parametrize("array", [IMAGES, np.array([7, 0, 255], dtype=np.uint8)])
-@pytest.mark.parametrize("name", ["set", "set.gz"])
-def test_values_and_shape_whatever_the_name_says_of_packing(write_idx, tmp_path, array, name):
-    path = write_idx(tmp_path / name, array)
-    for other in (path.name, "set" if path.suffix else "set.gz"):
-        path = path.rename(tmp_path / other)
-        found = read_idx(path)
-        assert found.dtype == np.uint8
-        assert found.flags.writeable
-        np.testing.assert_array_equal(found, array)
-    path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 1, 1]) + bytes(2 * 257))  # the format to the byte
-    assert read_idx(path).shape == (2, 257)
-
-
 NOT_IDX = r"set is not an IDX file: it .*\.$"
 
 
