@@ -22,6 +22,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from torch import nn
 
 from lit_a1.cli import main
 from lit_a1.data import catsdogs, mnist
+from lit_a1.data.errors import DataError
 from lit_a1.runs import plotting
 from tests.signals import signal_at
 
@@ -96,6 +98,14 @@ def few_drawn(monkeypatch: pytest.MonkeyPatch) -> int:
     for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
         monkeypatch.setattr(module, name, 40)
     return 40
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every download fails."""
+    unreachable = Mock(side_effect=DataError("The server cannot be reached."))
+    monkeypatch.setattr(catsdogs, "fetch", unreachable)
+    monkeypatch.setattr(mnist, "fetch_mnist", unreachable)
 
 
 def jpeg(image: np.ndarray) -> bytes:

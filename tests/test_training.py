@@ -19,7 +19,6 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
-from lit_a1.data.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = str(REPOSITORY / "configs" / "catsdogs.yaml")
@@ -151,11 +150,8 @@ def test_a_run_without_a_logger(photos: Path, capsys: Capture) -> None:
     assert "tensorboard" not in output
 
 
-def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise DataError("The server cannot be reached.")
-
-    monkeypatch.setattr("lit_a1.data.catsdogs.fetch", refuse)
+@pytest.mark.usefixtures("no_network")
+def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int) -> None:
     main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
     assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]
     main(["validate", *SMALL])

@@ -16,14 +16,6 @@ from lit_a1.data.sources.drawn import draw_cats_and_dogs
 Photos = Callable[..., Path]
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **options: object) -> Path:
-        raise DataError("The server cannot be reached.")
-
-    monkeypatch.setattr(catsdogs, "fetch", refuse)
-
-
 def photo(file: Path) -> Path:
     """Makes an image in a folder, and returns the folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
