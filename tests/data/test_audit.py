@@ -6,10 +6,8 @@ import pytest
 from PIL import Image
 
 from lit_a1.data.audit import PROBLEMS, Finding, audit, save_sheet, save_table
-from lit_a1.data.cache import load
 from lit_a1.data.contact_sheet import WIDTH, Section, Tile, contact_sheet
 from lit_a1.data.sources.layouts import Source, find_test, find_train
-from lit_a1.data.split import split
 
 
 @pytest.fixture
@@ -138,14 +136,3 @@ def test_the_facts_about_the_photos_of_the_course(real_data):
     assert list(conflicting.values()) == [blank, {"Cat/8456.Cat.jpg", "Dog/8736.Dog.jpg"}]
     constant = {f.name for f in result.findings if f.problem == "near-constant" and f.part == "train"}
     assert constant == blank | {"Dog/2384.Dog.jpg"}
-
-
-def test_the_photos_of_the_course_are_split_as_promised(real_data, decoded_photos, monkeypatch):
-    monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
-    photos, unlabelled = (load(find(real_data)) for find in (find_train, find_test))
-    assert unlabelled.names == tuple(f"{number}.jpg" for number in range(1, 5000))
-    for other in (None, unlabelled):  # it is known what the test set has, also where it is not there
-        parts = split(photos, 2000, seed=0, test=other)
-        assert np.bincount(photos.labels[parts.valid]).tolist() == [1000, 1000]
-        assert len(parts.left_out) == 19
-        assert not set(photos.hashes[parts.train]) & set(photos.hashes[parts.valid])

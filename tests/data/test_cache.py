@@ -227,16 +227,6 @@ def test_unreadable_images_are_remembered_by_what_goes_on(with_broken, load, mon
     assert (found.names, found.skipped) == (expected.names, expected.skipped)
 
 
-def test_what_an_older_version_left_is_cleared(load, root):
-    load()
-    (folder,) = caches(root)
-    left = root / f".{folder.name}-left"
-    (left / "new").mkdir(parents=True)
-    (folder / "images.npy").unlink()
-    load()
-    assert caches(root) == [folder]
-
-
 def test_several_runs_at_once(photos, load, root, decoded):
     start = threading.Barrier(6)
 
