@@ -95,9 +95,13 @@ def decoded_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def few_drawn(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many images there are of each part where they are drawn: the usual thousands take long."""
-    for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
-        monkeypatch.setattr(module, name, 40)
+    draw_few(monkeypatch, 40)
     return 40
+
+
+def draw_few(patch: pytest.MonkeyPatch, count: int) -> None:
+    for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
+        patch.setattr(module, name, count)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the tests of hostile checkpoints share: small trainings, damaged files, and the commands that read them."""
 
 import io
-import itertools
 import os
 import pickle
 import zipfile
@@ -13,8 +12,7 @@ import pytest
 import torch
 
 from lit_a1.cli import main
-from lit_a1.data import catsdogs, mnist
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, draw_few
 
 CONFIG = str(REPOSITORY / "configs" / "catsdogs.yaml")
 TINY = [
@@ -48,15 +46,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        small(patch)
+        draw_few(patch, 16)
         main(["fit", *TINY, "--trainer.max_steps", "2"])
         main(["mlp", "fit", *MLP])
     return folder / "lightning_logs"
-
-
-def small(patch: pytest.MonkeyPatch) -> None:
-    for module, name in itertools.product((catsdogs, mnist), ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST")):
-        patch.setattr(module, name, 16)
 
 
 @pytest.fixture
@@ -72,7 +65,7 @@ def npz(trained: Path) -> bytes:
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a command with a checkpoint: the sentence that refuses it, or nothing where it runs to its end."""
-    small(monkeypatch)
+    draw_few(monkeypatch, 16)
 
     def run(path: Path, *command: str) -> str:
         try:

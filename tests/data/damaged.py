@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-RNG_SEED = 22
 SIDE = 48
 
 
@@ -124,7 +123,7 @@ def other_files() -> dict[str, bytes]:
 
 def damaged() -> Iterator[tuple[str, bytes]]:
     """The whole pictures, truncated at every tenth, with flipped bits, holes, and bytes too many or too few."""
-    rng = np.random.default_rng(RNG_SEED)
+    rng = np.random.default_rng(22)
     for name, data in intact_pictures().items():
         for tenth in range(10):
             yield f"{tenth} tenths of {name}", data[: len(data) * tenth // 10]

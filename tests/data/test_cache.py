@@ -180,7 +180,7 @@ def killed(load, root, encode, monkeypatch) -> Path:
     return unfinished
 
 
-def test_a_run_killed_half_way_leaves_no_cache_and_is_gone_on_with(killed, load, root, photos, decoded):
+def test_a_run_killed_half_way_leaves_no_cache_and_is_resumed(killed, load, root, photos, decoded):
     found = load()
     assert len(decoded) == 4  # after two whole pieces
     expected = decode_all(Source(photos, labelled=True))
@@ -214,7 +214,7 @@ def test_what_is_not_whole_is_decoded_again(killed, load, photos, decoded, damag
 
 
 @pytest.mark.parametrize(("broken", "again"), [("skip", 1), ("blank", 0)])  # the last one belongs to no piece
-def test_unreadable_images_are_remembered_by_what_goes_on(with_broken, load, monkeypatch, decoded, broken, again):
+def test_a_resumed_run_remembers_unreadable_images(with_broken, load, monkeypatch, decoded, broken, again):
     monkeypatch.setattr(pieces, "PIECE", 2)
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_file_hash", Mock(side_effect=KeyboardInterrupt))
