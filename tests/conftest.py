@@ -7,6 +7,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND"
 os.environ["TORCHINDUCTOR_VEC_ISA_OK"] = "0"  # kernels are the same for every processor, and none is tried out
 
 import contextlib
+import csv
 import functools
 import gc
 import gzip
@@ -198,6 +199,12 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         return said[-1]
 
     return refused
+
+
+def read_csv(path: Path | str) -> list[dict[str, str]]:
+    """The rows of a CSV, each by the names of its columns."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What the documents say is what the code does."""
 
-import csv
 import json
 import re
 import shlex
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from lit_a1.cli import COMMANDS, main
+from tests.conftest import read_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -87,11 +87,6 @@ def run(tables: ModuleType, tmp_path: Path) -> Callable[..., Path]:
 Run = Callable[..., Path]
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def cells_of(table: str) -> list[list[str]]:
     """The heading of a Markdown table and its lines."""
     head, _, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
@@ -100,7 +95,7 @@ def cells_of(table: str) -> list[list[str]]:
 
 def test_a_run_becomes_a_row_once(tables: ModuleType, recorded: Path, run: Run) -> None:
     assert len(list(tables.add([run(), run()]))) == 2
-    (row,) = read(recorded)
+    (row,) = read_csv(recorded)
     named = [row[name] for name in ("changes", "best_epoch", "best_val_error", "last_val_error")]
     assert named == ["", "4", "0.0500", "0.0600"]
     assert "94.00%" in tables.results_table([row], ["catsdogs"])
@@ -118,7 +113,7 @@ def test_a_run_that_is_added_again_after_its_test_keeps_its_place(
     monkeypatch.setattr(tables, "row_of", lambda run: own(run) | {"recipe": "newer", "changes": "x=1"})
     (message,) = tables.add(paths[:1])
     assert "brought up to date" in message
-    first, second = read(recorded)
+    first, second = read_csv(recorded)
     assert [first[name] for name in ("seed", "tested", "test_error")] == ["1", "last", "0.2500"]
     assert [second[name] for name in ("seed", "tested", "test_error")] == ["2", "", ""]
     assert (first["recipe"], first["changes"]) == (second["recipe"], "")  # by the YAML of its time
@@ -254,7 +249,7 @@ def test_of_trainings_the_curves_are_kept_and_nothing_is_copied(
     kept = [str(studies / "mlp-inits"), f"curves in {studies / 'catsdogs'}"]
     assert [line.partition(" -> ")[2] for line in messages] == kept
     assert {path.name for path in (studies / "catsdogs").iterdir()} == {"curves.csv", "curves.png"}
-    rows = read(studies / "catsdogs" / "curves.csv")
+    rows = read_csv(studies / "catsdogs" / "curves.csv")
     assert [(row["run"], row["seed"]) for row in rows] == [(f"version_{seed}", str(seed)) for seed in (0, 0, 1, 1)]
     list(tables.keep([run(7, members=[{}, {}])]))  # an ensemble has no curves
     assert {path.name for path in (studies / "catsdogs").iterdir()} == {"record.json"}

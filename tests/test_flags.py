@@ -1,6 +1,5 @@
 """Every flag that `fit --help` lists works, or is refused in a sentence that names it."""
 
-import csv
 import json
 import logging
 import re
@@ -25,6 +24,7 @@ from lit_a1.cli import main
 from lit_a1.flags import NO_CALLBACKS, check_flags, experiment_of, own_callbacks, run_loggers
 from lit_a1.runs.settings import UsageError
 from lit_a1.training import parse
+from tests.conftest import read_csv
 
 CONFIG = str(Path(__file__).resolve().parents[1] / "configs" / "catsdogs.yaml")
 TINY = [
@@ -126,8 +126,8 @@ def test_every_flag_of_help(capsys: pytest.CaptureFixture[str], few_drawn: int, 
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"best.ckpt", "last.ckpt", "epoch=0-step=2.ckpt"}
     record = json.loads((run / "record.json").read_text())
     assert record["settings"]["seed"] == record["seed"] > 0
-    with (run / "metrics.csv").open() as file:
-        assert any(float(row["val/error"] or -1) == record["last"]["val/error"] for row in csv.DictReader(file))
+    errors = [row["val/error"] for row in read_csv(run / "metrics.csv")]
+    assert record["last"]["val/error"] in [float(error) for error in errors if error]
 
 
 def test_callbacks(command: Namespace) -> None:
@@ -202,8 +202,7 @@ def test_every_run_has_a_folder_of_its_own(logger: str, folder: str, few_drawn: 
     assert [row["step"] for row in json.loads((run / "record.json").read_text())["epochs"]] == [2, 4]
     assert [path.name for path in Path().iterdir()] == [run.parts[0]]
     if logger != "false":
-        with (run / "metrics.csv").open() as file:
-            assert [row["step"] for row in csv.DictReader(file) if row["train/loss"]] == ["1", "3"]
+        assert [row["step"] for row in read_csv(run / "metrics.csv") if row["train/loss"]] == ["1", "3"]
 
 
 def test_a_service_logs_beside_tensorboard() -> None:

@@ -1,6 +1,5 @@
 """From the command line to the files it leaves behind, on small images."""
 
-import csv
 import itertools
 import json
 import re
@@ -19,6 +18,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
+from tests.conftest import read_csv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = str(REPOSITORY / "configs" / "catsdogs.yaml")
@@ -38,11 +38,6 @@ Scalars = Callable[[Path], dict[str, list[tuple[int, float]]]]
 def fit(*flags: str, epochs: int = 2) -> Path:
     main(["fit", *SMALL, "--trainer.max_epochs", str(epochs), *flags])
     return max(Path("lightning_logs/catsdogs").iterdir())
-
-
-def table(name: str) -> list[dict[str, str]]:
-    with Path(name).open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def weights(path: Path) -> torch.Tensor:
@@ -119,7 +114,7 @@ def test_commands_that_use_a_run(
     Image.new("RGB", (200, 90), "red").save(folder / "rex.jpg")
     (folder / "torn.jpg").write_bytes((folder / "rex.jpg").read_bytes()[:200])
     main(["predict", *SMALL, "--data.predict_dir", str(folder)])
-    assert [row["id"] for row in table("submission.csv")] == ["rex.jpg"]
+    assert [row["id"] for row in read_csv("submission.csv")] == ["rex.jpg"]
     assert "torn.jpg" in caplog.text
 
 
@@ -131,7 +126,7 @@ def test_predict_writes_a_submission_in_numeric_order(
     assert not Path("submission.csv").exists()
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     main(["predict", *SMALL])
-    rows, probabilities = table("submission.csv"), table("submission_probabilities.csv")
+    rows, probabilities = read_csv("submission.csv"), read_csv("submission_probabilities.csv")
     assert (list(rows[0]), list(probabilities[0])) == (["id", "label"], ["id", "Cat", "Dog"])
     assert [row["id"] for row in rows] == [str(number) for number in range(1, 13)]
     # the images' own labels, not those of the validation set: odd numbers are dogs (and easy)
@@ -158,7 +153,7 @@ def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int) -> No
     main(["test", *SMALL])
     main(["predict", *SMALL])
     assert not Path("submission.csv").exists()
-    assert len(table("submission-drawn.csv")) == few_drawn
+    assert len(read_csv("submission-drawn.csv")) == few_drawn
 
 
 # killed and resumed

@@ -1,6 +1,5 @@
 """From a checkpoint to figures, tables and words, by the command line."""
 
-import csv
 import json
 from collections.abc import Callable
 from importlib import import_module
@@ -11,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_a1.analysis import PARTS
 from lit_a1.cli import main
+from tests.conftest import read_csv
 
 Capture = pytest.CaptureFixture[str]
 Refusal = Callable[..., str]
@@ -56,8 +56,7 @@ def test_looks_into_a_network_of_photos(photos: Path, capsys: Capture, refusal: 
         assert part["words"]
         assert all((folder / figure["file"]).is_file() for figure in part["figures"])
         for table in part["tables"]:
-            with (folder / table).open(newline="") as file:
-                assert len(list(csv.DictReader(file))) > 0
+            assert read_csv(folder / table)
     assert titles(folder) == set(SOME)
     assert logged(folder).Scalars("generalisation/val_error")[0].value == pytest.approx(index["val/error"])
 

@@ -1,4 +1,3 @@
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,6 +5,7 @@ import pytest
 from PIL import Image
 
 from lit_a1.cli import main
+from tests.conftest import read_csv
 
 
 def test_audit_leaves_a_table_and_a_sheet(
@@ -21,8 +21,7 @@ def test_audit_leaves_a_table_and_a_sheet(
         Image.new("L", (64, 64), 9).save(folder / name / "1.png")
         (folder / name / "2.jpg").write_bytes(b"no photo")
     main(["audit", "--dir", str(folder), "--out", "found"])
-    with Path("found/audit.csv").open(newline="") as file:
-        problems = [row["problem"] for row in csv.DictReader(file)]
+    problems = [row["problem"] for row in read_csv("found/audit.csv")]
     assert problems == ["unreadable"] * 2 + ["conflicting labels"] * 2 + ["near-constant"] * 2 + ["greyscale"] * 2
     with Image.open("found/audit.png") as sheet:
         assert sheet.width > 500

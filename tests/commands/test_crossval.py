@@ -1,6 +1,5 @@
 """`python main.py crossval`, with real trainings, and what it refuses."""
 
-import csv
 import json
 import shlex
 import signal
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from lit_a1.cli import main
+from tests.conftest import read_csv
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SMALL = [
@@ -25,8 +25,7 @@ Refusal = Callable[..., str]
 
 
 def table(folder: Path = FOLDER) -> list[dict[str, str]]:
-    with (folder / "out_of_fold.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_csv(folder / "out_of_fold.csv")
 
 
 def test_every_photo_is_labelled_by_a_network_that_never_saw_it(

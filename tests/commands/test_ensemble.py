@@ -1,6 +1,5 @@
 """An ensemble from the command line: what it prints, what it leaves, what it refuses."""
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from lit_a1.cli import main
 from lit_a1.models.members import load_member
+from tests.conftest import read_csv
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ENSEMBLE = [
@@ -31,8 +31,7 @@ def fit(*flags: str) -> None:
 
 
 def probabilities(name: str) -> dict[str, float]:
-    with Path(name).open(newline="") as file:
-        return {row["id"]: float(row["Dog"]) for row in csv.DictReader(file)}
+    return {row["id"]: float(row["Dog"]) for row in read_csv(name)}
 
 
 def test_two_runs_of_two_sizes_and_layers(

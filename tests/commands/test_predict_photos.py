@@ -1,6 +1,5 @@
 """`predict PHOTO... | FOLDER`: what is labelled, by which network, and what is left behind."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from lit_a1.commands.fit import PUBLISHED, with_photos
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.data.errors import DataError
 from lit_a1.runs.settings import UsageError
+from tests.conftest import read_csv
 
 BEST = ["--config", str(PUBLISHED)]
 SMALL = ["--trainer.accelerator", "cpu", "--data.eval_batch_size", "1"]
@@ -64,8 +64,7 @@ def test_photos_and_folders_are_labelled_by_the_published_weights(
     main(["predict", "[b]1.png", "album", *SMALL, "phone.heic", "no suffix"])
     names = ["[b]1.png", "album/below/9.webp", "album/10.gif", "no suffix"]
     said = capsys.readouterr().out
-    with Path("predictions.csv").open(encoding="utf-8", newline="") as file:
-        assert sorted(row["id"] for row in csv.DictReader(file)) == sorted(names)
+    assert sorted(row["id"] for row in read_csv("predictions.csv")) == sorted(names)
     assert all(name in said for name in names)
     assert "phone.heic: it is not an image of a format that is read (JPEG" in caplog.text
     assert "notes.txt" in caplog.text

@@ -1,6 +1,5 @@
 """`python main.py search`, with real trainings, and what it refuses."""
 
-import csv
 import json
 import shlex
 import signal
@@ -12,6 +11,7 @@ from filelock import FileLock
 from PIL import Image
 
 from lit_a1.cli import main
+from tests.conftest import read_csv
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SMALL = [
@@ -39,8 +39,7 @@ def test_a_search_leaves_everything_behind(
     folder = Path("lightning_logs/catsdogs_trial-search/version_0")
     left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json", "trial_0", "trial_1"}
     assert {path.name for path in folder.iterdir()} - {".locks"} == left
-    with (folder / "trials.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(folder / "trials.csv")
     assert (rows[0]["lr"], rows[0]["augment.crop_scale"]) == ("0.01", "[0.5, 1.0]")
     for row in rows:
         run = folder / f"trial_{row['trial']}"
@@ -90,8 +89,7 @@ def test_a_network_that_diverges_ends_no_search(photos: Path, tmp_path: Path) ->
     path = tmp_path / "space.yaml"
     path.write_text("model.lr: [1.0e+30, 0.01]\n")
     main(["search", *SMALL, "--space", str(path), "--trials", "1", "--model.norm", "none", "--model.lr", "1e30"])
-    with Path("lightning_logs/catsdogs_trial-search/version_0/trials.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = read_csv("lightning_logs/catsdogs_trial-search/version_0/trials.csv")
     assert (row["state"], row["diverged"], row["epochs"]) == ("pruned", "yes", "1")
 
 
@@ -128,8 +126,7 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
     adam = ["--model.optimizer", "adam", "--model.lr", "0.001"]
     main(["search", *SMALL, "--space", str(path), "--trials", "8", *adam, "--trainer.limit_train_batches", "1"])
     folder = Path("lightning_logs/catsdogs_trial-search/version_0")
-    with (folder / "trials.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(folder / "trials.csv")
     assert len(rows) == 8
     for row in rows:
         together = (row["optimizer"], row["momentum"]) == ("sgd", "0.0")
@@ -143,8 +140,8 @@ def test_a_limit_counts_batches_whatever_their_size(photos: Path, tmp_path: Path
     path = tmp_path / "space.yaml"
     path.write_text("data.batch_size: [2, 4]\n")
     main(["search", *SMALL, "--space", str(path), "--trials", "3", "--trainer.limit_train_batches", "1"])
-    with Path("lightning_logs/catsdogs_trial-search/version_0/trials.csv").open(newline="") as file:
-        assert {row["batch_size"] for row in csv.DictReader(file)} == {"2", "4"}
+    rows = read_csv("lightning_logs/catsdogs_trial-search/version_0/trials.csv")
+    assert {row["batch_size"] for row in rows} == {"2", "4"}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -1,4 +1,3 @@
-import csv
 from collections import Counter
 
 import numpy as np
@@ -8,6 +7,7 @@ from PIL import Image
 from lit_a1.data.audit import PROBLEMS, Finding, audit, save_sheet, save_table
 from lit_a1.data.contact_sheet import WIDTH, Section, Tile, contact_sheet
 from lit_a1.data.sources.layouts import Source, find_test, find_train
+from tests.conftest import read_csv
 
 
 @pytest.fixture
@@ -82,8 +82,7 @@ def test_every_problem_is_found_in_order_and_nothing_else(result):
 
 def test_table_and_sheet(result, tmp_path):
     save_table(result, tmp_path / "deep" / "audit.csv")
-    with (tmp_path / "deep" / "audit.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "deep" / "audit.csv")
     assert [(row["problem"], row["name"]) for row in rows] == [(f.problem, f.name) for f in result.findings]
     assert rows[0]["group"] == ""
     save_sheet(result, tmp_path / "deep" / "audit.png")

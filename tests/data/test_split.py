@@ -1,4 +1,3 @@
-import csv
 import hashlib
 import logging
 import re
@@ -11,6 +10,7 @@ from lit_a1.data.cache import groups_of_copies, load
 from lit_a1.data.errors import DataError
 from lit_a1.data.sources.layouts import find_test, find_train
 from lit_a1.data.split import CONFLICT, IN_TEST, fold_numbers, load_split, read_split_csv, split, write_split_csv
+from tests.conftest import read_csv
 
 
 def same(a, b) -> bool:
@@ -186,8 +186,7 @@ def test_csv_round_trip(data, tmp_path):
     parts = split(data, 4, seed=0)
     write_split_csv(tmp_path / "deep" / "split.csv", data, parts)
     assert same(read_split_csv(tmp_path / "deep" / "split.csv", data), parts)
-    with (tmp_path / "deep" / "split.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "deep" / "split.csv")
     assert [row["name"] for row in rows] == list(data.names)
     assert {row["part"] for row in rows} == {"train", "valid", "left_out"}
     assert rows[0] == {"name": "Cat/0, \n.jpg", "label": "Cat", "part": "left_out", "group": "1", "reason": CONFLICT}
