@@ -3,12 +3,12 @@
 import hashlib
 import http.client
 import logging
-import queue
 import re
 import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 from pathlib import Path
 
 from filelock import FileLock
@@ -126,22 +126,19 @@ def _transfer(url: str, part: Path, size: int, timeout: float) -> None:
 
 def _open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
     """Opens the request in its own thread: looking up a name and trying many addresses have no time-out."""
-    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+    answer: Future[http.client.HTTPResponse] = Future()
 
     def ask() -> None:
         try:
-            answers.put(urllib.request.urlopen(request, timeout=timeout))
+            answer.set_result(urllib.request.urlopen(request, timeout=timeout))
         except Exception as error:  # passed on to the caller
-            answers.put(error)
+            answer.set_exception(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=ask, daemon=True).start()  # one of an executor's would have to end before the program can
     try:
-        answer = answers.get(timeout=timeout + 1)
-    except queue.Empty:
+        return answer.result(timeout + 1)
+    except TimeoutError:
         raise TimeoutError(f"no answer in {timeout:g} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
 
 
 def _read_block(response: http.client.HTTPResponse) -> bytes:
