@@ -23,6 +23,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -113,18 +114,17 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist, "fetch_mnist", unreachable)
 
 
-def jpeg(image: np.ndarray) -> bytes:
-    """An image (H,W,3) uint8 as the bytes of a JPEG file."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=95)
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    """The bytes of a file."""
+    image.save(file := io.BytesIO(), form, **options)
     return file.getvalue()
 
 
-def photo(label: int, rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    """An image (size,size,3) that a network learns at once: cats are reddish above, dogs bluish, with noise."""
-    image = rng.integers(0, 96, (size, size, 3))
-    image[: size // 2, :, 2 * label] += 128
-    return image.astype(np.uint8)
+def photo(label: int, rng: np.random.Generator) -> bytes:
+    """A JPEG of 64x64 pixels that a network learns at once: cats are reddish above, dogs bluish, with noise."""
+    image = rng.integers(0, 96, (64, 64, 3))
+    image[:32, :, 2 * label] += 128
+    return encoded(Image.fromarray(image.astype(np.uint8)), "JPEG", quality=95)
 
 
 @pytest.fixture
@@ -138,10 +138,10 @@ def course_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         with zipfile.ZipFile(root / "catsdogs" / "trainset.zip", "w") as archive:
             for label, name in enumerate(("Cat", "Dog")):
                 for number in range(1, per_class + 1):
-                    archive.writestr(f"trainset/{name}/{number}.{name}.jpg", jpeg(photo(label, rng)))
+                    archive.writestr(f"trainset/{name}/{number}.{name}.jpg", photo(label, rng))
         with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "w") as archive:
             for number in range(1, test + 1):
-                archive.writestr(f"testset/test/{number}.jpg", jpeg(photo(number % 2, rng)))
+                archive.writestr(f"testset/test/{number}.jpg", photo(number % 2, rng))
         monkeypatch.setenv("LIT_A1_DATA", str(root))
         monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
         return root

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from lit_a1.data.cache import DecodedImages
-from tests.data.damaged import encoded, picture
+from tests.conftest import encoded
+from tests.data.damaged import picture
 
 Encode = Callable[..., bytes]
 

@@ -1,23 +1,17 @@
 """Pictures as they come to grief, and what only calls itself one: bytes by name."""
 
-import io
 import struct
 import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from tests.conftest import encoded
+
 SIDE = 48
-
-
-def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:

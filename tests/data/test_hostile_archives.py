@@ -15,7 +15,8 @@ import pytest
 from lit_a1.data.cache import decode_all
 from lit_a1.data.errors import DataError
 from lit_a1.data.sources.layouts import Source, natural_key
-from tests.data.damaged import encoded, picture
+from tests.conftest import encoded
+from tests.data.damaged import picture
 
 JPEG = encoded(picture(), "JPEG")
 MIB = 1 << 20
