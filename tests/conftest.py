@@ -155,17 +155,12 @@ def photos(course_photos: Callable[..., Path]) -> Path:
     return course_photos()
 
 
-def write_idx_file(path: Path, array: np.ndarray) -> Path:
+def write_idx(path: Path, array: np.ndarray) -> Path:
     """Writes uint8 values as an IDX file, packed with gzip where the name ends in .gz."""
     data = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
-
-
-@pytest.fixture
-def write_idx() -> Callable[[Path, np.ndarray], Path]:
-    return write_idx_file
 
 
 @pytest.fixture
@@ -178,8 +173,8 @@ def mnist_files() -> Callable[..., Path]:
             images, labels = rng.integers(0, 96, (count, 28, 28)), np.arange(count) % 10
             for image, label in zip(images, labels, strict=True):
                 image[4 + 2 * label : 6 + 2 * label, 4:24] += 128
-            write_idx_file(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", images)
-            write_idx_file(folder / f"{part}-labels-idx1-ubyte{'.gz' if gz else ''}", labels)
+            write_idx(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", images)
+            write_idx(folder / f"{part}-labels-idx1-ubyte{'.gz' if gz else ''}", labels)
         return folder
 
     return make

@@ -24,7 +24,7 @@ from lit_a1.data.sources import mnist
 from lit_a1.data.sources.layouts import Source, natural_key
 from lit_a1.data.sources.mnist import read_idx
 from lit_a1.data.split import read_split_csv, split, write_split_csv
-from tests.conftest import write_idx_file
+from tests.conftest import write_idx
 from tests.properties import tried
 
 # IDX files
@@ -39,7 +39,7 @@ def test_any_array_of_bytes_is_read_as_it_was_written(
 ) -> None:
     """Whatever its name says of packing."""
     array = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    path = write_idx_file(tmp_path / ("set.gz" if packed else "set"), array)
+    path = write_idx(tmp_path / ("set.gz" if packed else "set"), array)
     found = read_idx(path.replace(tmp_path / ("set" if packed else "set.gz")))
     assert found.dtype == np.uint8
     assert found.flags.writeable
@@ -57,7 +57,7 @@ def test_mutated_bytes_are_an_array_or_refused(
 ) -> None:
     """Bytes are removed, put in, or both, and the file is cut; where it is packed before or after it is."""
     array = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
-    data = write_idx_file(tmp_path / "set", array).read_bytes()
+    data = write_idx(tmp_path / "set", array).read_bytes()
     data = gzip.compress(data, mtime=0) if packed else data
     for place, removed, added in changes:
         data = data[:place] + added + data[place + removed :]
