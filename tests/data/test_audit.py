@@ -1,4 +1,4 @@
-from collections import Counter
+import itertools
 
 import numpy as np
 import pytest
@@ -40,11 +40,10 @@ def result(encode, make_files):
 
 
 def test_every_problem_is_found_in_order_and_nothing_else(result):
-    found = Counter((f.problem, f.part, f.name.removesuffix(".jpg")) for f in result.findings)
-    assert set(found.values()) == {1}
-    named: dict[str, str] = {}
-    for problem, part, name in found:
-        named[problem] = f"{named.get(problem, '')} {part}:{name}".strip()
+    named = {
+        problem: " ".join(f"{f.part}:{f.name.removesuffix('.jpg')}" for f in findings)
+        for problem, findings in itertools.groupby(result.findings, lambda f: f.problem)
+    }
     assert named == {
         "unreadable": "train:Cat/4 test:11",
         "conflicting labels": "train:Cat/5 train:Dog/5",
@@ -61,8 +60,6 @@ def test_every_problem_is_found_in_order_and_nothing_else(result):
         "enormous": "train:Dog/6",
     }
     assert list(named) == list(PROBLEMS)
-    problems = [f.problem for f in result.findings]
-    assert problems == sorted(problems, key=list(PROBLEMS).index)
     assert result.findings[0] == Finding("unreadable", 0, "Cat/4.jpg", "train", "Cat", "it is truncated")
     details = {f.problem: f.detail for f in result.findings}
     assert details["copies in train and test"] == "2 copies, 1 in train and 1 in test"
