@@ -23,6 +23,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from torch import nn
 
 from lit_a1.cli import main
 from lit_a1.data import catsdogs, mnist
+from lit_a1.data.errors import DataError
 from lit_a1.runs import plotting
 from tests.signals import signal_at
 
@@ -118,18 +121,25 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def jpeg(image: np.ndarray) -> bytes:
-    """An image (H,W,3) uint8 as the bytes of a JPEG file."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=95)
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every download fails."""
+    unreachable = Mock(side_effect=DataError("The server cannot be reached."))
+    monkeypatch.setattr(catsdogs, "fetch", unreachable)
+    monkeypatch.setattr(mnist, "fetch_mnist", unreachable)
+
+
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    """The bytes of a file."""
+    image.save(file := io.BytesIO(), form, **options)
     return file.getvalue()
 
 
-def photo(label: int, rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    """An image (size,size,3) that a network learns at once: cats are reddish above, dogs bluish, with noise."""
-    image = rng.integers(0, 96, (size, size, 3))
-    image[: size // 2, :, 2 * label] += 128
-    return image.astype(np.uint8)
+def photo(label: int, rng: np.random.Generator) -> bytes:
+    """A JPEG of 64x64 pixels that a network learns at once: cats are reddish above, dogs bluish, with noise."""
+    image = rng.integers(0, 96, (64, 64, 3))
+    image[:32, :, 2 * label] += 128
+    return encoded(Image.fromarray(image.astype(np.uint8)), "JPEG", quality=95)
 
 
 @pytest.fixture
@@ -143,10 +153,10 @@ def course_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         with zipfile.ZipFile(root / "catsdogs" / "trainset.zip", "w") as archive:
             for label, name in enumerate(("Cat", "Dog")):
                 for number in range(1, per_class + 1):
-                    archive.writestr(f"trainset/{name}/{number}.{name}.jpg", jpeg(photo(label, rng)))
+                    archive.writestr(f"trainset/{name}/{number}.{name}.jpg", photo(label, rng))
         with zipfile.ZipFile(root / "catsdogs" / "testset.zip", "w") as archive:
             for number in range(1, test + 1):
-                archive.writestr(f"testset/test/{number}.jpg", jpeg(photo(number % 2, rng)))
+                archive.writestr(f"testset/test/{number}.jpg", photo(number % 2, rng))
         monkeypatch.setenv("LIT_A1_DATA", str(root))
         monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
         return root
@@ -160,17 +170,12 @@ def photos(course_photos: Callable[..., Path]) -> Path:
     return course_photos()
 
 
-def write_idx_file(path: Path, array: np.ndarray) -> Path:
+def write_idx(path: Path, array: np.ndarray) -> Path:
     """Writes uint8 values as an IDX file, packed with gzip where the name ends in .gz."""
     data = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
-
-
-@pytest.fixture
-def write_idx() -> Callable[[Path, np.ndarray], Path]:
-    return write_idx_file
 
 
 @pytest.fixture
@@ -183,8 +188,8 @@ def mnist_files() -> Callable[..., Path]:
             images, labels = rng.integers(0, 96, (count, 28, 28)), np.arange(count) % 10
             for image, label in zip(images, labels, strict=True):
                 image[4 + 2 * label : 6 + 2 * label, 4:24] += 128
-            write_idx_file(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", images)
-            write_idx_file(folder / f"{part}-labels-idx1-ubyte{'.gz' if gz else ''}", labels)
+            write_idx(folder / f"{part}-images-idx3-ubyte{'.gz' if gz else ''}", images)
+            write_idx(folder / f"{part}-labels-idx1-ubyte{'.gz' if gz else ''}", labels)
         return folder
 
     return make

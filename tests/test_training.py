@@ -15,7 +15,6 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
-from lit_a1.data.errors import DataError
 from tests.conftest import CNN, CONFIGS, Capture, Refusal, read_csv, scalars
 
 SMALL = [
@@ -127,11 +126,8 @@ def test_predict_writes_a_submission_in_numeric_order(
     assert Path("again.csv").read_bytes() == Path("submission.csv").read_bytes()
 
 
-def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise DataError("The server cannot be reached.")
-
-    monkeypatch.setattr("lit_a1.data.catsdogs.fetch", refuse)
+@pytest.mark.usefixtures("no_network")
+def test_without_photos_everything_goes_on_with_drawn_ones(few_drawn: int) -> None:
     main(["fit", *SMALL, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"])
     assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-drawn"]
     main(["validate", *SMALL])

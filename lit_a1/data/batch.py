@@ -84,7 +84,7 @@ class ImageSet(Dataset[Batch]):
 
 
 class UnrepeatedSampler(DistributedSampler[int]):
-    """Deals a set to several devices in the batches that one device would have, as rounding may depend on the batch.
+    """Shares among several devices the batches that one would have, since rounding may depend on the batch.
 
     Devices wait for each other, so each gets the same number of batches, if need be one of -1 (no image). Torch's own
     sampler repeats images instead, which would then count twice.

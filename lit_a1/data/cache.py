@@ -170,9 +170,6 @@ def _decode_images(
 def _build(folder: Path, source: Source, description: dict[str, Any], broken: Broken) -> None:
     """Writes a cache, from where a killed run left it; the caller holds the lock."""
     unfinished = folder.with_name(f".{folder.name}-unfinished")
-    for abandoned in folder.parent.glob(f".{folder.name}-*"):
-        if abandoned != unfinished:  # left by an older version
-            shutil.rmtree(abandoned, ignore_errors=True)
     new, kept, skipped = unfinished / "new", list[SourceImage](), dict[str, str]()
     try:
         new.mkdir(parents=True, exist_ok=True)

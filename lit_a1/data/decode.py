@@ -43,7 +43,7 @@ class Header:
     orientation: int = 1  # EXIF's, 1 to 8; 1 is upright
 
 
-def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode(data: bytes, size: int = 64) -> NDArray[np.uint8]:
     """Decodes an image, turns it upright, and scales and crops its centre to a square.
 
     The largest centred square is resampled by Pillow's bilinear filter, which averages when shrinking, like
@@ -52,10 +52,10 @@ def decode(data: bytes, size: int = 64, *, max_pixels: int = MAX_PIXELS) -> NDAr
     smallest of 1, 255 and 65535 that holds all their values. The result is (size, size, 3), RGB.
 
     Raises:
-        DecodeError: the bytes are not an image, are cut short or damaged, or declare more than `max_pixels` (checked
+        DecodeError: the bytes are not an image, are cut short or damaged, or declare more than `MAX_PIXELS` (checked
             before decoding).
     """
-    with _opened(data, max_pixels) as image:
+    with _opened(data) as image:
         image.draft(None, (_DRAFT * size, _DRAFT * size))  # affects JPEG only
         with _ONE_AT_A_TIME if image.width * image.height > ENORMOUS else contextlib.nullcontext():
             image.load()
@@ -76,9 +76,9 @@ def read_heif() -> None:
         SUFFIXES_OF["HEIF"] = (".heic", ".heif", ".hif")
 
 
-def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+def read_header(data: bytes) -> Header:
     """Reads what the file declares, without decoding the image; raises as `decode`, if the header shows the problem."""
-    with _opened(data, max_pixels) as image:
+    with _opened(data) as image:
         orientation = 1
         with contextlib.suppress(Exception):
             orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -86,16 +86,15 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
 
 
 @contextlib.contextmanager
-def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(data: bytes) -> Iterator[Image.Image]:
     """The opened image; any error of Pillow becomes a DecodeError."""
     if not data:
         raise DecodeError("it is empty")
     try:
         with Image.open(io.BytesIO(data), formats=tuple(SUFFIXES_OF)) as image:
-            if image.width * image.height > max_pixels:
-                raise DecodeError(
-                    f"it declares {image.width} x {image.height} pixels, more than the {max_pixels:,} allowed"
-                )
+            if image.width * image.height > MAX_PIXELS:
+                shape = f"{image.width} x {image.height}"
+                raise DecodeError(f"it declares {shape} pixels, more than the {MAX_PIXELS:,} allowed")
             yield image
     except DecodeError:
         raise
@@ -104,7 +103,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     except MemoryError:
         raise DecodeError("it needs more memory than there is") from None
     except Image.DecompressionBombError:
-        raise DecodeError(f"it declares more pixels than the {max_pixels:,} allowed") from None
+        raise DecodeError(f"it declares more pixels than the {MAX_PIXELS:,} allowed") from None
     except Exception as error:  # a damaged file can make Pillow raise nearly anything
         truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
         raise DecodeError("it is truncated" if truncated else f"it cannot be decoded ({error})") from error

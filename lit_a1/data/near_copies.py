@@ -15,7 +15,7 @@ def near_copies(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray
     """Which of `images` (N,H,W,3) show the same photo as one of `others` (M,H,W,3), as (N,) bools.
 
     Both are shrunk to 10x10 grey pixels; images that correlate by 0.95 or more count as one photo. This finds photos
-    that were resized, compressed or moved by a pixel, and few others: a test counts them among the course's photos.
+    that were resized, compressed or moved by a pixel. Other photos are seldom taken for copies.
     """
     other_thumbnails = _thumbnails(others)
     chunks = _thumbnails(images).split(CHUNK)

@@ -13,7 +13,7 @@ PIECE = 4096  # images
 
 
 class Pieces:
-    """The pieces of an array of images. A line for each names its images and the hash of its rows.
+    """The pieces of an array of images. A line for each counts the images so far, and has the hash of its rows.
 
     Args:
         rows: the file of the array, at its first row.
@@ -35,10 +35,7 @@ class Pieces:
     ) -> None:
         self.rows, self.log, self.description, self.length = rows, log, description, length
         self.kept, self.skipped = kept, skipped
-        self._begin_piece()
-
-    def _begin_piece(self) -> None:
-        self.digest, self.kept_before, self.skipped_before = hashlib.sha256(), len(self.kept), len(self.skipped)
+        self.digest = hashlib.sha256()  # of the piece that is being written
 
     def resume(self, images: Sequence[SourceImage]) -> int:
         """Fills `kept` and `skipped` from the complete pieces, and returns how many of the images they cover.
@@ -54,17 +51,16 @@ class Pieces:
                 piece = json.loads(line)
             except ValueError:  # half-written
                 break
+            digest = hashlib.sha256()
             for _ in range(len(self.kept), piece["rows"]):
-                self.digest.update(self.rows.read(self.length))
-            if self.digest.hexdigest() != piece["sha256"]:  # its rows did not reach the disk
+                digest.update(self.rows.read(self.length))
+            if digest.hexdigest() != piece["sha256"]:  # its rows did not reach the disk
                 break
             left_out = piece["skipped"] if self.description["broken"] == "skip" else {}
             self.kept += [image for image in images[done : piece["images"]] if image.name not in left_out]
             self.skipped |= piece["skipped"]
             done = piece["images"]
             complete_lines.append(line)
-            self._begin_piece()
-        self._begin_piece()
         self.rows.seek(start + len(self.kept) * self.length)
         self.rows.truncate()
         self.log.truncate(0)
@@ -76,10 +72,9 @@ class Pieces:
         """Writes the row of the last image that was kept."""
         self.rows.write(row.data)
         self.digest.update(row.data)
-        if len(self.kept) - self.kept_before == PIECE:
+        if len(self.kept) % PIECE == 0:
             left_out = len(self.skipped) if self.description["broken"] == "skip" else 0
-            skipped = dict(list(self.skipped.items())[self.skipped_before :])
-            piece = {"images": len(self.kept) + left_out, "rows": len(self.kept), "skipped": skipped}
+            piece = {"images": len(self.kept) + left_out, "rows": len(self.kept), "skipped": self.skipped}
             self.rows.flush()
             print(json.dumps(piece | {"sha256": self.digest.hexdigest()}), file=self.log, flush=True)
-            self._begin_piece()
+            self.digest = hashlib.sha256()

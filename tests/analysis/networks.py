@@ -1,6 +1,5 @@
 """Networks to analyse, and what analyses make of them."""
 
-import csv
 import re
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from lit_a1.layers import BatchNorm2d
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.mnist import MNISTCNN
+from tests.conftest import read_csv
 
 Kind = Literal["photos", "digits"]
 FOLDER = Path("analysis")  # of the results, in the test's own folder
@@ -89,5 +89,4 @@ def analyzed(question: ModuleType, network: TrainedNetwork) -> AnalysisResult:
 
 def rows_of(name: str) -> list[dict[str, str]]:
     """A table of a result."""
-    with (FOLDER / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_csv(FOLDER / f"{name}.csv")

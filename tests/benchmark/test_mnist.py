@@ -14,8 +14,6 @@ import yaml
 from lit_a1.benchmark import mnist as benchmark_mnist
 from lit_a1.benchmark.mnist import ExampleNet, Labelled, Run, compare, example_data, train_example, train_ours
 from lit_a1.cli import main
-from lit_a1.data import mnist
-from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
 from lit_a1.models import Classifier
 
@@ -296,9 +294,6 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert "seed 1, theirs: " in capsys.readouterr().out
 
 
-def test_without_the_files_it_says_so(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise DataError("The server cannot be reached.")
-
-    monkeypatch.setattr(mnist, "fetch_mnist", refuse)
+@pytest.mark.usefixtures("no_network")
+def test_without_the_files_it_says_so(refusal: Callable[..., str]) -> None:
     assert "No MNIST below" in refusal("benchmark", "mnist")

@@ -1,7 +1,6 @@
 """Small files that the tests of the data make for themselves, and a server on this machine that has some."""
 
 import http.server
-import io
 import re
 import threading
 import zipfile
@@ -14,6 +13,8 @@ import pytest
 from PIL import Image
 
 from lit_a1.data.cache import DecodedImages
+from tests.conftest import encoded
+from tests.data.damaged import picture
 
 Encode = Callable[..., bytes]
 
@@ -24,13 +25,10 @@ def encode() -> Encode:
 
     def encode(what: int | np.ndarray | Image.Image, form: str = "JPEG", size: tuple[int, int] = (64, 64), **options):
         if isinstance(what, int):
-            small = np.random.default_rng(what).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-            what = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+            what = picture(what, size)
         elif isinstance(what, np.ndarray):
             what = Image.fromarray(what)
-        file = io.BytesIO()
-        what.save(file, form, **options)
-        return file.getvalue()
+        return encoded(what, form, **options)
 
     return encode
 

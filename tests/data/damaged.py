@@ -1,24 +1,17 @@
 """Pictures as they come to grief, and what only calls itself one: bytes by name."""
 
-import io
 import struct
 import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-RNG_SEED = 22
+from tests.conftest import encoded
+
 SIDE = 48
-
-
-def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
@@ -124,7 +117,7 @@ def other_files() -> dict[str, bytes]:
 
 def damaged() -> Iterator[tuple[str, bytes]]:
     """The whole pictures, truncated at every tenth, with flipped bits, holes, and bytes too many or too few."""
-    rng = np.random.default_rng(RNG_SEED)
+    rng = np.random.default_rng(22)
     for name, data in intact_pictures().items():
         for tenth in range(10):
             yield f"{tenth} tenths of {name}", data[: len(data) * tenth // 10]

@@ -1,4 +1,3 @@
-import dataclasses
 import math
 from typing import Any
 
@@ -31,24 +30,6 @@ def augmented(
     return augment(images, index % 2, index, size=size or images.shape[2], epoch=epoch, generator=generator(seed))
 
 
-@pytest.mark.parametrize("config", [{}, *ONE_AT_A_TIME, EVERYTHING], ids=str)
-@pytest.mark.parametrize(("count", "size"), [(16, 20), (16, 32), (16, 40), (0, 24), (1, 24)])
-def test_form_of_the_result(config: dict[str, object], count: int, size: int) -> None:
-    images = photos(count)
-    before = images.clone()
-    result, targets = augmented(config, images, size=size)
-    assert result.shape == (count, 3, size, size)
-    assert result.dtype == torch.float32
-    assert count == 0 or result.is_contiguous(memory_format=torch.channels_last)
-    assert ((result >= 0) & (result <= 1)).all()
-    if "mixup" in config or "cutmix" in config:
-        assert targets.shape == (count, 2)
-        assert targets.dtype == torch.float32
-    else:
-        assert torch.equal(targets, torch.arange(count) % 2)
-    assert torch.equal(images, before)
-
-
 @pytest.mark.parametrize("config", [*ONE_AT_A_TIME, EVERYTHING], ids=str)
 def test_the_seed_decides_with_a_fresh_draw_for_each_image(config: dict[str, object]) -> None:
     first, targets = augmented(config, photos(24), seed=3)
@@ -64,9 +45,8 @@ def test_the_seed_decides_with_a_fresh_draw_for_each_image(config: dict[str, obj
         assert distinct == 2 if config in ({"flip": "random"}, {"grayscale": 0.5}) else distinct > 8
 
 
-def test_neither_memory_layout_nor_autocast_makes_a_difference() -> None:
+def test_autocast_makes_no_difference() -> None:
     expected, _ = augmented(EVERYTHING, photos())
-    assert torch.equal(augmented(EVERYTHING, photos().contiguous())[0], expected)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result, _ = augmented(EVERYTHING, photos())
     assert result.dtype == torch.float32
@@ -205,13 +185,6 @@ def test_mixing_ends_with_its_last_epoch() -> None:
 def test_bad_hyper_parameters(name: str, value: object, words: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be .*{words}"):
         Augment(**{name: value})  # type: ignore[arg-type]
-
-
-def test_augment_is_frozen_and_plain() -> None:
-    augment = Augment(flip="random")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        augment.flip = "none"  # type: ignore[misc]
-    assert Augment(**dataclasses.asdict(augment)) == augment
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def killed(load, root, encode, monkeypatch) -> Path:
     return unfinished
 
 
-def test_a_run_killed_half_way_leaves_no_cache_and_is_gone_on_with(killed, load, root, photos, decoded):
+def test_a_run_killed_half_way_leaves_no_cache_and_is_resumed(killed, load, root, photos, decoded):
     found = load()
     assert len(decoded) == 4  # after two whole pieces
     expected = decode_all(Source(photos, labelled=True))
@@ -214,7 +214,7 @@ def test_what_is_not_whole_is_decoded_again(killed, load, photos, decoded, damag
 
 
 @pytest.mark.parametrize(("broken", "again"), [("skip", 1), ("blank", 0)])  # the last one belongs to no piece
-def test_unreadable_images_are_remembered_by_what_goes_on(with_broken, load, monkeypatch, decoded, broken, again):
+def test_a_resumed_run_remembers_unreadable_images(with_broken, load, monkeypatch, decoded, broken, again):
     monkeypatch.setattr(pieces, "PIECE", 2)
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_file_hash", Mock(side_effect=KeyboardInterrupt))
@@ -225,16 +225,6 @@ def test_unreadable_images_are_remembered_by_what_goes_on(with_broken, load, mon
     assert len(decoded) == 8 + again + 8  # and for the comparison
     np.testing.assert_array_equal(found.images, expected.images)
     assert (found.names, found.skipped) == (expected.names, expected.skipped)
-
-
-def test_what_an_older_version_left_is_cleared(load, root):
-    load()
-    (folder,) = caches(root)
-    left = root / f".{folder.name}-left"
-    (left / "new").mkdir(parents=True)
-    (folder / "images.npy").unlink()
-    load()
-    assert caches(root) == [folder]
 
 
 def test_several_runs_at_once(photos, load, root, decoded):
@@ -306,11 +296,7 @@ def test_a_class_without_a_readable_image_is_refused(make_files, encode, root):
         decode_all(Source(make_files("test", {"1.jpg": b"x"}), labelled=False), broken="blank")
 
 
-def test_the_root_is_named_by_the_environment(tmp_path, monkeypatch, load):
-    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "there"))
-    assert cache_root() == tmp_path / "there"
-    load()
-    assert len(list((tmp_path / "there").glob("*/images.npy"))) == 1
+def test_a_root_that_cannot_be_written_and_the_usual_one(tmp_path, monkeypatch, load):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot be written: .*LIT_A1_CACHE"):

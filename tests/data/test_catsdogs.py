@@ -16,14 +16,6 @@ from lit_a1.data.sources.drawn import draw_cats_and_dogs
 Photos = Callable[..., Path]
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **options: object) -> Path:
-        raise DataError("The server cannot be reached.")
-
-    monkeypatch.setattr(catsdogs, "fetch", refuse)
-
-
 def photo(file: Path) -> Path:
     """Makes an image in a folder, and returns the folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +122,7 @@ def test_missing_folders_and_other_sources_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("LIT_A1_DATA", "nowhere")
     with pytest.raises(DataError, match="nowhere"):
         ready("fit")
-    with pytest.raises(DataError, match="no-such-folder"):
+    with pytest.raises(DataError, match="There is no photo, folder or zip file no-such-folder"):
         ready("predict", source="drawn", predict_dir="no-such-folder")
     with pytest.raises(ValueError, match="auto, real or drawn"):
         ready("fit", source="fake")

@@ -20,13 +20,6 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_name_with_a_return_in_it_is_one_cell(tmp_path: Path) -> None:
-    rows = [["a\rb.jpg", "Dog"], ['c",\n.jpg', "Cat"]]
-    write_csv(tmp_path / "x.csv", ("id", "label"), rows)
-    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["id", "label"], *rows]
-
-
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     path, left, usual = tmp_path / "x.txt", tmp_path / ".x.txt-left", tmp_path / "y.txt"
     for other in (left, usual):

@@ -15,7 +15,8 @@ import pytest
 from lit_a1.data.cache import decode_all
 from lit_a1.data.errors import DataError
 from lit_a1.data.sources.layouts import Source, natural_key
-from tests.data.damaged import encoded, picture
+from tests.conftest import encoded
+from tests.data.damaged import picture
 
 JPEG = encoded(picture(), "JPEG")
 MIB = 1 << 20
@@ -43,19 +44,24 @@ def last(kind: str, place: int, values: str, *numbers: int) -> Edit:
     return edit
 
 
+def both(local: int, central: int, values: str, number: int) -> Edit:
+    """Writes a number in the last entry's header and in the list of entries."""
+    return each(last("local", local, values, number), last("central", central, values, number))
+
+
 def each(*edits: Edit) -> Edit:
     return lambda data: [edit(data) for edit in edits]
 
 
 def link() -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo("link.jpg")
+    info = zipfile.ZipInfo("bad.jpg")
     info.create_system, info.external_attr = 3, 0o120777 << 16
     return info
 
 
 def lies(size: int) -> Edit:
     """Has the last entry say that it is of another size once it is unpacked."""
-    return each(last("local", 22, "I", size), last("central", 24, "I", size))
+    return both(22, 24, "I", size)
 
 
 KINDS = {"deflated": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "LZMA": zipfile.ZIP_LZMA}
@@ -64,52 +70,32 @@ NUMBER = "9" * 5000
 TAR = io.BytesIO()
 tarfile.open(fileobj=TAR, mode="w:gz").close()
 BAD = ("bad.jpg", JPEG)
-READ: dict[str, tuple[Callable[[], bytes], str, str]] = {  # the archive, what is left out of it, and why
-    "a bomb": (lambda: archive(BAD, edit=lies(300 * MIB)), "bad.jpg", "larger than 256 MiB"),
+READ: dict[str, tuple[Callable[[], bytes], str]] = {  # the archive, and why bad.jpg is left out of it
+    "a bomb": (lambda: archive(BAD, edit=lies(300 * MIB)), "larger than 256 MiB"),
     **{
-        f"a bomb that lies, {name}": (
-            lambda kind=kind: archive(("bad.jpg", ZEROS), kind=kind, edit=lies(5000)),
-            "bad.jpg",
-            "CRC",
-        )
+        f"a bomb that lies, {name}": (lambda kind=kind: archive(("bad.jpg", ZEROS), kind=kind, edit=lies(5000)), "CRC")
         for name, kind in KINDS.items()
     },
-    "encrypted": (
-        lambda: archive(BAD, edit=each(last("local", 6, "H", 1), last("central", 8, "H", 1))),
-        "bad.jpg",
-        "encrypted",
-    ),
-    "Deflate64": (
-        lambda: archive(BAD, edit=each(last("local", 8, "H", 9), last("central", 10, "H", 9))),
-        "bad.jpg",
-        "deflate64|not supported",
-    ),
-    "a link": (lambda: archive((link(), b"/etc/passwd")), "link.jpg", "not an image"),
-    "another checksum": (lambda: archive(BAD, edit=last("central", 16, "I", 7)), "bad.jpg", "CRC"),
-    "cut inside": (lambda: archive(BAD, edit=last("central", 42, "I", 2**31 - 2)), "bad.jpg", "from the zip file"),
-    "another name in its header": (lambda: archive(BAD, edit=last("local", 30, "3s", b"sad")), "bad.jpg", "differ"),
-    "no header": (lambda: archive(BAD, edit=last("local", 0, "I", 0)), "bad.jpg", "from the zip file"),
-    "a header that ends early": (
-        lambda: archive(BAD, edit=last("central", 42, "I", 0xFFFFFFF0)),
-        "bad.jpg",
-        "from the zip file",
-    ),
-    "an archive in it": (lambda: archive(("bad.jpg", archive())), "bad.jpg", "not an image"),
-    "longer than it says": (lambda: archive(BAD, edit=lies(len(JPEG) - 9)), "bad.jpg", "CRC"),
+    "encrypted": (lambda: archive(BAD, edit=both(6, 8, "H", 1)), "encrypted"),
+    "Deflate64": (lambda: archive(BAD, edit=both(8, 10, "H", 9)), "deflate64|not supported"),
+    "a link": (lambda: archive((link(), b"/etc/passwd")), "not an image"),
+    "another checksum": (lambda: archive(BAD, edit=last("central", 16, "I", 7)), "CRC"),
+    "cut inside": (lambda: archive(BAD, edit=last("central", 42, "I", 2**31 - 2)), "from the zip file"),
+    "another name in its header": (lambda: archive(BAD, edit=last("local", 30, "3s", b"sad")), "differ"),
+    "no header": (lambda: archive(BAD, edit=last("local", 0, "I", 0)), "from the zip file"),
+    "a header that ends early": (lambda: archive(BAD, edit=last("central", 42, "I", 0xFFFFFFF0)), "from the zip file"),
+    "an archive in it": (lambda: archive(("bad.jpg", archive())), "not an image"),
+    "longer than it says": (lambda: archive(BAD, edit=lies(len(JPEG) - 9)), "CRC"),
 }
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "no end": (lambda: archive(BAD)[:-10], "damaged or cut short"),
     "half of its list": (lambda: archive(BAD)[:-70], "damaged or cut short"),
-    "a list that begins elsewhere": (
-        lambda: archive(edit=last("end", 16, "I", 2**31)),
-        "it cannot be read from the zip",
-    ),
+    "a list that begins elsewhere": (lambda: archive(edit=last("end", 16, "I", 2**31)), "cannot be read from the zip"),
     "of a later version": (lambda: archive(BAD, edit=last("central", 6, "H", 99)), "damaged or cut short"),
     "names that are no UTF-8": (
         lambda: archive(BAD, edit=each(last("central", 8, "H", 0x800), last("central", 46, "3s", b"\xff\xfe\xfd"))),
         "damaged or cut short",
     ),
-    "outside": (lambda: archive(("a/../../bad.jpg", JPEG)), "points outside the archive"),
     "a tar file": (TAR.getvalue, "damaged or cut short"),
     "a page": (lambda: b"<html>404 Not Found</html>", "damaged or cut short"),
     "nothing": (lambda: b"", "damaged or cut short"),
@@ -120,7 +106,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "what", [pytest.param(what, marks=[pytest.mark.long] if "lies" in what else []) for what in READ]
 )
 def test_what_can_be_read_is_read_and_the_rest_is_named(what: str, tmp_path: Path) -> None:
-    make, name, why = READ[what]
+    make, why = READ[what]
     (path := tmp_path / "photos.zip").write_bytes(make())
     tracemalloc.start()
     try:
@@ -129,8 +115,8 @@ def test_what_can_be_read_is_read_and_the_rest_is_named(what: str, tmp_path: Pat
     finally:
         tracemalloc.stop()
     assert found.names == ("good.jpg",)
-    assert found.skipped.keys() == {name}
-    assert re.search(why, found.skipped[name])
+    assert found.skipped.keys() == {"bad.jpg"}
+    assert re.search(why, found.skipped["bad.jpg"])
     assert peak < 128 * MIB  # a block of bzip2 has 45, and is read while the buffer for it grows
 
 

@@ -21,9 +21,8 @@ def test_sound_pictures_of_every_kind_are_read() -> None:
 def test_what_is_no_picture_or_too_large_is_refused() -> None:
     for name, data in (damaged.bombs() | damaged.other_files()).items():
         for read in (decode, read_header):
-            with pytest.raises(DecodeError) as caught:
+            with pytest.raises(DecodeError, match=r"^it (is empty|is not an image|declares)") as caught:
                 read(data)
-            assert str(caught.value).startswith("it "), name
             assert len(str(caught.value)) < 120, name
 
 

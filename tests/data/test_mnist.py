@@ -9,6 +9,7 @@ import pytest
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
 from lit_a1.data.sources.mnist import PUBLISHED, find_mnist, read_idx
+from tests.conftest import write_idx
 
 DATA, LANDED = Path("data"), Path("data", "mnist")
 
@@ -33,7 +34,7 @@ def test_every_spelling_and_place(mnist_files, tmp_path, monkeypatch, below, dot
 
 
 @pytest.mark.parametrize(("count", "valid"), [(2, 1), (7, 1), (13, 2), (60_000, 10_000), (60_012, 10_000)])
-def test_the_last_sixth_validates_but_never_more_than_ten_thousand(write_idx, count, valid):
+def test_the_last_sixth_validates_but_never_more_than_ten_thousand(count, valid):
     images = np.zeros((count, 28, 28), dtype=np.uint8)
     images[:, 0, 0], images[:, 0, 1] = np.divmod(np.arange(count), 256)
     for part in ("train", "t10k"):
@@ -76,19 +77,17 @@ def test_an_incomplete_set_is_refused(mnist_files, source):
         ("t10k-labels-idx1", np.arange(20), "has the label 19; labels are 0 to 9"),
     ],
 )
-def test_files_that_do_not_fit_are_refused(mnist_files, write_idx, name, array, words):
+def test_files_that_do_not_fit_are_refused(mnist_files, name, array, words):
     mnist_files(DATA)
     write_idx(DATA / f"{name}-ubyte.gz", array)
     with pytest.raises(DataError, match=words):
         load_mnist()
 
 
-def test_one_image_and_other_sources_are_refused(mnist_files):
+def test_one_image_is_refused(mnist_files):
     mnist_files(DATA, train=1)
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have an image to train on and one to"):
         load_mnist()
-    with pytest.raises(ValueError, match="source must be auto, real or drawn; got 'fake'"):
-        load_mnist("fake")  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("few_drawn")
@@ -119,20 +118,6 @@ def test_mnist_itself():
 # the format
 
 IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
-
-
-@pytest.mark.parametrize("array", [IMAGES, np.array([7, 0, 255], dtype=np.uint8)])
-@pytest.mark.parametrize("name", ["set", "set.gz"])
-def test_values_and_shape_whatever_the_name_says_of_packing(write_idx, tmp_path, array, name):
-    path = write_idx(tmp_path / name, array)
-    for other in (path.name, "set" if path.suffix else "set.gz"):
-        path = path.rename(tmp_path / other)
-        found = read_idx(path)
-        assert found.dtype == np.uint8
-        assert found.flags.writeable
-        np.testing.assert_array_equal(found, array)
-    path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 1, 1]) + bytes(2 * 257))  # the format to the byte
-    assert read_idx(path).shape == (2, 257)
 
 
 NOT_IDX = r"set is not an IDX file: it .*\.$"
@@ -166,7 +151,7 @@ def test_other_files_are_refused(tmp_path, data, words):
         ("set", np.empty((0, 28, 28)), lambda data: data, r"holds nothing: its sizes are \(0, 28, 28\)"),
     ],
 )
-def test_a_damaged_file(write_idx, tmp_path, name, array, damage, words):
+def test_a_damaged_file(tmp_path, name, array, damage, words):
     path = write_idx(tmp_path / name, array)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=words):

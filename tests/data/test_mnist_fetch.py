@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import io
+import itertools
 import logging
 import sys
 import tarfile
@@ -24,11 +25,7 @@ UNREACHABLE = "http://127.0.0.1:9/"
 
 
 def same(found: Mnist, expected: Mnist) -> bool:
-    return all(
-        np.array_equal(ours, theirs)
-        for parts in zip(found[:3], expected[:3], strict=True)
-        for ours, theirs in zip(*parts, strict=True)
-    )
+    return all(map(np.array_equal, itertools.chain(*found[:3]), itertools.chain(*expected[:3])))
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 import inspect
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from lit_a1.data import mnist
 from lit_a1.data.augment import Augment
 from lit_a1.data.errors import DataError
 from lit_a1.data.mnist import load_mnist
 from lit_a1.data.mnist_module import MNISTDataModule
+from tests.data.helpers import trainer
 
 
 @pytest.fixture
@@ -26,16 +25,6 @@ def test_options_that_recorded_runs_were_started_without_are_off():
     parameters = inspect.signature(MNISTDataModule).parameters
     assert recorded <= parameters.keys()
     assert not any(parameters[name].default for name in parameters.keys() - recorded)
-
-
-def in_a_trainer(data: MNISTDataModule, training: bool) -> MNISTDataModule:
-    state = types.SimpleNamespace(fn="fit")
-    connector = types.SimpleNamespace(_loaded_checkpoint={})
-    data.trainer = types.SimpleNamespace(
-        training=training, current_epoch=0, global_step=0, global_rank=0, world_size=1, limit_train_batches=1.0,
-        state=state, _checkpoint_connector=connector,
-    )  # fmt: skip
-    return data
 
 
 @pytest.mark.usefixtures("digits")
@@ -70,7 +59,8 @@ def test_validation_has_no_other_images_than_during_training():
     fitted.setup("fit")
     validated.setup("validate")
     np.testing.assert_array_equal(fitted.sets["val"].images, validated.sets["val"].images)
-    state = in_a_trainer(fitted, training=False).state_dict()
+    fitted.trainer = trainer()
+    state = fitted.state_dict()
     validated.load_state_dict(state)
     with pytest.raises(DataError, match="another split"):
         validated.load_state_dict(state | {"validation": "other"})
@@ -88,7 +78,8 @@ def test_validation_has_no_other_images_than_during_training():
     ],
 )
 def test_grey_images_are_augmented_on_the_device(augment, size):
-    data = in_a_trainer(MNISTDataModule(augment=augment, size=size, batch_size=50), training=True)
+    data = MNISTDataModule(augment=augment, size=size, batch_size=50)
+    data.trainer = trainer()
     data.setup("fit")
     (batch,) = data.train_dataloader()
     result = data.on_after_batch_transfer(batch, 0)
@@ -104,11 +95,8 @@ def test_grey_images_are_augmented_on_the_device(augment, size):
         assert result.targets.shape == (50, 10)
 
 
-def test_drawn_digits(few_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise DataError("The server cannot be reached.")
-
-    monkeypatch.setattr(mnist, "fetch_mnist", refuse)
+@pytest.mark.usefixtures("no_network")
+def test_drawn_digits(few_drawn: int) -> None:
     data = MNISTDataModule()
     assert not data.drawn
     data.locate("fit")

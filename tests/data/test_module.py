@@ -1,4 +1,3 @@
-from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -10,6 +9,7 @@ from torch.utils.data import SequentialSampler
 
 from lit_a1.data.batch import Batch
 from lit_a1.data.module import EpochShuffle, ImageDataModule, ImageSet
+from tests.data.helpers import trainer
 
 
 def images(count: int = 10) -> ImageSet:
@@ -32,12 +32,6 @@ def module(**options: Any) -> ImageDataModule:
     data = ImageDataModule(**{"batch_size": 4, "eval_batch_size": 3} | options)
     data.sets = {part: images() for part in ("train", "val", "test", "predict")}
     return data
-
-
-def trainer(**options: Any) -> Any:
-    usual = {"limit_val_batches": 1.0, "limit_test_batches": 1.0, "limit_train_batches": 1.0, "overfit_batches": 0}
-    usual |= {"world_size": 1, "global_rank": 0, "global_step": 0}
-    return SimpleNamespace(**usual | options, _checkpoint_connector=SimpleNamespace(_loaded_checkpoint={}))
 
 
 def test_a_part_is_a_fair_sample() -> None:

@@ -6,13 +6,13 @@ from PIL import Image
 
 from lit_a1.data.near_copies import near_copies
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
+from tests.conftest import encoded
 
 
 def made_again(image: np.ndarray, resampling: Image.Resampling, quality: int) -> np.ndarray:
     """Enlarged, compressed, and shrunk by another filter."""
-    file = io.BytesIO()
-    Image.fromarray(image).resize((250, 250), Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
-    return np.array(Image.open(file).resize(image.shape[1::-1], resampling))
+    data = encoded(Image.fromarray(image).resize((250, 250), Image.Resampling.BICUBIC), "JPEG", quality=quality)
+    return np.array(Image.open(io.BytesIO(data)).resize(image.shape[1::-1], resampling))
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,3 @@
-import csv
-import hashlib
 import logging
 import re
 from dataclasses import replace
@@ -7,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lit_a1.data.cache import groups_of_copies
+from lit_a1.data.cache import groups_of_copies, load
 from lit_a1.data.errors import DataError
+from lit_a1.data.sources.layouts import find_test, find_train
 from lit_a1.data.split import CONFLICT, IN_TEST, fold_numbers, load_split, read_split_csv, split, write_split_csv
+from tests.conftest import read_csv
 
 
 def same(a, b) -> bool:
@@ -26,6 +26,13 @@ def photos(images_of):
         kinds = np.repeat(np.arange(count - 40), [3] * 5 + [2] * 30 + [1] * (count - 75))
         contents += (first + rng.permutation(kinds)).tolist()
     return images_of(contents, [0] * 300 + [1] * 500)
+
+
+def shuffled(photos):
+    """The photos in another order, and this order."""
+    order = np.random.default_rng(1).permutation(len(photos))
+    names = tuple(photos.names[i] for i in order)
+    return replace(photos, images=photos.images[order], labels=photos.labels[order], names=names), order
 
 
 @pytest.mark.parametrize("n_valid", [0, 1, 7, 33, 160, 161, 399])
@@ -50,24 +57,14 @@ def test_copies_never_straddle(photos):
 def test_the_seed_decides_and_the_order_of_the_images_does_not(photos):
     assert same(split(photos, 100, seed=5), split(photos, 100, seed=5))
     assert not same(split(photos, 100, seed=5), split(photos, 100, seed=6))
-    order = np.random.default_rng(1).permutation(800)
-    shuffled = replace(
-        photos, images=photos.images[order], labels=photos.labels[order], names=tuple(photos.names[i] for i in order)
-    )
-    one, other = split(photos, 100, seed=0), split(shuffled, 100, seed=0)
-    assert {photos.names[i] for i in one.valid} == {shuffled.names[i] for i in other.valid}
+    others, _ = shuffled(photos)
+    one, other = split(photos, 100, seed=0), split(others, 100, seed=0)
+    assert {photos.names[i] for i in one.valid} == {others.names[i] for i in other.valid}
 
 
 def test_a_known_split(images_of):
     """Pins the order of SHA-256(seed:name): the same on every machine, now and later."""
-    few = images_of(list(range(10)), [0] * 5 + [1] * 5)
-    expected = []
-    for label in (0, 1):
-        names = [name for name, of in zip(few.names, few.labels, strict=True) if of == label]
-        expected += sorted(names, key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())[:2]
-    parts = split(few, 4, seed=7)
-    assert sorted(few.names[index] for index in parts.valid) == sorted(expected)
-    assert parts.valid.tolist() == [0, 4, 5, 8]
+    assert split(images_of(range(10), [0] * 5 + [1] * 5), 4, seed=7).valid.tolist() == [0, 4, 5, 8]
 
 
 def test_conflicting_labels_and_copies_of_test_images_are_in_neither_part(images_of, caplog):
@@ -96,6 +93,12 @@ def test_what_cannot_be_split_is_refused(photos, images_of):
         split(images_of([0, 1, 0], [0, 0, 1]), 1, seed=0)
 
 
+def test_what_the_courses_test_set_has_is_known_where_it_is_absent(real_data, decoded_photos, monkeypatch):
+    monkeypatch.setenv("LIT_A1_CACHE", str(decoded_photos))
+    photos, test = (load(find(real_data)) for find in (find_train, find_test))
+    assert split(photos, 2000, seed=0).left_out == split(photos, 2000, seed=0, test=test).left_out
+
+
 def test_groups_are_numbered_by_appearance():
     hashes = np.array(["z", "b", "a", "b", "q", "a", "b"])
     assert groups_of_copies(hashes).tolist() == [0, 1, 2, 1, 0, 2, 1]
@@ -119,21 +122,14 @@ def test_folds_cover_everything_once_and_are_stratified(photos, folds):
 def test_the_seed_decides_the_folds_and_the_order_of_the_images_does_not(photos):
     numbers = fold_numbers(photos, 5, seed=1)
     assert not np.array_equal(numbers, fold_numbers(photos, 5, seed=2))
-    order = np.random.default_rng(1).permutation(800)
-    names = tuple(photos.names[i] for i in order)
-    shuffled = replace(photos, images=photos.images[order], labels=photos.labels[order], names=names)
-    assert np.array_equal(numbers[order], fold_numbers(shuffled, 5, seed=1))
+    others, order = shuffled(photos)
+    assert np.array_equal(numbers[order], fold_numbers(others, 5, seed=1))
 
 
 def test_known_folds(images_of):
-    """Pins them: SHA-256(seed:name) deals the images of each class out, copies first."""
+    """Pins them: copies first, then single images in the order of SHA-256(seed:name)."""
     few = images_of([0, 0, *range(2, 10)], [0] * 5 + [1] * 5)
-    cats = sorted(few.names[2:5], key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())
-    dogs = sorted(few.names[5:], key=lambda name: hashlib.sha256(f"7:{name}".encode()).digest())
-    numbers = dict(zip(few.names, fold_numbers(few, 2, seed=7).tolist(), strict=True))
-    assert [numbers[name] for name in (*few.names[:2], *cats[:2])] == [1, 1, 2, 2]
-    assert sorted(numbers[name] for name in dogs) in ([1, 1, 1, 2, 2], [1, 1, 2, 2, 2])
-    assert sorted(numbers.values()) == [1] * 5 + [2] * 5
+    assert fold_numbers(few, 2, seed=7).tolist() == [1, 1, 2, 2, 2, 1, 1, 1, 2, 2]
 
 
 def test_what_the_split_leaves_out_is_in_no_fold(images_of):
@@ -151,15 +147,6 @@ def test_too_many_folds_are_refused(images_of, folds, words):
     assert fold_numbers(copies_count_once, 3, seed=0).all()
 
 
-# the CSV
-
-
-@pytest.fixture
-def data(images_of):
-    names = [f"Cat/{i}, {'ü' * (i == 1)}\n.jpg" for i in range(6)] + [f'Dog/"{i}".jpg' for i in range(6)]
-    return images_of([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0], [0] * 6 + [1] * 6, names)
-
-
 def test_the_larger_remainder_is_rounded_up(images_of):
     labels = [0] * 14 + [1] * 6  # of one image in 20 classes get 0.7 and 0.3; of three, 2.1 and 0.9
     for n_valid, dogs in ((1, 0), (3, 1)):
@@ -173,12 +160,20 @@ def test_a_photo_of_the_courses_test_set_is_known_by_its_pixels(images_of, monke
     assert list(split(images, 4, seed=0).left_out) == [4]
 
 
+# the CSV
+
+
+@pytest.fixture
+def data(images_of):
+    names = [f"Cat/{i}, {'ü' * (i == 1)}\n.jpg" for i in range(6)] + [f'Dog/"{i}".jpg' for i in range(6)]
+    return images_of([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0], [0] * 6 + [1] * 6, names)
+
+
 def test_csv_round_trip(data, tmp_path):
     parts = split(data, 4, seed=0)
     write_split_csv(tmp_path / "deep" / "split.csv", data, parts)
     assert same(read_split_csv(tmp_path / "deep" / "split.csv", data), parts)
-    with (tmp_path / "deep" / "split.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "deep" / "split.csv")
     assert [row["name"] for row in rows] == list(data.names)
     assert {row["part"] for row in rows} == {"train", "valid", "left_out"}
     assert rows[0] == {"name": "Cat/0, \n.jpg", "label": "Cat", "part": "left_out", "group": "1", "reason": CONFLICT}

@@ -1,6 +1,5 @@
 """`predict` from an ONNX file: the files that a checkpoint's predictions go to."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,15 +12,11 @@ from lit_a1.export.predict import OnnxNetwork, predict
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import UsageError
 from lit_a1.training import parse
+from tests.conftest import read_csv
 from tests.export.conftest import images
 
 CATSDOGS = ["predict", "--config", str(REPOSITORY / "configs" / "catsdogs.yaml"), "--ckpt_path"]
 Write = Callable[..., Path]
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    with Path(name).open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_many_images_are_shown_in_parts(brightness: Write) -> None:
@@ -36,7 +31,7 @@ def test_it_labels_the_test_photos_without_the_network(
 ) -> None:
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     main([*CATSDOGS, str(brightness())])
-    labels, shares = rows("submission.csv"), rows("submission_probabilities.csv")
+    labels, shares = read_csv("submission.csv"), read_csv("submission_probabilities.csv")
     assert [row["id"] for row in labels] == [str(number) for number in range(1, 13)]
     assert all(
         row["label"] == ("Dog" if float(share["Dog"]) > 0.5 else "Cat")
@@ -52,7 +47,7 @@ def test_a_network_that_learnt_from_outside_photos_marks_its_submission(
         monkeypatch.setattr(f"lit_a1.{module}.COURSE_TEST_IMAGES", 12)
     for outside, name in ((False, "submission.csv"), (True, "submission-outside.csv")):
         main([*CATSDOGS, str(brightness(outside=outside))])
-        assert len(rows(name)) == 12
+        assert len(read_csv(name)) == 12
         Path(name).unlink()
     assert not Path("submission.csv").exists()
 

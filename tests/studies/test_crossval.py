@@ -1,6 +1,5 @@
 """A cross-validation whose folds are scripted: what it concludes, keeps, shares and refuses."""
 
-import csv
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from lit_a1.studies.crossval import study
 from lit_a1.studies.crossval.fold import OUT_OF_FOLD
 from lit_a1.studies.crossval.results import photo_table
 from lit_a1.studies.crossval.study import run
+from tests.conftest import read_csv
 
 CONFIG = ["--config", str(Path(__file__).resolve().parents[2] / "configs" / "catsdogs.yaml"), "--data.source", "drawn"]
 FOLDER = Path("lightning_logs/catsdogs-crossval-drawn")
@@ -85,8 +85,7 @@ def test_what_all_folds_found(trainer: Trainer, capsys: pytest.CaptureFixture[st
     assert results["interval"] == pytest.approx(wilson(0.9, 40))
     assert results["accuracy_by_fold"] == [0.7, 1.0, 0.9, 1.0]
     assert (results["suspects"], results["accuracy_without_suspects"]) == (4, 1.0)
-    with (FOLDER / OUT_OF_FOLD).open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(FOLDER / OUT_OF_FOLD)
     assert [row["name"] for row in rows] == [name for names in by_fold.values() for name in names]
     for row in rows:
         assert row["name"] in by_fold[int(row["fold"])]

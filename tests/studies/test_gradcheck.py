@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from lit_a1.mlp.setup import Setup
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backprop, compare, examine
 from lit_a1.studies.gradcheck.study import run, write
+from tests.conftest import write_idx
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
 ABOUT = {"setup": "a network", "origin": "trained here", "image": "an image"}
@@ -204,7 +204,7 @@ def test_words_change_with_the_numbers() -> None:
 
 
 @pytest.fixture
-def setup(tmp_path: Path, write_idx: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Setup:
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     """Digits of 28 x 28 pixels that are black along the border, and a small network."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 60), ("t10k", 20)):

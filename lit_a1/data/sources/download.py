@@ -3,12 +3,12 @@
 import hashlib
 import http.client
 import logging
-import queue
 import re
 import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,7 +23,7 @@ BLOCK = 1 << 18  # bytes
 log = logging.getLogger(__name__)
 
 
-def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None = None, timeout: float = 10.0) -> Path:
+def fetch(url: str, path: Path, *, sha256: str, size: int, timeout: float = 10.0) -> Path:
     """Downloads `url` to `path`, unless it is there already; returns `path`.
 
     The bytes go to `path` + `.part`. A later call resumes this file if the server allows it. The file is renamed once
@@ -35,16 +35,12 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, size: int | None =
         DataError: the server can't be reached, refuses, breaks off again and again or sends something else than
             `size` bytes with the checksum `sha256`, or the disk can't be written.
     """
-
-    def is_there() -> bool:
-        return path.exists() and size in (None, path.stat().st_size)
-
     part = path.with_name(path.name + ".part")
     try:
-        if not is_there():
+        if _file_size(path) != size:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f".{path.name}.lock")):
-                if not is_there():
+                if _file_size(path) != size:  # another run may have fetched it just now
                     _complete(part, url, sha256, size, timeout)
                     move(part, path)
     except OSError as error:
@@ -60,7 +56,7 @@ class _UnreachableError(_BrokenOffError):
     """No answer at all: worth another try only if there were answers before."""
 
 
-def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeout: float) -> None:
+def _complete(part: Path, url: str, sha256: str, size: int, timeout: float) -> None:
     answered = restarted = False
     failures = 0
     while True:
@@ -87,10 +83,10 @@ def _complete(part: Path, url: str, sha256: str | None, size: int | None, timeou
         restarted = True
 
 
-def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
+def _transfer(url: str, part: Path, size: int, timeout: float) -> None:
     """Appends the missing bytes to `part`, or writes it from the start if the server can't resume."""
     offset = _file_size(part)
-    if offset and offset == size:
+    if offset == size:
         return
     headers = {"User-Agent": "lit_a1"} | ({"Range": f"bytes={offset}-"} if offset else {})
     try:
@@ -114,15 +110,15 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
         else:
             part.unlink()
             raise _BrokenOffError("it resumed at another place than asked")
-        if size is not None and total not in (0, size):
+        if total not in (0, size):
             raise DataError(f"{url} is not the file expected: it has {total:,} bytes, not {size:,}.")
         title = f"Fetching {part.stem}"
-        bar = tqdm(desc=title, total=total or size, initial=offset, unit="B", unit_scale=True, disable=None)
+        bar = tqdm(desc=title, total=size, initial=offset, unit="B", unit_scale=True, disable=None)
         with bar, part.open("ab" if offset else "wb") as file:
             while block := _read_block(response):
                 file.write(block)
                 bar.update(len(block))
-                if size is not None and file.tell() > size:  # the response may be endless
+                if file.tell() > size:  # the response may be endless
                     break
     if _file_size(part) < total:
         raise _BrokenOffError(f"after {_file_size(part):,} of {total:,} bytes")
@@ -130,22 +126,19 @@ def _transfer(url: str, part: Path, size: int | None, timeout: float) -> None:
 
 def _open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
     """Opens the request in its own thread: looking up a name and trying many addresses have no time-out."""
-    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+    answer: Future[http.client.HTTPResponse] = Future()
 
     def ask() -> None:
         try:
-            answers.put(urllib.request.urlopen(request, timeout=timeout))
+            answer.set_result(urllib.request.urlopen(request, timeout=timeout))
         except Exception as error:  # passed on to the caller
-            answers.put(error)
+            answer.set_exception(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=ask, daemon=True).start()  # one of an executor's would have to end before the program can
     try:
-        answer = answers.get(timeout=timeout + 1)
-    except queue.Empty:
+        return answer.result(timeout + 1)
+    except TimeoutError:
         raise TimeoutError(f"no answer in {timeout:g} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
 
 
 def _read_block(response: http.client.HTTPResponse) -> bytes:
@@ -159,13 +152,10 @@ def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _find_mismatch(part: Path, sha256: str | None, size: int | None) -> str | None:
+def _find_mismatch(part: Path, sha256: str, size: int) -> str | None:
     """How the file differs from the expected one, if it does."""
-    if size is not None and (actual := _file_size(part)) != size:
+    if (actual := _file_size(part)) != size:
         return f"it has {actual:,} bytes{' or more' if actual > size else ''}, not {size:,}"
-    if sha256 is not None:
-        with part.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256.lower():
-            return f"its SHA-256 is {found}, not {sha256.lower()}"
-    return None
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return None if found == sha256 else f"its SHA-256 is {found}, not {sha256}"

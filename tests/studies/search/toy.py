@@ -1,6 +1,5 @@
 """A search that trains nothing: what it finds is scripted."""
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
 from lit_a1.studies.search.space import Range, distributions, nearest_sample, values_text
+from tests.conftest import read_csv
 
 Error = Callable[[int, int], float]
 OWN = {"lr": 0.15, "norm": "batch"}
@@ -45,8 +45,7 @@ def falling(**changes: Any) -> Objective:
 
 def rows(folder: Path) -> list[dict[str, str]]:
     """The trials, but for the time that they took."""
-    with (folder / "trials.csv").open(newline="") as file:
-        return [row | {"seconds": ""} for row in csv.DictReader(file)]
+    return [row | {"seconds": ""} for row in read_csv(folder / "trials.csv")]
 
 
 def cells(folder: Path, *names: str) -> list[tuple[str, ...]]:
