@@ -1,7 +1,5 @@
 """Layer normalisation, over the last dimensions or over the channels of each position."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,56 +10,24 @@ from lit_a1.layers.checks import check_channels, check_eps
 from lit_a1.layers.standardize import per_channel, standardize
 
 
-def layer_norm(
-    x: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Normalise each sample over its last dimensions (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
+class LayerNorm(nn.Module):
+    """Layer normalisation of each sample over its last dimensions (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
 
     For each sample::
 
         y = gamma * (x - mean) / sqrt(var + eps) + beta
 
     with mean and biased variance taken over the dimensions of `normalized_shape`, in two passes and in float32 for
-    half-precision inputs.
-
-    Args:
-        x: Activations of shape (..., *normalized_shape).
-        normalized_shape: Sizes of the dimensions to normalise over.
-        weight: The scale gamma of shape `normalized_shape`, or None for 1.
-        bias: The shift beta of shape `normalized_shape`, or None for 0.
-        eps: Added to the variance.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
-    Raises:
-        ValueError: The last dimensions of `x` are not `normalized_shape`.
-    """
-    shape = tuple(normalized_shape)
-    if not shape or tuple(x.shape[-len(shape) :]) != shape:
-        raise ValueError(
-            f"Expected an input of shape (..., {', '.join(map(str, shape))}), but it has {tuple(x.shape)}."
-        )
-    return standardize(x, weight, bias, eps, (), partial(_average, dims=tuple(range(-len(shape), 0))))[0]
-
-
-class LayerNorm(nn.Module):
-    """Layer normalisation over the last dimensions: every sample has its own mean and variance.
-
-    See `layer_norm` for the formula. It does the same in training and evaluation, for any batch size. Unlike in the
-    other norms, `weight` and `bias` have one value for each element, not for each channel.
+    half-precision inputs. It does the same in training and evaluation, for any batch size. Unlike in the other norms,
+    gamma and beta have one value for each element, not for each channel.
 
     Args:
         normalized_shape: Sizes of the last dimensions; a single number means one dimension.
         eps: Added to the variance.
-        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape `normalized_shape`.
+        affine: Whether to learn a scale `weight` (gamma) and a shift `bias` (beta), each of shape `normalized_shape`.
 
     Raises:
-        ValueError: A size is not positive, or `eps` is negative.
+        ValueError: A size is not positive, or `eps` is negative; in `forward`, the input has other last dimensions.
     """
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, affine: bool = True) -> None:
@@ -76,7 +42,12 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` of shape (..., *normalized_shape)."""
-        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        shape = self.normalized_shape
+        if x.shape[-len(shape) :] != shape:
+            sizes = ", ".join(map(str, shape))
+            raise ValueError(f"Expected an input of shape (..., {sizes}), but it has {tuple(x.shape)}.")
+        average = partial(_average, dims=tuple(range(-len(shape), 0)))
+        return standardize(x, self.weight, self.bias, self.eps, (), average)[0]
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""

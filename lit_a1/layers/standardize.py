@@ -1,7 +1,5 @@
 """The forward and backward arithmetic shared by batch, layer, group and instance normalisation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every layer beside PyTorch's counterpart, for the harness of `test_layers.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -138,5 +136,5 @@ CASES = [
         "  (excite): Linear(in_features=8, out_features=6, bias=True)\n)",
     ),
     Case("dropout", lambda: layers.Dropout(0.4), None, 0, "Dropout(p=0.4)"),
-    Case("depth", lambda: layers.StochasticDepth(0.4, "batch"), None, 0, "StochasticDepth(p=0.4, mode='batch')"),
+    Case("depth", lambda: layers.StochasticDepth(0.4), None, 0, "StochasticDepth(p=0.4, mode='row')"),
 ]

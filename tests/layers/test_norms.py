@@ -1,7 +1,5 @@
 """What the norms without running statistics promise beyond parity: stability, independence, relations to each other."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
