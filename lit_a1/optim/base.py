@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 
-def check_number(name: str, value: float, low: float = 0.0, below: float = math.inf) -> None:
-    """Refuses a `value` outside [low, below).
+def check_number(name: str, value: float, below: float = math.inf) -> None:
+    """Refuses a `value` outside [0, below).
 
     Raises:
         TypeError: `value` is not a real number.
@@ -20,8 +20,8 @@ def check_number(name: str, value: float, low: float = 0.0, below: float = math.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not low <= value < below:
-        raise ValueError(f"{name} must be in [{low:g}, {below:g}), got {value}")
+    if not 0 <= value < below:
+        raise ValueError(f"{name} must be in [0, {below:g}), got {value}")
 
 
 class GroupOptimizer(Optimizer, ABC):

@@ -118,19 +118,4 @@ def test_set_learning_rate_keeps_each_group_s_peak_over_a_stop():
     resumed.load_state_dict(reloaded(optimizer.state_dict()))
     set_learning_rate(resumed, 1.0)
     assert [group["lr"] for group in resumed.param_groups] == [0.1, 0.5]
-
-
-def test_the_peak_is_kept_under_torchs_name():
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    set_learning_rate(optimizer, 0.1)
-    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["initial_lr"]) == (0.05, 0.5)
-
-
-def test_rate_set_is_the_rate_used():
-    (param,) = parameter(0.0)
-    optimizer = SGD([param], lr=1.0)
-    for factor, expected in [(0.5, -0.5), (0.25, -0.75), (0.0, -0.75)]:
-        param.grad = torch.ones(1)
-        set_learning_rate(optimizer, factor)
-        optimizer.step()
-        assert param.item() == expected
+    assert [group["initial_lr"] for group in resumed.param_groups] == [0.1, 0.5]  # torch's name
