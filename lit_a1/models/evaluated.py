@@ -26,6 +26,11 @@ class Prediction(NamedTuple):
     probabilities: Tensor
 
 
+def log_mean(log_probabilities: Tensor) -> Tensor:
+    """Log of the mean probabilities: (M,N,K) -> (N,K)."""
+    return log_probabilities.logsumexp(0) - math.log(len(log_probabilities))
+
+
 class EvaluatedModule(FiniteModule):
     """Measures the averaged weights of `net`, and predicts with them."""
 
@@ -58,8 +63,7 @@ class EvaluatedModule(FiniteModule):
         with torch.autocast(images.device.type, enabled=False):
             views = tta_views(self._to_memory_format(images.float()), self.views)
             logits = torch.stack([forward_in_parts(net, view) for view in views])
-        log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
-        return log_probabilities.logsumexp(0) - math.log(len(logits))
+        return log_mean(logits - logits.logsumexp(-1, keepdim=True))
 
     def _to_memory_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
