@@ -9,7 +9,7 @@ from lit_a1.layers.blur_pool import MaxBlurPool2d
 from lit_a1.layers.convolution import Conv2d, MaxPool2d
 from lit_a1.layers.dropout import Dropout, StochasticDepth, part_of_batch
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d
-from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d
+from lit_a1.layers.layer_norm import LayerNorm2d
 from lit_a1.layers.loss import CrossEntropy, cross_entropy
 from lit_a1.layers.squeeze_excite import SqueezeExcite
 from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, weight_norm
@@ -22,7 +22,6 @@ __all__ = [
     "Dropout",
     "GroupNorm",
     "InstanceNorm2d",
-    "LayerNorm",
     "LayerNorm2d",
     "MaxBlurPool2d",
     "MaxPool2d",

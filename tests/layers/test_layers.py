@@ -13,7 +13,7 @@ from lit_a1 import layers
 from tests.layers.cases import CASES, THEIR_NAMES, Case
 
 THEIR_DEFAULTS: dict[str, Any] = {
-    "BatchNorm2d": nn.BatchNorm2d, "GroupNorm": nn.GroupNorm, "LayerNorm": nn.LayerNorm, "Dropout": nn.Dropout,
+    "BatchNorm2d": nn.BatchNorm2d, "GroupNorm": nn.GroupNorm, "Dropout": nn.Dropout,
     "CrossEntropy": nn.CrossEntropyLoss, "cross_entropy": nn.functional.cross_entropy,
 }  # fmt: skip
 
@@ -135,9 +135,8 @@ def test_channels_last_equals_contiguous(case: Case, training: bool) -> None:
     actual = forward_backward(layer, x.to(memory_format=torch.channels_last))
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(list(layer.buffers()), expected_buffers)
-    if "layer" not in case.name or "2d" in case.name:
-        for name in ("output", "input"):
-            assert actual[name].is_contiguous(memory_format=torch.channels_last), name
+    for name in ("output", "input"):
+        assert actual[name].is_contiguous(memory_format=torch.channels_last), name
     assert expected["output"].is_contiguous()
 
 
@@ -174,10 +173,8 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.BatchNorm2d(0), "num_features must be positive, but is 0"),
         (lambda: layers.BatchNorm2d(6, eps=-1.0), "eps must not be negative, but is -1"),
         (lambda: layers.BatchNorm2d(6, momentum=1.5), r"momentum must lie in \[0, 1\], but is 1.5"),
-        (lambda: layers.LayerNorm(()), r"normalized_shape must hold positive sizes, but is \(\)"),
-        (lambda: layers.LayerNorm((3, 0)), r"normalized_shape must hold positive sizes, but is \(3, 0\)"),
-        (lambda: layers.LayerNorm(3, eps=float("nan")), "eps must not be negative, but is nan"),
-        (lambda: layers.LayerNorm2d(0), "must hold positive sizes"),
+        (lambda: layers.LayerNorm2d(3, eps=float("nan")), "eps must not be negative, but is nan"),
+        (lambda: layers.LayerNorm2d(0), "num_channels must be positive, but is 0"),
         (lambda: layers.GroupNorm(4, 6), "num_groups must divide the number of channels, but 4 does not divide 6"),
         (lambda: layers.GroupNorm(0, 6), "num_groups must divide the number of channels"),
         (lambda: layers.GroupNorm(3, 6, eps=-1.0), "eps must not be negative"),
@@ -191,7 +188,6 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.SqueezeExcite(8, 0), "channels and reduction must be positive, but are 8 and 0"),
         (lambda: layers.CrossEntropy(label_smoothing=1.5), r"label_smoothing must lie in \[0, 1\], but is 1.5"),
         (lambda: layers.make_norm("bach", 24), "one of none, batch, layer, group, instance, weight, but is 'bach'"),
-        (lambda: layers.LayerNorm((5, 3))(torch.ones(4, 3, 5)), r"shape \(\.\.\., 5, 3\), but it has \(4, 3, 5\)"),
         (lambda: layers.InstanceNorm2d(8)(torch.ones(2, 8, 1, 1)), r"one value, but .* shape \(2, 8, 1, 1\)"),
         (lambda: layers.weight_norm(torch.ones(5, 3), torch.ones(5)), r"\(5, 1\) for v .*, but has \(5,\)"),
         (lambda: layers.cross_entropy(torch.zeros(2, 4), torch.arange(2), -0.1), "label_smoothing must .* is -0.1"),
