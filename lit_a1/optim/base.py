@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,14 +65,8 @@ class GroupOptimizer(Optimizer, ABC):
                 if isinstance(value, Tensor) and value.ndim and value.shape != param.shape:
                     raise ValueError(f"{name} has the shape {tuple(value.shape)}, its parameter {tuple(param.shape)}")
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Performs one update.
 
         Args:

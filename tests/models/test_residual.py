@@ -114,6 +114,5 @@ def test_the_shipped_network_has_the_documented_size() -> None:
 
 
 def test_without_a_norm_the_first_weights_keep_the_variance() -> None:
-    torch.manual_seed(0)
     convolution = NormedConvolution(64, 64, 3, norm="none")[0]
     assert float(convolution.weight.detach().std()) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
