@@ -82,7 +82,7 @@ class EvaluatedModule(FiniteModule):
 
     def _measure_outputs(self, stage: str, log_probabilities: Tensor, targets: Tensor) -> None:
         """As `_measure`, for log-probabilities (N,K) of images without augmentation; a device may have none left."""
-        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # has no weight
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # empty: 0
         self._measure(stage, loss, log_probabilities, targets)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
