@@ -22,15 +22,15 @@ class BatchNorm2d(nn.Module):
     evaluation they replace mean and var. Statistics take two passes (mean, then squared deviations), in float32 for
     half-precision inputs, because E[x^2] - E[x]^2 cancels if the mean is large.
 
-    Parameters and buffers have the names of `torch.nn.BatchNorm2d`, so state dicts are interchangeable. The other norms
-    of this package use no statistics of other images, so they do the same in training and evaluation: `GroupNorm` and
-    `InstanceNorm2d` average over space, `LayerNorm2d` over channels.
+    The parameters, gamma in `weight` and beta in `bias`, have the shape (C,). They and the buffers have the names of
+    `torch.nn.BatchNorm2d`, so state dicts are interchangeable. The other norms of this package use no statistics of
+    other images, so they do the same in training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space,
+    `LayerNorm2d` over channels.
 
     Args:
         num_features: Number of channels C.
         eps: Added to the variance.
         momentum: Weight of the latest batch in the running statistics.
-        affine: Whether to learn a scale `weight` (gamma) and a shift `bias` (beta), each of shape (C,).
         sync: Whether the batches of all processes of the default process group count as one in training. They may
             differ in size. Without such a group, or in a group of one, it changes nothing.
 
@@ -43,9 +43,7 @@ class BatchNorm2d(nn.Module):
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, sync: bool = False
-    ) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, sync: bool = False) -> None:
         super().__init__()
         if num_features < 1:
             raise ValueError(f"num_features must be positive, but is {num_features}.")
@@ -55,8 +53,8 @@ class BatchNorm2d(nn.Module):
         self.eps = check_eps(eps)
         self.momentum = momentum
         self.sync = sync
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
@@ -67,10 +65,8 @@ class BatchNorm2d(nn.Module):
         weight, bias = per_channel(self.weight), per_channel(self.bias)
         if not self.training:
             mean = self.running_mean.to(working_dtype(x)).view(1, -1, 1, 1)
-            scale = (self.running_var.to(mean.dtype) + self.eps).rsqrt().view_as(mean)
-            scale = scale if weight is None else scale * weight
-            shift = -mean * scale if bias is None else bias - mean * scale
-            return scale_and_shift(x.to(scale.dtype), scale, shift).to(x.dtype)
+            scale = (self.running_var.to(mean.dtype) + self.eps).rsqrt().view_as(mean) * weight
+            return scale_and_shift(x.to(scale.dtype), scale, bias - mean * scale).to(x.dtype)
         count, average = _count_values(x, self.sync and _world_size() > 1)
         y, mean, var = standardize(x, weight, bias, self.eps, (0, 2, 3), average)
         unbiased_var = var * (count / (count - 1))
@@ -80,9 +76,8 @@ class BatchNorm2d(nn.Module):
         return y
 
     def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        affine = self.weight is not None
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}, sync={self.sync}"
+        """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, sync={self.sync}"
 
 
 @torch.no_grad()

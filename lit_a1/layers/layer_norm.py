@@ -15,26 +15,26 @@ class LayerNorm2d(nn.Module):
         y_c = gamma_c (x_c - mean) / sqrt(var + eps) + beta_c
 
     with mean and biased variance taken over the channels (Liu et al., 2022, https://arxiv.org/abs/2201.03545), in two
-    passes and in float32 for half-precision inputs. It does the same in training and evaluation, for any batch size.
-    Averaging over space too would be `GroupNorm` with one group.
+    passes and in float32 for half-precision inputs. The parameters, gamma in `weight` and beta in `bias`, have the
+    shape (C,). It does the same in training and evaluation, for any batch size. Averaging over space too would be
+    `GroupNorm` with one group.
 
     Args:
         num_channels: Number of channels C.
         eps: Added to the variance.
-        affine: Whether to learn a scale `weight` (gamma) and a shift `bias` (beta), each of shape (C,).
 
     Raises:
         ValueError: `num_channels` is not positive, or `eps` is negative; in `forward`, the input has another shape.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-6, affine: bool = True) -> None:
+    def __init__(self, num_channels: int, eps: float = 1e-6) -> None:
         super().__init__()
         if num_channels < 1:
             raise ValueError(f"num_channels must be positive, but is {num_channels}.")
         self.num_channels = num_channels
         self.eps = check_eps(eps)
-        self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(num_channels)) if affine else None
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` of shape (N, C, H, W), in any memory format, which the result keeps."""
@@ -43,7 +43,7 @@ class LayerNorm2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""
-        return f"({self.num_channels},), eps={self.eps}, affine={self.weight is not None}"
+        return f"({self.num_channels},), eps={self.eps}, affine=True"
 
 
 def _average_channels(x: Tensor) -> Tensor:
