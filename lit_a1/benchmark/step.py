@@ -122,14 +122,9 @@ def network_and_optimizer(pairs: int, recipe: Recipe) -> list[Timing]:
 def step(pairs: int) -> list[Timing]:
     """Times the network and its optimiser; then a whole step without Lightning."""
     recipe = Recipe()
-    floor = convolve(recipe.convolutions(), 3, recipe)
+    floor = convolve(recipe.convolutions(), 3 * STEPS, recipe)
     name = f"training step, {recipe.batch} images of {recipe.size}x{recipe.size}{recipe.title_suffix}"
-
-    def floor_steps() -> None:
-        for _ in range(STEPS):
-            floor()
-
-    step_timings = alternate(name, BareLoop(recipe).steps, {FLOOR: (floor_steps, recipe.max_floor_ratio)}, pairs, STEPS)
+    step_timings = alternate(name, BareLoop(recipe).steps, {FLOOR: (floor, recipe.max_floor_ratio)}, pairs, STEPS)
     return network_and_optimizer(pairs, recipe) + step_timings
 
 

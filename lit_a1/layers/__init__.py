@@ -4,12 +4,12 @@ from math import gcd
 
 from torch import nn
 
-from lit_a1.layers.batch_norm import BatchNorm2d, batch_norm, recompute_statistics
+from lit_a1.layers.batch_norm import BatchNorm2d, recompute_statistics
 from lit_a1.layers.blur_pool import MaxBlurPool2d
 from lit_a1.layers.convolution import Conv2d, MaxPool2d
-from lit_a1.layers.dropout import Dropout, StochasticDepth, dropout, part_of_batch, stochastic_depth
-from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d, group_norm
-from lit_a1.layers.layer_norm import LayerNorm, LayerNorm2d, layer_norm
+from lit_a1.layers.dropout import Dropout, StochasticDepth, part_of_batch
+from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d
+from lit_a1.layers.layer_norm import LayerNorm2d
 from lit_a1.layers.loss import CrossEntropy, cross_entropy
 from lit_a1.layers.squeeze_excite import SqueezeExcite
 from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, weight_norm
@@ -22,7 +22,6 @@ __all__ = [
     "Dropout",
     "GroupNorm",
     "InstanceNorm2d",
-    "LayerNorm",
     "LayerNorm2d",
     "MaxBlurPool2d",
     "MaxPool2d",
@@ -30,15 +29,10 @@ __all__ = [
     "StochasticDepth",
     "WeightNormConv2d",
     "WeightNormLinear",
-    "batch_norm",
     "cross_entropy",
-    "dropout",
-    "group_norm",
-    "layer_norm",
     "make_norm",
     "part_of_batch",
     "recompute_statistics",
-    "stochastic_depth",
     "weight_norm",
 ]
 

@@ -1,7 +1,5 @@
 """Batch normalisation, on one process or synchronised over several."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -13,18 +11,8 @@ from lit_a1.layers.checks import check_channels, check_eps, working_dtype
 from lit_a1.layers.standardize import per_channel, scale_and_shift, standardize
 
 
-def batch_norm(
-    x: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    sync: bool = False,
-) -> Tensor:
-    """Normalise each channel over the batch and space (Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167).
+class BatchNorm2d(nn.Module):
+    """Batch normalisation of (N, C, H, W) activations (Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167).
 
     In training, with m = N H W values a channel::
 
@@ -34,66 +22,28 @@ def batch_norm(
     evaluation they replace mean and var. Statistics take two passes (mean, then squared deviations), in float32 for
     half-precision inputs, because E[x^2] - E[x]^2 cancels if the mean is large.
 
-    Args:
-        x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
-        running_mean: Shape (C,); updated in place in training, used in evaluation.
-        running_var: Shape (C,); likewise for the variance.
-        weight: The scale gamma of shape (C,), or None for 1.
-        bias: The shift beta of shape (C,), or None for 0.
-        training: Whether to use the statistics of the batch and update the running ones.
-        momentum: Weight of the batch in the running statistics.
-        eps: Added to the variance.
-        sync: Whether the batches of all processes of the default process group count as one in training. They may
-            differ in size. Without such a group, or in a group of one, it changes nothing.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
-    Raises:
-        ValueError: `x` does not have the shape (N, C, H, W) with C the number of channels of `running_mean`, or there
-            is only one value a channel in training.
-    """
-    check_channels(x, running_mean.numel())
-    weight, bias = per_channel(weight), per_channel(bias)
-    if not training:
-        mean = running_mean.to(working_dtype(x)).view(1, -1, 1, 1)
-        scale = (running_var.to(mean.dtype) + eps).rsqrt().view_as(mean)
-        scale = scale if weight is None else scale * weight
-        shift = -mean * scale if bias is None else bias - mean * scale
-        return scale_and_shift(x.to(scale.dtype), scale, shift).to(x.dtype)
-    count, average = _count_values(x, sync and _world_size() > 1)
-    y, mean, var = standardize(x, weight, bias, eps, (0, 2, 3), average)
-    unbiased_var = var * (count / (count - 1))
-    running_mean.lerp_(mean.flatten().to(running_mean.dtype), momentum)
-    running_var.lerp_(unbiased_var.flatten().to(running_var.dtype), momentum)
-    return y
-
-
-class BatchNorm2d(nn.Module):
-    """Batch normalisation of (N, C, H, W) activations: one mean and one variance a channel, shared by the batch.
-
-    See `batch_norm` for the formula. Parameters and buffers have the names of `torch.nn.BatchNorm2d`, so state dicts
-    are interchangeable. The other norms of this package use no statistics of other images, so they do the same in
-    training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space, `LayerNorm2d` over channels.
+    The parameters, gamma in `weight` and beta in `bias`, have the shape (C,). They and the buffers have the names of
+    `torch.nn.BatchNorm2d`, so state dicts are interchangeable. The other norms of this package use no statistics of
+    other images, so they do the same in training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space,
+    `LayerNorm2d` over channels.
 
     Args:
         num_features: Number of channels C.
         eps: Added to the variance.
         momentum: Weight of the latest batch in the running statistics.
-        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
-        sync: Whether to take the statistics over the batches of all processes, as `torch.nn.SyncBatchNorm` does.
+        sync: Whether the batches of all processes of the default process group count as one in training. They may
+            differ in size. Without such a group, or in a group of one, it changes nothing.
 
     Raises:
-        ValueError: `num_features` is not positive, `eps` is negative, or `momentum` is outside [0, 1].
+        ValueError: `num_features` is not positive, `eps` is negative, or `momentum` is outside [0, 1]; in `forward`,
+            the input has another shape, or only one value a channel in training.
     """
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, sync: bool = False
-    ) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, sync: bool = False) -> None:
         super().__init__()
         if num_features < 1:
             raise ValueError(f"num_features must be positive, but is {num_features}.")
@@ -103,24 +53,31 @@ class BatchNorm2d(nn.Module):
         self.eps = check_eps(eps)
         self.momentum = momentum
         self.sync = sync
-        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` of shape (N, C, H, W); in training also update the running statistics."""
-        statistics, affine = (self.running_mean, self.running_var), (self.weight, self.bias)
-        y = batch_norm(x, *statistics, *affine, self.training, self.momentum, self.eps, self.sync)
-        if self.training:
-            self.num_batches_tracked.add_(1)
+        """Normalise `x` of shape (N, C, H, W), in any memory format; in training also update the running statistics."""
+        check_channels(x, self.num_features)
+        weight, bias = per_channel(self.weight), per_channel(self.bias)
+        if not self.training:
+            mean = self.running_mean.to(working_dtype(x)).view(1, -1, 1, 1)
+            scale = (self.running_var.to(mean.dtype) + self.eps).rsqrt().view_as(mean) * weight
+            return scale_and_shift(x.to(scale.dtype), scale, bias - mean * scale).to(x.dtype)
+        count, average = _count_values(x, self.sync and _world_size() > 1)
+        y, mean, var = standardize(x, weight, bias, self.eps, (0, 2, 3), average)
+        unbiased_var = var * (count / (count - 1))
+        self.running_mean.lerp_(mean.flatten().to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(unbiased_var.flatten().to(self.running_var.dtype), self.momentum)
+        self.num_batches_tracked.add_(1)
         return y
 
     def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        affine = self.weight is not None
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}, sync={self.sync}"
+        """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, sync={self.sync}"
 
 
 @torch.no_grad()

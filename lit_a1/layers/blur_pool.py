@@ -9,7 +9,7 @@ TAPS = {-1: 0.25, 0: 0.5, 1: 0.25}  # the binomial filter "Tri-3", by its places
 def blur_matrix(length: int, like: Tensor) -> Tensor:
     """The filter at every other one of `length` places, as a matrix (length // 2 + 1, length) of `like`'s kind.
 
-    Beyond an edge, the nearest place counts.
+    Beyond an edge, the value at the edge repeats.
     """
     places = torch.arange(length, device=like.device)
     centres = 2 * torch.arange(length // 2 + 1, device=like.device)[:, None]

@@ -1,7 +1,5 @@
 """Shared by the layers of this package: argument checks and the precision of the arithmetic."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -22,10 +20,3 @@ def check_eps(eps: float) -> float:
     if not eps >= 0:
         raise ValueError(f"eps must not be negative, but is {eps}.")
     return eps
-
-
-def check_probability(p: float) -> float:
-    """Return `p`, or raise ValueError when it is not a probability."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must lie in [0, 1], but is {p}.")
-    return p

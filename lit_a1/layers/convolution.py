@@ -1,7 +1,5 @@
 """PyTorch's convolution and max pooling, with backward passes that are faster on a CPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

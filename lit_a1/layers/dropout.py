@@ -4,15 +4,11 @@ Both share one rule: dropped values become 0, and kept values are divided by 1 -
 and evaluation needs no correction ("inverted" dropout). They differ in what is dropped together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-
-from lit_a1.layers.checks import check_probability
 
 _part: tuple[int, int] | None = None  # set by `part_of_batch`
 
@@ -32,57 +28,29 @@ def part_of_batch(start: int, total: int) -> Iterator[None]:
         _part = outer_part
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """Drop each value on its own (Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html).
+class Dropout(nn.Module):
+    """Drops each value on its own in training (Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html).
 
     With b_i ~ Bernoulli(1 - p)::
 
         y_i = b_i x_i / (1 - p)
 
     Args:
-        x: Activations of any shape.
-        p: Probability of dropping.
-        training: Whether to drop at all; if not, `x` itself is returned.
-
-    Returns:
-        A tensor of the shape and dtype of `x`; all zeros if p is 1.
+        p: Probability of dropping; if it is 1, all values become 0.
 
     Raises:
         ValueError: `p` is outside [0, 1].
     """
-    return _drop(x, p, training, like=x)
-
-
-def stochastic_depth(x: Tensor, p: float, training: bool = True, mode: str = "row") -> Tensor:
-    """Drop a residual branch (Huang et al., 2016, https://arxiv.org/abs/1603.09382): the block becomes the identity.
-
-    Args:
-        x: Output of the branch, of shape (N, ...), before it is added to the shortcut.
-        p: Probability of dropping the branch.
-        training: Whether to drop at all.
-        mode: "row" draws for each sample, "batch" once for all of them.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
-    Raises:
-        ValueError: `p` is outside [0, 1], or `mode` is neither "row" nor "batch".
-    """
-    is_once = _check_mode(mode) == "batch"
-    rows = slice(1) if is_once else slice(None)
-    return _drop(x, p, training, like=x[(rows, *[slice(1)] * (x.dim() - 1))], is_once=is_once)
-
-
-class Dropout(nn.Module):
-    """Drops each value with probability `p` in training; see `dropout` for formula and errors."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = check_probability(p)
+        if not 0 <= p <= 1:
+            raise ValueError(f"p must lie in [0, 1], but is {p}.")
+        self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x`, of any shape, with values dropped in training."""
-        return dropout(x, self.p, self.training)
+        return _drop(x, self.p, like=x) if self.training and self.p else x
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""
@@ -90,35 +58,28 @@ class Dropout(nn.Module):
 
 
 class StochasticDepth(Dropout):
-    """Drops a residual branch with probability `p` in training; see `stochastic_depth` for `mode` and errors.
+    """Drops a residual branch with probability `p` in training, for each sample on its own; see `Dropout`.
 
-    Used as `shortcut + StochasticDepth(p)(branch(x))`.
+    Used as `shortcut + StochasticDepth(p)(branch(x))`, which becomes the identity where the branch is dropped.
+
+    Source: Huang et al., 2016, https://arxiv.org/abs/1603.09382.
     """
-
-    def __init__(self, p: float = 0.5, mode: str = "row") -> None:
-        super().__init__(p)
-        self.mode = _check_mode(mode)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` of shape (N, ...) with samples dropped in training."""
-        return stochastic_depth(x, self.p, self.training, self.mode)
+        one_a_sample = x[(slice(None), *[slice(1)] * (x.dim() - 1))]
+        return _drop(x, self.p, like=one_a_sample) if self.training and self.p else x
 
     def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        return f"p={self.p}, mode={self.mode!r}"
+        """Name the arguments in the module's repr, as torchvision does: checkpoints name their layers by it."""
+        return f"p={self.p}, mode='row'"
 
 
-def _drop(x: Tensor, p: float, training: bool, like: Tensor, is_once: bool = False) -> Tensor:
-    """Zero `x` with probability `p` and scale the rest, with one draw for each entry of `like`, a part of `x`.
-
-    `is_once` says that `like` is one row, which stands for all rows.
-    """
-    check_probability(p)
-    if not training or p == 0:
-        return x
+def _drop(x: Tensor, p: float, like: Tensor) -> Tensor:
+    """Zero `x` with probability `p` and scale the rest, with one draw for each entry of `like`, a part of `x`."""
     # Uniform numbers in [0, 1) are several times as fast as `bernoulli_` on a CPU; bfloat16 has too few of them.
     draws = torch.empty_like(like, dtype=torch.float32)
-    if _part is None or is_once:
+    if _part is None:
         draws.uniform_()
     else:
         start, total = _part
@@ -127,9 +88,3 @@ def _drop(x: Tensor, p: float, training: bool, like: Tensor, is_once: bool = Fal
     mask = draws >= p
     # A plain number, not a tensor in the dtype of `x`: 1 / (1 - p) rounded to bfloat16 would shift the expectation.
     return x * mask * (1 / (1 - p) if p < 1 else 0)
-
-
-def _check_mode(mode: str) -> str:
-    if mode not in ("row", "batch"):
-        raise ValueError(f"mode must be 'row' or 'batch', but is {mode!r}.")
-    return mode

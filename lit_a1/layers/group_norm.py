@@ -1,7 +1,5 @@
 """Group normalisation, and instance normalisation, its case of one channel a group."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch
@@ -11,91 +9,67 @@ from lit_a1.layers.checks import check_channels, check_eps
 from lit_a1.layers.standardize import per_channel, standardize
 
 
-def group_norm(
-    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """Normalise groups of channels in each image (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
+class GroupNorm(nn.Module):
+    """Group normalisation of (N, C, H, W) activations (Wu & He, 2018, https://arxiv.org/abs/1803.08494).
 
     For image n, group g and channel c::
 
         y = gamma_c (x - mean_ng) / sqrt(var_ng + eps) + beta_c
 
     with mean and biased variance taken over the C/G channels of the group and over space, in two passes and in float32
-    for half-precision inputs. Scale and shift are per channel, not per group.
+    for half-precision inputs. The parameters, gamma in `weight` and beta in `bias`, have one value a channel, not one a
+    group. It does the same in training and evaluation, for any batch size. With one group it is layer normalisation
+    over (C, H, W); with C groups it is `InstanceNorm2d`.
 
     Args:
-        x: Activations of shape (N, C, H, W), in any memory format, which the result keeps.
-        num_groups: Number of groups G of neighbouring channels, a divisor of C.
-        weight: The scale gamma of shape (C,), or None for 1.
-        bias: The shift beta of shape (C,), or None for 0.
-        eps: Added to the variance.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
-    Raises:
-        ValueError: `x` does not have four dimensions, or its channels cannot be split into `num_groups` groups.
-    """
-    if x.dim() != 4:
-        raise ValueError(f"Expected an input of shape (N, C, H, W), but it has shape {tuple(x.shape)}.")
-    _check_groups(num_groups, x.shape[1])
-    average = partial(_average_groups, num_groups=num_groups)
-    return standardize(x, per_channel(weight), per_channel(bias), eps, (2, 3), average)[0]
-
-
-class GroupNorm(nn.Module):
-    """Group normalisation of (N, C, H, W) activations: one mean and one variance for each image and group of channels.
-
-    See `group_norm` for the formula. It does the same in training and evaluation, for any batch size. With one group
-    it is layer normalisation over (C, H, W); with C groups it is `InstanceNorm2d`.
-
-    Args:
-        num_groups: Number of groups G.
+        num_groups: Number of groups G of neighbouring channels.
         num_channels: Number of channels C, a multiple of G.
         eps: Added to the variance.
-        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
 
     Raises:
-        ValueError: `num_groups` does not divide `num_channels`, either is not positive, or `eps` is negative.
+        ValueError: `num_groups` does not divide `num_channels`, either is not positive, or `eps` is negative; in
+            `forward`, the input has another shape.
     """
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5) -> None:
         super().__init__()
-        _check_groups(num_groups, num_channels)
+        if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
+            raise ValueError(
+                f"num_groups must divide the number of channels, but {num_groups} does not divide {num_channels}."
+            )
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = check_eps(eps)
-        self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(num_channels)) if affine else None
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` of shape (N, C, H, W)."""
+        """Normalise `x` of shape (N, C, H, W), in any memory format, which the result keeps."""
         check_channels(x, self.num_channels)
-        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        average = partial(_average_groups, num_groups=self.num_groups)
+        return standardize(x, per_channel(self.weight), per_channel(self.bias), self.eps, (2, 3), average)[0]
 
     def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
+        """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine=True"
 
 
 class InstanceNorm2d(GroupNorm):
     """Instance normalisation: each feature map of each image has its own mean and variance.
 
     Ulyanov et al., 2016, https://arxiv.org/abs/1607.08022. It is `GroupNorm` with one channel a group, and removes the
-    contrast of each image. Unlike `torch.nn.InstanceNorm2d` it learns a scale and a shift by default, so it can replace
-    `BatchNorm2d`.
+    contrast of each image. It learns a scale and a shift, so it can replace `BatchNorm2d`.
 
     Args:
         num_channels: Number of channels C.
         eps: Added to the variance.
-        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
 
     Raises:
         ValueError: `num_channels` is not positive, or `eps` is negative; in `forward`, a map has a single value.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
-        super().__init__(num_channels, num_channels, eps, affine)
+    def __init__(self, num_channels: int, eps: float = 1e-5) -> None:
+        super().__init__(num_channels, num_channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` of shape (N, C, H, W) with H x W > 1."""
@@ -105,8 +79,8 @@ class InstanceNorm2d(GroupNorm):
         return super().forward(x)
 
     def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        return f"{self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
+        """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""
+        return f"{self.num_channels}, eps={self.eps}, affine=True"
 
 
 def _average_groups(x: Tensor, num_groups: int) -> Tensor:
@@ -116,10 +90,3 @@ def _average_groups(x: Tensor, num_groups: int) -> Tensor:
     averaging = torch.block_diag(*[x.new_full((size, size), 1 / size)] * num_groups)
     with torch.autocast(x.device.type, enabled=False):
         return (x.flatten(1) @ averaging).view_as(x)
-
-
-def _check_groups(num_groups: int, num_channels: int) -> None:
-    if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
-        raise ValueError(
-            f"num_groups must divide the number of channels, but {num_groups} does not divide {num_channels}."
-        )

@@ -1,9 +1,4 @@
-"""Layer normalisation, over the last dimensions or over the channels of each position."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from functools import partial
+"""Layer normalisation of images, over the channels of each position."""
 
 import torch
 from torch import Tensor, nn
@@ -12,101 +7,44 @@ from lit_a1.layers.checks import check_channels, check_eps
 from lit_a1.layers.standardize import per_channel, standardize
 
 
-def layer_norm(
-    x: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Normalise each sample over its last dimensions (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
+class LayerNorm2d(nn.Module):
+    """Layer normalisation of (N, C, H, W) over C at each position (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
 
-    For each sample::
+    For each image and position, and channel c::
 
-        y = gamma * (x - mean) / sqrt(var + eps) + beta
+        y_c = gamma_c (x_c - mean) / sqrt(var + eps) + beta_c
 
-    with mean and biased variance taken over the dimensions of `normalized_shape`, in two passes and in float32 for
-    half-precision inputs.
-
-    Args:
-        x: Activations of shape (..., *normalized_shape).
-        normalized_shape: Sizes of the dimensions to normalise over.
-        weight: The scale gamma of shape `normalized_shape`, or None for 1.
-        bias: The shift beta of shape `normalized_shape`, or None for 0.
-        eps: Added to the variance.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
-    Raises:
-        ValueError: The last dimensions of `x` are not `normalized_shape`.
-    """
-    shape = tuple(normalized_shape)
-    if not shape or tuple(x.shape[-len(shape) :]) != shape:
-        raise ValueError(
-            f"Expected an input of shape (..., {', '.join(map(str, shape))}), but it has {tuple(x.shape)}."
-        )
-    return standardize(x, weight, bias, eps, (), partial(_average, dims=tuple(range(-len(shape), 0))))[0]
-
-
-class LayerNorm(nn.Module):
-    """Layer normalisation over the last dimensions: every sample has its own mean and variance.
-
-    See `layer_norm` for the formula. It does the same in training and evaluation, for any batch size. Unlike in the
-    other norms, `weight` and `bias` have one value for each element, not for each channel.
-
-    Args:
-        normalized_shape: Sizes of the last dimensions; a single number means one dimension.
-        eps: Added to the variance.
-        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape `normalized_shape`.
-
-    Raises:
-        ValueError: A size is not positive, or `eps` is negative.
-    """
-
-    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, affine: bool = True) -> None:
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        if not shape or min(shape) < 1:
-            raise ValueError(f"normalized_shape must hold positive sizes, but is {normalized_shape}.")
-        self.normalized_shape = shape
-        self.eps = check_eps(eps)
-        self.weight = nn.Parameter(torch.ones(shape)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(shape)) if affine else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` of shape (..., *normalized_shape)."""
-        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        return f"{self.normalized_shape}, eps={self.eps}, affine={self.weight is not None}"
-
-
-class LayerNorm2d(LayerNorm):
-    """Layer normalisation of (N, C, H, W) over C at each position (Liu et al., 2022, https://arxiv.org/abs/2201.03545).
-
-    Equal to `LayerNorm(C)` on (N, H, W, C), without moving the channels. Averaging over space too would be `GroupNorm`
-    with one group.
+    with mean and biased variance taken over the channels (Liu et al., 2022, https://arxiv.org/abs/2201.03545), in two
+    passes and in float32 for half-precision inputs. The parameters, gamma in `weight` and beta in `bias`, have the
+    shape (C,). It does the same in training and evaluation, for any batch size. Averaging over space too would be
+    `GroupNorm` with one group.
 
     Args:
         num_channels: Number of channels C.
         eps: Added to the variance.
-        affine: Whether to learn a scale `weight` and a shift `bias`, each of shape (C,).
 
     Raises:
-        ValueError: `num_channels` is not positive, or `eps` is negative.
+        ValueError: `num_channels` is not positive, or `eps` is negative; in `forward`, the input has another shape.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-6, affine: bool = True) -> None:
-        super().__init__(num_channels, eps, affine)
+    def __init__(self, num_channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        if num_channels < 1:
+            raise ValueError(f"num_channels must be positive, but is {num_channels}.")
+        self.num_channels = num_channels
+        self.eps = check_eps(eps)
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` of shape (N, C, H, W)."""
-        check_channels(x, *self.normalized_shape)
-        average = partial(_average, dims=(1,))
-        return standardize(x, per_channel(self.weight), per_channel(self.bias), self.eps, (), average)[0]
+        """Normalise `x` of shape (N, C, H, W), in any memory format, which the result keeps."""
+        check_channels(x, self.num_channels)
+        return standardize(x, per_channel(self.weight), per_channel(self.bias), self.eps, (), _average_channels)[0]
+
+    def extra_repr(self) -> str:
+        """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""
+        return f"({self.num_channels},), eps={self.eps}, affine=True"
 
 
-def _average(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    return x.mean(dims, keepdim=True)
+def _average_channels(x: Tensor) -> Tensor:
+    return x.mean(1, keepdim=True)

@@ -1,17 +1,13 @@
 """Cross-entropy from logits, with hard, soft and smoothed targets."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
 from lit_a1.layers.checks import working_dtype
 
-_REDUCTIONS = ("mean", "sum", "none")
 
-
-def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
-    """Compare logits with targets by the negative log-likelihood of their softmax.
+def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Compare logits with targets by the negative log-likelihood of their softmax, averaged over the samples.
 
     For the target distribution q of a sample, smoothed by s towards the uniform one (Szegedy et al., 2016,
     https://arxiv.org/abs/1512.00567)::
@@ -26,17 +22,16 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, 
         target: Classes as int64 of shape (N,), with q one-hot, or distributions q as floats of shape (N, K), used as
             they are (mixup and cutmix produce them).
         label_smoothing: The fraction s in [0, 1].
-        reduction: "mean" or "sum" over the batch, or "none" for one loss a sample.
 
     Returns:
-        A scalar, or shape (N,) for "none". Half-precision logits give a float32 loss.
+        A scalar. Half-precision logits give a float32 loss.
 
     Raises:
         TypeError: `target` holds neither int64 nor floating-point numbers, or the logits are not floating-point.
-        ValueError: A shape, `label_smoothing` or `reduction` is not as above, or a class lies outside [0, K). Classes
-            are checked on the CPU only: an accelerator would make the program wait for the check.
+        ValueError: A shape or `label_smoothing` is not as above, or a class lies outside [0, K). Classes are checked on
+            the CPU only: an accelerator would make the program wait for the check.
     """
-    _check_options(label_smoothing, reduction)
+    _check_smoothing(label_smoothing)
     _check_tensors(logits, target)
     logits = logits.to(working_dtype(logits))
     # The gradient through the maximum is zero, since the loss does not change when all logits move together.
@@ -46,34 +41,29 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0, 
     loss = -((target * log_p).sum(1) if soft else log_p.gather(1, target.unsqueeze(1)).squeeze(1))
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(1)
-    if reduction == "none":
-        return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
+    return loss.mean()
 
 
 class CrossEntropy(nn.Module):
-    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); see `cross_entropy` for options."""
+    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); see `cross_entropy`."""
 
-    def __init__(self, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        _check_options(label_smoothing, reduction)
+        _check_smoothing(label_smoothing)
         self.label_smoothing = label_smoothing
-        self.reduction = reduction
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of `logits` (N, K) against `target` (N,) or (N, K)."""
-        return cross_entropy(logits, target, self.label_smoothing, self.reduction)
+        return cross_entropy(logits, target, self.label_smoothing)
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""
-        return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
+        return f"label_smoothing={self.label_smoothing}"
 
 
-def _check_options(label_smoothing: float, reduction: str) -> None:
+def _check_smoothing(label_smoothing: float) -> None:
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie in [0, 1], but is {label_smoothing}.")
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(_REDUCTIONS)}, but is {reduction!r}.")
 
 
 def _check_tensors(logits: Tensor, target: Tensor) -> None:

@@ -1,7 +1,5 @@
 """Squeeze-and-excitation: feature maps weighted by the content of the whole image."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

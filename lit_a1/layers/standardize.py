@@ -1,7 +1,5 @@
 """The forward and backward arithmetic shared by batch, layer, group and instance normalisation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +12,8 @@ from lit_a1.layers.checks import working_dtype
 
 def standardize(
     x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
     eps: float,
     space: tuple[int, ...],
     average: Callable[[Tensor], Tensor],
@@ -32,8 +30,8 @@ def standardize(
 
     Args:
         x: Activations of any shape.
-        weight: The scale gamma, constant along `space`, broadcast against `x`; None for 1.
-        bias: The shift beta, of the same shape as `weight`; None for 0.
+        weight: The scale gamma, constant along `space`, broadcast against `x`.
+        bias: The shift beta, of the same shape as `weight`.
         eps: Added to the variance.
         space: Dimensions to average over first; they are kept, with size 1.
         average: Maps these means to the mean of each set, broadcast against `x`. It must be linear and self-adjoint,
@@ -59,8 +57,8 @@ class _Standardize(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
         eps: float,
         space: tuple[int, ...],
         average: Callable[[Tensor], Tensor],
@@ -71,16 +69,13 @@ class _Standardize(torch.autograd.Function):
         squares = centred.square()  # this memory, still in the cache, will hold the result
         var = average(_mean(squares, space))
         inv_std = (var + eps).rsqrt()
-        if weight is None:
-            y = scale_and_shift(centred, inv_std, bias, out=squares)
-        elif space:
+        if space:
             y = scale_and_shift(centred, inv_std * weight, bias, out=squares)
         else:  # the product would be as large as x
             y = scale_and_shift(centred * inv_std, weight, bias, out=squares)
         # Stored in the input's dtype: half the memory under bfloat16, and no more rounding than the input's own.
         ctx.save_for_backward(centred.to(x.dtype), inv_std, weight)
         ctx.space, ctx.average = space, average
-        ctx.bias_shape = None if bias is None else bias.shape
         ctx.mark_non_differentiable(mean, var)
         # A copy if compiled: in torch 2.11 an output that `to` does not change gets the gradient 0.
         return y.to(x.dtype, copy=torch.compiler.is_compiling()), mean, var
@@ -93,29 +88,23 @@ class _Standardize(torch.autograd.Function):
         product = centred * grad
         mean_grad, mean_product = _mean(grad, ctx.space), _mean(product, ctx.space) * inv_std
         size = grad.numel() // mean_grad.numel()
-        grad_weight, grad_bias = None, None
-        if ctx.bias_shape is not None:
-            grad_bias = mean_grad.sum_to_size(ctx.bias_shape) * size
-        scale = inv_std
-        if weight is not None:
-            grad_weight = mean_product.sum_to_size(weight.shape) * size
-            mean_grad, mean_product = mean_grad * weight, mean_product * weight
-            if ctx.space:
-                scale = inv_std * weight
-            else:  # means over no dimensions: this is gamma g itself
-                grad = mean_grad
+        grad_bias = mean_grad.sum_to_size(weight.shape) * size
+        grad_weight = mean_product.sum_to_size(weight.shape) * size
+        mean_grad, mean_product = mean_grad * weight, mean_product * weight
+        if ctx.space:
+            scale = inv_std * weight
+        else:  # means over no dimensions: `mean_grad` is gamma g itself
+            grad, scale = mean_grad, inv_std
         by_centred = -inv_std.square() * ctx.average(mean_product)
         grad_x = scale_and_shift(centred, by_centred, -inv_std * ctx.average(mean_grad), out=product)
         grad_x.addcmul_(grad, scale)
         return grad_x.to(grad_y.dtype), grad_weight, grad_bias, None, None, None
 
 
-def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None, out: Tensor | None = None) -> Tensor:
+def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor, out: Tensor | None = None) -> Tensor:
     """Return `x * scale + shift`, with scale and shift broadcast against `x`, in the memory of `out` if given."""
     if torch.compiler.is_compiling():
         out = None  # a compiler plans memory itself
-    if shift is None:
-        return torch.mul(x, scale, out=out)
     shift = shift.to(x.dtype)
     innermost = x.stride().index(min(x.stride()))
     if scale.expand_as(x).stride(innermost) == 0:
@@ -124,9 +113,9 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor | None, out: Tensor 
     return torch.addcmul(shift, x, scale, out=out)
 
 
-def per_channel(parameter: Tensor | None) -> Tensor | None:
+def per_channel(parameter: Tensor) -> Tensor:
     """View a parameter of shape (C,) as (1, C, 1, 1)."""
-    return None if parameter is None else parameter.view(1, -1, 1, 1)
+    return parameter.view(1, -1, 1, 1)
 
 
 def _mean(x: Tensor, dims: tuple[int, ...]) -> Tensor:

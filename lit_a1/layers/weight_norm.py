@@ -1,9 +1,6 @@
 """Weight normalisation: the length of each unit's weight vector is learnt separately from its direction."""
 
-from __future__ import annotations
-
 import math
-from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -37,34 +34,17 @@ def weight_norm(v: Tensor, g: Tensor) -> Tensor:
     return (v * (g / _norm(v))).to(v.dtype)
 
 
-class _WeightNorm(nn.Module, ABC):
-    """The parameters `weight_v`, `weight_g` and `bias` of the layers below, and their initialisation."""
+class _WeightNorm(nn.Module):
+    """The parameters `weight_v`, `weight_g` and `bias` of the layers below, drawn as `nn.Conv2d` and `nn.Linear` do."""
 
     def __init__(self, weight_shape: tuple[int, ...], bias: bool) -> None:
         super().__init__()
         if min(weight_shape) < 1:
             raise ValueError(f"All sizes must be positive, but the weights would have the shape {weight_shape}.")
-        self.weight_v = nn.Parameter(torch.empty(weight_shape))
-        self.weight_g = nn.Parameter(torch.empty(weight_shape[0], *[1] * (len(weight_shape) - 1)))
-        self.bias = nn.Parameter(torch.empty(weight_shape[0])) if bias else None
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draw the weights and `bias` as `nn.Conv2d` and `nn.Linear` do."""
-        bound = 1 / math.sqrt(self.weight_v[0].numel())
-        self.weight_v.uniform_(-bound, bound)
-        self.weight_g.copy_(_norm(self.weight_v))
-        if self.bias is not None:
-            self.bias.uniform_(-bound, bound)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to `x`, with weights from `weight_v` and `weight_g`."""
-        return self._transform(x, weight_norm(self.weight_v, self.weight_g), self.bias)
-
-    @abstractmethod
-    def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Applies the plain layer with these weights."""
+        bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
+        weight = torch.empty(weight_shape).uniform_(-bound, bound)
+        self.weight_v, self.weight_g = nn.Parameter(weight), nn.Parameter(_norm(weight))
+        self.bias = nn.Parameter(torch.empty(weight_shape[0]).uniform_(-bound, bound)) if bias else None
 
 
 class WeightNormConv2d(_WeightNorm):
@@ -103,8 +83,10 @@ class WeightNormConv2d(_WeightNorm):
         super().__init__((out_channels, in_channels // groups, kernel_size, kernel_size), bias)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
-    def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve `x` of shape (N, in, H, W)."""
+        weight = weight_norm(self.weight_v, self.weight_g)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""
@@ -130,8 +112,9 @@ class WeightNormLinear(_WeightNorm):
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__((out_features, in_features), bias)
 
-    def _transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.linear(x, weight, bias)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` of shape (N, in) to (N, out)."""
+        return F.linear(x, weight_norm(self.weight_v, self.weight_g), self.bias)
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr."""

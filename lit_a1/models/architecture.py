@@ -13,7 +13,6 @@ from lit_a1.layers import (
     Dropout,
     GroupNorm,
     InstanceNorm2d,
-    LayerNorm,
     LayerNorm2d,
     MaxBlurPool2d,
     MaxPool2d,
@@ -31,8 +30,7 @@ CONVOLUTIONS: dict[type[nn.Module], str] = {
 }
 LINEAR: dict[type[nn.Module], str] = {nn.Linear: "linear layer", WeightNormLinear: "weight-normalised linear layer"}
 NORMS: dict[type[nn.Module], str] = {
-    BatchNorm2d: "batch norm", GroupNorm: "group norm", InstanceNorm2d: "instance norm", LayerNorm: "layer norm",
-    LayerNorm2d: "layer norm",
+    BatchNorm2d: "batch norm", GroupNorm: "group norm", InstanceNorm2d: "instance norm", LayerNorm2d: "layer norm",
 }  # fmt: skip
 POOLS: dict[type[nn.Module], str] = {
     nn.AvgPool2d: "average pooling", nn.MaxPool2d: "max pooling", nn.AdaptiveAvgPool2d: "average pooling",

@@ -139,12 +139,5 @@ def _skip(axes: Axes, edge: float, start: float, end: float, middle: float) -> N
 def _arrow(
     axes: Axes, points: list[tuple[float, float]], codes: Sequence[Any] | None = None, colour: str = "#333333"
 ) -> None:
-    style: Any = {
-        "arrowstyle": "-|>",
-        "mutation_scale": 6,
-        "linewidth": 0.9,
-        "color": colour,
-        "shrinkA": 0,
-        "shrinkB": 0,
-    }
-    axes.add_patch(FancyArrowPatch(path=Outline(points, codes), **style))
+    style: Any = {"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
+    axes.add_patch(FancyArrowPatch(path=Outline(points, codes), color=colour, **style))

@@ -32,7 +32,7 @@ class FiniteModule(L.LightningModule):
         self._noted: list[tuple[str, int, Tensor]] = []
 
     def note(self, what: str, step: int, value: Tensor) -> None:
-        """Keeps a value () of a step, counted from 1."""
+        """Keeps a number of a step; steps count from 1."""
         self._noted.append((what, step, value))
 
     def check_noted(self) -> None:

@@ -1,8 +1,6 @@
 """An ensemble: the mean of several trained networks' predictions."""
 
 import itertools
-import math
-from collections.abc import Sequence
 
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -12,6 +10,7 @@ from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models.classifier import Classifier
+from lit_a1.models.evaluated import log_mean
 from lit_a1.models.members import load_member, member_files, refuse_duplicates
 from lit_a1.models.metrics import Mean
 from lit_a1.runs.records import CheckpointError
@@ -22,35 +21,6 @@ NOT_TRAINED = (
 )
 NO_CHECKPOINT = "an ensemble takes its checkpoints from --model.members, not from --ckpt_path"
 MEMBER = "member_{}"  # first part of the tags of a single member
-
-
-class MeanNet(nn.Module):
-    """Shows each network the images at its own evaluation size, and averages the probabilities.
-
-    Shapes: (N,C,H,W) in [0,1] -> log-probabilities (N,K).
-
-    Args:
-        networks: each maps images to log-probabilities (N,K).
-        sizes: height and width in pixels to evaluate each of them at.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module], sizes: Sequence[int]) -> None:
-        super().__init__()
-        self.networks, self.sizes = nn.ModuleList(networks), list(sizes)
-
-    def log_probabilities(self, images: Tensor, method: str = "forward") -> Tensor:
-        """Log-probabilities (M,N,K) of each of the M networks, by its `forward` or `forward_bfloat16`."""
-        pairs = zip(self.networks, self.sizes, strict=True)
-        return torch.stack([getattr(network, method)(resize(images, size)) for network, size in pairs])
-
-    @staticmethod
-    def mean(log_probabilities: Tensor) -> Tensor:
-        """Log of the mean probabilities: (M,N,K) -> (N,K)."""
-        return log_probabilities.logsumexp(0) - math.log(len(log_probabilities))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Log-probabilities (N,K) of images (N,C,H,W)."""
-        return self.mean(self.log_probabilities(images))
 
 
 class Ensemble(Classifier):
@@ -83,7 +53,7 @@ class Ensemble(Classifier):
                 raise CheckpointError(f"{member.path} knows {theirs}; {first.path} knows {ours}.")
         channels = first.model.channels
         super().__init__(
-            MeanNet([member.model for member in loaded], [member.data["size"] for member in loaded]),
+            nn.ModuleList(member.model for member in loaded),
             mean=[0.0] * channels,  # each network standardises by its own constants
             std=[1.0] * channels,
             average_decay=0,
@@ -120,21 +90,21 @@ class Ensemble(Classifier):
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities (N,K) of images (N,C,H,W) in [0,1]: the log of the members' mean probabilities."""
-        return MeanNet.mean(self._member_outputs(images))
+        return log_mean(self._member_outputs(images))
 
     def forward_bfloat16(self, images: Tensor) -> Tensor:
         """As `forward`, but the members compute in bfloat16."""
-        return MeanNet.mean(self._member_outputs(images, "forward_bfloat16"))
+        return log_mean(self._member_outputs(images, "forward_bfloat16"))
 
     def _member_outputs(self, images: Tensor, method: str = "forward") -> Tensor:
-        net = self.net[1]
-        assert isinstance(net, MeanNet)
-        return net.log_probabilities(images, method)
+        """Log-probabilities (M,N,K) of each of the M members, at its own size, by its `forward` or the like."""
+        outputs = [getattr(each.model, method)(resize(images, each.data["size"])) for each in self.members]
+        return torch.stack(outputs)
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         """Measures the mean, and on validation or test images each member alone."""
         member_outputs = self._member_outputs(batch.images)
-        stages = {stage: MeanNet.mean(member_outputs)}
+        stages = {stage: log_mean(member_outputs)}
         if stage in ("val", "test"):
             stages |= {MEMBER.format(number): outputs for number, outputs in enumerate(member_outputs)}
         for name, log_probabilities in stages.items():

@@ -26,6 +26,11 @@ class Prediction(NamedTuple):
     probabilities: Tensor
 
 
+def log_mean(log_probabilities: Tensor) -> Tensor:
+    """Log of the mean probabilities: (M,N,K) -> (N,K)."""
+    return log_probabilities.logsumexp(0) - math.log(len(log_probabilities))
+
+
 class EvaluatedModule(FiniteModule):
     """Measures the averaged weights of `net`, and predicts with them."""
 
@@ -58,8 +63,7 @@ class EvaluatedModule(FiniteModule):
         with torch.autocast(images.device.type, enabled=False):
             views = tta_views(self._to_memory_format(images.float()), self.views)
             logits = torch.stack([forward_in_parts(net, view) for view in views])
-        log_probabilities = logits - logits.logsumexp(-1, keepdim=True)
-        return log_probabilities.logsumexp(0) - math.log(len(logits))
+        return log_mean(logits - logits.logsumexp(-1, keepdim=True))
 
     def _to_memory_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
@@ -78,7 +82,7 @@ class EvaluatedModule(FiniteModule):
 
     def _measure_outputs(self, stage: str, log_probabilities: Tensor, targets: Tensor) -> None:
         """As `_measure`, for log-probabilities (N,K) of images without augmentation; a device may have none left."""
-        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # has no weight
+        loss = cross_entropy(log_probabilities, targets) if len(targets) else log_probabilities.sum()  # empty: 0
         self._measure(stage, loss, log_probabilities, targets)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:

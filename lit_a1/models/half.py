@@ -24,11 +24,9 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     for module in net.modules():
         match list(module.children()) if isinstance(module, nn.Sequential) else []:
             case [nn.Conv2d(bias=None) as convolution, BatchNorm2d() as norm]:
-                scale = torch.rsqrt(norm.running_var + norm.eps)
-                scale = scale if norm.weight is None else scale * norm.weight
-                shift = -norm.running_mean * scale
+                scale = torch.rsqrt(norm.running_var + norm.eps) * norm.weight
                 convolution.weight.mul_(scale.view(-1, 1, 1, 1))
-                convolution.bias = nn.Parameter(shift if norm.bias is None else shift + norm.bias)
+                convolution.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
                 module.register_module("1", nn.Identity())
     return net
 

@@ -1,7 +1,7 @@
 """Hand-written optimisers, learning rate schedules, weight averaging, gradient norms, sharpness-aware steps."""
 
 from lit_a1.optim.adam import Adam, AdamW
-from lit_a1.optim.average import AVERAGES, AverageKind, WeightAverage
+from lit_a1.optim.average import WeightAverage
 from lit_a1.optim.factory import OPTIMIZERS, OptimizerName, make_optimizer, parameter_groups
 from lit_a1.optim.gradients import clip_gradient_norm_, gradient_norm
 from lit_a1.optim.muon import Muon
@@ -10,13 +10,11 @@ from lit_a1.optim.sgd import SGD
 from lit_a1.optim.sharpness import sam_perturbation
 
 __all__ = [
-    "AVERAGES",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
     "Adam",
     "AdamW",
-    "AverageKind",
     "Muon",
     "OptimizerName",
     "Schedule",

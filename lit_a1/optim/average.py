@@ -1,17 +1,14 @@
-"""Running averages of a network's weights over the training steps."""
+"""The running average of a network's weights over the training steps."""
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from lit_a1.optim.base import check_number
-
-AverageKind = Literal["ema", "swa"]
-AVERAGES: tuple[str, ...] = get_args(AverageKind)
 
 # Where the tensors of a module are: (the dict of its parameters or buffers, name). Walking the modules at each step
 # would cost more than the averaging. The tensors themselves may be replaced (`.to()`, `assign=True`).
@@ -34,26 +31,22 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 
 class WeightAverage(nn.Module):
-    """A running average a of a network's weights w, usable in place of the network.
+    """An exponential moving average a of a network's weights w.
 
     Update t = 0, 1, ... is::
 
-        a <- d a + (1 - d) w     d = decay, or min(decay, (1 + t) / (10 + t)) with warm-up, for "ema"
-                                 d = t / (1 + t) for "swa"
+        a <- d a + (1 - d) w          d = min(decay, (1 + t) / (10 + t))
 
-    An exponential average ("ema") spans about the last 1 / (1 - decay) updates. The warm-up (the rule of TensorFlow's
-    `ExponentialMovingAverage`) lets it forget the random start sooner. "swa" weights all updates equally.
-    Floating-point buffers (running statistics) are averaged like parameters; integer buffers are copied. Averaged
-    statistics suit an exponential average; for "swa" they should be recomputed.
+    It spans about the last 1 / (1 - decay) updates. The smaller d of the first updates (the rule of TensorFlow's
+    `ExponentialMovingAverage`) lets it forget the random start sooner. Floating-point buffers (running statistics) are
+    averaged like parameters; integer buffers are copied.
 
     The averaged copy takes no gradients and always stays in evaluation mode, despite `train()`. Both networks must keep
     the modules that they were built with. The copy is not compiled; call `self.net.compile()` to compile it.
 
     Args:
         net: the network to follow; it is copied, not kept.
-        decay: decay of "ema", in [0, 1).
-        warmup: whether "ema" warms up.
-        kind: "ema" or "swa".
+        decay: largest d, in [0, 1).
 
     Attributes:
         net: the averaged network.
@@ -61,22 +54,19 @@ class WeightAverage(nn.Module):
 
     Raises:
         TypeError: `decay` is not a number.
-        ValueError: `decay` is out of range or `kind` is unknown.
+        ValueError: `decay` is out of range.
 
     Sources: Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging"; Tarvainen & Valpola 2017,
-    "Mean teachers are better role models" (ema); Izmailov et al. 2018, "Averaging weights leads to wider optima and
-    better generalization" (swa).
+    "Mean teachers are better role models".
     """
 
     updates: Tensor
 
-    def __init__(self, net: nn.Module, decay: float = 0.999, warmup: bool = True, kind: str = "ema") -> None:
+    def __init__(self, net: nn.Module, decay: float) -> None:
         super().__init__()
         check_number("decay", decay, below=1.0)
-        if kind not in AVERAGES:
-            raise ValueError(f"kind must be one of {', '.join(AVERAGES)}, got {kind!r}")
         self.net = deepcopy(net).requires_grad_(False)
-        self.decay, self.warmup, self.kind = decay, warmup, kind
+        self.decay = decay
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self._count: int | None = 0  # a copy of `updates` on the host; None: to be read again
         self.train(False)
@@ -84,10 +74,6 @@ class WeightAverage(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Keeps the averaged network in evaluation mode."""
         return super().train(False)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Applies the averaged network."""
-        return self.net(*args, **kwargs)
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
@@ -116,14 +102,8 @@ class WeightAverage(nn.Module):
         if self._count is None:
             self._count = int(self.updates)
         count, self._count = self._count, self._count + 1
-        if self.kind == "swa":
-            return count / (1 + count)
-        return min(self.decay, (1 + count) / (10 + count)) if self.warmup else self.decay
+        return min(self.decay, (1 + count) / (10 + count))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], *args: Any) -> None:
         super()._load_from_state_dict(state_dict, *args)
         self._count = None
-
-    def extra_repr(self) -> str:
-        """Describes the average."""
-        return f"kind={self.kind}, decay={self.decay}, warmup={self.warmup}" if self.kind == "ema" else "kind=swa"

@@ -4,15 +4,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 
-def check_number(name: str, value: float, low: float = 0.0, below: float = math.inf) -> None:
-    """Refuses a `value` outside [low, below).
+def check_number(name: str, value: float, below: float = math.inf) -> None:
+    """Refuses a `value` outside [0, below).
 
     Raises:
         TypeError: `value` is not a real number.
@@ -20,8 +20,8 @@ def check_number(name: str, value: float, low: float = 0.0, below: float = math.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not low <= value < below:
-        raise ValueError(f"{name} must be in [{low:g}, {below:g}), got {value}")
+    if not 0 <= value < below:
+        raise ValueError(f"{name} must be in [0, {below:g}), got {value}")
 
 
 class GroupOptimizer(Optimizer, ABC):
@@ -65,14 +65,8 @@ class GroupOptimizer(Optimizer, ABC):
                 if isinstance(value, Tensor) and value.ndim and value.shape != param.shape:
                     raise ValueError(f"{name} has the shape {tuple(value.shape)}, its parameter {tuple(param.shape)}")
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Performs one update.
 
         Args:

@@ -51,7 +51,6 @@ def make_optimizer(
     nesterov: bool = True,
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
 ) -> GroupOptimizer:
     """Builds an optimiser from plain numbers and strings.
 
@@ -63,7 +62,6 @@ def make_optimizer(
         nesterov: for "sgd", "sgdw" and "muon".
         weight_decay: for groups without their own.
         betas: for "adam" and "adamw".
-        eps: for "adam" and "adamw".
 
     Raises:
         TypeError: a hyperparameter is not a number.
@@ -74,5 +72,5 @@ def make_optimizer(
     if name == "muon":
         return Muon(params, lr, momentum, nesterov, weight_decay)
     if name in ("adam", "adamw"):
-        return (Adam if name == "adam" else AdamW)(params, lr, betas, eps, weight_decay)
+        return (Adam if name == "adam" else AdamW)(params, lr, betas, weight_decay=weight_decay)
     raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")

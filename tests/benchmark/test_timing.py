@@ -2,8 +2,6 @@
 
 import math
 
-import pytest
-
 from lit_a1.benchmark.timing import alternate, seconds_by_turns, timing_of
 
 
@@ -28,9 +26,3 @@ def test_what_is_infinite_is_null_in_json() -> None:
         "name": "x", "other": "y", "ours": None, "theirs": 2.0, "ratio": None, "spread": [None, None], "at_most": 1.0,
         "unit": "B",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("sides", [([1.0], [1.0, 2.0])])
-def test_pairs_are_whole(sides: tuple[list[float], list[float]]) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        timing_of("x", "y", *sides, None)

@@ -1,7 +1,5 @@
 """What batch norm promises beyond parity: stable statistics, one scale a channel, synchronisation."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 import lit_a1
-from lit_a1.layers import BatchNorm2d, batch_norm, recompute_statistics
+from lit_a1.layers import BatchNorm2d, recompute_statistics
 from tests.layers import sync_worker
 
 
@@ -51,13 +49,6 @@ def test_frozen_parameters_get_no_gradient() -> None:
     norm(x).mul(torch.randn(x.shape)).sum().backward()
     assert norm.weight.grad is None
     assert x.grad is not None
-
-
-def test_function_works_without_parameters() -> None:
-    x, mean, var = torch.randn(4, 3, 2, 2), torch.zeros(3), torch.ones(3)
-    y = batch_norm(x, mean, var, training=True)
-    torch.testing.assert_close(y.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-6)
-    torch.testing.assert_close(batch_norm(x, torch.zeros(3), torch.ones(3), eps=0.0), x)
 
 
 def test_sync_equals_one_process_on_the_joined_batch(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ def reference(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_it_is_a_max_pooling_and_a_blur(size: tuple[int, int], layout: torch.memory_format) -> None:
-    torch.manual_seed(0)
     x = torch.randn(2, 3, *size, dtype=torch.double).contiguous(memory_format=layout).requires_grad_()
     ours, theirs = MaxBlurPool2d()(x), reference(x)
     torch.testing.assert_close(ours, theirs)
@@ -29,7 +28,6 @@ def test_it_is_a_max_pooling_and_a_blur(size: tuple[int, int], layout: torch.mem
 
 
 def test_an_output_depends_on_the_window_that_the_layer_states() -> None:
-    torch.manual_seed(0)
     x, layer = torch.randn(200, 1, 12, 12, requires_grad=True), MaxBlurPool2d()
     layer(x)[:, :, 3, 2].sum().backward()
     for axis, place in ((2, 3), (3, 2)):
@@ -46,7 +44,6 @@ def test_equal_values_stay_equal_in_half_precision() -> None:
 
 def test_a_shift_by_one_pixel_changes_less_than_without_the_blur() -> None:
     """What the layer is for: the mean change of a smooth random image's pooled maps."""
-    torch.manual_seed(0)
     x = F.avg_pool2d(torch.randn(64, 1, 34, 35), 3, 1)
     pools = MaxBlurPool2d(), torch.nn.MaxPool2d(2)
     blurred, plain = ((pool(x[..., 1:]) - pool(x[..., :-1])).abs().mean() for pool in pools)

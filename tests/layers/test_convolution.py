@@ -39,7 +39,6 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def test_the_weight_gradient_of_few_positions(
     size: tuple[int, int], kernel: int, products: list[tuple[int, ...]]
 ) -> None:
-    torch.manual_seed(0)
     ours = Conv2d(16, 24, kernel, padding=kernel // 2, bias=False).to(memory_format=torch.channels_last)
     theirs = nn.Conv2d(16, 24, kernel, padding=kernel // 2, bias=False)
     theirs.load_state_dict(ours.state_dict())
@@ -65,7 +64,6 @@ def test_the_weight_gradient_of_few_positions(
 def test_all_else_is_torchs(
     options: dict[str, int], shape: tuple[int, ...], half: bool, products: list[tuple[int, ...]]
 ) -> None:
-    torch.manual_seed(0)
     options = {"padding": 1, "bias": False} | options
     ours, theirs = (kind(16, 24, 3, **options) for kind in (Conv2d, nn.Conv2d))
     theirs.load_state_dict(ours.state_dict())
@@ -81,7 +79,6 @@ def test_compiled_pooling_gives_the_largest_value_the_gradient(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # the branch, without the compiler's seconds
-    torch.manual_seed(0)
     x = torch.randn(2, 3, *size)
     grad = torch.randn_like(F.max_pool2d(x, 2, ceil_mode=True))
     ours, theirs = (gradients(pool, x, grad, False) for pool in (MaxPool2d(), nn.MaxPool2d(2, ceil_mode=True)))

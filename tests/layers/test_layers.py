@@ -1,7 +1,5 @@
 """One harness puts every layer through the same trials; what is particular to a layer is tested in its own file."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -15,9 +13,8 @@ from lit_a1 import layers
 from tests.layers.cases import CASES, THEIR_NAMES, Case
 
 THEIR_DEFAULTS: dict[str, Any] = {
-    "BatchNorm2d": nn.BatchNorm2d, "batch_norm": nn.functional.batch_norm, "GroupNorm": nn.GroupNorm,
-    "group_norm": nn.functional.group_norm, "LayerNorm": nn.LayerNorm, "layer_norm": nn.functional.layer_norm,
-    "Dropout": nn.Dropout, "CrossEntropy": nn.CrossEntropyLoss, "cross_entropy": nn.functional.cross_entropy,
+    "BatchNorm2d": nn.BatchNorm2d, "GroupNorm": nn.GroupNorm, "Dropout": nn.Dropout,
+    "CrossEntropy": nn.CrossEntropyLoss, "cross_entropy": nn.functional.cross_entropy,
 }  # fmt: skip
 
 
@@ -93,20 +90,6 @@ def test_parity_with_pytorch(case: Case) -> None:
 
 
 @every_layer
-@pytest.mark.parametrize("training", [True, False])
-def test_gradcheck(case: Case, training: bool) -> None:
-    layer = build(case, torch.float64).train(training)
-    names, values = zip(*layer.named_parameters(), strict=True) if case.parameters else ((), ())
-
-    def function(x: Tensor, *parameters: Tensor) -> Tensor:
-        torch.manual_seed(0)  # the same draws at each evaluation
-        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
-
-    x = torch.randn(2, *case.shape[1:], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(function, (x, *values), fast_mode=True)  # the Jacobian along random directions
-
-
-@every_layer
 def test_evaluation_is_deterministic(case: Case) -> None:
     layer, x = build(case), torch.randn(case.shape)
     trained = layer(x)
@@ -152,9 +135,8 @@ def test_channels_last_equals_contiguous(case: Case, training: bool) -> None:
     actual = forward_backward(layer, x.to(memory_format=torch.channels_last))
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(list(layer.buffers()), expected_buffers)
-    if "layer" not in case.name or "2d" in case.name:
-        for name in ("output", "input"):
-            assert actual[name].is_contiguous(memory_format=torch.channels_last), name
+    for name in ("output", "input"):
+        assert actual[name].is_contiguous(memory_format=torch.channels_last), name
     assert expected["output"].is_contiguous()
 
 
@@ -191,10 +173,8 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.BatchNorm2d(0), "num_features must be positive, but is 0"),
         (lambda: layers.BatchNorm2d(6, eps=-1.0), "eps must not be negative, but is -1"),
         (lambda: layers.BatchNorm2d(6, momentum=1.5), r"momentum must lie in \[0, 1\], but is 1.5"),
-        (lambda: layers.LayerNorm(()), r"normalized_shape must hold positive sizes, but is \(\)"),
-        (lambda: layers.LayerNorm((3, 0)), r"normalized_shape must hold positive sizes, but is \(3, 0\)"),
-        (lambda: layers.LayerNorm(3, eps=float("nan")), "eps must not be negative, but is nan"),
-        (lambda: layers.LayerNorm2d(0), "must hold positive sizes"),
+        (lambda: layers.LayerNorm2d(3, eps=float("nan")), "eps must not be negative, but is nan"),
+        (lambda: layers.LayerNorm2d(0), "num_channels must be positive, but is 0"),
         (lambda: layers.GroupNorm(4, 6), "num_groups must divide the number of channels, but 4 does not divide 6"),
         (lambda: layers.GroupNorm(0, 6), "num_groups must divide the number of channels"),
         (lambda: layers.GroupNorm(3, 6, eps=-1.0), "eps must not be negative"),
@@ -205,38 +185,17 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.Dropout(-0.1), r"p must lie in \[0, 1\], but is -0.1"),
         (lambda: layers.Dropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
         (lambda: layers.StochasticDepth(float("nan")), r"p must lie in \[0, 1\], but is nan"),
-        (lambda: layers.StochasticDepth(0.5, mode="column"), "mode must be 'row' or 'batch', but is 'column'"),
         (lambda: layers.SqueezeExcite(8, 0), "channels and reduction must be positive, but are 8 and 0"),
         (lambda: layers.CrossEntropy(label_smoothing=1.5), r"label_smoothing must lie in \[0, 1\], but is 1.5"),
-        (lambda: layers.CrossEntropy(reduction="max"), "reduction must be one of mean, sum, none, but is 'max'"),
         (lambda: layers.make_norm("bach", 24), "one of none, batch, layer, group, instance, weight, but is 'bach'"),
+        (lambda: layers.InstanceNorm2d(8)(torch.ones(2, 8, 1, 1)), r"one value, but .* shape \(2, 8, 1, 1\)"),
+        (lambda: layers.weight_norm(torch.ones(5, 3), torch.ones(5)), r"\(5, 1\) for v .*, but has \(5,\)"),
+        (lambda: layers.cross_entropy(torch.zeros(2, 4), torch.arange(2), -0.1), "label_smoothing must .* is -0.1"),
     ],
 )
-def test_bad_arguments(make: Callable[[], nn.Module], message: str) -> None:
+def test_bad_arguments(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
-
-
-LOGITS, LABELS = torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64)
-
-
-@pytest.mark.parametrize(
-    ("function", "arguments", "message"),
-    [
-        (layers.LayerNorm((5, 3)), [torch.ones(4, 3, 5)], r"shape \(\.\.\., 5, 3\), but it has \(4, 3, 5\)"),
-        (layers.InstanceNorm2d(8), [torch.ones(2, 8, 1, 1)], r"one value, but the input has shape \(2, 8, 1, 1\)"),
-        (layers.group_norm, [torch.ones(2, 8), 2], r"\(N, C, H, W\), but it has shape \(2, 8\)"),
-        (layers.group_norm, [torch.ones(2, 8, 3, 3), 3], "3 does not divide 8"),
-        (layers.weight_norm, [torch.ones(5, 3), torch.ones(5)], r"\(5, 1\) for v of shape \(5, 3\), but has \(5,\)"),
-        (layers.dropout, [torch.ones(3), 2.0, False], r"p must lie in \[0, 1\], but is 2"),
-        (layers.stochastic_depth, [torch.ones(3), 0.5, True, ""], "mode must be 'row' or 'batch'"),
-        (layers.cross_entropy, [LOGITS, LABELS, -0.1], r"label_smoothing must lie in \[0, 1\], but is -0.1"),
-        (layers.cross_entropy, [LOGITS, LABELS, 0.0, "avg"], "must be one of mean, sum, none, but is 'avg'"),
-    ],
-)
-def test_bad_calls(function: Callable[..., Tensor], arguments: list[Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        function(*arguments)
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 5), (4, 5, 5, 5)])
@@ -259,7 +218,7 @@ def test_defaults_are_pytorchs_and_those_of_the_papers() -> None:
         for key, value in defaults[ours].items():
             if key in expected and value is not inspect.Parameter.empty and key not in ("weight", "bias"):
                 assert value == expected[key].default, (ours, key)
-    assert defaults["StochasticDepth"]["p"] == defaults["dropout"]["p"] == 0.5
+    assert defaults["StochasticDepth"]["p"] == 0.5
     assert defaults["SqueezeExcite"]["reduction"] == 16
 
 
@@ -270,8 +229,3 @@ def test_make_norm() -> None:
         assert type(norm) is kind
         assert norm(torch.randn(2, 24, 3, 3)).shape == (2, 24, 3, 3)
     assert [layers.make_norm("group", c).num_groups for c in (24, 12, 7)] == [8, 4, 1]
-
-
-def test_all_is_complete() -> None:
-    for name in layers.__all__:
-        assert hasattr(layers, name)

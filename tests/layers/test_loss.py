@@ -1,7 +1,5 @@
 """Cross-entropy against PyTorch's, and what it must refuse."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,27 +16,19 @@ def make_target(kind: str) -> Tensor:
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_parity_with_pytorch(kind: str, smoothing: float, reduction: str, scale: float) -> None:
+def test_parity_with_pytorch(kind: str, smoothing: float, scale: float) -> None:
     logits = (scale * torch.randn(N, K, dtype=torch.float64)).requires_grad_()
     target = make_target(kind)
     inputs = [logits, target.requires_grad_()] if kind == "soft" else [logits]
-    ours = CrossEntropy(smoothing, reduction)(logits, target)
-    theirs = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction=reduction)
+    ours = CrossEntropy(smoothing)(logits, target)
+    theirs = F.cross_entropy(logits, target, label_smoothing=smoothing)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     cotangent = torch.randn_like(ours)
     for actual, expected in zip(
         torch.autograd.grad(ours, inputs, cotangent), torch.autograd.grad(theirs, inputs, cotangent), strict=True
     ):
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["hard", "soft"])
-def test_gradcheck(kind: str) -> None:
-    logits, target = torch.randn(N, K, dtype=torch.float64, requires_grad=True), make_target(kind)
-    inputs = (logits, target.requires_grad_()) if kind == "soft" else (logits, target)
-    assert torch.autograd.gradcheck(lambda *a: cross_entropy(*a, label_smoothing=0.2, reduction="none"), inputs)
 
 
 def test_known_values_from_logits_not_probabilities() -> None:
@@ -52,10 +42,10 @@ def test_known_values_from_logits_not_probabilities() -> None:
 def test_properties() -> None:
     """Hard targets are one-hot soft ones; the gradient is p - t; only differences of logits matter."""
     logits, target = torch.randn(N, K, dtype=torch.float64, requires_grad=True), make_target("hard")
-    one_hot, loss = F.one_hot(target, K).double(), cross_entropy(logits, target, reduction="sum")
+    one_hot, loss = F.one_hot(target, K).double(), cross_entropy(logits, target)
     torch.testing.assert_close(cross_entropy(logits, one_hot, 0.1), cross_entropy(logits, target, 0.1))
-    torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], logits.detach().softmax(1) - one_hot)
-    torch.testing.assert_close(cross_entropy(logits + 1000, target, reduction="sum"), loss)
+    torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], (logits.detach().softmax(1) - one_hot) / N)
+    torch.testing.assert_close(cross_entropy(logits + 1000, target), loss)
 
 
 @pytest.mark.parametrize("size", [1e4, 1e30])
@@ -63,7 +53,7 @@ def test_properties() -> None:
 def test_huge_logits(size: float, smoothing: float) -> None:
     logits = torch.tensor([[size, -size], [-size, size], [size, size]], requires_grad=True)
     target = torch.tensor([0, 0, 1])
-    loss = cross_entropy(logits, target, smoothing, reduction="none")
+    loss = torch.stack([cross_entropy(logits[k : k + 1], target[k : k + 1], smoothing) for k in range(3)])
     expected = torch.tensor([smoothing * size, (2 - smoothing) * size, torch.tensor(2.0).log().item()])
     torch.testing.assert_close(loss, expected)
     assert torch.autograd.grad(loss.sum(), logits)[0].isfinite().all()
@@ -86,7 +76,7 @@ def test_compiles_into_one_graph() -> None:
     logits, target = torch.randn(N, K), make_target("hard")
     torch.compiler.reset()
     loss = CrossEntropy(0.1)
-    assert repr(loss) == "CrossEntropy(label_smoothing=0.1, reduction='mean')"
+    assert repr(loss) == "CrossEntropy(label_smoothing=0.1)"
     compiled = torch.compile(loss, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(logits, target), cross_entropy(logits, target, 0.1))
 

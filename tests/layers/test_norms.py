@@ -1,7 +1,5 @@
 """What the norms without running statistics promise beyond parity: stability, independence, relations to each other."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
@@ -9,7 +7,6 @@ from torch import nn
 from lit_a1.layers import (
     GroupNorm,
     InstanceNorm2d,
-    LayerNorm,
     LayerNorm2d,
     WeightNormConv2d,
     WeightNormLinear,
@@ -17,7 +14,7 @@ from lit_a1.layers import (
     weight_norm,
 )
 
-NORMS = [LayerNorm2d(8), GroupNorm(4, 8), InstanceNorm2d(8), LayerNorm(16)]
+NORMS = [LayerNorm2d(8), GroupNorm(4, 8), InstanceNorm2d(8)]
 every_norm = pytest.mark.parametrize("norm", NORMS, ids=lambda norm: type(norm).__name__)
 
 
@@ -55,12 +52,6 @@ def test_length_and_direction() -> None:
     torch.testing.assert_close(w.flatten(1).norm(dim=1), g.flatten())
     torch.testing.assert_close(weight_norm(7 * v, g), w)
     torch.testing.assert_close(torch.cosine_similarity(w.flatten(1), v.flatten(1)), torch.ones(5))
-
-
-def test_gradient_of_v_is_orthogonal_to_v() -> None:
-    v, g = torch.randn(5, 12, requires_grad=True), torch.rand(5, 1) + 0.5
-    (gradient,) = torch.autograd.grad(weight_norm(v, g), v, torch.randn(5, 12))
-    torch.testing.assert_close((gradient * v).sum(1), torch.zeros(5), rtol=0, atol=1e-6)
 
 
 def test_a_fresh_layer_has_the_drawn_weights() -> None:

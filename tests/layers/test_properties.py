@@ -1,7 +1,5 @@
 """Layers and losses over shapes, dtypes and layouts in memory, against PyTorch's own in float64."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

@@ -203,10 +203,8 @@ def test_weights_of_a_network_that_is_not_allowed_or_damaged_ones(refusal: Refus
     best = fit(epochs=1) / "checkpoints/best.npz"
     output = refusal("mlp", "test", *SMALL, "--model.hidden_dims", "[10,10]", "--model.parameter_range", "[1,9000]")
     assert "the network 784-16-12-10 has 12,894 parameters; parameter_range allows 1 to 9,000" in output
-    content = best.read_bytes()
-    for damaged in (content[: len(content) // 2], b"not weights", b""):
-        best.write_bytes(damaged)
-        assert "best.npz" in refusal("mlp", "test", *SMALL)
+    best.write_bytes(b"not weights")
+    assert "best.npz" in refusal("mlp", "test", *SMALL)
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])

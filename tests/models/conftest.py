@@ -74,20 +74,6 @@ class Losses(L.Callback):
         self.losses.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
 
 
-class FewImages(ImageDataModule):
-    """A few random images of 16 pixels."""
-
-    classes = ("Cat", "Dog")
-
-    def __init__(self, size: int = 16, first: int = 0, count: int = 20) -> None:
-        super().__init__(size=size, eval_batch_size=8)
-        generator = torch.Generator().manual_seed(1)
-        images = torch.randint(0, 256, (40, 16, 16, 3), generator=generator, dtype=torch.uint8).numpy()
-        labels = (torch.arange(40) % 2).numpy()
-        for part in ("val", "test", "predict"):
-            self.sets[part] = ImageSet(images, labels, torch.arange(first, first + count).numpy())
-
-
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
     """Writes the checkpoint of an untrained network whose last layer says something; returns its path."""
@@ -106,7 +92,7 @@ def save(tmp_path: Path) -> Save:
             "epoch": 2,
             "global_step": 12,
             "pytorch-lightning_version": L.__version__,
-            "Images": {"size": 16, "classes": ["Cat", "Dog"], "validation": FewImages()._validation()} | state,
+            "Images": {"size": 16, "classes": ["Cat", "Dog"], "validation": RandomImages()._validation()} | state,
         }
         model.on_save_checkpoint(checkpoint)
         path = tmp_path / name

@@ -14,7 +14,7 @@ from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
 from lit_a1.models import MNISTCNN, CatsDogsCNN, Classifier, Ensemble, evaluated
 from lit_a1.runs.records import CheckpointError
-from tests.models.conftest import TINY, FewImages, Save, trainer
+from tests.models.conftest import TINY, RandomImages, Save, trainer
 
 OTHER: dict[str, Any] = {
     "widths": (6, 8, 8), "blocks": (1, 2), "norm": "group", "stem_stride": 1, "average_decay": 0, "views": "shift",
@@ -90,8 +90,8 @@ def test_validate_measures_the_mean_and_each_member(
     paths = [save(model, f"{n}/checkpoints/best.ckpt") for n, model in enumerate(models)]
     record = {"epochs": [{}] * 7, "seconds": 4.5, "peak_memory_gb": 1000.0, "settings": {"seed": 3}}
     (tmp_path / "1" / "record.json").write_text(json.dumps(record))
-    ensemble, data = Ensemble(members=list(map(str, paths))), FewImages()
-    data.sets["train"], data.measure_train = FewImages(first=20).sets["val"], True  # no part of a member's figures
+    ensemble = Ensemble(members=list(map(str, paths)))
+    data = RandomImages(measure_train=True)  # these are no part of a member's figures
     callback = EnsembleRecord({"model.members": "two"}, tmp_path / "runs")
     trainer(callbacks=[callback]).validate(ensemble, data, verbose=False)
 
@@ -122,13 +122,13 @@ def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
     path = save(CatsDogsCNN(**TINY))
     ensemble = Ensemble(members=[str(path), str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
     with pytest.raises(DataError, match=r"best.ckpt: The checkpoint was trained with another split"):
-        trainer().validate(ensemble, FewImages(first=1), verbose=False)
-    data = FewImages()
+        trainer().validate(ensemble, RandomImages(val=10), verbose=False)
+    data = RandomImages()
     data.classes = ("Hen", "Fox")
     for measure in (trainer().validate, trainer().test):
         with pytest.raises(DataError, match="knows Cat and Dog; the data are Hen and Fox"):
             measure(ensemble, data, verbose=False)
-    data = FewImages(size=12)
+    data = RandomImages(size=12)
     with pytest.raises(DataError, match=r"best.ckpt is evaluated on images of 16 .*must be 16, .*got 12"):
         trainer().validate(ensemble, data, verbose=False)
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY), "b.ckpt", size=12))])
@@ -138,7 +138,7 @@ def test_members_follow_the_data_they_were_trained_on(save: Save) -> None:
 def test_predict_takes_the_classes_of_the_members(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluated, "computes_bfloat16", lambda on_cpu: False)
     model = CatsDogsCNN(**TINY)
-    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), FewImages()
+    ensemble, data = Ensemble(members=[str(save(model, classes=["Hen", "Fox"]))]), RandomImages()
     del data.sets["val"], data.sets["test"]
     predictions = trainer().predict(ensemble, data)
     assert data.classes == ("Hen", "Fox")
@@ -149,5 +149,5 @@ def test_predict_takes_the_classes_of_the_members(save: Save, monkeypatch: pytes
 def test_an_ensemble_is_not_trained(save: Save) -> None:
     ensemble = Ensemble(members=[str(save(CatsDogsCNN(**TINY)))])
     with pytest.raises(MisconfigurationException, match="is not trained"):
-        trainer().fit(ensemble, FewImages())
+        trainer().fit(ensemble, RandomImages())
     assert not any(parameter.requires_grad for parameter in ensemble.parameters())

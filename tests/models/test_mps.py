@@ -21,7 +21,7 @@ from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN, Ensemble
 from lit_a1.optim import OPTIMIZERS
 from lit_a1.runs.settings import build
 from lit_a1.training import parse
-from tests.models.conftest import TINY, FewImages, RandomImages, Save, trainer
+from tests.models.conftest import TINY, RandomImages, Save, trainer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPES = [
@@ -150,4 +150,4 @@ def test_students_and_ensembles(save: Save) -> None:
     teacher = str(save(CatsDogsCNN(**TINY)))
     run(DistilledCNN(teachers=[teacher], **TINY), RandomImages())
     with LikeMPS():
-        trainer().validate(Ensemble(members=[teacher]), FewImages())
+        trainer().validate(Ensemble(members=[teacher]), RandomImages())

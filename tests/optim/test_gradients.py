@@ -18,7 +18,6 @@ def test_norm_is_that_of_all_gradients_as_one_vector(params):
     norm = gradient_norm(param for param in params)
     assert norm.shape == ()
     torch.testing.assert_close(norm, (flat**2).sum().sqrt(), rtol=1e-12, atol=0)
-    torch.testing.assert_close(norm, torch.nn.utils.get_total_norm([p.grad for p in params[:3]]), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("max_norm", [0.0, 0.5, 1e3])

