@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tqdm import tqdm
 
 from lit_a1.cli import main
 from tests.conftest import CNN, CONFIGS, Capture, Refusal, read_csv, scalars
@@ -74,6 +76,7 @@ def test_commands_that_use_a_run(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        patch.setattr(tqdm, "__init__", partialmethod(tqdm.__init__, mininterval=0))  # an epoch may take no time
         run = fit("--model.lr", "0.001")  # little is learnt, so that neither epoch is perfect
     assert re.search(r"epoch 1/2 .*\d+/8, loss 0\.\d+  error +\d+\.\d%  left", capfd.readouterr().out)  # a bar
 
