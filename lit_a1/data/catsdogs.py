@@ -14,7 +14,7 @@ from lit_a1.data.module import MAX_SIZE, ImageDataModule
 from lit_a1.data.sources.download import fetch
 from lit_a1.data.sources.drawn import draw_cats_and_dogs
 from lit_a1.data.sources.layouts import Source, data_root, find_test, find_train
-from lit_a1.data.split import fold_numbers, load_split
+from lit_a1.data.split import fold_numbers, split, write_split_csv
 
 MICROSOFT_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
@@ -164,7 +164,6 @@ class CatsDogsDataModule(ImageDataModule):
         path, self.classes = self._train.path, photos.classes
         if len(self.classes) != 2:
             raise DataError(f"Two classes are needed; {path} has {len(self.classes)}: {', '.join(self.classes)}.")
-        folder = cache_root() / f"{path.stem}-split-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
         self.outside |= path.stem != "trainset"
         if self.outside and path.stem in (Path(ARCHIVE).stem, "PetImages", "train"):
             log.warning(
@@ -175,7 +174,10 @@ class CatsDogsDataModule(ImageDataModule):
         if self.folds:
             self._set_up_folds(photos, test)
             return
-        parts = load_split(folder, photos, self.n_valid, self.split_seed, test=test, near=self.outside)
+        folder = cache_root() / f"{path.stem}-split-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        parts = split(photos, self.n_valid, self.split_seed, test=test, near=self.outside)
+        suffix = "" if test is None else "-without-test-copies"
+        write_split_csv(folder / f"split-valid{self.n_valid}-seed{self.split_seed}{suffix}.csv", photos, parts)
         self.sets["train"] = ImageSet(photos.images, photos.labels, parts.train)
         self.sets["val"] = ImageSet(photos.images, photos.labels, parts.valid)
         log.info("%s: %d images for training, %d for validation.", path, len(parts.train), len(parts.valid))

@@ -1,8 +1,6 @@
 """Training set, validation set and folds: seeded, stratified, and with all copies of an image on one side."""
 
-import csv
 import hashlib
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,74 +100,18 @@ def fold_numbers(
     return numbers
 
 
-def load_split(
-    folder: Path,
-    images: DecodedImages,
-    n_valid: int,
-    seed: int,
-    *,
-    test: DecodedImages | None = None,
-    near: bool = False,
-) -> Split:
-    """The split saved as a CSV in `folder`, or else a new one, which is saved there; raises as `split`.
-
-    The file is named after the arguments and belongs to one dataset, so each dataset needs its own folder. Later runs
-    reuse the split as long as it fits the images (names, labels, copies, images left out, size of the parts).
-    Otherwise it is written anew, with a warning.
-    """
-    new = split(images, n_valid, seed, test=test, near=near)
-    path = folder / f"split-valid{n_valid}-seed{seed}{'' if test is None else '-without-test-copies'}.csv"
-    if path.exists():
-        try:
-            old = read_split_csv(path, images)
-            if old.left_out != new.left_out or len(old.valid) != len(new.valid):
-                raise DataError(f"{path} leaves out, or validates on, another number of images.")
-            return old
-        except DataError as error:
-            log.warning("The split is made again: %s", error)
-    write_split_csv(path, images, new)
-    return new
-
-
 def write_split_csv(path: Path, images: DecodedImages, parts: Split) -> None:
     """Writes one line an image: name, class, part (train, valid, left_out), group of copies (if any), reason."""
+    assert images.labels is not None
     part_of = dict.fromkeys(parts.valid.tolist(), "valid") | dict.fromkeys(parts.left_out, "left_out")
     rows = [
-        [name, label, part_of.get(index, "train"), group, parts.left_out.get(index, "")]
-        for index, (name, label, group) in enumerate(_descriptions(images))
+        [name, images.classes[label], part_of.get(index, "train"), group or "", parts.left_out.get(index, "")]
+        for index, (name, label, group) in enumerate(zip(images.names, images.labels, images.groups, strict=True))
     ]
     try:
         write_csv(path, COLUMNS, rows)
     except OSError as error:
         raise DataError(f"The split {path} cannot be written: {error.strerror}.") from error
-
-
-def read_split_csv(path: Path, images: DecodedImages) -> Split:
-    """Reads what `write_split_csv` wrote; a DataError if it does not fit the images or divides copies."""
-    expected = _descriptions(images)
-    try:
-        lines = list(csv.reader(io.StringIO(path.read_bytes().decode(errors="surrogateescape"), newline="")))
-    except (OSError, csv.Error) as error:
-        raise DataError(f"The split {path} cannot be read: {error}.") from error
-    rows = lines[1:]
-    if lines[:1] != [COLUMNS] or [[*row[:2], *row[3:4]] for row in rows] != expected:
-        raise DataError(f"The split {path} is not of these images.")
-    parts = np.array([row[2] for row in rows])
-    if not np.isin(parts, ["train", "valid", "left_out"]).all():
-        raise DataError(f"The split {path} has a part that is not train, valid or left_out.")
-    groups = images.groups.tolist()
-    if len({(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if group}) != max(groups):
-        raise DataError(f"The split {path} divides copies of the same image.")
-    left_out = {int(index): "".join(rows[index][4:]) for index in np.flatnonzero(parts == "left_out")}
-    return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), left_out)
-
-
-def _descriptions(images: DecodedImages) -> list[list[str]]:
-    """Name, class and group of copies (if any) of each image, as the CSV has them."""
-    assert images.labels is not None
-    labels = [images.classes[label] for label in images.labels]
-    groups = [str(group or "") for group in images.groups.tolist()]
-    return [list(row) for row in zip(images.names, labels, groups, strict=True)]
 
 
 def _blocks(images: DecodedImages, left_out: dict[int, str], seed: int) -> list[list[int]]:
