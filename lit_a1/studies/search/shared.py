@@ -13,7 +13,6 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
@@ -27,7 +26,7 @@ from lit_a1.studies.search import storage as storages
 from lit_a1.studies.search import study as journals
 from lit_a1.studies.search.objective import Objective
 from lit_a1.studies.search.storage import FAILURES, Storage, open_storage, public_url, quiet_optuna, retry_callback
-from lit_a1.studies.search.study import FINISHED, JOURNAL, SURPLUS, Journal, Study, announce, open_study, tpe
+from lit_a1.studies.search.study import FINISHED, JOURNAL, SURPLUS, TPE, Journal, Study, announce, open_study
 
 RECORD = "record"  # attribute of a trial: the `record.json` of its training
 
@@ -174,27 +173,18 @@ class Heartbeat(threading.Thread):
         self.join()
 
 
-class NumberedSampler(BaseSampler):
-    """TPE, reseeded for each trial by its number, which no two processes share; the first trial is given."""
+class NumberedSampler(TPE):
+    """TPE, seeded anew for each trial by its number, which no two processes share; the first trial is given."""
 
     def __init__(self, objective: Objective, storage: Storage) -> None:
+        super().__init__(objective.seed)
         self.objective, self.storage = objective, storage
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Seeds the sampler; records the first heartbeat, without which no process would miss the trial."""
         self.storage.record_heartbeat(trial._trial_id)
         (seed,) = np.random.SeedSequence((self.objective.seed, trial.number)).generate_state(1)
-        self._tpe = tpe(int(seed))
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The hyperparameters that are sampled jointly."""
-        return self._tpe.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Samples these hyperparameters jointly."""
-        return self._tpe.sample_relative(study, trial, search_space)
+        super().__init__(int(seed))  # Optuna has no other way to give a sampler a seed
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -202,4 +192,4 @@ class NumberedSampler(BaseSampler):
         """Samples one hyperparameter by itself; for the first trial, returns the given value."""
         if trial.number == 0:
             return self.objective.start[param_name]
-        return self._tpe.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)

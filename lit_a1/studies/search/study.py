@@ -98,11 +98,13 @@ def open_study(storage: BaseStorage, name: str) -> optuna.Study:
     return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
 
 
-def tpe(seed: int) -> optuna.samplers.BaseSampler:
+class TPE(optuna.samplers.TPESampler):
     """The TPE sampler, which also takes running trials into account."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
-        return optuna.samplers.TPESampler(multivariate=True, seed=seed, constant_liar=True)
+
+    def __init__(self, seed: int) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
+            super().__init__(multivariate=True, seed=seed, constant_liar=True)
 
 
 class Study:
@@ -216,7 +218,7 @@ class Study:
             (seed,) = np.random.SeedSequence((self.objective.seed, place, *failures)).generate_state(1)
         elif self.quiet:  # already seeded
             return
-        self.optuna.sampler = tpe(int(seed))
+        self.optuna.sampler = TPE(int(seed))
 
     def train(self, trial: optuna.Trial, show: Callable[[str], None]) -> None:
         """Trains a trial's network, and records the trial's state; `show` gets a line after each epoch."""
