@@ -119,7 +119,6 @@ class Objective:
 
     columns: str  # of `trials.csv`, before the settings
     names: Mapping[str, str]  # short names of settings for tables and texts, by their full names
-    images: Mapping[str, int] = field(default_factory=dict)  # of each split, if known before the first training
     requirement: str = ""  # what the best trial must have, in words: "two hidden layers"
     meets_requirement: Callable[[Settings], bool] = lambda settings: True  # whether settings meet it
     best_epoch_counts: bool = False  # whether trials are compared by their best epoch, not their last one

@@ -37,7 +37,7 @@ def write_trials(trials: Sequence[TrialRecord], objective: Objective, folder: Pa
 
 def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective: Objective, folder: Path) -> None:
     """Writes and prints the results so far: other processes may still be searching."""
-    images = (objective.images or study.user_attrs.get("images", {})).get("val", 0)
+    images = study.user_attrs.get("images", {}).get("val", 0)
     text, best = conclude(trials, objective, images, importances(study))
     write_text(folder / "summary.md", text)
     if images and any(trial.epoch for trial in trials):
@@ -92,7 +92,7 @@ def conclude(
         interval=wilson(best.error, images) if best else None,
         best_trials=complete[:TRIALS_LISTED],
         start=start,
-        exact=start is None or start.settings == (start.own or objective.own),
+        exact=start is None or start.settings == start.own,
         p_values=p_values,
         importances=None if importances is None else [(objective.term(name), share) for name, share in ranked],
         by_value=_by_value(complete, objective),

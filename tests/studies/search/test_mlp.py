@@ -1,12 +1,7 @@
 """The search of the numpy network: what a sample means, and whole searches of small networks."""
 
-import json
-import os
 import shlex
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -16,25 +11,27 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lit_a1.cli import main
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.options import parse, setup_of
 from lit_a1.mlp.setup import Setup, describe
+from lit_a1.runs.records import read_record
 from lit_a1.studies.search import mlp, results
 from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.mlp import objective, settings_of, widths
 from lit_a1.studies.search.space import Range, read_space, values_text
 from lit_a1.studies.search.study import Study, run
+from tests.conftest import Background
 from tests.studies.search.toy import cells, rows
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 MODEL = {"parameter_range": [5000, 12_000], "hidden_dims": [10], "lr": 0.2}
 RANGE = (500_000, 1_000_000)
 
 
 @pytest.fixture
-def setup(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
-    monkeypatch.setenv("LIT_A1_DATA", str(mnist_files(tmp_path / "data" / "mnist", train=300)))
-    return Setup(MODEL, epochs=2, save_dir=tmp_path / "logs", name="mlp-search")
+def setup(mnist_files: Callable[..., Path]) -> Setup:
+    mnist_files(Path("data/mnist"), train=300)
+    return Setup(MODEL, epochs=2, name="mlp-search")
 
 
 def size(hidden: list[int], ends: tuple[int, int] = (784, 10)) -> int:
@@ -110,9 +107,9 @@ def test_the_first_trial_is_the_nearest_where_the_commands_own_is_outside(setup:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_the_command_trains_the_same_network(setup: Setup) -> None:
     setup = replace(setup, model={**MODEL, "initialization": "normal"}, seed=3, source="drawn")
-    setup.__dict__["mnist"] = replace(setup, source="auto").mnist
     searched = objective(setup)
     changes = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 1.5e-6, "layers": 3.0, "nesterov": "yes", "dropout": 0.25}
     settings = searched.describe_sample({**searched.start, **changes})["settings"]
@@ -126,29 +123,20 @@ def test_the_command_trains_the_same_network(setup: Setup) -> None:
     np.testing.assert_array_equal(found.parameters, wanted.parameters)
 
 
-def test_a_search_leaves_everything_behind(
-    setup: Setup, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_measures_its_networks_and_draws_them(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "draw", draw)
     setup = replace(setup, model=MODEL | {"hidden_dims": [10, 6]})
     searched = objective(setup)
     folder = run(searched, 3)
-    assert folder == setup.save_dir / "mlp-search" / "version_0"
-    left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json"}
-    assert left <= {path.name for path in folder.iterdir()}
+    assert folder == Path("lightning_logs/mlp-search/version_0")
+    assert (folder / "search.png").exists()
     found = rows(folder)
-    assert [row["trial"] for row in found] == ["0", "1", "2"]
     assert (found[0]["architecture"], found[0]["lr"], found[0]["batch_size"]) == ("784-10-6-10", "0.2", "128")
     assert all(5000 <= int(row["parameters"]) <= 12_000 for row in found)
-    record = json.loads((folder / "record.json").read_text())
-    assert record["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
     answers = [row for row in found if row["architecture"].count("-") == 3]  # two hidden layers
     best = max(answers, key=lambda row: float(row["val_accuracy_best"]))
-    assert (str(record["best"]["trial"]), str(record["best"]["epoch"])) == (best["trial"], best["best_epoch"])
-    shown = capsys.readouterr().out
-    assert sum(line.startswith("trial ") for line in shown.splitlines()) == 3
+    assert read_record(folder, needed=())["best"]["trial"] == int(best["trial"])
     summary = (folder / "summary.md").read_text()
-    assert summary in shown
     assert "on the digits of mnist/, 250 images to learn from" in summary
     assert str(setup.mnist.origin) not in summary  # it is passed on: it does not tell where the digits lie
     trial = Study(searched, folder).optuna.trials[1]
@@ -179,56 +167,23 @@ def searched_with(monkeypatch: pytest.MonkeyPatch, **ranges: Range) -> None:
 
 def test_a_network_that_diverges_is_stopped(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     searched_with(monkeypatch, lr=Range(1e30, 1e35))
-    searched = objective(setup)
-    assert cells(run(searched, 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
-    assert (searched.one_sampler, searched.best_epoch_counts) == (True, True)
+    assert cells(run(objective(setup), 2), "state", "diverged", "epochs") == [("pruned", "yes", "1")] * 2
 
 
-def test_a_killed_study_goes_on(setup: Setup) -> None:
-    code = f"""
-import os, signal
-from pathlib import Path
-from lit_a1.mlp.network import NN
-from lit_a1.mlp.setup import Setup
-from lit_a1.studies.search.mlp import objective
-from lit_a1.studies.search.study import run
-train, epochs = NN.train, []
-def dying(net, *data):
-    epochs.append(net)
-    if len(epochs) == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return train(net, *data)
-NN.train = dying
-run(objective(Setup({MODEL}, epochs=2, save_dir=Path({str(setup.save_dir)!r}), name="mlp-search")), trials=4)
-"""
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == -signal.SIGKILL
-    folder = setup.save_dir / "mlp-search" / "version_0"
+@pytest.mark.usefixtures("setup")
+def test_a_killed_study_goes_on(in_background: Background) -> None:
+    command = ["mlp", "search", "--model.parameter_range", "[5000,12000]", "--model.hidden_dims", "[10]"]
+    command += ["--trainer.max_epochs", "2", "--trials", "4"]
+    killed = in_background(*command, killed_at=("lit_a1.mlp.network:NN", "train", 4))
+    said = killed.communicate()[0]
+    assert killed.returncode == -signal.SIGKILL, said
+    folder = Path("lightning_logs/mlp-search/version_0")
     before = rows(folder)
-    journal = folder / "study.journal"
-    with journal.open("ab") as file:
-        file.write(b'{"op_code":8,"worker_id":"half a li')  # as a kill in the middle of a write leaves it
-    Path(f"{journal}.lock").touch()  # as one of optuna's own locks
-    started = time.perf_counter()
-    run(objective(setup), 4, folder)
-    assert time.perf_counter() - started < 25  # optuna takes a lock that nobody holds after 30
+    main([*command, "--study", str(folder)])
     assert [row["state"] for row in rows(folder)] == ["complete", "failed", "complete", "complete", "complete"]
     assert rows(folder)[:1] == before
     assert rows(folder)[1]["epochs"] == "1"
     assert "ended with their process: 1" in (folder / "summary.md").read_text()
-
-
-def test_a_study_of_an_earlier_version_goes_on(setup: Setup) -> None:
-    """Without what trials did not note then: `own`, the number of images."""
-    folder = run(objective(setup), 2)
-    journal = folder / "study.journal"
-    lines = [line.replace('"own":', '"x":') for line in journal.read_text().splitlines() if '"images"' not in line]
-    journal.write_text("\n".join(lines) + "\n")
-    before = rows(folder)
-    for trials in (2, 3):
-        run(objective(setup), trials, folder)
-        assert rows(folder)[:2] == before
-        assert "on 50 validation images" in (folder / "summary.md").read_text()
 
 
 def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

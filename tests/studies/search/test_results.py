@@ -128,8 +128,6 @@ def test_what_the_first_trial_and_its_settings_are() -> None:
     assert "Trial 0, the command's own settings, as nearly as the ranges allow, reached 80.00 %" in text
     text = text_of(trial(0, [0.02], **near))
     assert "The best trial is the command's own network, as nearly as the ranges allow" in text
-    earlier = {"start": True, "own": None}  # versions that did not note it: what the command is set to now
-    assert "The best trial is the command's own settings: the search" in text_of(trial(1, [0.2], every=2, **earlier))
     text = text_of(trial(0, [0.9], "pruned"), trial(1, [0.1]))
     assert "Trial 0, the command's own network, was not completed." in text
 
