@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lit_a1.cli import COMMANDS, main
-from tests.conftest import REPOSITORY, read_csv
+from tests.conftest import REPOSITORY, edit_record, read_csv
 
 README = (REPOSITORY / "README.md").read_text()
 LINES = re.findall(r"python main\.py ([^\n#`]+)", README + (REPOSITORY / "docs" / "tried.md").read_text())
@@ -130,8 +130,7 @@ def test_runs_on_drawn_images_enter_no_table(
 def test_an_ensemble_becomes_a_row_too(tables: ModuleType, run: Run) -> None:
     row = {"epoch": 5, "val/error": 0.04, "val/loss": 0.2}
     path = run(name="catsdogs_ensemble", settings={"seed": 0}, **dict.fromkeys(("best", "last"), row), epochs=[row])
-    record = json.loads((path / "record.json").read_text())
-    (path / "record.json").write_text(json.dumps(record | {"seed": [0, 1]}))
+    edit_record(path, seed=[0, 1])
     found = tables.row_of(path)
     assert (found["seed"], found["epochs"], found["changes"], found["last_val_error"]) == ("0 1", "6", "", "0.0400")
     assert "96.00%" in tables.results_table([found], ["catsdogs_ensemble"])

@@ -24,7 +24,7 @@ from lit_a1.runs.folders import resolve
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.settings import recipe_of
 from lit_a1.training import parse
-from tests.conftest import CONFIGS, Capture, Refusal, read_csv
+from tests.conftest import CONFIGS, Capture, Refusal, edit_record, encoded, read_csv
 
 
 @pytest.fixture
@@ -52,8 +52,7 @@ def mislabel(archive: Path, count: int = 12) -> None:
         for number in range(1, count + 1):
             with Image.open(io.BytesIO(photos.read(f"trainset/Dog/{number}.Dog.jpg"))) as dog:
                 brighter = dog.point(lambda value: min(255, value + 9))
-            brighter.save(content := io.BytesIO(), "JPEG")
-            photos.writestr(f"trainset/Cat/{1000 + number}.Cat.jpg", content.getvalue())
+            photos.writestr(f"trainset/Cat/{1000 + number}.Cat.jpg", encoded(brighter, "JPEG"))
 
 
 def config_of(folder: Path) -> Path:
@@ -64,13 +63,8 @@ def fit(folder: Path, *flags: str) -> Path:
     """Trains the tiny network; its record then tells of a commit that is clean, whatever this checkout is."""
     main(["fit", "--config", str(config_of(folder)), *flags])
     run = max(Path("lightning_logs").glob("tiny*/version_*"))
-    rewrite(run, commit="0123456789")
+    edit_record(run, commit="0123456789")
     return run
-
-
-def rewrite(run: Path, **changed: object) -> None:
-    path = run / "record.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
 
 
 def evaluated(path: Path) -> dict[str, torch.Tensor]:
@@ -163,7 +157,7 @@ def test_from_a_run_of_the_numpy_network_to_its_published_weights(
     options = ["--config", str(tmp_path / "configs" / "mlp.yaml")]
     main(["mlp", "fit", *options, "--model.lr", "0.2"])
     run = Path("lightning_logs/mlp/version_0")
-    rewrite(run, commit="0123456789")
+    edit_record(run, commit="0123456789")
     about = publish.publish(run)
     assert about == json.loads((tmp_path / "pretrained" / "mlp.json").read_text())
     assert about["command"].endswith("mlp fit --config configs/mlp.yaml --seed_everything 0 --model.lr 0.2")
@@ -243,7 +237,7 @@ def test_runs_that_are_not_published(
     run.mkdir(parents=True)
     if changed is not None:
         (run / "record.json").write_text(json.dumps({"settings": {}, "commit": "0123456789"}))
-        rewrite(run, **changed)
+        edit_record(run, **changed)
     monkeypatch.setattr(sys, "argv", ["publish.py", str(run)])
     with pytest.raises(SystemExit, match=f"error: .*{words}"):
         publish.main()

@@ -12,8 +12,11 @@ import torch
 from lit_a1.data.mnist import LabelledSplit, load_mnist
 from lit_a1.mlp.network import NN
 from lit_a1.models.mnist import MNISTCNN
+from lit_a1.runs.finished import Run
 from lit_a1.runs.settings import flat
+from lit_a1.studies.comparison.networks import Network, load_network
 
+Add = Callable[..., Path]
 Splits = tuple[LabelledSplit, LabelledSplit]
 CNN = {"widths": [4, 6], "blocks": [1], "stem_stride": 2, "average_decay": 0.5}
 MLP = {"hidden_dims": (12, 8), "nonlinearity": "relu", "dropout": 0.0}
@@ -40,11 +43,17 @@ def save_mlp(path: Path, seed: int, epoch: int, **changes: Any) -> Callable[[tor
     return lambda x: net.forward(x.reshape(len(x), -1).numpy()).argmax(axis=1)
 
 
+def the_network(experiment: Path) -> Network:
+    """That of the experiment's first run."""
+    folder = experiment / "version_0"
+    (weights,) = (folder / "checkpoints").iterdir()
+    return load_network(Run(folder, weights, json.loads((folder / "record.json").read_text())))
+
+
 @pytest.fixture
-def digits(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Splits:
-    """Small files that LIT_A1_DATA names; validation and test images."""
-    mnist_files(tmp_path / "mnist", train=240, test=60)
-    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
+def digits(mnist_files: Callable[..., Path]) -> Splits:
+    """Small files; validation and test images."""
+    mnist_files(Path("data/mnist"), train=240, test=60)
     found = load_mnist("real")
     return found.valid, found.test
 
@@ -56,7 +65,7 @@ def logs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def add_run(digits: Splits, logs: Path) -> Callable[..., Path]:
+def add_run(digits: Splits, logs: Path) -> Add:
     """Adds a run to `logs`; the last epoch's recorded validation error is the network's own."""
 
     def add(

@@ -20,9 +20,9 @@ from lit_a1.studies.crossval import study
 from lit_a1.studies.crossval.fold import OUT_OF_FOLD
 from lit_a1.studies.crossval.results import photo_table
 from lit_a1.studies.crossval.study import run
-from tests.conftest import read_csv
+from tests.conftest import CONFIGS, Capture, edit_record, read_csv
 
-CONFIG = ["--config", str(Path(__file__).resolve().parents[2] / "configs" / "catsdogs.yaml"), "--data.source", "drawn"]
+CONFIG = ["--config", str(CONFIGS / "catsdogs.yaml"), "--data.source", "drawn"]
 FOLDER = Path("lightning_logs/catsdogs-crossval-drawn")
 pytestmark = pytest.mark.usefixtures("few_drawn")
 
@@ -72,7 +72,7 @@ def found(folder: Path = FOLDER) -> dict:
     return json.loads((folder / "crossval.json").read_text())
 
 
-def test_what_all_folds_found(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_all_folds_found(trainer: Trainer, capsys: Capture) -> None:
     by_fold = {fold: part["name"].tolist() for fold, part in photos().groupby("fold")}
     trainer.wrong = {*by_fold[1][:3], by_fold[3][0]}
     assert run(CONFIG, 4) == FOLDER
@@ -112,8 +112,7 @@ def test_finished_folds_are_kept_and_a_diverged_one_is_not(trainer: Trainer) -> 
     with pytest.raises(SystemExit):
         run(CONFIG, 4)
     assert not (FOLDER / "summary.md").exists()
-    record = FOLDER / "version_2" / "record.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"diverged": "it did"}))
+    edit_record(FOLDER / "version_2", diverged="it did")
     trainer.trained.clear()
     trainer.stops_at = 0
     run(CONFIG, 4)
@@ -122,7 +121,7 @@ def test_finished_folds_are_kept_and_a_diverged_one_is_not(trainer: Trainer) -> 
     assert trainer.trained == [2, 3, 4]
 
 
-def test_a_fold_is_taken_by_one_process_at_a_time(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fold_is_taken_by_one_process_at_a_time(trainer: Trainer, capsys: Capture) -> None:
     (FOLDER / ".locks").mkdir(parents=True)
     with FileLock(FOLDER / ".locks" / "fold_2"):
         run(CONFIG, 3)

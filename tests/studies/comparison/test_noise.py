@@ -1,24 +1,16 @@
 """What is tried against noise, on networks whose answer is known."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lit_a1.data.mnist import LabelledSplit
 from lit_a1.layers import BatchNorm2d
 from lit_a1.studies.comparison.changes import NOISES, noisy
 from lit_a1.studies.comparison.networks import Network, load_network
-from lit_a1.studies.comparison.noise import REMEDY_LEVELS, commonest, try_remedies
+from lit_a1.studies.comparison.noise import REMEDY_LEVELS, try_remedies
 from lit_a1.studies.comparison.runs import find_experiments
-
-Add = Callable[..., Path]
-Splits = tuple[LabelledSplit, LabelledSplit]
-
-
-def test_the_commonest_prediction_and_its_share() -> None:
-    assert commonest(np.array([3, 3, 3, 1])) == {"commonest": 3, "share": 0.75}
+from tests.studies.conftest import Add, Splits
 
 
 def test_a_network_that_minds_the_brightness_alone_is_mended_by_restoring_it() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lit_a1.report.recipes import shipped_settings
 from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.recipes import differences, training_of
 
@@ -27,6 +28,13 @@ def test_settings_of_both_kinds_of_network_are_read_in_the_same_words() -> None:
         ["dropout of hidden units", "0.3", "none"],
         ["initial weights", "glorot", "He"],
     ]
+
+
+def test_the_recipes_of_the_like_for_like_comparison_differ_in_what_comes_with_the_architecture() -> None:
+    mlp, cnn = (shipped_settings(f"{name}_ablation") for name in ("mlp", "mnist"))
+    epochs = "trainer.max_epochs"
+    found = differences(run(".npz", mlp[epochs], **mlp), run(".ckpt", cnn[epochs], **cnn))
+    assert {name for name, *_ in found} == {"pixels", "initial weights"}
 
 
 def test_what_one_network_alone_is_trained_with_is_a_difference() -> None:

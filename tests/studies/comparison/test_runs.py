@@ -1,5 +1,3 @@
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +7,11 @@ import torch
 from lit_a1.data.resample import resize
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.finished import Run
-from lit_a1.runs.records import CheckpointError
+from lit_a1.runs.records import CheckpointError, read_record
 from lit_a1.runs.settings import UsageError, flat
-from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
-
-Add = Callable[..., Path]
-
-
-def the_run(experiment: Path) -> Run:
-    folder = experiment / "version_0"
-    (weights,) = (folder / "checkpoints").iterdir()
-    return Run(folder, weights, json.loads((folder / "record.json").read_text()))
-
-
-def the_network(experiment: Path) -> Network:
-    return load_network(the_run(experiment))
+from tests.conftest import edit_record
+from tests.studies.conftest import Add, the_network
 
 
 def test_runs_that_differ_in_their_seeds_alone_in_the_order_of_these(add_run: Add, logs: Path) -> None:
@@ -118,14 +105,10 @@ def test_networks_answer_as_they_were_saved(add_run: Add, logs: Path) -> None:
 @pytest.mark.parametrize("experiment", ["mlp", "mnist"])
 def test_weights_of_another_epoch_than_the_record_are_refused(experiment: str, add_run: Add, logs: Path) -> None:
     """As a finished run leaves them that went on and was stopped."""
-    for name in ("mlp", "mnist"):
-        folder = add_run(name, 0)
-        if name == experiment:
-            record = json.loads((folder / "record.json").read_text())
-            (folder / "record.json").write_text(json.dumps(record | {"epochs": record["epochs"][:-1]}))
+    folder = add_run(experiment, 0)
+    edit_record(folder, epochs=read_record(folder)["epochs"][:-1])
     with pytest.raises(CheckpointError, match=f"{experiment}/.*holds the weights after epoch 3, .* of epoch 2"):
         the_network(logs / experiment)
-    the_network(logs / ("mlp" if experiment == "mnist" else "mnist"))
 
 
 def test_a_cnn_sees_images_of_the_size_that_it_was_validated_at(

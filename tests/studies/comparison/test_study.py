@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,20 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_a1.cli import main
-from lit_a1.data import mnist
-from lit_a1.data.mnist import LabelledSplit
-from lit_a1.runs.finished import Run
+from lit_a1.data.mnist import LabelledSplit, draw_mnist
+from lit_a1.runs.records import read_record
 from lit_a1.studies.comparison.changes import shifted
 from lit_a1.studies.comparison.networks import load_network
-from lit_a1.studies.comparison.recipes import differences
 from lit_a1.studies.comparison.runs import find_experiments
+from tests.conftest import CNN, CONFIGS, Capture, Refusal, edit_record
+from tests.studies.conftest import Add, Splits, the_network
 
-Add = Callable[..., Path]
-Splits = tuple[LabelledSplit, LabelledSplit]
 FIGURES = ("curves", "robustness", "disagreements")
 TABLES = ("results", "curves", "robustness", "noise", "predictions")
 
 
 @pytest.mark.usefixtures("full_size")
-def test_leaves_words_tables_and_figures(
-    add_run: Add, digits: Splits, logs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_leaves_words_tables_and_figures(add_run: Add, digits: Splits, logs: Path, capsys: Capture) -> None:
     add_run("mlp", 0)
     for seed in (0, 1):
         add_run("mnist_plain", seed)
@@ -61,7 +56,7 @@ def test_leaves_words_tables_and_figures(
 
 
 def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
-    """The files hold what the networks prediction and what the records say."""
+    """The files hold what the networks predict and what the records say."""
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     images = torch.from_numpy(test.images)[:, None] / 255
@@ -94,20 +89,14 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
             assert lines[f"{part}_error"].tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def test_drawn_digits_have_runs_and_a_folder_of_their_own(
-    add_run: Add, digits: Splits, logs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images, labels = digits[1].images[:40], digits[1].labels[:40]
-    monkeypatch.setattr(mnist, "draw_digits", lambda count, seed: (images[:count], labels[:count]))
-    for name in ("DRAWN_TRAIN", "DRAWN_VALID", "DRAWN_TEST"):
-        monkeypatch.setattr(mnist, name, 40)
+@pytest.mark.usefixtures("few_drawn")
+def test_drawn_digits_have_runs_and_a_folder_of_their_own(add_run: Add, logs: Path) -> None:
+    images, labels = draw_mnist().valid
     for name in ("mlp-drawn", "mnist_plain-drawn"):
-        folder = add_run(name, 0)
-        record = json.loads((folder / "record.json").read_text())
-        (weights,) = (folder / "checkpoints").iterdir()
-        predictions = load_network(Run(folder, weights, record)).predict(torch.from_numpy(images)[:, None] / 255)
-        record["epochs"][-1]["val/error"] = float(np.mean(predictions != labels))
-        (folder / "record.json").write_text(json.dumps(record))
+        epochs = read_record(folder := add_run(name, 0))["epochs"]
+        predictions = the_network(logs / name).predict(torch.from_numpy(images)[:, None] / 255)
+        epochs[-1]["val/error"] = float(np.mean(predictions != labels))
+        edit_record(folder, epochs=epochs)
     main(["compare", "--logs", str(logs), "--source", "drawn", "--name", "x"])
     text = (logs / "x-drawn" / "version_0" / "comparison.md").read_text()
     assert "drawn digits (NOT MNIST)" in text
@@ -115,7 +104,7 @@ def test_drawn_digits_have_runs_and_a_folder_of_their_own(
 
 
 @pytest.mark.usefixtures("digits")
-def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], tmp_path: Path) -> None:
+def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Refusal, tmp_path: Path) -> None:
     logs = ["--logs", str(tmp_path / "logs")]
     assert "`python main.py mlp fit --config configs/mlp.yaml`" in refusal("compare", *logs)
     assert "needs two names at least; got mlp" in refusal("compare", *logs, "--experiments", "mlp")
@@ -128,19 +117,14 @@ def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Callable[..., str], t
     assert not (tmp_path / "logs" / "mnist-compare").exists()
 
 
-def train(mlp: str, *cnns: str, epochs: int) -> None:
-    """From the shipped recipes, with small networks."""
-    configs, length = Path(__file__).resolve().parents[3] / "configs", ["--trainer.max_epochs", str(epochs)]
+@pytest.mark.usefixtures("digits")
+def test_runs_as_fit_leaves_them_are_compared() -> None:
+    """What the commands write is what the comparison reads, of the shipped recipes with small networks."""
+    length = ["--trainer.max_epochs", "2"]
     small = ["--model.hidden_dims", "[8]", "--model.parameter_range", "[1,9999]"]
-    main(["mlp", "fit", "--config", str(configs / f"{mlp}.yaml"), *length, *small])
-    small = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--trainer.accelerator", "cpu"]
-    for name in cnns:
-        main(["fit", "--config", str(configs / f"{name}.yaml"), *length, *small])
-
-
-def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
-    """What the commands write is what the comparison reads."""
-    train("mlp", "mnist_plain", "mnist", epochs=2)
+    main(["mlp", "fit", "--config", str(CONFIGS / "mlp.yaml"), *length, *small])
+    for name in ("mnist_plain", "mnist"):
+        main(["fit", "--config", str(CONFIGS / f"{name}.yaml"), *length, *CNN])
     main(["compare", "--source", "real", "--test_images", "5"])
     text = Path("lightning_logs/mnist-compare/version_0/comparison.md").read_text()
     assert "on 5 test images" in text
@@ -148,11 +132,3 @@ def test_runs_as_fit_leaves_them_are_compared(digits: Splits) -> None:
     assert "| decay of the averaged weights | none | 0.995 |" in text
     assert "a shift of up to 2 px and a rotation of up to 10°" in text
     assert "not recorded" not in text
-
-
-def test_networks_that_were_trained_alike_differ_in_little(digits: Splits) -> None:
-    """The recipes of the like-for-like comparison: the rest of what differs comes with the architecture."""
-    train("mlp_ablation", "mnist_ablation", epochs=1)
-    experiments, _ = find_experiments(["mlp_ablation", "mnist_ablation"], Path("lightning_logs"), "last", drawn=False)
-    ((mlp,), (cnn,)) = experiments.values()
-    assert {row[0] for row in differences(mlp, cnn)} == {"pixels", "initial weights"}
