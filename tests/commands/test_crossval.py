@@ -87,15 +87,6 @@ def test_killed_and_typed_again_it_ends_the_same(
     assert read_csv(FOLDER / "out_of_fold.csv") == read_csv("lightning_logs/whole-crossval/out_of_fold.csv")
 
 
-@pytest.mark.usefixtures("few_drawn")
-def test_drawn_images_are_named(capsys: Capture) -> None:
-    main(["crossval", *SMALL, "--folds", "2", "--data.source", "drawn", "--trainer.max_epochs", "1"])
-    assert [path.name for path in Path("lightning_logs").iterdir()] == ["catsdogs-crossval-drawn"]
-    said = capsys.readouterr()
-    assert "NO PHOTOS" in said.err
-    assert "DRAWN CATS AND DOGS" in said.out
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -19,11 +19,8 @@ pytestmark = pytest.mark.long
 
 WITHOUT_RUN = {
     **{name: FILES[name] for name in FILES if name.startswith(("empty", "text", "a page", "cut", "its", "a list"))},
-    "a bit": lambda data: data[:300] + bytes([data[300] ^ 8]) + data[301:],
     "a pickle": lambda data: arrays(data, w1=np.array([Touch()], dtype=object)),
     "a lone pickle": lambda data: pickle.dumps(Touch()),
-    "other shapes": lambda data: arrays(data, w1=np.zeros((3, 3), np.float32)),
-    "NaN": lambda data: arrays(data, w1=np.full((784, 8), np.nan, np.float32)),
     "other kinds of numbers": lambda data: arrays(data, w1=np.zeros((784, 8), complex)),
     "no weights": lambda data: arrays(data, w1=None),
     "a giant": lambda data: arrays(data, dims=np.array([784, 10**9, 10])),
@@ -33,17 +30,7 @@ WITHOUT_RUN = {
     "epochs below 0": lambda data: arrays(data, done=np.array([-5, -7])),
     "a bomb": lambda data: repacked(arrays(data, more=np.zeros(5 * MIB, np.uint8)), zipfile.ZIP_DEFLATED),
 }
-RUNS: tuple[str, ...] = (
-    "",
-    "text",
-    "[]",
-    "7",
-    "null",
-    "{}",
-    '{"settings": {}}',
-    '{"settings": [], "epochs": 3}',
-    "[" * 10**5,
-)
+RUNS = ("", "text", "[]", "7", "null", "{}", '{"settings": {}}', '{"settings": [], "epochs": 3}', "[" * 10**5)
 OF_EPOCHS = (
     "[]",
     "[1]",
@@ -62,22 +49,26 @@ def arrays(data: bytes, **changes: np.ndarray | None) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("what", WITHOUT_RUN)
-def test_a_file_that_holds_no_network_of_ours_is_refused(
-    what: str, npz: bytes, tried: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "MOST_BYTES", 4 * MIB)  # of 1 GiB
+@pytest.fixture
+def path() -> Path:
+    """Where the weights of a run lie."""
     path = Path("lightning_logs/mlp-drawn/version_0/checkpoints/last.npz")
     path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize("what", WITHOUT_RUN)
+def test_a_file_that_holds_no_network_of_ours_is_refused(
+    what: str, path: Path, npz: bytes, tried: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_BYTES", 4 * MIB)  # of 1 GiB
     path.write_bytes(WITHOUT_RUN[what](npz))
     for command in ("test", "fit"):
         assert "last.npz" in tried(path, "mlp", command, *MLP)
     assert [each.name for each in path.parent.iterdir()] == ["last.npz"]
 
 
-def test_what_a_run_was_must_be_in_it(npz: bytes, tried: Callable[..., str]) -> None:
-    path = Path("lightning_logs/mlp-drawn/version_0/checkpoints/last.npz")
-    path.parent.mkdir(parents=True)
+def test_what_a_run_was_must_be_in_it(path: Path, npz: bytes, tried: Callable[..., str]) -> None:
     run = json.loads(str(np.load(io.BytesIO(npz))["run"]))
     epochs = [json.dumps(run | {"epochs": json.loads(text)}) for text in OF_EPOCHS]
     others = [

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,13 @@ from lit_a1.cli import main
 from lit_a1.data.mnist import load_mnist
 from lit_a1.mlp.files import to_pixels
 from lit_a1.mlp.network import NN
-from tests.conftest import scalars
+from tests.conftest import Background, Capture, Refusal, scalars
 
 SMALL = [
     "--model.hidden_dims", "[16,12]", "--model.parameter_range", "[1,1000000]", "--model.batch_size", "16",
     "--model.momentum", "0.9", "--model.dropout", "0.2", "--model.lr_decay", "linear",
 ]  # fmt: skip
 MEASURED = [f"{part}/{name}" for part in ("train", "train_eval", "val") for name in ("loss", "error")]
-Refusal = Callable[..., str]
-Background = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +48,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_leaves_what_it_promises(capsys: Capture) -> None:
     run = fit()
     assert run.name == "version_0"
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
@@ -88,7 +85,7 @@ def test_fit_leaves_what_it_promises(capsys: pytest.CaptureFixture[str]) -> None
     assert same(weights(run / "checkpoints/last.npz"), weights(run.with_name("version_1") / "checkpoints/last.npz"))
 
 
-def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: Capture) -> None:
     """What the weights were trained with is read from their file."""
     run = fit("--model.lr", "0.07", "--seed_everything", "5")
     best = record_of(run)["best"]
@@ -207,13 +204,6 @@ def test_weights_of_a_network_that_is_not_allowed_or_damaged_ones(refusal: Refus
     assert "best.npz" in refusal("mlp", "test", *SMALL)
 
 
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
-def test_a_truncated_file_of_digits(name: str, refusal: Refusal) -> None:
-    path = Path("data", name)
-    path.write_bytes(path.read_bytes()[:-20])
-    assert name in refusal("mlp", "fit", *SMALL)
-
-
 def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
     output = refusal("mlp", "fit", *SMALL, "--model.lr", "1e30")
     assert "the loss is not finite in epoch 1, which ends with step 13, at a learning rate of 1e+30. No" in output
@@ -225,9 +215,7 @@ def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
 @pytest.mark.parametrize(
     ("stop_at", "words"), [(1, "--ckpt_path lightning_logs/mlp/version_0/checkpoints/last.npz"), (0, "nothing is kept")]
 )
-def test_stopped_by_the_keyboard(
-    stop_at: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_stopped_by_the_keyboard(stop_at: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     train = NN.train
 
     def stopping(net: NN, *examples: np.ndarray) -> tuple[float, float]:

@@ -16,10 +16,9 @@ SMALL: dict[str, Any] = {"hidden_dims": [16, 8], "parameter_range": (1, 10**6), 
 
 
 @pytest.fixture
-def mnist(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of four small files, 60 and 20 images, that LIT_A1_DATA names."""
-    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
-    return mnist_files(tmp_path / "mnist")
+def mnist(mnist_files: Callable[..., Path]) -> Path:
+    """The folder of four small files, 60 and 20 images."""
+    return mnist_files(Path("data/mnist"))
 
 
 # the network

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from lit_a1.mlp.setup import Setup
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.gradcheck.differences import MARGIN, STEPS, Differences, backprop, compare, examine
 from lit_a1.studies.gradcheck.study import run, write
-from tests.conftest import write_idx
+from tests.conftest import Capture
+from tests.mlp.networks import small
 
 FILES = {"differences.csv", "differences.png", "conclusion.md", "record.json"}
 ABOUT = {"setup": "a network", "origin": "trained here", "image": "an image"}
@@ -21,10 +23,8 @@ AGREE = "**Backpropagation and central differences agree**"
 SMOOTH = ("tanh", "sigmoid", "gelu")
 
 
-def network(nonlinearity: str = "tanh", hidden: tuple[int, ...] = (7, 6), **changes: object) -> NN:
-    sizes = {"hidden_dims": hidden, "n_hidden": len(hidden), "input_dim": 12, "n_classes": 4}
-    options = {"nonlinearity": nonlinearity, "parameter_range": (1, 10**6), "dtype": "float64", "seed": 3}
-    return NN(**{**sizes, **options, **changes})
+def network(nonlinearity: str = "tanh", hidden: tuple[int, ...] = (7, 6), **changes: float) -> NN:
+    return small(*hidden, nonlinearity=nonlinearity, input_dim=12, **changes)
 
 
 def sample(black: int = 0) -> tuple[Array, Labels]:
@@ -204,20 +204,13 @@ def test_words_change_with_the_numbers() -> None:
 
 
 @pytest.fixture
-def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
-    """Digits of 28 x 28 pixels that are black along the border, and a small network."""
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 60), ("t10k", 20)):
-        images = np.zeros((count, 28, 28))
-        images[:, 4:24, 4:24] = rng.integers(1, 256, (count, 20, 20))
-        write_idx(tmp_path / f"mnist/{part}-images-idx3-ubyte.gz", images)
-        write_idx(tmp_path / f"mnist/{part}-labels-idx1-ubyte.gz", np.arange(count) % 10)
-    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
+def setup(few_drawn: int) -> Setup:
+    """Few digits, black along the border, and a small network."""
     model = {"hidden_dims": (8, 6), "parameter_range": (1, 10**6), "nonlinearity": "tanh", "batch_size": 10}
-    return Setup(model, epochs=2, save_dir=tmp_path / "logs", name="gradcheck")
+    return Setup(model, epochs=2, source="drawn", name="gradcheck")
 
 
-def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: Capture) -> None:
     folder = run(setup)
     assert {path.name for path in folder.iterdir()} == FILES
     exact = dict.fromkeys(("epsilon", "analytic", "numeric", "absolute_difference"), float)
@@ -262,8 +255,8 @@ def test_run_takes_the_network_of_a_file_and_names_its_run(setup: Setup, tmp_pat
 
 
 def test_samples_that_are_not_there_and_damaged_weights_are_refused(setup: Setup, tmp_path: Path) -> None:
-    for wanted in (-1, 50):
-        with pytest.raises(ValueError, match=rf"^sample must be from 0 to 49, a training image; got {wanted}$"):
+    for wanted in (-1, 40):
+        with pytest.raises(ValueError, match=rf"^sample must be from 0 to 39, a training image; got {wanted}$"):
             run(setup, sample=wanted)
     (tmp_path / "other.npz").write_bytes(b"not weights")
     with pytest.raises(CheckpointError, match=r"other\.npz"):
@@ -273,7 +266,7 @@ def test_samples_that_are_not_there_and_damaged_weights_are_refused(setup: Setup
 
 @pytest.mark.parametrize("changes", [{"lr": 1e38, "nonlinearity": "relu"}, {"initialization": "zero"}])
 def test_run_survives_what_cannot_be_compared(setup: Setup, changes: dict[str, object]) -> None:
-    folder = run(Setup(setup.model | changes, epochs=2, save_dir=setup.save_dir))
+    folder = run(replace(setup, model=setup.model | changes))
     assert {path.name for path in folder.iterdir()} == FILES
     said = "Nothing can be checked" if "initialization" in changes else "the training diverged"
     assert said in (folder / "conclusion.md").read_text()

@@ -14,35 +14,28 @@ from lit_a1.mlp.setup import Digits, Examples, Setup
 from lit_a1.studies.inits.conclusions import write
 from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
 from lit_a1.studies.inits.study import run
-from tests.conftest import scalars
+from tests.conftest import Capture, scalars
+from tests.mlp.networks import small
 
 Study = Callable[..., Path]
 MEASURED = ["train_loss", "train_error", "val_loss", "val_error"]
-FREE = (1, 10**6)
-SMALL = {"hidden_dims": (12, 8), "parameter_range": FREE, "batch_size": 20}
+SMALL = {"hidden_dims": (12, 8), "parameter_range": (1, 10**6), "batch_size": 20}
 
 
 @pytest.fixture
-def study(mnist_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(mnist_files: Callable[..., Path]) -> Study:
     """Runs the study on small files; returns its folder."""
-    mnist_files(tmp_path / "mnist", train=300, test=20)
-    monkeypatch.setenv("LIT_A1_DATA", str(tmp_path))
-
-    def start(epochs: int = 2, **model: Any) -> Path:
-        return run(Setup(SMALL | model, epochs=epochs, source="real", save_dir=tmp_path / "logs", name="inits"))
-
-    return start
+    mnist_files(Path("data"), train=300, test=20)
+    return lambda epochs=2, **model: run(Setup(SMALL | model, epochs=epochs, source="real", name="inits"))
 
 
-def network(dtype: str = "float64", **changes: Any) -> NN:
-    keywords: dict[str, Any] = {"hidden_dims": (7, 5), "input_dim": 9, "n_classes": 4, "parameter_range": FREE}
-    keywords |= changes
-    return NN(n_hidden=len(keywords["hidden_dims"]), dtype=dtype, **keywords)
+def network(hidden_dims: tuple[int, ...] = (7, 5), **changes: Any) -> NN:
+    return small(*hidden_dims, input_dim=9, **changes)
 
 
-def examples(count: int, dtype: str = "float64") -> Examples:
+def examples(count: int) -> Examples:
     rng = np.random.default_rng(1)
-    return Examples(rng.random((count, 9)).astype(dtype), rng.integers(0, 4, count))
+    return Examples(rng.random((count, 9)), rng.integers(0, 4, count))
 
 
 def digits_like(part: Examples) -> Digits:
@@ -50,9 +43,7 @@ def digits_like(part: Examples) -> Digits:
 
 
 @pytest.mark.usefixtures("full_size")
-def test_leaves_measured_losses_in_tensorboard_too_a_set_up_the_figure_and_the_words(
-    study: Study, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_leaves_measured_losses_in_tensorboard_too_the_figure_and_the_words(study: Study, capsys: Capture) -> None:
     folder = study(epochs=2, dropout=0.5)
     rows = pd.read_csv(folder / "losses.csv")
     expected = [(name, epoch) for name in INITIALIZATIONS for epoch in range(3)]
@@ -257,9 +248,9 @@ def test_losses_within_two_percent_are_called_equal_and_lost_runs_lost() -> None
     assert "| 13 | 2.0000 | 2.0000 | 2.0000 |" in words_of(*(long._replace(name=name) for name in INITIALIZATIONS))
 
 
-def test_bad_settings_are_refused(study: Study, tmp_path: Path) -> None:
+def test_bad_settings_are_refused(study: Study) -> None:
     with pytest.raises(ValueError, match=r"epochs must be in \[1, inf\); got 0"):
         study(epochs=0)
     with pytest.raises(ValueError, match="parameter_range allows"):
         study(parameter_range=(500_000, 1_000_000))
-    assert not (tmp_path / "logs").exists()
+    assert not Path("lightning_logs").exists()

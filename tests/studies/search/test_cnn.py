@@ -15,9 +15,9 @@ from lit_a1.studies.search.objective import Objective
 from lit_a1.studies.search.space import Range, distributions, read_space
 from lit_a1.studies.search.study import run
 from lit_a1.training import parse
+from tests.conftest import CONFIGS
 from tests.studies.search.toy import cells, rows
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 CONFIG = str(CONFIGS / "catsdogs_trial.yaml")
 TRIAL = ["fit", "--config", CONFIG]
 ARGUMENTS = ["--config", CONFIG, "--data.source", "drawn", "--trainer.max_epochs", "6"]
