@@ -55,11 +55,7 @@ FOR_RESUMING = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
 
 
 def record_of_run(run: Path) -> dict[str, Any]:
-    """The record of a run, if it may be published.
-
-    Raises:
-        CheckpointError: there is no sound record, the images were drawn, or the code of the training is unknown.
-    """
+    """The record of a run; raises a CheckpointError if it has none, was on drawn images, or its code is unknown."""
     record = read_record(run)
     if run.parent.name.endswith("-drawn") or record["settings"].get("data.source") == "drawn":
         raise CheckpointError(f"{run} was trained on drawn images: only weights of real ones are published.")
@@ -75,10 +71,8 @@ def to_half_precision(checkpoint: dict[str, Any], parameters: Collection[str]) -
     """A checkpoint with only the evaluated weights, without what is only needed to resume.
 
     Its `net` and, if there is an average, `average.net` share their tensors. The `parameters`, named as in the network,
-    become float16; running statistics and counters stay.
-
-    Raises:
-        CheckpointError: a weight is not finite, or too large for float16.
+    become float16; running statistics and counters stay. Raises a CheckpointError if a weight is not finite, or too
+    large for float16.
     """
     state, nets = checkpoint["state_dict"], ("net.", "average.net.")
     averaged = any(name.startswith("average.net.") for name in state)
@@ -105,11 +99,7 @@ def arrays_to_half_precision(path: Path) -> dict[str, np.ndarray]:
 
 
 def check_room(folder: Path, file: str, size: int) -> None:
-    """Refuses weights of `size` bytes that do not fit into the folder beside the others.
-
-    Raises:
-        CheckpointError: says how large they are.
-    """
+    """Raises a CheckpointError if weights of `size` bytes do not fit into the folder beside the others."""
     others = sum(path.stat().st_size for path in folder.glob("*") if path.stem != Path(file).stem)
     if others + size + ROOM_FOR_JSON > LIMIT:
         raise CheckpointError(
@@ -223,8 +213,7 @@ def familiarity(config: Path, weights: Path) -> dict[str, Any]:
 def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
     """Writes NAME.ckpt (or .npz) and NAME.json from a run, lightning_logs/NAME/version_N; nothing if it fails.
 
-    Returns:
-        what NAME.json holds.
+    Returns what NAME.json holds.
 
     Raises:
         CheckpointError: the run can't be published, or configs/NAME.yaml builds another network.

@@ -200,8 +200,7 @@ def documents() -> dict[Path, str]:
 def add(runs: Sequence[Path]) -> Iterator[str]:
     """Appends runs, and updates rows that exist already; yields what it did.
 
-    Raises:
-        UsageError: a run is on drawn images, or has no record.
+    Raises a UsageError if a run is on drawn images, or has no record.
     """
     known = {identity(row): row for row in read_rows(RUNS)}
     if drawn := [run for run in runs if run.resolve().parent.name.endswith(DRAWN)]:
@@ -225,8 +224,7 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
 def keep(studies: Sequence[Path]) -> Iterator[str]:
     """Copies the files of studies in place of earlier ones, and draws the curves of trainings; yields what it did.
 
-    Raises:
-        UsageError: a folder has no record, or runs of one name can't be drawn together.
+    Raises a UsageError if a folder has no record, or runs of one name can't be drawn together.
     """
     trainings: dict[str, list[Run]] = defaultdict(list)
     crossvals = [study for study in studies if (study / CROSSVAL).is_file()]

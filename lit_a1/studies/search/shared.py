@@ -41,10 +41,10 @@ def run(objective: Objective, trials: int, study: Path | None, url: str | None) 
         ConnectionError: the storage can't be reached, or fails.
         DataError, UsageError: as `study.run`.
     """
-    if url is None:
-        return journals.run(objective, trials, study)
     if trials < 1:
         raise UsageError(f"trials must be 1 or above; got {trials}")
+    if url is None:
+        return journals.run(objective, trials, study)
     name = str(study or objective.runs.name)
     with open_storage(url) as storage:
         folder = new_version(objective.runs)

@@ -53,8 +53,6 @@ def run(objective: Objective, trials: int = 30, folder: Path | None = None) -> P
         DataError: there are no images, or other images than the study began with.
         UsageError: there is no such study, it has other settings, or the settings of its first trial are refused.
     """
-    if trials < 1:
-        raise UsageError(f"trials must be 1 or above; got {trials}")
     if folder is not None and not (folder / JOURNAL).is_file():
         raise UsageError(f"study must be the folder of an earlier search; {folder} has no {JOURNAL}")
     is_new = folder is None
