@@ -16,6 +16,7 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.settings import flat
 from lit_a1.studies.comparison.networks import Network, load_network
 
+LOGS = Path("lightning_logs")
 Add = Callable[..., Path]
 Splits = tuple[LabelledSplit, LabelledSplit]
 CNN = {"widths": [4, 6], "blocks": [1], "stem_stride": 2, "average_decay": 0.5}
@@ -59,20 +60,14 @@ def digits(mnist_files: Callable[..., Path]) -> Splits:
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    """The folder of all runs."""
-    return tmp_path / "logs"
-
-
-@pytest.fixture
-def add_run(digits: Splits, logs: Path) -> Add:
-    """Adds a run to `logs`; the last epoch's recorded validation error is the network's own."""
+def add_run(digits: Splits) -> Add:
+    """Adds a run; the last epoch's recorded validation error is the network's own."""
 
     def add(
         experiment: str, seed: int, errors: Sequence[float] = (0.3, 0.0), data: dict[str, Any] | None = None,
         record: dict[str, Any] | None = None, weights: str = "last", **model: Any,
     ) -> Path:  # fmt: skip
-        runs = logs / experiment
+        runs = LOGS / experiment
         folder = runs / f"version_{len(list(runs.glob('version_*')))}"
         (folder / "checkpoints").mkdir(parents=True)
         is_mlp = experiment.startswith("mlp")

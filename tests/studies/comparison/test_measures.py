@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from lit_a1.studies.comparison.figures import caption, draw_curves, heading
 from lit_a1.studies.comparison.measures import Measurements, epochs_to, labels_of, measure, tabulate
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.runs import find_experiments
-from tests.studies.conftest import Add, Splits
+from tests.studies.conftest import LOGS, Add, Splits
 
 
 def run(seed: int, suffix: str = ".ckpt", epochs: list[dict[str, float]] | None = None, **settings: Any) -> Run:
@@ -84,10 +85,10 @@ def test_every_change_does_what_it_says() -> None:
     assert torch.equal(found["noise", 0.2, ""], noisy(images, 0.2))
 
 
-def test_errors_are_those_of_the_networks_averaged_over_directions(add_run: Add, digits: Splits, logs: Path) -> None:
+def test_errors_are_those_of_the_networks_averaged_over_directions(add_run: Add, digits: Splits) -> None:
     for name, seed in (("mlp", 0), ("mnist", 0), ("mnist", 1)):
         add_run(name, seed)
-    experiments, _ = find_experiments(["mlp", "mnist"], logs, "last", drawn=False)
+    experiments, _ = find_experiments(["mlp", "mnist"], LOGS, "last", drawn=False)
     measured = measure(experiments, *digits)
     test = torch.from_numpy(digits[1].images)[:, None] / 255
     network, errors = load_network(experiments["mnist"][1]), measured.errors_by_level()
@@ -104,11 +105,11 @@ def test_errors_are_those_of_the_networks_averaged_over_directions(add_run: Add,
             measure(experiments, part, digits[1])
 
 
-def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: Splits, logs: Path) -> None:
+def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: Splits) -> None:
     for name in ("mlp", "mnist"):  # a worse epoch after the best one
         record = add_run(name, 0, errors=(), weights="best") / "record.json"
         record.write_text(record.read_text().replace("100.0}]", '100.0}, {"epoch": 1, "val/error": 1.0}]'))
-    experiments, _ = find_experiments(["mlp", "mnist"], logs, "best", drawn=False)
+    experiments, _ = find_experiments(["mlp", "mnist"], LOGS, "best", drawn=False)
     measure(experiments, *digits)
 
 
@@ -176,29 +177,14 @@ def test_seconds_an_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_im
     assert np.isnan(rows.training_seconds_an_epoch[1])
 
 
-@pytest.mark.parametrize(
-    ("part", "errors", "expected"),
-    [
-        ("val", [[0.2, 0.1], [0.3, 0.0]], [[[0.2, 0.1], [0.3, 0.005]]]),
-        ("val", [[0.2, 0.1], [0.3]], [[[0.2], [0.3]]]),
-        ("train_eval", [[0.0]], [[[0.0025]], [[0.5]]]),
-        ("train_eval", [[None, 0.1]], [[[0.5, 0.5]]]),  # that part's panel is empty
-    ],
-)
-def test_curves_are_the_recorded_errors(
-    part: str, errors: list[list[float | None]], expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_panel_is_without_the_experiments_that_did_not_record_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = []
-
-    def noted(axes: Any, label: str, number: int, x: list[int], values: Any) -> None:
-        assert x == list(range(1, values.shape[1] + 1))
-        drawn.append(values.tolist())
-        draw_line(axes, label, number, x, values)
-
-    def row(epoch: int, error: float | None) -> dict[str, float]:
-        return {"epoch": epoch, "val/error": 0.5} | ({} if error is None else {f"{part}/error": error})
-
-    monkeypatch.setattr(figures, "draw_line", noted)
-    runs = [run(k, epochs=[row(*pair) for pair in enumerate(each)]) for k, each in enumerate(errors)]
-    draw_curves(tmp_path / "x.png", table_of(runs), "x")
-    assert drawn == expected
+    monkeypatch.setattr(figures, "draw_line", drawn := Mock(wraps=draw_line))
+    epochs = [{"epoch": k, "val/error": 0.2, "train_eval/error": 0.1} for k in range(2)]
+    cnn, mlp = run(0, epochs=epochs), run(0, ".npz", epochs=[{"epoch": 0, "val/error": 0.2}, epochs[1]])
+    draw_curves(tmp_path / "x.png", table_of([cnn], [mlp]), "x")
+    draw_curves(tmp_path / "x.png", table_of([mlp]), "x")  # with an empty panel
+    lines = [(label, values.tolist()) for _, label, _, _, values in (call.args for call in drawn.call_args_list)]
+    both = [("CNN", [[0.2, 0.2]]), ("MLP", [[0.2, 0.2]])]
+    assert lines == [("CNN", [[0.1, 0.1]]), *both, both[1]]

@@ -1,7 +1,5 @@
 """What is tried against noise, on networks whose answer is known."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -10,7 +8,7 @@ from lit_a1.studies.comparison.changes import NOISES, noisy
 from lit_a1.studies.comparison.networks import Network, load_network
 from lit_a1.studies.comparison.noise import REMEDY_LEVELS, try_remedies
 from lit_a1.studies.comparison.runs import find_experiments
-from tests.studies.conftest import Add, Splits
+from tests.studies.conftest import LOGS, Add, Splits
 
 
 def test_a_network_that_minds_the_brightness_alone_is_mended_by_restoring_it() -> None:
@@ -30,13 +28,11 @@ def test_a_network_that_minds_the_brightness_alone_is_mended_by_restoring_it() -
     assert "batch norm" not in found.index.get_level_values("tried")
 
 
-def test_batch_norms_take_the_statistics_of_other_images_and_the_network_stays(
-    add_run: Add, digits: Splits, logs: Path
-) -> None:
+def test_batch_norms_take_the_statistics_of_other_images_and_the_network_stays(add_run: Add, digits: Splits) -> None:
     for name in ("mlp", "mnist"):
         add_run(name, 0)
     add_run("mnist_none", 0, norm="none")
-    experiments, _ = find_experiments(["mlp", "mnist", "mnist_none"], logs, "last", drawn=False)
+    experiments, _ = find_experiments(["mlp", "mnist", "mnist_none"], LOGS, "last", drawn=False)
     mlp, cnn, without = (load_network(runs[0]) for runs in experiments.values())
     images = noisy(torch.from_numpy(digits[0].images)[:, None] / 255, 0.3)
     assert mlp.with_statistics_of(images) is None

@@ -15,21 +15,21 @@ from lit_a1.studies.comparison.changes import shifted
 from lit_a1.studies.comparison.networks import load_network
 from lit_a1.studies.comparison.runs import find_experiments
 from tests.conftest import CNN, CONFIGS, Capture, Refusal, edit_record
-from tests.studies.conftest import Add, Splits, the_network
+from tests.studies.conftest import LOGS, Add, Splits, the_network
 
 FIGURES = ("curves", "robustness", "disagreements")
 TABLES = ("results", "curves", "robustness", "noise", "predictions")
 
 
 @pytest.mark.usefixtures("full_size")
-def test_leaves_words_tables_and_figures(add_run: Add, digits: Splits, logs: Path, capsys: Capture) -> None:
+def test_leaves_words_tables_and_figures(add_run: Add, digits: Splits, capsys: Capture) -> None:
     add_run("mlp", 0)
     for seed in (0, 1):
         add_run("mnist_plain", seed)
         add_run("mnist", seed, data={"augment": {"shift": 2}})
     (add_run("mlp", 1) / "record.json").unlink()
-    main(["compare", "--logs", str(logs)])
-    folder = logs / "mnist-compare" / "version_0"
+    main(["compare", "--logs", str(LOGS.absolute())])
+    folder = LOGS / "mnist-compare" / "version_0"
     names = {path.name for path in folder.iterdir() if not path.name.startswith("events")}
     assert names == {"comparison.md", "record.json"} | {f"{n}.png" for n in FIGURES} | {f"{n}.csv" for n in TABLES}
     text, said = (folder / "comparison.md").read_text(), capsys.readouterr().out
@@ -43,8 +43,8 @@ def test_leaves_words_tables_and_figures(add_run: Add, digits: Splits, logs: Pat
     }  # fmt: skip
     assert {"machine", "versions", "commit", "seconds", "finished", "left_out"} <= record.keys()
     kept = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".md", ".json", ".csv"))
-    assert str(logs.parent) not in kept
-    check_tables(folder, logs, digits[1])
+    assert str(Path.cwd()) not in kept
+    check_tables(folder, digits[1])
     events = EventAccumulator(str(folder)).Reload()
     assert set(events.Tags()["images"]) == set(FIGURES)
     for name in FIGURES:
@@ -55,9 +55,9 @@ def test_leaves_words_tables_and_figures(add_run: Add, digits: Splits, logs: Pat
             assert (shown.width, shown.height) == image.size
 
 
-def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
+def check_tables(folder: Path, test: LabelledSplit) -> None:
     """The files hold what the networks predict and what the records say."""
-    experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], logs, "last", drawn=False)
+    experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], LOGS, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     images = torch.from_numpy(test.images)[:, None] / 255
     results, curves, changed, noise, predictions = (
@@ -90,31 +90,31 @@ def check_tables(folder: Path, logs: Path, test: LabelledSplit) -> None:
 
 
 @pytest.mark.usefixtures("few_drawn")
-def test_drawn_digits_have_runs_and_a_folder_of_their_own(add_run: Add, logs: Path) -> None:
+def test_drawn_digits_have_runs_and_a_folder_of_their_own(add_run: Add) -> None:
     images, labels = draw_mnist().valid
     for name in ("mlp-drawn", "mnist_plain-drawn"):
-        epochs = read_record(folder := add_run(name, 0))["epochs"]
-        predictions = the_network(logs / name).predict(torch.from_numpy(images)[:, None] / 255)
+        folder = add_run(name, 0)
+        epochs = read_record(folder)["epochs"]
+        predictions = the_network(LOGS / name).predict(torch.from_numpy(images)[:, None] / 255)
         epochs[-1]["val/error"] = float(np.mean(predictions != labels))
         edit_record(folder, epochs=epochs)
-    main(["compare", "--logs", str(logs), "--source", "drawn", "--name", "x"])
-    text = (logs / "x-drawn" / "version_0" / "comparison.md").read_text()
+    main(["compare", "--source", "drawn", "--name", "x"])
+    text = (LOGS / "x-drawn" / "version_0" / "comparison.md").read_text()
     assert "drawn digits (NOT MNIST)" in text
     assert "- mnist-drawn: there is no finished run with last weights." in text
 
 
 @pytest.mark.usefixtures("digits")
-def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Refusal, tmp_path: Path) -> None:
-    logs = ["--logs", str(tmp_path / "logs")]
-    assert "`python main.py mlp fit --config configs/mlp.yaml`" in refusal("compare", *logs)
-    assert "needs two names at least; got mlp" in refusal("compare", *logs, "--experiments", "mlp")
-    assert "best" in refusal("compare", *logs, "--weights", "first")
-    assert "--source drawn" in refusal("compare", *logs, "--experiments", "mlp", "mnist-drawn")
+def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Refusal) -> None:
+    assert "`python main.py mlp fit --config configs/mlp.yaml`" in refusal("compare")
+    assert "needs two names at least; got mlp" in refusal("compare", "--experiments", "mlp")
+    assert "best" in refusal("compare", "--weights", "first")
+    assert "--source drawn" in refusal("compare", "--experiments", "mlp", "mnist-drawn")
     add_run("mlp", 0)
     path = add_run("mnist", 0)
     (path / "checkpoints" / "last.ckpt").write_bytes(b"nothing")
-    assert "can't be read as a checkpoint" in refusal("compare", *logs)
-    assert not (tmp_path / "logs" / "mnist-compare").exists()
+    assert "can't be read as a checkpoint" in refusal("compare")
+    assert not (LOGS / "mnist-compare").exists()
 
 
 @pytest.mark.usefixtures("digits")
@@ -126,7 +126,7 @@ def test_runs_as_fit_leaves_them_are_compared() -> None:
     for name in ("mnist_plain", "mnist"):
         main(["fit", "--config", str(CONFIGS / f"{name}.yaml"), *length, *CNN])
     main(["compare", "--source", "real", "--test_images", "5"])
-    text = Path("lightning_logs/mnist-compare/version_0/comparison.md").read_text()
+    text = Path(LOGS, "mnist-compare/version_0/comparison.md").read_text()
     assert "on 5 test images" in text
     assert "|  | MLP | CNN | augmented CNN |" in text
     assert "| decay of the averaged weights | none | 0.995 |" in text
