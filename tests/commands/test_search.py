@@ -17,19 +17,20 @@ SMALL = [
     "--config", str(CONFIGS / "catsdogs_trial.yaml"), *CNN, "--trainer.max_epochs", "2", "--data.n_valid", "16",
     "--data.size", "16", "--trainer.check_val_every_n_epoch", "1",
 ]  # fmt: skip
+SEARCH = ["search", *SMALL, "--space", "space.yaml"]
 FOLDER = Path("lightning_logs/catsdogs_trial-search/version_0")
 
 
-@pytest.fixture
-def space(tmp_path: Path) -> str:
-    path = tmp_path / "space.yaml"
+@pytest.fixture(autouse=True)
+def space() -> Path:
+    path = Path("space.yaml").absolute()
     path.write_text("model.lr: {low: 0.001, high: 0.3, log: true}\ndata.augment.crop_scale: [[0.5, 1.0], [1.0, 1.0]]\n")
-    return str(path)
+    return path
 
 
 @pytest.mark.usefixtures("full_size")
-def test_a_search_leaves_everything_behind(photos: Path, space: str, capsys: Capture) -> None:
-    main(["search", *SMALL, "--space", space, "--trials", "2", "--model.lr", "0.01", "--data.batch_size", "8"])
+def test_a_search_leaves_everything_behind(photos: Path, capsys: Capture) -> None:
+    main([*SEARCH, "--trials", "2", "--model.lr", "0.01", "--data.batch_size", "8"])
     said = capsys.readouterr()
     left = {"study.journal", "trials.csv", "search.png", "summary.md", "record.json", "trial_0", "trial_1"}
     assert {path.name for path in FOLDER.iterdir()} - {".locks"} == left
@@ -62,9 +63,9 @@ def test_a_search_leaves_everything_behind(photos: Path, space: str, capsys: Cap
 
 
 def test_a_search_in_a_database_brings_every_record_home(
-    photos: Path, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    photos: Path, space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    flags = [*SMALL, "--space", space, "--storage", f"sqlite:///{tmp_path}/study.db", "--trials"]
+    flags = [*SMALL, "--space", str(space), "--storage", f"sqlite:///{tmp_path}/study.db", "--trials"]
     records = []
     for trials in (1, 2):
         machine = tmp_path / f"machine{trials}"
@@ -78,44 +79,40 @@ def test_a_search_in_a_database_brings_every_record_home(
     assert "catsdogs_trial-search in sqlite:///" in capsys.readouterr().out
 
 
-def test_a_network_that_diverges_ends_no_search(photos: Path, tmp_path: Path) -> None:
-    path = tmp_path / "space.yaml"
-    path.write_text("model.lr: [1.0e+30, 0.01]\n")
-    main(["search", *SMALL, "--space", str(path), "--trials", "1", "--model.norm", "none", "--model.lr", "1e30"])
+def test_a_network_that_diverges_ends_no_search(photos: Path, space: Path) -> None:
+    space.write_text("model.lr: [1.0e+30, 0.01]\n")
+    main([*SEARCH, "--trials", "1", "--model.norm", "none", "--model.lr", "1e30"])
     (row,) = read_csv(FOLDER / "trials.csv")
     assert (row["state"], row["diverged"], row["epochs"]) == ("pruned", "yes", "1")
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("command", "words"),
     [
-        ([], "name a network, with --config configs/catsdogs_trial.yaml for example"),
-        (SMALL, "name what is tried, with --space configs/spaces/catsdogs.yaml for example"),
-        ([*SMALL, "--space", "missing.yaml"], "missing.yaml"),
-        ([*SMALL, "--space", "{space}", "--trials", "0"], "trials must be 1 or above; got 0"),
-        ([*SMALL, "--space", "{space}", "--study", "nowhere"], "nowhere has no study.journal"),
-        ([*SMALL, "--space", "{space}", "--model.lr", "fast"], "lr: Expected a"),
-        ([*SMALL, "--space", "{space}", "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
-        ([*SMALL, "--space", "{space}", "--trainer.max_epochs", "-1"], "max_epochs must be 1 or above in a search"),
-        ([*SMALL, "--space", "{space}", "--trainer.logger", "false"], "logger must not be false in a search"),
-        ([*SMALL, "--space", "{space}", "--ckpt_path", "last"], "a search is resumed with --study"),
-        ([*SMALL, "--space", "{space}", "--trainer.max_steps", "9"], "trainer.max_steps must be left out in a search"),
-        (["-c", str(CONFIGS / "mlp.yaml"), "--space", "{space}"], "is of the numpy network, whose search is"),
+        (["search"], "name a network, with --config configs/catsdogs_trial.yaml for example"),
+        (["search", *SMALL], "name what is tried, with --space configs/spaces/catsdogs.yaml for example"),
+        (["search", *SMALL, "--space", "missing.yaml"], "missing.yaml"),
+        ([*SEARCH, "--trials", "0"], "trials must be 1 or above; got 0"),
+        ([*SEARCH, "--study", "nowhere"], "nowhere has no study.journal"),
+        ([*SEARCH, "--model.lr", "fast"], "lr: Expected a"),
+        ([*SEARCH, "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
+        ([*SEARCH, "--trainer.max_epochs", "-1"], "max_epochs must be 1 or above in a search"),
+        ([*SEARCH, "--trainer.logger", "false"], "logger must not be false in a search"),
+        ([*SEARCH, "--ckpt_path", "last"], "a search is resumed with --study"),
+        ([*SEARCH, "--trainer.max_steps", "9"], "trainer.max_steps must be left out in a search"),
+        (["search", "-c", str(CONFIGS / "mlp.yaml"), "--space", "space.yaml"], "numpy network, whose search is"),
     ],
 )
-def test_what_is_refused(flags: list[str], words: str, space: str, refusal: Refusal) -> None:
-    assert words in refusal("search", *(flag.replace("{space}", space) for flag in flags))
+def test_what_is_refused(command: list[str], words: str, refusal: Refusal) -> None:
+    assert words in refusal(*command)
     assert not Path("lightning_logs").exists()
 
 
-def test_settings_that_are_refused_together_cost_their_trial_alone(
-    photos: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_settings_that_are_refused_together_cost_their_trial_alone(photos: Path, space: Path, capsys: Capture) -> None:
     """Each value is fine beside the command's others: only SGD looks ahead along a momentum, and needs one for it."""
-    path = tmp_path / "space.yaml"
-    path.write_text("model.optimizer: [adam, sgd]\nmodel.momentum: [0.0, 0.9]\n")
+    space.write_text("model.optimizer: [adam, sgd]\nmodel.momentum: [0.0, 0.9]\n")
     adam = ["--model.optimizer", "adam", "--model.lr", "0.001"]
-    main(["search", *SMALL, "--space", str(path), "--trials", "8", *adam, "--trainer.limit_train_batches", "1"])
+    main([*SEARCH, "--trials", "8", *adam, "--trainer.limit_train_batches", "1"])
     rows = read_csv(FOLDER / "trials.csv")
     assert len(rows) == 8
     for row in rows:
@@ -126,21 +123,19 @@ def test_settings_that_are_refused_together_cost_their_trial_alone(
     assert "nesterov" in capsys.readouterr().out
 
 
-def test_a_limit_counts_batches_whatever_their_size(photos: Path, tmp_path: Path) -> None:
-    path = tmp_path / "space.yaml"
-    path.write_text("data.batch_size: [2, 4]\n")
-    main(["search", *SMALL, "--space", str(path), "--trials", "3", "--trainer.limit_train_batches", "1"])
+def test_a_limit_counts_batches_whatever_their_size(photos: Path, space: Path) -> None:
+    space.write_text("data.batch_size: [2, 4]\n")
+    main([*SEARCH, "--trials", "3", "--trainer.limit_train_batches", "1"])
     assert {row["batch_size"] for row in read_csv(FOLDER / "trials.csv")} == {"2", "4"}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_search_that_is_stopped_says_how_to_go_on(
-    photos: Path, space: str, signalled: Callable[..., None], number: int, code: int, capfd: Capture
+    photos: Path, signalled: Callable[..., None], number: int, code: int, capfd: Capture
 ) -> None:
-    flags = [*SMALL, "--space", space, "--trials", "2"]
     signalled("lit_a1.models:Classifier", "training_step", 10, number)  # in an epoch after the first
     with pytest.raises(SystemExit) as leaving:
-        main(["search", *flags, "--trainer.max_epochs", "100000"])
+        main([*SEARCH, "--trials", "2", "--trainer.max_epochs", "100000"])
     said = "".join(capfd.readouterr())
     assert f"Stopped. Go on with the same command and --study {FOLDER}" in said
     assert "Traceback" not in said
