@@ -1,6 +1,7 @@
 """What misclassified images, and images near 50 %, have in common in the image, its border and its activation map."""
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,28 +23,8 @@ BINS, MIN_IMAGES = 6, 5  # largest number of bins; images that a bin should have
 LEVELS = 64  # of an image's histogram for Otsu's threshold
 AT_ONCE = 500  # images
 BORDER = 8  # side of the image over width of the border whose colour is measured
-PROPERTIES = {  # names in a table, and on the axes of the figure
-    "brightness": ("brightness", "Brightness (mean luma)"),
-    "contrast": ("contrast", "Contrast (std of luma)"),
-    "sharpness": ("sharpness", "Sharpness (variance of Laplacian)"),
-    "foreground": ("foreground", "Share of foreground"),
-    "touching": ("foreground at the edge", "Foreground's share of the edge"),
-    "green": ("green in the border", "Border: green less red and blue"),
-    "warmth": ("red less blue in the border", "Border: red less blue"),
-    "off_centre": ("distance of the evidence from the middle", "Distance of evidence from middle"),
-    "spread": ("spread of the evidence", "Spread of evidence"),
-}
-COMPARISONS = {  # words for images with less of a property than others, and with more
-    "brightness": ("are darker", "are brighter"),
-    "contrast": ("have less contrast", "have more contrast"),
-    "sharpness": ("are blurrier", "are sharper"),
-    "foreground": ("have less foreground", "have more foreground"),
-    "touching": ("have less foreground at the edge", "have more foreground at the edge"),
-    "green": ("are less green in the border", "are greener in the border"),
-    "warmth": ("are bluer in the border", "are redder in the border"),
-    "off_centre": ("have their evidence nearer to the middle", "have their evidence farther from the middle"),
-    "spread": ("have more concentrated evidence", "have more widespread evidence"),
-}
+PROPERTIES = pd.read_csv(Path(__file__).with_name("properties.csv"), index_col="name")
+"""What is measured: names in a table and on the axes of the figure; words for images with less of it, and with more."""
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
@@ -67,16 +48,16 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     pair = max(pairs, key=lambda names: abs(pairs[names]), default=())
     if pair:
         result.number(largest_correlation=pairs[pair])
-    significant = tests[tests.p_holm < ALPHA]
+    significant = tests[(tests.p_holm < ALPHA) & tests.test.isin(["wrong", "near"])]
+    significant = significant.assign(side=np.where(significant.value > 0.5, "more", "less"))
     differences = {
-        test: [COMPARISONS[row.property][row.value > 0.5] for row in significant[significant.test == test].itertuples()]
+        test: [PROPERTIES[row.side][row.property] for row in significant[significant.test == test].itertuples()]
         for test in ("wrong", "near")
     }
-    harder = significant[significant.test.isin(["wrong", "near"])]
-    keys = {"more": harder.property[harder.value > 0.5].tolist(), "less": harder.property[harder.value <= 0.5].tolist()}
+    harder = {side: significant.property[significant.side == side].tolist() for side in ("more", "less")}
     cells = {(row.property, row.test): row._asdict() for row in tests.itertuples()}
-    facts = {"cells": cells, "harder": keys, "pair": [PROPERTIES[name][0] for name in pair]}
-    facts |= {"measured": [(name, PROPERTIES[name][0]) for name in properties], "found": differences, "alpha": ALPHA}
+    facts = {"cells": cells, "harder": harder, "pair": PROPERTIES.words[list(pair)].tolist()}
+    facts |= {"measured": [(name, PROPERTIES.words[name]) for name in properties], "found": differences, "alpha": ALPHA}
     facts |= {"two": len(network.classes) == 2, "classes": network.classes, "odds": NEAR}
     result.describe(count=len(wrong), wrong=int(wrong.sum()), near=int(near.sum()), **facts)
 
@@ -121,7 +102,7 @@ def measure(images: NDArray[np.uint8]) -> dict[str, Floats]:
             red, green, blue = batch[:, frame].mean(1).T
             values += [green - (red + blue) / 2, red - blue]
         batches.append(values)
-    return dict(zip(PROPERTIES, map(np.concatenate, zip(*batches, strict=True)), strict=False))
+    return dict(zip(PROPERTIES.index, map(np.concatenate, zip(*batches, strict=True)), strict=False))
 
 
 def measure_evidence(network: TrainedNetwork) -> dict[str, Floats]:
@@ -227,7 +208,7 @@ def _draw(result: AnalysisResult, bins: pd.DataFrame, error: float) -> None:
             errors = 100 * error_bars(group.error, group.images)
             axes.errorbar(group.middle, 100 * group.error, errors, fmt="o", markersize=5)
             axes.axhline(100 * error, color="black", lw=1, ls="--")
-            axes.set_xlabel(PROPERTIES[name][1], fontsize=8)
+            axes.set_xlabel(PROPERTIES.axis[name], fontsize=8)
             axes.tick_params(labelsize=8)
             if name == "sharpness" and group.middle.min() > 0:
                 axes.set_xscale("log")

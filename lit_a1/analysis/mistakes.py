@@ -18,9 +18,8 @@ DIGITS = 5  # most typical digits of each class
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws contact sheets of the most confident mistakes, the closest calls and typical images; lists all mistakes."""
     width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
-    wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, 3 * LINES * width)
-    size = LINES * width
-    mixed = {}
+    size, mixed = LINES * width, {}
+    wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, 3 * size)
     for kind, rows in (("surest", wrong), ("close", close)):
         for name, shown in ((kind, rows[:size]), (f"{kind}_more", rows[size : 3 * size])):
             mixed[name] = len(shown) > 0 and contact_sheet(result, f"mistakes_{name}", network, in_lines(shown, width))
@@ -32,12 +31,11 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         result.number(surest_mistake=confidence[wrong].max(), median_mistake=np.median(confidence[wrong]))
     if len(wrong) and network.correct.any():
         result.number(median_right=np.median(confidence[network.correct]))
-    # photos: some lines for each class; digits: a column for each class
-    count = width * LINES if network.is_photos else DIGITS
+    count = size if network.is_photos else DIGITS
     typical = [most_typical(network, class_, count) for class_ in range(len(network.classes))]
-    if network.is_photos:
+    if network.is_photos:  # some lines for each class
         lines = [line for rows in typical for line in in_lines(rows, width)]
-    else:
+    else:  # a column for each class
         lines = [list(line) for line in zip_longest(*(map(int, rows) for rows in typical))]
     if lines:
         contact_sheet(result, "mistakes_typical", network, lines)

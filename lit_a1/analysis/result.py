@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
@@ -59,9 +60,7 @@ class AnalysisResult:
 
     def table(self, name: str, rows: Any) -> None:
         """Saves what `pandas.DataFrame` takes as `NAME.csv`; floats to six digits, None and NaN as empty cells."""
-        from pandas import DataFrame  # only when needed: takes half a second
-
-        text = DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
         write_text(self.folder / f"{name}.csv", text)
         self.tables.append(f"{name}.csv")
 

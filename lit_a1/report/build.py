@@ -43,7 +43,11 @@ def document(records: RecordedRuns, work: Path, about: About = NOBODY) -> Docume
     )
     missing_count = sum(bool(block.command) for section in (*sections, *appendix) for block in section.blocks)
     blocks, _ = read_markdown(write_section("summary", **summary(records, about, missing_count)))
+    return Document(TITLE, front(about), blocks, sections, appendix)
+
+
+def front(about: About) -> list[tuple[str, str]]:
+    """The lines below the title: their names and texts."""
     facts = {"made": time.strftime("%Y-%m-%d %H:%M"), "commit": commit(), "machine": cpu()}
     lines = write_section("front", about=about, **facts).strip().split("\n\n")
-    front = [(name, text) for name, _, text in (line.partition(": ") for line in lines)]
-    return Document(TITLE, front, blocks, sections, appendix)
+    return [(name, text) for name, _, text in (line.partition(": ") for line in lines)]

@@ -104,10 +104,16 @@ class Document:
         return [*self.summary, *(block for section in sections for block in section.blocks)]
 
 
-def table(rows: Sequence[dict[str, str]], source: str, text_columns: int = 1) -> dict[str, Any]:
-    """A table for a template, from at least one row; each row maps the columns to its cells."""
-    cells = [list(row.values()) for row in rows]
-    return {"header": list(rows[0]), "rows": cells, "source": source, "text_columns": text_columns}
+def table(
+    rows: Sequence[dict[str, str]], source: str, text_columns: int = 1, *, drop_empty: bool = False
+) -> dict[str, Any]:
+    """A table for a template, from at least one row; each row maps the columns to its cells.
+
+    `drop_empty` leaves out columns that are empty in all rows.
+    """
+    columns = [name for name in rows[0] if not drop_empty or any(row[name] for row in rows)]
+    cells = [[row[name] for name in columns] for row in rows]
+    return {"header": columns, "rows": cells, "source": source, "text_columns": text_columns}
 
 
 # from templates

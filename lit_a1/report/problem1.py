@@ -56,8 +56,8 @@ def network(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     pairs = list(pairwise([Settings.input_dim, *hidden, Settings.n_classes]))
     parts = [(fan_in + 1) * fan_out for fan_in, fan_out in pairs]
     model = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
-    defaults = {name: getattr(Settings, name) for name in ("nonlinearity", "momentum", "nesterov", "weight_decay")}
-    defaults |= {name: getattr(Settings, name) for name in ("dropout", "input_dropout")}
+    names = ("nonlinearity", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout")
+    defaults = {name: getattr(Settings, name) for name in names}
     return defaults | model | {"hidden": hidden, "pairs": pairs, "parts": parts, "parameters": sum(parts)}
 
 

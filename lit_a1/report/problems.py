@@ -27,8 +27,7 @@ from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
 
 CNNS = ("mnist_plain", "mnist", "mnist_best", "mnist_fast")  # the first has no augmentation, like the perceptron
-DIFFERENT = "What else differs"
-ANSWERS = (DIFFERENT, "What the comparison shows")  # sections shown in the answers; the rest is in the appendix
+ANSWERS = ("What else differs", "What the comparison shows")  # sections in the answers; the rest is in the appendix
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` writes
 
 

@@ -150,8 +150,7 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
             "test error (weights)": f"{percent(test['test/error'])} ({Path(test['checkpoint']).stem})" if test else "",
             "time": duration(run.record["seconds"]),
         })  # fmt: skip
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
-    return table([{name: row[name] for name in columns} for row in rows], f"{RECORD_FILE} of {sources(runs)}")
+    return table(rows, f"{RECORD_FILE} of {sources(runs)}", drop_empty=True)
 
 
 def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, Any]:

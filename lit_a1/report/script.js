@@ -18,43 +18,41 @@ document.addEventListener("DOMContentLoaded", () => {
   theme.hidden = false;
 
   const contents = document.querySelector("nav details");
-  if (contents) {
-    const wide = matchMedia("(min-width: 70rem)");
-    const fold = () => {
-      contents.open = wide.matches;
-      contents.querySelector("summary").tabIndex = wide.matches ? -1 : 0;
-    };
-    wide.addEventListener("change", fold);
-    fold();
+  const wide = matchMedia("(min-width: 70rem)");
+  const fold = () => {
+    contents.open = wide.matches;
+    contents.querySelector("summary").tabIndex = wide.matches ? -1 : 0;
+  };
+  wide.addEventListener("change", fold);
+  fold();
 
-    // the section being read is the last listed one that begins above the upper third of the window
-    const links = [...contents.querySelectorAll("a")];
-    const targets = links.map((link) => document.getElementById(link.hash.slice(1)));
-    let due = false;
-    const mark = () => {
-      due = false;
-      const current = targets.findLastIndex((target) =>
-        target.checkVisibility() && target.getBoundingClientRect().top < innerHeight / 3);
-      links.forEach((link, index) =>
-        index === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
-      const nav = contents.parentElement;
-      if (current >= 0 && wide.matches) {
-        const link = links[current].getBoundingClientRect();
-        if (link.top < 0 || link.bottom > innerHeight) nav.scrollTop += link.top - innerHeight / 2;
-      }
-    };
-    addEventListener("scroll", () => {
-      if (!due) requestAnimationFrame(mark);
-      due = true;
-    }, { passive: true });
-    mark();
-  }
+  // the section being read is the last listed one that begins above the upper third of the window
+  const links = [...contents.querySelectorAll("a")];
+  const targets = links.map((link) => document.getElementById(link.hash.slice(1)));
+  let due = false;
+  const mark = () => {
+    due = false;
+    const current = targets.findLastIndex((target) =>
+      target.checkVisibility() && target.getBoundingClientRect().top < innerHeight / 3);
+    links.forEach((link, index) =>
+      index === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
+    const nav = contents.parentElement;
+    if (current >= 0 && wide.matches) {
+      const link = links[current].getBoundingClientRect();
+      if (link.top < 0 || link.bottom > innerHeight) nav.scrollTop += link.top - innerHeight / 2;
+    }
+  };
+  addEventListener("scroll", () => {
+    if (!due) requestAnimationFrame(mark);
+    due = true;
+  }, { passive: true });
+  mark();
 
   // a link or an address that leads into the folded appendix opens it
   const appendix = document.querySelector(".appendix");
   const open = (hash) => {
     const target = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
-    if (!target || !appendix?.contains(target) || appendix.open) return;
+    if (!target || !appendix.contains(target) || appendix.open) return;
     appendix.open = true;
     target.scrollIntoView();
   };

@@ -35,8 +35,6 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
     networks_by_title = {DIGITS[name]: networks[name] for name in DIGITS}
     networks_by_title |= {"CNN, Cats vs Dogs": best, "ensemble, Cats vs Dogs": networks[ENSEMBLE]}
     rows = [_row(title, errors) for title, errors in networks_by_title.items() if errors]
-    columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    lines = [{name: row[name] for name in columns} for row in rows]
     published = [errors["published"] for errors in networks_by_title.values() if errors]
     source = f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(records.logs)}`"
     source += f", `{relative_to_cwd(PRETRAINED)}/*.json`" if any(published) else ""
@@ -48,7 +46,7 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
         "suffix": DRAWN,
         "logs": relative_to_cwd(records.logs),
         "trained": not all(published),
-        "table": table(lines, source, text_columns=2) if lines else None,
+        "table": table(rows, source, text_columns=2, drop_empty=True) if rows else None,
         "missing_count": missing_count,
         "command": f"{PROGRAM} report --run missing{logs}",
         "damaged": records.damaged(),

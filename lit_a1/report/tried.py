@@ -29,7 +29,7 @@ def render_page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = S
     """
     rows = sorted((row for row in rows if row["config"] in CONFIGS), key=lambda row: (row["finished"], *row.values()))
     if not rows:
-        return render("report/tried.md.j2", rows=rows, source=source, gap=None, effects={})
+        return render("report/tried.md.j2", rows=rows, source=source, effects={})
     settings, verdicts = trials.compare(rows), conclusions(rows)
     machines = dict.fromkeys(row["machine"] for row in rows)
     letters = {name: chr(65 + k) if k < 26 else f"A{k}" for k, name in enumerate(machines)}
@@ -63,7 +63,6 @@ def render_page(rows: Sequence[Row], recipes: Mapping[str, str], source: str = S
         significant=int(ideas["holds"].sum()),
         recipes=_recipes_table(settings[as_is].sort_values("rank", kind="stable")),
         highest={"one network": verdicts["best"], "several networks together": verdicts["ensemble"]},
-        gap=None,
         effects=verdicts["effects"],
         sections={
             title: _groups(group, settings)

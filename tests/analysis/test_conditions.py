@@ -31,11 +31,6 @@ def test_sharpness_is_that_of_the_laplacian() -> None:
         for n in range(3)
     ]  # fmt: skip
     assert measure(images)["sharpness"] == pytest.approx(expected)
-    ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))[None, ..., None]
-    step = np.where(np.arange(16) < 8, 0, 150).astype(np.uint8) * np.ones((1, 16, 1), np.uint8)
-    sharp = [measure(each)["sharpness"][0] for each in (ramp, step[..., None])]
-    assert sharp[0] == pytest.approx(0, abs=1e-12)
-    assert sharp[1] > 0.01
 
 
 @pytest.mark.parametrize("background", [(0.0, 0.0, 0.0), (0.9, 0.1, 0.4)])
@@ -92,16 +87,6 @@ def test_rank_correlation_and_its_interval() -> None:
     assert found["low"] < 0.69 < found["high"]  # of normal distributions: 6 / pi asin(r / 2), r = 0.707
     assert found["value"] - found["low"] > found["high"] - found["value"] > 0
     assert rank_correlation(one, np.zeros(200)) is rank_correlation(one[:3], other[:3]) is None
-
-
-def test_trend_interval_holds_the_truth() -> None:
-    rng = np.random.default_rng(1)
-    held = []
-    for _ in range(300):  # of normal distributions one apart, P(a > b) = Phi(1 / sqrt 2) = 0.7602
-        wrong = np.arange(120) < 40
-        found = chance_of_more(rng.normal(size=120) + wrong, wrong)
-        held.append(found["low"] <= 0.7602 <= found["high"])
-    assert 0.9 < np.mean(held) < 0.99
 
 
 def test_trend_of_what_does_not_vary() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -70,11 +71,10 @@ def test_without_a_rectifier_nothing_is_zero(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_field_is_drawn_where_the_middle_unit_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    squares = []
+    drawn = Mock(wraps=Rectangle)
     monkeypatch.setattr(feature_maps, "shown_images", lambda _: [(0, "one")])
-    monkeypatch.setattr(
-        feature_maps, "Rectangle", lambda xy, *size, **look: (squares.append((*xy, *size)), Rectangle(xy, *size))[1]
-    )
+    monkeypatch.setattr(feature_maps, "Rectangle", drawn)
     analyzed(feature_maps, network_of("photos"))
     # stem: place 8 of 16 is at pixel 16, one pixel on either side; stage 1: 25 pixels from 5 on; then all 32
-    assert squares[:6:2] == [(14.5, 14.5, 3, 3), (4.5, 4.5, 25, 25), (-0.5, -0.5, 32, 32)]
+    squares = [call.args for call in drawn.call_args_list[:6:2]]
+    assert squares == [((14.5, 14.5), 3, 3), ((4.5, 4.5), 25, 25), ((-0.5, -0.5), 32, 32)]

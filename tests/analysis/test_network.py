@@ -11,6 +11,7 @@ from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.models import inputs
 from lit_a1.models.members import load_member
 from tests.analysis.networks import Kind, answering, logits_of, network_of
+from tests.conftest import CNN, CONFIGS
 
 
 def test_predicts_what_its_model_predicts(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,10 +51,8 @@ def test_what_passes_a_layer_is_captured_until_the_end() -> None:
 
 def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photos: Callable[..., Path]) -> None:
     course_photos()
-    config = str(Path(__file__).resolve().parents[2] / "configs" / "catsdogs.yaml")
-    small = "--model.widths [4,8] --model.blocks [1] --model.compile_net false --trainer.precision 32-true"
-    small += " --trainer.max_epochs 1 --trainer.accelerator cpu --data.n_valid 16 --data.batch_size 8"
-    main(["fit", "--config", config, *small.split(), "--data.size_schedule", "{0: 48}"])
+    small = [*CNN, *["--trainer.max_epochs", "1", "--data.n_valid", "16", "--data.batch_size", "8"]]
+    main(["fit", "--config", str(CONFIGS / "catsdogs.yaml"), *small, "--data.size_schedule", "{0: 48}"])
     path = Path("lightning_logs/catsdogs/version_0/checkpoints/best.ckpt")
     data = CatsDogsDataModule(n_valid=16)
     network = load_network("catsdogs", path, data)

@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,32 +79,6 @@ def test_every_number_is_that_of_the_event_file_or_csv(
         assert all(words in said for words in (f"{float(row['train_loss']):.4f}", percent(float(row["train_error"]))))
     assert "Changed from configs/catsdogs.yaml" in said
     assert str(tmp_path) not in said
-
-
-def test_a_killed_run_a_torn_file_and_a_missing_checkpoint_leave_a_report(
-    course_photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gather, "RECORDED", tmp_path)
-    course_photos()
-    main(["fit", *PHOTOS, "--trainer.max_epochs", "1"])
-    runs = Path("lightning_logs/catsdogs")
-    for number in (1, 2):
-        shutil.copytree(runs / "version_0", runs / f"version_{number}")
-    (runs / "version_1" / "record.json").unlink()
-    (runs / "version_2" / "record.json").write_text('{"seed": 0, "epo')
-    for number in (1, 2):
-        (events_file,) = (runs / f"version_{number}").glob("events.out.tfevents.*")
-        events_file.write_bytes(events_file.read_bytes()[:-7])
-    for checkpoint in (runs / "version_0" / "checkpoints").iterdir():
-        checkpoint.unlink()
-    (runs / "version_0" / "config.yaml").unlink()
-    main(["report"])
-    said = text()
-    assert "catsdogs/version_0 0 1" in said
-    assert "version_0 has lost its weights: best and last in checkpoints" in said
-    assert "version_1 has no record.json: it was stopped" in said
-    assert "version_2/record.json is damaged" in said
-    assert "The layers of lightning_logs/catsdogs/version_0/config.yaml can't be listed" in said
 
 
 def test_a_plan_is_printed_and_nothing_is_run_and_mistakes_are_told(capsys: Capture, refusal: Refusal) -> None:

@@ -16,6 +16,10 @@ from lit_a1.runs import templates
 
 Add = Callable[..., Path]
 LOGS = Path("lightning_logs")
+CROSSVAL = {
+    "begun": {"trainer.max_epochs": 3, "photos": "1,200 (ab12)"}, "accuracy": 0.9, "interval": [0.88, 0.92],
+    "accuracy_by_fold": [0.9, 0.9], "suspects": 1, "accuracy_without_suspects": 0.91, "commit": "c0ffee",
+}  # fmt: skip
 PART = {"name": "kernels", "title": "Kernels", "words": [], "numbers": {}, "figures": [], "tables": [], "source": "S"}
 
 
@@ -57,15 +61,6 @@ def csv_row(changes: str = "", error: float | str = 0.16, **other: object) -> di
     return {name: str(value) for name, value in (values | other).items()}
 
 
-def write_events(folder: Path, epochs: Sequence[dict[str, float]]) -> None:
-    """An event file as `fit` writes it: a step counts from 0."""
-    with SummaryWriter(folder) as writer:
-        for row in epochs:
-            for name, value in row.items():
-                if name != "step":
-                    writer.add_scalar(name, value, int(row["step"]) - 1)
-
-
 @pytest.fixture
 def add_run() -> Add:
     """Adds a training: one validation error an epoch, with event file, record and config.
@@ -88,7 +83,11 @@ def add_run() -> Add:
         for tag, values in (("train_eval/error", train), ("val/loss", loss)):
             for row, value in zip(epochs, values, strict=False):
                 row[tag] = value
-        write_events(folder, epochs)
+        with SummaryWriter(folder) as writer:
+            for row in epochs:
+                for tag, value in row.items():
+                    if tag != "step":
+                        writer.add_scalar(tag, value, row["step"] - 1)  # as `fit` writes it: from 0
         config = f"trainer:\n  max_epochs: {len(epochs) + (not finished)}\n"
         (folder / "config.yaml").write_text(config)
         if finished:
@@ -114,19 +113,21 @@ GLYPHS = "± × ≤ ≥ − · … – “ ” é ² → α β ≈ °"  # noqa: 
 LONG = "lightning_logs/" + "a_very_long_name-" * 8 + "x" * 60
 
 
-def line_art(folder: Path) -> Path:
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
     """A PNG of 1280 x 800 pixels, transparent where nothing is drawn."""
     drawing = Image.new("RGBA", (1280, 800), (255, 255, 255, 0))
     pen = ImageDraw.Draw(drawing)
     pen.line([(100, 700), (600, 300), (1200, 100)], fill="#0072B2", width=4)
     pen.rectangle((100, 100, 1200, 700), outline="black", width=2)
-    path = folder / "line art.png"
+    path = tmp_path / "line art.png"
     drawing.save(path)
     return path
 
 
-def nasty_document(image: Path) -> Document:
-    """Sections three deep, and an image that is not there."""
+@pytest.fixture
+def document(image: Path) -> Document:
+    """A small report with all kinds of blocks, sections three deep, and an image that is not there."""
     markdown = f"""First **strong words**, *emphatic words*, `code_span <b>` and {GLYPHS}.
 
 - outer item
@@ -156,8 +157,6 @@ A hard break  \nafter it. [Inside](#second), [nowhere](#not-there), [outside](ht
     figure = Block("figure", "A *line*, 5 < 6.", path=str(image), alt='alt "of" <line>', source="run 7")
     lost = str(image.with_name("lost.png"))
     second = [
-        Block("table", "", header=["nothing", "here"]),
-        Block("table", "No columns at all."),
         Block("table", "Nasty.", header=["", "`code` & text"], rows=[[NASTY, "1"], [LONG, ""]], text_columns=2),
         Block("figure", "Gone.", path=lost, alt="what was seen", source="run 8"),
         Block("missing", "`other` has **not** been run.", command=f"python main.py fit --data.root '{NASTY}'"),
@@ -190,30 +189,18 @@ def shown_texts(document: Document) -> list[str]:
         "strong words", "emphatic words", "code_span <b>", GLYPHS,
         "outer item", "inner item", "quoted words", "after it. Inside", "nowhere", "outside", "mark", "12.5 ± 0.3 %",
         "indented --code", "!not loaded", '<img src="https://example.org/other.png">', "# no heading", "x" * 60,
-        "Deep words.", "Missing. other has not been run.", "Missing. Nothing can be done.", "no rows",
+        "Deep words.", "Missing. other has not been run.", "Missing. Nothing can be done.",
         "Figure 1. A line, 5 < 6. run 7", "The image lost.png is gone. what was seen Figure 2. Gone. run 8",
         *(block.command for block in document.blocks if block.command),
     ]  # fmt: skip
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """A PNG of line art."""
-    return line_art(tmp_path)
-
-
-@pytest.fixture
-def document(image: Path) -> Document:
-    """A small report with all kinds of blocks."""
-    return nasty_document(image)
-
-
-@pytest.fixture
 def macro() -> Callable[..., str]:
-    """The text of a macro of a section's template, `macro("recipe", "curves", result)`."""
+    """The text of a macro of a section's template, `macro("recipe", "curves", result)`; `given` are its globals."""
 
-    def call(template: str, name: str, *values: Any) -> str:
+    def call(template: str, name: str, *values: Any, **given: Any) -> str:
         found = templates._environment().get_template(f"report/sections/{template}.md.j2")
-        return getattr(found.make_module(FUNCTIONS), name)(*values)
+        return getattr(found.make_module(FUNCTIONS | given), name)(*values)
 
     return call

@@ -8,13 +8,10 @@ import pytest
 
 from lit_a1.cli import main
 from lit_a1.commands import report
-from lit_a1.report import build
 from lit_a1.report.about import About, web_link
-from lit_a1.report.build import document
-from lit_a1.report.gather import gather
-
-LOGS = Path("lightning_logs")
-SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "report.yaml"
+from lit_a1.report.build import front
+from tests.conftest import CONFIGS, Refusal
+from tests.report.conftest import LOGS
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[..., About]:
 
 
 def test_options_a_yaml_and_what_is_taken_without_them(given: Callable[..., About]) -> None:
-    nothing = given("--config", str(SHIPPED))
+    nothing = given("--config", str(CONFIGS / "report.yaml"))
     assert (nothing.author, nothing.repository, nothing.kaggle) == (None, None, None)
     assert nothing.date
     assert given("--date", "2019-02-16", "--kaggle", "0.968").date == "2019-02-16"
@@ -79,31 +76,18 @@ def test_the_link_is_that_of_gits_origin(given: Callable[..., About], monkeypatc
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
-def test_what_can_not_be_is_told_in_a_sentence(
-    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as leaving:
-        main(["report", *options])
-    assert leaving.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert words in line
+def test_what_can_not_be_is_told_in_a_sentence(options: list[str], words: str, refusal: Refusal) -> None:
+    assert words in refusal("report", *options)
     assert not Path("report").exists()
 
 
-def test_the_first_page_shows_what_is_known_and_the_option_of_what_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = gather(LOGS, "real")
-    for name in ("problem1", "problem2", "problem3"):  # the same for both
-        same = getattr(build, name)(found, tmp_path)
-        monkeypatch.setattr(build, name, lambda found, work, same=same: same)
-    front = dict(document(found, tmp_path, About("Ada *L*", "2019-02-16", "https://x.org/a1", 0.968)).front)
-    assert front["Author"] == r"Ada \*L\*"
-    assert (front["Date"], front["Repository"]) == ("2019-02-16", "<https://x.org/a1>")
-    assert "96.80 %" in front["Kaggle"]
-    assert "private" in front["Kaggle"]
-    assert "commit" in front["Made"]
-    front = dict(document(found, tmp_path).front)
+def test_the_first_page_shows_what_is_known_and_the_option_of_what_is_not() -> None:
+    lines = dict(front(About("Ada *L*", "2019-02-16", "https://x.org/a1", 0.968)))
+    assert lines["Author"] == r"Ada \*L\*"
+    assert (lines["Date"], lines["Repository"]) == ("2019-02-16", "<https://x.org/a1>")
+    assert "96.80 %" in lines["Kaggle"]
+    assert "private" in lines["Kaggle"]
+    assert "commit" in lines["Made"]
+    lines = dict(front(About()))
     for name in ("author", "date", "repository", "kaggle"):
-        assert f"--{name}" in front[name.capitalize()]
+        assert f"--{name}" in lines[name.capitalize()]

@@ -11,16 +11,16 @@ import pytest
 from lit_a1.report import build, plan, problem1, problems, results
 from lit_a1.report.build import document
 from lit_a1.report.gather import gather
-from tests.report.conftest import LOGS, Add
+from tests.report.conftest import CROSSVAL, LOGS, PART, Add
 
-PART = {
-    "name": "label_errors", "title": "t", "source": "s", "words": ["w"], "numbers": {"suspects": 3},
-    "tables": ["a.csv"], "figures": [{"file": "a.png", "caption": "c", "shows_images": True}],
+LABELS = PART | {
+    "name": "label_errors", "words": ["w"], "numbers": {"suspects": 3}, "tables": ["a.csv"],
+    "figures": [{"file": "a.png", "caption": "c", "shows_images": True}],
 }  # fmt: skip
 FILES: dict[str, Any] = {  # what is no training's record
     "catsdogs/version_0/test.json": {"checkpoint": "last.ckpt", "test/error": 0.1},
     "catsdogs/version_0/analysis/analysis.json": {"images": 2000, "seconds": 3.0},
-    "catsdogs/version_0/analysis/label_errors.json": PART,
+    "catsdogs/version_0/analysis/label_errors.json": LABELS,
     "mlp-inits/version_0/record.json": {
         "seed": 0, "commit": "c", "machine": "m", "trials": {"glorot": {"epochs": [{"train/loss": 0.1}]}},
     },
@@ -29,10 +29,7 @@ FILES: dict[str, Any] = {  # what is no training's record
     },
     "mlp-gradcheck/version_0/record.json": {"weights": "w", "smallest": 1e-9, "best_n": 5, "n": [1, 5]},
     "mnist-compare/version_0/record.json": {"experiments": {"mlp": ["version_0"]}, "left_out": []},
-    "catsdogs-crossval/crossval.json": {
-        "begun": {"trainer.max_epochs": 3, "photos": "1,200 (ab12)"}, "accuracy": 0.9, "interval": [0.88, 0.92],
-        "accuracy_by_fold": [0.9, 0.9], "suspects": 1, "accuracy_without_suspects": 0.91, "commit": "c",
-    },
+    "catsdogs-crossval/crossval.json": CROSSVAL,
 }  # fmt: skip
 TRAININGS = ("mlp", "mnist_plain", "catsdogs", "catsdogs_ensemble")
 WRONG = {"nothing": None, "a list": [1], "a dictionary": {"a": 1}, "text": "x", "a number": -7.5}
@@ -117,8 +114,8 @@ def notes(tmp_path: Path) -> str:
     [
         ("mlp-inits/version_0/record.json", [1]), ("mlp-search/version_0/record.json", {"trials": [3]}),
         ("mnist-compare/version_0/record.json", None), ("catsdogs/version_0/analysis/analysis.json", [1, 2]),
-        ("catsdogs/version_0/analysis/label_errors.json", PART | {"words": "w"}),
-        ("catsdogs/version_0/analysis/label_errors.json", PART | {"numbers": {"suspects": [1]}}),
+        ("catsdogs/version_0/analysis/label_errors.json", LABELS | {"words": "w"}),
+        ("catsdogs/version_0/analysis/label_errors.json", LABELS | {"numbers": {"suspects": [1]}}),
         ("catsdogs/version_0/test.json", [1]), ("catsdogs/version_0/record.json", {"seed": 0}),
         ("catsdogs-crossval/crossval.json", {"accuracy": 0.9}), ("catsdogs-crossval/crossval.json", [1]),
     ],

@@ -13,34 +13,20 @@ from lit_a1.report.verdicts import unprefixed_settings
 from tests.report.conftest import LOGS, Add
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "cache" / "trainset-split-0"
-    folder.mkdir(parents=True)
-    return folder
-
-
-def write_split(folder: Path) -> None:
+def test_the_split_is_counted_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIT_A1_CACHE", str(tmp_path))
+    settings = unprefixed_settings("catsdogs_best") | {"n_valid": "2"}
+    commands, folder = Commands(gather(LOGS, "real")), tmp_path / "trainset-split-0"
+    assert split_of("2", "6135") is None
+    folder.mkdir()
+    (folder / "split-valid2-seed6135.csv").write_text("damaged")
+    assert split_of("2", "6135") is None
+    assert "can't be counted" in write_section("data", data=data_of(commands, None, settings))
     parts = [("train", "")] * 5 + [("valid", "")] * 2 + [("left_out", CONFLICT)] * 3 + [("left_out", IN_TEST)]
     lines = [f"{number}.jpg,Cat,{part},,{reason}" for number, (part, reason) in enumerate(parts)]
     (folder / "split-valid2-seed6135-without-test-copies.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
-
-
-def test_the_split_is_counted_from_its_file(cache: Path) -> None:
-    assert split_of("2", "6135") is None
-    (cache / "split-valid2-seed6135.csv").write_text("damaged")
-    assert split_of("2", "6135") is None
-    write_split(cache)
     assert split_of("2", "6135") == {"train": 5, "valid": 2, "conflicts": 3, "in_test": 1}
     assert split_of("3", "6135") is None
-
-
-def test_the_section_counts_the_split(cache: Path) -> None:
-    settings = unprefixed_settings("catsdogs_best") | {"n_valid": "2"}
-    commands = Commands(gather(LOGS, "real"))
-    assert "can't be counted" in write_section("data", data=data_of(commands, None, settings))
-    write_split(cache)
     text = " ".join(write_section("data", data=data_of(commands, None, settings)).split())
     assert "5 photos are for training and 2 for validation" in text
     assert "3 photos whose copies have different labels, and 1 that the test set has too" in text

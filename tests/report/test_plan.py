@@ -16,10 +16,10 @@ from lit_a1.report import plan
 from lit_a1.report.gather import RecordedRuns
 from lit_a1.report.plan import Step, missing, plan_text, quick, run
 from lit_a1.training import parse
+from tests.conftest import REPOSITORY
 from tests.report.conftest import LOGS, Add, leave_part, leave_study
 
 OTHER = Path("other/logs")
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def names(steps: list[Step]) -> list[str]:
@@ -62,7 +62,7 @@ def test_without_a_gpu_a_recipe_for_one_is_not_trained(
     )
     if not drawn:
         assert all(Path(member).is_file() for member in members[1:])
-        add_setting(add_weights(add_run("catsdogs_best", [0.1])), "trainer.max_epochs", 1)  # a try
+        add_weights(add_run("catsdogs_best", [0.1], settings={"trainer.max_epochs": 1}))  # a try
         assert names(missing(RecordedRuns(LOGS))) == names(found)
         add_weights(add_run("catsdogs_best", [0.1]))  # from another machine
         assert names(missing(RecordedRuns(LOGS)))[-2:] == ["analyze catsdogs_best", "validate catsdogs_ensemble"]
@@ -106,20 +106,22 @@ def test_what_was_run_is_not_run_again(add_run: Add) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "counts"),
+    ("settings", "lost", "counts"),
     [
-        (lambda run: add_setting(run, "trainer.precision", "32-true"), True),
-        (lambda run: add_setting(run, "model.compile_net", False), True),
-        (lambda run: add_setting(run, "data.source", "drawn"), True),
-        (lambda run: add_setting(run, "trainer.max_epochs", 1), False),
-        (lambda run: (run / "checkpoints" / "last.ckpt").unlink(), False),
-        (lambda run: (run / "record.json").write_text("{"), False),
+        ({"trainer.precision": "32-true"}, "", True),
+        ({"model.compile_net": False}, "", True),
+        ({"data.source": "drawn"}, "", True),
+        ({"trainer.max_epochs": 1}, "", False),
+        ({}, "checkpoints/last.ckpt", False),
+        ({}, "record.json", False),
     ],
 )
 def test_a_run_counts_whatever_its_machine_made_of_it_but_not_a_shorter_one_or_without_weights(
-    change: Callable[[Path], None], counts: bool, add_run: Add
+    settings: dict[str, object], lost: str, counts: bool, add_run: Add
 ) -> None:
-    change(add_test_result(add_weights(add_run("mnist", [0.1]))))
+    folder = add_test_result(add_weights(add_run("mnist", [0.1], settings=settings)))
+    if lost:
+        (folder / lost).unlink()
     found = names(missing(RecordedRuns(LOGS)))
     assert ("fit mnist" not in found) == counts
     assert counts or found.index("fit mnist") + 1 == found.index("test mnist")
@@ -134,7 +136,7 @@ def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("in_two_steps")
 @pytest.mark.parametrize(("start", "counts"), [("/else/catsdogs_long-drawn", True), ("lightning_logs/catsdogs", False)])
 def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, counts: bool, add_run: Add) -> None:
-    add_setting(add_weights(add_run("catsdogs_tuned", [0.1])), "model.start", start)
+    add_weights(add_run("catsdogs_tuned", [0.1], settings={"model.start": start}))
     assert ("fit catsdogs_tuned" not in names(missing(RecordedRuns(LOGS)))) == counts
 
 
@@ -149,17 +151,12 @@ def test_what_is_built_on_is_a_run_of_its_recipe_with_the_weights_of_the_last_ep
     long = add_weights(add_run("catsdogs_long", [0.1]))
     assert "fit catsdogs_long" not in names(missing(RecordedRuns(LOGS)))
     assert start() == ""  # the YAML's own
-    add_setting(add_weights(add_run("catsdogs_long", [0.3])), "trainer.max_epochs", 2)
+    add_weights(add_run("catsdogs_long", [0.3], settings={"trainer.max_epochs": 2}))
     assert start() == str(long)
     add_run("catsdogs_long", [0.1])  # which has lost its weights
     assert start() == str(long)
     (long / "checkpoints" / "last.ckpt").unlink()
     assert "fit catsdogs_long" in names(missing(RecordedRuns(LOGS)))
-
-
-def add_setting(run: Path, name: str, value: object) -> None:
-    record = json.loads((run / "record.json").read_text())
-    (run / "record.json").write_text(json.dumps(record | {"settings": record["settings"] | {name: value}}))
 
 
 def test_the_weights_of_that_run_are_named(add_run: Add) -> None:

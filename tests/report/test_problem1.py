@@ -60,12 +60,18 @@ def test_zero_and_one_in_the_settings_are_no_words(add_run: Add, tmp_path: Path)
     assert (cells["epochs"], cells["dropout of hidden units"], cells["Nesterov's form of it"]) == ("1", "0", "no")
 
 
-def test_without_a_run_the_recipe_is_described(tmp_path: Path) -> None:
-    found = sections_of(problem1, gather(LOGS, "real"), tmp_path)
-    text = words(found["mlp-model"].blocks)
-    assert "$h^1 = 700$ and $h^2 = 500$ hidden units" in text
-    assert "All settings of the recipe" in text
-    assert found["mlp-layers"].blocks
+def test_without_a_run_the_recipe_and_the_recorded_search_are_described(tmp_path: Path) -> None:
+    found = gather(LOGS, "real")
+    sections = sections_of(problem1, found, tmp_path)
+    blocks = sections["mlp-model"].blocks
+    assert "$h^1 = 700$ and $h^2 = 500$ hidden units" in words(blocks)
+    assert "All settings of the recipe" in words(blocks)
+    assert sections["mlp-layers"].blocks
+    (derivatives,) = (block.markdown.splitlines()[2:] for block in blocks if block.anchor == "derivatives")
+    assert [row.split("|")[1].strip(" \\*").replace(" ", "_") for row in derivatives] == [*NONLINEARITIES]
+    (table,) = sections["search-trials"].blocks
+    assert len(table.rows) == sum(found.study("mlp-search").record["trials"].values())
+    assert sum(row[0].endswith("*") for row in table.rows) == 1
 
 
 SETUP = "784-700-500-10, gelu"
@@ -125,19 +131,3 @@ def test_the_trials_in_the_answers_show_the_ends_each_choice_and_the_answer() ->
     layers = pd.Series([2, 2, 2, 2, 1, 2, 1])  # of trials 0 to 6
     assert select_trials(accuracy, [layers], none_chosen) == [3, 1, 6, 2, 5]
     assert select_trials(accuracy, [], accuracy.index.to_series() == 4) == [3, 1, 2, 5, 4]
-
-
-def test_every_nonlinearity_has_its_derivative(tmp_path: Path) -> None:
-    section = sections_of(problem1, gather(LOGS, "real"), tmp_path)["mlp-model"]
-    (table,) = (each for each in section.blocks if each.anchor == "derivatives")
-    assert [row.split("|")[1].strip(" \\*").replace(" ", "_") for row in table.markdown.splitlines()[2:]] == [
-        *NONLINEARITIES
-    ]
-
-
-def test_the_recorded_search_has_all_its_trials_in_the_appendix(tmp_path: Path) -> None:
-    found = gather(LOGS, "real")
-    (table,) = sections_of(problem1, found, tmp_path)["search-trials"].blocks
-    study = found.study("mlp-search")
-    assert len(table.rows) == sum(study.record["trials"].values())
-    assert sum(row[0].endswith("*") for row in table.rows) == 1

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from lit_a1.report import gather as gathering
 from lit_a1.report.comparison import progress, side_by_side, strongest_noise
-from lit_a1.report.document import Block, Section
+from lit_a1.report.document import Section
 from lit_a1.report.gather import Study, gather
 from lit_a1.report.problems import problem2
 from tests.report.conftest import LOGS, Add, leave_study, sections_of, words
@@ -33,12 +32,6 @@ def trained(add_run: Add, *errors: tuple[float, float], seed: int = 0) -> None:
 
 def sections(tmp_path: Path) -> dict[str, Section]:
     return sections_of(problem2, gather(LOGS, "real"), tmp_path)
-
-
-@pytest.fixture
-def nothing_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No study comes with the project."""
-    monkeypatch.setattr(gathering, "RECORDED", tmp_path / "none")
 
 
 def test_errors_epoch_by_epoch_are_means_over_the_runs(add_run: Add) -> None:
@@ -72,8 +65,10 @@ def test_the_comment_follows_from_the_errors(errors: Any, expected: str, add_run
     assert expected in words(sections(tmp_path)["problem-2"].blocks)
 
 
-@pytest.mark.usefixtures("nothing_recorded")
-def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) -> None:
+def test_what_is_missing_is_said_with_the_command_that_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_a1.report.gather.RECORDED", tmp_path / "none")
     found = sections(tmp_path)
     commands = {block.command for section in found.values() for block in section.blocks if block.kind == "missing"}
     assert "python main.py fit --config configs/mnist_plain.yaml" in commands
@@ -124,9 +119,3 @@ def test_noise_that_is_not_recorded_is_unknown(text: str) -> None:
     (LOGS / "mnist-ablation" / "version_0" / "noise.csv").write_text(NOISE)
     found = strongest_noise(Study(LOGS / "mnist-ablation" / "version_0", {}, recorded=False))
     assert found == pytest.approx({"level": 0.3, "mlp": 0.3, "cnn": 0.5})
-
-
-def test_blocks_of_damaged_studies_are_notes(tmp_path: Path) -> None:
-    leave_study("mnist-compare", results_csv="x", noise_csv="x")
-    found: list[Block] = sections(tmp_path)["mnist-comparison"].blocks
-    assert all(block.kind in ("text", "missing", "table") for block in found)

@@ -16,7 +16,7 @@ from lit_a1.report.problems import catsdogs_rows, interval_of_test_error, proble
 from lit_a1.report.results import crossvals, ensemble, errors_of, results, status
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import percent
-from tests.report.conftest import LOGS, Add, csv_row, leave_part, sections_of
+from tests.report.conftest import CROSSVAL, LOGS, Add, csv_row, leave_part, sections_of
 
 Say = Callable[..., str]
 
@@ -133,23 +133,18 @@ def test_a_cross_validation_here_takes_the_place_of_the_recorded_one() -> None:
 
     recorded = crossvals(gather(LOGS, "real"))
     assert {"name", "accuracy", "folds"} <= recorded[0].keys()
-    begun = {"trainer.max_epochs": 3, "photos": "1,200 (ab12)"}
-    write(f"{recorded[0]['name']}-crossval", begun=begun)  # not finished
+    write(f"{recorded[0]['name']}-crossval", begun=CROSSVAL["begun"])  # not finished
     assert crossvals(gather(LOGS, "real")) == recorded
-    finished = {
-        "begun": begun, "accuracy": 0.9, "interval": [0.88, 0.92], "accuracy_by_fold": [0.9, 0.9], "suspects": 1,
-        "accuracy_without_suspects": 0.91, "commit": "c0ffee",
-    }  # fmt: skip
     names = [each["name"] for each in recorded]
     for name in (names[0], "idea"):
-        write(f"{name}-crossval", **finished)
+        write(f"{name}-crossval", **CROSSVAL)
     found = {each["name"]: each for each in crossvals(gather(LOGS, "real"))}
     assert list(found) == [*names, "idea"]
     for name in (names[0], "idea"):
         assert (found[name]["accuracy"], found[name]["epochs"], found[name]["photos"]) == (0.9, 3, "1,200")
         assert found[name]["source"] == f"lightning_logs/{name}-crossval, commit c0ffee"
     assert crossvals(gather(LOGS, "drawn")) == []
-    write("catsdogs-crossval-drawn", **finished)
+    write("catsdogs-crossval-drawn", **CROSSVAL)
     assert [each["accuracy"] for each in crossvals(gather(LOGS, "drawn"))] == [0.9]
 
 

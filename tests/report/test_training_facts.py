@@ -175,7 +175,7 @@ def test_the_parts_of_a_network_add_up(name: str, tmp_path: Path) -> None:
     assert (found["facts"] is None) == (name == "mlp")
 
 
-def test_a_network_in_numbers(tmp_path: Path, add_run: Add) -> None:
+def test_a_network_in_numbers(tmp_path: Path, add_run: Add, macro: Callable[..., str]) -> None:
     best = layers(None, "catsdogs_best")["facts"]
     assert (best["depth"], best["convolutions"], best["projections"]) == (13, 12, 0)
     assert [halving["side"] for halving in best["halvings"]] == [28, 14, 7, 4]
@@ -187,4 +187,7 @@ def test_a_network_in_numbers(tmp_path: Path, add_run: Add) -> None:
     add_run("catsdogs", [0.2])
     run = only("catsdogs")
     assert results([run], tmp_path)["changes"] == ""
-    assert layers(run, "catsdogs")["table"] is None  # its YAML names no network
+    nameless = layers(run, "catsdogs")  # by its YAML
+    assert nameless["table"] is None
+    path = "lightning_logs/catsdogs/version_0/config.yaml"
+    assert f"The layers of `{path}` can't be listed: " in " ".join(macro("recipe", "layer_table", nameless).split())

@@ -226,7 +226,7 @@ def test_the_summary_counts_and_sorts() -> None:
     ):  # fmt: skip
         assert words in text
     assert verdict(text, "`lr=0.3`") == "**better**"
-    further = render("report/not_done.md.j2", gap=None, effects={}).strip()
+    further = render("report/not_done.md.j2", effects={}).strip()
     assert further in section(rows, "What would help further and was not done")
     with_ensemble = tried.render_page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
     assert hours in with_ensemble  # its members' own

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from lit_a1.report.document import FUNCTIONS, Section, read_markdown
+from lit_a1.report.document import Section, read_markdown
 from lit_a1.report.outputs import analysis_values
-from lit_a1.runs import templates
 from tests.report.conftest import leave_part
 
 Sections = Callable[..., list[Section]]
@@ -26,13 +25,11 @@ def part(name: str, words: list[str], figures: tuple[str, ...] = (), **numbers: 
 
 
 @pytest.fixture
-def sections() -> Sections:
+def sections(macro: Callable[..., str]) -> Sections:
     """What a macro of `analysis.md.j2` makes of the folder."""
 
-    def call(macro: str, *values: Any, **given: Any) -> list[Section]:
-        template = templates._environment().get_template("report/sections/analysis.md.j2")
-        made = template.make_module(FUNCTIONS | given)
-        return read_markdown(getattr(made, macro)(analysis_values(FOLDER, None, "do it"), *values))[1]
+    def call(name: str, *values: Any, **given: Any) -> list[Section]:
+        return read_markdown(macro("analysis", name, analysis_values(FOLDER, None, "do it"), *values, **given))[1]
 
     return call
 
