@@ -34,6 +34,6 @@ def main(arguments: Sequence[str]) -> None:
         table.add_column(heading, total, justify="left" if heading in ("layer", "from") else "right")
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.width = max(console.width, 140)  # needed by the table, even if output is not a terminal
     console.print(table)

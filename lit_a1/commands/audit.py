@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     if train is None:
         raise DataError(f"There are no photos below {root}: neither trainset.zip nor any other layout that fit reads.")
     result = audit(train, find_test(root))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(_table(result))
     for name in ("groups of copies", "groups of copies in train and test", "groups of copies with conflicting labels"):
         console.print(f"{name}: {result.summary[name]}")

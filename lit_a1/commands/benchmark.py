@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     variable = "OPENBLAS_CORETYPE"  # keeps numpy from using the best kernels for the processor
     kernels = f"; {variable}={os.environ[variable]}" if variable in os.environ else ""
     title = f"{machine()}; {torch.get_num_threads()} threads; {packages}{kernels}"
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     if options.profile:
         from lit_a1.benchmark.step import profile
 

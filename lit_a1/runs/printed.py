@@ -40,7 +40,7 @@ def print_finished(
 
     `commands` use the file, and are given without `--ckpt_path`; `logs` is the folder of all runs.
     """
-    console, best = Console(highlight=False, soft_wrap=True), record["best"]
+    console, best = Console(highlight=False, markup=False, soft_wrap=True), record["best"]
     count = f"{int(best['epoch']) + 1} of {len(record['epochs'])}"
     title = f"Best epoch: {count}" if "val/error" in best else f"Last epoch: {count}; nothing was validated"
     table = Table(title=title, title_justify="left")

@@ -18,12 +18,14 @@ def test_audit_leaves_a_table_and_a_sheet(course_photos: Callable[..., Path], ca
         (folder / name).mkdir(parents=True)
         Image.new("L", (64, 64), 9).save(folder / name / "1.png")
         (folder / name / "2.jpg").write_bytes(b"no photo")
-    main(["audit", "--dir", str(folder), "--out", "found"])
-    problems = [row["problem"] for row in read_csv("found/audit.csv")]
+    main(["audit", "--dir", str(folder), "--out", "[bold]"])  # no markup
+    problems = [row["problem"] for row in read_csv("[bold]/audit.csv")]
     assert problems == ["unreadable"] * 2 + ["conflicting labels"] * 2 + ["near-constant"] * 2 + ["greyscale"] * 2
-    with Image.open("found/audit.png") as sheet:
+    with Image.open("[bold]/audit.png") as sheet:
         assert sheet.width > 500
-    assert "groups of copies with conflicting labels: 1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "groups of copies with conflicting labels: 1" in said
+    assert "Contact sheet: [bold]/audit.png" in said.replace("\\", "/")
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
