@@ -63,15 +63,15 @@ def results_table(rows: Sequence[Row], configs: Iterable[str]) -> str:
 
 
 def summary_table(rows: Sequence[Row]) -> str:
-    """Markdown: README.md's table, the same results in five columns, with the first machine that ran each recipe."""
-    table: dict[str, dict[str, str]] = {}
-    for cells in results(rows, SUMMARY):
+    """Markdown: README.md's table, the same results in five columns, from the machine with the most seeds of each."""
+    table: dict[str, dict[str, str]] = {config: {} for config in SUMMARY}
+    for cells in sorted(results(rows, SUMMARY), key=lambda cells: cells["seeds"].count(","), reverse=True):
         config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
         row = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
         row |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
         machine = "its members'" if config == ENSEMBLE else cells["machine"].partition(";")[0]
-        table.setdefault(config, row | {"time": f"{cells['time'].partition(',')[0]}, {machine}"})
-    return markdown(list(table.values()))
+        table[config] = table[config] or row | {"time": f"{cells['time'].partition(',')[0]}, {machine}"}
+    return markdown(list(filter(None, table.values())))
 
 
 def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]:
