@@ -163,6 +163,7 @@ def pair(file: str) -> Iterator[list[SharedStudy]]:
 
 def test_one_process_repeats_a_search_goes_on_with_it_and_takes_it_home(file: str, tmp_path: Path) -> None:
     whole = run(falling(), 8, None, file)
+    assert len(set(cells(whole, "lr"))) == 8  # each trial has a seed of its own
     run(falling(), 3, Path("another"), file)
     folder = run(falling(), 8, Path("another"), file)
     assert rows(folder) == rows(whole)
