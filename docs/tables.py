@@ -18,7 +18,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median_low, stdev
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -91,7 +91,7 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(runs[-1]['parameters']):,}",
             "epochs": runs[-1]["epochs"],
-            "time": training_time(config, median(float(run["seconds"]) for run in runs), rows),
+            "time": training_time(config, median_low(float(run["seconds"]) for run in runs), rows),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
@@ -115,7 +115,7 @@ def training_time(config: str, seconds: float, rows: Sequence[Row]) -> str:
     times = [[float(row["seconds"]) for row in shipped_rows(rows, name)] for name in before]
     if not all(times):
         return f"{duration(seconds)} after {listed(before)}"
-    total = duration(seconds + sum(map(median, times)))
+    total = duration(seconds + sum(map(median_low, times)))
     return total if config == ENSEMBLE else f"{total}, {duration(seconds)} of them its own"
 
 

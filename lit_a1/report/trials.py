@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import inf, isnan, sqrt
 from pathlib import Path
-from statistics import mean, variance
+from statistics import mean, median_low, variance
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -89,7 +89,7 @@ def settings_of(rows: Sequence[Row]) -> pd.DataFrame:
     runs["error"] = pd.to_numeric(runs["last_val_error"], errors="coerce").where(lambda error: error < inf)
     runs["unmeasured"] = ~runs["best_val_error"].isin(["", "nan"]) & (runs["last_val_error"] == "")
     settings = runs.groupby(SETTING, sort=False).agg(
-        seeds=("seed", list), machines=("machine", set), finished=("finished", "max"), seconds=("seconds", "median"),
+        seeds=("seed", list), machines=("machine", set), finished=("finished", "max"), seconds=("seconds", median_low),
         parameters=("parameters", "last"), errors=("error", lambda errors: list(errors.dropna())),
         unmeasured=("unmeasured", "any"),
     ).reset_index()  # fmt: skip
