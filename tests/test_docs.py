@@ -164,6 +164,15 @@ def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: Mo
     assert "test" not in tables.results_table([old], ["catsdogs"])
 
 
+def test_the_readme_shows_the_machine_with_the_most_seeds_and_a_time_that_a_run_took(
+    tables: ModuleType, run: Run
+) -> None:
+    one = tables.row_of(run()) | {"machine": "A", "seconds": "60"}
+    several = [one | {"machine": "B", "seed": seed, "seconds": time} for seed, time in (("1", "7200"), ("2", "3600"))]
+    _, line = cells_of(tables.summary_table([one, *several]))
+    assert line[-1] == "60.0 min, B"
+
+
 def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_for(tables: ModuleType, run: Run) -> None:
     one = tables.row_of(run()) | {"epochs": "4"}
     recipe = tables.fingerprint(tables.shipped_settings("catsdogs_ensemble"))
