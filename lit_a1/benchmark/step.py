@@ -140,7 +140,7 @@ def convolution_passes(recipe: Recipe) -> dict[str, Run]:
         forward.append(partial(F.conv2d, x, weight, **options))
         if by_weights:  # the gradient of the images is not needed
             by_input.append(partial(conv2d_input, x.shape, weight, grad, **options))
-        has_few_positions = recipe.half and recipe.device.type == "cpu" and x.numel() // x.shape[1] <= FEW_POSITIONS
+        has_few_positions = recipe.device.type == "cpu" and x.numel() // x.shape[1] <= FEW_POSITIONS
         by_torch = partial(conv2d_weight, x, weight.shape, grad, **options)
         by_weights.append(partial(weight_gradient, x, weight.shape, grad) if has_few_positions else by_torch)
 
