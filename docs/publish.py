@@ -135,9 +135,8 @@ def command_of(run: Path, config: Path, seed: int) -> str:
 
 
 def builds_on(settings: dict[str, Any]) -> list[str]:
-    """The experiments that a run started from or learnt from, and those that their shipped recipes build on."""
-    direct = {name for option in recipes.WEIGHTS for name in recipes.experiment_names(settings.get(option))}
-    return sorted(direct.union(*map(recipes.builds_on, direct)))
+    """The experiments that a run started from or learnt from."""
+    return sorted({name for option in recipes.WEIGHTS for name in recipes.experiment_names(settings.get(option))})
 
 
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:

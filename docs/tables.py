@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lit_a1.environment import quieten  # noqa: E402
-from lit_a1.report.recipes import MEMBERS, builds_on, changes, fingerprint, is_shipped, parents, shipped_settings  # noqa: E402
+from lit_a1.report.recipes import changes, fingerprint, is_shipped, shipped_settings  # noqa: E402
 from lit_a1.report.rows import COLUMNS, RUNS, Row, identity, read_rows, row_of  # noqa: E402
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES  # noqa: E402
 from lit_a1.report.tried import render_page  # noqa: E402
@@ -50,7 +50,7 @@ SUMMARY = {  # the rows of README.md's table: what each config is
     "mnist": "MNIST, CNN, augmented",
     "mnist_best": "MNIST, best CNN",
     "catsdogs": "Cats vs Dogs",
-    "catsdogs_tuned": "Cats vs Dogs, in two steps",
+    "catsdogs_muon": "Cats vs Dogs, longer",
     "catsdogs_gpu": "Cats vs Dogs, on a GPU",
     "catsdogs_best": "Cats vs Dogs, best network",
     "catsdogs_ensemble": "Cats vs Dogs, ensemble",
@@ -70,7 +70,7 @@ def summary_table(rows: Sequence[Row]) -> str:
         row = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
         row |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
         machine = "its members'" if config == ENSEMBLE else cells["machine"].partition(";")[0]
-        table[config] = table[config] or row | {"time": f"{cells['time'].partition(',')[0]}, {machine}"}
+        table[config] = table[config] or row | {"time": f"{cells['time']}, {machine}"}
     return markdown(list(filter(None, table.values())))
 
 
@@ -78,7 +78,8 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
     """The cells of the lines of `results_table`, by column."""
     groups: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for config in configs:
-        rows_of_config = [row for row in shipped_rows(rows, config) if row["last_val_error"] not in ("", "nan")]
+        shipped = [row for row in rows if row["config"] == config and is_shipped(row)]
+        rows_of_config = [row for row in shipped if row["last_val_error"] not in ("", "nan")]
         if config == ENSEMBLE:  # only the newest row: its members' recipes may have changed
             rows_of_config = sorted(rows_of_config, key=lambda row: row["finished"])[-1:]
         for row in rows_of_config:
@@ -91,7 +92,7 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
             "recipe": f"`configs/{config}.yaml`",
             "parameters": f"{int(runs[-1]['parameters']):,}",
             "epochs": runs[-1]["epochs"],
-            "time": training_time(config, median_low(float(run["seconds"]) for run in runs), rows),
+            "time": duration(median_low(float(run["seconds"]) for run in runs)),
             "peak memory": f"{max(float(run['peak_memory_gb']) for run in runs):.2f} GB",
             "validation, last epoch": accuracy(runs, "last_val_error"),
             "best epoch": accuracy(runs, "best_val_error"),
@@ -100,23 +101,6 @@ def results(rows: Sequence[Row], configs: Iterable[str]) -> list[dict[str, str]]
             "machine": "{machine}; {packages}".format(**runs[-1]),
         })  # fmt: skip
     return table
-
-
-def shipped_rows(rows: Sequence[Row], config: str) -> list[Row]:
-    """The rows of the current version of a recipe."""
-    return [row for row in rows if row["config"] == config and is_shipped(row)]
-
-
-def training_time(config: str, seconds: float, rows: Sequence[Row]) -> str:
-    """How long a recipe took: its own `seconds` (for an ensemble, its members'), and the trainings it builds on."""
-    before = sorted(builds_on(config) - set(parents(config).get(MEMBERS, ())))
-    if not before:
-        return duration(seconds)
-    times = [[float(row["seconds"]) for row in shipped_rows(rows, name)] for name in before]
-    if not all(times):
-        return f"{duration(seconds)} after {listed(before)}"
-    total = duration(seconds + sum(map(median_low, times)))
-    return total if config == ENSEMBLE else f"{total}, {duration(seconds)} of them its own"
 
 
 def accuracy(runs: Sequence[Row], column: str) -> str:

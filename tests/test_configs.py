@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 
 from lit_a1.cli import main
-from lit_a1.models import Classifier
-from lit_a1.report import recipes
-from lit_a1.runs.settings import build
-from lit_a1.training import parse
 from tests.conftest import CNN, CONFIGS, Refusal
 
 YAMLS = sorted(path for path in CONFIGS.glob("*.yaml") if path.stem != "report")
@@ -23,7 +19,6 @@ QUICK = {
     "validate": ["--model.members", "[lightning_logs/catsdogs-drawn]", "--trainer.accelerator", "cpu"],
 }  # fmt: skip
 SMALL = ["--model.widths", "[4,8]", "--model.blocks", "[1]", "--model.stem_stride", "2"]
-START = ["--model.start", "lightning_logs/catsdogs"]  # of the runs on drawn images
 MEMBER = ["fit", "--config", str(CONFIGS / "catsdogs.yaml"), *CNN, *SMALL, "--trainer.max_epochs", "1"]
 
 
@@ -37,16 +32,10 @@ def test_a_yaml_of_another_command_is_refused(flag: str, refusal: Refusal) -> No
 
 
 def test_a_training_that_another_one_needs_is_asked_for_before_a_run_is_begun(refusal: Refusal) -> None:
-    words = refusal("fit", "--config", str(CONFIGS / "catsdogs_tuned.yaml"), "--data.source", "drawn")
-    assert "There is no finished training in lightning_logs/catsdogs_long-drawn, which this one needs" in words
+    start = ["--model", "lit_a1.models.fine_tuned.FineTunedCNN", "--model.start", "lightning_logs/catsdogs"]
+    words = refusal("fit", "--config", str(CONFIGS / "catsdogs.yaml"), *start, "--data.source", "drawn")
+    assert "There is no finished training in lightning_logs/catsdogs-drawn, which this one needs" in words
     assert not Path("lightning_logs").exists()
-
-
-def test_the_network_that_a_second_step_starts_from_is_its_own() -> None:
-    (start,) = recipes.parents("catsdogs_tuned")["model.start"]
-    paths = [CONFIGS / f"{name}.yaml" for name in (start, "catsdogs_tuned")]
-    first, second = (build(Classifier, parse(["fit", "--config", str(path)]).model) for path in paths)
-    assert repr(first.net) == repr(second.net)
 
 
 @pytest.mark.filterwarnings("ignore:.*Running in `fast_dev_run` mode.*")
@@ -59,7 +48,6 @@ def test_every_shipped_yaml_runs(config: Path) -> None:
     command, *options = shlex.split(line)
     options = [str(config) if option.startswith("configs/") else option for option in options]
     drawn = ["--data.source", "drawn"]
-    goes_on = [*START, *SMALL] if "start:" in config.read_text() else []
-    if command == "validate" or goes_on:  # what an ensemble is made of, or a training goes on from
+    if command == "validate":  # what an ensemble is made of
         main([*MEMBER, *drawn])
-    main([command, *options, *drawn, *QUICK[command], *goes_on])
+    main([command, *options, *drawn, *QUICK[command]])

@@ -186,29 +186,6 @@ def test_an_ensemble_has_one_row_and_recipes_come_in_the_order_that_was_asked_fo
     assert any("97.00%" in cell for cell in lines[1])
 
 
-def test_the_time_of_a_recipe_counts_what_it_builds_on(
-    tables: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = tables.row_of(run())
-
-    def row(config: str, seconds: float) -> dict[str, str]:
-        recipe = tables.fingerprint(tables.shipped_settings(config))
-        return one | {"config": config, "recipe": recipe, "seconds": str(seconds)}
-
-    first, second, tuned = row("catsdogs", 600), row("catsdogs_long", 1200), row("catsdogs_tuned", 1800)
-    old = second | {"recipe": "00000000", "seconds": "9999"}
-    rows = [first, old, second, tuned]
-    assert tables.training_time("catsdogs", 600, rows) == "10.0 min"
-    assert tables.training_time("catsdogs_tuned", 1800, rows) == "50.0 min, 30.0 min of them its own"
-    assert tables.training_time("catsdogs_tuned", 1800, [first, tuned]) == "30.0 min after catsdogs_long"
-    assert tables.training_time("catsdogs_ensemble", 2400, rows) == "40.0 min"
-    members = {tables.MEMBERS: ["catsdogs", "catsdogs_tuned"]}
-    monkeypatch.setattr(tables, "parents", lambda config: members)
-    monkeypatch.setattr(tables, "builds_on", lambda config: {"catsdogs", "catsdogs_tuned", "catsdogs_long"})
-    # the 40 of its members, and the 20 of what one of them goes on from
-    assert tables.training_time("catsdogs_ensemble", 2400, rows) == "60.0 min"
-
-
 @pytest.fixture
 def studies(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "STUDIES", tmp_path / "studies")

@@ -182,7 +182,7 @@ def test_from_a_run_of_the_numpy_network_to_its_published_weights(
 
 
 def test_what_a_run_built_on_is_read_from_its_own_settings(publish: ModuleType) -> None:
-    assert publish.builds_on({"model.start": "elsewhere/catsdogs_tuned"}) == ["catsdogs_long", "catsdogs_tuned"]
+    assert publish.builds_on({"model.start": "elsewhere/first", "model.teachers": "['x/other']"}) == ["first", "other"]
     assert publish.builds_on({"model.start": "", "model.teachers": "['x/catsdogs']"}) == ["catsdogs"]
     assert publish.builds_on({"model.start": "logs/mine/version_3/checkpoints/best.ckpt"}) == ["mine"]
 

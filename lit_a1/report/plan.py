@@ -20,7 +20,7 @@ from lit_a1.environment import PROGRAM
 from lit_a1.report.gather import RECORDED, RecordedRuns, read_analysis
 from lit_a1.report.outputs import AUDIT
 from lit_a1.report.published import is_published
-from lit_a1.report.recipes import MEMBERS, has_shipped_settings, is_shipped, parents, shipped_settings
+from lit_a1.report.recipes import MEMBERS, experiment_names, has_shipped_settings, is_shipped, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
@@ -130,25 +130,20 @@ class Commands:
         return [run for run in runs if has_shipped_settings(run.record["settings"], name)]
 
     def _weights(self, name: str) -> list[str]:
-        """Options for the networks that a recipe builds on, if they are not where its YAML says."""
-        options: list[str] = []
-        for option, names in parents(name).items():
-            folders = [folder for parent in names for folder in self._runs(parent, option == MEMBERS)]
-            if folders != [str(LOGS / parent) for parent in names]:
-                options += [f"--{option}", folders[0] if option == "model.start" else json.dumps(folders)]
-        return options
+        """The option for the members of an ensemble, if they are not where its YAML says."""
+        names = experiment_names(shipped_settings(name).get(MEMBERS))
+        folders = [folder for member in names for folder in self._runs(member)]
+        return [f"--{MEMBERS}", json.dumps(folders)] if folders != [str(LOGS / member) for member in names] else []
 
-    def _runs(self, name: str, all_runs: bool) -> list[str]:
-        """The folder of an experiment, or of its complete runs if some are not: all if `all_runs`, else the newest.
+    def _runs(self, name: str) -> list[str]:
+        """The folder of an experiment, or of its complete runs if some are not.
 
         Published weights stand in for a recipe that is not trained here.
         """
-        if all_runs and not self.suits_this_machine(name):
+        if not self.suits_this_machine(name):
             published = PRETRAINED / f"{name}.ckpt"
             return [str(relative_to_cwd(published))] if published.is_file() and not self.records.drawn(name) else []
-        runs, complete = self.records.trainings(name), self.complete_runs(name, "best" if all_runs else "last")
-        if not all_runs:
-            runs, complete = runs[-1:], complete[-1:]
+        runs, complete = self.records.trainings(name), self.complete_runs(name, "best")
         if not complete or complete == runs:
             return [str(self.records.folder(name))]
         return [str(relative_to_cwd(run.folder)) for run in complete]
@@ -202,13 +197,9 @@ def missing(records: RecordedRuns) -> list[Step]:
     commands, steps, untrained = Commands(records), list[Step](), list[str]()
 
     def train(name: str, checkpoint: str) -> None:
-        """Adds the training of a recipe, after those it builds on, unless a run has these weights."""
-        if commands.complete_runs(name, checkpoint) or (training := commands.fit(name)) in steps:
-            return
-        for option, names in parents(name).items():
-            for parent in names:
-                train(parent, "best" if option == MEMBERS else "last")
-        steps.append(training)
+        """Adds the training of a recipe, unless a run has these weights."""
+        if not commands.complete_runs(name, checkpoint) and (training := commands.fit(name)) not in steps:
+            steps.append(training)
 
     for kind, name, _ in STEPS:
         run = None

@@ -1,10 +1,9 @@
-"""Recipes (YAMLs in configs/ with the code's defaults): which runs share a recipe, and what a recipe builds on."""
+"""Recipes (YAMLs in configs/ with the code's defaults): which runs share a recipe, and which weights they name."""
 
 import ast
 import contextlib
 import hashlib
 import io
-import itertools
 import json
 import re
 from functools import cache
@@ -19,7 +18,7 @@ from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
 
 Row = dict[str, str]  # a row of docs/runs.csv, by the columns in `rows.py`
 MEMBERS = "model.members"
-WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name the networks that a recipe builds on
+WEIGHTS = ("model.start", "model.teachers", MEMBERS)  # options that name other networks
 REQUIRED_OPTIONS = {"Ensemble": MEMBERS, "DistilledCNN": "model.teachers"}  # options without a default, by class
 NEWER_OPTIONS = {"data.augment.mix_until": 0, "data.augment.trivial": 0.0}
 """Augmentation options that are newer than the first recorded runs, with the values that describe those runs.
@@ -60,9 +59,6 @@ def defaults(model: str, data: str) -> dict[str, Any]:
     except SystemExit as error:
         raise UsageError(f"This version does not know {model} on {data or 'no data'}.") from error
     return NEWER_OPTIONS | {name: value for name, value in settings.items() if name != required}
-
-
-# the same recipe
 
 
 def fingerprint(settings: dict[str, Any]) -> str:
@@ -127,9 +123,6 @@ def is_shipped(row: Row) -> bool:
     return changes_only_machine(row["changes"]) and row["recipe"] == fingerprint(shipped_settings(row["config"]))
 
 
-# what a recipe builds on
-
-
 def experiment_names(paths: object) -> list[str]:
     """The experiments behind folders (of experiments or runs) or files of weights: one, a list, or a list as text."""
     text = str(paths or "")
@@ -141,17 +134,3 @@ def experiment_names(paths: object) -> list[str]:
             path = path.parent
         names.append(path.name.removesuffix(DRAWN))
     return names
-
-
-def parents(config: str) -> dict[str, list[str]]:
-    """The experiments whose weights a YAML starts from, learns from or averages, by the option that names them."""
-    names_by_option = {name: experiment_names(shipped_settings(config).get(name)) for name in WEIGHTS}
-    return {name: names for name, names in names_by_option.items() if names}
-
-
-def builds_on(config: str) -> set[str]:
-    """All experiments that a recipe builds on, directly or indirectly; empty for an experiment without a YAML here."""
-    if not (REPOSITORY / "configs" / f"{config}.yaml").is_file():
-        return set()
-    direct = set(itertools.chain(*parents(config).values()))
-    return direct.union(*map(builds_on, direct))

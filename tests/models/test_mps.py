@@ -113,8 +113,7 @@ def test_what_mps_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = ["--model.start", ""] if recipe == "catsdogs_tuned" else []
-    settings = parse(["fit", "--config", str(CONFIGS / f"{recipe}.yaml"), *SMALL, *start])
+    settings = parse(["fit", "--config", str(CONFIGS / f"{recipe}.yaml"), *SMALL])
     model, data = build(Classifier, settings.model), build(ImageDataModule, settings.data)
     side, channels = (28, 1) if "mnist" in recipe else (64, 3)
     images = np.random.default_rng(0).integers(0, 256, (16, side, side, channels), dtype=np.uint8)

@@ -127,38 +127,6 @@ def test_a_run_counts_whatever_its_machine_made_of_it_but_not_a_shorter_one_or_w
     assert counts or found.index("fit mnist") + 1 == found.index("test mnist")
 
 
-@pytest.fixture
-def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report looks into a recipe that builds on another one."""
-    monkeypatch.setattr(plan, "STEPS", [("analyze", "catsdogs", ""), ("analyze", "catsdogs_tuned", "")])
-
-
-@pytest.mark.usefixtures("in_two_steps")
-@pytest.mark.parametrize(("start", "counts"), [("/else/catsdogs_long-drawn", True), ("lightning_logs/catsdogs", False)])
-def test_a_run_counts_wherever_the_network_lies_that_it_began_with(start: str, counts: bool, add_run: Add) -> None:
-    add_weights(add_run("catsdogs_tuned", [0.1], settings={"model.start": start}))
-    assert ("fit catsdogs_tuned" not in names(missing(RecordedRuns(LOGS)))) == counts
-
-
-@pytest.mark.usefixtures("in_two_steps")
-def test_what_is_built_on_is_a_run_of_its_recipe_with_the_weights_of_the_last_epoch(add_run: Add) -> None:
-    """And not a shorter one that was made later."""
-
-    def start() -> str:
-        (step,) = [step for step in missing(RecordedRuns(LOGS)) if names([step]) == ["fit catsdogs_tuned"]]
-        return step.command.partition(" --model.start ")[2]
-
-    long = add_weights(add_run("catsdogs_long", [0.1]))
-    assert "fit catsdogs_long" not in names(missing(RecordedRuns(LOGS)))
-    assert start() == ""  # the YAML's own
-    add_weights(add_run("catsdogs_long", [0.3], settings={"trainer.max_epochs": 2}))
-    assert start() == str(long)
-    add_run("catsdogs_long", [0.1])  # which has lost its weights
-    assert start() == str(long)
-    (long / "checkpoints" / "last.ckpt").unlink()
-    assert "fit catsdogs_long" in names(missing(RecordedRuns(LOGS)))
-
-
 def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     """After a newer run that was stopped, `last` alone would mean that one's."""
     folder = add_test_result(add_weights(add_run("mnist", [0.1])), "best")

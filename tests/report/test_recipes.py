@@ -55,25 +55,6 @@ def test_experiments_are_named_by_their_folders(folders: object, names: list[str
     assert recipes.experiment_names(folders) == names
 
 
-def test_what_a_recipe_builds_on_is_found_at_any_remove(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    settings = {
-        "mean": {"model.members": "['lightning_logs/pupil', 'lightning_logs/first']"},
-        "pupil": {"model.start": "lightning_logs/second", "model.teachers": "['lightning_logs/first']"},
-        "second": {"model.start": ""},
-        "first": {},
-    }
-    monkeypatch.setattr(recipes, "shipped_settings", settings.__getitem__)
-    monkeypatch.setattr(recipes, "REPOSITORY", tmp_path)
-    (tmp_path / "configs").mkdir()
-    for name in settings:
-        (tmp_path / "configs" / f"{name}.yaml").touch()
-    assert recipes.parents("mean") == {"model.members": ["pupil", "first"]}
-    assert recipes.parents("pupil") == {"model.start": ["second"], "model.teachers": ["first"]}
-    assert recipes.parents("second") == recipes.parents("first") == {}
-    assert recipes.builds_on("mean") == {"pupil", "first", "second"}
-    assert recipes.builds_on("first") == recipes.builds_on("a stranger's") == set()
-
-
 def test_classes_that_are_gone_are_told_in_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"does not know lit_a1\.models\.old\.Net"):
         recipes.changes({"model.class_path": "lit_a1.models.old.Net", "data.class_path": "x"}, {})
