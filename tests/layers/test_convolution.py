@@ -74,6 +74,15 @@ def test_all_else_is_torchs(
     assert not products
 
 
+def test_without_a_weight_gradient_it_is_torchs(products: list[tuple[int, ...]]) -> None:
+    """So that a graph exported for any number of images does not compare that number."""
+    layer = Conv2d(16, 24, 3, padding=1, bias=False)
+    with torch.no_grad():
+        layer(torch.randn(8, 16, 4, 4))
+    layer.requires_grad_(False)(torch.randn(8, 16, 4, 4))
+    assert not products
+
+
 @pytest.mark.parametrize("size", [(4, 4), (5, 4), (5, 5), (1, 3)])
 def test_compiled_pooling_gives_the_largest_value_the_gradient(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
