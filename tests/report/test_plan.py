@@ -127,6 +127,22 @@ def test_a_run_counts_whatever_its_machine_made_of_it_but_not_a_shorter_one_or_w
     assert counts or found.index("fit mnist") + 1 == found.index("test mnist")
 
 
+def test_an_ensembles_members_are_runs_of_their_recipe_as_it_is(add_run: Add) -> None:
+    """And not a shorter one that was made later, or one that has lost its weights."""
+
+    def members() -> str:
+        (step,) = [step for step in missing(RecordedRuns(LOGS)) if step.arguments[0] == "validate"]
+        return step.command.partition(" --model.members ")[2]
+
+    run = add_weights(add_run("catsdogs", [0.1]))
+    assert members() == ""  # the YAML's own
+    add_weights(add_run("catsdogs", [0.3], settings={"trainer.max_epochs": 2}))
+    expected = shlex.quote(json.dumps([str(run), "lightning_logs/catsdogs_best"]))
+    assert members() == expected
+    add_run("catsdogs", [0.1])
+    assert members() == expected
+
+
 def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     """After a newer run that was stopped, `last` alone would mean that one's."""
     folder = add_test_result(add_weights(add_run("mnist", [0.1])), "best")

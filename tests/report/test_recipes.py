@@ -55,6 +55,13 @@ def test_experiments_are_named_by_their_folders(folders: object, names: list[str
     assert recipes.experiment_names(folders) == names
 
 
+def test_where_the_networks_lie_that_a_run_uses_is_no_change() -> None:
+    ours = recipes.shipped_settings("catsdogs_ensemble")
+    elsewhere = ["/else/catsdogs-drawn", "/else/catsdogs_best/version_3"]
+    assert recipes.changes(ours | {recipes.MEMBERS: elsewhere}, ours) == ""
+    assert "members" in recipes.changes(ours | {recipes.MEMBERS: elsewhere[:1]}, ours)
+
+
 def test_classes_that_are_gone_are_told_in_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"does not know lit_a1\.models\.old\.Net"):
         recipes.changes({"model.class_path": "lit_a1.models.old.Net", "data.class_path": "x"}, {})
