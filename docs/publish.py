@@ -39,7 +39,6 @@ from lit_a1.mlp import loop  # noqa: E402
 from lit_a1.mlp import options as mlp  # noqa: E402
 from lit_a1.mlp.setup import Setup, load_weights  # noqa: E402
 from lit_a1.models import Classifier  # noqa: E402
-from lit_a1.report import recipes  # noqa: E402
 from lit_a1.runs import folders as runs  # noqa: E402
 from lit_a1.runs.checkpoints import check_fits, read  # noqa: E402
 from lit_a1.runs.records import CheckpointError, read_record  # noqa: E402
@@ -132,11 +131,6 @@ def command_of(run: Path, config: Path, seed: int) -> str:
     return shlex.join(
         ["python", "main.py", *command, "--config", f"configs/{config.name}", "--seed_everything", str(seed), *flags]
     )
-
-
-def builds_on(settings: dict[str, Any]) -> list[str]:
-    """The experiments that a run started from or learnt from."""
-    return sorted({name for option in recipes.WEIGHTS for name in recipes.experiment_names(settings.get(option))})
 
 
 def evaluate(command: str, config: Path, checkpoint: str, *flags: str) -> TrainingCLI:
@@ -232,7 +226,6 @@ def publish(run: Path, checkpoint: str = "last") -> dict[str, Any]:
     about = {
         "command": command_of(run, config, record["seed"]),
         "config": f"configs/{config.name}",
-        "builds_on": builds_on(record["settings"]),
         "seed": record["seed"],
         "epochs": len(record["epochs"]),
         "checkpoint": source.name,

@@ -32,7 +32,7 @@ from lit_a1.runs.finished import Run  # noqa: E402
 from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd  # noqa: E402
 from lit_a1.runs.settings import UsageError  # noqa: E402
 from lit_a1.runs.statistics import wilson  # noqa: E402
-from lit_a1.runs.wording import duration, listed  # noqa: E402
+from lit_a1.runs.wording import duration  # noqa: E402
 from lit_a1.studies.crossval.results import CROSSVAL  # noqa: E402
 from lit_a1.studies.curves import is_training, keep_curves, read  # noqa: E402
 
@@ -50,7 +50,6 @@ SUMMARY = {  # the rows of README.md's table: what each config is
     "mnist": "MNIST, CNN, augmented",
     "mnist_best": "MNIST, best CNN",
     "catsdogs": "Cats vs Dogs",
-    "catsdogs_muon": "Cats vs Dogs, longer",
     "catsdogs_gpu": "Cats vs Dogs, on a GPU",
     "catsdogs_best": "Cats vs Dogs, best network",
     "catsdogs_ensemble": "Cats vs Dogs, ensemble",
@@ -116,16 +115,16 @@ def accuracy(runs: Sequence[Row], column: str) -> str:
 
 def pretrained_table(notes: Iterable[dict]) -> str:
     """Markdown: one line for each file of trained weights, from the notes beside them."""
-    rows = []
-    for note in notes:
-        before = [f"`{name}`" for name in note.get("builds_on", ())]  # experiments that must be trained before
-        rows.append({
+    rows = [
+        {
             "weights": f"`{note.get('file', Path(note['config']).stem + '.ckpt')}`",
-            "trained by": f"`{note['command']}`" + (f" after {listed(before)}" if before else ""),
+            "trained by": f"`{note['command']}`",
             "size": f"{note['bytes'] / 1e6:.1f} MB",
             "validation": f"{1 - note['val_error']:.2%}",
             "sha256 of submission.csv": f"`{note['submission_sha256']}`" if "submission_sha256" in note else "",
-        })  # fmt: skip
+        }
+        for note in notes
+    ]
     return markdown(rows) or "No weights are published yet."
 
 

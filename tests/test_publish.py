@@ -94,7 +94,6 @@ def test_from_a_run_to_the_submission_of_its_published_weights(
     for key in ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit", "finished"):
         assert about[key] == record[key]
     assert (about["config"], about["seed"], about["epochs"]) == ("configs/tiny.yaml", 3, 2)
-    assert about["builds_on"] == []
     assert 0.05 <= about["temperature"] <= 20
     assert Familiarity.from_note(about["familiarity"]).means.shape == (2, 64)
     assert (about["val_images"], about["test_images"]) == (16, 12)
@@ -179,12 +178,6 @@ def test_from_a_run_of_the_numpy_network_to_its_published_weights(
     (tmp_path / "configs" / "mlp.yaml").write_text(yaml.safe_dump({"model": model | {"hidden_dims": [16, 11]}}))
     with pytest.raises(CheckpointError, match=r"holds a network 784-16-12-10 .* 784-16-11-10 .* was expected"):
         publish.publish(run)
-
-
-def test_what_a_run_built_on_is_read_from_its_own_settings(publish: ModuleType) -> None:
-    assert publish.builds_on({"model.start": "elsewhere/first", "model.teachers": "['x/other']"}) == ["first", "other"]
-    assert publish.builds_on({"model.start": "", "model.teachers": "['x/catsdogs']"}) == ["catsdogs"]
-    assert publish.builds_on({"model.start": "logs/mine/version_3/checkpoints/best.ckpt"}) == ["mine"]
 
 
 def test_weights_that_fail_to_be_measured_leave_what_was_there(

@@ -69,7 +69,8 @@ class ImageDataModule(L.LightningDataModule):
         eval_scale: evaluates on images this many times as large as the training size of the same epoch. Random
             crops make things look larger in training; larger images make up for it (Touvron et al. 2019, "Fixing
             the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
-            suit another: the model should recompute them (`precise_bn`).
+            suit another: the model should recompute them (`precise_bn`). The checkpoint keeps its size: `validate` and
+            `predict` ignore another scale.
         keep_on_device: keeps all images, as bytes, on the training device, so only indices are sent to it.
     """
 

@@ -73,12 +73,11 @@ def test_what_is_not_known_is_left_out() -> None:
 def test_published_weights_have_their_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cards, "PRETRAINED", tmp_path)
     note = ABOUT | {"command": "python main.py fit x", "val_error": 0.03, "val_images": 2000, "checkpoint": "last.ckpt"}
-    (tmp_path / "catsdogs.json").write_text(json.dumps(note | {"builds_on": ["one"], "test_images": 4999}))
+    (tmp_path / "catsdogs.json").write_text(json.dumps(note | {"test_images": 4999}))
     training = {"seconds": 1, "settings": {"seed": 3}}
     said = text(weights_info(tmp_path / "catsdogs.ckpt", 260, training, {"lr": 0.1}))
     assert "| validation | 2,000 | 3.00 % | 2.34 to 3.84 % |" in said
     assert "Trained by `python main.py fit x`." in said
-    assert "continues from one." in said
     assert "| `model.lr` | 0.1 |" in said
     assert "| test |" not in said  # labelled for the competition, and not measured
 

@@ -53,8 +53,8 @@ def test_a_recipe_is_told_by_what_is_in_use(add_run: Add, macro: Callable[..., s
     assert "2,000" not in rows["measured"]
 
     erased = {"data.augment.trivial": 0.5, "data.augment.cutout": 0.25, "data.augment.cutout_fill": "noise"}
-    add_run("catsdogs_muon", [0.1], settings=off | erased)
-    rows = rows_of(only("catsdogs_muon"), macro)
+    add_run("catsdogs_trial", [0.1], settings=off | erased)
+    rows = rows_of(only("catsdogs_trial"), macro)
     assert "TrivialAugment, one random change of random strength, with probability 0.5" in rows["augmentation"]
     assert "a patch with 0.25 of the image's side is filled with noise" in rows["augmentation"]
 
@@ -85,7 +85,7 @@ def test_where_and_when_is_measured_makes_no_other_recipe() -> None:
     older = ours | {"data.measure_train": False, "trainer.check_val_every_n_epoch": 9}
     assert fingerprint(older) == fingerprint(ours) != fingerprint(ours | {"model.lr": 0.3})
     assert changes_only_machine(changes(older, ours))
-    for name in ("catsdogs", "catsdogs_best", "catsdogs_gpu", "catsdogs_muon"):
+    for name in ("catsdogs", "catsdogs_best", "catsdogs_gpu"):
         settings = shipped_settings(name)
         epochs, every = settings["trainer.max_epochs"], settings["trainer.check_val_every_n_epoch"]
         assert epochs % every == 0
