@@ -225,6 +225,7 @@ def crossvals(records: RecordedRuns) -> list[dict[str, Any]]:
             found[name] = {
                 "name": name,
                 "epochs": int(content["begun"]["trainer.max_epochs"]),
+                "optimizer": str(content["begun"]["model.optimizer"]),
                 "photos": content["begun"]["photos"].split(" ")[0],
                 "folds": len(content["accuracy_by_fold"]),
                 "suspects": int(content["suspects"]),

@@ -25,6 +25,7 @@ CONFIGS = (TRIAL, *RECIPES, ENSEMBLE)
 MIN_FREEDOM = 4  # degrees of freedom from which the noise between seeds is known well enough
 MAX_LETTERS = 40  # letters of a value; the middle of a longer one is left out
 LENGTH = "max_epochs"
+NO_BASE = "no base"  # the verdict on a setting that nothing can be compared with
 RECIPE = ["config", "recipe", "val_images"]  # only settings that agree in these are compared
 SETTING = [*RECIPE, "epochs", "changes"]  # columns of docs/runs.csv in which the runs of a setting agree
 
@@ -201,5 +202,5 @@ def _base(setting: pd.Series, candidates: pd.DataFrame) -> int:
 
 def _verdict(setting: Any) -> str:
     if setting.failure or isnan(setting.p):
-        return setting.failure or "no base"
+        return setting.failure or NO_BASE
     return "inside the noise" if setting.p >= ALPHA else "better" if setting.points > 0 else "worse"

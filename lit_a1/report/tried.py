@@ -8,7 +8,7 @@ import pandas as pd
 
 from lit_a1.report import trials
 from lit_a1.report.recipes import MACHINE_OPTIONS, Row, option_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPE, THEMES, TITLES, accuracy_of, format_changes
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, NO_BASE, RECIPE, THEMES, TITLES, accuracy_of, format_changes
 from lit_a1.report.verdicts import conclusions
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
@@ -84,13 +84,14 @@ def _groups(ideas: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]
         tested = group[group["p"].notna()]
         verdicts = group["verdict"].str.partition(" (")[0]
         phrases = group["name"] + group["change"].map(lambda points: points and f" ({points})")
+        compared = phrases[verdicts != NO_BASE]
         summary: dict[str, list[str]] = {name: [] for name in SUMMARY_WORDS.values()} if len(tested) else {}
         groups.append({
             "rank": group["rank"].iloc[0],
             "name": f"{group['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
             "base": base,
             "count": len(group),
-            "summary": summary | phrases.groupby(verdicts.replace(SUMMARY_WORDS), sort=False).agg(list).to_dict(),
+            "summary": summary | compared.groupby(verdicts.replace(SUMMARY_WORDS), sort=False).agg(list).to_dict(),
             "best": next(tested.itertuples(), None),
             "verdicts": [f"{count} {verdict}" for verdict, count in sorted(verdicts.value_counts().items())],
             "table": _table(group, base),
