@@ -49,14 +49,15 @@ def data(pairs: int) -> list[Timing]:
     """Times an epoch of batches, after our photos are decoded and the DataLoader's processes started."""
     recipe = Recipe()
     augment = recipe.settings["data"]["init_args"]["augment"]
-    scale, jitter = tuple(augment["crop_scale"]), {name: augment[name] for name in ("brightness", "contrast")}
+    crop = v2.RandomResizedCrop(recipe.size, scale=tuple(augment["crop_scale"]))
+    jitter = v2.ColorJitter(**{name: augment[name] for name in ("brightness", "contrast", "saturation")})
+    steps = [crop, v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(augment["grayscale"])]
+    steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, data_variables(name)):
         photos = write_photos(Path(name), PHOTOS)
         module = CatsDogsDataModule(source="real", n_valid=2, batch_size=recipe.batch, augment=recipe.data.augment)
         module.setup("fit")
-        steps = [v2.RandomResizedCrop(recipe.size, scale=scale), v2.RandomHorizontalFlip(), v2.ColorJitter(**jitter)]
-        to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
-        folder = ImageFolder(photos, v2.Compose([*steps, *to_tensor]))
+        folder = ImageFolder(photos, v2.Compose(steps))
         loader: DataLoader[tuple[torch.Tensor, int]] = DataLoader(
             folder, recipe.batch, shuffle=True, num_workers=WORKERS, persistent_workers=True
         )

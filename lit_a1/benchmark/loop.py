@@ -21,7 +21,7 @@ from lit_a1.environment import REPOSITORY, keep_freed_memory, peak_memory_gb, qu
 from lit_a1.training import TrainingCLI
 
 EPOCHS = 4
-WARM_UP = 10  # steps that are not timed
+WARM_UP = 3  # steps that are not timed
 
 
 class Stopwatch(Callback):

@@ -1,4 +1,4 @@
-"""A step of `configs/catsdogs.yaml`: with SGD against torch's layers and SGD; whole, against its convolutions alone."""
+"""The network of `configs/catsdogs.yaml` with SGD, against torch's; a whole step, against its convolutions alone."""
 
 import copy
 import tempfile

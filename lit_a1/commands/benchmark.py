@@ -2,7 +2,7 @@
 
 mlp        an epoch of the numpy network, against a PyTorch loop and numpy's matrix products alone
 layers     each norm and each optimiser, against torch's
-step       a training step of configs/catsdogs.yaml, against torch's layers, loss and SGD, and its convolutions alone
+step       the network of configs/catsdogs.yaml with SGD, against torch's; a whole step, against its convolutions alone
 data       an epoch of augmented batches, against torchvision's ImageFolder and transforms with two workers
 loop       a step of `fit` and its memory, against a plain loop
 inference  labels from the published weights, against float32 and the convolutions alone

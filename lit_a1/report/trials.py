@@ -167,7 +167,7 @@ def compare(rows: Sequence[Row]) -> pd.DataFrame:
         settings.loc[same_recipe.index, "base"] = [_base(setting, candidates) for _, setting in same_recipe.iterrows()]
     tested = settings[(settings["base"] >= 0) & (settings["failure"] == "")]
     bases = settings.loc[tested["base"]].set_index(tested.index)
-    settings["points"] = 100 * (bases["error"] - tested["error"])
+    settings["points"] = (100 * (bases["error"] - tested["error"])).round(9) + 0.0  # no -0
     settings["p"] = pd.Series(
         [
             p_value(setting.errors, base_errors, setting.val_images, noise.get((setting.config, setting.val_images)))

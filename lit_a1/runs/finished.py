@@ -11,7 +11,8 @@ from lit_a1.runs.records import Metrics, best_of
 
 Weights = Literal["last", "best"]
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
-NOT_MOVING = ("brightness", "contrast", "cutout", "mixup", "cutmix")  # and settings that do not
+COLOURS = ("brightness", "contrast", "saturation", "grayscale")
+NOT_MOVING = (*COLOURS, "trivial", "cutout", "mixup", "cutmix")  # and settings that do not
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def test_what_a_run_lost_is_told(add_run: Add, macro: Say) -> None:
 
 
 PLAIN = {"data.augment.flip": "none", "data.augment.crop_scale": "(1.0, 1.0)"}
-PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast")}
+PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast", "saturation", "grayscale")}
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,7 @@ def test_problem_3(add_run: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "80 more mistakes, more than noise (Fisher's exact test" in ensembles
     crossval = crossvals(found)[0]
     assert f"{percent(crossval['accuracy'])} of them correctly" in ensembles
+    assert f"optimiser `{crossval['optimizer']}`" in ensembles
 
     shown = sections["catsdogs-analysis"]
     assert shown.title == "What the network of catsdogs sees"

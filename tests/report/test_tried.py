@@ -98,6 +98,7 @@ def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
 def test_only_like_is_compared_with_like(other: dict[str, object]) -> None:
     rows = [*base(), row("lr=0.3", 0.10, **other)]
     assert verdicts(rows) == {"lr=0.3": "no base"}
+    assert "Nothing can be compared yet." in tried.render_page(rows, RECIPES)
     assert "There is no run of the base: nothing is compared." in tried.render_page(rows, RECIPES)
     assert verdicts([*rows, row(error=0.2, **other)]) == {"lr=0.3": "better"}
 
@@ -245,7 +246,7 @@ def test_no_table_beats_the_highest_accuracies_that_are_named() -> None:
 
 def test_without_a_change_the_page_is_short() -> None:
     text = tried.render_page([row(config="catsdogs", error=0.0675, epochs=65)], {"catsdogs": "now"})
-    for words in ("1 run of 1 setting", "Nothing was changed yet", "`catsdogs`: 93.25 % after 65 epochs."):
+    for words in ("1 run of 1 setting", "Nothing can be compared yet", "`catsdogs`: 93.25 % after 65 epochs."):
         assert words in text
     assert "No run is recorded yet" in tried.render_page([], {})
 

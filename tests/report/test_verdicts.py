@@ -87,10 +87,10 @@ def test_what_is_worse_in_trials_and_part_of_the_best_network_is_said() -> None:
     trial = row(CUTMIX, 0.21), row("norm=group", 0.25)
     (each,) = found(best(), *trial)["trials"]["hurt_but_used"]
     assert (each["name"], each["longer"]) == ("`cutmix=1.0` with `mix_probability=0.5`", [])
-    longer = row("", 0.05, "catsdogs", epochs=72), row(f"{CUTMIX}, views=scale", 0.055, "catsdogs", epochs=72)
+    longer = row("", 0.05, "catsdogs", epochs=96), row(f"{CUTMIX}, views=flip", 0.055, "catsdogs", epochs=96)
     (each,) = found(best(), *trial, *longer)["trials"]["hurt_but_used"]
     (other,) = each["longer"]
-    assert (other["name"], other["epochs"], other["verdict"]) == ("catsdogs", 72, "inside the noise")
+    assert (other["name"], other["epochs"], other["verdict"]) == ("catsdogs", 96, "inside the noise")
     assert other["points"] == pytest.approx(-0.5)
     assert found(best("augment.cutmix=0.0"), *trial)["trials"]["hurt_but_used"] == []
 

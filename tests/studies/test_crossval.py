@@ -153,8 +153,8 @@ def test_a_fold_that_is_left_meanwhile_is_trained_after_the_others(
 @pytest.mark.parametrize(
     ("flags", "folds", "words"),
     [
-        (["--model.lr", "0.05"], 3, "the crossval in .* was started with model.lr 0.15; got 0.05: name another with"),
-        (["--trainer.max_epochs", "3"], 3, "started with trainer.max_epochs 72; got 3"),
+        (["--model.lr", "0.05"], 3, "the crossval in .* was started with model.lr 0.03; got 0.05: name another with"),
+        (["--trainer.max_epochs", "3"], 3, "started with trainer.max_epochs 96; got 3"),
         (["--seed_everything", "1"], 3, "started with seed 0; got 1"),
         (["--data.split_seed", "1"], 3, r"started with data.split_seed 6135; got 1"),
         ([], 4, "started with data.folds 3; got 4"),
@@ -179,7 +179,7 @@ def spoil(path: str, old: str = "", new: str = "{") -> Callable[[], object]:
     ("change", "error", "words"),
     [
         (spoil("version_2/record.json", 'fold": 2', 'fold": 3'), UsageError, "data.fold 3; got 2: remove it"),
-        (spoil("version_2/record.json", 'lr": 0.15', 'lr": 1'), UsageError, "model.lr 1; got 0.15: remove"),
+        (spoil("version_2/record.json", 'lr": 0.03', 'lr": 1'), UsageError, "model.lr 1; got 0.03: remove"),
         (spoil("crossval.json"), UsageError, "its crossval.json is damaged"),
         (spoil("version_1/out_of_fold.csv"), DataError, "version_1/out_of_fold.csv can't be read"),
         (spoil("version_1/out_of_fold.csv", "0.9", "high"), DataError, "version_1/out_of_fold.csv can't be read"),
@@ -215,7 +215,7 @@ def test_two_settings_are_compared_on_the_same_folds(trainer: Trainer) -> None:
     assert results["difference"] == pytest.approx((8 - 1) / 40)
     assert results["interval"]["low"] < results["difference"] < results["interval"]["high"]
     text = (folder / "summary.md").read_text()
-    assert "model.lr 0.15 and 0.05." in text
+    assert "model.lr 0.03 and 0.05." in text
     assert "8 photos are classified correctly only here and 1 only there: the difference is more than noise" in text
     assert "p = 0.039" in text
 
