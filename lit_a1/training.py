@@ -35,7 +35,7 @@ from lit_a1.runs.checkpoints import AtomicCheckpointIO, check_devices, check_fit
 from lit_a1.runs.events import in_order
 from lit_a1.runs.folders import new_version, remove_version, resolve, run_of
 from lit_a1.runs.records import keep_metrics, loading
-from lit_a1.runs.settings import Parser, recipe_of, without_checkpoint
+from lit_a1.runs.settings import Parser, check_trainer, recipe_of, without_checkpoint
 from lit_a1.runs.wording import typed
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,7 @@ class TrainingCLI(LightningCLI):
         command_parser = self._parser(command)
         vars(command_parser).pop("parent_parser")  # otherwise `--print_config` would leave printing to it
         settings = command_parser.parse_args(options)
-        if "trainer.devices" not in settings:  # if a YAML has something else, a flag adds only its own value
-            command_parser.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
+        check_trainer(command_parser, settings, "barebones")  # no YAML here names it
         self.config = Namespace(subcommand=command, **{command: settings})
 
     def _parse_ckpt_path(self) -> None:

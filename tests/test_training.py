@@ -186,8 +186,9 @@ def test_wrong_settings(flags: list[str], words: str, photos: Path, refusal: Ref
 @pytest.mark.parametrize("text", ["null", "3", "[]"])
 def test_a_trainer_that_is_no_settings_is_refused_beside_its_flags(text: str, photos: Path, refusal: Refusal) -> None:
     Path("odd.yaml").write_text(f"trainer: {text}\n")
-    output = refusal("fit", *SMALL, "--config", "odd.yaml", "--trainer.max_steps", "1")
-    assert "trainer: settings by name are needed" in output
+    odd = ["--config", "odd.yaml"]
+    for command in (["fit", *SMALL, *odd], ["fit", *odd, *SMALL], ["mlp", "fit", *odd]):
+        assert "trainer: settings by name are needed" in refusal(*command, "--trainer.max_epochs", "1")
 
 
 @pytest.mark.parametrize("command", ["validate", "predict"])

@@ -10,7 +10,7 @@ from lit_a1.data.mnist import SourceName
 from lit_a1.environment import PROGRAM
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Setup
-from lit_a1.runs.settings import STORAGE, Parser, UsageError
+from lit_a1.runs.settings import STORAGE, Parser, UsageError, check_trainer
 
 COMMANDS = {
     "fit": "train the network: --config configs/mlp.yaml",
@@ -75,4 +75,7 @@ def setup_of(config: Namespace, command: str) -> Setup:
 
 def parse(arguments: Sequence[str]) -> Namespace:
     """The settings of a command, with defaults, without running it."""
-    return build_parser(arguments[0]).parse_args(list(arguments[1:]))
+    parser = build_parser(arguments[0])
+    settings = parser.parse_args(list(arguments[1:]))
+    check_trainer(parser, settings, "max_epochs", "save_dir", "name")
+    return settings

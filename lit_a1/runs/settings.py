@@ -193,6 +193,12 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
+def check_trainer(parser: ArgumentParser, settings: Namespace, *names: str) -> None:
+    """Refuses a YAML whose `trainer` has no settings by name: flags leave only their own, and `names` are missing."""
+    if any(f"trainer.{name}" not in settings for name in names):
+        parser.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
+
+
 def _yaml_first(arguments: Sequence[str]) -> list[str]:
     """The arguments, with `--config` and its value before all others."""
     words, first, others = iter(arguments), list[str](), list[str]()
