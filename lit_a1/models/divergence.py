@@ -18,11 +18,13 @@ UNUSABLE = "{} is not finite: these weights are of a training that diverged. Use
 class FiniteModule(L.LightningModule):
     """Ends a training or a measurement with values that are not finite, by a DivergedError that says what to do.
 
-    A subclass has `lr` and `clip_gradient`, notes the values of each step with `note`, and then calls `check_noted`.
-    Metrics are checked after each validation and test; weights after each epoch and before each checkpoint.
+    A subclass has `lr`, `weight_decay` and `clip_gradient`, notes the values of each step with `note`, and then calls
+    `check_noted`. Metrics are checked after each validation and test; weights after each epoch and before each
+    checkpoint.
     """
 
     lr: float
+    weight_decay: float
     clip_gradient: float
     validated_step = -1
     in_step = False  # whether a step is in progress, with only some weights and statistics updated
@@ -76,6 +78,8 @@ class FiniteModule(L.LightningModule):
         if self.trainer.state.fn != "fit":
             return DivergedError(UNUSABLE.format(what))
         remedies = [f"a smaller --model.lr than {self.lr:g}"]
+        if self.lr * self.weight_decay > 1:  # a step of decay then overshoots zero
+            remedies.append(f"a smaller --model.weight_decay than {self.weight_decay:g}")
         remedies += [] if self.clip_gradient else ["--model.clip_gradient 1"]
         remedies += ["--trainer.precision 32-true"] if "16" in str(self.trainer.precision) else []
         paths = kept_checkpoints(self.trainer)

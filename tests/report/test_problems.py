@@ -100,6 +100,10 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast", "satu
     [  # of the training images 15 % were wrong
         ([0.4, 0.2], {}, {"comparable": False}, "overfits**, by 5.00 points or more", "the network overfits"),
         ([0.4, 0.155], {}, {"comparable": False}, "not comparable with the validation error", "do not show whether"),
+        *(
+            ([0.4, 0.2], PLAIN | {f"data.augment.{name}": 0.3}, {"comparable": False}, "or more", "overfits")
+            for name in ("saturation", "grayscale", "trivial")
+        ),
         ([0.1, 0.20], PLAIN, {"comparable": True, "overfits": True}, "gap of +5.00 points", "the network overfits"),
         ([0.1, 0.155], PLAIN, {"comparable": True, "overfits": False}, "gap of +0.50 points", "does not overfit"),
         ([0.1, None], PLAIN, None, "The last epoch was not validated.", "not implemented here"),

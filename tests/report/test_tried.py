@@ -83,6 +83,8 @@ def test_few_seeds_leave_the_binomial_noise() -> None:
     z = 0.03 / (0.105 * 0.895 / 2000 * 2) ** 0.5
     assert compared([row(), row("a=1", 0.09)])["a=1"].p == pytest.approx(2 * stats.norm.sf(z))
     assert compared([row(error=0.0), row("a=1", 0.0)])["a=1"].p == 1
+    thirds = [row(error=error, seed=seed) for seed, error in enumerate((0.044, 0.04, 0.0435))]
+    assert str(compared([*thirds, row("a=1", sum((0.044, 0.04, 0.0435)) / 3 + 1e-17)])["a=1"].points) == "0.0"  # no -0
 
 
 def test_the_noise_is_pooled_over_settings_of_the_config() -> None:
