@@ -68,7 +68,7 @@ def summary_table(rows: Sequence[Row]) -> str:
         config = cells["recipe"].removeprefix("`configs/").removesuffix(".yaml`")
         row = {"recipe": f"[{config}](configs/{config}.yaml)", "network": SUMMARY[config]}
         row |= {"validation": cells["validation, last epoch"], "test": cells["test, last epoch"]}
-        machine = "its members'" if config == ENSEMBLE else cells["machine"].partition(";")[0]
+        machine = "to train its members" if config == ENSEMBLE else cells["machine"].partition(";")[0]
         table[config] = table[config] or row | {"time": f"{cells['time']}, {machine}"}
     return markdown(list(filter(None, table.values())))
 

@@ -230,7 +230,7 @@ def test_the_summary_counts_and_sorts() -> None:
         assert words in text
     assert verdict(text, "`lr=0.3`") == "**better**"
     further = render("report/not_done.md.j2", effects={}).strip()
-    assert further in section(rows, "What would help further and was not done")
+    assert further in section(rows, "What might help further and has not been tried")
     with_ensemble = tried.render_page([*rows, row(config="catsdogs_ensemble", seconds=36000, seed="0, 1")], RECIPES)
     assert hours in with_ensemble  # its members' own
     assert "published weights" in with_ensemble
