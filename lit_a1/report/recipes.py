@@ -14,7 +14,14 @@ from lit_a1 import training
 from lit_a1.environment import REPOSITORY
 from lit_a1.mlp import options as mlp
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.settings import UsageError, kind_of_config, recipe_of
+from lit_a1.runs.settings import (
+    MACHINE_OPTIONS,
+    UsageError,
+    kind_of_config,
+    option_of,
+    recipe_of,
+    without_machine_options,
+)
 
 Row = dict[str, str]  # a row of docs/runs.csv, by the columns in `rows.py`
 MEMBERS = "model.members"
@@ -25,12 +32,6 @@ NEWER_OPTIONS = {"data.augment.mix_until": 0, "data.augment.trivial": 0.0}
 
 The parser only knows the defaults of a class's own options.
 """
-MACHINE_OPTIONS = {
-    "precision", "compile_net", "channels_last", "accelerator", "devices", "strategy", "num_nodes", "sync_norm",
-    "workers", "eval_batch_size", "source", "check_val_every_n_epoch", "measure_train", "keep_on_device",
-    "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary",
-}  # fmt: skip
-"""Options that depend on the machine: runs that differ only in these share a recipe."""
 
 
 @cache
@@ -69,8 +70,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
     """
     defaults = defaults_of(settings)
     changed = {name: value for name, value in settings.items() if name not in defaults or defaults[name] != value}
-    changed = {k: value for k, value in changed.items() if option_of(k.partition(".")[2]) not in MACHINE_OPTIONS}
-    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(without_machine_options(changed), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def changes(settings: dict[str, Any], reference: dict[str, Any]) -> str:
@@ -98,11 +98,6 @@ def parse_changes(text: str) -> dict[str, str]:
     if not all(name and sign for name, sign, _ in pairs):
         raise SystemExit(f"error: a row of docs/runs.csv has the changes {text!r}; expected NAME=VALUE, NAME=VALUE")
     return {name: value for name, _, value in pairs}
-
-
-def option_of(change: str) -> str:
-    """The option that a change belongs to: `flip` for `augment.flip`, `size_schedule` for `size_schedule.0`."""
-    return change.removeprefix("augment.").partition(".")[0]
 
 
 def changes_only_machine(changes: str) -> bool:

@@ -16,13 +16,13 @@ from lit_a1.report.gather import RECORDED, RecordedRuns, display_path, source_of
 from lit_a1.report.learning import gap, learning_curves
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.published import is_published
-from lit_a1.report.recipes import MACHINE_OPTIONS, changes, is_shipped, option_of, parse_changes, shipped_settings
+from lit_a1.report.recipes import changes, is_shipped, parse_changes, shipped_settings
 from lit_a1.report.rows import read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, KEYWORDS, PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, test_metrics
-from lit_a1.runs.settings import UsageError
+from lit_a1.runs.settings import MACHINE_OPTIONS, UsageError, option_of
 from lit_a1.runs.statistics import ALPHA, fisher, wilson
 from lit_a1.runs.wording import duration, percent, probability, spread
 from lit_a1.studies.crossval.results import CROSSVAL

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import scipy
 
-from lit_a1.report.recipes import MACHINE_OPTIONS, Row, option_of, parse_changes
+from lit_a1.report.recipes import Row, parse_changes
+from lit_a1.runs.settings import MACHINE_OPTIONS, option_of
 from lit_a1.runs.statistics import ALPHA, holm
 from lit_a1.runs.wording import percent, spread
 

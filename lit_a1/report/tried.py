@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from lit_a1.report import trials
-from lit_a1.report.recipes import MACHINE_OPTIONS, Row, option_of
+from lit_a1.report.recipes import Row
 from lit_a1.report.trials import CONFIGS, ENSEMBLE, NO_BASE, RECIPE, THEMES, TITLES, accuracy_of, format_changes
 from lit_a1.report.verdicts import conclusions
+from lit_a1.runs.settings import MACHINE_OPTIONS, option_of
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted, duration, table

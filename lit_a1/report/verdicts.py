@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from lit_a1.report.document import table
-from lit_a1.report.recipes import MACHINE_OPTIONS, Row, fingerprint, option_of, shipped_settings
+from lit_a1.report.recipes import Row, fingerprint, shipped_settings
 from lit_a1.report.trials import ENSEMBLE, LENGTH, RECIPES, SEVERAL, TRIAL, accuracy_of, compare, format_changes, noises
+from lit_a1.runs.settings import MACHINE_OPTIONS, option_of
 from lit_a1.runs.statistics import ALPHA, wilson
 from lit_a1.runs.wording import counted
 

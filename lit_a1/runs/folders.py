@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_json, version_of
+from lit_a1.runs.settings import without_machine_options
 from lit_a1.runs.wording import listed, typed
 
 KEYWORDS = ("best", "last")
 DRAWN = "-drawn"  # ends the name of an experiment on drawn images
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 """Trained weights that come with the project: NAME.ckpt, described by NAME.json."""
-WITH_EFFECT = ("trainer.limit_train_batches", "trainer.overfit_batches")  # exceptions to the following
-WITHOUT_EFFECT = (  # prefixes of settings that do not affect training: a resumed run may change them
-    *("trainer.", "model.compile_net", "data.source", "data.workers", "data.eval_batch_size", "data.keep_on_device"),
-    *("data.measure_train", "data.predict_dir", "data.test_dir"),
-)
+WITH_EFFECT = ("trainer.limit_train_batches", "trainer.overfit_batches")  # the trainer's settings that affect training
+NOT_GIVEN = (None, False, "", "{}")  # values that mean the same as no value
 WEIGHTS_ALONE = "{} holds weights and not a run that fit could go on with: start one without --ckpt_path."
 
 
@@ -135,10 +133,12 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
 
 
 def check_same_settings(started: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Raises a CheckpointError if a run started with other settings (flat), except those `WITHOUT_EFFECT`."""
-    for name in sorted(started.keys() | settings.keys()):
-        ignored = name.startswith(WITHOUT_EFFECT) and name not in WITH_EFFECT
-        if ignored or (started.get(name) or False) == (settings.get(name) or False):  # both absent and null mean false
+    """Raises a CheckpointError if a run started with other settings (flat) that affect its training."""
+    names = without_machine_options(started | settings, "channels_last", "sync_norm")  # these two may change roundings
+    for name in sorted(names):
+        ignored = name.startswith("trainer.") and name not in WITH_EFFECT
+        values = started.get(name), settings.get(name)
+        if ignored or values[0] == values[1] or all(value in NOT_GIVEN for value in values):
             continue
         how, fix = f"with {name}={started.get(name)}, not {settings.get(name)}", "with the config.yaml of its run"
         if name not in started:

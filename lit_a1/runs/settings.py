@@ -20,6 +20,13 @@ PARTS = ("model", "data", "trainer")
 NO_PART_OF_THE_RECIPE = tuple(
     f"trainer.{name}" for name in ("logger", "callbacks", "plugins", "default_root_dir", "save_dir", "name")
 )
+MACHINE_OPTIONS = frozenset({
+    "accelerator", "devices", "num_nodes", "strategy", "precision", "profiler", "channels_last", "compile_net",
+    "sync_norm", "source", "predict_dir", "test_dir", "workers", "keep_on_device", "eval_batch_size", "measure_train",
+    "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps", "enable_autolog_hparams",
+    "enable_checkpointing", "enable_model_summary", "enable_progress_bar",
+})  # fmt: skip
+"""Options of the machine, of measuring and of what is shown: runs that differ only in these share a recipe."""
 STORAGE = (
     "a database instead of a folder, for processes that share no disk: postgresql://USER@HOST/DATABASE, another that "
     "Optuna takes, or grpc://HOST:PORT of its proxy"
@@ -174,6 +181,17 @@ def recipe_of(command: Namespace) -> dict[str, bool | int | float | str]:
     """All settings that affect a run, defaults included, except the seed: model, data and trainer, flat."""
     settings = flat({part: command[part].as_dict() for part in PARTS if command.get(part) is not None})
     return {name: value for name, value in settings.items() if not name.startswith(NO_PART_OF_THE_RECIPE)}
+
+
+def option_of(change: str) -> str:
+    """The option that a change belongs to: `flip` for `augment.flip`, `size_schedule` for `size_schedule.0`."""
+    return change.removeprefix("augment.").partition(".")[0]
+
+
+def without_machine_options(settings: Mapping[str, Any], *kept: str) -> dict[str, Any]:
+    """Flat settings without those of `MACHINE_OPTIONS`, except for the options `kept`."""
+    dropped = MACHINE_OPTIONS.difference(kept)
+    return {name: value for name, value in settings.items() if option_of(name.partition(".")[2]) not in dropped}
 
 
 def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:

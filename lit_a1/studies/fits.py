@@ -14,12 +14,6 @@ from lightning.pytorch.trainer import Trainer
 from lit_a1.runs.settings import UsageError
 from lit_a1.training import TrainingCLI
 
-# settings that may differ between processes that share a study
-MACHINE_SETTINGS = (
-    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision"),
-    *("trainer.enable_", "trainer.log_every_n_steps", "trainer.profiler"),
-    *("model.compile_net", "model.channels_last", "data.workers", "data.keep_on_device"),
-)
 # trainer options whose other values would end training at another point, or validate on fewer images
 REQUIRED_VALUES = dict.fromkeys(["max_time", "min_epochs", "min_steps", "callbacks", "limit_val_batches"])
 REQUIRED_VALUES |= {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0}

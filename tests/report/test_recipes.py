@@ -28,7 +28,12 @@ def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> No
 
 @pytest.mark.parametrize(
     ("changes", "counts"),
-    [("", True), ("precision=32-true, compile_net=False", True), ("precision=32-true, lr=1", False)],
+    [
+        ("", True),
+        ("precision=32-true, compile_net=False", True),
+        ("enable_progress_bar=False, profiler=simple, test_dir=photos", True),
+        ("precision=32-true, lr=1", False),
+    ],
 )
 def test_a_row_is_of_its_recipe_whatever_its_machine_made_of_it(changes: str, counts: bool) -> None:
     recipe = recipes.fingerprint(recipes.shipped_settings("catsdogs"))

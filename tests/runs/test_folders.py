@@ -79,8 +79,11 @@ def test_a_run_goes_on_with_the_settings_that_decide_what_is_learnt(tmp_path: Pa
     started = {"model.lr": 0.1, "data.workers": 0, "data.source": "auto", "data.eval_batch_size": 250}
     here = started | {"data.workers": 4, "data.source": "real", "data.eval_batch_size": 7, "data.predict_dir": "photos"}
     check_same_settings(started, here | {"trainer.devices": 2, "model.compile_net": True}, tmp_path)
+    check_same_settings(started | {"data.size_schedule": "{}"}, here, tmp_path)  # as `null`
     for changed, words in (
         ({"model.lr": 0.2}, "with model.lr=0.1, not 0.2"),
+        ({"model.sync_norm": True}, "without model.sync_norm"),
+        ({"trainer.overfit_batches": 2}, "without trainer.overfit_batches"),
         ({"data.n_valid": 5}, "without data.n_valid"),
     ):
         with pytest.raises(CheckpointError, match=words):

@@ -15,16 +15,14 @@ from lit_a1.data.module import ImageDataModule
 from lit_a1.flags import experiment_of
 from lit_a1.runs.folders import DRAWN, relative_to_cwd
 from lit_a1.runs.records import write_json
-from lit_a1.runs.settings import UsageError, build, first_difference, recipe_of
+from lit_a1.runs.settings import UsageError, build, first_difference, recipe_of, without_machine_options
 from lit_a1.runs.wording import listed
 from lit_a1.studies.crossval.fold import OUT_OF_FOLD, is_finished, settings_of, train
 from lit_a1.studies.crossval.results import CROSSVAL, fingerprint, photo_table, read_settings, read_table, write_results
-from lit_a1.studies.fits import MACHINE_SETTINGS, check_settings
+from lit_a1.studies.fits import check_settings
 from lit_a1.training import parse
 
 LOCKS = ".locks"  # one for the folder, and one for each fold while it is trained
-# settings that may differ between processes and folds; the names of photos show whether the photos are the same
-MAY_DIFFER = (*MACHINE_SETTINGS, "trainer.check_val_every_n_epoch", "data.source")
 
 
 def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -> Path:
@@ -52,8 +50,9 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
     photos = photo_table(data)
     logs, name = experiment_of(settings, drawn=False)
     folder = logs / f"{name}-crossval{DRAWN if data.drawn else ''}"
-    shared: dict[str, Any] = recipe_of(settings) | {"seed": int(settings.seed_everything)}
-    shared = {key: value for key, value in shared.items() if not key.startswith(MAY_DIFFER) and key != "data.fold"}
+    # machines may differ, in `data.source` too: the names of the photos show whether they are the same
+    shared = without_machine_options(recipe_of(settings)) | {"seed": int(settings.seed_everything)}
+    del shared["data.fold"]
     if against is not None:
         read_settings(against)
         if against.resolve() == folder.resolve():
@@ -67,8 +66,11 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
         with FileLock(folder / LOCKS / "folder"):
             if not (folder / CROSSVAL).exists():
                 write_json(folder / CROSSVAL, {"begun": current_settings})
-        advice = "name another with --trainer.logger.init_args.name"
-        _check_same_settings(read_settings(folder), current_settings, f"the crossval in {folder} was started", advice)
+        begun, advice = (
+            without_machine_options(read_settings(folder)),
+            "name another with --trainer.logger.init_args.name",
+        )
+        _check_same_settings(begun, current_settings, f"the crossval in {folder} was started", advice)
         runs = {fold: folder / f"version_{fold}" for fold in range(1, folds + 1)}
         while _train_available_folds(runs, arguments, shared):  # another process may have given up a fold meanwhile
             pass
@@ -114,9 +116,10 @@ def _train_available_folds(runs: Mapping[int, Path], arguments: Sequence[str], s
             continue
         with lock:
             if (run_settings := settings_of(run)) is not None:
-                run_settings = {key: value for key, value in run_settings.items() if not key.startswith(MAY_DIFFER)}
                 advice = "remove it, and the fold is trained again"
-                _check_same_settings(run_settings, {**shared, "data.fold": fold}, f"{run} was trained", advice)
+                _check_same_settings(
+                    without_machine_options(run_settings), {**shared, "data.fold": fold}, f"{run} was trained", advice
+                )
             if is_finished(run):
                 continue
             print(f"Fold {fold} of {len(runs)}:")

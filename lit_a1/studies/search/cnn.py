@@ -17,9 +17,9 @@ from lit_a1.flags import experiment_of
 from lit_a1.models import Classifier
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import RECORD_FILE, write_json
-from lit_a1.runs.settings import UsageError, build, recipe_of
+from lit_a1.runs.settings import UsageError, build, recipe_of, without_machine_options
 from lit_a1.runs.wording import typed
-from lit_a1.studies.fits import MACHINE_SETTINGS, check_settings
+from lit_a1.studies.fits import check_settings
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
 from lit_a1.studies.search.space import Range, Space, distributions, nearest_sample, read_space, values_text
 from lit_a1.studies.search.training import refusal_sentence, train
@@ -46,7 +46,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     kinds = [str(settings[part].class_path).rpartition(".")[2] for part in KINDS]
     names = {option: option.partition(".")[2] for option in space}  # `lr`, `augment.crop_scale`
     recipe = {key: value for key, value in recipe_of(settings).items() if key not in space}
-    shared: dict[str, Any] = {key: value for key, value in recipe.items() if not key.startswith(MACHINE_SETTINGS)}
+    shared = without_machine_options(recipe, "check_val_every_n_epoch")  # trials are pruned where they are validated
     shared |= {"seed": int(settings.seed_everything), "drawn images": data.drawn}
     shared |= {f"the range of {option}": values_text(values) for option, values in space.items()}
 
