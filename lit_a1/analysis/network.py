@@ -1,6 +1,5 @@
 """The trained network under analysis: a CNN, the images held out from its training, and its predictions."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from lit_a1.data.module import ImageDataModule, ImageSet
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
-from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
+from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
 from lit_a1.runs.shown import margins_of
 
@@ -191,12 +190,8 @@ def _test_set(data: ImageDataModule) -> ImageSet | None:
 
 
 def _source(member: Member) -> str:
-    training: dict[str, Any] = member.training
-    path, note_path = member.path, member.path.with_suffix(".json")
+    path, training = member.path, member.training
     run = relative_to_cwd(path if version_of(path) is None else path.parent.parent)
-    if not training and path.parent == PRETRAINED and note_path.is_file():
-        training = json.loads(note_path.read_text(encoding="utf-8"))
-        run = relative_to_cwd(path)
     texts = [f"{run}, {path.name} (epoch {member.epoch})", f"seed {training.get('seed', member.seed)}"]
     texts += [f"commit {training.get('commit') or 'unknown'}", training.get("machine") or "machine unknown"]
     return "; ".join(texts)

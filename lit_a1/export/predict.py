@@ -54,7 +54,7 @@ def predict(settings: Namespace) -> None:
     Raises:
         UsageError: a setting is invalid.
         CheckpointError: as `OnnxNetwork`.
-        DataError: there are no images, or their shape or classes differ from the network's.
+        DataError: there are no images, or their shape or number of classes differs from the network's.
     """
     network = OnnxNetwork(path := Path(settings.ckpt_path))
     data = build(ImageDataModule, settings.data)
@@ -66,9 +66,9 @@ def predict(settings: Namespace) -> None:
     if images.shape[1:] != network.shape:
         shapes = (" x ".join(map(str, shape)) for shape in (network.shape, images.shape[1:]))
         raise DataError("{} takes images of {}; these are {}.".format(path, *shapes))
-    if data.classes != network.classes:
+    if len(data.classes) != len(network.classes):
         raise DataError(f"{path} knows {listed(network.classes)}; the data are {listed(data.classes)}.")
     files.check_names(data)
-    data.outside = network.outside
+    data.classes, data.outside = network.classes, network.outside
     print(f"Checkpoint: {path}")
     files.write(data, np.arange(len(images)), network(images))

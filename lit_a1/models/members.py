@@ -24,7 +24,7 @@ class Member:
     data: dict[str, Any]  # of the data module: `size` in pixels, `classes`, a hash of the validation images
     epoch: int  # number of epochs that the weights were trained for
     step: int
-    training: dict[str, Any]  # of the run: `epochs`, `seconds`, `peak_memory_gb`, `settings`; empty if not recorded
+    training: dict[str, Any]  # of the run: `epochs`, `seconds`, `machine`, `commit`, `settings`; empty if not recorded
 
     @property
     def seed(self) -> int | None:
@@ -103,6 +103,7 @@ def _training(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The record of the training: the run's, or the note on published weights; else the checkpoint's own."""
     if path.resolve().parent == PRETRAINED.resolve():
         note = json.loads(pretrained(path.stem).with_suffix(".json").read_text(encoding="utf-8"))
-        return {name: note[name] for name in ("seconds", "peak_memory_gb")} | {"settings": {"seed": note["seed"]}}
+        copied = ("seconds", "peak_memory_gb", "machine", "commit")
+        return {name: note[name] for name in copied} | {"settings": {"seed": note["seed"]}}
     run = path.parent.parent
     return read_record(run) if (run / RECORD_FILE).is_file() else checkpoint.get("callbacks", {}).get("RunRecord", {})

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lit_a1.cli import main
 from lit_a1.data.catsdogs import CatsDogsDataModule
 from lit_a1.models import inputs
 from lit_a1.models.members import load_member
+from lit_a1.runs.folders import PRETRAINED
 from tests.analysis.networks import Kind, answering, logits_of, network_of
 from tests.conftest import CNN, CONFIGS
 
@@ -66,3 +68,9 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
     assert (alone.size, alone.classes, alone.source) == (network.size, network.classes, network.source)
     np.testing.assert_array_equal(alone.with_images(network.images).log_probabilities, network.log_probabilities)
     assert set(alone.with_images(network.images).labels) == {-1}  # nobody knows them
+
+
+def test_published_weights_are_known_by_their_note() -> None:
+    note = json.loads((PRETRAINED / "catsdogs.json").read_text())
+    source = without_images("catsdogs", load_member(PRETRAINED / "catsdogs.ckpt")).source
+    assert source.endswith(f"; seed {note['seed']}; commit {note['commit']}; {note['machine']}")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lit_a1.cli import main
 from lit_a1.data.errors import DataError
@@ -52,6 +53,12 @@ def test_a_network_that_learnt_from_outside_photos_marks_its_submission(
     assert not Path("submission.csv").exists()
 
 
+def test_its_classes_are_those_it_learnt(brightness: Write) -> None:
+    Image.new("RGB", (64, 64), "white").save("x.jpg")
+    main([*CATSDOGS, str(brightness(classes=["Lion", "Tiger"])), "--data.predict_dir", "[x.jpg]"])
+    assert [(row["id"], row["label"]) for row in read_csv("submission.csv")] == [("x.jpg", "Tiger")]
+
+
 @pytest.mark.usefixtures("photos")
 def test_what_does_not_fit_is_refused(brightness: Write) -> None:
     onnx = brightness()
@@ -65,8 +72,8 @@ def test_what_does_not_fit_is_refused(brightness: Write) -> None:
     settings.data.init_args.decode_size = 2
     refused("decode_size must be between", UsageError)
     settings.data.init_args.decode_size = 64
-    settings.ckpt_path = str(brightness("dogs.onnx", classes=["Dog", "Cat"]))
-    refused("dogs.onnx knows Dog and Cat; the data are Cat and Dog")
+    settings.ckpt_path = str(brightness("birds.onnx", classes=["Bird", "Cat", "Dog"]))
+    refused("birds.onnx knows Bird, Cat and Dog; the data are Cat and Dog")
     settings.ckpt_path = "nowhere.onnx"
     refused("There is no checkpoint nowhere.onnx", CheckpointError)
     Path("damaged.onnx").write_bytes(onnx.read_bytes()[:-40])

@@ -28,13 +28,14 @@ def test_published_weights_are_known_by_the_note_beside_them(
     save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(CatsDogsCNN(**TINY), "pretrained/x.ckpt")
-    note = {"seconds": 12.5, "peak_memory_gb": 3.25, "seed": 7, "epochs": 3}
+    note = {"seconds": 12.5, "peak_memory_gb": 3.25, "seed": 7, "epochs": 3, "machine": "a GPU", "commit": "a1b2c3"}
     note["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(note))
     monkeypatch.setattr(runs, "PRETRAINED", path.parent)
     monkeypatch.setattr(members, "PRETRAINED", path.parent)
     member = load_member(path)
     assert (member.seed, member.training["seconds"], member.training["peak_memory_gb"]) == (7, 12.5, 3.25)
+    assert (member.training["machine"], member.training["commit"]) == ("a GPU", "a1b2c3")
     path.with_suffix(".json").write_text(json.dumps(note | {"sha256": ""}))
     with pytest.raises(CheckpointError, match="is not the file that was published"):
         load_member(path)
