@@ -9,7 +9,6 @@ import gradio as gr
 
 from lit_a1.data.decode import SUFFIXES_OF, read_heif
 from lit_a1.data.errors import DataError
-from lit_a1.data.sources.layouts import data_root, find_train
 from lit_a1.demo import compare, digits, learning, photos
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html
@@ -110,7 +109,7 @@ def _photos_tab(networks: Networks) -> None:
     files = _photo_input()
     with gr.Row():
         label = _dropdown(networks, "photos", "Network")
-        find_neighbours = gr.Button("Find the nearest training photos", visible=find_train(data_root()) is not None)
+        find_neighbours = gr.Button("Find the nearest training photos", visible=photos.has_training_photos())
     output = gr.HTML(HINT_PHOTOS, elem_classes="shown")
 
     @show_errors

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_a1.data.decode import DecodeError, decode
+from lit_a1.data.errors import DataError
+from lit_a1.data.sources.layouts import data_root, find_train
 from lit_a1.demo.networks import Networks
 from lit_a1.demo.pictures import html, tinted
 from lit_a1.runs.settings import UsageError
@@ -86,6 +88,14 @@ def predict(networks: Networks, label: str, network: Any) -> tuple[NDArray[np.fl
     log_probabilities = apply_temperature(network.log_probabilities.astype(np.float64), note.get("temperature", 1.0))
     unlike = Familiarity.from_note(note["familiarity"]).unlike(network.features) if "familiarity" in note else None
     return np.exp(log_probabilities), unlike
+
+
+def has_training_photos() -> bool:
+    """Whether there are training photos on this machine."""
+    try:
+        return find_train(data_root()) is not None
+    except (DataError, OSError):  # the page needs none
+        return False
 
 
 @functools.cache

@@ -1,6 +1,5 @@
 """Serves the page, only to this machine unless told otherwise; loads nothing from elsewhere, sends nothing there."""
 
-import gc
 import os
 import socket
 import tempfile
@@ -69,24 +68,14 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def import_gradio() -> Any:
-    """Imports Gradio with its statistics off, and without garbage collection, which would find nothing."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    gc.disable()
-    try:
-        import gradio
-    finally:
-        gc.enable()
-    return gradio
-
-
 def serve(networks: Networks, listener: socket.socket, on_ready: Callable[[str], object]) -> None:
     """Serves the page until interrupted; `on_ready` gets its address. Uploads are removed at the end."""
     host, port = listener.getsockname()[:2]
     with tempfile.TemporaryDirectory(prefix="lit_a1-", ignore_cleanup_errors=True) as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
-        gradio = import_gradio()
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before it is imported
         import fastapi
+        import gradio
         import uvicorn
         from starlette.middleware.trustedhost import TrustedHostMiddleware
 

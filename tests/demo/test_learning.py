@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lit_a1.demo import learning
 from lit_a1.demo.learning import TOYS, examples, train
+from lit_a1.demo.photos import has_training_photos
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +37,20 @@ def test_a_network_that_diverges_says_so() -> None:
     assert "diverged" in last
 
 
+def test_the_data_may_be_incomplete_or_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for path in (photos / "Cat" / "1.jpg", photos / "Dog" / "1.jpg", photos / "train-images-idx3-ubyte"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for folder, has_photos in ((photos, True), (tmp_path / "nowhere", False)):
+        monkeypatch.setenv("LIT_A1_DATA", str(folder))
+        assert learning.choices() == (*TOYS, "drawn digits")
+        assert has_training_photos() is has_photos
+
+
 def test_digits_show_the_first_layers_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "DIGITS", 64)
     examples.cache_clear()
-    learning.choices.cache_clear()
     assert learning.choices() == (*TOYS, "drawn digits")  # LIT_A1_DATA is not set
     *_, last = train("drawn digits", lr=0.1, width=4, depth=1, nonlinearity="relu")
     examples.cache_clear()
