@@ -5,6 +5,7 @@ import logging
 import mmap
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -38,11 +39,11 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return first.get("model name", platform.processor() or platform.machine()) + widest
 
 
-def machine() -> str:
-    """The GPU's name if torch sees one, else the processor's."""
+def machine(on_cpu: bool = False) -> str:
+    """The GPU's name if torch sees one, else (or, `on_cpu`, always) the processor's."""
     import torch
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu()
+    return torch.cuda.get_device_name() if not on_cpu and torch.cuda.is_available() else cpu()
 
 
 def cpu() -> str:
@@ -181,15 +182,15 @@ def keep_freed_memory() -> None:
         ctypes.CDLL(None).mallopt(parameter, 1 << 30)
 
 
-def peak_memory_gb() -> float:
+def peak_memory_gb(status: Path = Path("/proc/self/status")) -> float:
     """Peak resident memory of this process so far, in GB (10^9 bytes)."""
     if sys.platform == "win32":
         import psutil
 
         return psutil.Process().memory_info().peak_wset / 1e9
-    if (status := Path("/proc/self/status")).exists():  # getrusage would also count the parent's memory
-        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e9
+    text = status.read_text(encoding="utf-8") if status.exists() else ""
+    if found := re.search(r"^VmHWM:\s*([0-9]+) kB", text, re.MULTILINE):  # not in every sandbox
+        return int(found[1]) * 1024 / 1e9  # getrusage may also count the parent's memory
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

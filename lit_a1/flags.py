@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag,
     "model_registry": ((None,), "checkpoints stay in the folder of their run"),
     "precision": (PRECISIONS, "it must be 32-true, bf16-mixed or 16-mixed"),
     "profiler": ((None, "simple", "advanced", "pytorch"), "it must be simple, advanced or pytorch"),
-    "val_check_interval": ((None, 1.0), "what is kept is measured after an epoch"),
+    "val_check_interval": ((None,), "what is kept is measured after an epoch"),
 }
 MINIMA = {
     "log_every_n_steps": 0,
@@ -105,7 +105,8 @@ def check_flags(command: Namespace, subcommand: str) -> None:
         if (value := trainer.get(name)) is not None and value < minimum:
             raise UsageError(f"trainer.{name} must be at least {minimum}; got {value}")
     cores, devices = max(2, os.cpu_count() or 1), str(trainer.devices)
-    if devices.isdecimal() and int(devices) > cores and trainer.accelerator in ("cpu", "auto") and machine() == cpu():
+    on_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and machine() == cpu())
+    if on_cpu and devices.isdecimal() and int(devices) > cores:
         raise UsageError(f"trainer.devices must be at most {cores}, the cores of this machine; got {devices}")
     part = {"fit": "train", "validate": "val"}.get(subcommand, subcommand)
     limit = f"limit_{part}_batches"

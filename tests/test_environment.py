@@ -23,6 +23,21 @@ def test_what_a_figure_was_measured_on() -> None:
     del block
 
 
+def test_a_sandbox_that_does_not_tell_the_peak_of_memory(tmp_path: Path) -> None:
+    (status := tmp_path / "status").write_text("Name:\tpython\nVmRSS:\t1024 kB\n")
+    assert environment.peak_memory_gb(status) > 0.01
+    status.write_text("VmPeak:\t9 kB\nVmHWM:\t  2000000 kB\n")
+    if sys.platform != "win32":
+        assert environment.peak_memory_gb(status) == 2.048
+
+
+def test_a_gpu_that_is_not_used_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    assert environment.machine() == "a GPU"
+    assert environment.machine(on_cpu=True) == environment.cpu()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -61,7 +61,7 @@ WORKS = {  # a value of each flag, all of them in one run
     **{"--trainer.fast_dev_run": "false", "--trainer.max_epochs": "1", "--trainer.min_epochs": "1"},
     **{"--trainer.max_steps": "2", "--trainer.min_steps": "1", "--trainer.max_time": "00:01:00:00"},
     **{f"--trainer.limit_{part}_batches": "2" for part in ("train", "val", "test", "predict")},
-    **{"--trainer.overfit_batches": "0", "--trainer.val_check_interval": "1.0"},
+    **{"--trainer.overfit_batches": "0", "--trainer.val_check_interval": "null"},
     **{"--trainer.check_val_every_n_epoch": "1", "--trainer.num_sanity_val_steps": "1"},
     **{"--trainer.log_every_n_steps": "1", "--trainer.enable_checkpointing": "true"},
     **{"--trainer.enable_progress_bar": "true", "--trainer.enable_model_summary": "true"},
@@ -155,6 +155,7 @@ def test_callbacks(command: Namespace) -> None:
         ("profiler", "xla", "can't be xla here: it must be simple"),
         ("profiler", Namespace(class_path="lightning.pytorch.profilers.XLAProfiler"), "can't be xla here"),
         ("val_check_interval", 0.5, "can't be 0.5 here"),
+        ("val_check_interval", 1, "can't be 1 here"),  # after each step; 1.0 is after each epoch
         ("log_every_n_steps", -1, "must be at least 0; got -1"),
         ("check_val_every_n_epoch", 0, "must be at least 1; got 0"),
         ("limit_train_batches", 0, "must be above 0; got 0"),
@@ -169,6 +170,15 @@ def test_what_is_refused(name: str, value: Any, words: str, command: Namespace) 
     command.trainer[name] = value
     with pytest.raises(UsageError, match=f"^trainer.{name} .*{words}"):
         check_flags(command, "predict" if "predict" in name else "fit")
+
+
+def test_a_gpu_gives_the_cpu_no_more_devices(command: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lit_a1.flags.machine", lambda: "a GPU")
+    command.trainer.devices, command.trainer.accelerator = 10**6, "auto"
+    check_flags(command, "fit")
+    command.trainer.accelerator = "cpu"
+    with pytest.raises(UsageError, match=r"^trainer.devices must be at most"):
+        check_flags(command, "fit")
 
 
 def test_a_logger_that_is_not_installed(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from lit_a1.analysis import PARTS
 from lit_a1.analysis.embedding import PROJECTOR
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
-from lit_a1.environment import commit, machine, versions
+from lit_a1.environment import commit, cpu, versions
 from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import write_json
@@ -48,7 +48,7 @@ def run(network: TrainedNetwork, folder: Path, names: Sequence[str]) -> None:
         "images": len(network.labels),
         "drawn": network.drawn,
         "val/error": network.error,
-        "machine": machine(),
+        "machine": cpu(),
         "versions": versions(),
         "commits": sorted({result.commit for result in results}),
         "seconds": round(sum(result.seconds for result in results), 1),

@@ -24,7 +24,7 @@ CONNECTION_LOST = ("gloo", "Connection closed by peer", "Connection reset by pee
 
 def check_process_count(trainer: L.Trainer) -> None:
     """Raises a ValueError if torchrun has started another number of processes than the trainer expects."""
-    started, expected = int(os.environ.get("WORLD_SIZE", 1)), trainer.num_devices * trainer.num_nodes
+    started, expected = int(os.environ.get("WORLD_SIZE") or 1), trainer.num_devices * trainer.num_nodes
     if dist.is_torchelastic_launched() and started != expected:
         problem = f"{expected} processes must be started for --trainer.devices and --trainer.num_nodes"
         raise ValueError(f"{problem}; torchrun has started {started}")

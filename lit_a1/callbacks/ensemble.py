@@ -45,7 +45,7 @@ class EnsembleRecord(Callback):
             parameters=sum(member.parameters for member in members),
             seconds=round(sum(member.training.get("seconds", 0.0) for member in members), 1),
             peak_memory_gb=round(max(memory), 2),
-            machine=machine(),
+            machine=machine(pl_module.device.type == "cpu"),
             commit=commit(),
             members=entries,
         )

@@ -77,7 +77,7 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock; a resumed run logs its last step again, as it may not have reached the disk."""
-        self.record.start(machine())
+        self.record.start(machine(pl_module.device.type == "cpu"))
         loaded = trainer._checkpoint_connector._loaded_checkpoint
         if not loaded:
             return

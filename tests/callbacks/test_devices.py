@@ -14,6 +14,8 @@ def test_torchrun_must_start_a_process_a_device(
     trainer: Any = SimpleNamespace(num_devices=devices, num_nodes=nodes)
     if started is None:  # Lightning starts them, and tells each of them how many there are
         monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+        monkeypatch.setenv("WORLD_SIZE", "")
+        check_process_count(trainer)
         monkeypatch.setenv("WORLD_SIZE", "7")
     else:
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")

@@ -27,7 +27,7 @@ def test_a_resumed_run_names_all_code_and_machines(tmp_path: Path, monkeypatch: 
     """Or epochs of changed code would pass for those of the commit that it ended with."""
     for number, (code, machine) in enumerate([("a1+", "here"), ("b2", "here"), ("b2", "there")], 1):
         monkeypatch.setattr(environment, "commit", lambda code=code: code)
-        monkeypatch.setattr(record, "machine", lambda machine=machine: machine)
+        monkeypatch.setattr(record, "machine", lambda on_cpu, machine=machine: machine if on_cpu else "a GPU")
         found = fit(tmp_path, CatsDogsCNN(**SMALL), number, tmp_path / "last.ckpt" if number > 1 else None)
     assert (found["commit"], found["machine"]) == ("a1+ and b2", "here and there")
     assert "began_with" not in found

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from lit_a1.callbacks import ensemble as ensembles
 from lit_a1.callbacks.ensemble import EnsembleRecord
 from lit_a1.data.errors import DataError
 from lit_a1.data.resample import resize
@@ -84,8 +85,9 @@ def test_members_that_do_not_fit_are_refused(save: Save, tmp_path: Path) -> None
 
 
 def test_validate_measures_the_mean_and_each_member(
-    save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ensembles, "machine", lambda on_cpu: "a CPU" if on_cpu else "a GPU")
     models = [CatsDogsCNN(**TINY), CatsDogsCNN(**TINY)]
     paths = [save(model, f"{n}/checkpoints/best.ckpt") for n, model in enumerate(models)]
     record = {"epochs": [{}] * 7, "seconds": 4.5, "peak_memory_gb": 1000.0, "settings": {"seed": 3}}
@@ -110,6 +112,7 @@ def test_validate_measures_the_mean_and_each_member(
     assert found["last"]["val/error"] == pytest.approx(errors[2])
     assert [member["seed"] for member in found["members"]] == found["seed"] == [None, 3]
     assert {member["model_class"] for member in found["members"]} == {"CatsDogsCNN"}
+    assert found["machine"] == "a CPU"
     assert found["parameters"] == 2 * sum(parameter.numel() for parameter in models[0].net.parameters())
     assert (found["seconds"], found["peak_memory_gb"], found["images"]["val"]) == (4.5, 1000.0, 20)
     output = capsys.readouterr().out

@@ -53,7 +53,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     def describe_sample(sampled: Settings) -> dict[str, Any]:
         values = settings_of(sampled, space)
         words = ", ".join(f"{names[option]} {value}" for option, value in values.items())
-        return {"settings": values, "words": words, "machine": machine()}
+        return {"settings": values, "words": words, "machine": machine(settings.trainer.accelerator == "cpu")}
 
     def fit(values: Settings, folder: Path, report: Report, quiet: bool) -> tuple[int, dict[str, int]]:
         record = train([*arguments, *flags_of(values)], folder, report, quiet=quiet)

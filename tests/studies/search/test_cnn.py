@@ -20,7 +20,7 @@ from tests.studies.search.toy import cells, rows
 
 CONFIG = str(CONFIGS / "catsdogs_trial.yaml")
 TRIAL = ["fit", "--config", CONFIG]
-ARGUMENTS = ["--config", CONFIG, "--data.source", "drawn", "--trainer.max_epochs", "6"]
+ARGUMENTS = ["--config", CONFIG, "--data.source", "drawn", "--trainer.max_epochs", "6", "--trainer.accelerator", "cpu"]
 SPACE = {
     "model.lr": Range(0.02, 0.6, log=True),
     "model.weight_decay": Range(0.0, 0.004, none_below=0.001),
@@ -122,13 +122,16 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     return found
 
 
-def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, trained: list[Sequence[str]]) -> None:
+def test_a_trial_is_a_fit_with_its_values(
+    tmp_path: Path, trained: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cnn, "machine", lambda on_cpu: "a CPU" if on_cpu else "a GPU")
     folder = run(searched(tmp_path), 2)
     assert folder == Path("lightning_logs/catsdogs_trial-search-drawn/version_0")
     own = ["--model.lr", "0.15", "--model.norm", "batch", "--data.augment.crop_scale", "[0.4, 1.0]"]
     assert trained[0] == [*ARGUMENTS, *own]
     assert cells(folder, "lr", "norm", "augment.crop_scale", "parameters")[0] == ("0.15", "batch", "[0.4, 1.0]", "1000")
-    assert rows(folder)[0]["machine"]
+    assert rows(folder)[0]["machine"] == "a CPU"
     text = (folder / "summary.md").read_text()
     assert "on CatsDogsDataModule (DRAWN images), seed 0. The first" in text
     assert f"    {typed('python', 'main.py', 'fit', *trained[0])}\n" in text
