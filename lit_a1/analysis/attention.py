@@ -212,7 +212,7 @@ def _draw(
 ) -> None:
     """Draws n images, each in a column, and beneath it its maps (n,S,S) over the image in pale grey."""
     layout: dict[str, Any] = {"height": 3.9, "nrows": 1 + len(maps), "ncols": len(rows)}
-    with result.figure("attention", shows_images=True, **layout) as (figure, panels):
+    with result.figure("attention", **layout) as (figure, panels):
         images = network.prepared(rows).permute(0, 2, 3, 1).numpy()
         for k, (row, image) in enumerate(zip(rows, images, strict=True)):
             label, prediction = network.names([network.labels[row], network.predictions[row]])

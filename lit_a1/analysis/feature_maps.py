@@ -80,7 +80,7 @@ def _draw(
     (outputs,) = feature_maps(network, np.array([row]), layers)
     shown = min(SHOWN, max(maps.shape[1] for maps in outputs))
     layout: dict[str, Any] = {"height": 0.1 + 0.68 * len(layers), "nrows": len(layers), "ncols": 1 + shown}
-    with result.figure(f"maps_{kind}", shows_images=True, **layout) as (_, panels):
+    with result.figure(f"maps_{kind}", **layout) as (_, panels):
         image = network.prepared([row])[0].permute(1, 2, 0).numpy()
         for line, layer, maps in zip(panels, layers, outputs, strict=True):
             _draw_field(line[0], layer, maps.shape[1:], image)

@@ -67,17 +67,14 @@ def in_lines(rows: Sequence[int] | Ints, width: int) -> list[list[int]]:
 
 def contact_sheet(
     result: AnalysisResult, name: str, network: TrainedNetwork, lines: Iterable[Sequence[int | None]]
-) -> bool:
-    """Draws lines of images (None: an empty cell) with number, label and prediction under each.
-
-    Returns whether the sheet has both correct and wrong predictions, so that their colours need an explanation.
-    """
+) -> None:
+    """Draws lines of images (None: an empty cell) with number, label and prediction under each."""
     columns = per_line(network)
     cell_width = WIDTH / columns  # inches
     height = SHARE + (LINES * LINE + 0.1) / cell_width  # of a cell, in widths of a cell
     cells = [(x, y, row) for y, line in enumerate(lines) for x, row in enumerate(line) if row is not None]
     count = 1 + max(y for _, y, _ in cells)
-    with result.figure(name, shows_images=True, width=WIDTH, height=cell_width * height * count) as (_, axes):
+    with result.figure(name, width=WIDTH, height=cell_width * height * count) as (_, axes):
         for x, y, row in cells:
             left, top = x + (1 - SHARE) / 2, y * height
             extent = (left, left + SHARE, top + SHARE, top)
@@ -91,4 +88,3 @@ def contact_sheet(
                 axes.text(x + 0.5, top + SHARE + (0.03 + k * LINE) / cell_width, text, ha="center", va="top", **style)
         axes.set(xlim=(0, columns), ylim=(height * count, 0), aspect="equal")
         axes.set_axis_off()
-    return len({bool(network.correct[row]) for _, _, row in cells}) == 2

@@ -25,9 +25,10 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         result.describe(examined=False, least=LEAST)
         return
     shown = rows[: LINES * width]
-    mixed = len(shown) > 0 and contact_sheet(result, "label_errors", network, in_lines(shown, width))
+    if len(shown):
+        contact_sheet(result, "label_errors", network, in_lines(shown, width))
     result.number(likeliest_label=label_probability.max(initial=0))
     result.number(suspects=len(rows), suspected_share=len(rows) / count, estimated_label_errors=share)
     facts = {"left_out": network.names(np.flatnonzero(class_counts < LEAST)), "wrong": int((~network.correct).sum())}
     facts |= {"mistaken": int((~network.correct[rows]).sum())}
-    result.describe(examined=True, least=LEAST, count=count, shown=len(shown), mixed=mixed, **facts)
+    result.describe(examined=True, least=LEAST, count=count, shown=len(shown), **facts)

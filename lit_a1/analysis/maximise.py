@@ -230,7 +230,7 @@ def _draw_channels(
     """Draws the image made for each channel, a row for each stage; given a network, the channel's best real images."""
     rows, across = len(stages), max(map(len, stages))
     height = 0.1 + rows * (6.0 / across + 0.25)
-    with result.figure(name, shows_images=real is not None, height=height, nrows=rows, ncols=across) as (_, panels):
+    with result.figure(name, height=height, nrows=rows, ncols=across) as (_, panels):
         for panel in panels.flat:
             without_axes(panel)
         for line, stage in zip(panels, stages, strict=True):

@@ -18,11 +18,12 @@ DIGITS = 5  # most typical digits of each class
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws contact sheets of the most confident mistakes, the closest calls and typical images; lists all mistakes."""
     width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
-    size, mixed = LINES * width, {}
+    size = LINES * width
     wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, 3 * size)
     for kind, rows in (("surest", wrong), ("close", close)):
         for name, shown in ((kind, rows[:size]), (f"{kind}_more", rows[size : 3 * size])):
-            mixed[name] = len(shown) > 0 and contact_sheet(result, f"mistakes_{name}", network, in_lines(shown, width))
+            if len(shown):
+                contact_sheet(result, f"mistakes_{name}", network, in_lines(shown, width))
     columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
     columns |= {"prediction": network.names(network.predictions[wrong])}
     result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
@@ -40,7 +41,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     if lines:
         contact_sheet(result, "mistakes_typical", network, lines)
     facts: dict[str, Any] = {"close_low": confidence[close[:size]].min(), "close_high": confidence[close[:size]].max()}
-    facts |= {"mixed": mixed, "surest": len(wrong[:size]), "surest_more": len(wrong[size : 3 * size])}
+    facts |= {"surest": len(wrong[:size]), "surest_more": len(wrong[size : 3 * size])}
     facts |= {"close_more": len(close[size:])}
     facts |= {"truths": Counter(network.names(network.labels[wrong[:size]])).most_common()}
     facts |= {"not_typical": [name for name, rows in zip(network.classes, typical, strict=True) if not len(rows)]}

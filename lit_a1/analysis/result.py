@@ -32,7 +32,6 @@ class ResultFigure:
 
     file: str  # its name in the folder
     caption: str  # what is drawn and how to read it, in a sentence or two of Markdown
-    shows_images: bool  # of the dataset, which are not ours to share
 
 
 @dataclass
@@ -51,12 +50,12 @@ class AnalysisResult:
     tables: list[str] = field(default_factory=list)  # names of the CSVs in the folder
 
     @contextmanager
-    def figure(self, name: str, *, shows_images: bool = False, **layout: Any) -> Iterator[tuple[Figure, Any]]:
+    def figure(self, name: str, **layout: Any) -> Iterator[tuple[Figure, Any]]:
         """Yields a figure and its axes, an array (rows,columns) if the layout has either; saves it as `NAME.png`."""
         layout |= {"squeeze": not {"nrows", "ncols"} & layout.keys()}
         with figure(self.folder / f"{name}.png", **layout) as drawing_and_axes:
             yield drawing_and_axes
-        self.figures.append(ResultFigure(f"{name}.png", "", shows_images))
+        self.figures.append(ResultFigure(f"{name}.png", ""))
 
     def table(self, name: str, rows: Any) -> None:
         """Saves what `pandas.DataFrame` takes as `NAME.csv`; floats to six digits, None and NaN as empty cells."""
@@ -105,7 +104,7 @@ def read_result(path: Path) -> AnalysisResult | None:
     """A result from its `NAME.json`; None if that is missing, damaged or something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        figures = [ResultFigure(**figure) for figure in content.pop("figures")]
+        figures = [ResultFigure(figure["file"], figure["caption"]) for figure in content.pop("figures")]
         result = AnalysisResult(path.parent, **content, figures=figures)
         texts = [result.name, result.title, result.source, result.commit, *result.words, *result.tables]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not JSON, or not of this shape

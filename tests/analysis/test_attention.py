@@ -86,7 +86,7 @@ def test_tables_and_words(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     table = rows_of("attention")
     assert [int(row["image"]) for row in table] == [int(network.indices[row]) for row in rows]
     np.testing.assert_allclose([float(row["log_odds"]) for row in table], evidence(network, rows)[1], rtol=1e-5)
-    assert [drawn.shows_images for drawn in result.figures] == [True]
+    assert [drawn.file for drawn in result.figures] == ["attention.png"]
     values = [float(row["rank_correlation"]) for row in rows_of("agreement")]
     assert len(values) == 8
     assert ("another image of the same class" in result.words[0]) == (kind == "photos")  # of 10 classes, one each

@@ -119,7 +119,6 @@ def test_temperature_is_fitted_on_one_half_and_shown_on_the_other() -> None:
     assert [int(row["images"]) for row in rows] == [80, 40, 40]
     assert float(rows[0]["probability"]) == pytest.approx(0.9)
     assert float(rows[0]["right"]) == pytest.approx(0.75)
-    assert not result.figures[0].shows_images
 
 
 def test_all_alike(kind: Kind, shift: int) -> None:

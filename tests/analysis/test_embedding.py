@@ -98,4 +98,3 @@ def test_neighbours_are_compared_with_the_network() -> None:
     assert (result.numbers["neighbours_accuracy"], result.numbers["network_accuracy"]) == (1.0, 0.5)
     assert result.numbers["mcnemar_p"] == pytest.approx(2 / 2**30)
     assert "the neighbours are better, beyond noise" in result.words[1]
-    assert not result.figures[0].shows_images

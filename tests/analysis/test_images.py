@@ -55,11 +55,10 @@ def test_images_are_drawn_where_they_belong(network: TrainedNetwork) -> None:
     for row, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255)]):
         network.images[row] = colour
     result = AnalysisResult(FOLDER, "sheet", "Sheet", "a run")
-    assert not images.contact_sheet(result, "sheet", network, [[0, None, 1], [2]])  # all are predicted correctly
+    images.contact_sheet(result, "sheet", network, [[0, None, 1], [2]])
     with Image.open(FOLDER / "sheet.png") as file:
         sheet = np.asarray(file.convert("RGB"))
     cell, high = sheet.shape[1] / 8, sheet.shape[0] / 2
     places = ((0, 0), (0, 1), (0, 2), (1, 0))
     found = [tuple(sheet[int(high * y + 0.3 * cell), int(cell * (x + 0.5))]) for y, x in places]
     assert found == [(255, 0, 0), (255, 255, 255), (0, 255, 0), (0, 0, 255)]
-    assert images.contact_sheet(result, "sheet", network, [[0, 4]])

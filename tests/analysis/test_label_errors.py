@@ -64,7 +64,7 @@ def test_suspects_are_listed(kind: Kind) -> None:
     first = int(rows[0]["index"]) - 1000
     assert rows[0]["label"] == network.classes[labels[first]]
     assert float(rows[0]["probability_of_label"]) == pytest.approx(probabilities[first, labels[first]], rel=1e-4)
-    assert [drawn.shows_images for drawn in result.figures] == [True]
+    assert [drawn.file for drawn in result.figures] == ["label_errors.png"]
     largest = max(float(row["probability_of_label"]) for row in rows)
     assert result.numbers["likeliest_label"] == pytest.approx(largest, rel=1e-4)
 

@@ -28,10 +28,13 @@ def test_a_result_is_kept_as_files_and_in_tensorboard(tmp_path: Path, monkeypatc
     assert not (tmp_path / "failed.png").exists()
     content = json.loads((tmp_path / "kernels.json").read_text())
     assert content["numbers"] == {"count": 3, "share": 0.5, "lost": None, "name": "x"}
-    assert content["figures"] == [{"file": "grid.png", "caption": "A caption.", "shows_images": False}]
+    assert content["figures"] == [{"file": "grid.png", "caption": "A caption."}]
     assert (content["title"], content["words"], content["tables"]) == ("Kernels", ["Said **so**."], ["weights.csv"])
     assert (read := read_result(tmp_path / "kernels.json")) is not None
     assert (read.words, read.figures) == (result.words, result.figures)
+    older = content | {"figures": [content["figures"][0] | {"shows_images": True}]}
+    (tmp_path / "older.json").write_text(json.dumps(older))
+    assert read_result(tmp_path / "older.json") == read
     with (tmp_path / "weights.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["a", "b", "c"], ["1", "0.333333", ""], ["x", "2", "True"]]
     events = EventAccumulator(str(tmp_path))

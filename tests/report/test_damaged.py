@@ -15,7 +15,7 @@ from tests.report.conftest import CROSSVAL, LOGS, PART, Add
 
 LABELS = PART | {
     "name": "label_errors", "words": ["w"], "numbers": {"suspects": 3}, "tables": ["a.csv"],
-    "figures": [{"file": "a.png", "caption": "c", "shows_images": True}],
+    "figures": [{"file": "a.png", "caption": "c"}],
 }  # fmt: skip
 FILES: dict[str, Any] = {  # what is no training's record
     "catsdogs/version_0/test.json": {"checkpoint": "last.ckpt", "test/error": 0.1},

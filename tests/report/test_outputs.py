@@ -66,7 +66,7 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(add_run: Add, m
 
     (section,) = sections()
     assert [(block.kind, block.command) for block in section.blocks] == [("missing", "do it")]
-    figures = [{"file": name, "caption": "C.", "shows_images": True} for name in ("there.png", "gone.png")]
+    figures = [{"file": name, "caption": "C."} for name in ("there.png", "gone.png")]
     leave_part(folder, "kernels", words=["W."], figures=figures, tables=["t.csv"], commit="abc", seconds=2.0)
     (folder / "mistakes.json").write_text("{")
     (folder / "there.png").write_bytes(b"")

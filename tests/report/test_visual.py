@@ -18,7 +18,7 @@ TEST = {"val_error": 0.05, "test_error_low": 0.04, "test_error_high": 0.06}
 
 def part(name: str, words: list[str], figures: tuple[str, ...] = (), **numbers: Any) -> None:
     """A part of an analysis as `analyze` leaves it."""
-    shown = [{"file": file, "caption": f"C {file}.", "shows_images": True} for file in figures]
+    shown = [{"file": file, "caption": f"C {file}."} for file in figures]
     leave_part(FOLDER, name, words=words, numbers=numbers, figures=shown)
     for file in figures:
         (FOLDER / file).write_bytes(b"")
