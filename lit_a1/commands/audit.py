@@ -1,5 +1,6 @@
 """`python main.py audit`: problems of a dataset, as a table, a CSV and a contact sheet."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +20,10 @@ def _table(result: Audit) -> Table:
     table.add_column("")
     for part in result.sources:
         table.add_column(part, justify="right")
-    counts = [
-        sum(n for name, n in result.summary.items() if name.startswith(f"images: {part}")) for part in result.sources
-    ]
-    table.add_row("images", *(f"{count:,}" for count in counts), end_section=True)
+    table.add_row("images", *(f"{len(source.images):,}" for source in result.sources.values()), end_section=True)
+    counts = Counter((finding.problem, finding.part) for finding in result.findings)
     for problem, meaning in PROBLEMS.items():
-        found = [result.summary.get(f"{problem}: {part}", 0) for part in result.sources]
+        found = [counts[problem, part] for part in result.sources]
         if any(found):
             table.add_row(f"{problem}: {meaning.lower()}", *map(str, found))
     return table
@@ -45,8 +44,11 @@ def main(arguments: Sequence[str]) -> None:
     result = audit(train, find_test(root))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(_table(result))
-    for name in ("groups of copies", "groups of copies in train and test", "groups of copies with conflicting labels"):
-        console.print(f"{name}: {result.summary[name]}")
+    across = sum(len({finding.part for finding in group}) == 2 for group in result.groups)
+    conflicting = sum(group[0].problem == "conflicting labels" for group in result.groups)
+    console.print(f"groups of copies: {len(result.groups)}")
+    console.print(f"groups of copies in train and test: {across}")
+    console.print(f"groups of copies with conflicting labels: {conflicting}")
     save_table(result, options.out / "audit.csv")
     save_sheet(result, options.out / "audit.png")
     console.print(f"Table: {options.out / 'audit.csv'}\nContact sheet: {options.out / 'audit.png'}")

@@ -1,6 +1,5 @@
 """Finds what is wrong with a dataset: unreadable, copied, contradictory, blank and odd images."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -52,8 +51,16 @@ class Audit:
     """What an audit found."""
 
     findings: list[Finding]  # by problem in the order of `PROBLEMS`, then by group, part and order in the source
-    summary: dict[str, int]  # counts: images by part and class, groups of copies, images by problem and part
     sources: dict[str, Source]  # of the parts `train` and `test`
+
+    @property
+    def groups(self) -> list[list[Finding]]:
+        """The findings of each group of copies."""
+        groups: dict[int, list[Finding]] = {}
+        for finding in self.findings:
+            groups.setdefault(finding.group, []).append(finding)
+        groups.pop(0, None)
+        return list(groups.values())
 
 
 @dataclass(frozen=True)
@@ -89,15 +96,7 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
         problem, detail = _copies(groups[number])
         findings += [file.finding(problem, detail, number) for file in groups[number]]
     findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable sort
-
-    summary = Counter(f"images: {file.part} {file.label}".strip() for file in examined)
-    summary["groups of copies"] = len(groups)
-    summary["groups of copies in train and test"] = sum(len({e.part for e in group}) == 2 for group in groups.values())
-    summary["groups of copies with conflicting labels"] = len(
-        {finding.group for finding in findings if finding.problem == "conflicting labels"}
-    )
-    problems = Counter(f"{finding.problem}: {finding.part}" for finding in findings)
-    return Audit(findings, {**summary, **problems}, sources)
+    return Audit(findings, sources)
 
 
 def save_table(result: Audit, path: Path) -> None:

@@ -222,8 +222,6 @@ def _open(folder: Path, description: dict[str, Any], broken: Broken) -> DecodedI
     if {key: metadata.get(key) for key in description} != description or metadata["broken"] not in (None, broken):
         return "its source or the way of decoding has changed"
     names, classes, labels = tuple(metadata["names"]), tuple(metadata["classes"]), metadata["labels"]
-    if images.shape != (len(names), description["size"], description["size"], 3) or images.dtype != np.uint8:
-        return "images.npy has another shape than metadata.json says"
     if sha256 != metadata["images_sha256"]:
         return "images.npy was altered (its SHA-256 differs)"
     labels = None if labels is None else np.array(labels, dtype=np.int64)

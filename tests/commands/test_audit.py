@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ def test_audit_leaves_a_table_and_a_sheet(course_photos: Callable[..., Path], ca
     root = course_photos(per_class=3, test=2)
     main(["audit"])
     said = capsys.readouterr().out
+    assert re.search(r"images\W+6\W+2\b", said)
     assert "groups of copies: 0" in said
     folder = root / "own"
     for name in ("Cat", "Dog"):
@@ -24,6 +26,8 @@ def test_audit_leaves_a_table_and_a_sheet(course_photos: Callable[..., Path], ca
     with Image.open("[bold]/audit.png") as sheet:
         assert sheet.width > 500
     said = capsys.readouterr().out
+    assert re.search(r"conflicting labels: \D+2\b", said)
+    assert "groups of copies: 1\ngroups of copies in train and test: 0\n" in said
     assert "groups of copies with conflicting labels: 1" in said
     assert "Contact sheet: [bold]/audit.png" in said.replace("\\", "/")
 

@@ -97,7 +97,7 @@ def other_format(data: bytes) -> bytes:
     [
         ("images.npy", lambda data: data[:-100], "damaged"),
         ("images.npy", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "images.npy was altered"),
-        ("images.npy", replace(b"(8, 64, 64, 3)", b"(6, 64, 64, 3)"), "another shape"),
+        ("images.npy", replace(b"(8, 64, 64, 3)", b"(6, 64, 64, 3)"), "images.npy was altered"),
         ("images.npy", None, "images.npy is missing"),
         ("metadata.json", lambda data: data[:-100], "damaged"),
         ("metadata.json", replace(b'"labels": [\n  0,', b'"labels": [\n  1,'), "metadata.json was altered"),
