@@ -12,7 +12,6 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.statistics import wilson
 from lit_a1.runs.wording import number, percent, spread
 
-ABLATION = ("mlp_ablation", "mnist_ablation")  # both architectures, trained alike
 NAMES = {
     "mlp": "MLP", "mnist_plain": "CNN", "mnist": "augmented CNN", "mlp_ablation": "MLP, alike",
     "mnist_ablation": "CNN, alike",
@@ -43,18 +42,6 @@ def progress(runs: Sequence[Run]) -> dict[str, Any] | None:
         "noise": noise, "noise_of_lowest": wilson(min(valid), images["val"]), "settled": max(outside, default=0) + 1,
         "table": table(lines, sources(runs)),
     }  # fmt: skip
-
-
-def strongest_noise(study: Study | None) -> dict[str, float] | None:
-    """Mean errors of MLP and CNN over the runs of a comparison under its strongest noise; None if unknown."""
-    try:
-        rows = pd.read_csv(study.folder / "noise.csv") if study else pd.DataFrame()
-        rows = rows[(rows.tried == "nothing") & (rows.level == rows.level.max())]
-        errors = rows.groupby("experiment").error.mean()
-        mlp, cnn = (float(errors[name]) for name in ABLATION)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return None
-    return {"level": float(rows.level.iloc[0]), "mlp": mlp, "cnn": cnn}
 
 
 def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:

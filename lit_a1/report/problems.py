@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
-from lit_a1.report.comparison import progress, side_by_side, strongest_noise
+from lit_a1.report.comparison import progress, side_by_side
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
 from lit_a1.report.learning import gap
@@ -70,7 +70,6 @@ def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
             "parts": [part for part in ablation["parts"] if part[0] not in from_ablation],
         },
         "side_by_side": side_by_side([values["outputs"] for values in (comparison, ablation)]),
-        "without_norm": strongest_noise(ablation["outputs"]),
         "analysis": analysis_values(folder / "analysis", run, commands.analyze(name, run).command),
     }  # fmt: skip
 

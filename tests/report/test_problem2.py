@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from lit_a1.report.comparison import progress, side_by_side, strongest_noise
+from lit_a1.report.comparison import progress, side_by_side
 from lit_a1.report.document import Section
-from lit_a1.report.gather import Study, gather
+from lit_a1.report.gather import gather
 from lit_a1.report.problems import problem2
 from tests.report.conftest import LOGS, Add, leave_study, sections_of, words
 
@@ -15,13 +15,6 @@ RESULTS = """experiment,seed,parameters,multiply_adds,epochs,seconds_an_epoch,tr
 mlp_ablation,0,905010,903800,10,2.5,0.001,0.02,0.018
 mlp_ablation,1,905010,903800,10,3.5,0.001,0.02,0.020
 mnist_ablation,0,914922,24796896,10,40,,0.01,0.009
-"""
-NOISE = """experiment,seed,level,tried,error,commonest,share
-mlp_ablation,0,0.1,nothing,0.05,1,0.1
-mlp_ablation,0,0.3,nothing,0.4,1,0.1
-mlp_ablation,1,0.3,nothing,0.2,1,0.1
-mnist_ablation,0,0.3,nothing,0.5,8,0.6
-mnist_ablation,0,0.3,brightness,0.1,8,0.6
 """
 
 
@@ -79,24 +72,21 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(
 def test_answers_open_with_the_verdict_and_the_rest_is_in_the_appendix(add_run: Add, tmp_path: Path) -> None:
     trained(add_run, (0.02, 0.03), (0.0, 0.01))
     shows = "## What the comparison shows"  # of the networks that were trained alike
-    text = f"# C\n\nVerdict.\n\n## Side by side\n\nS.\n\n{shows}\n\nW.\n\n## Noise\n\nN.\n\n## Intervals\n\nI.\n"
-    leave_study("mnist-compare", comparison_md=text)
+    text = f"# C\n\nVerdict.\n\n## Side by side\n\nS.\n\n{shows}\n\nW.\n\n## Changed images\n\nC.\n"
+    leave_study("mnist-compare", comparison_md=text + "\n## Intervals\n\nI.\n")
     leave_study(
         "mnist-ablation",
         comparison_md=f"# A\n\nAlike.\n\n## What else differs\n\nD.\n\n{shows}\n\nOf both.\n",
         results_csv=RESULTS,
-        noise_csv=NOISE,
     )
     found = sections(tmp_path)
     blocks = [block.text.strip() for block in found["mnist-comparison"].blocks]
     assert blocks[1] == "Verdict."
     assert {"Alike.", "D.", "Of both."} <= set(blocks)
-    assert not {"W.", "N."} & set(blocks)
+    assert not {"W.", "C."} & set(blocks)
     assert "mnist-ablation-what-else-differs" not in found
-    assert "errors of 50.00 % (CNN) and 30.00 % (MLP)" in blocks[-1]
-    assert "[The appendix](#mnist-comparison-noise)" in blocks[-1]
     assert not any("own recipes differ" in text for text in blocks)  # which the comparison does not tell
-    rest = ("side-by-side", "what-the-comparison-shows", "noise", "intervals")
+    rest = ("side-by-side", "what-the-comparison-shows", "changed-images", "intervals")
     assert {f"mnist-comparison-{name}" for name in rest} <= found.keys()
 
 
@@ -110,12 +100,3 @@ def test_networks_of_studies_stand_side_by_side() -> None:
     assert rows["seconds per epoch"] == ["3", "40"]
     assert rows["test error"] == ["1.90 ± 0.14 %", "0.90 % (one run)"]
     assert rows["training error"] == ["0.10 ± 0.00 %", "not recorded"]
-
-
-@pytest.mark.parametrize("text", ["", "experiment\nmlp\n", NOISE.replace("mnist_ablation", "other"), "\0"])
-def test_noise_that_is_not_recorded_is_unknown(text: str) -> None:
-    assert strongest_noise(None) is None
-    assert strongest_noise(leave_study("mnist-ablation", noise_csv=text)) is None
-    (LOGS / "mnist-ablation" / "version_0" / "noise.csv").write_text(NOISE)
-    found = strongest_noise(Study(LOGS / "mnist-ablation" / "version_0", {}, recorded=False))
-    assert found == pytest.approx({"level": 0.3, "mlp": 0.3, "cnn": 0.5})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import isfinite, nan
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
-from lit_a1.studies.comparison.changes import KINDS, NOISES, SHIFTS, UNITS
+from lit_a1.studies.comparison.changes import KINDS, SHIFTS, UNITS
 from lit_a1.studies.comparison.measures import GOALS, Measurements
 from lit_a1.studies.comparison.recipes import differences
 
@@ -77,7 +77,6 @@ def write(measurements: Measurements, **about: object) -> str:
     """The comparison in Markdown; `about` has further values for the template."""
     labels = measurements.experiments
     first, second = like_for_like(measurements)
-    noisy_labels = [label for label in labels if label in (first, second)] if len(measurements.noise) else []
     experiments = {label: _experiment(measurements, label) for label in labels}
     machines = {run.record.get("machine", "unknown") for run in measurements.runs.run}
     errors = measurements.errors_by_level()
@@ -97,8 +96,6 @@ def write(measurements: Measurements, **about: object) -> str:
         gap_interval=difference_interval(*gaps) if gaps_known else None,
         pair=(experiments[first], experiments[second]),
         different=differences(experiments[first]["run"], experiments[second]["run"]),
-        noise=[_noise(measurements, label, max(NOISES)) for label in noisy_labels],
-        noise_levels=[_noise(measurements, label, level) for label in noisy_labels for level in NOISES],
         errors=errors,
         units=UNITS,
         moving=MOVING,
@@ -135,23 +132,3 @@ def _shift_wins(errors: Errors, first: str, second: str) -> dict[str, int]:
         wins[first] += int(a.max() < b.min())
         wins[second] += int(b.max() < a.min())
     return wins
-
-
-def _noise(measurements: Measurements, label: str, level: float) -> dict[str, Any]:
-    """The effect of noise on an experiment, as the mean over its runs, and how much of it each remedy removes."""
-    rows = measurements.noise[(measurements.noise.label == label) & (measurements.noise.level == level)]
-    without_remedy = rows[rows.tried == "nothing"]
-    error, clean = without_remedy.error.mean(), measurements.rows(label).test_error.mean()
-    remedies = rows[rows.tried != "nothing"].groupby("tried", sort=False).error.mean()
-    return {
-        "label": label,
-        "level": level,
-        "error": error,
-        "added": error - clean,
-        "share": without_remedy.share.mean(),
-        "digits": without_remedy.commonest.astype(int).tolist(),
-        "remedies": {
-            remedy: {"error": remaining, "removed": (error - remaining) / (error - clean) if error > clean else nan}
-            for remedy, remaining in remedies.items()
-        },
-    }

@@ -19,7 +19,6 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.records import CheckpointError
 from lit_a1.studies.comparison.changes import changes
 from lit_a1.studies.comparison.networks import Network, load_network
-from lit_a1.studies.comparison.noise import try_remedies
 
 TOLERANCE = 0.002  # allowed difference from the recorded validation error, for rounding on other devices
 GOALS = (98, 99)  # validation accuracies in percent
@@ -35,7 +34,6 @@ class Measurements:
     runs: pd.DataFrame  # a row for each run: its identity, cost and errors
     curves: pd.DataFrame  # a row for each epoch (from 1 on) of each run: `train_eval_error`, `val_error`
     changed: pd.DataFrame  # a row for each run and change of the test images, of which the first is none
-    noise: pd.DataFrame  # a row for each run, noise level and remedy, as from `try_remedies`
     predictions: NDArray[np.int64]  # (runs, N), the digit that each run's network predicts for each test image
     digits: NDArray[np.int64]  # (N,), the true digits
 
@@ -68,16 +66,13 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
     for run in (run for runs in experiments.values() for run in runs):
         networks.append(load_network(run))
         _check(run, networks[-1], valid_images, valid.labels)
-    predictions, errors, noise = [], [], {}
+    predictions, errors = [], []
     for key, change in tqdm(changes().items(), desc="test images", unit="change", disable=None, leave=False):
         changed = change(test_images)
         predictions.append(np.stack([network.predict(changed) for network in networks]))
         for k, error in enumerate((predictions[-1] != test.labels).mean(axis=1)):
             errors.append((k, *key, error))
-        if key[0] == "noise":
-            noise[key[1]] = predictions[-1]
-    remedies = try_remedies(networks, valid_images, test_images, test.labels, noise)
-    return tabulate(experiments, networks, predictions[0], test.labels, errors, remedies)  # the first change is none
+    return tabulate(experiments, networks, predictions[0], test.labels, errors)  # the first change is none
 
 
 def _check(run: Run, network: Network, images: Tensor, labels: NDArray[np.int64]) -> None:
@@ -97,12 +92,11 @@ def tabulate(
     predictions: NDArray[np.int64],
     digits: NDArray[np.int64],
     errors: Sequence[tuple[int, str, float, str, float]],
-    noise: pd.DataFrame | None = None,
 ) -> Measurements:
     """Puts the records and the measurements into tables.
 
     `networks` and `predictions` (runs, N) are in the order of the runs. Each of `errors` has the number of the run, the
-    kind of change, its level and direction, and the error on the test images. `noise` is from `try_remedies`.
+    kind of change, its level and direction, and the error on the test images.
     """
     identities: list[dict[str, Any]] = [
         {"label": label, "experiment": name, "seed": run.seed, "run": run}
@@ -121,13 +115,8 @@ def tabulate(
         for epoch, row in enumerate(identity["run"].epochs, 1)
     )
     changed = pd.DataFrame(errors, columns=["k", "change", "level", "direction", "error"])
-    if noise is None:
-        noise = pd.DataFrame(columns=["k", "level", "tried", "error", "commonest", "share"])
-    changed, noise = (
-        frame.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
-        for frame in (changed, noise)
-    )
-    return Measurements(runs, curves, changed, noise, predictions, digits)
+    changed = changed.sort_values("k", kind="stable").join(runs[["label", "experiment", "seed"]], on="k")
+    return Measurements(runs, curves, changed, predictions, digits)
 
 
 def labels_of(experiments: Mapping[str, Sequence[Run]]) -> list[str]:

@@ -1,9 +1,8 @@
 """The trained networks of recorded runs, numpy network or CNN, with their cost for an image."""
 
 import ast
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from lit_a1.data.mnist_module import MNISTDataModule
 from lit_a1.data.resample import resize
-from lit_a1.layers import BatchNorm2d, recompute_statistics
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import load_weights
 from lit_a1.models.architecture import layers_of
@@ -28,21 +26,11 @@ class Network:
     classify: Callable[[torch.Tensor], NDArray[np.int64]]  # maps a batch of images to digits
     parameters: int
     multiply_adds: int  # for one image
-    model: MNISTCNN | None = None  # if it is a CNN
-    size: int = 28  # pixels a side of its input
 
     def predict(self, images: torch.Tensor) -> NDArray[np.int64]:
         """The digits (N,) predicted for images (N,1,28,28) in [0,1]."""
         with torch.inference_mode():
             return np.concatenate([self.classify(batch) for batch in images.split(500)])
-
-    def with_statistics_of(self, images: torch.Tensor) -> "Network | None":
-        """A copy whose batch norms have the statistics of other images; None for a network without batch norms."""
-        if self.model is None or not any(isinstance(part, BatchNorm2d) for part in self.model.modules()):
-            return None
-        model = copy.deepcopy(self.model)
-        recompute_statistics(model.evaluated_net(), (resize(batch, self.size) for batch in images.split(500)))
-        return replace(self, classify=_classifier(model, self.size), model=model)
 
 
 def load_network(run: Run) -> Network:
@@ -75,11 +63,7 @@ def _cnn(run: Run) -> Network:
     _check_epoch(run, checkpoint["epoch"] + 1)
     size = checkpoint[MNISTDataModule.__qualname__]["size"]  # at which the weights were trained and validated
     layers = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # layer 0 standardises
-    return Network(_classifier(model, size), layers.parameters, layers.multiply_adds, model, size)
-
-
-def _classifier(model: MNISTCNN, size: int) -> Callable[[torch.Tensor], NDArray[np.int64]]:
-    return lambda x: model(resize(x, size)).argmax(1).numpy()
+    return Network(lambda x: model(resize(x, size)).argmax(1).numpy(), layers.parameters, layers.multiply_adds)
 
 
 def _check_epoch(run: Run, epoch: int) -> None:

@@ -27,7 +27,6 @@ TABLES = {
     ],
     "curves": ["experiment", "seed", "epoch", "train_eval_error", "val_error"],
     "robustness": ["experiment", "seed", "change", "level", "direction", "error"],
-    "noise": ["experiment", "seed", "level", "tried", "error", "commonest", "share"],
 }  # fmt: skip
 
 
@@ -36,7 +35,7 @@ def run(
 ) -> Path:
     """Compares the runs of experiments, folders in `logs`, on all test images or the first `count`.
 
-    Returns the folder with `comparison.md`, five tables, three figures and `record.json`: `logs/NAME/version_N`.
+    Returns the folder with `comparison.md`, four tables, three figures and `record.json`: `logs/NAME/version_N`.
 
     Raises:
         DataError: as `load_mnist`.
@@ -84,7 +83,7 @@ def _write_tables(folder: Path, measurements: Measurements) -> None:
     names = [f"{row.experiment}-{row.seed}" for row in measurements.runs.itertuples()]
     predictions = pd.DataFrame(measurements.predictions.T, columns=names)
     predictions.insert(0, "label", measurements.digits)
-    frames = (measurements.runs, measurements.curves, measurements.changed, measurements.noise)
+    frames = (measurements.runs, measurements.curves, measurements.changed)
     for name, frame in zip(TABLES, frames, strict=True):
         write_text(folder / f"{name}.csv", frame[TABLES[name]].to_csv(index=False, float_format="%.6g"))
     write_text(folder / "predictions.csv", predictions.to_csv(index_label="index"))

@@ -18,7 +18,7 @@ from tests.conftest import CNN, CONFIGS, Capture, Refusal, edit_record
 from tests.studies.conftest import LOGS, Add, Splits, the_network
 
 FIGURES = ("curves", "robustness", "disagreements")
-TABLES = ("results", "curves", "robustness", "noise", "predictions")
+TABLES = ("results", "curves", "robustness", "predictions")
 
 
 @pytest.mark.usefixtures("full_size")
@@ -60,7 +60,7 @@ def check_tables(folder: Path, test: LabelledSplit) -> None:
     experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], LOGS, "last", drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     images = torch.from_numpy(test.images)[:, None] / 255
-    results, curves, changed, noise, predictions = (
+    results, curves, changed, predictions = (
         pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in TABLES
     )
     assert predictions["index"].tolist() == list(range(60))
@@ -80,9 +80,6 @@ def check_tables(folder: Path, test: LabelledSplit) -> None:
         errors = own.set_index(["change", "level", "direction"]).error
         assert errors["none", 0, ""] == row.test_error
         assert errors["shift", 3, "left"] == pytest.approx(np.mean(moved != test.labels), rel=1e-5)
-        tried = noise[(noise.experiment == name) & (noise.seed == run.seed) & (noise.level == 0.3)].set_index("tried")
-        assert tried.error["nothing"] == errors["noise", 0.3, ""]
-        assert set(tried.index) == {"nothing", "brightness"} | ({"batch norm"} if run.kind == "CNN" else set())
         lines = curves[(curves.experiment == name) & (curves.seed == run.seed)]
         for part in ("val", "train_eval"):
             expected = [epoch[f"{part}/error"] for epoch in run.epochs]

@@ -3,11 +3,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from lit_a1.runs.finished import Run
-from lit_a1.studies.comparison.changes import KINDS, NOISES
+from lit_a1.studies.comparison.changes import KINDS
 from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.measures import tabulate
 from lit_a1.studies.comparison.networks import Network
@@ -43,9 +42,7 @@ def experiment(
     return Experiment(name, runs, wrong, costs, errors)
 
 
-def words(
-    *made: Experiment, weights: Any = "last", left_out: Sequence[str] = (), noise: pd.DataFrame | None = None
-) -> str:
+def words(*made: Experiment, weights: Any = "last", left_out: Sequence[str] = ()) -> str:
     networks = [Network(lambda x: np.zeros(len(x), np.int64), *each.costs) for each in made for _ in each.runs]
     predictions = np.ones((len(networks), IMAGES), np.int64)
     for row, count in zip(predictions, (count for each in made for count in each.wrong), strict=True):
@@ -55,7 +52,7 @@ def words(
         errors += [(start + k, *key, "", own) for key, found in each.errors.items() for k, own in enumerate(found)]
         start += len(each.runs)
     experiments = {each.name: each.runs for each in made}
-    measured = tabulate(experiments, networks, predictions, np.ones(IMAGES, np.int64), errors, noise)
+    measured = tabulate(experiments, networks, predictions, np.ones(IMAGES, np.int64), errors)
     text = write(measured, weights=weights, images="1,000 images", ink_lost=0.0123, left_out=left_out)
     assert "nan" not in text
     assert "\n\n\n" not in text
@@ -252,28 +249,3 @@ def test_runs_that_overlap_are_not_called_more_tolerant() -> None:
         made[1].errors["shift", level][0] = 0.9
     text = words(*made)
     assert "to any run of the MLP at 0 of 4 levels, and the other way round at 0." in text
-
-
-@pytest.mark.parametrize(
-    ("brightness", "batch_norm", "verdict"),
-    [
-        (0.82, 0.18, "10 % and adapting batch norm 90 %: the statistics of batch norm explain most of them."),
-        (0.18, 0.82, "90 % and adapting batch norm 10 %: the brightness explains most of them."),
-        (0.7, 0.7, "25 % and adapting batch norm 25 %: neither explains most of them."),
-        (0.9, 0.95, "none and adapting batch norm none: neither explains most of them."),
-    ],
-)
-def test_what_removes_most_of_the_noise_is_named(brightness: float, batch_norm: float, verdict: str) -> None:
-    """The CNN's error is 0.1 without noise and 0.9 with it; the MLP stands it."""
-    left = {"nothing": 0.9, "brightness": brightness, "batch norm": batch_norm}
-    rows = [(1, tried, error, 8, 0.97) for tried, error in left.items()]
-    rows += [(0, tried, 0.02, 1, 0.1) for tried in ("nothing", "brightness")]
-    noise = pd.DataFrame(
-        [(k, level, *row) for level in NOISES for k, *row in rows],
-        columns=["k", "level", "tried", "error", "commonest", "share"],
-    )
-    text = words(mlp([20]), cnn([100]), noise=noise)
-    assert f"Of the errors that the noise adds to the CNN, restoring the brightness removes {verdict}" in text
-    assert "the CNN has an error of 90.00 % and predicts one digit (8) for 97 % of the images." in text
-    assert "noise adds to the MLP" not in text
-    assert f"| CNN | 0.3 | 90.00 % | 97 % | {100 * brightness:.2f} % | {100 * batch_norm:.2f} % |" in text
