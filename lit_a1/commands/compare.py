@@ -8,7 +8,6 @@ from jsonargparse.typing import PositiveInt
 from lit_a1.data.mnist import SourceName
 from lit_a1.environment import PROGRAM, show_messages
 from lit_a1.mlp.options import SOURCE
-from lit_a1.runs.folders import KEYWORDS
 from lit_a1.runs.settings import Parser
 
 
@@ -18,9 +17,6 @@ def build_parser() -> Parser:
     usual = ["mlp", "mnist_plain", "mnist"]
     parser.add_argument("--experiments", nargs="+", type=str, default=usual, help="folders of runs to compare")
     parser.add_argument("--logs", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
-    parser.add_argument(
-        "--weights", choices=KEYWORDS, default="last", help="last (nothing is chosen on validation images) or best"
-    )
     parser.add_argument(
         "--source", type=SourceName, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
     )
@@ -37,4 +33,4 @@ def main(arguments: Sequence[str]) -> None:
     show_messages()
     from lit_a1.studies.comparison.study import run  # after `--help`, which needs no torch
 
-    run(list(options.experiments), options.logs, options.weights, options.source, options.name, options.test_images)
+    run(list(options.experiments), options.logs, options.source, options.name, options.test_images)

@@ -4,12 +4,11 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lit_a1.runs.folders import DRAWN
-from lit_a1.runs.records import Metrics, best_of
+from lit_a1.runs.records import Metrics
 
-Weights = Literal["last", "best"]
 MOVING = ("shift", "rotation")  # settings of the augmentation that move digits
 COLOURS = ("brightness", "contrast", "saturation", "grayscale")
 NOT_MOVING = (*COLOURS, "trivial", "cutout", "mixup", "cutmix")  # and settings that do not
@@ -42,11 +41,6 @@ class Run:
     def epochs(self) -> list[Metrics]:
         """The metrics of each epoch."""
         return self.record["epochs"]
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics of the epoch that the weights are from."""
-        return self.epochs[-1] if self.weights.stem == "last" else best_of(self.epochs)
 
     @property
     def settings(self) -> dict[str, Any]:

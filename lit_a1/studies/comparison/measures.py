@@ -76,7 +76,7 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
 
 
 def _check(run: Run, network: Network, images: Tensor, labels: NDArray[np.int64]) -> None:
-    expected = run.metrics["val/error"]
+    expected = run.epochs[-1]["val/error"]
     error = float((network.predict(images) != labels).mean())
     if run.record["images"]["val"] != len(labels) or abs(error - expected) > TOLERANCE + 1e-9:
         raise CheckpointError(
@@ -137,9 +137,8 @@ def _cost_and_errors(run: Run, network: Network) -> dict[str, object]:
         "seconds_an_epoch": run.record["seconds"] / len(epochs),
         "training_seconds_an_epoch": median(images / speed for speed in speeds) if speeds else math.nan,
         **{f"epochs_to_{goal}": epochs_to(run, goal / 100) for goal in GOALS},
-        "train_error": run.metrics.get("train_eval/error", math.nan),
-        "val_error": run.metrics["val/error"],
-        "weights": run.weights.stem,
+        "train_error": epochs[-1].get("train_eval/error", math.nan),
+        "val_error": epochs[-1]["val/error"],
         "version": run.name,
         "commit": run.record.get("commit", ""),
     }

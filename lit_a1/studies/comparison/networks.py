@@ -67,7 +67,7 @@ def _cnn(run: Run) -> Network:
 
 
 def _check_epoch(run: Run, epoch: int) -> None:
-    if epoch != (recorded := int(run.metrics["epoch"]) + 1):
+    if epoch != (recorded := int(run.epochs[-1]["epoch"]) + 1):
         raise CheckpointError(
             f"{run.weights} holds the weights after epoch {epoch}, but {RECORD_FILE} beside it those metrics of epoch "
             f"{recorded}: go on with that run to its end, or take its folder away."

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_a1.environment import PROGRAM
-from lit_a1.runs.finished import Run, Weights
+from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError, first_difference
 
 
-def find_experiments(
-    names: Sequence[str], logs: Path, weights: Weights, drawn: bool
-) -> tuple[dict[str, list[Run]], list[str]]:
+def find_experiments(names: Sequence[str], logs: Path, drawn: bool) -> tuple[dict[str, list[Run]], list[str]]:
     """The runs to compare: those of each experiment with the settings of its newest run, in the order of their seeds.
 
     Also returns a sentence for each run or experiment that is left out. `names` are without `-drawn`. Raises a
@@ -29,12 +27,12 @@ def find_experiments(
     experiments, left_out = {}, []
     for name in names:
         folder = logs / (name + DRAWN if drawn else name)
-        runs, reasons = _runs_with_same_settings(folder, weights)
+        runs, reasons = _runs_with_same_settings(folder)
         left_out += [f"{folder.name}/{reason}" for reason in reasons]
         if runs:
             experiments[name] = runs
         else:
-            left_out.append(f"{folder.name}: there is no finished run with {weights} weights.")
+            left_out.append(f"{folder.name}: there is no finished run with its last weights.")
     if len(experiments) < 2:
         runs_found = f"only {next(iter(experiments))} has any" if experiments else "there is none"
         commands = " or ".join(f"`{_fit_command(name, drawn)}`" for name in names if name not in experiments)
@@ -51,14 +49,14 @@ def _fit_command(name: str, drawn: bool) -> str:
     return f"{PROGRAM} {command} --config configs/{name}.yaml" + (" --data.source drawn" if drawn else "")
 
 
-def _runs_with_same_settings(folder: Path, weights: Weights) -> tuple[list[Run], list[str]]:
+def _runs_with_same_settings(folder: Path) -> tuple[list[Run], list[str]]:
     """For each seed the newest run with the settings of the newest run; and why the other runs are left out."""
     numbered = {int(path.name[8:]): path for path in folder.glob("version_*") if path.name[8:].isdecimal()}
     runs: dict[int, Run] = {}
     newest: Run | None = None
     reasons: list[str] = []
     for _, path in sorted(numbered.items(), reverse=True):
-        run = _read(path, weights)
+        run = _read(path)
         if isinstance(run, str):
             reasons.append(f"{path.name}: {run}.")
             continue
@@ -74,7 +72,7 @@ def _runs_with_same_settings(folder: Path, weights: Weights) -> tuple[list[Run],
     return [runs[seed] for seed in sorted(runs)], reasons[::-1]
 
 
-def _read(folder: Path, weights: Weights) -> Run | str:
+def _read(folder: Path) -> Run | str:
     """A run, or why it can't be compared."""
     if not (folder / RECORD_FILE).is_file():
         return f"no {RECORD_FILE}: its training has not ended"
@@ -90,6 +88,6 @@ def _read(folder: Path, weights: Weights) -> Run | str:
     if any(not isinstance(row, dict) or not isinstance(row.get("val/error"), float | int) for row in record["epochs"]):
         return "it was not validated after each epoch"
     for suffix in (".ckpt", ".npz"):
-        if (path := folder / "checkpoints" / f"{weights}{suffix}").is_file():
+        if (path := folder / "checkpoints" / f"last{suffix}").is_file():
             return Run(folder, path, record)
-    return f"no checkpoints/{weights}.ckpt or .npz"
+    return "no checkpoints/last.ckpt or .npz"

@@ -10,7 +10,6 @@ from PIL import Image
 from lit_a1.data.files import write_text
 from lit_a1.data.mnist import LabelledSplit, SourceName, draw_mnist, locate_mnist, read_mnist
 from lit_a1.runs.events import event_writer
-from lit_a1.runs.finished import Weights
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
 from lit_a1.runs.records import StudyRecord
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
@@ -22,7 +21,7 @@ from lit_a1.studies.comparison.runs import find_experiments
 TABLES = {
     "results": [
         "experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_an_epoch",
-        "training_seconds_an_epoch", *(f"epochs_to_{goal}" for goal in GOALS), "train_error", "val_error", "weights",
+        "training_seconds_an_epoch", *(f"epochs_to_{goal}" for goal in GOALS), "train_error", "val_error",
         "test_error", "version", "commit",
     ],
     "curves": ["experiment", "seed", "epoch", "train_eval_error", "val_error"],
@@ -30,9 +29,7 @@ TABLES = {
 }  # fmt: skip
 
 
-def run(
-    names: Sequence[str], logs: Path, weights: Weights, source: SourceName, name: str, count: int | None = None
-) -> Path:
+def run(names: Sequence[str], logs: Path, source: SourceName, name: str, count: int | None = None) -> Path:
     """Compares the runs of experiments, folders in `logs`, on all test images or the first `count`.
 
     Returns the folder with `comparison.md`, four tables, three figures and `record.json`: `logs/NAME/version_N`.
@@ -42,9 +39,9 @@ def run(
         UsageError: fewer than two experiments have runs.
         CheckpointError: a checkpoint can't be used.
     """
-    study = StudyRecord(weights=weights)  # first, as files may change meanwhile
+    study = StudyRecord()  # first, as files may change meanwhile
     files = locate_mnist(source)
-    experiments, left_out = find_experiments(names, logs, weights, drawn=files is None)
+    experiments, left_out = find_experiments(names, logs, drawn=files is None)
     for reason in left_out:
         print(f"Left out: {reason}")
     digits = draw_mnist() if files is None else read_mnist(files)
@@ -54,8 +51,8 @@ def run(
     origin = "drawn digits (NOT MNIST)" if digits.drawn else f"the digits of {Path(digits.origin).resolve().name}/"
     images = f"{len(test.labels):,} test images, {origin}"
     lost = ink_lost(test.images, max(SHIFTS))
-    text = write(measurements, weights=weights, images=images, ink_lost=lost, left_out=left_out)
-    _draw(folder, measurements, test, images, weights)
+    text = write(measurements, images=images, ink_lost=lost, left_out=left_out)
+    _draw(folder, measurements, test, images)
     _write_tables(folder, measurements)
     write_text(folder / "comparison.md", text)
     versions = {name: [run.name for run in runs] for name, runs in experiments.items()}
@@ -64,13 +61,13 @@ def run(
     return folder
 
 
-def _draw(folder: Path, measurements: Measurements, test: LabelledSplit, images: str, weights: Weights) -> None:
+def _draw(folder: Path, measurements: Measurements, test: LabelledSplit, images: str) -> None:
     """Writes the figures as PNG, and for TensorBoard into an event file."""
     lines = "mean over seeds, band from the smallest to the largest."
     draw_curves(folder / "curves.png", measurements, f"Errors at the end of each epoch; {lines}")
-    title = f"Compared on {images}. {weights.capitalize()} weights; {lines}"
+    title = f"Compared on {images}, with the last weights; {lines}"
     draw_robustness(folder / "robustness.png", measurements, title)
-    title = f"Compared on {images}, {weights} weights."
+    title = f"Compared on {images}, with the last weights."
     draw_disagreements(folder / "disagreements.png", measurements, test.images, title)
     with event_writer(folder) as writer:
         for name in ("curves", "robustness", "disagreements"):

@@ -88,7 +88,7 @@ def test_every_change_does_what_it_says() -> None:
 def test_errors_are_those_of_the_networks_averaged_over_directions(add_run: Add, digits: Splits) -> None:
     for name, seed in (("mlp", 0), ("mnist", 0), ("mnist", 1)):
         add_run(name, seed)
-    experiments, _ = find_experiments(["mlp", "mnist"], LOGS, "last", drawn=False)
+    experiments, _ = find_experiments(["mlp", "mnist"], LOGS, drawn=False)
     measured = measure(experiments, *digits)
     test = torch.from_numpy(digits[1].images)[:, None] / 255
     network, errors = load_network(experiments["mnist"][1]), measured.errors_by_level()
@@ -103,14 +103,6 @@ def test_errors_are_those_of_the_networks_averaged_over_directions(add_run: Add,
     for part in (LabelledSplit(images, wrong), LabelledSplit(images[:-1], labels[:-1])):
         with pytest.raises(CheckpointError, match="it was validated on other digits"):
             measure(experiments, part, digits[1])
-
-
-def test_the_best_weights_are_checked_against_the_best_epoch(add_run: Add, digits: Splits) -> None:
-    for name in ("mlp", "mnist"):  # a worse epoch after the best one
-        record = add_run(name, 0, errors=(), weights="best") / "record.json"
-        record.write_text(record.read_text().replace("100.0}]", '100.0}, {"epoch": 1, "val/error": 1.0}]'))
-    experiments, _ = find_experiments(["mlp", "mnist"], LOGS, "best", drawn=False)
-    measure(experiments, *digits)
 
 
 def test_labels_say_what_was_trained_and_tell_experiments_apart() -> None:

@@ -57,7 +57,7 @@ def test_leaves_words_tables_and_figures(add_run: Add, digits: Splits, capsys: C
 
 def check_tables(folder: Path, test: LabelledSplit) -> None:
     """The files hold what the networks predict and what the records say."""
-    experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], LOGS, "last", drawn=False)
+    experiments, _ = find_experiments(["mlp", "mnist_plain", "mnist"], LOGS, drawn=False)
     runs = [(name, run, load_network(run)) for name, runs in experiments.items() for run in runs]
     images = torch.from_numpy(test.images)[:, None] / 255
     results, curves, changed, predictions = (
@@ -98,14 +98,13 @@ def test_drawn_digits_have_runs_and_a_folder_of_their_own(add_run: Add) -> None:
     main(["compare", "--source", "drawn", "--name", "x"])
     text = (LOGS / "x-drawn" / "version_0" / "comparison.md").read_text()
     assert "drawn digits (NOT MNIST)" in text
-    assert "- mnist-drawn: there is no finished run with last weights." in text
+    assert "- mnist-drawn: there is no finished run with its last weights." in text
 
 
 @pytest.mark.usefixtures("digits")
 def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Refusal) -> None:
     assert "`python main.py mlp fit --config configs/mlp.yaml`" in refusal("compare")
     assert "needs two names at least; got mlp" in refusal("compare", "--experiments", "mlp")
-    assert "best" in refusal("compare", "--weights", "first")
     assert "--source drawn" in refusal("compare", "--experiments", "mlp", "mnist-drawn")
     add_run("mlp", 0)
     path = add_run("mnist", 0)
