@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from lit_a1.data.files import write_text
 from lit_a1.data.mnist import LabelledSplit, SourceName, draw_mnist, locate_mnist, read_mnist
-from lit_a1.runs.events import event_writer
 from lit_a1.runs.folders import DRAWN, new_version, relative_to_cwd
 from lit_a1.runs.records import StudyRecord
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
@@ -62,17 +59,12 @@ def run(names: Sequence[str], logs: Path, source: SourceName, name: str, count: 
 
 
 def _draw(folder: Path, measurements: Measurements, test: LabelledSplit, images: str) -> None:
-    """Writes the figures as PNG, and for TensorBoard into an event file."""
     lines = "mean over seeds, band from the smallest to the largest."
     draw_curves(folder / "curves.png", measurements, f"Errors at the end of each epoch; {lines}")
     title = f"Compared on {images}, with the last weights; {lines}"
     draw_robustness(folder / "robustness.png", measurements, title)
     title = f"Compared on {images}, with the last weights."
     draw_disagreements(folder / "disagreements.png", measurements, test.images, title)
-    with event_writer(folder) as writer:
-        for name in ("curves", "robustness", "disagreements"):
-            with Image.open(folder / f"{name}.png") as image:
-                writer.add_image(name, np.asarray(image.convert("RGB")), 0, dataformats="HWC")
 
 
 def _write_tables(folder: Path, measurements: Measurements) -> None:
