@@ -12,7 +12,7 @@ from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
 from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, SHIFTS, UNITS
-from lit_a1.studies.comparison.measures import GOALS, Measurements
+from lit_a1.studies.comparison.measures import GOAL, Measurements
 from lit_a1.studies.comparison.recipes import differences
 
 Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
@@ -91,7 +91,7 @@ def write(measurements: Measurements, **about: object) -> str:
             for pair in combinations(labels, 2)
         ],
         alpha=ALPHA,
-        goal=GOALS[0],
+        goal=GOAL,
         machines=sorted({machine for name in machines for machine in name.split(" and ")}),  # of resumed runs
         gap_interval=difference_interval(*gaps) if gaps_known else None,
         pair=(experiments[first], experiments[second]),
@@ -109,13 +109,13 @@ def write(measurements: Measurements, **about: object) -> str:
 
 def _experiment(measurements: Measurements, label: str) -> dict[str, Any]:
     rows = measurements.rows(label)
-    goals = {goal: rows[f"epochs_to_{goal}"].dropna().astype(int) for goal in GOALS}
+    epochs_to_goal = rows[f"epochs_to_{GOAL}"].dropna().astype(int)
     return rows.iloc[0].to_dict() | {  # label, experiment, run, parameters, multiply_adds of the first run
         "rows": rows,
         "seconds": rows.seconds_an_epoch.median(),
         "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN if not recorded
-        "goals": goals,  # epochs to each, for the runs that reached it
-        "reached_in": float((goals[GOALS[0]] * rows.seconds_an_epoch).median()),  # seconds to the first; NaN if never
+        "epochs_to_goal": epochs_to_goal,  # of the runs that reached it
+        "reached_in": float((epochs_to_goal * rows.seconds_an_epoch).median()),  # seconds to the goal; NaN if never
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),
         "wilson": wilson(rows.test_error.mean(), len(measurements.digits)),

@@ -12,13 +12,13 @@ from lit_a1.runs.records import StudyRecord
 from lit_a1.studies.comparison.changes import SHIFTS, ink_lost
 from lit_a1.studies.comparison.conclusions import write
 from lit_a1.studies.comparison.figures import draw_curves, draw_disagreements, draw_robustness
-from lit_a1.studies.comparison.measures import GOALS, Measurements, measure
+from lit_a1.studies.comparison.measures import GOAL, Measurements, measure
 from lit_a1.studies.comparison.runs import find_experiments
 
 TABLES = {
     "results": [
         "experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_an_epoch",
-        "training_seconds_an_epoch", *(f"epochs_to_{goal}" for goal in GOALS), "train_error", "val_error",
+        "training_seconds_an_epoch", f"epochs_to_{GOAL}", "train_error", "val_error",
         "test_error", "version", "commit",
     ],
     "curves": ["experiment", "seed", "epoch", "train_eval_error", "val_error"],

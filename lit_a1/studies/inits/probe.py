@@ -24,7 +24,6 @@ class State(NamedTuple):
     flat: list[float]  # share of each hidden layer's f'(z) with |f'(z)| <= `FLAT`
     stuck: list[float]  # share of dead units (always flat); for a bounded f, of saturated ones (mean |f'| <= `FLAT`)
     confident: float  # share of images for which a class has a probability above `CONFIDENT`
-    predicted: float  # number of classes predicted for at least one image
 
 
 class Trial(NamedTuple):
@@ -69,7 +68,7 @@ def probe(net: NN, examples: Examples) -> State:
     slope_of = NONLINEARITIES[net.nonlinearity][1]
     z_parts, delta_parts = ([list[Moments]() for _ in net.weights] for _ in range(2))
     units = [np.zeros((4, n)) for n in net.dims[1:-1]]  # sums of |f'|, f'^2 and [|f'| <= FLAT], and the largest |f'|
-    count, confident, predicted = len(examples.labels), 0, np.zeros(net.dims[-1])
+    count, confident = len(examples.labels), 0
     for start in range(0, count, EVAL_BATCH_SIZE):
         h, labels = examples.images[start : start + EVAL_BATCH_SIZE], examples.labels[start : start + EVAL_BATCH_SIZE]
         slopes = []
@@ -79,7 +78,6 @@ def probe(net: NN, examples: Examples) -> State:
             if k < net.n_hidden:
                 h = net.activation(z)
                 slopes.append(slope_of(z, h).astype(net.dtype))
-        predicted += np.bincount(z.argmax(axis=1), minlength=len(predicted))
         delta = net.softmax(z)
         confident += int(np.count_nonzero(delta.max(axis=1) > CONFIDENT))
         delta[np.arange(len(labels)), labels] -= 1
@@ -100,7 +98,6 @@ def probe(net: NN, examples: Examples) -> State:
         flat=[unknown + float(totals[2].mean()) / count for totals in units],
         stuck=[unknown + float(np.mean(sizes <= FLAT)) for sizes in flattest],
         confident=unknown + confident / count,
-        predicted=unknown + np.count_nonzero(predicted),
     )
 
 
