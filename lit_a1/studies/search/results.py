@@ -16,7 +16,7 @@ from lit_a1.runs.templates import render
 from lit_a1.runs.wording import counted
 from lit_a1.studies.search.figure import draw
 from lit_a1.studies.search.objective import Objective, TrialRecord
-from lit_a1.studies.search.space import Range, values_text
+from lit_a1.studies.search.space import values_text
 
 TRIALS, FIGURE = "trials.csv", "search.png"
 TRIALS_LISTED = 3  # trials in the table of the best trials
@@ -95,27 +95,11 @@ def conclude(
         exact=start is None or start.settings == start.own,
         p_values=p_values,
         importances=None if importances is None else [(objective.term(name), share) for name, share in ranked],
-        by_value=_by_value(complete, objective),
         command=best_record.get("command"),
         ranges={objective.term(name): values_text(values) for name, values in objective.space.items()},
         processes=processes,
     )
     return text, best_record
-
-
-def _by_value(trials: Sequence[TrialRecord], objective: Objective) -> dict[str, dict[str, list[float]]]:
-    """The errors of trials, grouped by the values of hyperparameters with few values: nonlinearity, hidden layers."""
-    by_value = {}
-    for name, values in objective.space.items():
-        if not isinstance(values, Range) or values.step == 1:
-            errors: dict[str, list[float]] = {}
-            for trial in trials:  # the best first
-                value = trial.sampled[name]
-                text = f"{value:g}" if isinstance(values, Range) else str(value).replace("_", " ")
-                errors.setdefault(text, []).append(trial.error)
-            if len(errors) > 1:
-                by_value[objective.term(name)] = errors
-    return by_value
 
 
 def p_value(best: TrialRecord, other: TrialRecord, images: int, comparisons: int) -> float:

@@ -100,7 +100,6 @@ def test_the_answer_has_what_is_wanted_and_a_better_trial_without_it_is_named() 
     assert "**Trial 2 has r(valid) = 98.00 %**" in text
     assert "the best of 2 completed trials with two hidden layers: network 2." in text
     assert "Trial 1 has 99.00 %, but is not the answer" in text
-    assert "| kind of norm | group: 99.00 % (1), batch: 98.00 % (2) |" in text
     text, best = conclude(trials[1:2], wanted, IMAGES, None)
     assert (best, "No trial with two hidden layers was completed" in text) == ({}, True)
 
