@@ -18,7 +18,7 @@ from lit_a1.mlp.setup import Setup, Study, describe
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.wording import typed
 from lit_a1.studies.search.objective import Objective, Report, Settings, TrialRecord
-from lit_a1.studies.search.space import Range, Space, distributions, nearest_sample, read_space
+from lit_a1.studies.search.space import Range, Space, distributions, nearest_sample, read_space, values_text
 
 SPACE = REPOSITORY / "configs" / "spaces" / "mlp.yaml"
 COLUMNS = "trial state diverged val_accuracy_best best_epoch val_accuracy_last epochs seconds parameters architecture"
@@ -127,10 +127,7 @@ def _shared(setup: Setup, ranges: Space) -> dict[str, Any]:
             checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     shared = {"data": f"{' + '.join(counts)} images ({checksum:08x})", "epochs": setup.epochs, "seed": setup.seed}
     shared |= {name: value for name, value in setup.model.items() if name not in (*ranges, "hidden_dims", "n_hidden")}
-    return shared | {
-        f"the range of {name}": str(values if isinstance(values, Range) else tuple(values))
-        for name, values in ranges.items()
-    }
+    return shared | {f"the range of {name}": values_text(values) for name, values in ranges.items()}
 
 
 def _command(settings: Settings, setup: Setup) -> str:

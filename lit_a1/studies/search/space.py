@@ -51,20 +51,21 @@ class Range:
             value = min(max(value, self.low), self.high)
         return type(value)(0) if self.none_below and value < self.none_below else value
 
-    def __str__(self) -> str:
-        words = f"{self.none_below or self.low:,.7g} to {self.high:,.7g}{' (logarithmic)' if self.log else ''}"
-        return f"0, or {words}" if self.none_below else words
-
 
 Space = Mapping[str, Range | Sequence[Any]]  # hyperparameters by name: a range, or the values to choose from
 
 
 def values_text(values: Range | Sequence[Any]) -> str:
-    """A range or choices in words; different ones have different words."""
+    """A range or choices in words; different ones have different words, as a study is resumed with the same only."""
     if not isinstance(values, Range):
         return ", ".join(map(str, values))
-    steps = f", in steps of {values.step:g}" if values.step else ""
-    return f"{values}{steps}{', whole' if values.whole else ''}"
+    low, high, step, none_below = (
+        f"{number or 0:,}".removesuffix(".0") for number in (values.low, values.high, values.step, values.none_below)
+    )
+    words = f"{low} to {high}{' (logarithmic)' if values.log else ''}"
+    words += f", in steps of {step}" if values.step else ""
+    words += ", whole" if values.whole else ""
+    return words + (f" (below {none_below} means 0)" if values.none_below else "")
 
 
 def distributions(space: Space, to_text: Callable[[Any], str] = str) -> dict[str, Any]:

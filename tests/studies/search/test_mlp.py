@@ -103,7 +103,7 @@ def test_the_first_trial_is_the_nearest_where_the_commands_own_is_outside(setup:
     assert len(settings["hidden_dims"]) == 3
     assert [settings[name] for name in ("lr", "dropout", "batch_size", "momentum")] == [1.0, 0.5, 128, 0.0]
     assert [values_text(searched.space[name]) for name in ("parameters", "momentum", "lr")] == [
-        "500,000 to 1,000,000", "0, or 0.5 to 0.95, in steps of 0.01", "0.005 to 1 (logarithmic)"
+        "500,000 to 1,000,000", "0.4 to 0.95, in steps of 0.01 (below 0.5 means 0)", "0.005 to 1 (logarithmic)"
     ]  # fmt: skip
 
 
@@ -205,6 +205,11 @@ def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: 
     refused(r"started with data 250 [+] 50 images", labels=np.zeros(50, np.int64))
     run(objective(replace(setup, model=MODEL | {"lr": 0.5})), 2, folder)  # what is searched may differ
     assert len(rows(folder)) == 2
-    searched_with(monkeypatch, dropout=Range(0, 0.8, step=0.01))
-    with pytest.raises(ValueError, match=r"started with the range of dropout 0 to 0.5; got 0 to 0.8"):
-        run(objective(setup), 3, folder)
+    for name, other, words in (
+        ("dropout", Range(0, 0.8, step=0.01), "dropout 0 to 0.5, in steps of 0.01; got 0 to 0.8"),
+        ("dropout", Range(0, 0.5, step=0.05), "dropout 0 to 0.5, in steps of 0.01; got 0 to 0.5, in steps of 0.05"),
+        ("momentum", Range(0.1, 0.95, step=0.01, none_below=0.5), "momentum 0.4 to 0.95, .*; got 0.1 to 0.95, "),
+    ):
+        searched_with(monkeypatch, **{name: other})
+        with pytest.raises(ValueError, match=f"started with the range of {words}"):
+            run(objective(setup), 3, folder)

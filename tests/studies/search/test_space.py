@@ -86,7 +86,8 @@ def test_what_a_sampled_number_stands_for(values: Range, sampled: float, meaning
 def test_all_that_tells_ranges_apart() -> None:
     ranges = [
         Range(1, 2), Range(1, 2, whole=True), Range(1, 2, log=True), Range(1, 2, step=0.5), Range(1, 2, step=0.25),
-        Range(0, 2), Range(0, 2, none_below=1), Range(0, 3),
+        Range(0, 2), Range(0, 2, none_below=1), Range(0.5, 2, none_below=1), Range(0, 3), Range(0, 2.000000001),
+        Range(0, 3, step=1), Range(0, 3, step=1.000000001),
     ]  # fmt: skip
     assert len({values_text(values) for values in ranges}) == len(ranges)
 
