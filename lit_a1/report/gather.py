@@ -1,20 +1,17 @@
 """Finds what was run: finished trainings, studies and analyses, and runs that were stopped or can't be read."""
 
-import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from lit_a1.analysis import PARTS as ANALYSES
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import REPOSITORY
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, relative_to_cwd, run_folders
-from lit_a1.runs.records import RECORD_FILE, Metrics, read_json
+from lit_a1.runs.records import RECORD_FILE, read_json
 from lit_a1.runs.settings import PARTS, UsageError
 from lit_a1.studies.curves import read
 
@@ -68,7 +65,6 @@ class RecordedRuns:
     logs: Path
     drawn_digits: bool = False
     drawn_photos: bool = False
-    _cache: dict[Path, Run | str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def drawn(self, name: str) -> bool:
         """Whether an experiment's runs on drawn images count."""
@@ -84,7 +80,7 @@ class RecordedRuns:
 
     def trainings(self, name: str) -> list[Run]:
         """Finished trainings of an experiment, oldest first."""
-        return [run for path in self.versions(name) if isinstance(run := self._training(path), Run)]
+        return [run for path in self.versions(name) if isinstance(run := _training(path), Run)]
 
     def newest(self, name: str) -> Run | None:
         """The newest finished training of an experiment."""
@@ -97,14 +93,8 @@ class RecordedRuns:
         return [runs[seed] for seed in sorted(runs, key=lambda seed: (len(seed), seed))]
 
     def unfinished(self, name: str) -> list[str]:
-        """A sentence for each folder of an experiment without a finished run: why, and what event files still tell."""
-        return [reason for path in self.versions(name) if isinstance(reason := self._training(path), str)]
-
-    def _training(self, folder: Path) -> Run | str:
-        """A finished training, or why there is none; cached, because event files of stopped runs take long to read."""
-        if folder not in self._cache:
-            self._cache[folder] = _training(folder)
-        return self._cache[folder]
+        """A sentence for each folder of an experiment without a finished run, which says why."""
+        return [reason for path in self.versions(name) if isinstance(reason := _training(path), str)]
 
     def study(self, name: str) -> Study | None:
         """The newest finished run of a study, or else the one that comes with the project, on real digits."""
@@ -139,8 +129,9 @@ def _is_digits(name: str) -> bool:
 
 
 def _training(folder: Path) -> Run | str:
+    """A finished training, or why there is none."""
     if not (folder / RECORD_FILE).is_file():
-        return _describe_stopped(folder)
+        return f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}: its training has not ended."
     try:
         run = read(folder)
     except UsageError as error:
@@ -196,43 +187,6 @@ def _all_of(kind: Kind, values: Iterable[object]) -> bool:
 
 def _is_study_record(record: dict[str, Any]) -> bool:
     return all(isinstance(record[name], kind) for name, kind in STUDY_FIELDS.items() if name in record)
-
-
-def _describe_stopped(folder: Path) -> str:
-    """A sentence on a run that did not finish."""
-    epochs, beginning = scalars(folder), f"`{relative_to_cwd(folder)}` has no {RECORD_FILE}"
-    if not epochs:
-        return f"{beginning} and no figures: it was stopped before an epoch had ended."
-    try:
-        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        planned = f" of {int(settings['trainer']['max_epochs'])}"
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
-        planned = ""
-    measured = [row["val/error"] for row in epochs if "val/error" in row]
-    error = f"; its last validation error is {100 * measured[-1]:.2f} %" if measured else ""
-    return f"{beginning}: it was stopped, or is still running, after epoch {len(epochs)}{planned}{error}."
-
-
-def scalars(folder: Path) -> list[Metrics]:
-    """The epochs in a run's event files, by TensorBoard tag; from a truncated file, what it still holds."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    if not any(folder.glob("events.out.tfevents.*")):
-        return []
-    log = logging.getLogger("tensorboard")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # it warns of a truncated file, which the report mentions
-    try:
-        events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-        events.Reload()
-    finally:
-        log.setLevel(level)
-    rows: dict[int, Metrics] = {}
-    for tag in events.Tags()["scalars"]:
-        if tag.startswith(("train/", "val/", "train_eval/")):
-            for event in events.Scalars(tag):
-                rows.setdefault(event.step, {})[tag] = event.value
-    return [row | {"step": step + 1} for step, row in sorted(rows.items()) if "train/error" in row]
 
 
 def read_analysis(folder: Path) -> Analysis | None:

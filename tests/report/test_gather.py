@@ -1,19 +1,11 @@
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lit_a1.report.gather import RECORDED, RecordedRuns, gather, read_analysis, scalars, source_of
+from lit_a1.report.gather import RECORDED, RecordedRuns, gather, read_analysis, source_of
 from lit_a1.runs.records import RECORD_FILE
 from tests.report.conftest import LOGS, PART, Add, leave_part
-
-
-def truncate(folder: Path, keep: float) -> None:
-    """Cuts an event file off, as a machine does that stops."""
-    (events,) = folder.glob("events.out.tfevents.*")
-    data = events.read_bytes()
-    events.write_bytes(data[: int(keep * len(data))])
 
 
 def test_finished_runs_are_found_oldest_first_and_seeds_by_number(add_run: Add) -> None:
@@ -36,22 +28,12 @@ def test_runs_that_are_alike_have_the_settings_of_the_newest(add_run: Add) -> No
     assert [(run.seed, run.record["last"]["val/error"]) for run in runs] == [(0, 0.2), (2, 0.25)]
 
 
-def test_of_a_run_killed_in_the_middle_its_event_file_tells_what_it_still_holds(add_run: Add) -> None:
-    folder = add_run("catsdogs", [0.3, 0.2, 0.1], finished=False)
+def test_a_run_without_a_record_has_not_ended(add_run: Add) -> None:
+    add_run("catsdogs", [0.3, 0.2, 0.1], finished=False)
     found = gather(LOGS, "real")
     assert found.trainings("catsdogs") == []
-    (reason,) = found.unfinished("catsdogs")
-    assert "after epoch 3 of 4; its last validation error is 10.00 %" in reason
-    whole = scalars(folder)
-    assert [row["val/error"] for row in whole] == pytest.approx([0.3, 0.2, 0.1])
-    truncate(folder, 0.7)
-    rest = scalars(folder)
-    assert 0 < len(rest) <= 3
-    assert rest[0] == whole[0]
-    assert sum(len(row) for row in rest) < sum(len(row) for row in whole)
-    truncate(folder, 0.0)
-    assert scalars(folder) == []
-    assert "before an epoch had ended" in gather(LOGS, "real").unfinished("catsdogs")[0]
+    reason = "`lightning_logs/catsdogs/version_0` has no record.json: its training has not ended."
+    assert found.unfinished("catsdogs") == [reason]
 
 
 def test_a_study_is_the_newest_that_ended_else_the_one_that_comes_with_the_project() -> None:
