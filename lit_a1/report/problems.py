@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
-from lit_a1.report.comparison import progress, side_by_side
 from lit_a1.report.document import table
-from lit_a1.report.gather import RecordedRuns, display_path, read_analysis
+from lit_a1.report.gather import RecordedRuns, Study, display_path, read_analysis, source_of
 from lit_a1.report.learning import gap
 from lit_a1.report.outputs import analysis_values, split_markdown, study_values
 from lit_a1.report.photos import data_of
@@ -24,10 +25,15 @@ from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.statistics import wilson
-from lit_a1.runs.wording import percent
+from lit_a1.runs.wording import number, percent, spread
 
 CNNS = ("mnist_plain", "mnist", "mnist_best", "mnist_fast")  # the first has no augmentation, like the perceptron
 ANSWERS = ("What else differs", "What the comparison shows")  # sections in the answers; the rest is in the appendix
+NETWORKS = {  # by experiment
+    "mlp": "MLP", "mnist_plain": "CNN", "mnist": "augmented CNN", "mlp_ablation": "MLP, alike",
+    "mnist_ablation": "CNN, alike",
+}  # fmt: skip
+ERRORS = {"train_error": "training error", "val_error": "validation error", "test_error": "test error"}
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` writes
 
 
@@ -52,10 +58,8 @@ def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
         "others": [status(records, other) for other in CNNS[:2] if other != name],
         "result": measured[0] if trained else None,
         "results": measured,
-        "progress": run and progress(records.runs_with_newest_settings(name)),
         "training": run and training_facts(run),
         "versions": {"torch": "unknown", "lightning": "unknown"} | (run.record["versions"] if run else {}),
-        "images": run and run.record["images"],
         "parameters": run and run.record["parameters"],
         "mlp_parameters": mlp and mlp.record["parameters"],
         "layers": layers(run, name, work),
@@ -72,6 +76,40 @@ def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
         "side_by_side": side_by_side([values["outputs"] for values in (comparison, ablation)]),
         "analysis": analysis_values(folder / "analysis", run, commands.analyze(name, run).command),
     }  # fmt: skip
+
+
+def side_by_side(studies: Sequence[Study | None]) -> dict[str, Any] | None:
+    """One table with a column for each network of the comparisons; None if none left a valid `results.csv`."""
+    columns, origins = dict[str, dict[str, str]](), list[str]()
+    for study in filter(None, studies):
+        try:
+            runs = pd.read_csv(study.folder / "results.csv")
+            networks = {str(name): _column(rows) for name, rows in runs.groupby("experiment", sort=False)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        columns |= networks
+        origins.append(source_of(study.folder, study.record))
+    if not columns:
+        return None
+    labels = next(iter(columns.values()))
+    rows = [
+        {"": label} | {NETWORKS.get(name, name): cells[label] for name, cells in columns.items()} for label in labels
+    ]
+    return table(rows, "; ".join(origins))
+
+
+def _column(runs: pd.DataFrame) -> dict[str, str]:
+    """Size, cost and errors of the runs of one experiment."""
+    counts = {name: f"{int(runs[name].iloc[0]):,}" for name in ("parameters", "multiply_adds")}
+    errors = {words: runs[name].dropna().tolist() if name in runs else [] for name, words in ERRORS.items()}
+    return {
+        "runs": str(len(runs)),
+        "epochs": ", ".join(str(int(epochs)) for epochs in sorted(set(runs.epochs))),
+        "parameters": counts["parameters"],
+        "multiply-adds per image": counts["multiply_adds"],
+        "seconds per epoch": number(float(runs.seconds_an_epoch.median())),
+        **{name: spread(values) if values else "not recorded" for name, values in errors.items()},
+    }
 
 
 def problem3(records: RecordedRuns, work: Path) -> dict[str, Any]:
