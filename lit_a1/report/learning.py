@@ -37,23 +37,11 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """First, best and last value of each curve with their epochs, as means over runs; None without validation.
-
-    From epoch `overfits_since` on, training images (measured like validation images) have significantly fewer errors.
-    `mixing_end` holds the training errors before and after the augmentation stopped mixing images.
-    """
+    """First, best and last value of each curve with their epochs, as means over runs; None without validation."""
     valid, train = _series(runs, "val/error"), _series(runs, "train_eval/error")
     running, loss = _series(runs, "train/error"), _series(runs, "val/loss")
     if not valid:
         return None
-    images = runs[0].training_images_measured, runs[0].record["images"]["val"]
-    overfits_since = None
-    for epoch in sorted(train.keys() & valid.keys(), reverse=True):
-        if train[epoch] >= valid[epoch] or fisher(((train[epoch], images[0]), (valid[epoch], images[1]))) >= ALPHA:
-            break
-        overfits_since = epoch
-    last_mixed: Any = runs[0].settings.get("data.augment.mix_until")
-    stopped = last_mixed in running and last_mixed + 1 in running and runs[0].augmentation(("mixup", "cutmix"))
     lowest = min(loss, key=loss.__getitem__, default=None)
     return {
         "epochs": int(runs[0].record["last"]["epoch"]) + 1,
@@ -63,8 +51,6 @@ def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
         "train_loss": _first_best_last(train_loss) if (train_loss := _series(runs, "train_eval/loss")) else None,
         "running": _first_best_last(running) if running else None,
         "conditions": conditions(runs[0]).strip(" ()"),
-        "overfits_since": overfits_since,
-        "mixing_end": {"epoch": last_mixed, "errors": [running[last_mixed + k] for k in (0, 1)]} if stopped else None,
         "lowest_loss": {
             "epoch": lowest, "is_last": lowest == max(loss), "first": loss[min(loss)],
             "losses": [loss[lowest], loss[max(loss)]], "errors": [valid.get(lowest), valid.get(max(loss))],
