@@ -28,7 +28,9 @@ def published(name: str) -> Run | None:
                 epochs.append({"epoch": int(row["epoch"]) - 1, "step": int(row["step"])} | tags)
         if not epochs or len(epochs) != last or abs(epochs[-1].get("val/error", 1.0) - error) > 1e-6:
             epochs = [{"epoch": last - 1, "step": 0, "val/error": error}]
-        settings = shipped_settings(name) | {"seed": seed, "data.measure_train": False}
+        settings = shipped_settings(name) | {"seed": seed}
+        if "train_eval/error" not in epochs[-1]:  # it was not measured, whatever the recipe asks for today
+            settings["data.measure_train"] = False
         seen = int(epochs[-1]["step"] / last * int(settings["data.batch_size"]))
         copied = ("parameters", "seconds", "peak_memory_gb", "machine", "versions", "commit")
         record = {key: note[key] for key in copied}

@@ -126,6 +126,8 @@ def test_published_weights_have_the_curves_and_the_error_of_their_run() -> None:
         with run.folder.open() as file:
             lines = [line for line in csv.DictReader(file) if int(line["seed"]) == run.seed]
         assert [row["train/loss"] for row in run.epochs] == [float(line["train/loss"]) for line in lines]
+        measured = gap([run])
+        assert (measured["exact"], measured["images"]) == ((True, 2000) if name == "catsdogs" else (False, 17_920))
     assert published("mnist") is None
 
 
