@@ -1,8 +1,6 @@
 """The photos of Cats vs Dogs, how they are prepared, and the submission, for `sections/data.md.j2`."""
 
 from collections.abc import Mapping
-from math import inf
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,8 +13,8 @@ from lit_a1.report.outputs import read_audit
 from lit_a1.report.plan import Commands
 from lit_a1.report.published import is_published
 from lit_a1.report.results import last_error
+from lit_a1.report.trials import RECIPES
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import PRETRAINED
 from lit_a1.runs.records import read_json
 
 
@@ -60,14 +58,12 @@ def submission(commands: Commands, best: Run | None) -> dict[str, Any]:
     """The command that labels the test photos with the best network, trained here or published, and its error.
 
     `best` is the run of a single network with the fewest errors, or None. `sha256` is the hash of the published
-    weights' submission, and `trained_by` the command that trained them; they are empty if unknown.
+    weights' submission, and `trained_by` the command that trained them; they are empty for a run that was trained here.
     """
-    notes: list[dict[str, Any]] = list(filter(None, map(read_json, PRETRAINED.glob("catsdogs*.json"))))
-    note = min(notes, key=lambda note: note.get("val_error", inf), default={})
-    error = last_error(best) if best and not is_published(best) else None
-    if best and error is not None and (commands.records.drawn_photos or error < note.get("val_error", inf)):
-        note, name = {"val_error": error}, best.experiment
-    else:
-        best, name = None, Path(note.get("config", "catsdogs")).stem
-    about = {"error": note.get("val_error"), "sha256": note.get("submission_sha256", "")}
-    return about | {"trained_by": note.get("command", ""), "command": commands.predict(name, best).command}
+    note = (read_json(best.weights.with_suffix(".json")) or {}) if best and is_published(best) else {}
+    return {
+        "error": last_error(best) if best else None,
+        "sha256": note.get("submission_sha256", ""),
+        "trained_by": note.get("command", ""),
+        "command": commands.predict(best.experiment if best else RECIPES[0], best).command,
+    }

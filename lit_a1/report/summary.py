@@ -8,12 +8,12 @@ from lit_a1.report.about import About
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns
 from lit_a1.report.plan import LOGS
+from lit_a1.report.published import is_published, published
 from lit_a1.report.results import errors_of
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd
-from lit_a1.runs.records import RECORD_FILE, read_json
-from lit_a1.runs.statistics import wilson
-from lit_a1.runs.wording import interval, percent
+from lit_a1.runs.records import RECORD_FILE
+from lit_a1.runs.wording import interval
 
 DIGITS = {"mlp": "MLP, MNIST", "mnist_plain": "CNN, MNIST", "mnist": "CNN with augmentation, MNIST"}
 STUDIES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {  # what is quoted from their records
@@ -35,9 +35,9 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
     networks_by_title = {DIGITS[name]: networks[name] for name in DIGITS}
     networks_by_title |= {"CNN, Cats vs Dogs": best, "ensemble, Cats vs Dogs": networks[ENSEMBLE]}
     rows = [_row(title, errors) for title, errors in networks_by_title.items() if errors]
-    published = [errors["published"] for errors in networks_by_title.values() if errors]
+    from_published = [errors["published"] for errors in networks_by_title.values() if errors]
     source = f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(records.logs)}`"
-    source += f", `{relative_to_cwd(PRETRAINED)}/*.json`" if any(published) else ""
+    source += f", `{relative_to_cwd(PRETRAINED)}/*.json`" if any(from_published) else ""
     kinds = {"digits": records.drawn_digits, "cats and dogs": records.drawn_photos}
     logs = "" if records.logs == LOGS else f" --logs {records.logs}"
     return {
@@ -45,7 +45,7 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
         "suffix": DRAWN,
         "logs": relative_to_cwd(records.logs),
-        "trained": not all(published),
+        "trained": not all(from_published),
         "table": table(rows, source, text_columns=2, drop_empty=True) if rows else None,
         "missing_count": missing_count,
         "command": f"{PROGRAM} report --run missing{logs}",
@@ -58,22 +58,18 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
 
 
 def network_errors(records: RecordedRuns, name: str) -> dict[str, Any] | None:
-    """The `errors_of` a recipe's runs, or else the error of its published weights; None without either.
+    """The `errors_of` a recipe's runs, or else of the run behind its published weights; None without either.
 
     The sections on digits are only about runs, so published weights of those networks don't count.
     """
-    if runs := records.runs_with_newest_settings(name):
-        errors, record = errors_of(runs), runs[0].record
-        about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", ""), "published": False}
-        return about | errors if errors["by_run"] else None
-    about = read_json(PRETRAINED / f"{name}.json")
-    if about is None or records.drawn(name) or name in DIGITS:
+    runs = records.runs_with_newest_settings(name)
+    if not runs and name not in DIGITS and not records.drawn(name):
+        runs = [run] if (run := published(name)) else []
+    if not runs or not (errors := errors_of(runs))["by_run"]:
         return None
-    error, images = about["val_error"], about["val_images"]
-    return {
-        "name": name, "parameters": about["parameters"], "published": True, "by_run": [error], "mean": error,
-        "spread": percent(error), "interval": wilson(error, images), "images": images, "tests": 0,
-    }  # fmt: skip
+    record = runs[0].record
+    about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", "")}
+    return about | {"published": is_published(runs[0])} | errors
 
 
 def _row(title: str, errors: dict[str, Any]) -> dict[str, str]:

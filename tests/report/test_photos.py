@@ -1,14 +1,16 @@
 """What is said of the photos is what the split, the settings and the weights say."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lit_a1.data.split import COLUMNS, CONFLICT, IN_TEST
 from lit_a1.report.document import write_section
 from lit_a1.report.gather import gather
-from lit_a1.report.photos import data_of, split_of, submission
+from lit_a1.report.photos import data_of, split_of
 from lit_a1.report.plan import Commands
+from lit_a1.report.problems import problem3
 from lit_a1.report.verdicts import unprefixed_settings
 from tests.report.conftest import LOGS, Add
 
@@ -32,14 +34,17 @@ def test_the_split_is_counted_from_its_file(tmp_path: Path, monkeypatch: pytest.
     assert "3 photos whose copies have different labels, and 1 that the test set has too" in text
 
 
-def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Add) -> None:
-    published = submission(Commands(gather(LOGS, "real")), None)
+def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Add, tmp_path: Path) -> None:
+    def submitted() -> dict[str, Any]:
+        return problem3(gather(LOGS, "real"), tmp_path)["data"]["submission"]
+
+    published = submitted()
     assert published["command"].endswith("predict --config configs/catsdogs_best.yaml --ckpt_path pretrained")
-    assert len(published["sha256"]) == 64
+    assert published["trained_by"].startswith("python main.py fit --config configs/catsdogs_best.yaml")
+    assert (published["error"], len(published["sha256"])) == (0.0295, 64)
     add_run("catsdogs", [0.5])
+    assert submitted() == published
     better = add_run("catsdogs_gpu", [0.01])
-    found = gather(LOGS, "real")
-    assert submission(Commands(found), found.newest("catsdogs")) == published
-    own = submission(Commands(found), found.newest("catsdogs_gpu"))
+    own = submitted()
     assert str(better / "checkpoints" / "last") in own["command"]
-    assert (own["error"], own["sha256"]) == (0.01, "")
+    assert (own["error"], own["sha256"], own["trained_by"]) == (0.01, "", "")
