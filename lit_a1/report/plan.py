@@ -150,7 +150,7 @@ class Commands:
 
 
 def _expected(kind: str, name: str, options: Sequence[str]) -> float | None:
-    """The seconds that recorded runs or studies took, scaled to the epochs in the options."""
+    """The seconds that recorded runs or studies took, scaled to the epochs and trials in the options."""
     study = "mlp-gradcheck" if kind == "gradcheck" else name
     recorded = [read_json(RECORDED / study / RECORD_FILE)] if kind in ("study", "gradcheck", "compare") else []
     if kind == "fit":
@@ -160,6 +160,9 @@ def _expected(kind: str, name: str, options: Sequence[str]) -> float | None:
     seconds = median(float(record["seconds"]) for record in recorded)
     if "--trainer.max_epochs" in options:
         seconds *= int(options[options.index("--trainer.max_epochs") + 1]) / int(recorded[-1]["epochs"])
+    if "--trials" in options:  # as `search` counts them: completed or stopped
+        trials = recorded[-1]["trials"]
+        seconds *= int(options[options.index("--trials") + 1]) / (trials["complete"] + trials["pruned"])
     return seconds
 
 

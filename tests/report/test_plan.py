@@ -212,6 +212,14 @@ def test_fewer_epochs_are_expected_to_take_less() -> None:
     assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
 
 
+def test_fewer_trials_are_expected_to_take_less() -> None:
+    whole = plan.Commands(RecordedRuns(LOGS)).step("study", "mlp-search")
+    part = plan.Commands(RecordedRuns(LOGS)).step(
+        "study", "mlp-search", options=("--trainer.max_epochs", "5", "--trials", "4")
+    )
+    assert part.seconds == pytest.approx(whole.seconds / 20)  # of ten epochs, and of forty trials, completed or stopped
+
+
 def test_the_time_is_that_of_the_recipe_as_it_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever other versions of it were recorded later."""
     (recorded, *_) = [row for row in plan.read_rows() if row["config"] == "mlp" and plan.is_shipped(row)]
