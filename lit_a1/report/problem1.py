@@ -95,14 +95,14 @@ def gradcheck_run(study: Study | None, runs: list[Run]) -> dict[str, Any]:
     """Whether the gradients were checked on a network of these runs, at the end of its training.
 
     Returns:
-        `known`: whether the record names a run; `run` and `epochs`: which run, and after how many epochs; `same`:
-        whether it is one of these runs, at its last epoch.
+        `run` and `epochs`: which run the record names, if any, and after how many epochs; `weights`: in words, those
+        that were checked; `same`: whether they are of one of these runs, at its last epoch.
     """
     record = study.record if study else {}
     names = {f"{run.folder.parent.name}/{run.name}": run for run in runs}
     run, epochs = names.get(str(record.get("run"))), record.get("epochs_done")
     same = run is not None and record.get("setup") == run.record.get("setup") and epochs == len(run.epochs)
-    return {"known": isinstance(record.get("run"), str), "run": record.get("run"), "epochs": epochs, "same": same}
+    return {"run": record.get("run"), "epochs": epochs, "weights": record.get("weights", "unknown"), "same": same}
 
 
 def trials(study: Study | None) -> dict[str, Any] | None:

@@ -84,7 +84,8 @@ SETUP = "784-700-500-10, gelu"
         ({"epochs_done": 1}, False, "after 1 epochs, which is not the network of section 1.1"),
         ({"run": "mlp/version_7"}, False, "`mlp/version_7`"),
         ({"setup": "784-512-512-10, relu"}, False, "which is not the network of section 1.1"),
-        ({"run": None}, False, "trained for this check"),
+        ({"run": None, "weights": "trained for this study, 2 epochs"}, False, ": trained for this study, 2 epochs."),
+        ({"run": None, "weights": "the published weights"}, False, "another network than that of section 1.1"),
     ],
 )
 def test_gradients_of_another_network_are_said_to_be(

@@ -254,6 +254,22 @@ def test_run_takes_the_network_of_a_file_and_names_its_run(setup: Setup, tmp_pat
     assert record["loss"] == pytest.approx(net.loss(net.forward(x), y))
 
 
+@pytest.mark.parametrize(
+    ("pretrained", "origin"), [(True, "the published weights of mlp.npz,"), (False, "the weights of mlp.npz,")]
+)
+def test_weights_outside_a_run_name_none(
+    pretrained: bool, origin: str, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if pretrained:
+        monkeypatch.setattr("lit_a1.studies.gradcheck.study.PRETRAINED", tmp_path)
+    setup.network().save(str(tmp_path / "mlp.npz"))
+    folder = run(setup, tmp_path / "mlp.npz")
+    record = json.loads((folder / "record.json").read_text())
+    assert record["weights"].startswith(origin)
+    assert not {"run", "checkpoint"} & record.keys()
+    assert origin in (folder / "conclusion.md").read_text()
+
+
 def test_samples_that_are_not_there_and_damaged_weights_are_refused(setup: Setup, tmp_path: Path) -> None:
     for wanted in (-1, 40):
         with pytest.raises(ValueError, match=rf"^sample must be from 0 to 39, a training image; got {wanted}$"):

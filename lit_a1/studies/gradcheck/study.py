@@ -11,9 +11,10 @@ from tqdm import tqdm
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import Examples, Setup, Study, load_weights, run_state
-from lit_a1.runs.folders import relative_to_cwd
+from lit_a1.runs.folders import PRETRAINED, relative_to_cwd
 from lit_a1.runs.plotting import COLOURS, figure
 from lit_a1.runs.printed import epoch_line
+from lit_a1.runs.records import version_of
 from lit_a1.runs.settings import UsageError
 from lit_a1.runs.templates import render
 from lit_a1.runs.wording import clock, counted
@@ -144,7 +145,9 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         _train(trained, digits.train, setup.epochs)
         origin = f"trained for this study, {counted(trained.epoch, 'epoch')}"
     else:
-        origin = f"the weights of {'/'.join(weights.parts[-4:])}, after {counted(trained.epoch, 'epoch')}"
+        name = weights.name if version_of(weights) is None else "/".join(weights.parts[-4:])
+        published = "published " if weights.parent == PRETRAINED else ""
+        origin = f"the {published}weights of {name}, after {counted(trained.epoch, 'epoch')}"
         origin += "" if run_state(weights) else " (the file does not say of what rate, mini-batches and seed)"
     net = setup.network(dtype="float64")
     net.parameters[:] = trained.parameters
@@ -168,7 +171,7 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
         "largest_nonzero": nonzero.largest().tolist(),
         "largest_without_kinks": nonzero.largest(smooth=True).tolist(),
     }
-    if weights is not None:
+    if weights is not None and version_of(weights) is not None:
         results |= {"run": "/".join(weights.parts[-4:-2]), "checkpoint": weights.stem}
     study.record(weights=origin, epochs_done=trained.epoch, sample=sample, label=int(y[0]), n=STEPS.tolist(), **results)
     print(f"\n{text}\nNumbers, figure and this text: {relative_to_cwd(study.folder)}")
