@@ -1,7 +1,7 @@
 """What was measured for the assignment's first problem: the multilayer perceptron in numpy."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
@@ -109,13 +109,12 @@ def trials(study: Study | None) -> dict[str, Any] | None:
     """Every trial of a search as a table, the best first, with the chosen trial marked.
 
     Returns:
-        `path` of the CSV; `table`, which is None if the file is missing, damaged or of another kind; and `selection`,
-        a table of some of its rows.
+        `path` of the CSV; `table`, which is None if the file is missing, damaged or of another kind; `count` of rows.
     """
     if study is None:
         return None
     path = study.folder / "trials.csv"
-    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "selection": None, "count": 0}
+    about: dict[str, Any] = {"path": relative_to_cwd(path), "table": None, "count": 0}
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError):  # pandas raises ValueErrors for a damaged file
@@ -140,26 +139,5 @@ def trials(study: Study | None) -> dict[str, Any] | None:
         "r(valid)": accuracy.map(percent).where(accuracy.notna(), frame.state),
         "epoch": frame.best_epoch + "/" + frame.epochs,
     })  # fmt: skip
-    ranked = accuracy.sort_values(ascending=False, kind="stable")
-    layers = frame.architecture.str.count("-") - 1
-    subset = select_trials(ranked, [layers, frame.nonlinearity, frame.lr_decay, frame.nesterov], frame.trial == answer)
-    source = display_path(path)
-    tables = [table(cells.loc[rows].to_dict("records"), source, text_columns=4) for rows in (ranked.index, subset)]
-    return about | {"count": len(frame), "table": tables[0], "selection": tables[1]}
-
-
-def select_trials(accuracy: pd.Series, choices: Sequence[pd.Series], is_answer: pd.Series) -> list[Any]:
-    """A selection of trials: the two best and the two worst, the best with each choice, and the chosen one.
-
-    Args:
-        accuracy: by trial, the best first, NaN if not measured.
-        choices: for each hyperparameter with few values, what each trial used.
-        is_answer: whether a trial is the chosen one.
-
-    Returns:
-        The index of these trials, in the order of `accuracy`.
-    """
-    known = accuracy.dropna().index
-    best = [known[known.isin(choice.index[choice == value])][:1] for choice in choices for value in choice.unique()]
-    selected = set().union(known[:2], known[-2:], is_answer.index[is_answer], *best)
-    return [trial for trial in accuracy.index if trial in selected]
+    ranked = cells.loc[accuracy.sort_values(ascending=False, kind="stable").index].to_dict("records")
+    return about | {"count": len(frame), "table": table(ranked, display_path(path), text_columns=4)}

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from lit_a1.mlp.network import NONLINEARITIES
 from lit_a1.report.gather import Study, gather
-from lit_a1.report.problem1 import gradcheck_run, network, problem1, select_trials, trials
+from lit_a1.report.problem1 import gradcheck_run, network, problem1, trials
 from tests.report.conftest import LOGS, Add, leave_study, sections_of, words
 
 HEADER = (
@@ -69,7 +67,7 @@ def test_without_a_run_the_recipe_and_the_recorded_search_are_described(tmp_path
     assert sections["mlp-layers"].blocks
     (derivatives,) = (block.markdown.splitlines()[2:] for block in blocks if block.anchor == "derivatives")
     assert [row.split("|")[1].strip(" \\*").replace(" ", "_") for row in derivatives] == [*NONLINEARITIES]
-    (table,) = sections["search-trials"].blocks
+    (table,) = (block for block in sections["search"].blocks if block.anchor == "search-trials")
     assert len(table.rows) == sum(found.study("mlp-search").record["trials"].values())
     assert sum(row[0].endswith("*") for row in table.rows) == 1
 
@@ -123,12 +121,3 @@ def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Pat
         damaged = trials(Study(tmp_path, {"best": []}, recorded=False))
         assert damaged["table"] is None
     assert trials(None) is None
-
-
-def test_the_trials_in_the_answers_show_the_ends_each_choice_and_the_answer() -> None:
-    accuracy = pd.Series([0.99, 0.98, 0.97, 0.96, 0.95, 0.94, np.nan], index=[3, 1, 0, 6, 2, 5, 4])
-    none_chosen = pd.Series(data=False, index=accuracy.index)
-    assert select_trials(accuracy, [], none_chosen) == [3, 1, 2, 5]
-    layers = pd.Series([2, 2, 2, 2, 1, 2, 1])  # of trials 0 to 6
-    assert select_trials(accuracy, [layers], none_chosen) == [3, 1, 6, 2, 5]
-    assert select_trials(accuracy, [], accuracy.index.to_series() == 4) == [3, 1, 2, 5, 4]
