@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_a1.analysis.network import BATCH, Ints, TrainedNetwork, capture_outputs
-from lit_a1.layers import MaxBlurPool2d, WeightNormConv2d
+from lit_a1.layers import MaxBlurPool2d
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
 MAX_BLOCKS = 6  # up to this many residual blocks, each is a layer of its own here
@@ -46,8 +46,6 @@ def field_after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
     match module:
         case ResidualBlock():
             return field_after(field, module.residual)
-        case WeightNormConv2d():
-            return field.after(module.weight_v.shape[-1], module.stride, module.padding)
         case nn.Conv2d() | nn.MaxPool2d() | MaxBlurPool2d() | nn.AvgPool2d():
             sizes: tuple[Any, ...] = (module.kernel_size, module.stride, module.padding)
             return field.after(*(size[0] if isinstance(size, tuple) else size for size in sizes))

@@ -12,7 +12,7 @@ from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d
 from lit_a1.layers.layer_norm import LayerNorm2d
 from lit_a1.layers.loss import CrossEntropy, cross_entropy
 from lit_a1.layers.squeeze_excite import SqueezeExcite
-from lit_a1.layers.weight_norm import WeightNormConv2d, WeightNormLinear, weight_norm
+from lit_a1.layers.weight_norm import WeightNormConv2d, weight_norm
 
 __all__ = [
     "NORMS",
@@ -28,7 +28,6 @@ __all__ = [
     "SqueezeExcite",
     "StochasticDepth",
     "WeightNormConv2d",
-    "WeightNormLinear",
     "cross_entropy",
     "make_norm",
     "part_of_batch",

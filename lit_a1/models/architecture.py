@@ -19,7 +19,6 @@ from lit_a1.layers import (
     SqueezeExcite,
     StochasticDepth,
     WeightNormConv2d,
-    WeightNormLinear,
 )
 from lit_a1.models.residual import ResidualBlock, ResidualNet
 
@@ -28,7 +27,7 @@ CONVOLUTIONS: dict[type[nn.Module], str] = {
     Conv2d: "convolution",
     WeightNormConv2d: "weight-normalised convolution",
 }
-LINEAR: dict[type[nn.Module], str] = {nn.Linear: "linear layer", WeightNormLinear: "weight-normalised linear layer"}
+LINEAR: dict[type[nn.Module], str] = {nn.Linear: "linear layer"}
 NORMS: dict[type[nn.Module], str] = {
     BatchNorm2d: "batch norm", GroupNorm: "group norm", InstanceNorm2d: "instance norm", LayerNorm2d: "layer norm",
 }  # fmt: skip
@@ -155,16 +154,13 @@ def _place(net: nn.Module, name: str) -> str:
 def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:
     if isinstance(module, tuple(LINEAR)):
         return y.numel() * x.shape[-1]
-    if isinstance(module, tuple(CONVOLUTIONS)):
-        weight = module.get_parameter("weight_v" if isinstance(module, WeightNormConv2d) else "weight")
-        return y.numel() * math.prod(weight.shape[1:])  # (C', C / groups, k, l)
+    if isinstance(module, nn.Conv2d):
+        return y.numel() * module.in_channels // module.groups * math.prod(module.kernel_size)
     return 0
 
 
 def _window(module: nn.Module) -> tuple[tuple[int, int] | None, tuple[int, int] | None, tuple[int, int] | None]:
     """Kernel, stride and padding."""
-    if isinstance(module, WeightNormConv2d):
-        return _pair(module.weight_v.shape[2:]), _pair(module.stride), _pair(module.padding)
     if isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d | MaxBlurPool2d):
         return _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)  # type: ignore[arg-type]
     return None, None, None

@@ -24,7 +24,6 @@ def parametrize_cases(cases: Iterable[Case]) -> pytest.MarkDecorator:
 
 every_layer = parametrize_cases(CASES)
 every_deterministic_layer = parametrize_cases(case for case in CASES if not case.stochastic)
-every_layer_of_maps = parametrize_cases(case for case in CASES if len(case.shape) == 4)
 
 
 def randomize(module: nn.Module) -> None:
@@ -121,7 +120,7 @@ def test_half_precision_is_close_to_float32(case: Case, dtype: torch.dtype, half
         )
 
 
-@every_layer_of_maps
+@every_layer
 @pytest.mark.parametrize("training", [True, False])
 def test_channels_last_equals_contiguous(case: Case, training: bool) -> None:
     layer = build(case).train(training)
@@ -179,9 +178,6 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.GroupNorm(0, 6), "num_groups must divide the number of channels"),
         (lambda: layers.GroupNorm(3, 6, eps=-1.0), "eps must not be negative"),
         (lambda: layers.InstanceNorm2d(0), "num_groups must divide"),
-        (lambda: layers.WeightNormConv2d(6, 4, 0), r"All sizes must be positive, .* \(4, 6, 0, 0\)"),
-        (lambda: layers.WeightNormConv2d(6, 4, 3, groups=4), "groups must divide 6 and 4 channels, but is 4"),
-        (lambda: layers.WeightNormLinear(0, 4), "All sizes must be positive"),
         (lambda: layers.Dropout(-0.1), r"p must lie in \[0, 1\], but is -0.1"),
         (lambda: layers.Dropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
         (lambda: layers.StochasticDepth(float("nan")), r"p must lie in \[0, 1\], but is nan"),
