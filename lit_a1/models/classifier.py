@@ -151,7 +151,7 @@ class Classifier(EvaluatedModule):
     def _make_optimizer(self) -> torch.optim.Optimizer:
         groups = parameter_groups(self.net, self.weight_decay)
         options = {name: getattr(self, name) for name in ("lr", "momentum", "nesterov", "weight_decay")}
-        return make_optimizer(self.optimizer_name, groups, betas=(self.momentum, 0.999), **options)
+        return make_optimizer(self.optimizer_name, groups, **options)
 
     def _make_schedule(self, steps: int) -> Schedule:
         warmup_steps = max(1, round(self.warmup * steps)) if self.warmup else 0

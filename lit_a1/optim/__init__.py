@@ -1,6 +1,6 @@
 """Hand-written optimisers, learning rate schedules, weight averaging, gradient norms, sharpness-aware steps."""
 
-from lit_a1.optim.adam import Adam, AdamW
+from lit_a1.optim.adam import Adam
 from lit_a1.optim.average import WeightAverage
 from lit_a1.optim.factory import OPTIMIZERS, OptimizerName, make_optimizer, parameter_groups
 from lit_a1.optim.gradients import clip_gradient_norm_, gradient_norm
@@ -14,7 +14,6 @@ __all__ = [
     "SCHEDULES",
     "SGD",
     "Adam",
-    "AdamW",
     "Muon",
     "OptimizerName",
     "Schedule",

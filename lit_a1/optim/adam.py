@@ -1,4 +1,4 @@
-"""Adam, and AdamW with its decoupled weight decay."""
+"""Adam, and with decoupled weight decay AdamW."""
 
 import math
 from typing import Any
@@ -65,7 +65,7 @@ class Adam(GroupOptimizer):
         betas: (beta1, beta2), each in [0, 1).
         eps: added to the denominator, in [0, inf).
         weight_decay: in [0, inf).
-        decoupled: shrink the parameters themselves instead of adding to the gradient.
+        decoupled: shrink the parameters themselves instead of adding to the gradient (AdamW).
 
     Raises:
         TypeError: a hyperparameter is not a number.
@@ -99,20 +99,3 @@ class Adam(GroupOptimizer):
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         states = [self.state[param] for param in params]
         adam_step(states, params, decay_weights(group, params, grads), group["lr"], group["betas"], group["eps"])
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay, p <- (1 - lr d) p before each step; see `Adam` for arguments and errors.
-
-    Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, decoupled=True)

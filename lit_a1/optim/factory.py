@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 from torch import nn
 from torch.optim.optimizer import ParamsT
 
-from lit_a1.optim.adam import Adam, AdamW
+from lit_a1.optim.adam import Adam
 from lit_a1.optim.base import GroupOptimizer
 from lit_a1.optim.muon import Muon
 from lit_a1.optim.sgd import SGD
@@ -50,7 +50,6 @@ def make_optimizer(
     momentum: float = 0.9,
     nesterov: bool = True,
     weight_decay: float = 0.0,
-    betas: tuple[float, float] = (0.9, 0.999),
 ) -> GroupOptimizer:
     """Builds an optimiser from plain numbers and strings.
 
@@ -58,10 +57,9 @@ def make_optimizer(
         name: "sgd" or "adam", whose weight decay is coupled, or "sgdw", "adamw" or "muon", whose decay is decoupled.
         params: parameters, or groups of them, see `parameter_groups`.
         lr: learning rate.
-        momentum: for "sgd", "sgdw" and "muon"; the others have `betas`.
+        momentum: for "sgd", "sgdw" and "muon"; the first beta of the others, whose second is 0.999.
         nesterov: for "sgd", "sgdw" and "muon".
         weight_decay: for groups without their own.
-        betas: for "adam" and "adamw".
 
     Raises:
         TypeError: a hyperparameter is not a number.
@@ -72,5 +70,5 @@ def make_optimizer(
     if name == "muon":
         return Muon(params, lr, momentum, nesterov, weight_decay)
     if name in ("adam", "adamw"):
-        return (Adam if name == "adam" else AdamW)(params, lr, betas, weight_decay=weight_decay)
+        return Adam(params, lr, (momentum, 0.999), weight_decay=weight_decay, decoupled=name == "adamw")
     raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")

@@ -119,7 +119,7 @@ class Muon(SGD):
 
     Raises:
         TypeError: a hyperparameter is not a number.
-        ValueError: a hyperparameter is out of range, `nesterov` comes without momentum, or a group has coupled decay.
+        ValueError: a hyperparameter is out of range, or `nesterov` comes without momentum.
 
     Sources: Jordan et al. 2024, see `orthogonalize`; Liu et al. 2025, arXiv:2502.16982 (decay).
     """
@@ -133,11 +133,6 @@ class Muon(SGD):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr, momentum, nesterov, weight_decay, decoupled=True)
-
-    def _check_group(self, group: dict[str, Any]) -> None:
-        super()._check_group(group)
-        if not group["decoupled"]:
-            raise ValueError("the weight decay of Muon is decoupled: it takes no gradient's size; got decoupled=False")
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         pairs = list(zip(params, grads, strict=True))
