@@ -171,18 +171,6 @@ def adapt_flags(command: Namespace, subcommand: str) -> None:
         interval = max(n for n in range(1, interval) if epochs % n == 0) if epochs else 1
         trainer.check_val_every_n_epoch = interval
         log.info("trainer.check_val_every_n_epoch is %d, so that the last whole epoch is measured.", interval)
-    if epochs:
-        _warn_of_unreached(command.data.init_args, epochs)
-
-
-def _warn_of_unreached(data: Namespace, epochs: int) -> None:
-    """Logs the settings of a recipe that a shorter run does not reach."""
-    if unreached := sorted(epoch for epoch in data.get("size_schedule") or {} if epoch >= epochs):
-        log.info("data.size_schedule changes the size in epoch %d, which %d epochs don't reach.", unreached[0], epochs)
-    augment = data.get("augment") or Namespace()
-    mixes = augment.get("mixup") or augment.get("cutmix")
-    if mixes and (until := augment.get("mix_until", 0)) >= epochs:
-        log.info("data.augment.mix_until is %d: images are mixed to the end of %d epochs.", until, epochs)
 
 
 def experiment_of(command: Namespace, drawn: bool) -> tuple[Path, str]:

@@ -10,8 +10,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from lit_a1 import environment
 from lit_a1.cli import main
-from lit_a1.flags import adapt_flags
-from lit_a1.training import parse
 from tests.conftest import Capture
 from tests.test_training import SMALL
 
@@ -88,20 +86,6 @@ def test_the_last_epoch_is_always_measured(epochs: int, steps: int, every: int, 
     epochs_of = {tag: [row["epoch"] for row in record()["epochs"] if tag in row] for tag in ("val/error", "train/loss")}
     assert epochs_of == {"val/error": measured, "train/loss": list(range(measured[-1] + 1))}
     assert ("val/error" in record()["last"]) == (steps != 8)
-
-
-def test_what_a_shorter_run_does_not_reach_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "lit_a1.flags")
-    recipe = ["--data.size_schedule", "{0: 12, 2: 16}", "--data.augment.mix_until", "2"]
-    sentences = [
-        "data.size_schedule changes the size in epoch 2, which 2 epochs don't reach.",
-        "data.augment.mix_until is 2: images are mixed to the end of 2 epochs.",
-    ]
-    for epochs, cutmix, expected in (("2", "0.0", sentences[:1]), ("2", "1.0", sentences), ("3", "1.0", [])):
-        flags = ["--trainer.max_epochs", epochs, "--data.augment.cutmix", cutmix, "--trainer.precision", "32-true"]
-        caplog.clear()
-        adapt_flags(parse(["fit", *TINY, *recipe, *flags]), "fit")
-        assert caplog.messages == expected
 
 
 def test_two_runs_that_start_at_once_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
