@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lit_a1.callbacks.continuation import Continuation
-from lit_a1.callbacks.tensorboard import RunLogger
 from lit_a1.environment import PROGRAM, best_precision, cpu, machine, why_not_compiled
 from lit_a1.models.evaluated import STAGES
 from lit_a1.runs.folders import DRAWN
@@ -209,14 +208,13 @@ def run_loggers(flag: Any, built: Sequence[Logger], options: dict[str, Any], pur
         if class_name(entry) in files or not isinstance(logger, TensorBoardLogger | CSVLogger):
             others.append(logger)
         elif isinstance(logger, TensorBoardLogger):
-            logger_class = RunLogger if type(logger) is TensorBoardLogger else type(logger)
-            files[class_name(entry)] = logger_class(**args | {"default_hp_metric": False, "purge_step": purge_step})
+            files[class_name(entry)] = type(logger)(**args | {"default_hp_metric": False, "purge_step": purge_step})
         else:
             files[class_name(entry)] = csv_logger = type(logger)(**args)
             if purge_step is not None:
                 _keep_rows(csv_logger, purge_step)
     if not files:
-        files[FOLDER_LOGGERS[0]] = RunLogger(**options, default_hp_metric=False, purge_step=purge_step)
+        files[FOLDER_LOGGERS[0]] = TensorBoardLogger(**options, default_hp_metric=False, purge_step=purge_step)
     return [*sorted(files.values(), key=lambda logger: isinstance(logger, CSVLogger)), *others]
 
 

@@ -1,11 +1,8 @@
-"""Logs for TensorBoard: the curves first, then speed, the first batch, the graph, the mistakes."""
+"""Logs for TensorBoard, beside the metrics: speed, the first batch, the graph, the mistakes."""
 
 import copy
 import time
 import warnings
-from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -13,12 +10,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.profilers import PyTorchProfiler
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from lit_a1.callbacks.devices import gather_batches
 from lit_a1.data.batch import Batch
-from lit_a1.runs.events import Curves, add_layout
+from lit_a1.runs.events import add_layout
 from lit_a1.runs.shown import log_mistakes
 
 if TYPE_CHECKING:
@@ -35,34 +31,6 @@ def flush(trainer: L.Trainer) -> None:
     """Flushes the logs to disk."""
     if (writer := writer_of(trainer)) is not None:
         writer.flush()
-        if isinstance(trainer.logger, RunLogger):
-            trainer.logger.curves.flush()
-
-
-class RunLogger(TensorBoardLogger):
-    """Lightning's logger, with training and validation curves in one chart, and the epoch out of the way."""
-
-    def __init__(self, *args: Any, purge_step: int | None = None, **options: Any) -> None:
-        super().__init__(*args, purge_step=purge_step, **options)
-        self._purge_step = purge_step
-
-    @cached_property
-    def curves(self) -> Curves:
-        """The curves of this run."""
-        return Curves(Path(self.log_dir), self._purge_step)
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Logs as Lightning does, and adds loss and error of training and validation to the curves."""
-        names = {"epoch": "train/epoch"}  # or a staircase would be the first chart below the curves
-        super().log_metrics({names.get(name, name): value for name, value in metrics.items()}, step)
-        self.curves.add(metrics, step)
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Closes the files."""
-        super().finalize(status)
-        self.curves.close()
 
 
 class TensorBoardExtras(Callback):

@@ -1,21 +1,18 @@
 """`mlp fit` and `mlp test`: epochs, TensorBoard, weights as .npz, resuming."""
 
 import json
-import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from lit_a1.data.files import replacing, write_text
 from lit_a1.environment import cpu
 from lit_a1.mlp.network import EVAL_BATCH_SIZE, NN
 from lit_a1.mlp.setup import Digits, Setup, describe, load_weights, run_state
-from lit_a1.runs.events import Curves, add_layout, event_writer
+from lit_a1.runs.events import add_layout, event_writer
 from lit_a1.runs.folders import (
     check_not_over,
     check_same_length,
@@ -24,7 +21,7 @@ from lit_a1.runs.folders import (
     relative_to_cwd,
     remove_version,
 )
-from lit_a1.runs.printed import epoch_line, epoch_name, print_finished, print_stopped
+from lit_a1.runs.printed import epoch_line, print_finished, print_stopped
 from lit_a1.runs.records import CheckpointError, DivergedError, Metrics, TrainingRecord, best_of, keep_metrics, loading
 from lit_a1.runs.shown import log_mistakes
 from lit_a1.runs.wording import clock, typed
@@ -87,17 +84,16 @@ class Fit:
         write_text(self.folder / "config.yaml", self.config)
         print(f"{describe(self.net)}; {self.digits.origin}")
         resumed = self.net.epoch > 0
-        purge = {"purge_step": self.net.step - 1 if resumed else None}
-        with event_writer(self.folder, **purge) as writer, closing(Curves(self.folder, **purge)) as curves:
+        with event_writer(self.folder, purge_step=self.net.step - 1 if resumed else None) as writer:
             if resumed:  # repeats the last epoch: its end may not have reached the disk
-                _log(writer, curves, self.record.epochs[-1])
+                _log(writer, self.record.epochs[-1])
             else:
                 rows = self.net.draws().permutation(len(self.digits.train.labels))[: self.net.batch_size]
                 first_images = self.digits.train.images[rows[:SHOWN]].reshape(-1, 28, 28, 1)
                 writer.add_images("images/first batch", first_images, 0, dataformats="NHWC")
                 add_layout(writer)
             try:
-                self._train(writer, curves)
+                self._train(writer)
                 self._show_mistakes(writer)
             except KeyboardInterrupt:
                 last = typed(relative_to_cwd(self.checkpoints / "last.npz"))
@@ -126,24 +122,15 @@ class Fit:
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))  # log-probabilities
         log_mistakes(writer, self.net.step, pixels, np.arange(len(pixels)), valid.labels, logits, "0123456789")
 
-    def _train(self, writer: SummaryWriter, curves: Curves) -> None:
+    def _train(self, writer: SummaryWriter) -> None:
         epochs = self.setup.epochs
-        bar = tqdm(
-            total=epochs, initial=self.net.epoch, disable=not sys.stdout.isatty(), leave=False, file=sys.stdout,
-            dynamic_ncols=True, bar_format="{desc} {bar} {n_fmt}/{total_fmt}{postfix}",
-        )  # fmt: skip
-        with bar:
-            while self.net.epoch < epochs:
-                bar.set_description_str(epoch_name(self.net.epoch, epochs))
-                metrics = self._epoch()
-                self.record.epochs.append(metrics)
-                _log(writer, curves, metrics)
-                self._save()
-                time_left = clock(self.record.seconds_an_epoch * (epochs - self.net.epoch))
-                tqdm.write(epoch_line(metrics, epochs, time_left), file=sys.stdout)
-                error = f"error {metrics['val/error']:.2%}"
-                bar.set_postfix_str(f"loss {metrics['train/loss']:.4f}  {error}  left {time_left}", refresh=False)
-                bar.update()
+        while self.net.epoch < epochs:
+            metrics = self._epoch()
+            self.record.epochs.append(metrics)
+            _log(writer, metrics)
+            self._save()
+            time_left = clock(self.record.seconds_an_epoch * (epochs - self.net.epoch))
+            print(epoch_line(metrics, epochs, time_left), flush=True)
 
     def _epoch(self) -> Metrics:
         count = len(self.digits.train.labels)
@@ -172,14 +159,11 @@ class Fit:
                 self.net.save(str(unfinished), run=state)
 
 
-def _log(writer: SummaryWriter, curves: Curves, metrics: Metrics) -> None:
-    step = int(metrics["step"]) - 1
+def _log(writer: SummaryWriter, metrics: Metrics) -> None:
     for name, value in metrics.items():
         if name != "step":
-            writer.add_scalar("train/epoch" if name == "epoch" else name, value, step)
-    curves.add(metrics, step)
-    for log in (writer, curves):
-        log.flush()  # before the weights are written, from which a resumed run starts
+            writer.add_scalar(name, value, int(metrics["step"]) - 1)
+    writer.flush()  # before the weights are written, from which a resumed run starts
 
 
 def test(net: NN, digits: Digits, path: Path) -> dict[str, float]:

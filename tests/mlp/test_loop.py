@@ -54,7 +54,7 @@ def test_fit_leaves_what_it_promises(capsys: Capture) -> None:
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.npz", "last.npz"}
     steps = -(-200 // 16)
     logged = scalars(run)
-    for tag in (*MEASURED, "train/learning_rate", "train/epoch"):
+    for tag in (*MEASURED, "train/learning_rate", "epoch"):
         assert [step for step, _ in logged[tag]] == [steps - 1, 2 * steps - 1, 3 * steps - 1], tag
     assert [rate for _, rate in logged["train/learning_rate"]] == pytest.approx([0.1, 0.2 / 3, 0.1 / 3])
 
@@ -141,12 +141,8 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(in_backgro
         assert same(weights(last.with_name(name)), weights(expected)), name
     assert [path.name for path in Path("lightning_logs/mlp").iterdir()] == ["version_0"]
     ours, theirs = (scalars(Path("lightning_logs") / name / "version_0") for name in ("mlp", "whole"))
-    for tag in ("train/loss", "val/loss", "train/learning_rate", "train/epoch"):
+    for tag in ("train/loss", "val/loss", "train/learning_rate", "epoch"):
         assert ours[tag] == theirs[tag], tag
-    for part in ("train", "val"):
-        ours, theirs = (scalars(Path("lightning_logs") / name / "version_0" / part) for name in ("mlp", "whole"))
-        assert ours == theirs
-        assert [step for step, _ in ours["curves/loss"]] == [step for step, _ in ours["curves/error"]]
 
 
 def test_a_run_of_a_constant_rate_can_be_prolonged_and_names_all_code(monkeypatch: pytest.MonkeyPatch) -> None:

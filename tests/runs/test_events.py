@@ -1,10 +1,12 @@
 import errno
+import re
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
-from lit_a1.runs.events import Curves, event_writer
-from tests.conftest import scalars
+from lit_a1.runs.events import add_layout, event_writer
 
 
 def test_a_new_file_comes_after_all_others_whatever_the_clock_says(tmp_path: Path) -> None:
@@ -23,15 +25,11 @@ def test_a_full_disk_names_the_folder(number: int, named: bool, tmp_path: Path) 
     assert refusing.value.filename == (str(tmp_path) if named else None)
 
 
-def test_training_and_validation_are_lines_of_the_same_charts(tmp_path: Path) -> None:
-    """A chart is a tag, a line is a run; of a run that goes on, what comes after its checkpoint is dropped."""
-    measured = {"train/loss": 1.0, "val/error": 0.5, "train/learning_rate": 0.1, "epoch": 0, "test/loss": 2.0}
-    for purge_step, steps in ((None, (7, 15)), (15, (15,))):
-        curves = Curves(tmp_path, purge_step)
-        for step in steps:
-            curves.add(measured, step)
-        curves.flush()
-        curves.close()
-    assert {path.name for path in tmp_path.iterdir()} == {"train", "val"}
-    assert scalars(tmp_path / "train") == {"curves/loss": [(7, 1.0), (15, 1.0)]}
-    assert scalars(tmp_path / "val") == {"curves/error": [(7, 0.5), (15, 0.5)]}
+def test_training_and_validation_share_a_chart_of_loss_and_one_of_error(tmp_path: Path) -> None:
+    with event_writer(tmp_path) as writer:
+        add_layout(writer)
+    (event,) = EventAccumulator(str(tmp_path)).Reload().Tensors("custom_scalars__config__")
+    charts = Layout.FromString(event.tensor_proto.string_val[0]).category[0].chart
+    tags = [f"{part}/{name}" for part in ("train", "train_eval", "val", "test") for name in ("loss", "error", "epoch")]
+    shown = {chart.title: [tag for tag in tags if re.match(chart.multiline.tag[0], tag)] for chart in charts}
+    assert shown == {name: [f"{part}/{name}" for part in ("train", "train_eval", "val")] for name in ("loss", "error")}
