@@ -10,7 +10,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lit_a1.callbacks.record import epoch_metrics
-from lit_a1.models.classifier import Classifier
 from lit_a1.runs.printed import epoch_line, epoch_name
 from lit_a1.runs.wording import clock
 
@@ -78,16 +77,10 @@ class ProgressLines(ProgressBar):
 
     def _time_left(self, trainer: L.Trainer) -> str:
         steps = (self._first_step, trainer.global_step, self._steps)
-        before, done, total = (self._cost(trainer, step) for step in steps)
+        before, done, total = (self._pixels(trainer, step) for step in steps)
         if done == before:
             return "?"
         return clock((time.perf_counter() - self._started) / (done - before) * (total - done))
-
-    def _cost(self, trainer: L.Trainer, steps: int) -> float:
-        """The cost of that many steps: a sharpness-aware step counts twice."""
-        pixels, model = self._pixels(trainer, steps), trainer.lightning_module
-        assert isinstance(model, Classifier)
-        return pixels if steps <= model.sam_step else 2 * pixels - self._pixels(trainer, int(model.sam_step))
 
     @staticmethod
     def _pixels(trainer: L.Trainer, steps: int) -> float:
