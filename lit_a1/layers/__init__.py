@@ -1,6 +1,7 @@
 """Hand-written layers and losses: nothing here is built on PyTorch's own norms, dropout or losses."""
 
 from math import gcd
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -25,6 +26,7 @@ __all__ = [
     "LayerNorm2d",
     "MaxBlurPool2d",
     "MaxPool2d",
+    "Norm",
     "SqueezeExcite",
     "StochasticDepth",
     "WeightNormConv2d",
@@ -35,7 +37,8 @@ __all__ = [
     "weight_norm",
 ]
 
-NORMS = ("none", "batch", "layer", "group", "instance", "weight")
+Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
+NORMS: tuple[str, ...] = get_args(Norm)
 
 
 def make_norm(name: str, channels: int) -> nn.Module:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lit_a1.layers import Norm
 from lit_a1.models.classifier import Classifier
-from lit_a1.models.residual import Activation, Norm, ResidualNet, Transition
+from lit_a1.models.residual import Activation, ResidualNet, Transition
 
 
 class CatsDogsCNN(Classifier):

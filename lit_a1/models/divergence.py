@@ -70,9 +70,7 @@ class FiniteModule(L.LightningModule):
             if not (name.startswith("train/") or value.isfinite()):
                 raise self._diverged(name, self.global_step)
 
-    def on_test_end(self) -> None:
-        """Checks the metrics."""
-        self.on_validation_end()
+    on_test_end = on_validation_end
 
     def _diverged(self, what: str, step: int) -> DivergedError:
         if self.trainer.state.fn != "fit":

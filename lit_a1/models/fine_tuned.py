@@ -9,7 +9,6 @@ from torch import nn
 from lit_a1.data.errors import DataError
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.members import load_member
-from lit_a1.runs.checkpoints import describe
 from lit_a1.runs.folders import trained_weights
 from lit_a1.runs.records import CheckpointError
 from lit_a1.runs.wording import counted
@@ -73,7 +72,7 @@ class FineTunedCNN(CatsDogsCNN):
                 net.get_submodule("1").load_state_dict(start_net.get_submodule("1").state_dict())  # "0" standardises
 
     def _check_layers(self, path: Path, net: nn.Module) -> None:
-        if _layers(repr(net)) != _layers(describe(self)):
+        if _layers(repr(net)) != _layers(repr(self.net)):
             raise CheckpointError(f"Training can't start from {path}: it is of a network with other layers.")
 
     def load_net(self, path: Path) -> nn.Module:

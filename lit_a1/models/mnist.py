@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lit_a1.layers import Norm
 from lit_a1.models.classifier import Classifier
 from lit_a1.models.inputs import Views
-from lit_a1.models.residual import Norm, ResidualNet, Transition
+from lit_a1.models.residual import ResidualNet, Transition
 
 
 class MNISTCNN(Classifier):

@@ -11,13 +11,13 @@ from lit_a1.layers import (
     Dropout,
     MaxBlurPool2d,
     MaxPool2d,
+    Norm,
     SqueezeExcite,
     StochasticDepth,
     WeightNormConv2d,
     make_norm,
 )
 
-Norm = Literal["batch", "layer", "group", "instance", "weight", "none"]
 Activation = Literal["relu", "leaky_relu", "gelu", "silu"]
 Transition = Literal["stride", "max_pool", "blur_pool"]
 MOST_PARAMETERS = 500_000_000  # more would not fit in memory together with training

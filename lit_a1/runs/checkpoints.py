@@ -106,7 +106,7 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
                 f"{path} is of a {expected} with other hyperparameters: {name} is "
                 f"{saved_shapes.get(name, 'absent')} in the file and {model_shapes.get(name, 'absent')} {here}"
             )
-    texts = (re.sub(r", sync=\w+", "", text) for text in (checkpoint["network"], describe(model)))
+    texts = (re.sub(r", sync=\w+", "", text) for text in (checkpoint["network"], repr(model.net)))
     for line, other in zip(*(text.splitlines() for text in texts), strict=False):  # `sync` matters only in training
         if line != other:  # other kinds of layers can have weights of the same shapes
             raise CheckpointError(
@@ -118,11 +118,6 @@ def _shape_and_dtype(tensor: Tensor) -> str:
     """A tensor's shape, and its dtype if networks do not usually have it."""
     known = tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int64)  # published ones have 16 bits
     return f"{tuple(tensor.shape)}" + ("" if known else f" {str(tensor.dtype).removeprefix('torch.')}")
-
-
-def describe(model: nn.Module) -> str:
-    """The layers of a model's network, one on each line, for `check_fits`."""
-    return repr(model.net)
 
 
 def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_epochs: int | None, path: Path) -> None:

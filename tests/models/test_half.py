@@ -5,11 +5,10 @@ import torch
 from torch import nn
 
 from lit_a1.data.batch import Batch
-from lit_a1.layers import BatchNorm2d
+from lit_a1.layers import BatchNorm2d, Norm
 from lit_a1.models import evaluated
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.half import HalfPrecision, fold_batch_norms
-from lit_a1.models.residual import Norm
 
 
 def trained(norm: Norm = "batch") -> CatsDogsCNN:
