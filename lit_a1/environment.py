@@ -27,7 +27,6 @@ VECTORS = {
     "avx2": "AVX2",
 }
 PARENT = os.getppid()  # when this process began
-UNKNOWN = {"commit": ["unknown"], "machine": ["unknown"]}  # of a run that started without recording them
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

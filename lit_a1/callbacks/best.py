@@ -19,11 +19,6 @@ class LastCheckpoint(ModelCheckpoint):
         """A key of its own, different from that of any ModelCheckpoint of the user."""
         return type(self).__qualname__
 
-    @property
-    def _legacy_state_key(self) -> str:  # type: ignore[override]  # Lightning's fallback
-        """The key of ModelCheckpoint, which older checkpoints use."""
-        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
-
 
 class BestCheckpoint(LastCheckpoint):
     """Keeps `best.ckpt`: the weights of the epoch with the smallest validation error, as they were validated.

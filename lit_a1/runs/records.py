@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lit_a1.data.files import write_text
-from lit_a1.environment import UNKNOWN, commit, cpu, in_words, made_by, peak_memory_gb, versions
+from lit_a1.environment import commit, cpu, in_words, made_by, peak_memory_gb, versions
 from lit_a1.runs.events import event_writer
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 RECORD_FILE = "record.json"
-OLD_NAMES = r'(?<=")pictures(?=":)|(?<=/)pictures(?=_per_second)'  # of keys, in records made before 2026-11-28
 SHORT_NAMES = {  # columns of TensorBoard's table of hyperparameters
     **{"model.lr": "lr", "model.schedule": "schedule", "model.lr_decay": "schedule", "trainer.max_epochs": "epochs"},
     **dict.fromkeys(("model.batch_size", "data.batch_size"), "batch_size"),
@@ -108,7 +107,7 @@ class TrainingRecord:
         self._seconds_before, self._memory_before = float(state["seconds"]), float(state["peak_memory_gb"])
         if not 0 <= self._seconds_before < math.inf or not 0 <= self._memory_before < math.inf:
             raise ValueError("time and memory are numbers")
-        self.made_by = {part: list(map(str, words)) for part, words in state.get("made_by", UNKNOWN).items()}
+        self.made_by = {part: list(map(str, words)) for part, words in state["made_by"].items()}
 
     def finish(self, folder: Path | None, writer: "SummaryWriter | None" = None, **about: Any) -> dict[str, Any]:
         """The complete record, with further values (`seed`, `images` ...), written to the folder if there is one.
@@ -171,7 +170,7 @@ def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, A
     """A run's `record.json`; raises a CheckpointError if it is missing or damaged, or lacks a `needed` key."""
     path = run / RECORD_FILE
     try:
-        record = json.loads(re.sub(OLD_NAMES, "images", path.read_text(encoding="utf-8")))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{run} has no {RECORD_FILE}: name the folder of a run that has ended.") from error
     except ValueError as error:

@@ -21,14 +21,6 @@ def test_a_damaged_test_is_none(text: str, tmp_path: Path) -> None:
     assert records.test_metrics(tmp_path)["test/error"] == 0.1
 
 
-def test_a_record_of_an_older_version_has_the_names_of_today(tmp_path: Path) -> None:
-    old = '{"settings": {}, "pictures": {"val": 5}, "last": {"train/pictures_per_second": 9.0}, "words": "pictures"}'
-    (tmp_path / "record.json").write_text(old)
-    assert records.read_record(tmp_path) == {
-        "settings": {}, "images": {"val": 5}, "last": {"train/images_per_second": 9.0}, "words": "pictures"
-    }  # fmt: skip
-
-
 def test_a_resumed_training_counts_what_went_before(tmp_path: Path) -> None:
     first = TrainingRecord({"model.lr": 0.1})
     first.start("a machine")
