@@ -69,6 +69,11 @@ def test_fit_leaves_what_it_promises(photos: Path, capsys: Capture) -> None:
         assert words in output
 
 
+def test_an_untrained_network_in_the_sanity_check_shows_no_mistakes(photos: Path) -> None:
+    run = fit("--trainer.num_sanity_val_steps", "1", "--trainer.max_steps", "3", epochs=1)
+    assert EventAccumulator(str(run)).Reload().Tags()["images"] == ["images/first batch"]
+
+
 def test_commands_that_use_a_run(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:

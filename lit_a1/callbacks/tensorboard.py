@@ -80,7 +80,7 @@ class TensorBoardExtras(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the network's predictions for the validation images."""
-        if dataloader_idx == 0 and isinstance(outputs, Tensor):
+        if dataloader_idx == 0 and isinstance(outputs, Tensor) and not trainer.sanity_checking:
             self._val_outputs = [] if batch_idx == 0 else self._val_outputs
             self._val_outputs.append((batch.indices, batch.targets, outputs))
 

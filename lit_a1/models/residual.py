@@ -162,7 +162,8 @@ class ResidualNet(nn.Module):
         stem = NormedConvolution(channels, widths[0], 3, stem_stride, norm)
         self.stem = nn.Sequential(stem, make_activation(activation))
         self.stages = nn.Sequential()
-        drops = iter(stochastic_depth * i / max(1, sum(blocks) - 1) for i in range(sum(blocks)))
+        last = sum(blocks) - 1
+        drops = iter(stochastic_depth * i / last if last else stochastic_depth for i in range(last + 1))
         for inputs, outputs, count in zip(widths, widths[1:], blocks, strict=False):
             stage = nn.Sequential()
             if transition != "stride":

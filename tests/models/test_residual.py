@@ -94,6 +94,7 @@ def test_a_bias_is_learnt_only_without_a_norm(norm: Any, learnt: bool) -> None:
 
 
 def test_the_last_block_is_dropped_most() -> None:
+    assert ResidualNet((8, 16), (1,), stochastic_depth=0.5).get_submodule("stages.0.0.depth").p == 0.5
     net = ResidualNet((8, 8, 8), (2, 1), stochastic_depth=0.3)
     drops = [getattr(block.depth, "p", 0.0) for stage in net.stages for block in stage]
     assert drops == pytest.approx([0, 0.15, 0.3])
