@@ -192,10 +192,11 @@ def studies(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path / "studies"
 
 
-def test_a_study_is_kept_without_its_event_files(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
+def test_a_study_is_kept_without_event_files_and_predictions(tables: ModuleType, tmp_path: Path, studies: Path) -> None:
     study = tmp_path / "mlp-inits" / "version_3"
     (study / "zero").mkdir(parents=True)
-    for name in ("losses.csv", "losses.png", "comparison.md", "record.json", "events.out.tfevents.1"):
+    unkept = ("predictions.csv", "events.out.tfevents.1")
+    for name in ("losses.csv", "losses.png", "comparison.md", "record.json", *unkept):
         (study / name).write_text("{}")
     (studies / "mlp-inits").mkdir(parents=True)
     (studies / "mlp-inits" / "of_an_earlier_one.md").write_text("")
