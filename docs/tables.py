@@ -50,6 +50,7 @@ SUMMARY = {  # the rows of README.md's table: what each config is
     "mnist": "MNIST, CNN, augmented",
     "mnist_best": "MNIST, best CNN",
     "catsdogs": "Cats vs Dogs",
+    "catsdogs_float32": "Cats vs Dogs, without bfloat16",
     "catsdogs_gpu": "Cats vs Dogs, on a GPU",
     "catsdogs_best": "Cats vs Dogs, best network",
     "catsdogs_ensemble": "Cats vs Dogs, ensemble",

@@ -46,9 +46,10 @@ def machine(on_cpu: bool = False) -> str:
 
 
 def cpu() -> str:
-    """The processor, and the number of cores that this process may use."""
+    """The processor, the instructions it is held to if oneDNN is told to, and the cores that this process may use."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor()}, {cores} {'core' if cores == 1 else 'cores'}"
+    return f"{processor()}{f', held to {limit}' if limit else ''}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def computes_bfloat16(on_cpu: bool = False) -> bool:

@@ -53,6 +53,13 @@ def test_the_processor_is_told_with_its_instructions(text: str, words: str, tmp_
     assert processor(tmp_path / "none") == (platform.processor() or platform.machine())
 
 
+def test_a_processor_that_is_held_to_fewer_instructions_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    name, _, cores = environment.cpu().rpartition(", ")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert environment.cpu() == f"{name}, held to AVX2, {cores}"
+
+
 @pytest.mark.parametrize(
     ("device", "capability", "bfloat16", "precisions"),
     [

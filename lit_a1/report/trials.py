@@ -21,7 +21,7 @@ from lit_a1.runs.wording import percent, spread
 
 TRIAL = "catsdogs_trial"
 ENSEMBLE = "catsdogs_ensemble"
-RECIPES = ("catsdogs", "catsdogs_gpu", "catsdogs_best")
+RECIPES = ("catsdogs", "catsdogs_float32", "catsdogs_gpu", "catsdogs_best")
 CONFIGS = (TRIAL, *RECIPES, ENSEMBLE)
 MIN_FREEDOM = 4  # degrees of freedom from which the noise between seeds is known well enough
 MAX_LETTERS = 40  # letters of a value; the middle of a longer one is left out
