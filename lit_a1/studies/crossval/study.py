@@ -66,10 +66,8 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
         with FileLock(folder / LOCKS / "folder"):
             if not (folder / CROSSVAL).exists():
                 write_json(folder / CROSSVAL, {"begun": current_settings})
-        begun, advice = (
-            without_machine_options(read_settings(folder)),
-            "name another with --trainer.logger.init_args.name",
-        )
+        begun = without_machine_options(read_settings(folder))
+        advice = "name another with --trainer.logger.init_args.name"
         _check_same_settings(begun, current_settings, f"the crossval in {folder} was started", advice)
         runs = {fold: folder / f"version_{fold}" for fold in range(1, folds + 1)}
         while _train_available_folds(runs, arguments, shared):  # another process may have given up a fold meanwhile
