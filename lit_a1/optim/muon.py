@@ -18,6 +18,7 @@ ITERATIONS = 5
 VECTOR_RATE = 0.1  # Adam's rate for biases and norms, as a share of the rate for weights
 VECTOR_BETA2 = 0.999
 EPS = 1e-7
+LARGE = 128  # side of a matrix from which oneDNN is the faster
 
 
 def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
@@ -54,18 +55,16 @@ def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
     scales = [largest.clamp(min=1) for largest in torch._foreach_max(torch._foreach_abs(list(matrices)))]
     scaled = torch._foreach_div(list(matrices), scales)
     wides = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in scaled]
-    places = range(len(wides))
-    results = list(matrices)
-    for positions in [[place] for place in places] if wides[0].device.type == "cpu" else [places]:
-        side = max(len(wides[position]) for position in positions)
-        # the trainer may run steps in half precision
-        with torch.autocast(wides[positions[0]].device.type, enabled=False):
-            grams = torch.stack([_padded(wides[position] @ wides[position].T, side) for position in positions])
-            for position, factor in zip(positions, _orthogonal_factors(grams), strict=True):
-                wide = wides[position]
-                orthogonal = factor[: len(wide), : len(wide)] @ wide
-                results[position] = orthogonal if wide is scaled[position] else orthogonal.T
-    return results
+    with torch.autocast(wides[0].device.type, enabled=False):  # the trainer may run steps in half precision
+        grams = [_times_transposed(wide, wide) for wide in wides]
+        if wides[0].device.type == "cpu":
+            factors = map(_orthogonal_factor, grams)
+        else:
+            side = max(map(len, wides))
+            factors = iter(_orthogonal_factor(torch.stack([_padded(gram, side) for gram in grams])))
+        pairs = zip(wides, factors, strict=True)
+        results = [_times_transposed(factor[: len(wide), : len(wide)], wide.T) for wide, factor in pairs]
+    return [result if wide is matrix else result.T for result, wide, matrix in zip(results, wides, scaled, strict=True)]
 
 
 def _padded(square: Tensor, side: int) -> Tensor:
@@ -74,19 +73,47 @@ def _padded(square: Tensor, side: int) -> Tensor:
     return F.pad(square, (0, padding, 0, padding)) if padding else square
 
 
-def _orthogonal_factors(grams: Tensor) -> Tensor:
-    """Gram matrices (B,N,N) of matrices M -> the factors (B,N,N) that multiply M from the left."""
+def _times_transposed(a: Tensor, b: Tensor) -> Tensor:
+    """A B^T of (...,N,K) and (...,M,K).
+
+    Large products on a CPU go through oneDNN, which uses AVX-512 on processors of all makers. MKL, torch's choice, does
+    not on AMD's, and takes twice as long there.
+    """
+    large = a.device.type == "cpu" and a.ndim == 2 and a.dtype == torch.float32 and min(*a.shape, len(b)) >= LARGE
+    if large and torch.backends.mkldnn.is_available():
+        return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+    return a @ b.mT
+
+
+def _orthogonal_factor(gram: Tensor) -> Tensor:
+    """The Gram matrix (...,N,N) of a matrix M -> the factor (...,N,N) that multiplies M from the left."""
     a, b, c = QUINTIC
-    norms = grams.diagonal(dim1=1, dim2=2).sum(1).sqrt()[:, None, None] + EPS
-    grams = grams / norms.square()
-    identity = a * torch.eye(grams.shape[1], dtype=grams.dtype, device=grams.device)
-    product = grams
-    for iteration in range(ITERATIONS):
-        factor = torch.baddbmm(torch.add(identity, grams, alpha=b), grams, grams, alpha=c)
-        product = factor @ product if iteration else factor
+    norm = gram.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()[..., None, None] + EPS
+    gram = gram / norm.square()
+    identity = a * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    product = gram
+    for iteration in range(ITERATIONS):  # symmetric polynomials of one matrix commute, and are their own transposes
+        factor = torch.add(identity, gram, alpha=b).add_(_times_transposed(gram, gram), alpha=c)
+        product = _times_transposed(factor, product) if iteration else factor
         if iteration + 1 < ITERATIONS:
-            grams = factor @ grams @ factor  # symmetric polynomials of one matrix commute
-    return product / norms
+            gram = _times_transposed(_times_transposed(factor, gram), factor)
+    return product / norm
+
+
+def _channels_last(weight: Tensor) -> bool:
+    return weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def _to_matrix(weight: Tensor) -> Tensor:
+    """A weight (K,...) as a matrix (K,L); columns are in the order of memory, so nothing is copied."""
+    return (weight.permute(0, 2, 3, 1) if _channels_last(weight) else weight).flatten(1)
+
+
+def _from_matrix(matrix: Tensor, weight: Tensor) -> Tensor:
+    """The opposite of `_to_matrix(weight)`."""
+    if not _channels_last(weight):
+        return matrix.view(weight.shape)
+    return matrix.view(weight.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
 
 
 def _is_matrix(param: Tensor) -> bool:
@@ -147,7 +174,7 @@ class Muon(SGD):
         buffers = self._momentum_buffers(params, grads, group["momentum"])
         steps = torch._foreach_add(grads, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
         decay_weights(group, params, grads)
-        directions = orthogonalize([step.flatten(1) for step in steps])
-        for param, direction in zip(params, directions, strict=True):
+        directions = orthogonalize([_to_matrix(step) for step in steps])
+        for param, step, direction in zip(params, steps, directions, strict=True):
             scale = max(1.0, direction.shape[0] / direction.shape[1]) ** 0.5
-            param.add_(direction.view(param.shape), alpha=-group["lr"] * scale)
+            param.add_(_from_matrix(direction, step), alpha=-group["lr"] * scale)
