@@ -16,6 +16,7 @@ from lit_a1.mlp import options as mlp
 from lit_a1.runs.folders import DRAWN
 from lit_a1.runs.settings import (
     MACHINE_OPTIONS,
+    ROUNDING_OPTIONS,
     UsageError,
     kind_of_config,
     option_of,
@@ -74,9 +75,13 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 
 def changes(settings: dict[str, Any], reference: dict[str, Any]) -> str:
-    """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever the runs it builds on are."""
+    """The settings in which a run differs from its YAML (`lr=0.1, norm=group`), wherever the runs it builds on are.
+
+    Options in `MACHINE_OPTIONS` are left out, except for `ROUNDING_OPTIONS`.
+    """
     defaults = defaults_of(settings)
-    settings, reference = defaults | settings, defaults | reference
+    settings = without_machine_options(defaults | settings, *ROUNDING_OPTIONS)
+    reference = without_machine_options(defaults | reference, *ROUNDING_OPTIONS)
     same = {k for k in WEIGHTS if set(experiment_names(settings.get(k))) == set(experiment_names(reference.get(k)))}
     names = (settings.keys() | reference.keys()) - same - {"seed"}
     changed = sorted(name for name in names if settings.get(name) != reference.get(name))

@@ -27,6 +27,8 @@ MACHINE_OPTIONS = frozenset({
     "enable_checkpointing", "enable_model_summary", "enable_progress_bar",
 })  # fmt: skip
 """Options of the machine, of measuring and of what is shown: runs that differ only in these share a recipe."""
+ROUNDING_OPTIONS = frozenset({"precision", "compile_net", "channels_last", "sync_norm"})
+"""Those of `MACHINE_OPTIONS` that may change the roundings, and so the trained weights."""
 STORAGE = (
     "a database instead of a folder, for processes that share no disk: postgresql://USER@HOST/DATABASE, another that "
     "Optuna takes, or grpc://HOST:PORT of its proxy"

@@ -26,12 +26,19 @@ def test_an_option_of_the_augmentation_that_came_later_makes_none_either() -> No
     assert recipes.changes(shipped | {"data.augment.mix_until": 3}, shipped) == "augment.mix_until=3"
 
 
+def test_when_a_run_is_measured_is_no_change_but_how_it_rounds_is() -> None:
+    shipped = recipes.shipped_settings("catsdogs")
+    measured = {"trainer.check_val_every_n_epoch": 12, "data.measure_train": 0, "trainer.enable_progress_bar": False}
+    assert recipes.changes(shipped | measured, shipped) == ""
+    rounded = {"model.compile_net": False, "trainer.precision": "32-true"}
+    assert recipes.changes(shipped | measured | rounded, shipped) == "compile_net=False, precision=32-true"
+
+
 @pytest.mark.parametrize(
     ("changes", "counts"),
     [
         ("", True),
         ("precision=32-true, compile_net=False", True),
-        ("enable_progress_bar=False, profiler=simple, test_dir=photos", True),
         ("precision=32-true, lr=1", False),
     ],
 )
