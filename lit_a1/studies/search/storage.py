@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc  # also required by TensorBoard
 import optuna
@@ -96,9 +95,10 @@ def open_storage(url: str) -> Iterator[Storage]:
     Raises a UsageError for an invalid URL, and a ConnectionError if its driver is missing, it does not answer or
     refuses, or its tables are of another version of Optuna.
     """
+    parts = parse_url(url)
     try:
         with quiet_optuna():
-            storage = _proxy(url) if url.startswith("grpc:") else _database(parse_url(url))
+            storage = _proxy(parts) if parts.drivername == "grpc" else _database(parts)
         try:
             yield storage
         finally:
@@ -108,17 +108,20 @@ def open_storage(url: str) -> Iterator[Storage]:
         words = f"{cause.orig if isinstance(cause, DBAPIError) else cause}"
         if isinstance(cause, grpc.RpcError):
             words = cause.details()
-        elif password := parse_url(url).password:
-            words = words.replace(password, "***")
+        elif parts.password:
+            words = words.replace(parts.password, "***")
         first, *_ = words.strip().splitlines() or [type(cause).__name__]
         raise ConnectionError(f"the storage {public_url(url)} fails: {first}") from error
 
 
 def parse_url(url: str) -> URL:
-    """The parts of a database URL, for PostgreSQL with this project's driver; raises a UsageError if it is invalid."""
+    """The parts of a URL, for PostgreSQL with this project's driver; raises a UsageError if it is invalid."""
     try:
         found = make_url(url)
-        found.get_dialect()
+        if found.drivername != "grpc":
+            found.get_dialect()
+        elif not found.host or not found.port:
+            raise ValueError("host or port is missing")
     except (ArgumentError, ValueError) as error:  # its message repeats the URL with the password
         raise UsageError(f"storage must be a URL such as {EXAMPLES}") from error
     return found.set(drivername="postgresql+psycopg") if found.drivername == "postgresql" else found
@@ -126,26 +129,17 @@ def parse_url(url: str) -> URL:
 
 def public_url(url: str) -> str:
     """The URL without user, password and options."""
-    if url.startswith("grpc:"):
-        return f"grpc://{urlsplit(url).netloc.rpartition('@')[2]}"
     found = parse_url(url)
-    return URL.create(
-        found.get_backend_name(), host=found.host, port=found.port, database=found.database
-    ).render_as_string()
+    shown = URL.create(found.get_backend_name(), host=found.host, port=found.port, database=found.database)
+    return shown.render_as_string()
 
 
-def _proxy(url: str) -> GrpcStorage:
-    try:
-        host, port = urlsplit(url).hostname, urlsplit(url).port
-    except ValueError:
-        host = port = None
-    if not host or not port:
-        raise UsageError(f"storage must be a URL such as {EXAMPLES}")
-    storage = GrpcStorage(host, port)
+def _proxy(url: URL) -> GrpcStorage:
+    storage = GrpcStorage(url.host, url.port)  # type: ignore[arg-type]  # `parse_url` has made sure of both
     try:
         storage.wait_server_ready(PATIENCE)
     except ConnectionError as error:
-        raise ConnectionError(f"the storage {public_url(url)} does not answer") from error
+        raise ConnectionError(f"the storage {public_url(str(url))} does not answer") from error
     return storage
 
 
