@@ -1,8 +1,6 @@
 """The results of a cross-validation: out-of-fold accuracy, suspected labels, comparison with another one."""
 
-import csv
 import hashlib
-import io
 import time
 from math import sqrt
 from pathlib import Path
@@ -56,10 +54,9 @@ def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd
     Raises a DataError if the file is missing, damaged, or of other photos or folds.
     """
     try:
-        text = path.read_bytes().decode(errors="surrogateescape")
-        table = pd.DataFrame([*csv.DictReader(io.StringIO(text, newline=""), strict=True)])
+        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding_errors="surrogateescape")
         table = table[[*PHOTO_COLUMNS, *classes]].astype({"fold": int, **dict.fromkeys(classes, float)})
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} can't be read: probabilities of {', '.join(classes)} were expected.") from error
     if table[PHOTO_COLUMNS].values.tolist() != photos[PHOTO_COLUMNS].values.tolist():
         raise DataError(f"{path} is of other photos, or of other folds: both come of --folds and --data.split_seed.")
