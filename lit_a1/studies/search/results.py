@@ -68,13 +68,8 @@ def conclude(
     eligible = [trial for trial in complete if objective.meets_requirement(trial.settings)]
     best = eligible[0] if eligible else None
     others = [trial for trial in complete if trial is not best]
-    start = next((trial for trial in reversed(trials) if trial.start), None)
     p_values = {other.number: p_value(best, other, images, len(others)) for other in others if best is not None}
     ranked = sorted((importances or {}).items(), key=lambda item: -item[1])[:IMPORTANCES_LISTED]
-    processes: dict[str, list[int]] = {}
-    for trial in trials:
-        if trial.ran_in:
-            processes.setdefault(trial.ran_in, []).append(trial.number)
     best_record: dict[str, Any] = {}
     if best is not None:
         best_record = {"trial": best.number, "val/error": best.error, "epoch": best.epoch, "setup": best.words}
@@ -86,18 +81,13 @@ def conclude(
         images=images,
         complete=complete,
         eligible=eligible,
-        stopped=[trial for trial in trials if trial.state == "pruned"],
         best=best,
-        better=next((trial for trial in complete if best is not None and trial.error < best.error), None),
         interval=wilson(best.error, images) if best else None,
         best_trials=complete[:TRIALS_LISTED],
-        start=start,
-        exact=start is None or start.settings == start.own,
+        start=next((trial for trial in reversed(trials) if trial.start), None),
         p_values=p_values,
         importances=None if importances is None else [(objective.term(name), share) for name, share in ranked],
-        command=best_record.get("command"),
         ranges={objective.term(name): values_text(values) for name, values in objective.space.items()},
-        processes=processes,
     )
     return text, best_record
 
