@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import NN
@@ -181,12 +180,12 @@ def run(setup: Setup, weights: Path | None = None, sample: int = 0) -> Path:
 def _train(net: NN, examples: Examples, epochs: int) -> None:
     """Trains, and prints a line for each epoch."""
     started = time.perf_counter()
-    with np.errstate(over="ignore", invalid="ignore"), tqdm(total=epochs, unit="epoch", disable=None) as bar:
+    with np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(epochs):
             loss, error = net.train(*examples)
             remaining = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
-            tqdm.write(epoch_line({"epoch": epoch, "train/loss": loss, "train/error": error}, epochs, clock(remaining)))
-            bar.update()
+            metrics = {"epoch": epoch, "train/loss": loss, "train/error": error}
+            print(epoch_line(metrics, epochs, clock(remaining)), flush=True)
 
 
 def _rows(net: NN, **sets: Differences) -> list[tuple[Any, ...]]:

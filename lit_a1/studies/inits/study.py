@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from tqdm import tqdm
 
 from lit_a1.data.files import write_csv, write_text
 from lit_a1.mlp.network import INITIALIZATIONS
@@ -34,9 +33,9 @@ def run(setup: Setup) -> Path:
     net, digits = setup.network(), setup.digits()
     study = Study(setup, net, digits)
     print(f"Initializations: {study.words}")
-    progress = _Progress(setup.epochs)
-    with progress.bar, np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # divergence is a result
-        trials = [_trial(setup, digits, name, study.folder / name, progress) for name in INITIALIZATIONS]
+    started = time.perf_counter()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # divergence is a result
+        trials = [_trial(setup, digits, name, study.folder / name, started) for name in INITIALIZATIONS]
     text = write(trials, net, digits, study.words)
     columns = ("epoch", "step", *MEASURED)
     rows = [[trial.name, *(f"{row[name]:.9g}" for name in columns)] for trial in trials for row in trial.epochs]
@@ -48,26 +47,7 @@ def run(setup: Setup) -> Path:
     return study.folder
 
 
-class _Progress:
-    """A bar over the epochs of all trials, and a line for each epoch."""
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs, self._total, self._done = epochs, epochs * len(INITIALIZATIONS), 0
-        self._started = time.perf_counter()
-        self.bar = tqdm(total=self._total, unit="epoch", disable=None, leave=False)
-
-    def show(self, name: str, row: Metrics) -> None:
-        if row["epoch"] == 0:
-            line = f"before training  train loss {row['train/loss']:.4f} error {row['train/error']:6.2%}"
-        else:
-            self.bar.update()
-            self._done += 1
-            remaining = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
-            line = epoch_line(row | {"epoch": row["epoch"] - 1}, self._epochs, clock(remaining))
-        tqdm.write(f"{name:6}  {line}")
-
-
-def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Progress) -> Trial:
+def _trial(setup: Setup, digits: Digits, name: str, folder: Path, started: float) -> Trial:
     net, start = (setup.network(initialization=name) for _ in range(2))
     before, epochs = probe(net, digits.train), []
     with event_writer(folder) as writer:
@@ -76,12 +56,21 @@ def _trial(setup: Setup, digits: Digits, name: str, folder: Path, progress: _Pro
                 net.train(*digits.train)
             measured = dict(zip(MEASURED, (*net.test(*digits.train), *net.test(*digits.valid)), strict=True))
             epochs.append({"epoch": epoch, "step": net.step} | measured)
-            progress.show(name, epochs[-1])
+            print(f"{name:6}  {_line(epochs[-1], name, setup.epochs, started)}", flush=True)
             if epoch > 0:  # epochs and steps count from 0, as in the CNNs' logs
                 for tag, value in (measured | {"epoch": epoch - 1}).items():
                     writer.add_scalar(tag, value, net.step - 1)
     after, changes = probe(net, digits.train), moved(net, start)
     return Trial(name, epochs, before, after, first_step(start, digits.train), changes, unlike(net))
+
+
+def _line(row: Metrics, name: str, epochs: int, started: float) -> str:
+    """An epoch's line in the terminal, with the time left for all initializations."""
+    if row["epoch"] == 0:
+        return f"before training  train loss {row['train/loss']:.4f} error {row['train/error']:6.2%}"
+    done = list(INITIALIZATIONS).index(name) * epochs + row["epoch"]
+    remaining = (time.perf_counter() - started) / done * (len(INITIALIZATIONS) * epochs - done)
+    return epoch_line(row | {"epoch": row["epoch"] - 1}, epochs, clock(remaining))
 
 
 def draw(path: Path, trials: list[Trial], classes: int, n_valid: int, words: str) -> None:
