@@ -1,12 +1,10 @@
 """Conclusions from the measurements of a comparison: numbers and verdicts for the template `comparison.md.j2`."""
 
-from collections.abc import Mapping
 from itertools import combinations
 from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lit_a1.runs.finished import MOVING
 from lit_a1.runs.statistics import ALPHA, difference_interval, mcnemar, mean_interval, wilson
@@ -14,8 +12,6 @@ from lit_a1.runs.templates import render
 from lit_a1.studies.comparison.changes import KINDS, SHIFTS, UNITS
 from lit_a1.studies.comparison.measures import GOAL, Measurements
 from lit_a1.studies.comparison.recipes import differences
-
-Errors = Mapping[tuple[str, str, float], NDArray[np.float64]]
 
 
 def compare_pair(measurements: Measurements, first: str, second: str) -> dict[str, Any]:
@@ -79,7 +75,6 @@ def write(measurements: Measurements, **about: object) -> str:
     first, second = like_for_like(measurements)
     experiments = {label: _experiment(measurements, label) for label in labels}
     machines = {run.record.get("machine", "unknown") for run in measurements.runs.run}
-    errors = measurements.errors_by_level()
     gaps = experiments[first]["gaps"], experiments[second]["gaps"]  # between training and validation error
     gaps_known = all(isfinite(gap) for values in gaps for gap in values)
     return render(
@@ -96,11 +91,11 @@ def write(measurements: Measurements, **about: object) -> str:
         gap_interval=difference_interval(*gaps) if gaps_known else None,
         pair=(experiments[first], experiments[second]),
         different=differences(experiments[first]["run"], experiments[second]["run"]),
-        errors=errors,
+        errors=measurements.errors_by_level(),
         units=UNITS,
         moving=MOVING,
         changes=KINDS,
-        wins=_shift_wins(errors, first, second),
+        wins=_shift_wins(measurements, first, second),
         disagreements=[disagreements(measurements, second, first), disagreements(measurements, first, second)],
         wrong_in_all=int((~measurements.correct(first).any(axis=0) & ~measurements.correct(second).any(axis=0)).sum()),
         **about,
@@ -124,9 +119,9 @@ def _experiment(measurements: Measurements, label: str) -> dict[str, Any]:
     }
 
 
-def _shift_wins(errors: Errors, first: str, second: str) -> dict[str, int]:
+def _shift_wins(measurements: Measurements, first: str, second: str) -> dict[str, int]:
     """By experiment, the number of shifts that add fewer errors to each of its runs than to any run of the other."""
-    wins = {first: 0, second: 0}
+    wins, errors = {first: 0, second: 0}, measurements.errors_by_level()
     for pixels in SHIFTS:
         a, b = (errors[label, "shift", pixels] - errors[label, "none", 0] for label in (first, second))
         wins[first] += int(a.max() < b.min())

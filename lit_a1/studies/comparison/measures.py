@@ -147,7 +147,5 @@ def _cost_and_errors(run: Run, network: Network) -> dict[str, object]:
 def epochs_to(run: Run, accuracy: float) -> int | None:
     """The first epoch (from 1) after which this share of the validation images was right; None if there is none."""
     images = run.record["images"]["val"]
-    for number, row in enumerate(run.epochs, 1):
-        if round(row["val/error"] * images) <= (1 - accuracy) * images + 1e-6:  # recorded shares are rounded
-            return number
-    return None
+    allowed = (1 - accuracy) * images + 1e-6  # wrong images; recorded shares are rounded
+    return next((n for n, row in enumerate(run.epochs, 1) if round(row["val/error"] * images) <= allowed), None)

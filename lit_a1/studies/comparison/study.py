@@ -49,22 +49,17 @@ def run(names: Sequence[str], logs: Path, source: SourceName, name: str, count: 
     images = f"{len(test.labels):,} test images, {origin}"
     lost = ink_lost(test.images, max(SHIFTS))
     text = write(measurements, images=images, ink_lost=lost, left_out=left_out)
-    _draw(folder, measurements, test, images)
+    title = f"Compared on {images}, with the last weights"
+    lines = "mean over seeds, band from the smallest to the largest."
+    draw_curves(folder / "curves.png", measurements, f"Errors at the end of each epoch; {lines}")
+    draw_robustness(folder / "robustness.png", measurements, f"{title}; {lines}")
+    draw_disagreements(folder / "disagreements.png", measurements, test.images, f"{title}.")
     _write_tables(folder, measurements)
     write_text(folder / "comparison.md", text)
     versions = {name: [run.name for run in runs] for name, runs in experiments.items()}
     study.record(experiments=versions, left_out=left_out, images=images)
     print(f"\n{text}\nThis text, tables and figures: {relative_to_cwd(folder)}")
     return folder
-
-
-def _draw(folder: Path, measurements: Measurements, test: LabelledSplit, images: str) -> None:
-    lines = "mean over seeds, band from the smallest to the largest."
-    draw_curves(folder / "curves.png", measurements, f"Errors at the end of each epoch; {lines}")
-    title = f"Compared on {images}, with the last weights; {lines}"
-    draw_robustness(folder / "robustness.png", measurements, title)
-    title = f"Compared on {images}, with the last weights."
-    draw_disagreements(folder / "disagreements.png", measurements, test.images, title)
 
 
 def _write_tables(folder: Path, measurements: Measurements) -> None:
