@@ -138,24 +138,13 @@ def test_a_trial_is_a_fit_with_its_values(
     assert "| learning rate | 0.02 to 0.6 (logarithmic) |\n| norm | batch, group |\n| augment.crop scale |" in text
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_study_goes_on_with_the_same_settings_only(tmp_path: Path) -> None:
-    folder = run(searched(tmp_path), 1)
-    for flag, value, words in (
-        ("--trainer.max_epochs", "3", "started with trainer.max_epochs 6; got 3"),
-        ("--seed_everything", "1", "started with seed 0; got 1"),
-        ("--model.dropout", "0.1", "started with model.dropout 0.0; got 0.1"),
-        ("--trainer.limit_train_batches", "9", "started with trainer.limit_train_batches None; got 9"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            run(searched(tmp_path, flag, value), 2, folder)
-    for lr, words in (
-        ("{low: 0.1, high: 1.0}", r"started with the range of model.lr 0.02 to 0.6 \(logarithmic\); got 0.1 to 1"),
-        ("{low: 0.1, high: 0.2, step: 0.05}", r"got 0\.1 to 0\.2, in steps of 0\.05"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            run(searched(tmp_path, lr=lr), 2, folder)
-    # machines and what is searched may differ
-    run(searched(tmp_path, "--trainer.precision", "32-true", "--model.lr", "0.1"), 2, folder)
-    assert len(rows(folder)) == 2
-    assert "the command's own settings: the search" in (folder / "summary.md").read_text()  # those of its beginning
+def test_trials_of_a_study_share_all_but_the_machine_and_what_is_searched(tmp_path: Path) -> None:
+    shared = searched(tmp_path).shared
+    for flag, value in (
+        ("--trainer.max_epochs", "3"), ("--seed_everything", "1"), ("--model.dropout", "0.1"),
+        ("--trainer.limit_train_batches", "9"),
+    ):  # fmt: skip
+        assert searched(tmp_path, flag, value).shared != shared
+    for lr in ("{low: 0.1, high: 1.0}", "{low: 0.02, high: 0.6, step: 0.02}"):
+        assert searched(tmp_path, lr=lr).shared != shared
+    assert searched(tmp_path, "--trainer.precision", "32-true", "--model.lr", "0.1").shared == shared

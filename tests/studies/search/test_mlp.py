@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from lit_a1.cli import main
-from lit_a1.mlp.network import NN
 from lit_a1.mlp.options import parse, setup_of
 from lit_a1.mlp.setup import Setup, describe
 from lit_a1.runs.records import read_record
@@ -186,30 +185,21 @@ def test_a_killed_study_goes_on(in_background: Background) -> None:
     assert "ended with their process: 1" in (folder / "summary.md").read_text()
 
 
-def test_a_study_goes_on_with_the_same_settings_only(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NN, "train", lambda net, *_: (1.0, 0.5))
-    monkeypatch.setattr(NN, "test", lambda net, *_: (1.0, 0.5))
-    folder = run(objective(setup), 1)
-
-    def refused(words: str, labels: Any = setup.mnist.valid.labels, **changes: Any) -> None:
+def test_trials_of_a_study_share_digits_ranges_and_all_that_is_not_searched(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shared(labels: Any = setup.mnist.valid.labels, **changes: Any) -> Any:
         other = replace(setup, **changes)
         other.__dict__["mnist"] = setup.mnist._replace(valid=setup.mnist.valid._replace(labels=labels))
-        with pytest.raises(ValueError, match=words):
-            run(objective(other), 2, folder)
-        assert len(rows(folder)) == 1
-        assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+        return objective(other).shared
 
-    refused("started with epochs 2; got 3", epochs=3)
-    refused("started with seed 0; got 1", seed=1)
-    refused("started with initialization None; got zero", model=MODEL | {"initialization": "zero"})
-    refused(r"started with data 250 [+] 50 images", labels=np.zeros(50, np.int64))
-    run(objective(replace(setup, model=MODEL | {"lr": 0.5})), 2, folder)  # what is searched may differ
-    assert len(rows(folder)) == 2
-    for name, other, words in (
-        ("dropout", Range(0, 0.8, step=0.01), "dropout 0 to 0.5, in steps of 0.01; got 0 to 0.8"),
-        ("dropout", Range(0, 0.5, step=0.05), "dropout 0 to 0.5, in steps of 0.01; got 0 to 0.5, in steps of 0.05"),
-        ("momentum", Range(0.1, 0.95, step=0.01, none_below=0.5), "momentum 0.4 to 0.95, .*; got 0.1 to 0.95, "),
-    ):
-        searched_with(monkeypatch, **{name: other})
-        with pytest.raises(ValueError, match=f"started with the range of {words}"):
-            run(objective(setup), 3, folder)
+    usual = shared()
+    assert usual["data"].startswith("250 + 50 images (")
+    assert shared(model=MODEL | {"lr": 0.5}) == usual
+    assert shared(epochs=3) != usual
+    assert shared(seed=1) != usual
+    assert shared(model=MODEL | {"initialization": "zero"}) != usual
+    assert shared(np.zeros(50, np.int64)) != usual
+    for ranges in ({"dropout": Range(0, 0.5, step=0.05)}, {"momentum": Range(0.1, 0.95, step=0.01, none_below=0.5)}):
+        searched_with(monkeypatch, **ranges)
+        assert shared() != usual

@@ -208,8 +208,9 @@ def test_a_study_does_not_go_on_with_something_else(begun: Path, tmp_path: Path)
         run(toy(images=1999), 2, begun)
     with pytest.raises(UsageError, match=r"study must be the folder of an earlier search; .* has no study.journal"):
         run(toy(), 2, tmp_path)
-    run(toy(), 1, begun)
+    run(toy(own=OWN | {"lr": 0.1}), 1, begun)
     assert rows(begun)[:1] == before
+    assert "is the command's own settings: the search" in (begun / "summary.md").read_text()  # those of its beginning
     assert [path.name for path in begun.parent.iterdir()] == ["version_0"]
 
 
