@@ -72,7 +72,7 @@ def cnn(wrong: Sequence[int], **about: Any) -> Experiment:
     return experiment("mnist_plain", wrong, **about)
 
 
-MLP = mlp([20, 22, 18], vals=(0.05, 0.025, 0.018), train=0.1, costs=(1010, 1000), added=0.3)
+MLP = mlp([20, 22, 18], vals=(0.05, 0.015, 0.018), train=0.1, costs=(1010, 1000), added=0.3)
 CNN = cnn([5, 7, 6])
 MOVED = experiment("mnist", [3, 4, 3], **{"data.augment.shift": 2, "data.augment.rotation": 8.0})
 
@@ -193,6 +193,7 @@ def test_the_tables() -> None:
         "seconds per epoch (median)": ["10", "10"],
         "seconds per epoch, without measuring (median)": ["not recorded"] * 2,
         "training error, last epoch": ["0.18 ± 0.00 %", "0.40 ± 0.00 %"],
+        "validation error, last epoch": ["1.80 ± 0.00 %", "0.80 ± 0.00 %"],  # not the best epoch
         "test error, last epoch": ["2.00 ± 0.20 %", "0.60 ± 0.10 %"],
         "of the test error, over test images (Wilson)": ["1.30 to 3.07 %", "0.28 to 1.30 %"],
         "shift, 4 px": ["32.00 % (31.80 to 32.20 %)", "10.60 % (10.50 to 10.70 %)"],
@@ -210,11 +211,6 @@ def test_what_was_not_recorded_is_said() -> None:
     assert row(text, "training error, last epoch")[0] == "not recorded"
     assert "Overfitting" not in text
     assert "Left out:\n\n- mlp/version_3: no record.json.\n" in text
-
-
-def test_errors_are_those_of_the_last_epoch() -> None:
-    text = words(MLP, cnn([5, 7, 6], vals=(0.03, 0.005, 0.02)))
-    assert row(text, "validation error, last epoch")[1] == "2.00 ± 0.00 %"
 
 
 @pytest.mark.parametrize("wrong", [[20, 22, 18], [20]])
