@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from lit_a1.data.files import write_csv, write_text
@@ -52,9 +51,7 @@ def importances(study: optuna.Study) -> dict[str, float] | None:
     """How much each hyperparameter distinguishes the best trials, as shares of 1; None if there are too few trials."""
     if sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials) < MIN_COMPLETE:
         return None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental", ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Target and region quantiles")  # if most errors are equal, all weights are 0
+    with warnings.catch_warnings(action="ignore"):  # it is experimental; if most errors are equal, all weights are 0
         weights = PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE).evaluate(study)
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()} if total else {}

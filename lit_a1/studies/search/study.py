@@ -100,8 +100,7 @@ class TPE(optuna.samplers.TPESampler):
     """The TPE sampler, which also takes running trials into account."""
 
     def __init__(self, seed: int) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Argument ``", ExperimentalWarning)
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # for two of the arguments
             super().__init__(multivariate=True, seed=seed, constant_liar=True)
 
 
