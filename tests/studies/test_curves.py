@@ -3,6 +3,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -42,19 +43,6 @@ def add(tmp_path: Path) -> Add:
     return added
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The lines that are drawn, and how."""
-    found: list[tuple[Any, ...]] = []
-
-    def noted(axes: Any, label: str, number: int, x: Sequence[float], values: Any, **look: Any) -> None:
-        found.append((label, x, values.tolist(), look))
-        draw_line(axes, label, number, x, values, **look)
-
-    monkeypatch.setattr(curves, "draw_line", noted)
-    return found
-
-
 def test_the_table_has_every_number_of_every_run(add: Add, tmp_path: Path) -> None:
     runs = [add(0, [None, 0.25]), add(3, [0.5, None, 1 / 3])]
     (tmp_path / "out").mkdir()
@@ -91,20 +79,21 @@ def test_a_curve_has_the_epochs_that_all_runs_measured(add: Add) -> None:
 
 
 @pytest.mark.usefixtures("full_size")
-def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, drawn: list[Any]) -> None:
+def test_lines_are_drawn_for_what_was_measured(add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "draw_line", drawn := Mock(wraps=draw_line))
     draw(tmp_path / "x.png", [add(0, [None, 0.3, None, 0.1])])
-    lines = [("training, as it ran", [1, 2, 3, 4]), ("validation", [2, 4])]
-    assert [(label, x) for label, x, *_ in drawn] == lines * 2
-    assert drawn[1][2] == [[0.6, 0.2]]
-    assert drawn[3][2] == [[0.3, 0.1]]
-    assert ["marker" in look for *_, look in drawn] == [True, False] * 2  # "" takes the marks away
+    _, labels, _, epochs, values = zip(*(call.args for call in drawn.call_args_list), strict=True)
+    assert labels == ("training, as it ran", "validation") * 2
+    assert epochs == ([1, 2, 3, 4], [2, 4]) * 2
+    assert [values[1].tolist(), values[3].tolist()] == [[[0.6, 0.2]], [[0.3, 0.1]]]
+    assert ["marker" in call.kwargs for call in drawn.call_args_list] == [True, False] * 2  # "" takes the marks away
     with Image.open(tmp_path / "x.png") as image:
         assert image.size == (1920, 880)
-    drawn.clear()
+    drawn.reset_mock()
     row = {f"{part}/{name}": 0.1 for part in ("train", "train_eval", "val") for name in ("loss", "error")}
     draw(tmp_path / "x.png", [add(1, [], epochs=[row | {"epoch": 0, "step": 1}])])
-    assert [label for label, *_ in drawn] == list(curves.PARTS.values()) * 2
-    assert not any("marker" in look for *_, look in drawn)  # a single point would not be seen without
+    assert [call.args[1] for call in drawn.call_args_list] == list(curves.PARTS.values()) * 2
+    assert not any("marker" in call.kwargs for call in drawn.call_args_list)  # a single point would not be seen without
 
 
 def test_the_line_of_several_runs_is_their_mean_in_a_band_of_all() -> None:

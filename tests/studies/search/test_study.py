@@ -29,20 +29,17 @@ def begun() -> Path:
 
 
 def test_a_study_leaves_everything_behind(capsys: pytest.CaptureFixture[str]) -> None:
-    trained: list[tuple[Any, str, bool]] = []
     objective = toy(lambda trial, epoch: [0.3, 0.1, 0.2][trial])
-
-    def train(settings: Any, folder: Path, report: Any, quiet: bool) -> tuple[int, dict[str, int]]:
-        trained.append((settings, folder.name, quiet))
-        return objective.train(settings, folder, report, quiet)
-
+    train = Mock(wraps=objective.train)
     folder = run(replace(objective, train=train), 3)
     assert folder == FOLDER
     assert {path.name for path in folder.iterdir()} == {
         ".locks", "study.journal", "trials.csv", "summary.md", "record.json"
     }  # fmt: skip
-    assert trained[0] == (OWN, "trial_0", False)  # the command's own
-    assert [(name, quiet) for _, name, quiet in trained[1:]] == [("trial_1", True), ("trial_2", True)]
+    trained = [call.args for call in train.call_args_list]
+    assert trained[0][0] == OWN  # the command's own
+    expected = [("trial_0", False), ("trial_1", True), ("trial_2", True)]
+    assert [(folder.name, quiet) for _, folder, _, quiet in trained] == expected
     assert cells(folder, "trial", "lr", "kind of norm", "parameters")[0] == ("0", "0.15", "batch", "1000")
     record = json.loads((folder / "record.json").read_text())
     assert record["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
