@@ -103,23 +103,15 @@ def test_samples_are_set_by_flags(settings: Any) -> None:
         assert own_values(parse([*TRIAL, *flags_of(values)]), SPACE) == values
 
 
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """Has trials end with an error at once: the arguments of each."""
-    found: list[Sequence[str]] = []
+def test_a_trial_is_a_fit_with_its_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Sequence[str]] = []
 
     def train(arguments: Sequence[str], folder: Path, report: Any, *, quiet: bool) -> Any:
-        found.append(arguments)
+        trained.append(arguments)
         report(6, 0.5)
         return {"parameters": 1000, "images": {"val": 2000}}
 
     monkeypatch.setattr(cnn, "train", train)
-    return found
-
-
-def test_a_trial_is_a_fit_with_its_values(
-    tmp_path: Path, trained: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(cnn, "machine", lambda on_cpu: "a CPU" if on_cpu else "a GPU")
     folder = run(searched(tmp_path), 2)
     assert folder == Path("lightning_logs/catsdogs_trial-search-drawn/version_0")
