@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lit_a1.environment import PROGRAM
 from lit_a1.runs.finished import Run
-from lit_a1.runs.folders import DRAWN
+from lit_a1.runs.folders import DRAWN, run_folders
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError, first_difference
 
@@ -51,11 +51,10 @@ def _fit_command(name: str, drawn: bool) -> str:
 
 def _runs_with_same_settings(folder: Path) -> tuple[list[Run], list[str]]:
     """For each seed the newest run with the settings of the newest run; and why the other runs are left out."""
-    numbered = {int(path.name[8:]): path for path in folder.glob("version_*") if path.name[8:].isdecimal()}
     runs: dict[int, Run] = {}
     newest: Run | None = None
     reasons: list[str] = []
-    for _, path in sorted(numbered.items(), reverse=True):
+    for path in reversed(run_folders(folder)):
         run = _read(path)
         if isinstance(run, str):
             reasons.append(f"{path.name}: {run}.")
