@@ -1,6 +1,5 @@
 """The search for the numpy network: which network a sample describes, and how it is trained."""
 
-import inspect
 import json
 import math
 import zlib
@@ -28,7 +27,7 @@ def objective(setup: Setup) -> Objective:
     """The search for a network's size, shape and settings; `setup` gives those of the first trial."""
     net, digits = setup.network(), setup.digits()
     ranges = read_space(SPACE)
-    space: Space = {"parameters": Range(*setup.model.get("parameter_range", (500_000, 1_000_000))), **ranges}
+    space: Space = {"parameters": Range(*net.parameter_range), **ranges}
     names = {name: name for name in ranges if name not in ("layers", "taper")}
     hidden, own = net.dims[1:-1], {name: getattr(net, name) for name in names}
     sizes: dict[str, float] = {"parameters": net.n_parameters, "layers": len(hidden)}
@@ -131,11 +130,10 @@ def _shared(setup: Setup, ranges: Space) -> dict[str, Any]:
 
 
 def _command(settings: Settings, setup: Setup) -> str:
-    defaults = {name: parameter.default for name, parameter in inspect.signature(NN).parameters.items()}
     shared = {
         name: value
         for name, value in setup.model.items()
-        if name not in settings and not np.array_equal(value, defaults[name])
+        if name not in settings and not np.array_equal(value, getattr(NN, name))
     }
     words = [*PROGRAM.split(), "mlp", "fit"]
     for name, value in {**settings, **shared}.items():
