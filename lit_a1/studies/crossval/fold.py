@@ -24,7 +24,7 @@ PHOTO_COLUMNS = ["name", "label", "fold"]  # its first columns; one for each cla
 def is_finished(run: Path) -> bool:
     """Whether a fold's run has ended without diverging."""
     record = read_json(run / RECORD_FILE)
-    return isinstance(record, dict) and "diverged" not in record and (run / OUT_OF_FOLD).is_file()
+    return record is not None and "diverged" not in record and (run / OUT_OF_FOLD).is_file()
 
 
 def settings_of(run: Path) -> dict[str, Any] | None:

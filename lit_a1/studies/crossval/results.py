@@ -42,10 +42,10 @@ def fingerprint(photos: pd.DataFrame) -> str:
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """The settings of the cross-validation in a folder; raises a UsageError if it is missing or damaged."""
-    found = read_json(folder / CROSSVAL)
-    if not isinstance(found, dict) or not isinstance(found.get("begun"), dict):
+    begun = (read_json(folder / CROSSVAL) or {}).get("begun")
+    if not isinstance(begun, dict):
         raise UsageError(f"{folder} has no crossval, or its {CROSSVAL} is damaged")
-    return found["begun"]
+    return begun
 
 
 def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
