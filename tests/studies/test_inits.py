@@ -12,8 +12,8 @@ from PIL import Image
 from lit_a1.mlp.network import EVAL_BATCH_SIZE, INITIALIZATIONS, NN, NONLINEARITIES
 from lit_a1.mlp.setup import Digits, Examples, Setup
 from lit_a1.studies.inits.conclusions import write
-from lit_a1.studies.inits.probe import State, Trial, first_step, moved, probe, unlike
-from lit_a1.studies.inits.study import run
+from lit_a1.studies.inits.probe import State, Trial, first_step, probe, unlike
+from lit_a1.studies.inits.study import _trial, run
 from tests.conftest import Capture, scalars
 from tests.mlp.networks import small
 
@@ -90,14 +90,13 @@ def test_a_diverged_run_is_a_result(study: Study) -> None:
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 @pytest.mark.parametrize("hidden_dims", [(), (6,), (5, 5, 5)])
-def test_any_nonlinearity_and_depth(nonlinearity: str, hidden_dims: tuple[int, ...]) -> None:
-    part = examples(60)
-    trials = []
-    for name in INITIALIZATIONS:
-        net, start = (network(hidden_dims=hidden_dims, nonlinearity=nonlinearity, initialization=name) for _ in "ab")
-        with np.errstate(invalid="ignore"):
-            trials.append(trained(name, net, start, part))
-    text = write(trials, net, digits_like(part), "words")
+def test_any_nonlinearity_and_depth(nonlinearity: str, hidden_dims: tuple[int, ...], tmp_path: Path) -> None:
+    model = {"input_dim": 9, "n_classes": 4, "parameter_range": (1, 10**6), "dtype": "float64"}
+    setup = Setup(model | {"hidden_dims": hidden_dims, "nonlinearity": nonlinearity}, seed=3, epochs=2)
+    digits = digits_like(examples(60))
+    with np.errstate(invalid="ignore"):
+        trials = [_trial(setup, digits, name, tmp_path / name, started=0.0) for name in INITIALIZATIONS]
+    text = write(trials, setup.network(), digits, "words")
     assert "nan" not in text
     assert text.count("(logits)") == 3
     zero = text[text.index("**Zero") : text.index("**Standard normal**")]
@@ -112,15 +111,6 @@ def rows_of(losses: list[float], errors: list[float]) -> list[dict[str, float]]:
         {"epoch": epoch, "train/loss": loss, "train/error": error, "val/loss": loss, "val/error": error}
         for epoch, (loss, error) in enumerate(zip(losses, errors, strict=True))
     ]
-
-
-def trained(name: str, net: NN, start: NN, part: Examples) -> Trial:
-    before, measured = probe(net, part), [net.test(*part)]
-    for _ in range(2):
-        net.train(*part)
-        measured.append(net.test(*part))
-    rows = rows_of(*map(list, zip(*measured, strict=True)))
-    return Trial(name, rows, before, probe(net, part), first_step(start, part), moved(net, start), unlike(net))
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
