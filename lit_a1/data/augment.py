@@ -140,18 +140,7 @@ class Augment:
         Returns:
             Images (N, C, S, S), float32 in [0, 1], channels-last; and the labels themselves, or soft targets (N, K)
             float32 if mixup or CutMix is on in this epoch.
-
-        Raises:
-            ValueError: wrong shapes, or a generator on another device.
-            TypeError: images that are not uint8.
         """
-        if images.dtype != torch.uint8:
-            raise TypeError(f"images must be uint8; got {images.dtype}")
-        for name, values in (("labels", labels), ("index", index)):
-            if values.shape != images.shape[:1]:
-                raise ValueError(f"{name} must have the shape ({len(images)},); got {tuple(values.shape)}")
-        if generator.device.type != images.device.type:
-            raise ValueError(f"the generator is on {generator.device}, but the images are on {images.device}")
         with torch.autocast(images.device.type, enabled=False):  # float32 whatever the trainer's precision
             result = self._transform(to_float(images), index, size, epoch, generator)
             result = self._recolour(result, generator)
@@ -169,8 +158,6 @@ class Augment:
         """Flip, crop, shift and rotation: (N, C, H, W) -> (N, C, size, size)."""
         count, _, height, width = images.shape
         device = images.device
-        if self.shift > min(height, width):
-            raise ValueError(f"shift must be at most the images' sides, {height} and {width}; got {self.shift}")
         if self.flip == "alternating":
             mirrored = alternating_flip_mask(index, epoch)
         elif self.flip == "random":

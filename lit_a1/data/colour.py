@@ -16,12 +16,7 @@ def colour(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
 
     clamped to [0, 1] once, at the end. s = 0 makes a grey image. Images are (N, 3, H, W) floats in [0, 1], the
     factors (N,).
-
-    Raises:
-        ValueError: not three channels.
     """
-    if images.shape[1] != 3:
-        raise ValueError(f"colour needs images of 3 channels; got {images.shape[1]}")
     kernel = images.new_tensor(LUMA).view(1, 3, 1, 1).expand(3, 3, 1, 1)
     luma = F.conv2d(images, kernel)  # on all three channels, which avoids a slow broadcast along the innermost axis
     b, c, s = (factor.view(-1, 1, 1, 1) for factor in (brightness, contrast, saturation))

@@ -32,13 +32,6 @@ def random_patches(heights: Tensor, widths: Tensor, size: int, generator: torch.
     return rows, columns
 
 
-def _square(images: Tensor) -> tuple[int, int, int]:
-    count, channels, height, width = images.shape
-    if height != width:
-        raise ValueError(f"patches need square images; got {height} x {width}")
-    return count, channels, height
-
-
 def outer(rows: Tensor, columns: Tensor, channels: int) -> Tensor:
     """Map (N, channels, S, S), channels-last: the outer product of row part and column part, both (N, S)."""
     innermost = columns.repeat_interleave(channels, 1)
@@ -68,7 +61,7 @@ def cutout(
             dataset's mean was subtracted) or "noise" (uniform in [0, 1] for each pixel and channel).
         probability: probability that an image is covered.
     """
-    count, channels, size = _square(images)
+    count, channels, size, _ = images.shape
     shape, chance = torch.rand((2, count), generator=generator, device=images.device)
     low, high = map(math.log, ratio)
     root = torch.exp((low + (high - low) * shape) / 2)
@@ -80,10 +73,8 @@ def cutout(
     elif fill == "mean":
         line = images.mean((2, 3)).repeat(1, size).view(count, 1, size, channels)
         cover = line.expand(-1, size, -1, -1).permute(0, 3, 1, 2)
-    elif fill == "noise":
-        cover = torch.empty_like(images).uniform_(generator=generator)
     else:
-        raise ValueError(f'fill must be "zeros", "mean" or "noise"; got {fill!r}')
+        cover = torch.empty_like(images).uniform_(generator=generator)
     return images.lerp(cover, outer(rows, columns, channels))
 
 
@@ -131,15 +122,14 @@ def mix(
         num_classes: K.
         generator: on the images' device.
         mixup: alpha of mixup, 0 for none.
-        cutmix: alpha of CutMix, 0 for none; if both are above 0, each image takes either with even odds.
+        cutmix: alpha of CutMix, 0 for none; if both are above 0, each image takes either with even odds. One of them
+            is above 0.
         probability: probability that an image is mixed at all.
 
     Returns:
         Mixed images, and soft targets (N, K) float32, each row summing to one.
     """
-    if mixup <= 0 and cutmix <= 0:
-        raise ValueError(f"mixup or cutmix must be above 0; got {mixup} and {cutmix}")
-    count, channels, size = _square(images)
+    count, channels, size, _ = images.shape
     partners = torch.randperm(count, generator=generator, device=images.device)
     chance = torch.rand((2, count, 1), generator=generator, device=images.device)
     is_mixed = chance[0] < probability

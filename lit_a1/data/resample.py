@@ -16,8 +16,6 @@ CROP_RATIO = (3 / 4, 4 / 3)  # smallest and largest aspect ratio of a random cro
 
 def to_float(images: Tensor) -> Tensor:
     """Images (N, C, H, W): bytes in [0, 255] -> float32 in [0, 1], channels-last; floats keep their values."""
-    if images.ndim != 4:
-        raise ValueError(f"images must have the shape (N, C, H, W); got {tuple(images.shape)}")
     if not (images.dtype == torch.uint8 or images.is_floating_point()):
         raise TypeError(f"images must be uint8 or floating; got {images.dtype}")
     values = images.to(torch.float32, memory_format=torch.channels_last)
@@ -49,8 +47,6 @@ def resample(images: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None =
     count, channels, height, width = images.shape
     if size < 1:
         raise ValueError(f"size must be at least 1; got {size}")
-    if boxes.shape != (count, 4):
-        raise ValueError(f"boxes must have the shape ({count}, 4); got {tuple(boxes.shape)}")
     top, left, box_height, box_width = boxes.unbind(1)
     if mirrored is not None:
         left, box_width = torch.where(mirrored, left + box_width, left), torch.where(mirrored, -box_width, box_width)

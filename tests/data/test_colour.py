@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from lit_a1.data.colour import LUMA, colour
@@ -18,8 +17,3 @@ def test_it_is_the_three_steps() -> None:
         torch.testing.assert_close(changed, expected.clamp(0, 1), atol=1e-5, rtol=0)
     two, one = torch.full((12,), 2.0), torch.ones(12)
     torch.testing.assert_close(colour(images, two, one, one), (2 * images).clamp(0, 1))
-
-
-def test_grey_images_have_no_colours() -> None:
-    with pytest.raises(ValueError, match="3 channels; got 1"):
-        colour(torch.rand(2, 1, 4, 4), *torch.ones(3, 2))
