@@ -1,5 +1,6 @@
 """The course's rule: PyTorch's convolutions, pools, linear layers, ReLUs and cross-entropy, all else by hand."""
 
+import copy
 from typing import Any
 
 import torch
@@ -43,11 +44,11 @@ class _CallWatch(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch.Tensor | None = None) -> None:
+def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch.Tensor) -> None:
     """Refuses PyTorch's own norms, dropout, optimisers and the like, when training starts.
 
-    Given an `example` input, it also watches a forward pass in training mode for calls such as `F.batch_norm`. The
-    network's buffers and the random state stay unchanged.
+    It also watches a forward pass of a copy, in training mode on an `example` input, for calls such as `F.batch_norm`.
+    The network and the random state stay unchanged.
 
     Raises:
         RuleError: names the first offender.
@@ -66,23 +67,10 @@ def check_rules(net: nn.Module, optimizer: torch.optim.Optimizer, example: torch
     if type(optimizer).__module__.startswith("torch.optim."):
         name = type(optimizer).__name__
         raise RuleError(f"the course's rule forbids the optimiser torch.optim.{name}: use one written in lit_a1.optim")
-    if example is not None:
-        _check_calls(net, example)
-
-
-def _check_calls(net: nn.Module, example: torch.Tensor) -> None:
-    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    training = net.training
-    with (
-        torch.random.fork_rng(devices=[example.device] if example.is_cuda else []),
-        torch.no_grad(),
-        _CallWatch() as watch,
-    ):
-        net.train()
-        net.forward(example)  # not `net(example)`: a compiled network's calls can't be watched
-    net.train(training)
-    for name, buffer in net.named_buffers():
-        buffer.copy_(buffers[name])
+    watched = copy.deepcopy(net).train()  # without its compiled code, whose calls can't be watched
+    devices = [example.device] if example.is_cuda else []
+    with torch.random.fork_rng(devices), torch.no_grad(), _CallWatch() as watch:
+        watched(example)
     if watch.found:
         raise RuleError(
             f"the course's rule forbids torch's {watch.found[0]}, which {type(net).__name__}'s forward pass calls"
