@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
 
 class SharedArray:
-    """An array that spawned (not forked) processes share: it is pickled as the place of its values.
+    """An array that spawned processes (as on Windows and Mac) share: it is pickled as the place of its values.
 
     That place is the file of a memory map, which is opened again, or else shared memory, into which the values are
     copied the first time.
@@ -53,25 +53,17 @@ class ImageSet(Dataset[Batch]):
     is_on_device = False  # the device holds the images and cuts the batches; those made here have no images
 
     def __init__(self, images: np.ndarray, labels: np.ndarray | None, index: np.ndarray | None = None) -> None:
-        self.images = images
+        self._images = SharedArray(images)
         self.labels = np.full(len(images), -1) if labels is None else labels
         self.index = np.arange(len(images)) if index is None else index
-        self._shared: dict[str, SharedArray] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What a spawned worker gets (as on Windows and Mac), without copies of the arrays."""
-        if not self._shared:
-            self._shared = {name: SharedArray(getattr(self, name)) for name in ("images", "labels", "index")}
-        return {"is_on_device": self.is_on_device, "_shared": self._shared}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {name: array.values for name, array in state["_shared"].items()}
+    @property
+    def images(self) -> np.ndarray:
+        """All M images."""
+        return self._images.values
 
     def __len__(self) -> int:
         return len(self.index)
-
-    def __getitem__(self, item: int) -> Batch:
-        return self.__getitems__([item])
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch at these positions: images (N,C,H,W) uint8, channels-last in memory as on disk."""
