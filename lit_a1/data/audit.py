@@ -29,6 +29,7 @@ PROBLEMS = {
     "elongated": "So long that cropping its centre loses most of it",
     "enormous": "So large that decoding it takes long",
 }
+SIZE = 64  # pixels: height and width that images are decoded to
 NEAR_CONSTANT = 8.0  # limit for the largest standard deviation of a channel, out of 255
 ELONGATED = 2.5  # longer side over shorter side
 MAX_TILES = 60  # most images a section of the contact sheet shows
@@ -77,14 +78,14 @@ class _ExaminedFile:
         return Finding(problem, group, self.name, self.part, self.label, detail)
 
 
-def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit:
+def audit(train: Source, test: Source | None = None) -> Audit:
     """Reads every file of a dataset and lists what is wrong with it.
 
-    Copies are exact: their pixels are equal once decoded to size x size, even if the files differ. Groups of copies are
+    Copies are exact: their pixels are equal once decoded to 64x64, even if the files differ. Groups of copies are
     numbered over train and test together. Each is listed under the first of the four kinds of copies that applies.
     """
     sources = {"train": train} if test is None else {"train": train, "test": test}
-    examined = [file for part, source in sources.items() for file in _examine(part, source, size)]
+    examined = [file for part, source in sources.items() for file in _examine(part, source)]
     readable = [file for file in examined if file.pixels]
     groups: dict[int, list[_ExaminedFile]] = {}
     for number, file in zip(groups_of_copies(np.array([e.pixels for e in readable])).tolist(), readable, strict=True):
@@ -92,9 +93,9 @@ def audit(train: Source, test: Source | None = None, *, size: int = 64) -> Audit
     groups.pop(0, None)
 
     findings = [file.finding(*oddity) for file in examined for oddity in file.oddities]
-    for number in sorted(groups):
-        problem, detail = _copies(groups[number])
-        findings += [file.finding(problem, detail, number) for file in groups[number]]
+    for number, copies in groups.items():
+        problem, detail = _copies(copies)
+        findings += [file.finding(problem, detail, number) for file in copies]
     findings.sort(key=lambda finding: list(PROBLEMS).index(finding.problem))  # stable sort
     return Audit(findings, sources)
 
@@ -105,14 +106,14 @@ def save_table(result: Audit, path: Path) -> None:
     write_csv(path, [field.name for field in fields(Finding)], rows)
 
 
-def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
+def save_sheet(result: Audit, path: Path) -> None:
     """Writes a PNG of the images found, with a heading for each problem and copies side by side."""
     images = {(part, p.name): p for part, source in result.sources.items() for p in source.images}
 
     def tile(finding: Finding) -> Tile:
         source, name = result.sources[finding.part], PurePosixPath(finding.name).name
         try:
-            pixels = decode(source.read(images[finding.part, finding.name]), size)
+            pixels = decode(source.read(images[finding.part, finding.name]), SIZE)
         except DataError:
             return Tile(None, name, finding.detail)
         return Tile(pixels, name, f"{finding.part} {finding.label}".strip())
@@ -131,15 +132,15 @@ def save_sheet(result: Audit, path: Path, *, size: int = 64) -> None:
         sheet.save(unfinished, "PNG")
 
 
-def _examine(part: str, source: Source, size: int) -> Iterable[_ExaminedFile]:
+def _examine(part: str, source: Source) -> Iterable[_ExaminedFile]:
     def examine(image: SourceImage) -> _ExaminedFile:
         label = "" if image.label is None else source.classes[image.label]
         try:
             data = source.read(image)
-            header, pixels = read_header(data), decode(data, size)
+            header, pixels = read_header(data), decode(data, SIZE)
         except DataError as error:
             return _ExaminedFile(image.name, part, label, "", [("unreadable", str(error))])
-        oddities = list(_oddities(PurePosixPath(image.name), header, pixels, size))
+        oddities = list(_oddities(PurePosixPath(image.name), header, pixels))
         return _ExaminedFile(image.name, part, label, pixel_hash(pixels), oddities)
 
     return map_in_threads(examine, source.images, f"Auditing {source.path.name}")
@@ -157,7 +158,7 @@ def _copies(group: list[_ExaminedFile]) -> tuple[str, str]:
     return problem, detail
 
 
-def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8], size: int) -> Iterator[tuple[str, str]]:
+def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8]) -> Iterator[tuple[str, str]]:
     channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)  # contiguous channels: several times faster
     deviation = float(channels.std(axis=1, dtype=np.float32).max())
     shape = f"{header.width} x {header.height}"
@@ -172,7 +173,7 @@ def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8], si
         yield "format", header.format
     if header.orientation != 1:
         yield "rotated", f"EXIF orientation {header.orientation}"
-    if shorter < size:
+    if shorter < SIZE:
         yield "small", shape
     if longer > ELONGATED * shorter:
         yield "elongated", shape
