@@ -36,11 +36,8 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
 
 def submission_path(path: str | Path, drawn: bool) -> Path:
     """The file for labels; labels of drawn images have their own."""
-    return _marked(Path(path), "drawn") if drawn else Path(path)
-
-
-def _marked(path: Path, mark: str) -> Path:
-    return path.with_stem(f"{path.stem}-{mark}")
+    path = Path(path)
+    return path.with_stem(f"{path.stem}-drawn") if drawn else path
 
 
 def print_photos(names: Sequence[str], labels: Sequence[str], probabilities: Sequence[float]) -> None:
@@ -101,7 +98,9 @@ class PredictionFiles(BasePredictionWriter):
         check_submission(rows, data.classes, data.predict_count)
         if data.predict_count is None:
             print_photos(names, labels, probabilities.max(1))
-        path = _marked(self.path, "outside") if data.outside and data.predict_count == COURSE_TEST_IMAGES else self.path
+        path = self.path
+        if data.outside and data.predict_count == COURSE_TEST_IMAGES:
+            path = path.with_stem(f"{path.stem}-outside")
         replaced = ", in place of what it held" if path.exists() else ""
         write_csv(path, ("id", "label"), rows)
         probabilities_path = path.with_name(f"{path.stem}_probabilities.csv")
