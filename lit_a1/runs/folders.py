@@ -1,7 +1,6 @@
 """Folders of runs, `lightning_logs/NAME/version_N`, and how to find a checkpoint in them."""
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,14 @@ def new_version(runs: Path) -> Path:
     """Makes the folder of a new run below `lightning_logs/NAME`: version_N with the next N."""
     runs.mkdir(parents=True, exist_ok=True)
     existing = run_folders(runs)
-    for number in range(int(existing[-1].name[8:]) + 1 if existing else 0, 1 << 31):
+    number = int(existing[-1].name[8:]) + 1 if existing else 0
+    while True:
+        folder = runs / f"version_{number}"
         try:
-            (folder := runs / f"version_{number}").mkdir()
-        except FileExistsError:
-            continue  # another run took this number
-        return folder
-    raise AssertionError
+            folder.mkdir()
+            return folder
+        except FileExistsError:  # another run took this number
+            number += 1
 
 
 def remove_version(folder: Path) -> None:
@@ -118,10 +118,8 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
         raise CheckpointError(f"There are no pretrained weights for {name}: {available}.")
     if not path.is_file():
         raise CheckpointError(f"There is no {path}, which {about.name} tells of: fetch it again.")
-    try:
-        expected = json.loads(about.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{about} can't be read: it should hold the sha256 of {path.name}.") from error
+    if (expected := (read_json(about) or {}).get("sha256")) is None:
+        raise CheckpointError(f"{about} can't be read: it should hold the sha256 of {path.name}.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != expected:

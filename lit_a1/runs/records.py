@@ -169,13 +169,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def read_record(run: Path, needed: Sequence[str] = ("settings",)) -> dict[str, Any]:
     """A run's `record.json`; raises a CheckpointError if it is missing or damaged, or lacks a `needed` key."""
     path = run / RECORD_FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{run} has no {RECORD_FILE}: name the folder of a run that has ended.") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: the record of a run, in JSON, was expected.") from error
-    if not isinstance(record, dict) or not record.keys() >= set(needed):
+    if not path.is_file():
+        raise CheckpointError(f"{run} has no {RECORD_FILE}: name the folder of a run that has ended.")
+    record = read_json(path)
+    if record is None or not record.keys() >= set(needed):
         raise CheckpointError(f"{path} is damaged: it is not the record of a run.")
     return record
 

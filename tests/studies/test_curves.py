@@ -169,7 +169,7 @@ def test_runs_are_read_from_inside_and_told_from_studies(add: Add, monkeypatch: 
     ("text", "said"),
     [
         (None, r"version_0 has no record.json: name the folder of a run that has ended\."),
-        ('{"epochs": [', r"version_0/record.json is damaged: the record of a run, in JSON, was expected\."),
+        ('{"epochs": [', r"version_0/record.json is damaged: it is not the record of a run\."),
         ("[]", r"version_0/record.json is damaged: it is not the record of a run\."),
     ],
 )
