@@ -13,14 +13,9 @@ from lit_a1.callbacks.record import RunRecord
 from lit_a1.models import CatsDogsCNN
 from lit_a1.runs.checkpoints import check_resumable, read
 from lit_a1.runs.records import CheckpointError
-from tests.models.conftest import SMALL, RandomImages, check_equal, fit
+from tests.models.conftest import SMALL, WITHOUT_COMMAND, RandomImages, check_equal, fit
 
-pytestmark = pytest.mark.filterwarnings(  # what Lightning says without this project's command
-    "ignore:.*was called without a model.*",
-    "ignore:.*no last checkpoint available.*",
-    "ignore:.*method of metric Mean was called before.*",
-    "ignore:.*ended before the epoch ended.*",
-)
+pytestmark = WITHOUT_COMMAND
 BATCHES, EPOCHS = 3, 2
 MODEL = {**SMALL, "widths": (4, 8), "dropout": 0.3, "average_decay": 0.5, "precise_bn": 8}
 HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_validation_start", "on_validation_end", "on_train_epoch_end")

@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 
 from lit_a1.data.module import ImageDataModule, ImageSet
 from lit_a1.models import CatsDogsCNN, Classifier
@@ -17,6 +18,12 @@ QUIET: dict[str, Any] = {
     "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
     "accelerator": "cpu", "num_sanity_val_steps": 0,
 }  # fmt: skip
+WITHOUT_COMMAND = pytest.mark.filterwarnings(  # what Lightning says without this project's command
+    "ignore:.*was called without a model.*",
+    "ignore:.*no last checkpoint available.*",
+    "ignore:.*method of metric Mean was called before.*",
+    "ignore:.*ended before the epoch ended.*",
+)
 Save = Callable[..., Path]
 
 
@@ -64,6 +71,16 @@ def check_equal(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
     assert actual.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(actual[name], tensor), name
+
+
+def saving_after(epoch: int, path: Path) -> L.Callback:
+    """Writes a checkpoint at the end of an epoch."""
+
+    def save(trainer: L.Trainer, model: Any) -> None:
+        if trainer.current_epoch == epoch:
+            trainer.save_checkpoint(path)
+
+    return LambdaCallback(on_train_epoch_end=save)
 
 
 class Losses(L.Callback):

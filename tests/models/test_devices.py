@@ -15,10 +15,10 @@ from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
 from lit_a1.data.errors import DataError
 from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN
-from tests.models.conftest import SMALL, RandomImages, checkpoint, fit
+from tests.conftest import REPOSITORY
+from tests.models.conftest import SMALL, Losses, RandomImages, checkpoint, fit, weights
 from tests.models.test_loss_scale import scaled_float32
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 COUNT, BATCH, EPOCHS = 60, 12, 10  # 50 steps
 WIDE = Augment(
     flip="random", crop_scale=(0.5, 1.0), shift=2, rotation=10, brightness=0.2, grayscale=0.1, cutout=0.3,
@@ -45,19 +45,16 @@ class Doubles(RandomImages):
         return Batch(batch.images.double(), targets, batch.indices)
 
 
-class Keep(L.Callback):
+class Keep(Losses):
     """Writes a process's weights and losses to FOLDER/NAME-DEVICES-RANK.pt."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        super().__init__()
         self.folder, self.name = folder, name
-        self.losses: list[torch.Tensor] = []
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
-        self.losses.append(outputs["loss"])
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        weights = {name: each for name, each in pl_module.state_dict().items() if name.startswith(("net", "average"))}
-        results = {"weights": weights, "losses": torch.stack(self.losses), "metrics": dict(trainer.callback_metrics)}
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        losses = torch.tensor(self.losses, dtype=torch.float64)
+        results = {"weights": weights(pl_module), "losses": losses, "metrics": dict(trainer.callback_metrics)}
         torch.save(results, self.folder / f"{self.name}-{trainer.world_size}-{trainer.global_rank}.pt")
 
 

@@ -13,16 +13,11 @@ from lit_a1.data.batch import Batch
 from lit_a1.models import CatsDogsCNN
 from lit_a1.runs.checkpoints import read
 from lit_a1.runs.records import CheckpointError, DivergedError
-from tests.models.conftest import SMALL, fit
+from tests.models.conftest import SMALL, WITHOUT_COMMAND, fit
 from tests.models.test_loss_scale import Overflow, float16
 from tests.test_training import SMALL as FLAGS
 
-pytestmark = pytest.mark.filterwarnings(  # what Lightning says without this project's command
-    "ignore:.*was called without a model.*",
-    "ignore:.*no last checkpoint available.*",
-    "ignore:.*method of metric Mean was called before.*",
-    "ignore:.*ended before the epoch ended.*",
-)
+pytestmark = WITHOUT_COMMAND
 FEW = ["--trainer.limit_train_batches", "3", "--data.size_schedule", "{0: 16}"]
 
 

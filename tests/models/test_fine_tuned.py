@@ -11,7 +11,7 @@ from lit_a1.data.errors import DataError
 from lit_a1.models import CatsDogsCNN, DistilledCNN, FineTunedCNN
 from lit_a1.models.members import load_member
 from lit_a1.runs.records import CheckpointError
-from tests.models.conftest import SMALL, RandomImages, check_equal, checkpoint, fit, weights
+from tests.models.conftest import SMALL, RandomImages, check_equal, checkpoint, fit, saving_after, weights
 
 
 @pytest.fixture
@@ -84,13 +84,8 @@ def test_a_run_that_is_resumed_does_not_start_again(
         others = {"teachers": ["runs"], "teacher_share": 1.0} if kind is DistilledCNN else {}
         return kind(start="runs", schedule="constant", **SMALL, **others)
 
-    class Save(L.Callback):
-        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-            if trainer.current_epoch == 0:
-                trainer.save_checkpoint(tmp_path / "half.ckpt")
-
     data, uninterrupted, resumed = RandomImages(), model(), model()
-    fit(uninterrupted, data, callbacks=[Save()])
+    fit(uninterrupted, data, callbacks=[saving_after(0, tmp_path / "half.ckpt")])
     finished("runs", 1, first).write_bytes(b"damaged")
     fit(resumed, data, resume=tmp_path / "half.ckpt")
     check_equal(weights(resumed), weights(uninterrupted))

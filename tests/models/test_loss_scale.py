@@ -14,7 +14,7 @@ from lit_a1.layers import NORMS
 from lit_a1.models.catsdogs import CatsDogsCNN
 from lit_a1.models.classifier import Classifier
 from tests.models import conftest
-from tests.models.conftest import SMALL, Losses, RandomImages, check_equal, weights
+from tests.models.conftest import SMALL, Losses, RandomImages, check_equal, saving_after, weights
 from tests.models.test_classifier import plain_loop
 
 SHARP = {"sam_radius": 0.3, "sam_from": 0.5}
@@ -146,19 +146,10 @@ def test_float16_trains_close_to_float32(norm: str) -> None:
         assert float(half.callback_metrics[name]) == pytest.approx(float(single.callback_metrics[name]), abs=0.01), name
 
 
-class Save(L.Callback):
-    """Leaves the checkpoint of the second epoch."""
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if trainer.current_epoch == 1:
-            trainer.save_checkpoint("x.ckpt")
-
-
 def test_a_run_that_is_resumed_ends_with_the_same_weights_and_scale() -> None:
     uninterrupted, resumed, old = (make(dropout=0.3, **SHARP) for _ in range(3))
-    expected, plugin = float16(growth_interval=3), float16(growth_interval=3)
-    fit(uninterrupted, max_epochs=4, plugins=[expected], callbacks=[Overflow(1), Save()])
-    path = Path("x.ckpt")
+    expected, plugin, path = float16(growth_interval=3), float16(growth_interval=3), Path("x.ckpt")
+    fit(uninterrupted, max_epochs=4, plugins=[expected], callbacks=[Overflow(1), saving_after(1, path)])
     checkpoint = torch.load(path, weights_only=True)
     runner = fit(resumed, path, max_epochs=4, plugins=[plugin])
     check_equal(weights(resumed), weights(uninterrupted))

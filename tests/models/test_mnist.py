@@ -11,9 +11,8 @@ import yaml
 from lit_a1.cli import main
 from lit_a1.mlp.network import NN
 from lit_a1.models import MNISTCNN
-from tests.conftest import scalars
+from tests.conftest import CONFIGS, scalars
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SMALL = [
     "--config", str(CONFIGS / "mnist.yaml"), "--trainer.accelerator", "cpu", "--data.batch_size", "10",
     "--model.widths", "[4,8]", "--model.blocks", "[1]",

@@ -21,9 +21,9 @@ from lit_a1.models import CatsDogsCNN, Classifier, DistilledCNN, Ensemble
 from lit_a1.optim import OPTIMIZERS
 from lit_a1.runs.settings import build
 from lit_a1.training import parse
+from tests.conftest import CONFIGS
 from tests.models.conftest import TINY, RandomImages, Save, trainer
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPES = [
     path.stem
     for path in sorted(CONFIGS.glob("*.yaml"))

@@ -10,10 +10,8 @@ from lit_a1.models import CatsDogsCNN
 from lit_a1.models.residual import Activation, NormedConvolution, ResidualBlock, ResidualNet, Transition
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("size", [16, 17, 40])
-def test_every_norm_and_size_gives_logits_and_gradients(norm: str, size: int) -> None:
-    net = ResidualNet((8, 16, 24), (1, 2), norm=norm, dropout=0.1, stochastic_depth=0.2)
+def check_gradients(net: ResidualNet, size: int = 16) -> None:
+    """Logits of two classes, and a finite gradient of each parameter."""
     nn.init.normal_(net.linear.weight)
     logits = net(torch.rand(6, 3, size, size))
     assert logits.shape == (6, 2)
@@ -21,6 +19,12 @@ def test_every_norm_and_size_gives_logits_and_gradients(norm: str, size: int) ->
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("size", [16, 17, 40])
+def test_every_norm_and_size_gives_logits_and_gradients(norm: str, size: int) -> None:
+    check_gradients(ResidualNet((8, 16, 24), (1, 2), norm=norm, dropout=0.1, stochastic_depth=0.2), size)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -64,9 +68,7 @@ def test_activations_and_gates_are_where_they_are_asked_for(activation: Activati
     assert len(gates) == (2 if squeeze_excite else 0)
     for block in net.stages[0]:  # the gate weights the branch and not the shortcut: it comes after the last norm
         assert isinstance(block.residual[-1], SqueezeExcite if squeeze_excite else NormedConvolution)
-    nn.init.normal_(net.linear.weight)
-    net(torch.rand(4, 3, 16, 16)).square().sum().backward()
-    assert all(parameter.grad is not None for parameter in net.parameters())
+    check_gradients(net)
 
 
 @pytest.mark.parametrize("transition", get_args(Transition))
@@ -76,9 +78,7 @@ def test_a_stage_halves_the_image_as_asked(transition: Transition) -> None:
     pools = {"stride": [], "max_pool": [MaxPool2d], "blur_pool": [MaxBlurPool2d]}
     found = [type(module) for module in net.stages[0] if isinstance(module, MaxPool2d | MaxBlurPool2d)]
     assert found == pools[transition]
-    nn.init.normal_(net.linear.weight)
-    net(torch.rand(4, 3, 16, 16)).square().sum().backward()
-    assert all(parameter.grad is not None for parameter in net.parameters())
+    check_gradients(net)
 
 
 def test_a_transition_sees_the_largest_of_four_positions() -> None:
