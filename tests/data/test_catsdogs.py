@@ -29,9 +29,11 @@ def ready(stage: str, **options: object) -> CatsDogsDataModule:
     return data
 
 
-def test_the_courses_zips_are_found_split_and_served(course_photos: Photos) -> None:
+def test_the_courses_zips_are_found_split_and_served(course_photos: Photos, caplog: pytest.LogCaptureFixture) -> None:
     course_photos(per_class=20)
     data = ready("fit")
+    assert not data.outside
+    assert "measures nothing" not in caplog.text
     train, val = data.sets["train"], data.sets["val"]
     assert not data.drawn
     assert data.classes == ("Cat", "Dog")
@@ -164,12 +166,6 @@ def test_an_archive_that_holds_the_test_photos_too(
         assert len(data.sets["train"]) + len(data.sets["val"]) == 26
         assert "PetImages may hold the course's test photos" in caplog.text
         caplog.clear()
-
-
-def test_the_courses_own_photos_are_not_outside(course_photos: Photos, caplog: pytest.LogCaptureFixture) -> None:
-    course_photos(per_class=4)
-    assert not ready("fit", n_valid=2).outside
-    assert "measures nothing" not in caplog.text
 
 
 def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:

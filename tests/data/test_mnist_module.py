@@ -114,7 +114,6 @@ def test_drawn_digits(few_drawn: int) -> None:
     ("options", "words"),
     [
         ({"source": "fake"}, "source must be auto, real or drawn; got 'fake'"),
-        ({"size": 0}, "size must be at least 1"),
         ({"augment": Augment(shift=29)}, "augment.shift must be at most 28; got 29"),
         ({"augment": Augment(saturation=0.1)}, "augment.saturation must be 0, since MNIST's .* grey; got 0.1"),
         ({"augment": Augment(trivial=0.1)}, "augment.trivial must be 0, since MNIST's .* grey; got 0.1"),

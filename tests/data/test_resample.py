@@ -89,12 +89,6 @@ def test_boxes_outside_the_image() -> None:
         assert torch.equal(moved, torch.from_numpy(padded[:, 32 + dy : 64 + dy, 32 + dx : 64 + dx]))
 
 
-def test_a_constant_image_stays_constant() -> None:
-    boxes = random_boxes(50, 32, 32, scale=(0.05, 1.0), generator=generator())
-    boxes = boxes + torch.tensor([20.0, -20.0, 0.0, 0.0])
-    torch.testing.assert_close(resample(torch.ones(50, 3, 32, 32), boxes, 24), torch.ones(50, 3, 24, 24))
-
-
 def test_no_pixel_is_no_size() -> None:
     with pytest.raises(ValueError, match="at least 1; got 0"):
         resize(photos(2), 0)
