@@ -49,8 +49,10 @@ class TensorBoardExtras(Callback):
     ) -> None:
         """Shows the first batch and the graph, once."""
         if trainer.global_step == 0 and (writer := writer_of(trainer)) is not None:
+            from torchvision.utils import make_grid  # slow to import, and `--help` imports this module
+
             add_layout(writer)
-            writer.add_image("images/first batch", _grid(batch), 0)
+            writer.add_image("images/first batch", make_grid(batch.images[:64].float().clamp(0, 1)), 0)
             if not isinstance(trainer.profiler, PyTorchProfiler):  # type: ignore[attr-defined]  # its hooks can't be copied
                 self._add_graph(writer, pl_module, batch)
             self._started = time.perf_counter()
@@ -102,9 +104,3 @@ class TensorBoardExtras(Callback):
             warnings.simplefilter("ignore")  # of shapes that the tracer treats as constants
             image = batch.images[:1].detach().float().cpu()
             writer.add_graph(torch.jit.trace(net, image, check_trace=False), image)  # add_graph would trace twice
-
-
-def _grid(batch: Batch) -> Tensor:
-    from torchvision.utils import make_grid  # slow to import, and `--help` imports this module
-
-    return make_grid(batch.images[:64].float().clamp(0, 1), nrow=8)
