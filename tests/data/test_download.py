@@ -91,17 +91,6 @@ def test_a_wrong_checksum(server, url, path, breaks, sends):
     assert left_files(path) == []
 
 
-def test_a_wrong_size_and_a_server_that_refuses(server, url, path):
-    for server.length, has in ((True, f"{SIZE:,} bytes"), (False, r"[\d,]+ bytes or more")):
-        with pytest.raises(DataError, match=f"it has {has}, not 7"):
-            fetch(url, path, size=7)
-        assert not path.exists()
-    server.status, server.errors, server.paths = 404, 100, []
-    with pytest.raises(DataError, match="cannot be fetched: HTTP 404"):
-        fetch(url, path)
-    assert len(server.paths) == 1
-
-
 @pytest.fixture
 def no_pause(monkeypatch):
     """No pause before another try: a server that does not answer is given up."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lit_a1.runs import wording
-from lit_a1.runs.wording import clock, counted, listed, number, percent, suggestion, table, typed
+from lit_a1.runs.wording import clock, counted, listed, number, percent, suggestion, typed
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,6 @@ def test_the_nearest_word(word: str, likest: str | None) -> None:
     words = ("config", "trainer.max_epochs", "trainer.min_epochs", "model.lr", "seed_everything", "CatsDogsCNN")
     assert suggestion(word, words, "--{}") == (f"; did you mean --{likest}?" if likest else "")
     assert suggestion(word, []) == ""
-
-
-def test_a_table_has_a_heading_and_numbers_to_the_right() -> None:
-    assert table([["", "MLP"], ["error", "1 %"]]) == "|  | MLP |\n| --- | ---: |\n| error | 1 % |"
 
 
 def test_commands_are_quoted_as_the_system_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
