@@ -243,12 +243,10 @@ class ImageDataModule(L.LightningDataModule):
     def _on_device(self, dataloader_idx: int, indices: Tensor) -> Tensor:
         """Cuts a batch (N,C,H,W) from the images on the device, which are copied there at the first call."""
         assert self.trainer is not None
-        stage = self.trainer.state.stage
-        name = str(stage and stage.value)
         if self.trainer.training or dataloader_idx:
             name = "train"
-        elif name not in ("test", "predict"):
-            name = "val"
+        else:
+            name = "test" if self.trainer.testing else "predict" if self.trainer.predicting else "val"
         array = self.sets[name].images
         on_device = next((images for source, images in self._device_images.values() if source is array), None)
         if on_device is None or on_device.device != indices.device:
