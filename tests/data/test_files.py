@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lit_a1.data import files
-from lit_a1.data.files import move, replacing, write_csv, write_text
+from lit_a1.data.files import replacing, write_csv, write_text
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -33,12 +33,6 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert path.read_text() == "first"
     assert path.stat().st_mode == usual.stat().st_mode
     assert set(tmp_path.iterdir()) == {path, usual}
-
-
-def test_a_folder_is_moved(tmp_path: Path) -> None:
-    (tmp_path / "old").mkdir()
-    move(tmp_path / "old", tmp_path / "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize("refusals", [2, 100])

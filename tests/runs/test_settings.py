@@ -16,21 +16,14 @@ def test_nested_settings_become_flat_and_plain() -> None:
     assert flat(nested) == {"model.class_path": "x", "model.lr": 0.1, "model.widths": "[8, 16]", "seed": 3}
 
 
-def test_a_command_is_parsed_without_being_run() -> None:
-    command = parse(["fit", "--config", str(CONFIG), "--model.lr", "0.3", "--trainer.max_epochs", "2"])
-    recipe = recipe_of(command)
-    assert recipe["model.lr"] == 0.3
-    assert recipe["data.augment.mixup"] == 0.0  # a default, which the YAML does not name
-    assert recipe["trainer.max_epochs"] == 2
-    assert not any(name.startswith("trainer.logger") for name in recipe)
-
-
 @pytest.mark.parametrize("yaml_flag", [["-c", str(CONFIG)], ["--config", str(CONFIG)], [f"--config={CONFIG}"]])
 def test_a_flag_counts_before_the_yaml_too(yaml_flag: list[str]) -> None:
     command = parse(["fit", "--model.lr", "0.3", "--trainer.max_epochs=2", *yaml_flag, "--model.sync_norm", "false"])
     recipe = recipe_of(command)
     assert recipe["model.lr"] == 0.3
     assert recipe["trainer.max_epochs"] == 2
+    assert recipe["data.augment.mixup"] == 0.0  # a default, which the YAML does not name
+    assert not any(name.startswith("trainer.logger") for name in recipe)
     assert recipe["model.widths"] == "[32, 64, 128, 256]"
     assert command.model.init_args.sync_norm is False
 
