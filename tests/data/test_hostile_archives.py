@@ -93,7 +93,6 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: archive(BAD, edit=each(last("central", 8, "H", 0x800), last("central", 46, "3s", b"\xff\xfe\xfd"))),
         "damaged or cut short",
     ),
-    "a page": (lambda: b"<html>404 Not Found</html>", "damaged or cut short"),
     "nothing": (lambda: b"", "damaged or cut short"),
 }
 

@@ -71,7 +71,6 @@ def test_validation_has_no_other_images_than_during_training():
     ("augment", "size"),
     [
         (Augment(), 28),
-        (Augment(), 32),
         (Augment(shift=3, flip="alternating"), 28),
         (Augment(crop_scale=(0.7, 1.0), rotation=12, cutout=0.3, cutout_fill="noise"), 24),
         (Augment(mixup=0.2, cutmix=1.0), 28),

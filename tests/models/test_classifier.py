@@ -228,11 +228,6 @@ def test_soft_targets_train_too_and_logging_of_steps_can_be_turned_off() -> None
     assert "train/learning_rate" in runner.callback_metrics
 
 
-def test_more_graphs_are_compiled_than_torch_would_without_being_told() -> None:
-    CatsDogsCNN(**SMALL, compile_net=True)
-    assert torch._dynamo.config.recompile_limit >= 64
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
