@@ -122,8 +122,7 @@ def mix(
         num_classes: K.
         generator: on the images' device.
         mixup: alpha of mixup, 0 for none.
-        cutmix: alpha of CutMix, 0 for none; if both are above 0, each image takes either with even odds. One of them
-            is above 0.
+        cutmix: alpha of CutMix, likewise; not both are 0, and if neither is, each image takes either with even odds.
         probability: probability that an image is mixed at all.
 
     Returns:
