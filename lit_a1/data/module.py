@@ -106,6 +106,9 @@ class ImageDataModule(L.LightningDataModule):
             raise ValueError(
                 f"size_schedule maps epochs, from 0 on, to sizes of 1 to {MAX_SIZE} pixels; got {schedule}"
             )
+        smallest = min([size, *schedule.values()])
+        if round(smallest * eval_scale) < 1:
+            raise ValueError(f"eval_scale must leave a pixel of the smallest size, {smallest}; got {eval_scale}")
         if not 0 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers must be between 0 and {MAX_WORKERS}; got {workers}")
         self.batch_size, self.eval_batch_size, self.size = batch_size, eval_batch_size, size

@@ -45,8 +45,6 @@ def resample(images: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None =
     """
     images = to_float(images)
     count, channels, height, width = images.shape
-    if size < 1:
-        raise ValueError(f"size must be at least 1; got {size}")
     top, left, box_height, box_width = boxes.unbind(1)
     if mirrored is not None:
         left, box_width = torch.where(mirrored, left + box_width, left), torch.where(mirrored, -box_width, box_width)

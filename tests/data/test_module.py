@@ -97,6 +97,7 @@ def test_sizes_follow_the_schedule() -> None:
         ({"size_schedule": {0: 0}}, "size_schedule maps epochs"),
         ({"measure_train": -1}, "measure_train must be true, false or a number of training images; got -1"),
         ({"eval_scale": 0.1}, "eval_scale must be between 0.5 and 2; got 0.1"),
+        ({"eval_scale": 0.5, "size_schedule": {0: 1}}, "must leave a pixel of the smallest size, 1; got 0.5"),
     ],
 )
 def test_bad_values_are_refused(options: dict[str, Any], words: str) -> None:

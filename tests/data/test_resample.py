@@ -89,11 +89,6 @@ def test_boxes_outside_the_image() -> None:
         assert torch.equal(moved, torch.from_numpy(padded[:, 32 + dy : 64 + dy, 32 + dx : 64 + dx]))
 
 
-def test_no_pixel_is_no_size() -> None:
-    with pytest.raises(ValueError, match="at least 1; got 0"):
-        resize(photos(2), 0)
-
-
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 64)])
 def test_boxes_keep_their_promises(height: int, width: int) -> None:
     scale, ratio = (0.2, 0.9), (3 / 4, 4 / 3)
