@@ -65,6 +65,9 @@ class ImageSet(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.index)
 
+    def __getitem__(self, item: int) -> Batch:
+        return self.__getitems__([item])
+
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch at these positions: images (N,C,H,W) uint8, channels-last in memory as on disk."""
         positions = np.asarray(items)
