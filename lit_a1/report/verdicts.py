@@ -103,10 +103,12 @@ def _describe_change(setting: Any, best: Mapping[str, str]) -> dict[str, Any]:
     idea = {name: value for name, value in changes.items() if option_of(name) in named[:1]} if named else changes
     others = {name: value for name, value in changes.items() if name not in idea}
     shared = {name for name, value in changes.items() if best.get(name) == value}
+    words = format_changes(idea) + (f" with {format_changes(others)}" if others else "")
     return {
         "idea": idea,
         "options": changes,
-        "name": format_changes(idea) + (f" with {format_changes(others)}" if others else ""),
+        "name": words,
+        "with_points": f"{words} ({setting.points:+.2f})",
         "theme": setting.theme.title,
         "accuracy": accuracy_of(setting.errors),
         "points": setting.points,
