@@ -38,8 +38,7 @@ def gap(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
     """First, best and last value of each curve with their epochs, as means over runs; None without validation."""
-    valid, train = _series(runs, "val/error"), _series(runs, "train_eval/error")
-    running, loss = _series(runs, "train/error"), _series(runs, "val/loss")
+    valid, loss = _series(runs, "val/error"), _series(runs, "val/loss")
     if not valid:
         return None
     lowest = min(loss, key=loss.__getitem__, default=None)
@@ -47,9 +46,9 @@ def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
         "epochs": int(runs[0].record["last"]["epoch"]) + 1,
         "points": len(valid),
         "valid": _first_best_last(valid),
-        "train": _first_best_last(train) if train else None,
-        "train_loss": _first_best_last(train_loss) if (train_loss := _series(runs, "train_eval/loss")) else None,
-        "running": _first_best_last(running) if running else None,
+        "train": _first_best_last(_series(runs, "train_eval/error")),
+        "train_loss": _first_best_last(_series(runs, "train_eval/loss")),
+        "running": _first_best_last(_series(runs, "train/error")),
         "conditions": conditions(runs[0]).strip(" ()"),
         "lowest_loss": {
             "epoch": lowest, "is_last": lowest == max(loss), "first": loss[min(loss)],
@@ -65,6 +64,8 @@ def _series(runs: Sequence[Run], tag: str) -> dict[int, float]:
     return {epoch: mean(values[epoch] for values in measured) for epoch in sorted(epochs)}
 
 
-def _first_best_last(series: dict[int, float]) -> dict[str, tuple[int, float]]:
+def _first_best_last(series: dict[int, float]) -> dict[str, tuple[int, float]] | None:
+    if not series:
+        return None
     epochs = {"first": min(series), "best": min(series, key=series.__getitem__), "last": max(series)}
     return {name: (epoch, series[epoch]) for name, epoch in epochs.items()}
