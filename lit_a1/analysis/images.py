@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from lit_a1.analysis.familiarity import unit
 from lit_a1.analysis.network import Ints, TrainedNetwork
 from lit_a1.analysis.result import AnalysisResult
 from lit_a1.runs.plotting import COLOURS
@@ -42,10 +43,8 @@ def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:
     of_class = network.labels == class_
     if not of_class.any():
         return np.empty(0, np.int64)
-    mean = network.features[of_class].mean(0)
-    lengths = np.linalg.norm(network.features, axis=1) * np.linalg.norm(mean)
-    cosines = np.divide(network.features @ mean, lengths, out=np.full_like(lengths, -1), where=lengths > 0)
-    return smallest(-cosines, network.correct & of_class, count)
+    closeness = unit(network.features) @ network.features[of_class].mean(0)  # the cosine, times a constant
+    return smallest(-closeness, network.correct & of_class, count)
 
 
 def without_axes(panel: Axes) -> None:
