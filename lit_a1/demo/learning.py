@@ -115,8 +115,8 @@ def _regions(net: NN, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.uint8]:
     points = np.stack(np.meshgrid(coordinates, -coordinates), -1).reshape(-1, 2)
     with np.errstate(all="ignore"):
         probabilities = np.nan_to_num(net.softmax(net.forward(points))[:, 1], nan=0.5).reshape(GRID, GRID)
-    opacity = np.abs(2 * probabilities - 1)[..., None] * 0.6
-    tint = ((1 - opacity) * 255 + opacity * np.where((probabilities > 0.5)[..., None], ORANGE, BLUE)).astype(np.uint8)
+    certainty = 2 * probabilities - 1
+    tint = tinted(certainty, opacity=0.6 * np.abs(certainty).max())
     image = Image.fromarray(tint).resize((PANEL, PANEL), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(image)
     for (right, up), label in zip((x / REACH * [1, -1] + 1) * PANEL / 2, y, strict=True):
