@@ -8,12 +8,6 @@ from lit_a1.report.document import FUNCTIONS, Block, Document, Section, read_mar
 from lit_a1.report.outputs import split_markdown
 
 
-def test_sections_tables_and_figures_are_numbered(document: Document) -> None:
-    assert [section.number for section in document.sections] == ["1", "1.1", "1.2", "1.2.1", "2"]
-    assert [block.number for block in document.blocks if block.kind == "table"] == [1, 2]
-    assert [block.number for block in document.blocks if block.kind == "figure"] == [1, 2]
-
-
 def test_the_appendix_has_letters_and_goes_on_counting() -> None:
     answer, detail = (Section("S", name, 1, [Block("figure", "F")]) for name in ("answer", "detail"))
     report = Document("", "", [], [answer], [detail, Section("Below", "below", 2), Section("Next", "next")])

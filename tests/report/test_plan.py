@@ -204,18 +204,10 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
     assert "and 1 whose time is not recorded" in lines[-1]
 
 
-def test_fewer_epochs_are_expected_to_take_less() -> None:
+def test_fewer_epochs_and_trials_are_expected_to_take_less() -> None:
     whole, part = (
-        plan.Commands(RecordedRuns(LOGS)).step("fit", "mlp", options=options)
-        for options in ((), ("--trainer.max_epochs", "5"))
-    )
-    assert part.seconds == pytest.approx(whole.seconds / 4)  # of the twenty of configs/mlp.yaml
-
-
-def test_fewer_trials_are_expected_to_take_less() -> None:
-    whole = plan.Commands(RecordedRuns(LOGS)).step("study", "mlp-search")
-    part = plan.Commands(RecordedRuns(LOGS)).step(
-        "study", "mlp-search", options=("--trainer.max_epochs", "5", "--trials", "4")
+        plan.Commands(RecordedRuns(LOGS)).step("study", "mlp-search", options=options)
+        for options in ((), ("--trainer.max_epochs", "5", "--trials", "4"))
     )
     assert part.seconds == pytest.approx(whole.seconds / 20)  # of ten epochs, and of forty trials, completed or stopped
 
