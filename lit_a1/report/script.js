@@ -1,22 +1,5 @@
 // Only conveniences: everything can be read without this script. Nothing is stored or sent.
 document.addEventListener("DOMContentLoaded", () => {
-  const root = document.documentElement;
-
-  const theme = document.querySelector(".theme");
-  const night = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : night.matches);
-  const label = () => {
-    theme.textContent = isDark() ? "Light" : "Dark";
-    theme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`);
-  };
-  theme.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    label();
-  });
-  night.addEventListener("change", label);
-  label();
-  theme.hidden = false;
-
   const contents = document.querySelector("nav details");
   const wide = matchMedia("(min-width: 70rem)");
   const fold = () => {
