@@ -79,7 +79,8 @@ SETUP = "784-700-500-10, gelu"
     ("changes", "same", "expected"),
     [
         ({}, True, ""),
-        ({"epochs_done": 1}, False, "after 1 epochs, which is not the network of section 1.1"),
+        ({"epochs_done": 1}, False, "after 1 epoch, which is not the network of section 1.1"),
+        ({"epochs_done": None}, False, "after an unknown number of epochs"),
         ({"run": "mlp/version_7"}, False, "`mlp/version_7`"),
         ({"setup": "784-512-512-10, relu"}, False, "which is not the network of section 1.1"),
         ({"run": None, "weights": "trained for this study, 2 epochs"}, False, ": trained for this study, 2 epochs."),
