@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lit_a1.data.augment import Augment
 from lit_a1.data.batch import Batch
+from lit_a1.data.module import ImageSet
 from lit_a1.layers import Dropout
 from lit_a1.models import inputs
 from lit_a1.models.catsdogs import CatsDogsCNN
@@ -256,3 +257,24 @@ def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any],
 def test_a_schedule_needs_an_end() -> None:
     with pytest.raises(MisconfigurationException, match="needs an end"):
         fit(CatsDogsCNN(**SMALL), max_epochs=-1)
+
+
+def test_one_batch_can_be_overfitted() -> None:
+    options: dict[str, Any] = {"schedule": "constant", "warmup": 0.0, "average_decay": 0.9, "views": "one"}
+    data = RandomImages(count=16, val=16)
+    noise = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8).numpy()  # nothing but the images to go by
+    for part in ("train", "val"):
+        data.sets[part] = ImageSet(noise, data.sets[part].labels)
+    runner = fit(
+        CatsDogsCNN(widths=(16, 32), blocks=(1,), lr=0.1, **options), data, max_epochs=60, check_val_every_n_epoch=60
+    )
+    assert runner.callback_metrics["train/error"] == runner.callback_metrics["val/error"] == 0
+    assert runner.callback_metrics["train/loss"] < 0.02
+
+
+def test_bf16_trains_close_to_float32() -> None:
+    def last_loss(precision: Any) -> float:
+        torch.manual_seed(0)
+        return fit(CatsDogsCNN(**SMALL), precision=precision).callback_metrics["val/loss"].item()
+
+    assert last_loss("bf16-mixed") == pytest.approx(last_loss("32-true"), abs=0.05)
