@@ -76,6 +76,14 @@ def test_conflicting_labels_and_copies_of_test_images_are_in_neither_part(images
     assert "2 images with conflicting labels, 3 that are also in the test set" in caplog.text
 
 
+def test_three_classes_and_copies_of_every_image(images_of):
+    data = images_of(list(range(60)), [0] * 10 + [1] * 20 + [2] * 30)
+    assert np.bincount(data.labels[split(data, 12, seed=0).valid]).tolist() == [2, 4, 6]
+    data = images_of([i // 2 for i in range(40)], [0] * 20 + [1] * 20)
+    assert len(split(data, 10, seed=0).valid) == 8  # less than a group of copies is missing
+    assert len(split(data, 12, seed=0).valid) == 12
+
+
 def test_what_cannot_be_split_is_refused(photos, images_of):
     for n_valid in (-1, 800, 10_000):
         with pytest.raises(DataError, match=rf"n_valid must .*\(300 Cat, 500 Dog\), got {n_valid}"):
