@@ -95,7 +95,7 @@ PLACES: tuple[tuple[Any, ...], ...] = (
     *((name,) for name in ("hyper_parameters", "CatsDogsDataModule", "run", "model_class", "network", "hparams_name")),
     *((name,) for name in ("pytorch-lightning_version", "nobody_knows_this")),
     *(("CatsDogsDataModule", name) for name in ("size", "classes", "validation")),
-    *(("run", name) for name in ("steps_an_epoch", "devices", "torn", "events", "measured")),
+    *(("run", name) for name in ("steps_per_epoch", "devices", "torn", "events", "measured")),
     ("loops", "fit_loop"),
     ("callbacks", "RunRecord"),
     ("callbacks", "BestCheckpoint"),

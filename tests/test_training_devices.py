@@ -105,9 +105,9 @@ def start_two(in_background: Background, monkeypatch: pytest.MonkeyPatch) -> Cal
 @pytest.mark.long
 def test_tasks_of_a_cluster_train_and_measure(photos: Path, start_two: Callable[..., Any]) -> None:
     """One run, told of by the first, with the weights of one device."""
-    named = ["--trainer.logger.init_args.name", "whole"]
-    main(["fit", *SMALL, *DROPS, *named])
-    first, second = start_two("fit", *SMALL, *DROPS)
+    named, few = ["--trainer.logger.init_args.name", "whole"], ["--trainer.limit_train_batches", "2"]
+    main(["fit", *SMALL, *DROPS, *few, *named])
+    first, second = start_two("fit", *SMALL, *DROPS, *few)
     output, silent = output_of(first), output_of(second)
     assert output.count("Best epoch") == output.count("epoch 1/2") == 1
     assert not silent
@@ -116,7 +116,7 @@ def test_tasks_of_a_cluster_train_and_measure(photos: Path, start_two: Callable[
     last = "checkpoints/last.ckpt"
     torch.testing.assert_close(weights(run / last), weights(single / last), rtol=1e-3, atol=1e-5)
     records = [json.loads((each / "record.json").read_text()) for each in (run, single)]
-    assert records[0]["images"] == records[1]["images"]
+    assert records[0]["images"] == records[1]["images"] == {"train": 16, "val": 16}
     for name in ("step", "train/loss", "val/loss", "train/gradient_norm"):
         assert records[0]["last"][name] == pytest.approx(records[1]["last"][name], rel=1e-3), name
     main(["validate", *SMALL, *DROPS, *named])

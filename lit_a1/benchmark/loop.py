@@ -1,4 +1,4 @@
-"""Lightning's loop with this project's callbacks against a plain loop: seconds a step, and peak memory."""
+"""Lightning's loop with this project's callbacks against a plain loop: seconds per step, and peak memory."""
 
 import os
 import tempfile

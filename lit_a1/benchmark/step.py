@@ -69,7 +69,7 @@ class BareLoop:
         self.optimizer.zero_grad()
         with self.recipe.autocast():
             logits = self.model.net(images)
-            loss = self.model.loss(logits, targets)
+            loss = cross_entropy(logits, targets, self.model.label_smoothing)
         loss.backward()
         self.loss = loss.detach()
 

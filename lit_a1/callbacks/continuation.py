@@ -65,10 +65,10 @@ class Continuation(Callback):
         self._requeue: Callable[..., Any] | None = None  # Lightning's answer to SLURM's signal
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Checkpoint) -> None:
-        """Adds `run`: steps an epoch, devices, whether a step is in progress, an event file, each device's sums."""
+        """Adds `run`: steps per epoch, devices, whether a step is in progress, an event file, each device's sums."""
         sums = [value for metric in _metrics(pl_module).values() for value in (metric.total, metric.weight)]
         checkpoint["run"] = {
-            "steps_an_epoch": trainer.datamodule.steps_an_epoch,  # type: ignore[attr-defined]
+            "steps_per_epoch": trainer.datamodule.steps_per_epoch,  # type: ignore[attr-defined]
             "devices": trainer.world_size,
             "torn": pl_module.in_step,
             "events": next((path.name for path in sorted(Path(trainer.log_dir or "").glob(EVENTS))), ""),
@@ -80,11 +80,11 @@ class Continuation(Callback):
         if trainer.state.fn != "fit":
             return
         step, run = checkpoint["global_step"], checkpoint.get("run", {})
-        batches = trainer.datamodule.steps_an_epoch  # type: ignore[attr-defined]
-        if run.get("steps_an_epoch", batches) != batches:
+        batches = trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
+        if run.get("steps_per_epoch", batches) != batches:
             raise CheckpointError(
-                f"The run had {run['steps_an_epoch']} steps an epoch, and would have {batches} now: other images were "
-                "found. Put back those that it was started with, or start a new one without --ckpt_path."
+                f"The run had {run['steps_per_epoch']} steps per epoch, and would have {batches} now: other images "
+                "were found. Put back those that it was started with, or start a new one without --ckpt_path."
             )
         record = checkpoint["callbacks"]["RunRecord"]
         record["epochs"] = [row for row in record["epochs"] if row["epoch"] < step // batches]

@@ -17,21 +17,24 @@ from lit_a1.runs.printed import print_finished, print_stopped
 from lit_a1.runs.records import DivergedError, TrainingRecord, version_of
 
 
-def count_images(trainer: L.Trainer, loaders: Any, batches: Any) -> tuple[int, int]:
-    """The number of images that a loader, or the first of several, has in `batches` batches, and in all."""
+def count_images(loaders: Any, batches: Any, devices: int = 1) -> tuple[int, int]:
+    """The number of images that a loader, or the first of several, has in `batches` batches, and in all.
+
+    `devices` is the number of devices if each has batches of its own, as in validation; in training they share them.
+    """
     loader, count = (part[0] if isinstance(part, list) and part else part for part in (loaders, batches))
     if not loader:
         return 0, 0
     total = len(loader.dataset)
-    limited = int(count) * loader.batch_size * trainer.world_size
+    limited = int(count) * loader.batch_size * devices
     return (total if count >= len(loader) else min(limited, total)), total
 
 
 def measured_images(trainer: L.Trainer) -> tuple[int, int]:
     """The number of images that `validate` or `test` has measured, and the number that there are."""
     if trainer.state.fn == "test":
-        return count_images(trainer, trainer.test_dataloaders, trainer.num_test_batches)
-    return count_images(trainer, trainer.val_dataloaders, trainer.num_val_batches)
+        return count_images(trainer.test_dataloaders, trainer.num_test_batches, trainer.world_size)
+    return count_images(trainer.val_dataloaders, trainer.num_val_batches, trainer.world_size)
 
 
 def run_folder(trainer: L.Trainer) -> Path | None:
@@ -81,7 +84,7 @@ class RunRecord(Callback):
         loaded = trainer._checkpoint_connector._loaded_checkpoint
         if not loaded:
             return
-        step, batches = loaded["global_step"], trainer.datamodule.steps_an_epoch  # type: ignore[attr-defined]
+        step, batches = loaded["global_step"], trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
         epoch, done = divmod(step, batches)
         relogged: dict[str, float] = {}
         if self.record.epochs and self.record.epochs[-1]["step"] == step:
@@ -134,8 +137,8 @@ class RunRecord(Callback):
             run_folder(trainer),
             seed=pl_module.run_seed,
             images={
-                "train": count_images(trainer, trainer.train_dataloader, trainer.num_training_batches)[0],
-                "val": count_images(trainer, trainer.val_dataloaders, trainer.num_val_batches)[0],
+                "train": count_images(trainer.train_dataloader, trainer.num_training_batches)[0],
+                "val": count_images(trainer.val_dataloaders, trainer.num_val_batches, trainer.world_size)[0],
             },
             parameters=sum(parameter.numel() for parameter in pl_module.net.parameters()),
             **({"began_with": began_with} if began_with else {}),

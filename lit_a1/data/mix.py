@@ -50,7 +50,8 @@ def cutout(
     """Covers one patch of each image (DeVries & Taylor 2017, "Cutout", arXiv:1708.04552).
 
     The patch's centre is uniform over the pixels, and the patch is clipped at the border, as in the paper. With another
-    `ratio`, "noise" and a probability below 1, it is random erasing of one size (Zhong et al. 2020, arXiv:1708.04896).
+    `ratio`, "noise" and a probability below 1, it is random erasing of one size, except that Zhong et al. (2020,
+    arXiv:1708.04896) keep the patch inside the image.
 
     Args:
         images: (N, C, S, S) floats, square.
@@ -113,8 +114,8 @@ def mix(
 
     In mixup (Zhang et al. 2018, arXiv:1710.09412) W is the number 1 - lambda. In CutMix (Yun et al. 2019,
     arXiv:1905.04899) W is 1 in a patch of that area, centred anywhere and clipped, and 0 elsewhere. `mean W` is the
-    actual share of x_b, after clipping. Every image has its own lambda (the papers draw one a batch), so a batch holds
-    all degrees of mixing. Partners are a random permutation of the batch.
+    actual share of x_b, after clipping. Every image has its own lambda (the papers draw one per batch), so a batch
+    holds all degrees of mixing. Partners are a random permutation of the batch.
 
     Args:
         images: (N, C, S, S) floats, square.

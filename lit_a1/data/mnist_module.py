@@ -21,7 +21,7 @@ class MNISTDataModule(ImageDataModule):
         source: `auto` (what is on disk, else downloaded, else drawn digits), `real` (never drawn ones) or `drawn`; see
             `load_mnist`.
         batch_size: as in `ImageDataModule`, like all that follow.
-        eval_batch_size: images a batch outside training.
+        eval_batch_size: images per batch outside training.
         size: height and width of the images that the network sees, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`.
         augment: augmentation of the training images; colours can't be changed.

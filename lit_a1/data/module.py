@@ -58,7 +58,7 @@ class ImageDataModule(L.LightningDataModule):
     Args:
         batch_size: images a training step. Several devices share them equally; the number of devices does not change
             what is learnt.
-        eval_batch_size: images a batch outside training.
+        eval_batch_size: images per batch outside training.
         size: height and width of the training images, in pixels.
         size_schedule: other sizes for training, as `{first epoch: size}`; smaller images early cost less time.
             Validation during training follows the training size; the checkpoint keeps the size for evaluation.
@@ -173,7 +173,7 @@ class ImageDataModule(L.LightningDataModule):
         return self._loader("train", self.batch_size, sampler=shuffle, drop_last=count >= self.batch_size)
 
     @property
-    def steps_an_epoch(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Training batches in an epoch."""
         limit = 1.0 if self.trainer is None else self.trainer.limit_train_batches
         batches = max(1, len(self.sets["train"]) // self.batch_size)
@@ -183,7 +183,7 @@ class ImageDataModule(L.LightningDataModule):
         """The current epoch, and how many of its images were seen, computed from the step."""
         assert self.trainer is not None
         loaded = self.trainer._checkpoint_connector._loaded_checkpoint  # the trainer takes over its step a little later
-        epoch, done = divmod(loaded.get("global_step", self.trainer.global_step), self.steps_an_epoch)
+        epoch, done = divmod(loaded.get("global_step", self.trainer.global_step), self.steps_per_epoch)
         return epoch, done * self.batch_size
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:

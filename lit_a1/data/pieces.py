@@ -19,8 +19,8 @@ class Pieces:
         rows: the file of the array, at its first row.
         log: the file of the lines.
         description: what the array is made of, and how; pieces of another array are not reused.
-        length: bytes a row.
-        kept: the images in the array, one a row.
+        length: bytes per row.
+        kept: the images in the array, one per row.
         skipped: by name, why a file could not be read.
     """
 

@@ -11,7 +11,7 @@ from lit_a1.layers.convolution import Conv2d, MaxPool2d
 from lit_a1.layers.dropout import Dropout, StochasticDepth, part_of_batch
 from lit_a1.layers.group_norm import GroupNorm, InstanceNorm2d
 from lit_a1.layers.layer_norm import LayerNorm2d
-from lit_a1.layers.loss import CrossEntropy, cross_entropy
+from lit_a1.layers.loss import cross_entropy
 from lit_a1.layers.squeeze_excite import SqueezeExcite
 from lit_a1.layers.weight_norm import WeightNormConv2d, weight_norm
 
@@ -19,7 +19,6 @@ __all__ = [
     "NORMS",
     "BatchNorm2d",
     "Conv2d",
-    "CrossEntropy",
     "Dropout",
     "GroupNorm",
     "InstanceNorm2d",

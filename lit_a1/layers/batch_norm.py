@@ -8,13 +8,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lit_a1.layers.checks import check_channels, check_eps, working_dtype
-from lit_a1.layers.standardize import per_channel, scale_and_shift, standardize
+from lit_a1.layers.normalize import normalize, per_channel, scale_and_shift
 
 
 class BatchNorm2d(nn.Module):
     """Batch normalisation of (N, C, H, W) activations (Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167).
 
-    In training, with m = N H W values a channel::
+    In training, with m = N H W values per channel::
 
         mean = sum(x) / m          var = sum((x - mean)^2) / m          y = gamma (x - mean) / sqrt(var + eps) + beta
 
@@ -24,8 +24,8 @@ class BatchNorm2d(nn.Module):
 
     The parameters, gamma in `weight` and beta in `bias`, have the shape (C,). They and the buffers have the names of
     `torch.nn.BatchNorm2d`, so state dicts are interchangeable. The other norms of this package use no statistics of
-    other images, so they do the same in training and evaluation: `GroupNorm` and `InstanceNorm2d` average over space,
-    `LayerNorm2d` over channels.
+    other images, so they do the same in training and evaluation: `InstanceNorm2d` averages over space,
+    `GroupNorm` over space and the channels of a group, `LayerNorm2d` over channels.
 
     Args:
         num_features: Number of channels C.
@@ -36,7 +36,7 @@ class BatchNorm2d(nn.Module):
 
     Raises:
         ValueError: `num_features` is not positive, `eps` is negative, or `momentum` is outside [0, 1]; in `forward`,
-            the input has another shape, or only one value a channel in training.
+            the input has another shape, or only one value per channel in training.
     """
 
     running_mean: Tensor
@@ -68,7 +68,7 @@ class BatchNorm2d(nn.Module):
             scale = (self.running_var.to(mean.dtype) + self.eps).rsqrt().view_as(mean) * weight
             return scale_and_shift(x.to(scale.dtype), scale, bias - mean * scale).to(x.dtype)
         count, average = _count_values(x, self.sync and _world_size() > 1)
-        y, mean, var = standardize(x, weight, bias, self.eps, (0, 2, 3), average)
+        y, mean, var = normalize(x, weight, bias, self.eps, (0, 2, 3), average)
         unbiased_var = var * (count / (count - 1))
         self.running_mean.lerp_(mean.flatten().to(self.running_mean.dtype), self.momentum)
         self.running_var.lerp_(unbiased_var.flatten().to(self.running_var.dtype), self.momentum)
@@ -108,7 +108,7 @@ def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tensor], Tensor]]:
-    """Return the number of values a channel in the whole batch, and a function that averages this process's means."""
+    """Return the number of values per channel in the whole batch, and a function that averages this process's means."""
     values = x.numel() / x.shape[1]
     if values < (1 if sync else 2):
         raise ValueError(f"Training needs more than one value a channel, but the input has shape {tuple(x.shape)}.")

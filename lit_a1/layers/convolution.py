@@ -25,6 +25,7 @@ class Conv2d(nn.Conv2d):
         sides = self.kernel_size
         keeps_size = all(side % 2 for side in sides) and self.padding == tuple(side // 2 for side in sides)
         plain = keeps_size and self.bias is None and self.groups == 1 and {*self.stride, *self.dilation} == {1}
+        plain = plain and self.padding_mode == "zeros"
         learns = self.weight.requires_grad and torch.is_grad_enabled()
         if device == "cpu" and learns and plain and count * height * width <= FEW_POSITIONS:
             return _FewPositions.apply(x.to(dtype), self.weight.to(dtype))

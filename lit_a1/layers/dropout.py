@@ -15,7 +15,7 @@ _part: tuple[int, int] | None = None  # set by `part_of_batch`
 
 @contextmanager
 def part_of_batch(start: int, total: int) -> Iterator[None]:
-    """Inside the context, a batch counts as the rows from `start` on of a batch of `total` rows.
+    """Inside the context, a batch is treated as the rows `start`, `start + 1`, ... of a batch of `total` rows.
 
     Random numbers are drawn for all rows, and those of the part are used. So several devices, or several parts of a
     batch in turn, drop what one device drops in one pass, if the generator starts from the same state each time.
@@ -49,7 +49,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x`, of any shape, with values dropped in training."""
+        """Return `x` of shape (N, ...) with values dropped in training."""
         return _drop(x, self.p, like=x) if self.training and self.p else x
 
     def extra_repr(self) -> str:
@@ -77,14 +77,9 @@ class StochasticDepth(Dropout):
 
 def _drop(x: Tensor, p: float, like: Tensor) -> Tensor:
     """Zero `x` with probability `p` and scale the rest, with one draw for each entry of `like`, a part of `x`."""
+    start, total = _part or (0, len(x))
     # Uniform numbers in [0, 1) are several times as fast as `bernoulli_` on a CPU; bfloat16 has too few of them.
-    draws = torch.empty_like(like, dtype=torch.float32)
-    if _part is None:
-        draws.uniform_()
-    else:
-        start, total = _part
-        shape = (total, *draws.shape[1:])
-        draws = torch.empty_strided(shape, draws.stride(), device=x.device).uniform_()[start : start + len(x)]
-    mask = draws >= p
+    draws = torch.rand((total, *like.shape[1:]), dtype=torch.float32, device=x.device)
+    mask = draws[start : start + len(x)] >= p
     # A plain number, not a tensor in the dtype of `x`: 1 / (1 - p) rounded to bfloat16 would shift the expectation.
     return x * mask * (1 / (1 - p) if p < 1 else 0)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_a1.layers.checks import check_channels, check_eps
-from lit_a1.layers.standardize import per_channel, standardize
+from lit_a1.layers.normalize import normalize, per_channel
 
 
 class LayerNorm2d(nn.Module):
@@ -39,7 +39,7 @@ class LayerNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` of shape (N, C, H, W), in any memory format, which the result keeps."""
         check_channels(x, self.num_channels)
-        return standardize(x, per_channel(self.weight), per_channel(self.bias), self.eps, (), _average_channels)[0]
+        return normalize(x, per_channel(self.weight), per_channel(self.bias), self.eps, (), _average_channels)[0]
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's repr, as torch does: checkpoints name their layers by it."""

@@ -1,7 +1,7 @@
 """Cross-entropy from logits, with hard, soft and smoothed targets."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_a1.layers.checks import working_dtype
 
@@ -31,7 +31,8 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) 
         ValueError: A shape or `label_smoothing` is not as above, or a class lies outside [0, K). Classes are checked on
             the CPU only: an accelerator would make the program wait for the check.
     """
-    _check_smoothing(label_smoothing)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], but is {label_smoothing}.")
     _check_tensors(logits, target)
     logits = logits.to(working_dtype(logits))
     # The gradient through the maximum is zero, since the loss does not change when all logits move together.
@@ -42,28 +43,6 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) 
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(1)
     return loss.mean()
-
-
-class CrossEntropy(nn.Module):
-    """Cross-entropy between logits (N, K) and classes (N,) or distributions (N, K); see `cross_entropy`."""
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        _check_smoothing(label_smoothing)
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of `logits` (N, K) against `target` (N,) or (N, K)."""
-        return cross_entropy(logits, target, self.label_smoothing)
-
-    def extra_repr(self) -> str:
-        """Name the arguments in the module's repr."""
-        return f"label_smoothing={self.label_smoothing}"
-
-
-def _check_smoothing(label_smoothing: float) -> None:
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must lie in [0, 1], but is {label_smoothing}.")
 
 
 def _check_tensors(logits: Tensor, target: Tensor) -> None:

@@ -33,7 +33,7 @@ def weight_norm(v: Tensor, g: Tensor) -> Tensor:
 
 
 class WeightNormConv2d(nn.Conv2d):
-    """`nn.Conv2d`, drawn as it is, with weight normalisation; see `weight_norm`.
+    """`nn.Conv2d` with the same initial weights, and weight normalisation; see `weight_norm`.
 
     Unlike the other norms of this package it does not change the activations, costs next to nothing, and replaces the
     convolution instead of following it.

@@ -56,7 +56,10 @@ def read_data(path: str | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images and labels of a file like `mnist.npz`: `train`, `valid` (the end of the training file) and `test`."""
     if path is None:
         raise ValueError(f"datapath must name a .npz file with {', '.join(DATA[:-1])} and {DATA[-1]}; got None")
-    x, y, x_test, y_test = read_arrays(path, DATA)
+    arrays = read_arrays(path, DATA)
+    if single := [name for name, array in zip(DATA, arrays, strict=True) if not array.ndim]:
+        raise ValueError(f"{path} must hold images and labels; {single[0]} is a single number")
+    x, y, x_test, y_test = arrays
     held_out = min(VALIDATION, max(1, len(x) // 6))
     return {"train": (x[:-held_out], y[:-held_out]), "valid": (x[-held_out:], y[-held_out:]), "test": (x_test, y_test)}
 
@@ -76,7 +79,7 @@ def check_examples(images: Array, labels: Labels | None, dims: tuple[int, ...], 
         raise ValueError(f"images must be {dtype}; got {images.dtype}")
     if labels is None or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         shape = "no labels" if labels is None else f"{labels.dtype} of shape {labels.shape}"
-        raise ValueError(f"labels must be {len(images)} integers, one an image; got {shape}")
+        raise ValueError(f"labels must be {len(images)} integers, one per image; got {shape}")
     if labels.min() < 0 or labels.max() >= dims[-1]:
         wrong = labels[(labels < 0) | (labels >= dims[-1])][0]
         raise ValueError(f"labels must be from 0 to {dims[-1] - 1}; got {wrong}")

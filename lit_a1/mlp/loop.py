@@ -129,7 +129,7 @@ class Fit:
             self.record.epochs.append(metrics)
             _log(writer, metrics)
             self._save()
-            time_left = clock(self.record.seconds_an_epoch * (epochs - self.net.epoch))
+            time_left = clock(self.record.seconds_per_epoch * (epochs - self.net.epoch))
             print(epoch_line(metrics, epochs, time_left), flush=True)
 
     def _epoch(self) -> Metrics:

@@ -161,9 +161,9 @@ class NN(Settings):
 
     # epochs
 
-    def learning_rate(self, steps_an_epoch: int) -> float:
+    def learning_rate(self, steps_per_epoch: int) -> float:
         """The learning rate of the next step."""
-        done = self.step / (steps_an_epoch * self.epochs)
+        done = self.step / (steps_per_epoch * self.epochs)
         return self.lr * decay_factor(self.lr_decay, done, self.epoch, self.lr_decay_rate)
 
     def draws(self) -> np.random.Generator:
@@ -188,9 +188,9 @@ class NN(Settings):
         x, y = self.data["train"] if images is None else check_examples(images, labels, self.dims, self.dtype)
         rng = self.draws()
         order = rng.permutation(len(x))
-        rows_a_step = min(self.batch_size, len(x))
-        self._allocate(rows_a_step)
-        batch = np.empty((rows_a_step, self.dims[0]), self.dtype)
+        largest_batch = min(self.batch_size, len(x))
+        self._allocate(largest_batch)
+        batch = np.empty((largest_batch, self.dims[0]), self.dtype)
         loss, errors = 0.0, 0
         steps = -(-len(x) // self.batch_size)
         for start in range(0, len(x), self.batch_size):

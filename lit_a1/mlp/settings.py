@@ -33,7 +33,7 @@ class Settings:
         datapath: a `.npz` file with x_train, y_train, x_test and y_test (the layout of the common `mnist.npz`), for
             `train` and `test` without arguments; the last 10,000 training images are the validation set.
         model_path: the `.npz` file of weights, which `save` writes and `load` reads.
-        input_dim: pixels an image.
+        input_dim: pixels per image.
         n_classes: outputs.
         nonlinearity: of the hidden layers: relu, leaky_relu, tanh, sigmoid or gelu (its approximation by tanh).
         initialization: of the weights: zero, normal or glorot; biases start at zero.
@@ -42,7 +42,7 @@ class Settings:
         lr_decay: constant; linear or cosine, to zero at the end of all epochs; or exponential.
         lr_decay_rate: factor of exponential decay, each epoch.
         epochs: passes over the training set that linear and cosine decay span.
-        batch_size: examples a step.
+        batch_size: examples per step.
         momentum: share of the last step's velocity that is kept; 0 for none (Polyak, 1964).
         nesterov: look ahead along the velocity (Sutskever et al., 2013, as in torch.optim.SGD).
         weight_decay: L2 penalty: this times the weights is added to their gradients (not to the biases').

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from lit_a1.data.batch import Batch
-from lit_a1.layers import CrossEntropy, part_of_batch, recompute_statistics
+from lit_a1.layers import cross_entropy, part_of_batch, recompute_statistics
 from lit_a1.models.evaluated import STAGES, EvaluatedModule
 from lit_a1.models.inputs import VIEWS, Standardize, Views
 from lit_a1.models.metrics import Mean
@@ -48,17 +48,18 @@ class Classifier(EvaluatedModule):
     With the trainer's precision `16-mixed` the loss is scaled up, so that small gradients are not lost in float16. The
     gradients are scaled back before they are measured, clipped and used (Micikevicius et al. 2018, "Mixed precision
     training", arXiv:1710.03740). A step whose gradients overflow is skipped: the scale is halved, while weights,
-    averaged weights and schedule stay unchanged. After a few such steps the last learning rate is slightly higher.
+    averaged weights and schedule stay unchanged (batch norm's running statistics do not). After a few such
+    steps the last learning rate is slightly higher.
 
     Args:
         net: maps standardised images (N,C,H,W) to logits (N,K).
-        mean: mean of the training images in [0,1], one value a channel.
-        std: their standard deviation, one value a channel.
+        mean: mean of the training images in [0,1], one value per channel.
+        std: their standard deviation, one value per channel.
         optimizer: `sgd`, `sgdw` (decoupled weight decay), `adam`, `adamw` or `muon`.
         lr: peak learning rate.
         momentum: momentum of SGD and Muon; the first beta of Adam.
         nesterov: looks ahead along the momentum (SGD and Muon only).
-        weight_decay: for weights of two dimensions or more; not for biases and norms.
+        weight_decay: of weights; biases and the parameters of norms have none.
         schedule: `constant`, `cosine`, `linear` or `one_cycle`.
         warmup: share of the steps over which the rate rises to its peak, in [0,1).
         final_factor: learning rate at the end, as a share of the peak.
@@ -68,9 +69,10 @@ class Classifier(EvaluatedModule):
             0 turns it off.
         sam_from: share of the steps without it, in [0,1]: starting late is enough (Zhou et al. 2025,
             "Sharpness-aware minimization efficiently selects flatter minima late in training", arXiv:2410.10373).
-        accumulate: parts to split a device's share of a batch into. They are computed one after another, so memory
-            shrinks in proportion; their gradients add up to that of the share. Only batch norm sees a difference: each
-            part has its own statistics. 0 or 1 does not split.
+        accumulate: gradient accumulation: the number of micro-batches that a device's share of a batch is divided into
+            (Lightning's `accumulate_grad_batches` multiplies the batch instead). Memory shrinks in proportion, and the
+            sum of their gradients is that of the share. Only batch norm sees a difference: each micro-batch has its own
+            statistics. 0 or 1 does not divide.
         average_decay: decay of the exponential moving average of the weights, which validation uses; 0 turns it off.
         precise_bn: training images, without augmentation and at the evaluation size, to recompute batch norm's
             statistics from before each validation of `fit`; 0 keeps the statistics of training.
@@ -110,8 +112,9 @@ class Classifier(EvaluatedModule):
         for name, value in {"warmup": warmup, "average_decay": average_decay}.items():
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is a share, at least 0 and below 1; got {value}")
-        if not 0 <= sam_from <= 1:
-            raise ValueError(f"sam_from is a share of the steps, between 0 and 1; got {sam_from}")
+        for name, value in {"label_smoothing": label_smoothing, "sam_from": sam_from}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1; got {value}")
         for name, value in {"clip_gradient": clip_gradient, "sam_radius": sam_radius}.items():
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be finite and at least 0; got {value}")
@@ -131,7 +134,7 @@ class Classifier(EvaluatedModule):
         self.optimizer_name, self.lr, self.momentum, self.nesterov = optimizer, lr, momentum, nesterov
         self.weight_decay, self.clip_gradient = weight_decay, clip_gradient
         self.schedule_name, self.warmup, self.final_factor = schedule, warmup, final_factor
-        self.loss, self.sam_radius, self.sam_from = CrossEntropy(label_smoothing), sam_radius, sam_from
+        self.label_smoothing, self.sam_radius, self.sam_from = label_smoothing, sam_radius, sam_from
         self.accumulate, self.precise_bn, self.views, self.channels_last = accumulate, precise_bn, views, channels_last
         self.compile_net, self.channels, self.run_seed = compile_net, len(mean), torch.initial_seed()
         self.metrics = nn.ModuleDict({f"{stage}_{name}": Mean() for stage in STAGES for name in ("loss", "error")})
@@ -144,7 +147,7 @@ class Classifier(EvaluatedModule):
         """The project's own optimiser for the network's weights, with a separate group for those without decay."""
         optimizer = self._make_optimizer()
         device = next(self.net.parameters()).device
-        check_rules(self.net, optimizer, torch.zeros(2, self.channels, 32, 32, device=device))
+        check_rules(self.net, optimizer, torch.zeros(2, self.channels, 128, 128, device=device))
         optimizer.register_step_post_hook(self._after_step)
         return optimizer
 
@@ -169,7 +172,7 @@ class Classifier(EvaluatedModule):
 
     def _seed_draws(self) -> None:
         """Seeds dropout and stochastic depth with (seed, step) alone, so resuming repeats their draws."""
-        # on the device's own generator: torch.manual_seed looks for every kind of device, 1 ms a step on a GPU
+        # on the device's own generator: torch.manual_seed looks for every kind of device, 1 ms per step on a GPU
         seed = hash((self.run_seed, self.global_step, 0))
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
@@ -226,7 +229,7 @@ class Classifier(EvaluatedModule):
             self._seed_draws()
             with part_of_batch(start, total) if len(part_images) < total else nullcontext():
                 part_logits = self.net(part_images)
-            loss = self.loss(part_logits, part_targets) * (len(part_images) / count)
+            loss = cross_entropy(part_logits, part_targets, self.label_smoothing) * (len(part_images) / count)
             with no_sync() if part < parts else nullcontext():
                 self.manual_backward(loss)
             losses.append(loss.detach())

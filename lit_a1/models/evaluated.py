@@ -49,7 +49,7 @@ class EvaluatedModule(FiniteModule):
         """Log-probabilities (N,K) of images (N,C,H,W) in [0,1], with probabilities averaged over `views`.
 
         Computed in float32 whatever the trainer's precision: half precision would label an image near 50 % as a cat on
-        one machine and as a dog on another.
+        one machine and as a dog on another. On a GPU, cuDNN's convolutions round their inputs to TF32.
         """
         return self._log_probabilities(self.evaluated_net(), images)
 

@@ -7,7 +7,7 @@ from torch.optim.optimizer import ParamsT
 
 from lit_a1.optim.adam import Adam
 from lit_a1.optim.base import GroupOptimizer
-from lit_a1.optim.muon import Muon
+from lit_a1.optim.muon import Muon, is_matrix
 from lit_a1.optim.sgd import SGD
 
 OptimizerName = Literal["sgd", "sgdw", "adam", "adamw", "muon"]
@@ -17,7 +17,7 @@ OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Splits the trainable parameters of `module` into those with and without weight decay.
 
-    Biases and the scales and shifts of norms (all with fewer than two dimensions) have none: decay does not regularise
+    Biases and the scales and shifts of norms (all with one number for each output) have none: decay does not regularise
     them, it only moves them.
 
     Args:
@@ -37,8 +37,8 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     if not params:
         raise ValueError(f"{type(module).__name__} has no trainable parameter")
     return [
-        {"params": [param for param in params if param.ndim > 1], "weight_decay": weight_decay},
-        {"params": [param for param in params if param.ndim <= 1], "weight_decay": 0.0},
+        {"params": [param for param in params if is_matrix(param)], "weight_decay": weight_decay},
+        {"params": [param for param in params if not is_matrix(param)], "weight_decay": 0.0},
     ]
 
 

@@ -33,7 +33,7 @@ def gradient_norm(params: Iterable[Tensor]) -> Tensor:
 def clip_gradient_norm_(params: Iterable[Tensor], max_norm: float) -> Tensor:
     """Scales all gradients in place by min(1, max_norm / (|g| + 1e-6)), which keeps their direction.
 
-    A norm that is infinite or NaN makes the gradients NaN: check the returned norm if that may happen.
+    A norm that is infinite or NaN leaves useless gradients, zero or NaN: check the returned norm if that may happen.
 
     Args:
         params: parameters on one device; those without a gradient are skipped.

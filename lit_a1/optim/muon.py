@@ -116,8 +116,8 @@ def _from_matrix(matrix: Tensor, weight: Tensor) -> Tensor:
     return matrix.view(weight.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
 
 
-def _is_matrix(param: Tensor) -> bool:
-    """Whether a parameter has several numbers for each output; the gains of weight norm, (K,1,1,1), have one."""
+def is_matrix(param: Tensor) -> bool:
+    """Whether a parameter has several numbers for each output; biases and gains have one, (K,) or (K,1,1,1)."""
     return param.ndim > 1 and param.numel() > param.shape[0]
 
 
@@ -163,9 +163,9 @@ class Muon(SGD):
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         pairs = list(zip(params, grads, strict=True))
-        if weights := [pair for pair in pairs if _is_matrix(pair[0])]:
+        if weights := [pair for pair in pairs if is_matrix(pair[0])]:
             self._update_weights(group, *map(list, zip(*weights, strict=True)))
-        if vectors := [pair for pair in pairs if not _is_matrix(pair[0])]:
+        if vectors := [pair for pair in pairs if not is_matrix(pair[0])]:
             vector_params, grads = map(list, zip(*vectors, strict=True))
             states = [self.state[param] for param in vector_params]
             adam_step(states, vector_params, grads, VECTOR_RATE * group["lr"], (group["momentum"], VECTOR_BETA2), EPS)

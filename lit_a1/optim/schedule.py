@@ -28,8 +28,9 @@ class Schedule:
         cos(a, b, u) = b + (a - b) (1 + cos(pi u)) / 2, which goes smoothly from a (u = 0) to b (u = 1)
 
     The first step never has rate zero, which would waste it. From step T on the factor is f, or 1 for `constant`.
-    `one_cycle` is the two-phase form of fast.ai, equal to torch's OneCycleLR with its defaults: at step W - 1 it is 1,
-    at step T - 1 it is f. It needs a long warm-up, about 30% of the steps; the others need only a few percent.
+    `one_cycle` is the two-phase form of fast.ai, and of torch's OneCycleLR without its cycle of the momentum (there f
+    is 4e-6 by default): at step W - 1 it is 1, at step T - 1 it is f. It needs a long warm-up, about 30% of the steps;
+    the others need only a few percent.
 
     Args:
         name: one of the names above.

@@ -17,7 +17,7 @@ from lit_a1.report.images import encode_all
 
 HERE = Path(__file__).parent
 LONG_WORD = 30  # characters: a longer word can break anywhere
-PIXELS_AN_INCH = 100  # CSS pixels: a figure of 6.4 inches is as wide as the text
+PIXELS_PER_INCH = 100  # CSS pixels: a figure of 6.4 inches is as wide as the text
 
 
 def render(document: Document) -> str:
@@ -37,7 +37,7 @@ def render(document: Document) -> str:
     return environment.get_template("report.html").render(
         document=document,
         images=encode_all(document.blocks),
-        pixels_an_inch=PIXELS_AN_INCH,
+        pixels_per_inch=PIXELS_PER_INCH,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "script.js").read_text(encoding="utf-8")),
     )

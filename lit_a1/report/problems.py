@@ -107,7 +107,7 @@ def _column(runs: pd.DataFrame) -> dict[str, str]:
         "epochs": ", ".join(str(int(epochs)) for epochs in sorted(set(runs.epochs))),
         "parameters": counts["parameters"],
         "multiply-adds per image": counts["multiply_adds"],
-        "seconds per epoch": number(float(runs.seconds_an_epoch.median())),
+        "seconds per epoch": number(float(runs.seconds_per_epoch.median())),
         **{name: spread(values) if values else "not recorded" for name, values in errors.items()},
     }
 

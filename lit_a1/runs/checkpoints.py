@@ -132,7 +132,7 @@ def check_resumable(checkpoint: dict[str, Any], settings: dict[str, Any], max_ep
     if run.get("torn"):
         raise CheckpointError(f"{path} was written in the middle of a step: go on with the last.ckpt of its run.")
     step, epochs_done = checkpoint.get("global_step", 0), checkpoint["epoch"] + 1
-    if batches := run.get("steps_an_epoch"):
+    if batches := run.get("steps_per_epoch"):
         rows = checkpoint["callbacks"]["RunRecord"]["epochs"]
         epochs_done = step // batches if any(row["step"] == step for row in rows) else (step - 1) // batches
     check_not_over(epochs_done, max_epochs, path)

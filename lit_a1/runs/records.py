@@ -84,7 +84,7 @@ class TrainingRecord:
         return self._seconds_before + time.perf_counter() - self._started
 
     @property
-    def seconds_an_epoch(self) -> float:
+    def seconds_per_epoch(self) -> float:
         """Mean seconds of the epochs that ended in this process."""
         return (self.seconds - self._seconds_before) / (len(self.epochs) - self._epochs_before)
 

@@ -1,6 +1,7 @@
 """The convolution and the pooling against PyTorch's, whose values they share."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -59,10 +60,11 @@ def test_the_weight_gradient_of_few_positions(
         ({"groups": 2}, (8, 16, 4, 4), True),
         ({"dilation": 2}, (8, 16, 6, 6), True),
         ({"padding": 0}, (8, 16, 4, 4), True),
+        ({"padding_mode": "reflect"}, (8, 16, 4, 4), True),
     ],
 )
 def test_all_else_is_torchs(
-    options: dict[str, int], shape: tuple[int, ...], half: bool, products: list[tuple[int, ...]]
+    options: dict[str, Any], shape: tuple[int, ...], half: bool, products: list[tuple[int, ...]]
 ) -> None:
     options = {"padding": 1, "bias": False} | options
     ours, theirs = (kind(16, 24, 3, **options) for kind in (Conv2d, nn.Conv2d))

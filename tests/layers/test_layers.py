@@ -14,7 +14,7 @@ from tests.layers.cases import CASES, THEIR_NAMES, Case
 
 THEIR_DEFAULTS: dict[str, Any] = {
     "BatchNorm2d": nn.BatchNorm2d, "GroupNorm": nn.GroupNorm, "Dropout": nn.Dropout,
-    "CrossEntropy": nn.CrossEntropyLoss, "cross_entropy": nn.functional.cross_entropy,
+    "cross_entropy": nn.functional.cross_entropy,
 }  # fmt: skip
 
 
@@ -126,8 +126,6 @@ def test_channels_last_equals_contiguous(case: Case, training: bool) -> None:
     layer = build(case).train(training)
     state = {name: value.clone() for name, value in layer.state_dict().items()}
     x = torch.randn(case.shape)
-    if case.name == "dropout" and training:
-        pytest.skip("the draws follow the order in memory")
     expected = forward_backward(layer, x)
     expected_buffers = [buffer.clone() for buffer in layer.buffers()]
     layer.load_state_dict(state)
@@ -182,7 +180,7 @@ def test_compiles_into_one_graph(case: Case) -> None:
         (lambda: layers.Dropout(1.1), r"p must lie in \[0, 1\], but is 1.1"),
         (lambda: layers.StochasticDepth(float("nan")), r"p must lie in \[0, 1\], but is nan"),
         (lambda: layers.SqueezeExcite(8, 0), "channels and reduction must be positive, but are 8 and 0"),
-        (lambda: layers.CrossEntropy(label_smoothing=1.5), r"label_smoothing must lie in \[0, 1\], but is 1.5"),
+        (lambda: layers.MaxBlurPool2d()(torch.ones(2, 8, 1, 5)), "at least 2x2 values, but have 1x5"),
         (lambda: layers.make_norm("bach", 24), "one of batch, layer, group, instance, weight, none, but is 'bach'"),
         (lambda: layers.InstanceNorm2d(8)(torch.ones(2, 8, 1, 1)), r"one value, but .* shape \(2, 8, 1, 1\)"),
         (lambda: layers.weight_norm(torch.ones(5, 3), torch.ones(5)), r"\(5, 1\) for v .*, but has \(5,\)"),

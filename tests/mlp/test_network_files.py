@@ -181,6 +181,8 @@ BLACK, ZEROS = np.zeros((30, 2, 2), np.uint8), np.zeros(30, np.uint8)
         ({"y_test": np.full(9, 3)}, ["from 0 to 2", "got 3"]),
         ({"x_train": np.array([{}])}, ["mnist.npz", "pickle"]),
         ({"x_train": BLACK[:1], "y_train": ZEROS[:1]}, ["images"]),
+        ({"x_train": np.uint8(0)}, ["mnist.npz must hold images and labels; x_train is a single number"]),
+        ({"y_test": np.uint8(0)}, ["y_test is a single number"]),
         ({"x_test": BLACK[:0], "y_test": ZEROS[:0]}, ["images"]),
     ],
     ids=lambda value: "-".join(value),

@@ -81,12 +81,12 @@ def test_a_study_records_its_settings_and_results_in_a_new_folder(tmp_path: Path
     first, second = (Study(setup, setup.network(lr=0.5), digits) for _ in range(2))
     assert [study.folder for study in (first, second)] == [tmp_path / f"logs/mlp-inits/version_{n}" for n in (0, 1)]
     assert first.words == describe(setup.network(lr=0.5))
-    second.record(losses={"zero": [2.3, math.nan]}, digits=Examples([1], [-math.inf]), seconds_an_epoch=1.5)
+    second.record(losses={"zero": [2.3, math.nan]}, digits=Examples([1], [-math.inf]), seconds_per_epoch=1.5)
     assert list(first.folder.iterdir()) == []
     assert [path.name for path in second.folder.iterdir()] == ["record.json"]
     record = json.loads((second.folder / "record.json").read_text())
     expected = {"setup": first.words, "parameters": 12_786, "seed": 5, "model": SMALL | {"parameter_range": [1, 10**6]}}
-    expected |= {"epochs": 4, "data": "the digits of mnist/", "losses": {"zero": [2.3, None]}, "seconds_an_epoch": 1.5}
+    expected |= {"epochs": 4, "data": "the digits of mnist/", "losses": {"zero": [2.3, None]}, "seconds_per_epoch": 1.5}
     expected |= {"digits": {"images": [1], "labels": [None]}}
     assert {name: record[name] for name in expected} == expected
     assert set(record) - set(expected) == {"machine", "versions", "commit", "seconds", "finished"}

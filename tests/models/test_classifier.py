@@ -243,7 +243,7 @@ def test_soft_targets_train_too_and_logging_of_steps_can_be_turned_off() -> None
         ({"clip_gradient": float("inf")}, "clip_gradient must be finite and at least 0; got inf"),
         ({"sam_radius": -0.1}, "sam_radius must be finite and at least 0; got -0.1"),
         ({"sam_radius": float("nan")}, "sam_radius must be finite"),
-        ({"sam_from": 1.5}, "sam_from is a share of the steps"),
+        ({"sam_from": 1.5}, "sam_from must lie between 0 and 1; got 1.5"),
         ({"activation": "sin"}, "activation must be one of relu, leaky_relu, gelu, silu; got 'sin'"),
         ({"transition": "average"}, "transition must be one of stride, max_pool, blur_pool; got 'average'"),
         ({"precise_bn": -1}, "precise_bn must be at least 0; got -1"),
@@ -252,6 +252,10 @@ def test_soft_targets_train_too_and_logging_of_steps_can_be_turned_off() -> None
 def test_bad_values_are_refused_when_the_model_is_built(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         CatsDogsCNN(**SMALL | options)
+
+
+def test_a_network_too_deep_for_small_images_trains_on_large_ones() -> None:
+    CatsDogsCNN(widths=(8,) * 6, blocks=(1,) * 5, norm="instance").configure_optimizers()
 
 
 def test_a_schedule_needs_an_end() -> None:

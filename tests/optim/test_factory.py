@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lit_a1.layers import WeightNormConv2d
 from lit_a1.optim import OPTIMIZERS, SGD, Adam, Muon, make_optimizer, parameter_groups
 
 
@@ -46,6 +47,12 @@ def test_only_weights_are_decayed(name, net):
     optimizer.step()
     for param, old in zip(net.parameters(), before, strict=True):
         assert torch.equal(param, old) is (param.ndim <= 1)
+
+
+def test_gains_of_weight_norm_are_not_decayed():
+    decayed, others = parameter_groups(WeightNormConv2d(3, 4, 3), 0.1)
+    assert [param.shape for param in decayed["params"]] == [(4, 3, 3, 3)]
+    assert [param.shape for param in others["params"]] == [(4,), (4, 1, 1, 1)]
 
 
 def test_one_group_may_be_empty_but_not_both():

@@ -9,7 +9,7 @@ from lit_a1.report.gather import gather
 from lit_a1.report.problems import problem2, side_by_side
 from tests.report.conftest import LOGS, Add, leave_study, sections_of, words
 
-RESULTS = """experiment,seed,parameters,multiply_adds,epochs,seconds_an_epoch,train_error,val_error,test_error
+RESULTS = """experiment,seed,parameters,multiply_adds,epochs,seconds_per_epoch,train_error,val_error,test_error
 mlp_ablation,0,905010,903800,10,2.5,0.001,0.02,0.018
 mlp_ablation,1,905010,903800,10,3.5,0.001,0.02,0.020
 mnist_ablation,0,914922,24796896,10,40,,0.01,0.009

@@ -33,7 +33,7 @@ def test_a_resumed_training_counts_what_went_before(tmp_path: Path) -> None:
     record = second.finish(tmp_path, seed=3)
     assert record == json.loads((tmp_path / "record.json").read_text())
     assert record["seconds"] >= 1000
-    assert second.seconds_an_epoch < 1000  # of this process alone
+    assert second.seconds_per_epoch < 1000  # of this process alone
     assert record["peak_memory_gb"] == 500
     assert (record["best"]["epoch"], record["last"]["epoch"], len(record["epochs"])) == (1, 1, 2)
     assert record["machine"] == "a machine and another machine"

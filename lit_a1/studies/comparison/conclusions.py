@@ -107,10 +107,10 @@ def _experiment(measurements: Measurements, label: str) -> dict[str, Any]:
     epochs_to_goal = rows[f"epochs_to_{GOAL}"].dropna().astype(int)
     return rows.iloc[0].to_dict() | {  # label, experiment, run, parameters, multiply_adds of the first run
         "rows": rows,
-        "seconds": rows.seconds_an_epoch.median(),
-        "training_seconds": rows.training_seconds_an_epoch.median(skipna=False),  # NaN if not recorded
+        "seconds": rows.seconds_per_epoch.median(),
+        "training_seconds": rows.training_seconds_per_epoch.median(skipna=False),  # NaN if not recorded
         "epochs_to_goal": epochs_to_goal,  # of the runs that reached it
-        "reached_in": float((epochs_to_goal * rows.seconds_an_epoch).median()),  # seconds to the goal; NaN if never
+        "reached_in": float((epochs_to_goal * rows.seconds_per_epoch).median()),  # seconds to the goal; NaN if never
         "val_interval": mean_interval(rows.val_error.tolist()),
         "test_interval": mean_interval(rows.test_error.tolist()),
         "wilson": wilson(rows.test_error.mean(), len(measurements.digits)),

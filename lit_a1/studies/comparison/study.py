@@ -17,8 +17,8 @@ from lit_a1.studies.comparison.runs import find_experiments
 
 TABLES = {
     "results": [
-        "experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_an_epoch",
-        "training_seconds_an_epoch", f"epochs_to_{GOAL}", "train_error", "val_error",
+        "experiment", "seed", "parameters", "multiply_adds", "epochs", "seconds", "seconds_per_epoch",
+        "training_seconds_per_epoch", f"epochs_to_{GOAL}", "train_error", "val_error",
         "test_error", "version", "commit",
     ],
     "curves": ["experiment", "seed", "epoch", "train_eval_error", "val_error"],

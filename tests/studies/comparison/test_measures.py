@@ -156,15 +156,15 @@ def test_captions_give_the_commonest_wrong_answer_and_headings_say_how_many_ther
     assert heading(found, 32).endswith("both")
 
 
-def test_seconds_an_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_images() -> None:
+def test_seconds_per_epoch_and_epochs_to_an_accuracy_which_is_counted_in_whole_images() -> None:
     errors = (0.03, float(np.float32(0.02)) + 1e-8, 0.01)
     trained = run(0, epochs=[{"val/error": error} for error in errors])
     assert [epochs_to(trained, goal) for goal in (0.98, 0.99, 0.995)] == [2, 3, None]
     epochs = [{"val/error": 0.1, "train/images_per_second": speed} for speed in (20.0, 40.0)]
     rows = table_of([run(0, epochs=epochs), run(1)]).runs
-    assert rows.seconds_an_epoch.tolist() == [45, 90]
-    assert rows.training_seconds_an_epoch[0] == 7.5
-    assert np.isnan(rows.training_seconds_an_epoch[1])
+    assert rows.seconds_per_epoch.tolist() == [45, 90]
+    assert rows.training_seconds_per_epoch[0] == 7.5
+    assert np.isnan(rows.training_seconds_per_epoch[1])
 
 
 def test_a_panel_is_without_the_experiments_that_did_not_record_all_of_it(

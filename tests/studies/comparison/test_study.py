@@ -69,7 +69,7 @@ def check_tables(folder: Path, test: LabelledSplit) -> None:
         assert row.test_error == pytest.approx(np.mean(found != test.labels), rel=1e-5)
         assert row.val_error == pytest.approx(run.epochs[-1]["val/error"], rel=1e-5)
         assert (row.epochs_to_98, row.epochs) == (2, 3)
-        assert (row.seconds_an_epoch, row.training_seconds_an_epoch) == (10, 2)
+        assert (row.seconds_per_epoch, row.training_seconds_per_epoch) == (10, 2)
         assert (row.parameters, row.multiply_adds) == (network.parameters, network.multiply_adds)
         own = changed[(changed.experiment == name) & (changed.seed == run.seed)]
         errors = own.set_index(["change", "level", "direction"]).error

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from lit_a1.layers.checks import working_dtype
 
 
-def standardize(
+def normalize(
     x: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -41,11 +41,11 @@ def standardize(
         y in the shape and dtype of `x`; mean and var as `average` returns them, in float32 or float64. Gradients flow
         through y only.
     """
-    return _Standardize.apply(x, weight, bias, eps, space, average)
+    return _Normalize.apply(x, weight, bias, eps, space, average)
 
 
-class _Standardize(torch.autograd.Function):
-    """The derivative of `standardize`.
+class _Normalize(torch.autograd.Function):
+    """The derivative of `normalize`.
 
     With xhat = (x - mean) / sqrt(var + eps) and g = dL/dy, the gradients of gamma and beta are the sums of g xhat
     and of g over all values that share them, and::
