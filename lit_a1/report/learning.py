@@ -50,6 +50,7 @@ def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
         "train_loss": _first_best_last(_series(runs, "train_eval/loss")),
         "running": _first_best_last(_series(runs, "train/error")),
         "conditions": conditions(runs[0]).strip(" ()"),
+        "mixed_until": runs[0].augmentation(("mixup", "cutmix")) and runs[0].settings.get("data.augment.mix_until"),
         "lowest_loss": {
             "epoch": lowest, "is_last": lowest == max(loss), "first": loss[min(loss)],
             "losses": [loss[lowest], loss[max(loss)]], "errors": [valid.get(lowest), valid.get(max(loss))],

@@ -25,6 +25,7 @@ TRIAL_COLUMNS = {  # columns of trials.csv: settings and result of a trial
     "trial", "state", "val_accuracy_best", "best_epoch", "epochs", "parameters", "architecture", "nonlinearity", "lr",
     "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout",
 }  # fmt: skip
+STATES = {"pruned": "stopped", "failed": "killed"}  # of trials without an accuracy
 
 
 def problem1(records: RecordedRuns, work: Path) -> dict[str, Any]:
@@ -136,8 +137,8 @@ def trials(study: Study | None) -> dict[str, Any] | None:
         "weight decay": frame.weight_decay,
         "dropout": frame.dropout,
         "pixel dropout": frame.input_dropout,
-        "r(valid)": accuracy.map(percent).where(accuracy.notna(), frame.state),
-        "epoch": frame.best_epoch + "/" + frame.epochs,
+        "r(valid)": accuracy.map(percent).where(accuracy.notna(), frame.state.replace(STATES)),
+        "epoch": (frame.best_epoch + "/" + frame.epochs).where(accuracy.notna(), ""),
     })  # fmt: skip
     ranked = cells.loc[accuracy.sort_values(ascending=False, kind="stable").index].to_dict("records")
     return about | {"count": len(frame), "table": table(ranked, display_path(path), text_columns=4)}

@@ -15,10 +15,10 @@ from lit_a1.report.photos import data_of
 from lit_a1.report.plan import PHOTOS, Commands
 from lit_a1.report.published import is_published, published
 from lit_a1.report.recipe_facts import training_facts
-from lit_a1.report.recipes import fingerprint, shipped_settings
-from lit_a1.report.results import crossvals, ensemble, errors_of, last_error, layers, results, status
+from lit_a1.report.recipes import fingerprint, parse_changes, shipped_settings
+from lit_a1.report.results import crossvals, ensemble, errors_of, last_error, layers, parameters_of, results, status
 from lit_a1.report.rows import RUNS, Row, identity, read_rows, row_of
-from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL
+from lit_a1.report.trials import CONFIGS, ENSEMBLE, RECIPES, TRIAL, format_changes
 from lit_a1.report.tried import render_page
 from lit_a1.report.verdicts import conclusions, unprefixed_settings
 from lit_a1.runs.finished import Run
@@ -60,8 +60,9 @@ def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
         "results": measured,
         "training": run and training_facts(run),
         "versions": {"torch": "unknown", "lightning": "unknown"} | (run.record["versions"] if run else {}),
-        "parameters": run and run.record["parameters"],
-        "mlp_parameters": mlp and mlp.record["parameters"],
+        "recipe": shipped_settings(name),
+        "parameters": parameters_of(run, name),
+        "mlp_parameters": parameters_of(mlp, "mlp"),
         "layers": layers(run, name, work),
         "comparison": comparison | {
             "answers": answers,
@@ -201,18 +202,19 @@ def _source(paths: Iterable[str]) -> str:
 
 
 def _trials(rows_with_paths: Sequence[tuple[Row, str]]) -> dict[str, Any]:
-    """Runs compared like for like, by theme as in docs/tried.md, and the run behind each row."""
+    """Runs compared like for like, by theme as in docs/tried.md, and a table of all runs."""
     rows = [row for row, _ in rows_with_paths]
     recipes = {config: fingerprint(shipped_settings(config)) for config in {row["config"] for row in rows}}
-    top, parts = split_markdown(render_page(rows, recipes, source="The last table names the run behind each row."))
+    top, parts = split_markdown(render_page(rows, recipes, source="The last table lists every run."))
     run_lines = [
         {
             "config": row["config"],
-            "changes": row["changes"] or "as shipped",
-            "run": path,
+            "changes": format_changes(parse_changes(row["changes"])),
+            "run": "" if path.endswith(".csv") else path,
             **{name: row[name] for name in ("commit", "machine", "seed", "epochs")},
             "accuracy": percent(1 - float(row["last_val_error"])) if row["last_val_error"] else "",
         }
         for row, path in sorted(rows_with_paths, key=lambda pair: pair[0]["finished"])
     ]
-    return {"top": top, "parts": parts, "table": table(run_lines, "the records of these runs", text_columns=5)}
+    all_runs = table(run_lines, "docs/runs.csv and the runs here", text_columns=5, drop_empty=True)
+    return {"top": top, "parts": parts, "table": all_runs}

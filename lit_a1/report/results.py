@@ -17,7 +17,7 @@ from lit_a1.report.learning import gap, learning_curves
 from lit_a1.report.plan import Commands, weights_of
 from lit_a1.report.published import is_published
 from lit_a1.report.recipes import changes, is_shipped, parse_changes, shipped_settings
-from lit_a1.report.rows import read_rows
+from lit_a1.report.rows import Row, read_rows
 from lit_a1.report.trials import ENSEMBLE
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, KEYWORDS, PRETRAINED, relative_to_cwd
@@ -53,12 +53,12 @@ def status(records: RecordedRuns, name: str) -> dict[str, Any]:
 
 def _recorded(name: str) -> dict[str, Any] | None:
     """The recorded runs of the current version of a recipe; None if there are none."""
-    newest = {row["seed"]: row for row in read_rows() if row["config"] == name and is_shipped(row)}
-    if not newest:
+    recorded = recorded_rows(name)
+    if not recorded:
         return None
     rows = [
         {
-            "seed": seed,
+            "seed": row["seed"],
             "epochs": row["epochs"],
             "parameters": f"{int(row['parameters']):,}",
             "validation error": percent(float(row["last_val_error"])),
@@ -66,14 +66,25 @@ def _recorded(name: str) -> dict[str, Any] | None:
             "time": duration(float(row["seconds"])),
             **{name: row[name] for name in ("commit", "machine")},
         }
-        for seed, row in sorted(newest.items())
+        for row in recorded
     ]
     curves = RECORDED / name / "curves.png"
     return {
-        "images": int(min(newest.items())[1]["val_images"]),
+        "images": int(recorded[0]["val_images"]),
         "table": table(rows, "docs/runs.csv", text_columns=0),
         "curves": curves if curves.is_file() else None,
     }
+
+
+def recorded_rows(name: str) -> list[Row]:
+    """The newest row of each seed in docs/runs.csv, of the current version of a recipe."""
+    newest = {row["seed"]: row for row in read_rows() if row["config"] == name and is_shipped(row)}
+    return [row for _, row in sorted(newest.items())]
+
+
+def parameters_of(run: Run | None, name: str) -> int | None:
+    """The number of parameters of a run, or else of the recorded runs of a recipe, if there are any."""
+    return run.record["parameters"] if run else next((int(row["parameters"]) for row in recorded_rows(name)), None)
 
 
 def results(runs: Sequence[Run], work: Path) -> dict[str, Any]:
@@ -114,14 +125,24 @@ def errors_of(runs: Sequence[Run]) -> dict[str, Any]:
     errors = [error for run in runs if (error := last_error(run)) is not None]
     tests = [test_metrics(run.folder) for run in runs]
     test_errors = [test["test/error"] for test in tests if test and Path(test["checkpoint"]).stem == "last"]
-    images = runs[0].record["images"]["val"]
+    return _errors(errors, test_errors, runs[0].record["images"]["val"], len(runs))
+
+
+def errors_of_rows(rows: Sequence[Row]) -> dict[str, Any]:
+    """The same as `errors_of`, for rows of docs/runs.csv."""
+    errors = [float(row["last_val_error"]) for row in rows]
+    tests = [float(row["test_error"]) for row in rows if row["tested"] == "last"]
+    return _errors(errors, tests, int(rows[0]["val_images"]), len(rows))
+
+
+def _errors(errors: Sequence[float], test_errors: Sequence[float], images: int, runs: int) -> dict[str, Any]:
     return {
         "by_run": errors,
         "mean": mean(errors) if errors else None,
         "spread": _spread(errors),
         "interval": wilson(mean(errors), images) if errors else None,
         "images": images,
-        "runs": len(runs),
+        "runs": runs,
         "tests": len(test_errors),
         "test_spread": _spread(test_errors),
     }

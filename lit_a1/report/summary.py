@@ -8,8 +8,8 @@ from lit_a1.report.about import About
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns
 from lit_a1.report.plan import LOGS
-from lit_a1.report.published import is_published, published
-from lit_a1.report.results import errors_of
+from lit_a1.report.published import published
+from lit_a1.report.results import errors_of, errors_of_rows, recorded_rows
 from lit_a1.report.trials import ENSEMBLE, RECIPES
 from lit_a1.runs.folders import DRAWN, PRETRAINED, relative_to_cwd
 from lit_a1.runs.records import RECORD_FILE
@@ -35,9 +35,13 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
     networks_by_title = {DIGITS[name]: networks[name] for name in DIGITS}
     networks_by_title |= {"CNN, Cats vs Dogs": best, "ensemble, Cats vs Dogs": networks[ENSEMBLE]}
     rows = [_row(title, errors) for title, errors in networks_by_title.items() if errors]
-    from_published = [errors["published"] for errors in networks_by_title.values() if errors]
-    source = f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(records.logs)}`"
-    source += f", `{relative_to_cwd(PRETRAINED)}/*.json`" if any(from_published) else ""
+    origins = {errors["origin"] for errors in networks_by_title.values() if errors}
+    sources = {
+        "runs": f"`{RECORD_FILE}` of the runs below `{relative_to_cwd(records.logs)}`",
+        "recorded runs": "`docs/runs.csv`",
+        "published weights": f"`{relative_to_cwd(PRETRAINED)}/*.json`",
+    }
+    source = ", ".join(path for origin, path in sources.items() if origin in origins)
     kinds = {"digits": records.drawn_digits, "cats and dogs": records.drawn_photos}
     logs = "" if records.logs == LOGS else f" --logs {records.logs}"
     return {
@@ -45,7 +49,7 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
         "suffix": DRAWN,
         "logs": relative_to_cwd(records.logs),
-        "trained": not all(from_published),
+        "trained": "runs" in origins,
         "table": table(rows, source, text_columns=2, drop_empty=True) if rows else None,
         "missing_count": missing_count,
         "command": f"{PROGRAM} report --run missing{logs}",
@@ -58,24 +62,28 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
 
 
 def network_errors(records: RecordedRuns, name: str) -> dict[str, Any] | None:
-    """The `errors_of` a recipe's runs, or else of the run behind its published weights; None without either.
+    """The `errors_of` a recipe's runs, or else those that come with the project; None without either.
 
-    The sections on digits are only about runs, so published weights of those networks don't count.
+    These are of the recorded runs, or, for a network of photos, of the one behind the published weights. `origin` is
+    "runs", "recorded runs" or "published weights".
     """
-    runs = records.runs_with_newest_settings(name)
-    if not runs and name not in DIGITS and not records.drawn(name):
-        runs = [run] if (run := published(name)) else []
+    runs, origin = records.runs_with_newest_settings(name), "runs"
+    if not runs and not records.drawn(name):
+        if name in DIGITS and (rows := recorded_rows(name)):
+            about = {"name": name, "parameters": int(rows[0]["parameters"]), "setup": "", "origin": "recorded runs"}
+            return about | errors_of_rows(rows)
+        runs, origin = [run] if (run := published(name)) else [], "published weights"
     if not runs or not (errors := errors_of(runs))["by_run"]:
         return None
     record = runs[0].record
-    about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", "")}
-    return about | {"published": is_published(runs[0])} | errors
+    about = {"name": name, "parameters": record["parameters"], "setup": record.get("setup", ""), "origin": origin}
+    return about | errors
 
 
 def _row(title: str, errors: dict[str, Any]) -> dict[str, str]:
     return {
         "network": title,
-        "recipe": f"`{errors['name']}`" + (", published weights" if errors["published"] else ""),
+        "recipe": f"`{errors['name']}`" + ("" if errors["origin"] == "runs" else f", {errors['origin']}"),
         "parameters": f"{errors['parameters']:,}",
         "seeds": str(len(errors["by_run"])),
         "validation error": errors["spread"],

@@ -89,7 +89,8 @@ def _groups(ideas: pd.DataFrame, settings: pd.DataFrame) -> list[dict[str, Any]]
         summary: dict[str, list[str]] = {name: [] for name in SUMMARY_WORDS.values()} if len(tested) else {}
         groups.append({
             "rank": group["rank"].iloc[0],
-            "name": f"{group['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, {images:,} photos{switches}",
+            "name": f"{group['version'].iloc[0]}, {counted(int(epochs), 'epoch')}, "
+            f"{images:,} validation photos{switches}",
             "base": base,
             "count": len(group),
             "summary": summary | compared.groupby(verdicts.replace(SUMMARY_WORDS), sort=False).agg(list).to_dict(),

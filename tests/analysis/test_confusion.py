@@ -51,8 +51,8 @@ def test_words_distinguish_a_difference_from_noise(wrong: tuple[int, int], harde
     of_class = np.arange(200) // 2
     network = answering(network, network.labels ^ (of_class < np.array(wrong)[network.labels]))
     text = " ".join(analyzed(confusion, network).words)
-    assert ("Cat is harder, beyond noise" in text) == harder
-    assert ("the difference is within noise" in text) != harder
+    assert ("Cat (40 of 100) is harder than Dog (10 of 100), beyond noise" in text) == harder
+    assert ("Cat (11 of 100) and Dog (10 of 100) differ by no more than noise" in text) != harder
     assert f"{sum(wrong)} of 200 validation images" in text
 
 

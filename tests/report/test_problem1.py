@@ -114,8 +114,8 @@ def test_every_trial_is_a_row_the_best_first_and_the_answer_marked(tmp_path: Pat
     assert found["count"] == 3
     shown = [dict(zip(found["table"]["header"], row, strict=True)) for row in found["table"]["rows"]]
     assert [row["trial"] for row in shown] == ["2 *", "0", "1"]
-    assert [row["r(valid)"] for row in shown] == ["98.50 %", "97.00 %", "pruned"]
-    assert [row["epoch"] for row in shown] == ["1/2", "2/2", "/1"]
+    assert [row["r(valid)"] for row in shown] == ["98.50 %", "97.00 %", "stopped"]
+    assert [row["epoch"] for row in shown] == ["1/2", "2/2", ""]
     assert (shown[0]["hidden units"], shown[0]["momentum"], shown[2]["f"]) == ("638-341", "0.65 N", "leaky relu")
     for content in ("", "a,b\n1,2\n", HEADER):
         (tmp_path / "trials.csv").write_text(content)

@@ -48,12 +48,13 @@ def test_every_question_has_an_answer_from_records(add_run: Add, tmp_path: Path)
 
 def test_without_runs_and_with_drawn_ones(add_run: Add, tmp_path: Path) -> None:
     answer_by_section = answers(tmp_path)
-    assert answer_by_section["1.1"] == "not trained"
+    assert answer_by_section["1.1"] == "905,010 parameters (recorded runs)"
+    assert answer_by_section["2.1"] == "915,058 parameters, +1.1 % (recorded runs)"
     assert "(recorded run)" in answer_by_section["1.2"]
     values = summary(gather(LOGS, "real"), ABOUT, 0)
     assert not values["trained"]
-    assert values["best"]["published"]
-    assert all("published weights" in row[1] for row in values["table"]["rows"])
+    assert values["best"]["origin"] == "published weights"
+    assert {row[1].partition(", ")[2] for row in values["table"]["rows"]} == {"recorded runs", "published weights"}
     assert network_errors(gather(LOGS, "drawn"), "catsdogs_best") is None
     add_run("catsdogs-drawn", [0.5])
     values = summary(gather(LOGS, "drawn"), ABOUT, 0)
@@ -66,5 +67,5 @@ def test_the_best_network_is_the_run_or_the_published_one(error: float, add_run:
     add_run("catsdogs", [error], seed=1)
     add_run("catsdogs", [error], seed=2)
     values = summary(gather(LOGS, "real"), ABOUT, 3)
-    assert values["best"]["published"] == (error > 0.05)
-    assert [row[3] for row in values["table"]["rows"]] == (["1"] if error > 0.05 else ["2"])
+    assert values["best"]["origin"] == ("published weights" if error > 0.05 else "runs")
+    assert values["table"]["rows"][-1][3] == ("1" if error > 0.05 else "2")

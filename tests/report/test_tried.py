@@ -203,8 +203,8 @@ def test_changes_are_read_and_shortened() -> None:
 @pytest.mark.parametrize(
     ("errors", "words"),
     [
-        ((0.13, 0.10), "Best is `lr=2.5`, 2.00 points better than the base: more than noise (p "),
-        ((0.119,), "Best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7"),
+        ((0.13, 0.10), "The best is `lr=2.5`, 2.00 points better than the base: more than noise (p "),
+        ((0.119,), "The best is `lr=1.5`, 0.10 points better than the base: inside the noise (p 0.7"),
         ((0.14,), "None is better than the base. The nearest, `lr=1.5`, is 2.00 points worse: more than noise"),
         ((0.12,), "None is better than the base; `lr=1.5` has the same accuracy."),
         ((0.10, 0.121, 0.14), "Of 3 settings: 1 better, 1 inside the noise and 1 worse."),

@@ -111,7 +111,7 @@ def test_weights_of_black_pixels_say_nothing() -> None:
     assert nonzero.index.tolist() == [10, 11, 22, 23, 34, 35, 46, 47, 58, 59]
     assert nonzero.analytic.all()
     text = words(net, x, y, black=10)
-    assert "10 belong to a pixel that is black" in text
+    assert "All of these belong to pixels that are black" in text
     assert "can't test backpropagation" in text
     assert AGREE in text
     assert "| nonzero: unit, pixel | 0, 10 | 0, 11 | 1, 10 |" in text
@@ -230,7 +230,7 @@ def test_run_leaves_numbers_figure_and_words(setup: Setup, capsys: Capture) -> N
     assert text in out
     assert len(re.findall(r"^epoch \d/2  train loss", out, flags=re.M)) == 2
     assert "784-8-6-10 (6,404 parameters), tanh, learning rate 0.1 (constant), mini-batches of 10, seed 0" in text
-    assert "10 belong to a pixel that is black in every training image" in text
+    assert "All of these belong to pixels that are black in every training image" in text
     assert AGREE in text
     assert (record["epochs_done"], "run" in record) == (2, False)
     assert record["setup"] in text
