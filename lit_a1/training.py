@@ -48,6 +48,8 @@ class TrainingParser(Parser, LightningArgumentParser):
         """Exits with the sentence, which only the first process of a machine prints."""
         if not is_first(of_machine=True):
             raise SystemExit(2)
+        if message.endswith("arguments are required: data, model"):
+            message = "name a network, with --config configs/catsdogs.yaml for example"
         super().error(message, ex)
 
 

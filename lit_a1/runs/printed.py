@@ -68,4 +68,4 @@ def print_stopped(epochs: Sequence[Metrics], resume: str) -> None:
     if epochs:
         print(f"\nStopped. Go on with: {PROGRAM} {resume}")
     else:
-        print("\nStopped before the first epoch had ended: nothing is kept.")
+        print("\nStopped before the first epoch had ended: there is no checkpoint.")

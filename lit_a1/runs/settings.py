@@ -6,6 +6,7 @@ import itertools
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
@@ -75,6 +76,12 @@ class Parser(PlainParser, ArgumentParser):
 
     def parse_args(self, arguments: Sequence[str], **options: Any) -> Namespace:  # type: ignore[override]
         """Parses as jsonargparse, but the YAML before all flags, which change its values wherever they stand."""
+        for path in _configs(arguments):  # jsonargparse does not name the file that it can't parse
+            with suppress(OSError, UnicodeDecodeError), Path(path).open(encoding="utf-8") as file:
+                try:
+                    yaml.safe_load(file)
+                except yaml.YAMLError as error:
+                    self.error(f"{path} is not valid YAML: {error}")
         try:  # jsonargparse takes each text for a possible file name, and so fails on a null byte
             return super().parse_args(_yaml_first(arguments), **options)
         except ValueError as error:  # a null byte
@@ -115,17 +122,23 @@ def concise(message: str) -> str:
     >>> concise('Parser key "data": Does not validate against any of the Union subtypes\nSubtypes: [A, None]\n'
     ...         "Errors:\n  - size must be at least 1\n  - Expected a <class 'NoneType'>\nGiven value type: dict")
     'data: size must be at least 1'
+    >>> concise('Parser key "lr": Expected a <class \'float\'>. Got value: high')
+    'lr: expected float, got high'
     """
     text = " ".join(line.strip().removeprefix("- ") for line in message.splitlines() if line.strip())
     key = re.match(r'Parser key "([^"]+)": ', text)
     text = text[key.end() :] if key else text
+    given = re.search("Given value: (.*)", text)
     if "Union subtypes" in text:
         text = re.sub(
             r"^Not a valid subclass of .*?(?=Problem with given class_path)", "", text.rpartition("Errors: ")[2]
         )
     text = re.split(r" Expected a <class '| Given value type: | Subclass types expect one of: ", text)[0]
     text = re.sub(r"^(.+) \1$", r"\1", text)  # if two types are refused for one reason
-    return (f"{key[1]}: " if key else "") + text.replace("Expected a typing.Literal", "expected one of ")
+    text = text.replace("Expected a typing.Literal", "expected one of ").replace(". Got value: ", ", got ")
+    text = re.sub(r"^Expected a <class '(\w+)'>", r"expected \1", text)
+    text += f", got {given[1]}" if given and re.fullmatch(r"expected \w+", text) else ""
+    return (f"{key[1]}: " if key else "") + text
 
 
 def _suggestion_for(message: str, parser: argparse.ArgumentParser) -> str:
@@ -201,9 +214,7 @@ def kind_of_config(arguments: Sequence[str]) -> tuple[str, str] | None:
 
     None if no YAML with a model is named. Unreadable files are skipped: the parser refuses them.
     """
-    paths = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
-    paths += [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]
-    for path in paths:
+    for path in _configs(arguments):
         try:
             settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -217,6 +228,12 @@ def check_trainer(parser: ArgumentParser, settings: Namespace, *names: str) -> N
     """Refuses a YAML whose `trainer` has no settings by name: flags leave only their own, and `names` are missing."""
     if any(f"trainer.{name}" not in settings for name in names):
         parser.error("trainer: settings by name are needed in the YAML, or no `trainer` at all")
+
+
+def _configs(arguments: Sequence[str]) -> list[str]:
+    """The YAMLs that `--config` names."""
+    paths = [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
+    return paths + [path for flag, path in itertools.pairwise(arguments) if flag in ("-c", "--config")]
 
 
 def _yaml_first(arguments: Sequence[str]) -> list[str]:

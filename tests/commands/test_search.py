@@ -94,7 +94,7 @@ def test_a_network_that_diverges_ends_no_search(photos: Path, space: Path) -> No
         (["search", *SMALL, "--space", "missing.yaml"], "missing.yaml"),
         ([*SEARCH, "--trials", "0"], "trials must be 1 or above; got 0"),
         ([*SEARCH, "--study", "nowhere"], "nowhere has no study.journal"),
-        ([*SEARCH, "--model.lr", "fast"], "lr: Expected a"),
+        ([*SEARCH, "--model.lr", "fast"], "lr: expected float, got fast"),
         ([*SEARCH, "--data.batch_size", "0"], "batch_size must be at least 1; got 0"),
         ([*SEARCH, "--trainer.max_epochs", "-1"], "max_epochs must be 1 or above in a search"),
         ([*SEARCH, "--trainer.logger", "false"], "logger must not be false in a search"),

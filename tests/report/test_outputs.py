@@ -33,7 +33,7 @@ def test_a_study_that_comes_with_the_project_is_said_to(study_sections: Macro) -
     assert (details.title, details.anchor, details.blocks) == ("T", "t-details", [])
     assert (section.title, section.anchor, section.depth) == ("T", "t", 2)
     question, answer, reading, figure, gone, text, losses, more = section.blocks
-    assert question.text.split("\n\n")[0] == "*Q?*"
+    assert question.text.strip().startswith("*Q?*\n\n")
     assert "the recorded run that comes with the project; `run it` repeats it" in question.text
     assert {block.kind for block in (answer, text, more)} == {"text"}
     assert losses.text == "Training loss at the end of each epoch (0: before training)."

@@ -39,7 +39,13 @@ def test_a_part_of_a_yaml_is_built_as_fit_builds_it() -> None:
     ("message", "sentence"),
     [
         ("one\n  - two", "one two"),
-        ('Parser key "lr": Expected a float', "lr: Expected a float"),
+        ("Parser key \"lr\": Expected a <class 'float'>. Got value: ['high']", "lr: expected float, got ['high']"),
+        (
+            'Parser key "epochs":\n  Does not validate against any of the Union subtypes\n  Errors:\n'
+            "    - Expected a <class 'int'>\n    - Expected a <class 'NoneType'>\n"
+            "  Given value type: x\n  Given value: one",
+            "epochs: expected int, got one",
+        ),
         (
             'Parser key "data": Does not validate against any of the Union subtypes\nSubtypes: [A, None]\nErrors:\n'
             "  - size must be at least 1\n  - Expected a <class 'NoneType'>\nGiven value type: dict",
@@ -49,6 +55,13 @@ def test_a_part_of_a_yaml_is_built_as_fit_builds_it() -> None:
 )
 def test_messages_become_one_sentence(message: str, sentence: str) -> None:
     assert concise(message) == sentence
+
+
+def test_what_is_no_recipe_is_refused_in_a_sentence(refusal: Refusal) -> None:
+    Path("broken.yaml").write_text("model:\n  lr: [0.1\n")
+    for command in ("fit", "mlp fit"):
+        assert "broken.yaml is not valid YAML: " in refusal(*command.split(), "--config", "broken.yaml")
+    assert refusal("validate").endswith("error: name a network, with --config configs/catsdogs.yaml for example")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def training_of(run: Run) -> dict[str, str]:
     momentum = "Nesterov momentum" if model.get("nesterov") else "momentum"
     augmentations = [f"{name} {_plain(value)}" for name, value in run.augmentation().items()]
     return {
+        "training images": f"{run.record['images']['train']:,}",
         "epochs": str(len(run.epochs)),
         "optimiser": f"{model.get('optimizer', 'sgd')}, {momentum} {model.get('momentum', 0.0)}",
         "learning rate": _plain(model.get("lr", "unknown")),

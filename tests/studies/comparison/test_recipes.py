@@ -8,8 +8,9 @@ from lit_a1.runs.finished import Run
 from lit_a1.studies.comparison.recipes import differences, training_of
 
 
-def run(suffix: str, epochs: int = 1, **settings: Any) -> Run:
-    return Run(Path("x/version_0"), Path(f"last{suffix}"), {"settings": settings, "epochs": [{}] * epochs})
+def run(suffix: str, epochs: int = 1, images: int = 50_000, **settings: Any) -> Run:
+    record = {"settings": settings, "epochs": [{}] * epochs, "images": {"train": images}}
+    return Run(Path("x/version_0"), Path(f"last{suffix}"), record)
 
 
 def test_settings_of_both_kinds_of_network_are_read_in_the_same_words() -> None:
@@ -42,7 +43,8 @@ def test_what_one_network_alone_is_trained_with_is_a_difference() -> None:
         "model.norm": "batch", "model.warmup": 0.05, "model.schedule": "linear", "model.label_smoothing": 0.1,
         "model.average_decay": 0.995, "model.mean": "[0.1307]", "model.std": "[0.3081]", "data.augment.shift": 2,
     }  # fmt: skip
-    found = {row[0]: row[1:] for row in differences(run(".ckpt", 10, **settings), run(".ckpt", 20))}
+    found = {row[0]: row[1:] for row in differences(run(".ckpt", 10, **settings), run(".ckpt", 20, 2560))}
+    assert found["training images"] == ["50,000", "2,560"]  # --trainer.limit_train_batches
     assert found["epochs"] == ["10", "20"]
     assert found["norm"] == ["batch", "none"]
     assert found["label smoothing"] == ["0.1", "none"]
