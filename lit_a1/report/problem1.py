@@ -130,6 +130,8 @@ def trials(study: Study | None) -> dict[str, Any] | None:
         "hidden units": frame.architecture.str.split("-").str[1:-1].str.join("-"),
         "f": frame.nonlinearity.str.replace("_", " "),
         "schedule": frame.lr_decay,
+        "r(valid)": accuracy.map(percent).where(accuracy.notna(), frame.state.replace(STATES)),
+        "epoch": (frame.best_epoch + "/" + frame.epochs).where(accuracy.notna(), ""),
         "parameters": frame.parameters.map(lambda count: f"{int(count):,}" if count.isdecimal() else count),
         "rate": frame.lr,
         "batch": frame.batch_size,
@@ -137,8 +139,6 @@ def trials(study: Study | None) -> dict[str, Any] | None:
         "weight decay": frame.weight_decay,
         "dropout": frame.dropout,
         "pixel dropout": frame.input_dropout,
-        "r(valid)": accuracy.map(percent).where(accuracy.notna(), frame.state.replace(STATES)),
-        "epoch": (frame.best_epoch + "/" + frame.epochs).where(accuracy.notna(), ""),
     })  # fmt: skip
     ranked = cells.loc[accuracy.sort_values(ascending=False, kind="stable").index].to_dict("records")
     return about | {"count": len(frame), "table": table(ranked, display_path(path), text_columns=4)}

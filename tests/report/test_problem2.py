@@ -53,6 +53,7 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lit_a1.report.gather.RECORDED", tmp_path / "none")
+    monkeypatch.setattr("lit_a1.report.results.read_rows", list)
     found = sections(tmp_path)
     commands = {block.command for section in found.values() for block in section.blocks if block.kind == "missing"}
     assert "python main.py fit --config configs/mnist_plain.yaml" in commands
