@@ -142,7 +142,7 @@ def test_too_few_to_fit_a_temperature() -> None:
 )
 def test_predictions_and_label_smoothing_are_the_networks(smoothing: float, words: str) -> None:
     network = network_of("digits", 30)
-    network.model.loss.label_smoothing = smoothing
+    network.model.label_smoothing = smoothing
     result, expected = analyzed(calibration, network), -network.log_probabilities[np.arange(30), network.labels].mean()
     assert words in result.words[2]
     assert result.numbers["nll"] == pytest.approx(float(expected), rel=1e-5)
