@@ -41,6 +41,7 @@ def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
     valid, loss = _series(runs, "val/error"), _series(runs, "val/loss")
     if not valid:
         return None
+    mixed_until = runs[0].augmentation(("mixup", "cutmix")) and runs[0].settings.get("data.augment.mix_until")
     lowest = min(loss, key=loss.__getitem__, default=None)
     return {
         "epochs": int(runs[0].record["last"]["epoch"]) + 1,
@@ -50,7 +51,7 @@ def learning_curves(runs: Sequence[Run]) -> dict[str, Any] | None:
         "train_loss": _first_best_last(_series(runs, "train_eval/loss")),
         "running": _first_best_last(_series(runs, "train/error")),
         "conditions": conditions(runs[0]).strip(" ()"),
-        "mixed_until": runs[0].augmentation(("mixup", "cutmix")) and runs[0].settings.get("data.augment.mix_until"),
+        "mixed_until": mixed_until if isinstance(mixed_until, int) else None,
         "lowest_loss": {
             "epoch": lowest, "is_last": lowest == max(loss), "first": loss[min(loss)],
             "losses": [loss[lowest], loss[max(loss)]], "errors": [valid.get(lowest), valid.get(max(loss))],

@@ -49,6 +49,16 @@ def test_without_training_errors_measured_alike_the_option_is_named(add_run: Add
     assert "also measured like the validation images" not in text
 
 
+def test_without_a_run_recorded_ones_answer(tmp_path: Path) -> None:
+    found = sections(tmp_path)
+    plot = [block.source for block in found["problem-2"].blocks if block.anchor == "cnn-curves"]
+    assert [source.split(",")[0] for source in plot] == ["docs/studies/mnist-compare"]
+    text = words(found["problem-2"].blocks)
+    assert "trains for 10 epochs in mini-batches of 128 images. It uses the optimiser `sgd`" in text
+    sizes = words(found["cnn-architecture"].blocks)
+    assert "The CNN has 915,058 parameters and the MLP of Problem 1 has 905,010" in sizes
+
+
 def test_what_is_missing_is_said_with_the_command_that_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,14 @@ def test_a_gap_is_compared_with_the_noise_of_the_images(
     assert advice in " ".join(further(gap=measured).split())
 
 
+def test_the_end_of_mixing_explains_the_training_curves(add_run: Add, say: Say, tmp_path: Path) -> None:
+    for name, mixing, is_said in (("catsdogs", 1.0, True), ("catsdogs_gpu", 0.0, False)):
+        settings = {"data.augment.cutmix": mixing, "data.augment.mix_until": 1}
+        add_run(name, [0.4, 0.2], settings=settings)
+        text = say("learning_curves_in_words", results(gather(LOGS, "real").trainings(name), tmp_path), "photo")
+        assert ("Images are mixed up to epoch 1." in text) == is_said
+
+
 def test_suspected_labels_and_the_noise_are_named_and_without_runs_nothing_is_concluded() -> None:
     assert "From the runs" not in further()
     assert "not implemented here" in further()

@@ -89,6 +89,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         The MLP is right and the CNN wrong on 0 test images in all runs of both
         5 images are misclassified in all runs of both.
         above the training error by 1.62 points for the MLP
+        With Gaussian noise of standard deviation 0.3 (white is 1), the test error is 32.00 % for the MLP and
         the largest shift moves 1.23 % of the white
         nothing was chosen on the validation images
         The CNN needs 8 times the multiply-adds of the MLP
