@@ -20,7 +20,7 @@ from lit_a1.runs.settings import UsageError
 
 HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
 PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
-BATCH = "a step takes the --data.batch_size images of one batch, and --model.accumulate is in how many parts"
+BATCH = "a step takes the --data.batch_size images of one batch, and --model.accumulate is in how many micro-batches"
 CLIP = "--model.clip_gradient limits the gradient's norm"
 AVERAGE = "--model.average_decay averages the weights"
 SEARCH = f"`{PROGRAM} search` tries learning rates and batch sizes"
