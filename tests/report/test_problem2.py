@@ -53,6 +53,8 @@ def test_without_a_run_recorded_ones_answer(tmp_path: Path) -> None:
     found = sections(tmp_path)
     plot = [block.source for block in found["problem-2"].blocks if block.anchor == "cnn-curves"]
     assert [source.split(",")[0] for source in plot] == ["docs/studies/mnist-compare"]
+    shown = [block.path for section in found.values() for block in section.blocks if block.kind == "figure"]
+    assert len(shown) == len(set(shown))
     text = words(found["problem-2"].blocks)
     assert "trains for 10 epochs in mini-batches of 128 images. It uses the optimiser `sgd`" in text
     sizes = words(found["cnn-architecture"].blocks)
