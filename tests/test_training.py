@@ -116,7 +116,7 @@ def test_predict_writes_a_submission_in_numeric_order(
     photos: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
     fit("--model.lr", "0.02", epochs=6)
-    assert "needs 4999 rows, one a test image; there are 12" in refusal("predict", *SMALL)
+    assert "needs 4999 rows, one per test image; there are 12" in refusal("predict", *SMALL)
     assert not Path("submission.csv").exists()
     monkeypatch.setattr("lit_a1.data.catsdogs.COURSE_TEST_IMAGES", 12)
     main(["predict", *SMALL])

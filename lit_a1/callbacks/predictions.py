@@ -26,7 +26,7 @@ def check_submission(rows: Sequence[tuple[str, str]], classes: Sequence[str], co
     Kaggle requires `count` rows with ids 1..count in numeric order; if `count` is None, any names are accepted.
     """
     if count is not None and len(rows) != count:
-        raise DataError(f"A submission needs {count} rows, one a test image; there are {len(rows)}.")
+        raise DataError(f"A submission needs {count} rows, one per test image; there are {len(rows)}.")
     for number, (name, label) in enumerate(rows, start=1):
         if count is not None and name != str(number):
             raise DataError(f"A submission's ids run from 1 to {count} in numeric order; row {number} has id {name!r}.")

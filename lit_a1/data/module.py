@@ -56,7 +56,7 @@ class ImageDataModule(L.LightningDataModule):
     with the names of the images to predict. If all of these need an answer, `predict_count` is their number.
 
     Args:
-        batch_size: images a training step. Several devices share them equally; the number of devices does not change
+        batch_size: images per training step. Several devices share them equally; the number of devices does not change
             what is learnt.
         eval_batch_size: images per batch outside training.
         size: height and width of the training images, in pixels.

@@ -35,9 +35,9 @@ def resample(images: Tensor, boxes: Tensor, size: int, mirrored: Tensor | None =
 
     Args:
         images: (N, C, H, W), uint8 or floating.
-        boxes: (N, 4) floats, top, left, height and width in pixels. It may lie outside the image: an output
-            line centred there repeats the one centred on the image's first or last line. It must not be higher or wider
-            than the image.
+        boxes: (N, 4) floats, top, left, height and width in pixels. A box may lie outside the image: an
+            output line centred there repeats the one centred on the image's first or last line. It must not be higher
+            or wider than the image.
         size: height and width of the output, in pixels.
         mirrored: (N,) bools, the images to flip left to right.
 

@@ -101,7 +101,7 @@ def fold_numbers(
 
 
 def write_split_csv(path: Path, images: DecodedImages, parts: Split) -> None:
-    """Writes one line an image: name, class, part (train, valid, left_out), group of copies (if any), reason."""
+    """Writes one line per image: name, class, part (train, valid, left_out), group of copies (if any), reason."""
     assert images.labels is not None
     part_of = dict.fromkeys(parts.valid.tolist(), "valid") | dict.fromkeys(parts.left_out, "left_out")
     rows = [

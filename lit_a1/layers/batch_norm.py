@@ -111,7 +111,7 @@ def _count_values(x: Tensor, sync: bool) -> tuple[float | Tensor, Callable[[Tens
     """Return the number of values per channel in the whole batch, and a function that averages this process's means."""
     values = x.numel() / x.shape[1]
     if values < (1 if sync else 2):
-        raise ValueError(f"Training needs more than one value a channel, but the input has shape {tuple(x.shape)}.")
+        raise ValueError(f"Training needs more than one value per channel, but the input has shape {tuple(x.shape)}.")
     if not sync:
         return values, _identity
     count = torch.full((1,), values, dtype=working_dtype(x), device=x.device)

@@ -1,4 +1,4 @@
-"""Group normalisation, and instance normalisation, its case of one channel a group."""
+"""Group normalisation, and instance normalisation, its case of one channel per group."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ class GroupNorm(nn.Module):
         y = gamma_c (x - mean_ng) / sqrt(var_ng + eps) + beta_c
 
     with mean and biased variance taken over the C/G channels of the group and over space, in two passes and in float32
-    for half-precision inputs. The parameters, gamma in `weight` and beta in `bias`, have one value a channel, not one a
+    for half-precision inputs. The parameters, gamma in `weight` and beta in `bias`, have one value per channel, not per
     group. It does the same in training and evaluation, for any batch size. With one group it is layer normalisation
     over (C, H, W); with C groups it is `InstanceNorm2d`.
 
@@ -57,8 +57,8 @@ class GroupNorm(nn.Module):
 class InstanceNorm2d(GroupNorm):
     """Instance normalisation: each feature map of each image has its own mean and variance.
 
-    Ulyanov et al., 2016, https://arxiv.org/abs/1607.08022. It is `GroupNorm` with one channel a group, and removes the
-    contrast of each image. It learns a scale and a shift, so it can replace `BatchNorm2d`.
+    Ulyanov et al., 2016, https://arxiv.org/abs/1607.08022. It is `GroupNorm` with one channel per group, and removes
+    the contrast of each image. It learns a scale and a shift, so it can replace `BatchNorm2d`.
 
     Args:
         num_channels: Number of channels C.

@@ -146,8 +146,9 @@ class Classifier(EvaluatedModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The project's own optimiser for the network's weights, with a separate group for those without decay."""
         optimizer = self._make_optimizer()
-        device = next(self.net.parameters()).device
-        check_rules(self.net, optimizer, torch.zeros(2, self.channels, 128, 128, device=device))
+        size = 128  # leaves some values per map to deep networks
+        example = torch.zeros(2, self.channels, size, size, device=next(self.net.parameters()).device)
+        check_rules(self.net, optimizer, example)
         optimizer.register_step_post_hook(self._after_step)
         return optimizer
 

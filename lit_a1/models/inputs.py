@@ -27,7 +27,7 @@ class Standardize(nn.Module):
         super().__init__()
         valid = len(mean) == len(std) > 0 and all(0.001 <= value < 1000 for value in std)
         if not valid or not all(abs(value) < 1000 for value in mean):
-            expected = "mean and std need one value a channel, of images in [0,1], and std 0.001 or more"
+            expected = "mean and std need one value per channel, of images in [0,1], and std 0.001 or more"
             raise ValueError(f"{expected}; got mean={list(mean)}, std={list(std)}")
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))

@@ -24,6 +24,11 @@ def check_number(name: str, value: float, below: float = math.inf) -> None:
         raise ValueError(f"{name} must be in [0, {below:g}), got {value}")
 
 
+def is_matrix(param: Tensor) -> bool:
+    """Whether a parameter has several numbers for each output; biases and gains have one, (K,) or (K,1,1,1)."""
+    return param.ndim > 1 and param.numel() > param.shape[0]
+
+
 class GroupOptimizer(Optimizer, ABC):
     """An optimiser that updates all the tensors of a parameter group at once (`torch._foreach_*`).
 

@@ -6,8 +6,8 @@ from torch import nn
 from torch.optim.optimizer import ParamsT
 
 from lit_a1.optim.adam import Adam
-from lit_a1.optim.base import GroupOptimizer
-from lit_a1.optim.muon import Muon, is_matrix
+from lit_a1.optim.base import GroupOptimizer, is_matrix
+from lit_a1.optim.muon import Muon
 from lit_a1.optim.sgd import SGD
 
 OptimizerName = Literal["sgd", "sgdw", "adam", "adamw", "muon"]

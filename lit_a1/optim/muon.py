@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from lit_a1.optim.adam import adam_step
-from lit_a1.optim.base import decay_weights
+from lit_a1.optim.base import decay_weights, is_matrix
 from lit_a1.optim.sgd import SGD
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -114,11 +114,6 @@ def _from_matrix(matrix: Tensor, weight: Tensor) -> Tensor:
     if not _channels_last(weight):
         return matrix.view(weight.shape)
     return matrix.view(weight.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
-
-
-def is_matrix(param: Tensor) -> bool:
-    """Whether a parameter has several numbers for each output; biases and gains have one, (K,) or (K,1,1,1)."""
-    return param.ndim > 1 and param.numel() > param.shape[0]
 
 
 class Muon(SGD):

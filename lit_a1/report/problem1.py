@@ -25,7 +25,7 @@ TRIAL_COLUMNS = {  # columns of trials.csv: settings and result of a trial
     "trial", "state", "val_accuracy_best", "best_epoch", "epochs", "parameters", "architecture", "nonlinearity", "lr",
     "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout",
 }  # fmt: skip
-STATES = {"pruned": "stopped", "failed": "killed"}  # of trials without an accuracy
+STATES = {"pruned": "stopped", "failed": "interrupted"}  # of trials without an accuracy
 
 
 def problem1(records: RecordedRuns, work: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_large_mean(memory_format: torch.memory_format) -> None:
 def test_refused_batches_leave_the_buffers_alone() -> None:
     norm = BatchNorm2d(3)
     for shape in ((1, 3, 1, 1), (0, 3, 2, 2)):
-        with pytest.raises(ValueError, match="Training needs more than one value a channel, but the input has shape"):
+        with pytest.raises(ValueError, match="Training needs more than one value per channel, but the input has shape"):
             norm(torch.randn(shape))
         assert BatchNorm2d(3).eval()(torch.randn(shape)).shape == shape
     with pytest.raises(ValueError, match="Expected an input of shape"):

@@ -133,7 +133,7 @@ def test_the_section_says_what_was_found() -> None:
     for words in (
         "1,940 of 2,000 validation photos correctly, an accuracy of **97.00 %**", f"{MUON_SAID} (+7.00)",
         "What hurt most was `cutmix=1.0` with `mix_probability=0.5` (-5.00)", "Of 3 changes, 1 made no difference",
-        "trials of 8 epochs worse: `cutmix=1.0` with `mix_probability=0.5` (-5.00)", "No longer trial was made",
+        "trials of 8 epochs worse: `cutmix=1.0` with `mix_probability=0.5` (-5.00)", "No long run was made",
     ):  # fmt: skip
         assert words in text
     empty = write_section("hyperparameters", verdicts=None, unreadable=[], trial_command="python fit")

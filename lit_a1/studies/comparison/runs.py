@@ -82,7 +82,7 @@ def _read(folder: Path) -> Run | str:
     if "diverged" in record:
         return "its training diverged"
     needed = ("settings", "seed", "epochs", "images", "seconds")
-    if any(not record.get(name) and record.get(name) != 0 for name in needed):
+    if any(not record.get(name) and record.get(name) != 0 for name in needed) or "train" not in record["images"]:
         return f"its {RECORD_FILE} is not that of a training, with {', '.join(needed)}"
     if any(not isinstance(row, dict) or not isinstance(row.get("val/error"), float | int) for row in record["epochs"]):
         return "it was not validated after each epoch"

@@ -34,6 +34,7 @@ def test_what_is_left_out_is_named_with_the_reason(add_run: Add) -> None:
     add_run("mlp", 5, weights="best")
     add_run("mlp", 1)  # 6
     add_run("mlp", 6, record={"epochs": [{"epoch": 0}]})
+    add_run("mlp", 7, record={"images": {"val": 5}})
     (LOGS / "mlp" / "version_x").mkdir()
     add_run("mnist", 0)
     experiments, left_out = find_experiments(["mlp", "mnist", "other"], LOGS, drawn=False)
@@ -46,6 +47,7 @@ def test_what_is_left_out_is_named_with_the_reason(add_run: Add) -> None:
         "mlp/version_4: its record.json is not that of a training, with settings, seed, epochs, images, seconds.",
         "mlp/version_5: no checkpoints/last.ckpt or .npz.",
         "mlp/version_7: it was not validated after each epoch.",
+        "mlp/version_8: its record.json is not that of a training, with settings, seed, epochs, images, seconds.",
         "other: there is no finished run with its last weights.",
     ]
 

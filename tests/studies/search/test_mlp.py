@@ -182,7 +182,7 @@ def test_a_killed_study_goes_on(in_background: Background) -> None:
     assert [row["state"] for row in rows(folder)] == ["complete", "failed", "complete", "complete", "complete"]
     assert rows(folder)[:1] == before
     assert rows(folder)[1]["epochs"] == "1"
-    assert "killed: 1" in (folder / "summary.md").read_text()
+    assert "interrupted: 1" in (folder / "summary.md").read_text()
 
 
 def test_trials_of_a_study_share_digits_ranges_and_all_that_is_not_searched(

@@ -64,7 +64,7 @@ def test_a_clear_gain_of_the_numpy_network() -> None:
     assert "the best of 2 completed trials: network 1." in text
     assert "1 of 5 trials reached r(valid) of 97 % or more." in text
     assert "5 trials of up to 4 epochs each: toy: a network on images, seed 0" in text
-    counts = "Completed: 2; stopped early: 2 (1 because the loss was no longer finite); killed: 1."
+    counts = "Completed: 2; stopped early: 2 (1 because the loss was no longer finite); interrupted: 1."
     assert f"{counts} Stopping saved 5 of 16 epochs." in text
     own = "Trial 0, the command's own network, reached 94.00 %"
     assert f"{own}. The best trial makes 400 fewer errors, which is a gain" in text

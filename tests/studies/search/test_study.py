@@ -120,7 +120,7 @@ def test_the_own_settings_are_tried_again_if_that_was_interrupted(capsys: pytest
     run(toy(), 2, FOLDER)
     assert cells(FOLDER, "state", "lr")[:2] == [("failed", "0.15"), ("complete", "0.15")]
     assert len(rows(FOLDER)) == 3
-    assert "killed: 1" in (FOLDER / "summary.md").read_text()
+    assert "interrupted: 1" in (FOLDER / "summary.md").read_text()
 
 
 def test_what_ended_with_its_process_is_tried_again() -> None:
