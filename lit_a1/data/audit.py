@@ -169,9 +169,9 @@ def _oddities(name: PurePosixPath, header: Header, pixels: NDArray[np.uint8]) ->
         yield "greyscale", f"mode {header.mode}"
     elif header.mode != "RGB":
         yield "mode", f"mode {header.mode}"
-    if name.suffix.lower() not in SUFFIXES_OF.get(header.format, ()):
+    if name.suffix.lower() not in SUFFIXES_OF.get(header.format.replace("MPO", "JPEG"), ()):  # MPO: several JPEGs
         yield "format", header.format
-    if header.orientation != 1:
+    if header.orientation in range(2, 9):
         yield "rotated", f"EXIF orientation {header.orientation}"
     if shorter < SIZE:
         yield "small", shape

@@ -80,9 +80,9 @@ def cache_root() -> Path:
 def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedImages:
     """The images of a source, decoded at the first call and read from the cache after that.
 
-    A cache that is missing, damaged (by its SHA-256) or older than its source is built again. It is written in its own
-    folder, which is renamed when complete. If a run is killed half-way, the next one resumes after the last complete
-    piece. If several runs start at once, one builds it under a lock, and the others wait and read.
+    A cache is built again if it is missing or damaged (its SHA-256 differs), or its source has changed. It is written
+    in its own folder, which is renamed when complete. If a run is killed half-way, the next one resumes after the last
+    complete piece. If several runs start at once, one builds it under a lock, and the others wait and read.
 
     `broken` says what to do with a file that can't be decoded: `skip` leaves it out, `blank` puts a grey image in
     its place. Both log a warning that names it.
@@ -109,7 +109,7 @@ def load(source: Source, size: int = 64, *, broken: Broken = "skip") -> DecodedI
                 f"The cache {folder} cannot be written: {error.strerror}; LIT_A1_CACHE can name another place."
             ) from error
     if isinstance(found, str):  # someone removed or changed it meanwhile
-        raise DataError(f"The cache {folder} was written, and can't be read again: {found}.")
+        raise DataError(f"The cache {folder} was written, but can't be read back: {found}.")
     _warn_of(found.skipped, source, broken)
     return found
 

@@ -41,7 +41,8 @@ class CatsDogsDataModule(ImageDataModule):
         split_seed: chooses these images; independent of the run's seed.
         folds: number of folds for cross-validation; one fold is then held out instead of `n_valid` photos.
         fold: the fold to hold out, from 1 on.
-        predict_dir: photos for `predict` to label instead of the test images: a folder, zip file or photo, or several.
+        predict_dir: photos for `predict` to label instead of the test images: a folder, a zip file, or one
+            or more photos and folders.
         test_dir: labelled photos for `test`, one sub-folder a class (the course's test images have no labels).
         **options: options of `ImageDataModule`.
     """
@@ -65,7 +66,7 @@ class CatsDogsDataModule(ImageDataModule):
         if not 8 <= decode_size <= MAX_SIZE:
             raise ValueError(f"decode_size must be between 8 and {MAX_SIZE} pixels; got {decode_size}")
         if n_valid < 2:
-            raise ValueError(f"n_valid must be at least 2, an image of each class; got {n_valid}")
+            raise ValueError(f"n_valid must be at least 2; got {n_valid}")
         if folds is not None and folds < 2:
             raise ValueError(f"folds must be at least 2, one to hold out and one to train on; got {folds}")
         if (folds is None) != (fold is None) or (fold is not None and folds is not None and not 1 <= fold <= folds):
@@ -87,8 +88,8 @@ class CatsDogsDataModule(ImageDataModule):
     def locate(self, stage: str) -> None:
         """Finds only what a stage (`fit`, `validate`, `test`, `predict`) needs, or raises a DataError.
 
-        Training photos are downloaded if missing. If that fails, it says so and uses drawn ones, or raises if `source`
-        is `real`.
+        Photos to train on or validate are downloaded if missing. If that fails, or there are none to test or label, it
+        says so and uses drawn ones, or raises if `source` is `real`.
         """
         if self.drawn or self._folder_for(stage) is not None:
             return
@@ -100,22 +101,24 @@ class CatsDogsDataModule(ImageDataModule):
                 "photos with --data.test_dir DIR, one sub-folder a class."
             )
         if stage == "predict" and not self.drawn and self._test is None:
-            raise DataError("There are no test images beside these photos: name some: predict PHOTO... or FOLDER.")
+            raise DataError("There are no test images beside these photos. Name some: predict PHOTO... or FOLDER.")
 
     def _folder_for(self, stage: str) -> list[str] | str | None:
         return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
 
     def _find(self, stage: str) -> None:
-        for root in (data_root(), DOWNLOADS):  # both sets from one root: sets of different roots may overlap
-            self._train, self._test = find_train(root), find_test(root)
+        for root in (data_root(), DOWNLOADS):
+            self._train, self._test = find_train(root), self._test or find_test(root)
             if self._train is not None or (stage == "predict" and self._test is not None):
                 return
         missing = (
             f"No photos below {data_root().resolve()}: looked for the course's trainset.zip, Kaggle's train.zip, "
             f"Microsoft's {ARCHIVE}, their folders, and one sub-folder a class"
         )
-        log.info("%s. Fetching Microsoft's archive (825 MB).", missing)
         try:
+            if stage in ("test", "predict"):
+                raise DataError("Microsoft's archive has no test images.")
+            log.info("%s. Fetching Microsoft's archive (825 MB).", missing)
             archive = fetch(MICROSOFT_URL, DOWNLOADS / ARCHIVE, sha256=MICROSOFT_SHA256, size=MICROSOFT_SIZE)
             self._train = Source(archive, labelled=True)
         except DataError as error:
@@ -165,7 +168,7 @@ class CatsDogsDataModule(ImageDataModule):
         if len(self.classes) != 2:
             raise DataError(f"Two classes are needed; {path} has {len(self.classes)}: {', '.join(self.classes)}.")
         self.outside |= path.stem != "trainset"
-        if self.outside and path.stem in (Path(ARCHIVE).stem, "PetImages", "train"):
+        if path.stem in (Path(ARCHIVE).stem, "PetImages", "train"):
             log.warning(
                 "%s may hold the course's test photos with labels: a submission of a network trained on it measures "
                 "nothing, and is named submission-outside.csv. Photos of an available test set are left out.",
@@ -202,7 +205,7 @@ class CatsDogsDataModule(ImageDataModule):
 
     def _set_up_predict(self) -> None:
         if self.predict_dir is not None:
-            photos = decode_all(Source(self.predict_dir, labelled=False), self.decode_size, broken="skip")
+            photos = decode_all(Source(self.predict_dir, labelled=False), self.decode_size)
             self.predict_names = list(photos.names)
         elif self._test is not None:
             photos = load(self._test, self.decode_size, broken="blank")

@@ -75,12 +75,16 @@ def check_source(source: str) -> None:
         raise ValueError(f"source must be auto, real or drawn; got {source!r}")
 
 
-def read_mnist(files: Files) -> Mnist:
-    """Reads the four files, checks that they fit together, and splits the training file."""
+def read_mnist(files: Files, n_valid: int | None = None) -> Mnist:
+    """Reads the four files, checks that they fit together, and splits the training file.
+
+    Its last `n_valid` images are the validation set; for None, 10,000 or a sixth of the file, whichever is less.
+    """
     (images, labels), test = _read_pair(files, "train"), _read_pair(files, "t10k")
-    if len(labels) < 2:
-        raise DataError(f"{files['train-labels-idx1-ubyte']} must have an image to train on and one to validate on.")
-    n_train = len(labels) - min(10_000, max(1, len(labels) // 6))
+    n_valid = n_valid or min(10_000, max(1, len(labels) // 6))
+    n_train = len(labels) - n_valid
+    if n_train < 1:
+        raise DataError(f"{files['train-labels-idx1-ubyte']} must have more labels than the {n_valid} for validation.")
     train, valid = LabelledSplit(images[:n_train], labels[:n_train]), LabelledSplit(images[n_train:], labels[n_train:])
     origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
     log.info("%s: %d images for training, %d for validation, %d for the test.", origin, *counts)

@@ -14,12 +14,14 @@ from lit_a1.data.sources.drawn import SIDE
 class MNISTDataModule(ImageDataModule):
     """Finds or downloads MNIST, and serves it in batches (N,1,28,28) before any resizing.
 
-    The split is the usual one: 50,000 images for training, 10,000 for validation, 10,000 for test. `predict` labels the
-    test images, named by their numbers from 1 on.
+    Without `n_valid`, the split is the usual one: 50,000 images for training, 10,000 for validation, 10,000 for test.
+    `predict` labels the test images, named by their numbers from 1 on.
 
     Args:
         source: `auto` (what is on disk, else downloaded, else drawn digits), `real` (never drawn ones) or `drawn`; see
             `load_mnist`.
+        n_valid: images of the validation set, the last of the training file; for None, 10,000 or a sixth of the file,
+            whichever is less. Drawn digits always have 2,000.
         batch_size: as in `ImageDataModule`, like all that follow.
         eval_batch_size: images per batch outside training.
         size: height and width of the images that the network sees, in pixels.
@@ -39,6 +41,7 @@ class MNISTDataModule(ImageDataModule):
         self,
         *,
         source: SourceName = "auto",
+        n_valid: int | None = None,
         batch_size: int = 64,
         eval_batch_size: int = 250,
         size: int = SIDE,
@@ -51,12 +54,15 @@ class MNISTDataModule(ImageDataModule):
         arguments = (batch_size, eval_batch_size, size, size_schedule, augment, workers, measure_train)
         super().__init__(*arguments, keep_on_device=keep_on_device)
         check_source(source)
+        if n_valid is not None and n_valid < 1:
+            raise ValueError(f"n_valid must be at least 1; got {n_valid}")
         if self.augment.shift > SIDE:
             raise ValueError(f"augment.shift must be at most {SIDE}; got {self.augment.shift}")
         for name in ("brightness", "contrast", "saturation", "grayscale", "trivial"):
             if (value := getattr(self.augment, name)) > 0:
                 raise ValueError(f"augment.{name} must be 0, since MNIST's images are grey; got {value}")
         self.source: SourceName = source
+        self.n_valid = n_valid
         self.classes = tuple(str(digit) for digit in range(10))
         self.drawn = source == "drawn"
         self._files: Files | None = None
@@ -76,7 +82,7 @@ class MNISTDataModule(ImageDataModule):
         """Opens what a stage needs: `fit`, `validate`, `test` or `predict`."""
         self.locate(stage)
         if self._mnist is None:
-            self._mnist = draw_mnist() if self._files is None else read_mnist(self._files)
+            self._mnist = draw_mnist() if self._files is None else read_mnist(self._files, self.n_valid)
         train, valid, test = (ImageSet(part.images[..., np.newaxis], part.labels) for part in self._mnist[:3])
         if stage in ("fit", "validate"):
             self.sets |= {"train": train, "val": valid}

@@ -71,7 +71,7 @@ class ImageDataModule(L.LightningDataModule):
             the train-test resolution discrepancy", arXiv:1906.06423). Running statistics learnt at one size do not
             suit another: the model should recompute them (`precise_bn`). The checkpoint keeps its size: `validate` and
             `predict` ignore another scale.
-        keep_on_device: keeps all images, as bytes, on the training device, so only indices are sent to it.
+        keep_on_device: keeps all images, as bytes, on the training device, so no images are sent to it later.
     """
 
     classes: tuple[str, ...] = ()
@@ -277,7 +277,7 @@ class ImageDataModule(L.LightningDataModule):
         """Raises a DataError if a checkpoint has other classes, or another split of the images."""
         classes, size = tuple(state_dict["classes"]), state_dict["size"]
         if type(size) is not int or not 1 <= size <= 2 * MAX_SIZE or not all(isinstance(name, str) for name in classes):
-            raise DataError("The checkpoint is damaged: it does not say of what size and classes its images were.")
+            raise DataError("The checkpoint is damaged: it does not say what size and classes its images have.")
         is_labelled, others = {"val", "test"} & self.sets.keys(), len(classes) != len(self.classes or classes)
         if others or (is_labelled and self.classes != classes):
             raise DataError(f"The checkpoint knows {' and '.join(classes)}; the data are {' and '.join(self.classes)}.")

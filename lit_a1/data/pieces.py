@@ -13,7 +13,7 @@ PIECE = 4096  # images
 
 
 class Pieces:
-    """The pieces of an array of images. A line for each counts the images so far, and has the hash of its rows.
+    """The pieces of an array of images. The log has a line for each: the images done so far, and the hash of its rows.
 
     Args:
         rows: the file of the array, at its first row.

@@ -39,8 +39,8 @@ def split(
     """Splits a labelled set into a training set and a validation set.
 
     Exact copies (of the decoded pixels) form a group, which is never divided. Both sets leave out groups with several
-    labels, and images with a copy in the course's test set, even if it is not given, or in `test`. With `near`, copies
-    of `test` in another size or compression count too. Groups enter the validation set in the order of
+    labels, and images with a copy in `test` or in the course's test set, whose hashes at 64x64 pixels are known. With
+    `near`, copies of `test` in another size or compression count too. Groups enter the validation set in the order of
     SHA-256(seed, first name), class by class. The same images, names and seed therefore give the same split on any
     machine and with any version of NumPy.
 

@@ -19,7 +19,7 @@ def _relu(z: Array, out: Array) -> None:  # max(z, 0)
     np.maximum(z, np.zeros_like(z[0]), out=out)  # a row of zeros is three times as fast as the number 0
 
 
-def _leaky_relu_slope(z: Array, a: Array) -> np.ndarray:  # 1 where z > 0, else s
+def _leaky_relu_slope(z: Array, a: Array) -> np.ndarray:  # 1 where z > 0, else LEAK
     return np.where(a > 0, a.dtype.type(1), a.dtype.type(LEAK))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_a1.data.files import replacing, write_text
@@ -118,9 +119,8 @@ class Fit:
         valid, pixels = self.digits.valid, self.setup.mnist.valid.images
         starts = range(0, len(pixels), EVAL_BATCH_SIZE)
         logits = np.concatenate([self.net.forward(valid.images[i : i + EVAL_BATCH_SIZE]).copy() for i in starts])
-        logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))  # log-probabilities
-        log_mistakes(writer, self.net.step, pixels, np.arange(len(pixels)), valid.labels, logits, "0123456789")
+        numbers, log_probabilities = np.arange(len(pixels)), log_softmax(logits, axis=1)
+        log_mistakes(writer, self.net.step, pixels, numbers, valid.labels, log_probabilities, "0123456789")
 
     def _train(self, writer: SummaryWriter) -> None:
         epochs = self.setup.epochs

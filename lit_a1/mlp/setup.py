@@ -15,7 +15,10 @@ from lit_a1.mlp.network import NN, Array, Labels
 from lit_a1.runs.folders import DRAWN, new_version
 from lit_a1.runs.records import CheckpointError, StudyRecord, loading
 
-TRAINED_WITH = ("lr", "lr_decay", "batch_size", "momentum", "nesterov", "weight_decay", "dropout", "input_dropout")
+TRAINED_WITH = (
+    "initialization", "lr", "lr_decay", "lr_decay_rate", "batch_size", "momentum", "nesterov", "weight_decay",
+    "dropout", "input_dropout",
+)  # fmt: skip
 
 
 class Examples(NamedTuple):

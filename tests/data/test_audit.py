@@ -13,8 +13,8 @@ from tests.conftest import read_csv
 
 @pytest.fixture
 def result(encode, make_files):
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif, upright = Image.Exif(), Image.Exif()
+    exif[0x0112], upright[0x0112] = 6, 9  # there is no 9
     grey = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     blank = np.full((64, 64, 3), 255, dtype=np.uint8)
     cats = {
@@ -26,6 +26,8 @@ def result(encode, make_files):
         6: encode(grey),
         7: encode(Image.new("CMYK", (64, 64), (0, 9, 200, 9))),
         8: encode(8, size=(64, 300)),
+        9: encode(10, exif=upright),
+        10: encode(11, "MPO", save_all=True, append_images=[Image.fromarray(grey)]),
     }
     dogs = {
         1: encode(3),

@@ -1,4 +1,5 @@
 import logging
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,15 @@ def test_without_photos_or_network_it_says_so_and_draws(few_drawn: int, caplog: 
         ready("fit", source="real")
 
 
+@pytest.mark.parametrize("stage", ["test", "predict"])
+def test_nothing_is_downloaded_to_test_or_label(stage: str, few_drawn: int, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(catsdogs, "fetch", lambda *_, **__: pytest.fail("fetched"))
+    assert ready(stage).drawn
+    assert "Microsoft's archive has no test images" in caplog.text
+    with pytest.raises(DataError, match=r"No photos below .*: Microsoft's archive has no test images"):
+        ready(stage, source="real")
+
+
 def test_drawn_never_looks_and_says_so(course_photos, monkeypatch, caplog) -> None:
     course_photos(per_class=4)
     monkeypatch.setattr(catsdogs, "find_train", None)
@@ -166,6 +176,11 @@ def test_an_archive_that_holds_the_test_photos_too(
         assert len(data.sets["train"]) + len(data.sets["val"]) == 26
         assert "PetImages may hold the course's test photos" in caplog.text
         caplog.clear()
+
+    monkeypatch.setattr(catsdogs, "DOWNLOADS", downloads := tmp_path / "downloads")
+    shutil.move(root / "catsdogs" / "PetImages", downloads / "PetImages")
+    data = ready("fit", n_valid=4)
+    assert len(data.sets["train"]) + len(data.sets["val"]) == 26
 
 
 def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:

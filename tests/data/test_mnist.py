@@ -86,7 +86,7 @@ def test_files_that_do_not_fit_are_refused(mnist_files, name, array, words):
 
 def test_one_image_is_refused(mnist_files):
     mnist_files(DATA, train=1)
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have an image to train on and one to"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have more labels than the 1 for"):
         load_mnist()
 
 
@@ -128,8 +128,8 @@ NOT_IDX = r"set is not an IDX file: it .*\.$"
     [
         *((start, NOT_IDX) for start in (b"", b"\0\0\x08", b"\x89PNG\r\n\x1a\n", b"\0\0\x01\x03", b"\0\x01\x08\x01")),
         (b"\0\0\x08\0", NOT_IDX),
-        (struct.pack(">HBBI4x", 0, 9, 1, 1), "set holds int8 values; uint8 is what is read here"),
-        (struct.pack(">HBBI4x", 0, 0x0D, 1, 1), "set holds float32 values; uint8 is what is read here"),
+        (struct.pack(">HBBI4x", 0, 9, 1, 1), "set holds int8 values; only uint8 can be read"),
+        (struct.pack(">HBBI4x", 0, 0x0D, 1, 1), "set holds float32 values; only uint8 can be read"),
         (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is cut short"),  # sizes beyond all memory
     ],
 )
@@ -145,9 +145,9 @@ def test_other_files_are_refused(tmp_path, data, words):
         ("set", IMAGES, lambda data: data[:-1], r"cut short: its sizes \(3, 4, 5\) make 60 values, and it holds 59"),
         ("set", IMAGES, lambda data: data[:10], "is cut short: it ends within the sizes of its 3 dimensions"),
         ("set", IMAGES, lambda data: data + b"more", r"is longer than it says: its sizes \(3, 4, 5\).* 64"),
-        ("set.gz", IMAGES, lambda data: data[:-9], r"set\.gz cannot be unpacked, it is damaged or cut short"),
-        ("set.gz", IMAGES, lambda data: data[:40] + b"?" + data[41:], r"set\.gz cannot be unpacked, it is damaged"),
-        ("set.gz", IMAGES, lambda data: data + b"x", r"set\.gz cannot be unpacked, it is damaged or cut short"),
+        ("set.gz", IMAGES, lambda data: data[:-9], r"set\.gz cannot be unpacked: it is damaged or cut short"),
+        ("set.gz", IMAGES, lambda data: data[:40] + b"?" + data[41:], r"set\.gz cannot be unpacked: it is damaged"),
+        ("set.gz", IMAGES, lambda data: data + b"x", r"set\.gz cannot be unpacked: it is damaged or cut short"),
         ("set", np.empty((0, 28, 28)), lambda data: data, r"holds nothing: its sizes are \(0, 28, 28\)"),
     ],
 )

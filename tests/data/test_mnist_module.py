@@ -67,6 +67,22 @@ def test_validation_has_no_other_images_than_during_training():
 
 
 @pytest.mark.usefixtures("digits")
+def test_fewer_validation_images_leave_more_for_training_and_are_another_split():
+    usual, fewer = MNISTDataModule(), MNISTDataModule(n_valid=4)
+    for data in (usual, fewer):
+        data.setup("fit")
+    assert [len(data.sets["val"]) for data in (usual, fewer)] == [10, 4]
+    kept = fewer.sets["train"], fewer.sets["val"]
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in kept]), np.arange(60) % 10)
+    np.testing.assert_array_equal(kept[1].images, usual.sets["val"].images[-4:])
+    fewer.trainer = trainer()
+    with pytest.raises(DataError, match="another split"):
+        usual.load_state_dict(fewer.state_dict())
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* must have more labels than the 60 for validation"):
+        MNISTDataModule(n_valid=60).setup("fit")
+
+
+@pytest.mark.usefixtures("digits")
 @pytest.mark.parametrize(
     ("augment", "size"),
     [
@@ -112,6 +128,7 @@ def test_drawn_digits(few_drawn: int) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"n_valid": 0}, "n_valid must be at least 1; got 0"),
         ({"source": "fake"}, "source must be auto, real or drawn; got 'fake'"),
         ({"augment": Augment(shift=29)}, "augment.shift must be at most 28; got 29"),
         ({"augment": Augment(saturation=0.1)}, "augment.saturation must be 0, since MNIST's .* grey; got 0.1"),

@@ -77,7 +77,7 @@ def test_more_dimensions_than_numpy_has_and_more_bytes_than_memory(
     monkeypatch.setattr(mnist, "MAX_PARTS", 3)
     for data in (bytes(4 * mnist.PART), gzip.compress(bytes(40 * mnist.PART), 1)):
         path.write_bytes(data)
-        with pytest.raises(DataError, match="is no set of digits: it holds more than 3,145,728 bytes"):
+        with pytest.raises(DataError, match="is not a set of digits: it holds more than 3,145,728 bytes"):
             read_idx(path)
 
 

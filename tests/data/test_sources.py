@@ -152,7 +152,7 @@ def test_links_to_nothing_and_pipes_are_left_out(make_files):
     assert source.fingerprint()
     found = dict(zip(names(source), source.images, strict=True))
     assert source.read(found["1.jpg"]) == b"x"
-    for name, words in {"2.jpg": "No such file", "3.jpg": "no regular file"}.items():
+    for name, words in {"2.jpg": "No such file", "3.jpg": "not a regular file"}.items():
         with pytest.raises(DataError, match=words):
             source.read(found[name])
 

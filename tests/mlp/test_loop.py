@@ -87,7 +87,7 @@ def test_fit_leaves_what_it_promises(capsys: Capture) -> None:
 
 def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: Capture) -> None:
     """What the weights were trained with is read from their file."""
-    run = fit("--model.lr", "0.07", "--seed_everything", "5")
+    run = fit("--model.lr", "0.07", "--model.initialization", "normal", "--seed_everything", "5")
     best = record_of(run)["best"]
     main(["mlp", "test", *SMALL])
     figures = json.loads((run / "test.json").read_text())
@@ -101,7 +101,9 @@ def test_test_measures_the_best_weights_and_logs_beside_the_run(capsys: Capture)
     assert "learning rate 0.07 (linear), mini-batches of 16, momentum 0.9, dropout 0.2, seed 5" in output
 
     main(["mlp", "gradcheck", *SMALL, "--ckpt_path", "best"])
-    conclusion = Path("lightning_logs/mlp-gradcheck/version_0/conclusion.md").read_text()
+    study = Path("lightning_logs/mlp-gradcheck/version_0")
+    assert json.loads((study / "record.json").read_text())["model"]["initialization"] == "normal"
+    conclusion = (study / "conclusion.md").read_text()
     assert "learning rate 0.07" in conclusion
     assert f"mlp/version_0/checkpoints/best.npz, after {best['epoch'] + 1} epoch" in conclusion
 

@@ -28,8 +28,8 @@ def fetch(url: str, path: Path, *, sha256: str, size: int, timeout: float = 10.0
 
     The bytes go to `path` + `.part`. A later call resumes this file if the server allows it. The file is renamed once
     it has the right size and checksum. A server that does not answer is given up at once, so a machine without a
-    network waits at most `timeout` seconds. A transfer that breaks off is resumed a few times. If several runs start
-    at once, one downloads under a lock, and the others wait.
+    network waits little longer than `timeout` seconds. A transfer that breaks off is resumed a few times. If several
+    runs start at once, one downloads under a lock, and the others wait.
 
     Raises:
         DataError: the server can't be reached, refuses, breaks off again and again or sends something else than

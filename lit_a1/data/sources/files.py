@@ -46,7 +46,7 @@ class FolderFiles:
         path = self.path / file
         try:
             if not path.is_file() and path.exists():
-                raise DataError("it is no regular file")  # reading a pipe would block
+                raise DataError("it is not a regular file")  # reading a pipe would block
             _check_size(path.stat().st_size)
             return path.read_bytes()
         except OSError as error:

@@ -96,11 +96,10 @@ def fetch_mnist() -> Files:
             if len(_find(DOWNLOADS)) < len(PUBLISHED):
                 staging.mkdir(exist_ok=True)
                 _fetch_to(staging)
-                for left_over in set(staging.iterdir()) - set(_find(staging).values()):  # locks, unfinished files
-                    left_over.unlink()
-                if DOWNLOADS.is_dir():
-                    DOWNLOADS.rmdir()  # Windows can't replace a folder
-                move(staging, DOWNLOADS)
+                DOWNLOADS.mkdir(exist_ok=True)
+                for path in _find(staging).values():
+                    move(path, DOWNLOADS / path.name)
+                shutil.rmtree(staging)
     except OSError as error:
         raise DataError(f"{DOWNLOADS} cannot be written: {error.strerror}.") from error
     return _find(DOWNLOADS)
@@ -181,7 +180,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         start = f"it starts with the bytes {data[:4].hex(' ')}" if data else "it is empty"
         raise DataError(f"{path} is not an IDX file: {start}.")
     if TYPES[data[2]] != "uint8":
-        raise DataError(f"{path} holds {TYPES[data[2]]} values; uint8 is what is read here.")
+        raise DataError(f"{path} holds {TYPES[data[2]]} values; only uint8 can be read.")
     start_of_values = 4 + 4 * data[3]
     if len(data) < start_of_values:
         raise DataError(f"{path} is cut short: it ends within the sizes of its {data[3]} dimensions.")
@@ -201,9 +200,9 @@ def _unpacked(path: Path) -> bytes:
             unpacked = gzip.GzipFile(fileobj=file) if file.peek(2).startswith(GZIP) else file
             parts = list(itertools.islice(iter(partial(unpacked.read, PART), b""), MAX_PARTS + 1))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} cannot be unpacked, it is damaged or cut short: {str(error).rstrip('.')}.") from error
+        raise DataError(f"{path} cannot be unpacked: it is damaged or cut short ({str(error).rstrip('.')}).") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     if len(parts) > MAX_PARTS:
-        raise DataError(f"{path} is no set of digits: it holds more than {PART * MAX_PARTS:,} bytes.")
+        raise DataError(f"{path} is not a set of digits: it holds more than {PART * MAX_PARTS:,} bytes.")
     return b"".join(parts)
