@@ -88,8 +88,8 @@ class CatsDogsDataModule(ImageDataModule):
     def locate(self, stage: str) -> None:
         """Finds only what a stage (`fit`, `validate`, `test`, `predict`) needs, or raises a DataError.
 
-        Photos to train on or validate are downloaded if missing. If that fails, or there are none to test or label, it
-        says so and uses drawn ones, or raises if `source` is `real`.
+        Photos to train on or validate are downloaded if missing. If that fails, or no photos at all are found to test
+        or label, it says so and uses drawn ones, or raises if `source` is `real`.
         """
         if self.drawn or self._folder_for(stage) is not None:
             return
@@ -107,25 +107,34 @@ class CatsDogsDataModule(ImageDataModule):
         return {"test": self.test_dir, "predict": self.predict_dir}.get(stage)
 
     def _find(self, stage: str) -> None:
-        for root in (data_root(), DOWNLOADS):
-            self._train, self._test = find_train(root), self._test or find_test(root)
-            if self._train is not None or (stage == "predict" and self._test is not None):
-                return
-        missing = (
-            f"No photos below {data_root().resolve()}: looked for the course's trainset.zip, Kaggle's train.zip, "
-            f"Microsoft's {ARCHIVE}, their folders, and one sub-folder a class"
-        )
+        roots = (data_root(), DOWNLOADS)
+        self._train, self._test = (next(filter(None, map(find, roots)), None) for find in (find_train, find_test))
+        if self._train is not None or (stage in ("test", "predict") and self._test is not None):
+            return
         try:
-            if stage in ("test", "predict"):
-                raise DataError("Microsoft's archive has no test images.")
-            log.info("%s. Fetching Microsoft's archive (825 MB).", missing)
-            archive = fetch(MICROSOFT_URL, DOWNLOADS / ARCHIVE, sha256=MICROSOFT_SHA256, size=MICROSOFT_SIZE)
-            self._train = Source(archive, labelled=True)
+            if stage in ("test", "predict"):  # no download has test photos
+                raise DataError(
+                    f"No test photos below {roots[0].resolve()}: looked for the course's testset.zip, Kaggle's "
+                    "test1.zip, and their folders. Name photos: predict PHOTO..., or --data.test_dir DIR."
+                )
+            self._fetch(roots[0])
         except DataError as error:
             if self.source == "real":
-                raise DataError(f"{missing}; and they cannot be fetched: {error}") from error
-            self.drawn = True
+                raise
+            self.drawn, self._test = True, None
             log.warning("%s", error)
+
+    def _fetch(self, root: Path) -> None:
+        missing = (
+            f"No photos below {root.resolve()}: looked for the course's trainset.zip, Kaggle's train.zip, "
+            f"Microsoft's {ARCHIVE}, their folders, and one sub-folder a class"
+        )
+        log.info("There are no photos below %s. Fetching Microsoft's archive (825 MB).", root.resolve())
+        try:
+            archive = fetch(MICROSOFT_URL, DOWNLOADS / ARCHIVE, sha256=MICROSOFT_SHA256, size=MICROSOFT_SIZE)
+        except DataError as error:
+            raise DataError(f"{missing}; and they cannot be fetched: {error}") from error
+        self._train = Source(archive, labelled=True)
 
     def prepare_data(self) -> None:
         """Finds and decodes the images; Lightning calls it on the first device only."""

@@ -48,9 +48,9 @@ def decode(data: bytes, size: int = 64) -> NDArray[np.uint8]:
 
     The largest centred square is resampled by Pillow's bilinear filter, which averages when shrinking, like
     torchvision's `Resize`. An image that already is size x size is returned exactly as decoded. Transparent images are
-    laid on white. 16-bit greyscale (mode `I;16`) is scaled so that 65535 becomes 255. In other integer and
-    floating-point images, 255 is the smallest of 1, 255 and 65535 that no value exceeds, or else the largest value. The
-    result is (size, size, 3), RGB.
+    laid on white. 16-bit greyscale (modes `I;16...`) is scaled so that 65535 is white. In other integer and
+    floating-point images, white is the smallest of 1, 255 and 65535 that no value exceeds, or else the largest value.
+    The result is (size, size, 3), RGB.
 
     Raises:
         DecodeError: the bytes are not an image, are cut short or damaged, or declare more than `MAX_PIXELS` (checked

@@ -84,7 +84,8 @@ def read_mnist(files: Files, n_valid: int | None = None) -> Mnist:
     n_valid = n_valid or min(10_000, max(1, len(labels) // 6))
     n_train = len(labels) - n_valid
     if n_train < 1:
-        raise DataError(f"{files['train-labels-idx1-ubyte']} must have more labels than the {n_valid} for validation.")
+        problem = f"has {len(labels):,} labels: n_valid={n_valid} leaves none to train on"
+        raise DataError(f"{files['train-labels-idx1-ubyte']} {problem}.")
     train, valid = LabelledSplit(images[:n_train], labels[:n_train]), LabelledSplit(images[n_train:], labels[n_train:])
     origin, counts = str(files["train-images-idx3-ubyte"].parent), [len(part.labels) for part in (train, valid, test)]
     log.info("%s: %d images for training, %d for validation, %d for the test.", origin, *counts)

@@ -98,7 +98,7 @@ class Fit:
                 self._show_mistakes(writer)
             except KeyboardInterrupt:
                 last = typed(relative_to_cwd(self.checkpoints / "last.npz"))
-                print_stopped(self.record.epochs, f"mlp fit {self.command} --ckpt_path {last}")
+                print_stopped(f"mlp fit {self.command} --ckpt_path {last}" if self.record.epochs else None)
                 raise
             except DivergedError as error:
                 self._finish(diverged=str(error))

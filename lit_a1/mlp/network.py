@@ -42,6 +42,8 @@ class NN(Settings):
         `zero`: W = 0. `normal`: W ~ N(0, 1). `glorot`: W ~ U(-d, d) with d = sqrt(6 / (fan_in + fan_out))
         (Glorot & Bengio, 2010, equation 16).
         """
+        if initialization not in INITIALIZATIONS:
+            raise ValueError(f"initialization must be one of {', '.join(INITIALIZATIONS)}; got {initialization!r}")
         rng = np.random.default_rng(self.seed)
         self.parameters[:] = 0
         for weights in self.weights:

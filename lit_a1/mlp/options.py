@@ -50,7 +50,7 @@ def build_parser(command: str) -> Parser:
     if command == "export":
         parser.add_argument("--out", type=Path | None, default=None, help="folder of the files (default: export/NAME)")
     if command == "search":
-        parser.add_argument("--trials", type=PositiveInt, default=30, help="number of trials, earlier ones included")
+        parser.add_argument("--trials", type=PositiveInt, default=40, help="number of trials, earlier ones included")
         parser.add_argument(
             "--study", type=Path | None, default=None, help="a study to resume: its folder, or its name in the storage"
         )

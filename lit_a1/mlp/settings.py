@@ -5,12 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from lit_a1.mlp.functions import DECAYS, INITIALIZATIONS, NONLINEARITIES, Array
+from lit_a1.mlp.functions import DECAYS, NONLINEARITIES, Array
 
 CHOICES = {
     "mode": ("train", "test"),
     "nonlinearity": tuple(NONLINEARITIES),
-    "initialization": tuple(INITIALIZATIONS),
     "lr_decay": DECAYS,
     "dtype": ("float32", "float64"),
 }
@@ -96,7 +95,7 @@ class Settings:
         self.dims = (self.input_dim, *self.hidden_dims, self.n_classes)
         count, (fewest, most) = self.n_parameters, self.parameter_range
         if count > MOST_PARAMETERS:
-            limit = f"hidden_dims may make at most {MOST_PARAMETERS:,} parameters"
+            limit = f"hidden_dims may make {MOST_PARAMETERS:,} parameters"
             raise ValueError(f"{limit}; the network {self.architecture} has {count:,}")
         if not fewest <= count <= most:
             allowed = f"parameter_range allows {fewest:,} to {most:,}"

@@ -107,9 +107,15 @@ def test_without_photos_or_network_it_says_so_and_draws(few_drawn: int, caplog: 
 def test_nothing_is_downloaded_to_test_or_label(stage: str, few_drawn: int, monkeypatch, caplog) -> None:
     monkeypatch.setattr(catsdogs, "fetch", lambda *_, **__: pytest.fail("fetched"))
     assert ready(stage).drawn
-    assert "Microsoft's archive has no test images" in caplog.text
-    with pytest.raises(DataError, match=r"No photos below .*: Microsoft's archive has no test images"):
+    assert "No test photos below" in caplog.text
+    with pytest.raises(DataError, match=r"looked for the course's testset.zip.* Name photos: predict PHOTO"):
         ready(stage, source="real")
+    photo(Path("data", "catsdogs", "testset", "test", "1.png"))
+    if stage == "predict":
+        assert ready(stage).predict_names == ["1"]
+    else:
+        with pytest.raises(DataError, match="The test images have no labels"):
+            ready(stage)
 
 
 def test_drawn_never_looks_and_says_so(course_photos, monkeypatch, caplog) -> None:
@@ -178,9 +184,12 @@ def test_an_archive_that_holds_the_test_photos_too(
         caplog.clear()
 
     monkeypatch.setattr(catsdogs, "DOWNLOADS", downloads := tmp_path / "downloads")
-    shutil.move(root / "catsdogs" / "PetImages", downloads / "PetImages")
-    data = ready("fit", n_valid=4)
-    assert len(data.sets["train"]) + len(data.sets["val"]) == 26
+    for elsewhere in ("PetImages", "testset"):
+        (downloads / "catsdogs").mkdir(parents=True, exist_ok=True)
+        shutil.move(root / "catsdogs" / elsewhere, downloads / "catsdogs")
+        data = ready("fit", n_valid=4)
+        assert len(data.sets["train"]) + len(data.sets["val"]) == 26
+        shutil.move(downloads / "catsdogs" / elsewhere, root / "catsdogs")
 
 
 def test_the_courses_photos(real_data: Path, monkeypatch: pytest.MonkeyPatch, decoded_photos: Path) -> None:

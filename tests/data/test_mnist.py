@@ -86,7 +86,7 @@ def test_files_that_do_not_fit_are_refused(mnist_files, name, array, words):
 
 def test_one_image_is_refused(mnist_files):
     mnist_files(DATA, train=1)
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz must have more labels than the 1 for"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz has 1 labels: n_valid=1 leaves none to train on"):
         load_mnist()
 
 

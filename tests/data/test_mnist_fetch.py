@@ -108,7 +108,7 @@ def test_other_files_in_the_folder_are_no_hindrance(mirror, expected):
 def test_a_place_that_is_taken():
     LANDED.parent.mkdir(exist_ok=True)
     LANDED.touch()
-    with pytest.raises(DataError, match="data/mnist cannot be written: File exists"):
+    with pytest.raises(DataError, match="data/mnist cannot be written: Not a directory"):
         load_mnist("real")
     assert LANDED.is_file()
 

@@ -78,7 +78,7 @@ def test_fewer_validation_images_leave_more_for_training_and_are_another_split()
     fewer.trainer = trainer()
     with pytest.raises(DataError, match="another split"):
         usual.load_state_dict(fewer.state_dict())
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* must have more labels than the 60 for validation"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* has 60 labels: n_valid=60 leaves none to train on"):
         MNISTDataModule(n_valid=60).setup("fit")
 
 

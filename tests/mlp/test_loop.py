@@ -212,7 +212,7 @@ def test_a_training_that_diverges_says_so(refusal: Refusal) -> None:
 
 @pytest.mark.parametrize(
     ("stop_at", "words"),
-    [(1, "--ckpt_path lightning_logs/mlp/version_0/checkpoints/last.npz"), (0, "there is no checkpoint")],
+    [(1, "--ckpt_path lightning_logs/mlp/version_0/checkpoints/last.npz"), (0, "There is no checkpoint")],
 )
 def test_stopped_by_the_keyboard(stop_at: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     train = NN.train

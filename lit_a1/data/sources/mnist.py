@@ -96,10 +96,16 @@ def fetch_mnist() -> Files:
             if len(_find(DOWNLOADS)) < len(PUBLISHED):
                 staging.mkdir(exist_ok=True)
                 _fetch_to(staging)
-                DOWNLOADS.mkdir(exist_ok=True)
-                for path in _find(staging).values():
-                    move(path, DOWNLOADS / path.name)
-                shutil.rmtree(staging)
+                for left_over in set(staging.iterdir()) - set(_find(staging).values()):  # locks, unfinished files
+                    left_over.unlink()
+                others = DOWNLOADS.with_name(f".{DOWNLOADS.name}.others")
+                if DOWNLOADS.is_dir():
+                    move(DOWNLOADS, others)  # Windows can't replace a folder
+                move(staging, DOWNLOADS)
+                if others.is_dir():
+                    for path in others.iterdir():
+                        move(path, DOWNLOADS / path.name)
+                    others.rmdir()
     except OSError as error:
         raise DataError(f"{DOWNLOADS} cannot be written: {error.strerror}.") from error
     return _find(DOWNLOADS)
