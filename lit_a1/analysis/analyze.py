@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lit_a1.analysis import PARTS
-from lit_a1.analysis.embedding import PROJECTOR
+from lit_a1.analysis.embedding import PROJECTOR, remove_projector
 from lit_a1.analysis.network import TrainedNetwork
 from lit_a1.analysis.result import INDEX, AnalysisResult, read_result
 from lit_a1.environment import commit, cpu, versions
@@ -26,8 +26,13 @@ def run(network: TrainedNetwork, folder: Path, names: Sequence[str]) -> None:
     code, files = commit(), [folder / f"{name}.json" for name in PARTS]
     folder.mkdir(parents=True, exist_ok=True)
     for path in files:
-        if path.is_file() and ((old := read_result(path)) is None or old.source != network.source):
-            path.unlink()
+        old = read_result(path)
+        if old is None or old.source != network.source:
+            of_old = [] if old is None else [*old.tables, *(plot.file for plot in old.figures)]
+            for name in [path.name, *of_old]:
+                (folder / Path(name).name).unlink(missing_ok=True)
+            if path.stem == "embedding":
+                remove_projector(folder)
     for name in tqdm(names, desc="analyses", unit="part", disable=None, leave=False):
         started, module = time.perf_counter(), import_module(f"lit_a1.analysis.{name}")
         analysis = AnalysisResult(folder, name, module.TITLE, network.source, code)

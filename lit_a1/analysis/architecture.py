@@ -72,8 +72,8 @@ def parts_of(architecture: "Architecture") -> list[list[str]]:
 
 
 def _with_stride(layer: "Layer") -> str:
-    strided = layer.stride is not None and layer.stride[0] > 1 and "pooling" not in layer.kind
-    return f"{layer.words} with stride {layer.stride[0]}" if strided and layer.stride else layer.words
+    stride = layer.stride[0] if layer.stride else 1
+    return f"{layer.words} with stride {stride}" if stride > 1 and "pooling" not in layer.kind else layer.words
 
 
 def facts_of(shape: Sequence[int], architecture: "Architecture") -> dict[str, Any]:

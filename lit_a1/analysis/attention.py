@@ -19,8 +19,8 @@ from lit_a1.analysis.result import AnalysisResult
 TITLE = "Where the network looks"
 SHOWN = 6  # images
 COMPARED = 50  # images on which both maps are compared
-COVERED = 4  # side of the image over side of the square
-FINE, COARSE = 4, 2  # side of the square over its step: for the images shown, and for those compared
+COVERED = 4  # the image's side divided by the square's
+FINE, COARSE = 4, 2  # the square's side divided by its step: for the images shown, and for those compared
 OPACITY = 0.7  # of a map over its image
 PALE = 0.45  # black becomes this grey in the image beneath a map, so that the map's colours show
 Pair = tuple[Ints, Ints]  # two classes for each of N images, (N,) each; maps are positive where they favour the first
@@ -153,7 +153,7 @@ def next_of_same_class(labels: Ints) -> Ints:
 
 
 def shown_images(network: TrainedNetwork) -> Ints:
-    """The most confident correct images of each class in turn (4 in all), then the most confident wrong ones."""
+    """The most confident correct images of each class in turn, then up to a third of `SHOWN` wrong ones."""
     wrong = most_confident_wrong(network, SHOWN // 3)
     ranks = [most_confident_correct(network, class_, SHOWN) for class_ in range(len(network.classes))]
     correct = [rows[k] for k in range(SHOWN) for rows in ranks if k < len(rows)][: SHOWN - len(wrong)]
@@ -187,13 +187,15 @@ def _compare_maps(network: TrainedNetwork, result: AnalysisResult) -> dict[str, 
     correlations = rank_correlations(covered, occlusion.drops)
     # with two classes, maps of a class have the same sign; with more, each is for the true class
     next_rows = next_of_same_class(network.labels[rows])
-    control = mean_with_interval(rank_correlations(covered[next_rows[next_rows >= 0]], occlusion.drops[next_rows >= 0]))
+    has_next = next_rows >= 0
+    of_next = rank_correlations(covered[next_rows[has_next]], occlusion.drops[has_next])
+    control, difference = mean_with_interval(of_next), mean_with_interval(correlations[has_next] - of_next)
     names = network.names(network.labels[rows])
     result.table("agreement", {"image": network.indices[rows], "class": names, "rank_correlation": correlations})
     mean, half, count = mean_with_interval(correlations)
     result.number(agreement=mean, agreement_half_interval=half, agreement_images=count)
     result.number(agreement_control=control[0])
-    return {"places": occlusion.drops[0].size, "control": control}
+    return {"places": occlusion.drops[0].size, "control": control, "difference": difference}
 
 
 def measure_centre(network: TrainedNetwork, result: AnalysisResult) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     result.table("calibration", table)
     facts = {"bins": BINS, "draws": DRAWS, "alpha": ALPHA, "least": LEAST, "edges": TEMPERATURES}
     facts |= {"ece_at_most": np.quantile(eces, 0.95), "right_by_chance": np.quantile(accuracies, (0.025, 0.975))}
-    facts |= {"smoothing": network.model.label_smoothing, "classes": len(network.classes)}
+    facts |= {"smoothing": network.model.label_smoothing}
     result.describe(count=len(labels), fitted=len(fit), shown=len(test), **facts)
 
 

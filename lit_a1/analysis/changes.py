@@ -70,7 +70,7 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
         result.number(green_less_blue=mean, green_less_blue_half_interval=half)
     facts |= {"zoom": ZOOM, "blur": BLUR, "classes": network.classes, "images": len(network.labels)}
     facts |= {"effects": {(row["change"], row["class"]): row for row in effects.to_dict("records")}}
-    result.describe(count=len(sample_rows), wrong=int((~correct).sum()), alpha=ALPHA, **facts)
+    result.describe(count=len(sample_rows), alpha=ALPHA, **facts)
 
 
 def _effect(differences: Floats) -> dict[str, float]:

@@ -24,12 +24,12 @@ LEVELS = 64  # of an image's histogram for Otsu's threshold
 AT_ONCE = 500  # images
 BORDER = 8  # side of the image over width of the border whose colour is measured
 PROPERTIES = pd.read_csv(Path(__file__).with_name("properties.csv"), index_col="name")
-"""What is measured: names in a table and on the axes of the figure; words for images with less of it, and with more."""
+"""The measured properties: their names in tables and on axes, and words for images that have less or more of each."""
 
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Compares properties of wrong and near images with the others', and relates them to log-odds within each class."""
-    wrong, near = ~network.correct, np.abs(network.margins()) < np.log(NEAR)
+    wrong, near = ~network.correct, network.leads() < np.log(NEAR)
     properties = measure(network.images) | measure_evidence(network)
     bins = pd.concat([equal_bins(values, wrong).assign(property=name) for name, values in properties.items()])
     bins["error"] = bins.mistakes / bins.images

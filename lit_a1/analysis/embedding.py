@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,16 +73,20 @@ def nearest_predictions(features: NDArray[np.float32], labels: Ints, k: int) -> 
     return torch.cat(predictions).numpy()
 
 
+def remove_projector(folder: Path) -> None:
+    """Removes what `write_projector` wrote in an earlier analysis."""
+    shutil.rmtree(folder / "00000" / TAG, ignore_errors=True)
+    for file in folder.glob(f"events.out.tfevents.*{PROJECTOR}"):
+        file.unlink()
+
+
 def write_projector(network: TrainedNetwork, result: AnalysisResult) -> int:
     """Writes features, properties and thumbnails for TensorBoard's projector; returns the number of images.
 
     At most as many as fit as thumbnails on the largest sheet. TensorBoard only looks into folders with an event file.
     """
     count = min(len(network.labels), (SPRITE // THUMBNAIL) ** 2)
-    if (old_folder := result.folder / "00000" / TAG).is_dir():  # by an earlier analysis
-        shutil.rmtree(old_folder)
-    for old_file in result.folder.glob(f"events.out.tfevents.*{PROJECTOR}"):
-        old_file.unlink()
+    remove_projector(result.folder)
     properties = {
         "label": network.names(network.labels),
         "prediction": network.names(network.predictions),

@@ -1,7 +1,7 @@
 """How far an image lies from the training images: images of neither cat nor dog get a prediction all the same."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -47,7 +47,7 @@ class Familiarity:
         variances = np.append(eigenvalues[::-1][:count], eigenvalues[: len(eigenvalues) - count].mean())
         rounded = cls.from_note(cls(means, directions, variances, np.inf).note())  # as stored
         threshold = float(np.quantile(rounded.distances(held_out), 1 - FLAGGED_SHARE))
-        return cls(rounded.means, rounded.directions, variances, threshold)
+        return replace(rounded, threshold=threshold)
 
     def distances(self, features: NDArray[Any]) -> Floats:
         """d(x) (n,) of features (n,F)."""

@@ -1,4 +1,4 @@
-"""Which validation images analyses show, as rows (ties: the earlier first), and contact sheets of them."""
+"""Chooses validation images to show, as rows (the earlier first on ties), and draws contact sheets of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -35,7 +35,7 @@ def most_confident_wrong(network: TrainedNetwork, count: int) -> Ints:
 
 def closest_calls(network: TrainedNetwork, count: int) -> Ints:
     """Up to `count` images, correct or not, with the smallest margins between the two likeliest classes."""
-    return smallest(np.abs(network.margins()), np.ones(len(network.labels), np.bool_), count)
+    return smallest(network.leads(), np.ones(len(network.labels), np.bool_), count)
 
 
 def most_typical(network: TrainedNetwork, class_: int, count: int) -> Ints:

@@ -15,15 +15,14 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Lists images whose label may be wrong, the least likely first, and draws them."""
     labels, count, width = network.labels, len(network.labels), per_line(network)
     class_counts = np.bincount(labels, minlength=len(network.classes))
-    examined = (class_counts >= LEAST).sum() >= 2
-    rows, share = suspected_labels(labels, network.log_probabilities) if examined else (np.empty(0, np.int64), 0.0)
+    if (class_counts >= LEAST).sum() < 2:
+        result.describe(examined=False, least=LEAST)
+        return
+    rows, share = suspected_labels(labels, network.log_probabilities)
     label_probability = network.probabilities[rows, labels[rows]]
     columns = {"rank": range(1, len(rows) + 1), "index": network.indices[rows], "label": network.names(labels[rows])}
     columns |= {"prediction": network.names(network.predictions[rows]), "probability_of_label": label_probability}
     result.table("label_errors", columns)
-    if not examined:
-        result.describe(examined=False, least=LEAST)
-        return
     shown = rows[: LINES * width]
     if len(shown):
         contact_sheet(result, "label_errors", network, in_lines(shown, width))

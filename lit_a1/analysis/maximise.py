@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ COLOUR_SAMPLE = 200  # of them, for the colours of the data
 STARTS = 6  # made images of the classes, at least; each starts from its own noise
 ACROSS = 5  # classes in a row, if each has one image
 STEPS = 128
-RATE = 2.0  # total length of the gradient ascent, as the root mean square over the parameters
+RATE = 2.0  # twice the length of the ascent (steps shrink to 0), as the root mean square over the parameters
 JITTER = 1 / 12  # images shift by at most this share of their side in a step
 VARIATION = 0.1  # weight of the total variation's direction; the score's has 1
 NOISE = 0.05  # initial standard deviation of the parameters
@@ -61,8 +62,7 @@ class FourierImages:
     def direction(self, scores: Tensor) -> Tensor:
         """The gradient of n scores by the parameters, scaled to length 1 for each image; zeros stay."""
         (gradient,) = torch.autograd.grad(scores.sum(), self.parameters)
-        lengths = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
-        return gradient / lengths.view(-1, *[1] * (gradient.dim() - 1))
+        return F.normalize(gradient.flatten(1), eps=1e-30).view_as(gradient)
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def real_activations(network: TrainedNetwork, rows: Ints, layers: Sequence[Hidde
 
 
 def differing_channels(activations: Floats, count: int = CHANNELS) -> list[int]:
-    """Channels that images activate differently (n,C): among the more varied half, those with other favourite images.
+    """Channels with different strongest images, chosen from the more varied half, by activations (n,C).
 
     Each next channel shares the fewest of its `BEST` images with the channels before it; ties go to the most varied.
     """

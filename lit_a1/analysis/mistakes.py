@@ -17,7 +17,7 @@ DIGITS = 5  # most typical digits of each class
 
 def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
     """Draws contact sheets of the most confident mistakes, the closest calls and typical images; lists all mistakes."""
-    width, confidence, margins = per_line(network), network.probabilities.max(1), network.margins()
+    width, confidence = per_line(network), network.probabilities.max(1)
     size = LINES * width
     wrong, close = most_confident_wrong(network, len(network.labels)), closest_calls(network, 3 * size)
     for kind, rows in (("surest", wrong), ("close", close)):
@@ -26,8 +26,8 @@ def analyze(network: TrainedNetwork, result: AnalysisResult) -> None:
                 contact_sheet(result, f"mistakes_{name}", network, in_lines(shown, width))
     columns = {"index": network.indices[wrong], "truth": network.names(network.labels[wrong])}
     columns |= {"prediction": network.names(network.predictions[wrong])}
-    result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": margins[wrong]})
-    result.number(mistakes=len(wrong), images=len(network.labels), closest_margin=np.abs(margins).min())
+    result.table("mistakes", {**columns, "probability": confidence[wrong], "margin": network.margins()[wrong]})
+    result.number(mistakes=len(wrong), images=len(network.labels), closest_margin=network.leads().min())
     if len(wrong):
         result.number(surest_mistake=confidence[wrong].max(), median_mistake=np.median(confidence[wrong]))
     if len(wrong) and network.correct.any():

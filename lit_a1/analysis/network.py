@@ -20,7 +20,7 @@ from lit_a1.models.members import Member, load_member
 from lit_a1.models.residual import ResidualNet
 from lit_a1.runs.folders import relative_to_cwd
 from lit_a1.runs.records import CheckpointError, version_of
-from lit_a1.runs.shown import margins_of
+from lit_a1.runs.shown import leads_of, margins_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -122,6 +122,10 @@ class TrainedNetwork:
         """(N,) log-probability of the true class minus the largest other one: below 0 if the prediction is wrong."""
         return margins_of(self.log_probabilities, self.labels)
 
+    def leads(self) -> NDArray[np.float32]:
+        """(N,) log-probability of the likeliest class minus that of the next one."""
+        return leads_of(self.log_probabilities)
+
 
 def _prepared(images: NDArray[np.uint8], size: int) -> Tensor:
     return resize(to_float(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)), size)
@@ -149,12 +153,11 @@ def load_network(name: str, path: Path, data: ImageDataModule) -> TrainedNetwork
     images, or other images than it was validated on.
     """
     network = without_images(name, member := load_member(path))
-    data.locate("validate")
-    data.prepare_data()
     data.setup("validate")
+    data.check_split(member.data)
+    test = _test_set(data)  # whose classes are checked next
     data.load_state_dict(member.data)
     held_out, rows = data.sets["val"], data.sets["val"].index
-    test = _test_set(data)
     test_labels = None if test is None else np.asarray(test.labels).astype(np.int64)
     return replace(
         network,

@@ -15,7 +15,7 @@ def answer(networks: Networks, files: Sequence[str], first: str, second: str) ->
         raise UsageError(f"Choose two different networks; both are {first}.")
     photos = read_photos(files)
     if not photos.names:
-        return html("compare", rows=[], labels=(first, second), disagreements=0, unreadable=photos.unreadable)
+        return html("compare", rows=[], unreadable=photos.unreadable)
     predictions: list[list[tuple[str, float]]] = []
     for label in (first, second):
         with networks.lock:

@@ -45,6 +45,9 @@ def read_photos(files: Sequence[str]) -> Photos:
         except DecodeError as error:
             unreadable.append((path.name, f"{error}."))
             continue
+        except FileNotFoundError:  # the page keeps files for a while only
+            unreadable.append((path.name, "it is no longer here; drop it again."))
+            continue
         names.append(path.name)
         small.append(pair[0])
         large.append(pair[1])
@@ -57,10 +60,10 @@ def answer(networks: Networks, files: Sequence[str], label: str) -> str:
     from lit_a1.analysis.attention import evidence, upsample
 
     photos = read_photos(files)
+    if not photos.names:
+        return html("photos", cards=[], unreadable=photos.unreadable)
     with networks.lock:
         network = networks.cnn("photos", label).with_images(photos.small)
-        if not photos.names:
-            return html("photos", cards=[], unreadable=photos.unreadable)
         maps, _, (towards, against) = evidence(network, np.arange(len(photos.names)))
         probabilities, unlike = predict(networks, label, network)
         bank: Bank | None = networks.banks.get(label)
@@ -104,8 +107,6 @@ def _training_photos() -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str,
     from lit_a1.data.catsdogs import CatsDogsDataModule
 
     data = CatsDogsDataModule(source="real")
-    data.locate("fit")
-    data.prepare_data()
     data.setup("fit")
     train = data.sets["train"]
     rows = train.index[np.linspace(0, len(train.index) - 1, min(BANK, len(train.index))).astype(int)]

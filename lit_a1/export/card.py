@@ -54,7 +54,7 @@ class WeightsInfo(NamedTuple):
     @property
     def drawn(self) -> bool:
         """Whether the weights were trained on images that this project drew."""
-        named = version_of(self.path) is not None and self.path.parents[2].name.endswith(DRAWN)
+        named = version_of(self.path) is not None and self.path.resolve().parents[2].name.endswith(DRAWN)
         return named or self.settings.get("data.source") == "drawn"
 
 

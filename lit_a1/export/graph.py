@@ -152,5 +152,7 @@ def to_onnx(exported: ExportedModel) -> tuple[bytes, float]:
     with torch.inference_mode():
         difference = float(np.abs(session.run(None, {INPUT: images})[0] - exported.probabilities(images)).max())
     if not difference <= TOLERANCE:
-        raise ArithmeticError(f"The ONNX file answers otherwise than the network, by {difference:.2g}.")
+        raise ArithmeticError(
+            f"The ONNX file's probabilities differ from the network's by {difference:.2g}, more than {TOLERANCE:g}."
+        )
     return content, difference

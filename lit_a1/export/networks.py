@@ -37,9 +37,11 @@ def load_cnns(settings: Namespace) -> tuple[str, ExportedModel, list[WeightsInfo
         path = resolve(ckpt_path, logs / name)
         check_fits(read(path), model, path)
         members = [load_member(path)]
+    infos = [weights_info(m.path, m.epoch, m.training, dict(m.model.hparams)) for m in members]
+    if not isinstance(model, Ensemble) and model.views != members[0].model.views:
         members[0].model.views = model.views
-    exported = exported_cnns(members, data.get("decode_size", SIDE), members[0].data["classes"])
-    return name, exported, [weights_info(m.path, m.epoch, m.training, dict(m.model.hparams)) for m in members]
+        infos = [infos[0]._replace(errors=[])]  # they were measured in other views
+    return name, exported_cnns(members, data.get("decode_size", SIDE), members[0].data["classes"]), infos
 
 
 def load_mlp(setup: Setup, ckpt_path: str | None) -> tuple[str, ExportedModel, list[WeightsInfo]]:

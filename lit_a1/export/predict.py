@@ -40,7 +40,7 @@ class OnnxNetwork:
             about = self._session.get_modelmeta().custom_metadata_map
             self.classes, self.outside = tuple(json.loads(about["classes"])), json.loads(about.get("outside", "false"))
         except Exception as error:  # onnxruntime has many errors of its own
-            raise CheckpointError(f"{path} can't be read: it is damaged, or no ONNX file that export wrote.") from error
+            raise CheckpointError(f"{path} can't be read: it is damaged, or was not written by export.") from error
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N,K) of images (N,H,W,C)."""

@@ -22,6 +22,11 @@ def margins_of(log_probabilities: NDArray[np.float32], labels: NDArray[np.intege
     return log_probabilities[rows, labels] - others.max(1)
 
 
+def leads_of(log_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,) log-probability of the likeliest class minus that of the next one, from (N,K)."""
+    return np.diff(np.partition(log_probabilities, -2, axis=1)[:, -2:], axis=1)[:, 0]
+
+
 def smallest(values: NDArray[np.float32], mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     """Up to `count` of the rows selected by `mask`, the smallest values first; ties stay in order."""
     rows = np.flatnonzero(mask)
@@ -44,7 +49,7 @@ def log_mistakes(
     margins, predictions = margins_of(log_probabilities, labels), log_probabilities.argmax(1)
     found = {
         "most confident mistakes": smallest(margins, predictions != labels, SHOWN),
-        "closest calls": smallest(np.abs(margins), np.ones(len(labels), np.bool_), SHOWN),
+        "closest calls": smallest(leads_of(log_probabilities), np.ones(len(labels), np.bool_), SHOWN),
     }
     for name, rows in found.items():
         titles = [f"{classes[predictions[row]]} {np.exp(log_probabilities[row].max()):.1%}" for row in rows]

@@ -115,7 +115,7 @@ def test_words_follow_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "central_share", lambda maps: np.full(len(maps), 0.25))
     another = analyzed(attention, network_of("photos"))
     assert another.numbers["agreement"] == pytest.approx(0)
-    assert "the difference is within noise" in another.words[0]
+    assert "this is not clearly lower. In a single image" in another.words[0]
     assert "not clearly different from the 25.00 %" in another.words[1]
 
 

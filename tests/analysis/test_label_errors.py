@@ -84,5 +84,5 @@ def test_one_class_has_nothing_to_compare() -> None:
     network = network_of("photos", 12)
     network.labels[:] = 1
     result = analyzed(label_errors, predicting(network, np.full((12, 2), 0.5)))
-    assert rows_of("label_errors") == result.figures == []
+    assert result.tables == result.figures == []
     assert "at least two classes" in result.words[0]

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lit_a1.analysis.network import capture_outputs, load_network, without_images
 from lit_a1.cli import main
 from lit_a1.data.catsdogs import CatsDogsDataModule
+from lit_a1.data.errors import DataError
 from lit_a1.models import inputs
 from lit_a1.models.members import load_member
 from lit_a1.runs.folders import PRETRAINED
@@ -68,6 +70,12 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
     assert (alone.size, alone.classes, alone.source) == (network.size, network.classes, network.source)
     np.testing.assert_array_equal(alone.with_images(network.images).log_probabilities, network.log_probabilities)
     assert set(alone.with_images(network.images).labels) == {-1}  # nobody knows them
+
+    for name in ("Fox", "Hen"):
+        (folder := Path("own", name)).mkdir(parents=True)
+        Image.fromarray(network.images[0]).save(folder / "1.png")
+    with pytest.raises(DataError, match="knows Cat and Dog; the data are Fox and Hen"):
+        load_network("catsdogs", path, CatsDogsDataModule(n_valid=16, test_dir="own"))
 
 
 def test_published_weights_are_known_by_their_note() -> None:

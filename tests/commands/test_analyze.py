@@ -56,6 +56,8 @@ def test_looks_into_a_network_of_photos(photos: Path, capsys: Capture, refusal: 
 
     main(["analyze", *PHOTOS, "--parts", "confusion", "--ckpt_path", "last"])  # those of the other checkpoint go
     assert json.loads((folder / "analysis.json").read_text())["parts"] == ["confusion"]
+    assert all(path.name.startswith("confusion") for pattern in ("*.png", "*.csv") for path in folder.glob(pattern))
+    assert not list(folder.glob("*.projector"))
     split = ["--data.split_seed", "1", "--parts", "confusion"]  # in which it was trained on some of them
     assert "another split" in refusal("analyze", *PHOTOS, *split)
 

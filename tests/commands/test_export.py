@@ -35,7 +35,9 @@ def test_published_weights_and_ensembles_need_no_images(
     main(["export", *CATSDOGS, "--ckpt_path", "pretrained", "--model.views", "one"])
     assert "export/catsdogs: model.onnx, model.safetensors and README.md." in capsys.readouterr().out
     assert [(part.views, part.size) for part in quick[-1].parts] == [("one", 64)]
-    assert "| validation | 2,000 | 4.00 % |" in Path("export/catsdogs/README.md").read_text()
+    assert "None are recorded for the network as exported." in Path("export/catsdogs/README.md").read_text()
+    main(["export", *CATSDOGS, "--ckpt_path", "pretrained", "--out", "as_measured"])
+    assert "| validation | 2,000 | 4.00 % |" in Path("as_measured/README.md").read_text()
     members = f"[{PRETRAINED / 'catsdogs.ckpt'}, {PRETRAINED / 'catsdogs_best.ckpt'}]"
     ensemble = ["export", "--config", str(CONFIGS / "catsdogs_ensemble.yaml"), "--model.members", members]
     main([*ensemble, "--out", "both"])

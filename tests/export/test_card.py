@@ -65,7 +65,7 @@ def test_figures_are_those_of_the_epoch_and_of_the_checkpoint() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     said = text(weights_info(Path("elsewhere/net.ckpt"), 2, {}, {"widths": [4, 8]}))
-    assert "None are recorded." in said
+    assert "None are recorded for the network as exported." in said
     assert "`net.ckpt`: 2 epochs." in said
     assert "| `model.widths` | [4, 8] |" in said
 
@@ -82,6 +82,14 @@ def test_published_weights_have_their_note(tmp_path: Path, monkeypatch: pytest.M
     assert "| test |" not in said  # labelled for the competition, and not measured
 
 
+def test_photos_of_other_classes_are_named() -> None:
+    weights = weights_info(run("horses"), 3, {}, {})
+    said = card("horses", exported_cnns([member(views="scale")], 20, ["Horse", "Zebra"]), [weights], 0.0)
+    assert "Photos of Horse and Zebra, cropped" in said
+    assert "and dogs" not in said
+    assert "Asirra" in text(weights)
+
+
 def test_drawn_images_ensembles_and_digits_are_told_apart() -> None:
     assert "as a stand-in" in text(weights_info(run("catsdogs-drawn"), 3, {}, {}))
     both = text(weights_info(run(), 3, {}, {}), weights_info(Path("other.ckpt"), 1, {}, {}))
@@ -93,4 +101,4 @@ def test_drawn_images_ensembles_and_digits_are_told_apart() -> None:
     assert "handwritten digits" in digits
     assert "uint8, (N, 28, 28, 1)" in digits
     assert "0 to 9" in digits
-    assert "animal at the edge" not in digits
+    assert "at the edge" not in digits

@@ -103,5 +103,5 @@ def test_a_file_that_answers_otherwise_is_not_handed_out() -> None:
     pytest.importorskip("onnxscript", reason=REASON)
     pytest.importorskip("onnxruntime", reason=REASON)
     exported, other = (exported_mlp(NN(n_hidden=2, seed=seed, **DIGITS)) for seed in (1, 2))
-    with pytest.raises(ArithmeticError, match="answers otherwise than the network, by"):
+    with pytest.raises(ArithmeticError, match="probabilities differ from the network's by"):
         to_onnx(replace(exported, probabilities=other.probabilities))

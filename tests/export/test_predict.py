@@ -78,6 +78,6 @@ def test_what_does_not_fit_is_refused(brightness: Write) -> None:
     refused("There is no checkpoint nowhere.onnx", CheckpointError)
     Path("damaged.onnx").write_bytes(onnx.read_bytes()[:-40])
     for path in (Path("damaged.onnx"), brightness("other.onnx", classes=None)):
-        with pytest.raises(CheckpointError, match="is damaged, or no ONNX file that export wrote"):
+        with pytest.raises(CheckpointError, match="is damaged, or was not written by export"):
             OnnxNetwork(path)
     assert not list(Path.cwd().glob("submission*"))

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_a1.runs import shown
 from lit_a1.runs.events import event_writer
-from lit_a1.runs.shown import COLUMNS, log_mistakes, margins_of, smallest
+from lit_a1.runs.shown import COLUMNS, leads_of, log_mistakes, margins_of, smallest
 
 LOGITS = np.log(np.array([[0.9, 0.1], [0.2, 0.8], [0.51, 0.49], [0.6, 0.4]], np.float32))
 LABELS = np.array([1, 1, 0, 1])
@@ -16,7 +16,9 @@ def test_margins_are_below_zero_where_the_answer_is_wrong() -> None:
     margins = margins_of(LOGITS, LABELS)
     np.testing.assert_allclose(margins, np.log([1 / 9, 4, 51 / 49, 2 / 3]), rtol=1e-5)
     assert smallest(margins, margins < 0, 8).tolist() == [0, 3]
-    assert smallest(np.abs(margins), np.ones(4, np.bool_), 2).tolist() == [2, 3]
+    np.testing.assert_array_equal(leads_of(LOGITS), np.abs(margins))
+    three = np.log(np.array([[0.1, 0.5, 0.4]], np.float32))
+    np.testing.assert_allclose(leads_of(three), np.log([5 / 4]), rtol=1e-5)  # whatever the true class
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (64, 64, 3)])
