@@ -1,11 +1,13 @@
-"""How much memory a training on many photos holds: `python docs/memory.py 500000 FOLDER [options of fit]`.
+"""Measures the memory that a training on many photos uses: `python docs/memory.py 500000 FOLDER [options of fit]`.
 
-Some thousand drawn photos stand for all, each under many names. The training runs in its own process. Each second, its
+A few thousand drawn photos are linked under many names. The training runs in its own process. Each second, its
 anonymous memory and that of its workers are read. Memory mapped from files is counted apart, since the system drops and
 reloads it as it sees fit.
 """
 
+import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -58,12 +60,19 @@ def process_tree(process: int) -> list[int]:
 
 def main() -> None:
     """Draws, trains, and prints a line each second."""
-    count, folder, *flags = sys.argv[1:]
-    photos = Path(folder, "photos").resolve()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, help="number of photos")
+    parser.add_argument("folder", type=Path, help="where to keep photos, cache and runs")
+    arguments, flags = parser.parse_known_args()
+    folder = arguments.folder.resolve()
+    photos = folder / f"photos-{arguments.count}"
     if not photos.exists():
-        draw(photos, int(count))
-    environment = os.environ | {"LIT_A1_DATA": str(photos), "LIT_A1_CACHE": str(Path(folder, "cache").resolve())}
-    logs = ["--trainer.logger.init_args.save_dir", str(Path(folder, "logs").resolve())]
+        unfinished = folder / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        draw(unfinished, arguments.count)
+        unfinished.rename(photos)
+    environment = os.environ | {"LIT_A1_DATA": str(photos), "LIT_A1_CACHE": str(folder / "cache")}
+    logs = ["--trainer.logger.init_args.save_dir", str(folder / "logs")]
     fit = [sys.executable, "main.py", "fit", *FIT, *logs, *flags]
     started = time.monotonic()
     print("seconds  anonymous MB of the process, and of each worker  mapped MB of all", flush=True)

@@ -11,7 +11,6 @@ python docs/tables.py write                                    # rewrites README
 """
 
 import argparse
-import csv
 import json
 import shutil
 import sys
@@ -23,6 +22,7 @@ from statistics import mean, median_low, stdev
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lit_a1.data.files import write_csv  # noqa: E402
 from lit_a1.environment import quieten  # noqa: E402
 from lit_a1.report.recipes import changes, fingerprint, is_shipped, shipped_settings  # noqa: E402
 from lit_a1.report.rows import COLUMNS, RUNS, Row, identity, read_rows, row_of  # noqa: E402
@@ -188,7 +188,7 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
     """
     known = {identity(row): row for row in read_rows(RUNS)}
     if drawn := [run for run in runs if run.resolve().parent.name.endswith(DRAWN)]:
-        raise UsageError(f"{drawn[0]} was trained on drawn images, whose figures enter no table.")
+        raise UsageError(f"{drawn[0]} was trained on drawn images, whose results enter no table.")
     for run in runs:
         row = row_of(run)
         if old := known.get(identity(row)):
@@ -199,10 +199,7 @@ def add(runs: Sequence[Path]) -> Iterator[str]:
             continue
         there = "brought up to date: " if old else ""
         yield f"{run}: {there}{row['config']}, {row['changes'] or 'as shipped'}, last error {row['last_val_error']}"
-    with RUNS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(known.values())
+    write_csv(RUNS, COLUMNS, [[row[name] for name in COLUMNS] for row in known.values()])
 
 
 def keep(studies: Sequence[Path]) -> Iterator[str]:
@@ -214,7 +211,7 @@ def keep(studies: Sequence[Path]) -> Iterator[str]:
     crossvals = [study for study in studies if (study / CROSSVAL).is_file()]
     for study in crossvals:
         if study.name.endswith(DRAWN):
-            raise UsageError(f"{study} is of drawn images, whose figures enter no table.")
+            raise UsageError(f"{study} is of drawn images, whose results enter no table.")
         (target := STUDIES / study.resolve().name).mkdir(parents=True, exist_ok=True)
         for name in (CROSSVAL, "summary.md"):
             shutil.copy(study / name, target)

@@ -139,16 +139,22 @@ def test_an_ensemble_becomes_a_row_too(tables: ModuleType, run: Run) -> None:
 @pytest.mark.parametrize(
     ("ends", "errors"),
     [
-        ({"last": {"epoch": 3, "val/error": 0.5, "val/loss": float("nan")}}, ("0.0500", "nan")),
+        ({"diverged": "the loss is nan"}, ("0.0500", "nan")),
         ({"best": {"epoch": 3}, "last": {"epoch": 3}}, ("", "")),
     ],
 )
 def test_a_run_that_diverged_or_was_not_measured_has_no_figure(
     ends: dict[str, Any], errors: tuple[str, str], tables: ModuleType, run: Run
 ) -> None:
-    row = tables.row_of(run(**ends))
+    path = run(**ends)
+    row = tables.row_of(path)
     assert (row["best_val_error"], row["last_val_error"]) == errors
     assert "No run" in tables.results_table([row], ["catsdogs"])
+    record = json.loads((path / "record.json").read_text())
+    del record["best"]
+    (path / "record.json").write_text(json.dumps(record))
+    with pytest.raises(tables.UsageError, match="no epoch that was validated"):
+        tables.row_of(path)
 
 
 def test_a_table_has_one_row_a_recipe_and_the_newest_run_of_each_seed(tables: ModuleType, run: Run) -> None:

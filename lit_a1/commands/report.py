@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
             runs = _with_available_images(runs)
         steps = plan.missing(runs) if options.run == "missing" else plan.quick(runs)
         print(plan.plan_text(steps) if steps else "Nothing is missing.")
-        if steps and options.plan:
+        if options.plan:
             return
         failed = plan.run(steps)
     started = time.perf_counter()

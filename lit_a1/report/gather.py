@@ -27,9 +27,7 @@ TRAINING_FIELDS: dict[str, Kind] = {  # fields of a training's record, and their
 }
 STUDY_FIELDS: dict[str, Kind] = {  # optional fields of a study's record, and their types
     **dict.fromkeys(("commit", "machine", "setup", "weights"), str),
-    **dict.fromkeys(("seconds", "epochs", "parameters"), NUMBER),
-    **dict.fromkeys(("trials", "experiments", "model"), dict),
-    **dict.fromkeys(("n", "left_out"), list),
+    "trials": dict,
     "seed": (int, list),
 }
 LIMITS: dict[str, tuple[str, ...]] = {  # trainer settings that leave out images or steps, except at these values

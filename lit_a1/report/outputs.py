@@ -58,6 +58,7 @@ def analysis_values(folder: Path, run: Run | None, command: str) -> dict[str, An
     labelled = {name: filter(None, map(_LABEL.fullmatch, part.words)) for name, part in parts.items()}
     paragraphs = parts["conditions"].words if "conditions" in parts else []
     table_index = next((k for k, text in enumerate(paragraphs) if text.startswith("|")), -1)
+    source = next((part.source for part in parts.values()), "unknown")
     return {
         "command": command,
         "outputs": outputs,
@@ -69,11 +70,13 @@ def analysis_values(folder: Path, run: Run | None, command: str) -> dict[str, An
         "suspects": suspects if isinstance(suspects, int) else None,
         "damaged": [relative_to_cwd(folder / f"{name}.json") for name in outputs.unreadable],
         "missing_parts": [name for name in PARTS if name not in parts and name not in outputs.unreadable],
-        "source": next((part.source for part in parts.values()), "unknown"),
+        "source": source,
         "commits": sorted({part.commit or "unknown" for part in parts.values()}) or ["unknown"],
         "seconds": sum(part.seconds for part in parts.values()),
         "images": images if isinstance(images, int) else None,
-        "best_was_chosen": run is not None and run.record["best"]["epoch"] != run.record["last"]["epoch"],
+        "best_was_chosen": "best.ckpt" in source
+        and run is not None
+        and run.record["best"]["epoch"] != run.record["last"]["epoch"],
     }
 
 
@@ -95,8 +98,12 @@ def read_audit(path: Path = AUDIT) -> dict[str, Any]:
     if not path.is_file():
         return about | {"state": "missing"}
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = list(csv.DictReader(file))
-    if any(not row.keys() >= {"problem", "group", "part"} or None in row.values() for row in rows):
+        reader = csv.DictReader(file)
+        try:
+            rows, columns = list(reader), set(reader.fieldnames or ())
+        except csv.Error:  # an overlong field
+            return about | {"state": "damaged"}
+    if not {"problem", "group", "part"} <= columns or any(None in row.values() for row in rows):
         return about | {"state": "damaged"}
     counts = Counter((row["problem"], row["part"]) for row in rows)
     copies = {(row["problem"], row["group"]) for row in rows if row["group"] not in ("", "0")}

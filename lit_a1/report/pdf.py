@@ -120,7 +120,7 @@ def _nodes(tokens: Sequence[Token], longest: int = UNBROKEN) -> list[dict[str, A
 
 
 def breakable(text: str, longest: int = UNBROKEN) -> str:
-    """Adds invisible break points to words of more than `longest` letters: after punctuation, else anywhere."""
+    """Adds invisible break points to words of more than `longest` letters: after punctuation, or `UNBROKEN` letters."""
 
     def add_breaks(word: re.Match[str]) -> str:
         parts = re.sub(r"([_/=,:+]|[-.](?=[A-Za-z_]))(?=.)", rf"\1{ZERO_WIDTH_SPACE}", word[0])

@@ -94,7 +94,10 @@ class Commands:
             arguments += [name.removeprefix("mlp-")]
         else:
             arguments += [{"trial": "fit", "ensemble": "validate"}.get(kind, kind)]
-            arguments += ["--config", f"configs/{name}.yaml"] * (kind not in ("compare", "gradcheck"))
+        if kind not in ("study", "compare", "gradcheck"):
+            as_shipped = run is None or is_published(run) or has_shipped_settings(run.record["settings"], name)
+            config = f"configs/{name}.yaml" if as_shipped else str(relative_to_cwd(run.folder / "config.yaml"))
+            arguments += ["--config", config]
         if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
             checkpoint = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]
             if run is not None:
@@ -234,9 +237,11 @@ def plan_text(steps: Sequence[Step]) -> str:
     width = max(map(len, times))
     lines = [f"{number:3}. {times[number - 1]:>{width}}  {step.command}" for number, step in enumerate(steps, 1)]
     seconds = [step.seconds for step in steps if step.seconds is not None]
-    total = f"{counted(len(steps), 'command')}, about {duration(sum(seconds))} as recorded runs took"
+    total = counted(len(steps), "command")
+    if seconds:
+        total += f", about {duration(sum(seconds))} as recorded runs took"
     if unknown := len(steps) - len(seconds):
-        total += f", and {unknown} whose time is not recorded (?)"
+        total += f"; no time is recorded for {unknown} of them (?)"
     return "\n".join([*lines, f"{total}."])
 
 

@@ -38,6 +38,7 @@ def problem1(records: RecordedRuns, work: Path) -> dict[str, Any]:
     settings = runs[-1].record["settings"] if runs else shipped_settings("mlp")
     return values | {
         "status": status(records, "mlp"),
+        "drawn": records.drawn_digits,
         "result": results(runs, work) if runs else None,
         "network": network(settings),
         "settings": _settings(settings, runs),

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from lit_a1.data.catsdogs import COURSE_TEST_IMAGES
 from lit_a1.report.document import table
 from lit_a1.report.gather import RecordedRuns, Study, display_path, read_analysis, source_of
 from lit_a1.report.learning import gap
@@ -34,6 +33,7 @@ NETWORKS = {  # by experiment
     "mnist_ablation": "CNN, alike",
 }  # fmt: skip
 ERRORS = {"train_error": "training error", "val_error": "validation error", "test_error": "test error"}
+KAGGLE_IMAGES = 2500  # of the private leaderboard; the public one has 2,499
 PRETRAINED_FOLDER = "analysis-pretrained"  # where `analyze --ckpt_path pretrained` writes
 
 
@@ -50,6 +50,7 @@ def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
         for study in ("mnist-compare", "mnist-ablation")
     )
     answers, ablation_parts = dict(comparison["parts"]), dict(ablation["parts"])
+    alike = records.newest("mnist_ablation")
     from_ablation = set(ANSWERS) & ablation_parts.keys()  # shown for networks that were trained alike, if any
     answers = {heading: ablation_parts.get(heading, answers.get(heading, "")) for heading in ANSWERS}
     return {
@@ -71,7 +72,7 @@ def problem2(records: RecordedRuns, work: Path) -> dict[str, Any]:
         },
         "ablation": ablation | {
             "is_read": bool(from_ablation),
-            "recipe": shipped_settings("mnist_ablation"),
+            "recipe": shipped_settings("mnist_ablation") | (alike.record["settings"] if alike else {}),
             "parts": [part for part in ablation["parts"] if part[0] not in from_ablation],
         },
         "side_by_side": side_by_side([values["outputs"] for values in (comparison, ablation)]),
@@ -164,8 +165,8 @@ def rank(records: RecordedRuns, names: Sequence[str]) -> list[Run]:
 
 
 def interval_of_test_error(run: Run) -> tuple[float, float]:
-    """95 % interval of the error on the course's test photos, by the validation error and the sampling of both sets."""
-    images = round(1 / (1 / run.record["images"]["val"] + 1 / COURSE_TEST_IMAGES))  # one set, as uncertain as both
+    """95 % interval of the error on a Kaggle leaderboard, by the validation error and the sampling of both sets."""
+    images = round(1 / (1 / run.record["images"]["val"] + 1 / KAGGLE_IMAGES))  # one set, as uncertain as both
     return wilson(run.record["last"]["val/error"], images)
 
 
@@ -216,5 +217,7 @@ def _trials(rows_with_paths: Sequence[tuple[Row, str]]) -> dict[str, Any]:
         }
         for row, path in sorted(rows_with_paths, key=lambda pair: pair[0]["finished"])
     ]
-    all_runs = table(run_lines, "docs/runs.csv and the runs here", text_columns=5, drop_empty=True)
-    return {"top": top, "parts": parts, "table": all_runs}
+    source = _source(path for _, path in rows_with_paths)
+    parts = [part for part in parts if not part[0].startswith("What might help")]  # which docs/tried.md has
+    all_runs = table(run_lines, source, text_columns=5, drop_empty=True)
+    return {"top": top, "parts": parts, "table": all_runs, "source": source}

@@ -12,8 +12,8 @@ def published(name: str) -> Run | None:
     """The run behind the published last-epoch weights of a recipe; None without a valid note on it.
 
     The note is NAME.json beside the weights. The run's row in docs/runs.csv says that its recipe is as shipped. Its
-    epochs are in docs/studies/NAME/curves.csv, which the run is named after; if that file is of another run, only the
-    last epoch is known. As training images it counts those that an epoch saw.
+    epochs are in docs/studies/NAME/curves.csv, which is also the run's `folder`. If that file is of another run, only
+    the last epoch is known. As training images it counts those that an epoch saw.
     """
     note, path = read_json(PRETRAINED / f"{name}.json") or {}, RECORDED / name / "curves.csv"
     rows = [row for row in read_rows() if row["config"] == name and row["finished"] == note.get("finished")]

@@ -161,7 +161,7 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
         last, best, test = run.record["last"], run.record["best"], test_metrics(run.folder)
         train = last.get("train_eval/error", last.get("train/error"))
         rows.append({
-            "run": f"{run.folder.parent.name}/{run.name}",
+            "run": "published" if is_published(run) else f"{run.folder.parent.name}/{run.name}",
             "seed": str(run.seed),
             "epochs": f"{int(last['epoch']) + 1}",
             "training error": "" if train is None else percent(train),
@@ -171,7 +171,8 @@ def _table(runs: Sequence[Run]) -> dict[str, Any]:
             "test error (weights)": f"{percent(test['test/error'])} ({Path(test['checkpoint']).stem})" if test else "",
             "time": duration(run.record["seconds"]),
         })  # fmt: skip
-    return table(rows, f"{RECORD_FILE} of {sources(runs)}", drop_empty=True)
+    source = sources(runs) if is_published(runs[0]) else f"{RECORD_FILE} of {sources(runs)}"
+    return table(rows, source, drop_empty=True)
 
 
 def layers(run: Run | None, name: str, work: Path | None = None) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
     }
     source = ", ".join(path for origin, path in sources.items() if origin in origins)
     kinds = {"digits": records.drawn_digits, "cats and dogs": records.drawn_photos}
-    logs = "" if records.logs == LOGS else f" --logs {records.logs}"
+    options = "" if records.logs == LOGS else f" --logs {records.logs}"
+    if all(kinds.values()):
+        options += " --source drawn"
     return {
         "about": about,
         "drawn": [kind for kind, drawn in kinds.items() if drawn],
@@ -52,7 +54,7 @@ def summary(records: RecordedRuns, about: About, missing_count: int) -> dict[str
         "trained": "runs" in origins,
         "table": table(rows, source, text_columns=2, drop_empty=True) if rows else None,
         "missing_count": missing_count,
-        "command": f"{PROGRAM} report --run missing{logs}",
+        "command": f"{PROGRAM} report --run missing{options}",
         "damaged": records.damaged(),
         "mlp": networks["mlp"],
         "cnn": networks["mnist_plain"] or networks["mnist"],

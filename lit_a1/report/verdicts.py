@@ -61,7 +61,7 @@ def _trials(settings: pd.DataFrame, tested: pd.DataFrame, best: Mapping[str, str
         **{name: [change for change in changes if change["verdict"] == name] for name in ("better", "worse")},
         "table": _table(changes, base, source),
         "reasons": _reasons(changes),
-        "hurt_but_used": _with_longer_runs(settings, changes),
+        "hurt_but_used": _with_longer_runs(settings, changes, int(base["epochs"])),
     }
 
 
@@ -186,12 +186,12 @@ def _reasons(changes: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     return reasons
 
 
-def _with_longer_runs(settings: pd.DataFrame, changes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Changes that hurt the trials but that the best network has, with longer runs that show their effect."""
+def _with_longer_runs(settings: pd.DataFrame, changes: Sequence[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """Changes that hurt the trials but that the best network has, with runs of over `epochs` that show their effect."""
     contradictions = []
     for change in changes:
         if change["verdict"] == "worse" and change["used"] in ("yes", "in part"):
-            long_runs = settings[(settings["config"] != TRIAL) & settings["p"].notna()]
+            long_runs = settings[(settings["config"] != TRIAL) & (settings["epochs"] > epochs) & settings["p"].notna()]
             long_runs = long_runs[[change["idea"].items() <= values.items() for values in long_runs["values"]]]
             longer = [
                 {

@@ -81,11 +81,17 @@ def test_every_number_is_that_of_the_event_file_or_csv(
     assert str(tmp_path) not in said
 
 
-def test_a_plan_is_printed_and_nothing_is_run_and_mistakes_are_told(capsys: Capture, refusal: Refusal) -> None:
+def test_a_plan_is_printed_and_nothing_is_run_and_mistakes_are_told(
+    capsys: Capture, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     main(["report", "--run", "missing", "--plan"])
     said = capsys.readouterr().out
     assert "  1. " in said
     assert "python main.py mlp fit --config" in said
+    assert not Path("report").exists()
+    monkeypatch.setattr("lit_a1.report.plan.missing", lambda _: [])
+    main(["report", "--run", "missing", "--plan"])
+    assert "Nothing is missing." in capsys.readouterr().out
     assert not Path("report").exists()
     assert "--plan needs --run" in refusal("report", "--plan")
     assert "there is no folder nowhere" in refusal("report", "--logs", "nowhere")

@@ -66,7 +66,8 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(add_run: Add, m
     (section,) = sections()
     assert [(block.kind, block.command) for block in section.blocks] == [("missing", "do it")]
     figures = [{"file": name, "caption": "C."} for name in ("there.png", "gone.png")]
-    leave_part(folder, "kernels", words=["W."], figures=figures, tables=["t.csv"], commit="abc", seconds=2.0)
+    about = {"commit": "abc", "seconds": 2.0, "source": "r, best.ckpt (epoch 1)"}
+    leave_part(folder, "kernels", words=["W."], figures=figures, tables=["t.csv"], **about)
     (folder / "mistakes.json").write_text("{")
     (folder / "there.png").write_bytes(b"")
     section, kernels = sections()
@@ -74,12 +75,14 @@ def test_a_part_of_an_analysis_is_shown_and_its_lost_figure_told(add_run: Add, m
     assert kinds(kernels) == ["text", "figure", "missing", "text"]
     assert "gone.png" in kernels.blocks[2].text
     assert "`kernels.json` and `t.csv` in" in kernels.blocks[3].text
-    about, damaged, lacking = section.blocks
+    start, damaged, lacking = section.blocks
     assert "mistakes.json" in damaged.text
     assert "confusion, conditions" in lacking.text
     assert "kernels" not in lacking.text
-    words = " ".join(about.text.split())
+    words = " ".join(start.text.split())
     assert "with commit abc, in 2 s. The weights in best.ckpt" in words  # of two epochs the first was better
+    leave_part(folder, "kernels", words=["W."], source="r, last.ckpt (epoch 2)")
+    assert "best.ckpt" not in sections()[0].blocks[0].text
 
 
 def photo_blocks(path: Path) -> list:
@@ -104,6 +107,8 @@ def test_photos_are_counted_by_problem_and_part(tmp_path: Path) -> None:
         (None, "missing", "have not been audited"),
         ("problem,group\ngreyscale,0\n", "missing", "is damaged"),
         (HEAD + "greyscale,0\n", "missing", "is damaged"),
+        ("", "missing", "is damaged"),
+        (HEAD + "x" * 200_000, "missing", "is damaged"),
         (HEAD, "text", "nothing wrong"),
     ],
 )

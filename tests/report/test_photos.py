@@ -31,7 +31,7 @@ def test_the_split_is_counted_from_its_file(tmp_path: Path, monkeypatch: pytest.
     assert split_of("3", "6135") is None
     text = " ".join(write_section("data", data=data_of(commands, None, settings)).split())
     assert "5 photos are for training and 2 for validation" in text
-    assert "3 photos whose copies have different labels, and 1 that the test set has too" in text
+    assert "3 photos whose copies have different labels, and 1 also found in the test set" in text
 
 
 def test_the_submission_is_that_of_the_network_with_the_fewest_errors(add_run: Add, tmp_path: Path) -> None:

@@ -153,6 +153,14 @@ def test_the_weights_of_that_run_are_named(add_run: Add) -> None:
     assert f"--ckpt_path {folder / 'checkpoints' / 'last.ckpt'}" in step.command
 
 
+def test_a_run_with_other_settings_is_used_with_its_own_config(add_run: Add) -> None:
+    for settings, config in ({}, "configs/catsdogs.yaml"), ({"model.views": "one"}, "version_1/config.yaml"):
+        add_weights(add_run("catsdogs", [0.1], settings=settings))
+        records = RecordedRuns(LOGS)
+        for command in (plan.Commands(records).predict, plan.Commands(records).analyze):
+            assert f"{config} --ckpt_path" in command("catsdogs", records.newest("catsdogs")).command
+
+
 def test_gradients_are_checked_on_the_network_that_the_report_is_about(add_run: Add) -> None:
     folder = add_test_result(add_weights(add_run("mlp", [0.1]), ".npz"))
     leave_study("mlp-gradcheck", {"weights": "trained here, epochs: 10"})
@@ -201,7 +209,7 @@ def test_the_plan_tells_the_time_that_recorded_runs_took() -> None:
     assert lines[0] == "  1. 1:01:40  python main.py fit --x 'a b'"
     assert lines[1].split() == ["2.", "?", "python", "main.py", "test"]
     assert lines[-1].startswith("3 commands, about 62.8 min ")
-    assert "and 1 whose time is not recorded" in lines[-1]
+    assert "; no time is recorded for 1 of them" in lines[-1]
 
 
 def test_fewer_epochs_and_trials_are_expected_to_take_less() -> None:

@@ -102,7 +102,7 @@ PLAIN |= {f"data.augment.{name}": 0 for name in ("brightness", "contrast", "satu
     ("errors", "settings", "found", "expected", "advice"),
     [  # of the training images 15 % were wrong
         ([0.4, 0.2], {}, {"comparable": False}, "overfits**, by 5.00 points or more", "the network overfits"),
-        ([0.4, 0.155], {}, {"comparable": False}, "so it overstates the error", "do not show whether"),
+        ([0.4, 0.155], {}, {"comparable": False}, "It therefore overstates the error", "do not show whether"),
         *(
             ([0.4, 0.2], PLAIN | {f"data.augment.{name}": 0.3}, {"comparable": False}, "or more", "overfits")
             for name in ("saturation", "grayscale", "trivial")
