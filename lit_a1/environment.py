@@ -1,4 +1,4 @@
-"""This process and its machine: where the project is, what a figure was measured on, how memory is kept."""
+"""This process and its machine: where the project is, what a result was measured on, how memory is kept."""
 
 import ctypes
 import logging

@@ -20,11 +20,11 @@ from lit_a1.runs.settings import UsageError
 
 HALVES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
 PRECISIONS = (None, "32", "32-true", 32, *HALVES)  # bf16-true rounds the weights
-BATCH = "a step takes the --data.batch_size images of one batch, and --model.accumulate is in how many micro-batches"
+BATCH = "a step takes --data.batch_size images; --model.accumulate sets how many micro-batches they are divided into"
 CLIP = "--model.clip_gradient limits the gradient's norm"
 AVERAGE = "--model.average_decay averages the weights"
 SEARCH = f"`{PROGRAM} search` tries learning rates and batch sizes"
-OF_THE_MODEL = "which layers there are, and which learn, is the model's affair"
+OF_THE_MODEL = "the model decides which layers there are and which are trained"
 ALLOWED: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag, and why there are no others
     "accumulate_grad_batches": ((None, 1), BATCH),
     "gradient_clip_val": ((None, 0), CLIP),
@@ -33,7 +33,7 @@ ALLOWED: dict[str, tuple[tuple[Any, ...], str]] = {  # allowed values of a flag,
     "model_registry": ((None,), "checkpoints stay in the folder of their run"),
     "precision": (PRECISIONS, "it must be 32-true, bf16-mixed or 16-mixed"),
     "profiler": ((None, "simple", "advanced", "pytorch"), "it must be simple, advanced or pytorch"),
-    "val_check_interval": ((None,), "what is kept is measured after an epoch"),
+    "val_check_interval": ((None,), "checkpoints are validated at the end of an epoch"),
 }
 MINIMA = {
     "log_every_n_steps": 0,
@@ -162,7 +162,7 @@ def adapt_flags(command: Namespace, subcommand: str) -> None:
         model.compile_net = False
     interval, epochs = trainer.check_val_every_n_epoch, max(trainer.max_epochs or 0, 0)
     if (steps := trainer.max_steps or -1) > 0 and epochs:
-        message = "trainer.max_steps=%d ends the run early: the learning rate schedule spans trainer.max_epochs=%d."
+        message = "trainer.max_steps=%d may end the run early; the learning rate schedule spans trainer.max_epochs=%d."
         log.info(message, steps, epochs)
     if steps >= 0 or trainer.max_time:
         epochs = 0  # the number is not known

@@ -59,7 +59,7 @@ class EnsembleRecord(Callback):
         entries, metrics = _print_metrics("test", trainer, pl_module)
         if not is_part(*(images := measured_images(trainer))) and self.runs is not None:
             content = {"members": entries, "images": images[0], **metrics}
-            _write("Figures", new_version(self.runs) / "test.json", content)
+            _write("Metrics", new_version(self.runs) / "test.json", content)
 
 
 def _print_metrics(stage: str, trainer: L.Trainer, ensemble: Ensemble) -> tuple[list[dict[str, Any]], dict[str, float]]:

@@ -126,7 +126,8 @@ class RunRecord(Callback):
             self._finish(trainer, pl_module, diverged=str(exception))
         is_signal = isinstance(exception, KeyboardInterrupt | SIGTERMException)
         if is_signal and trainer.is_global_zero and self.command is not None:
-            print_stopped(self.record.epochs, f"fit {self.command} --ckpt_path last")
+            has_last = any(path.stem == "last" for path in kept_checkpoints(trainer))
+            print_stopped(f"fit {self.command} --ckpt_path last" if has_last else None)
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, **more: Any) -> dict[str, Any]:
         assert isinstance(pl_module.net, nn.Module)

@@ -21,7 +21,8 @@ def build_parser() -> PlainParser:
         "run's best); --data.source drawn.",
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--out", type=Path, help="folder of the results (default: analysis in the folder of the run)")
+    words = "folder of the results (default: analysis in the folder of the run, or analysis-FILE beside the runs)"
+    parser.add_argument("--out", type=Path, help=words)
     return parser
 
 

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("name", nargs="?", choices=PAIRS, help="what to time (default: all but mnist)")
     defaults = ", ".join(f"{pairs} for {name}" for name, pairs in PAIRS.items())
-    parser.add_argument("--pairs", type=int, help=f"alternating pairs that the medians are of (default: {defaults})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the timings there as well")
+    parser.add_argument("--pairs", type=int, help=f"alternating pairs; medians are shown (default: {defaults})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the timings to FILE")
     words = "show what changed since FILE (default: this kind of machine's in docs/benchmarks)"
     parser.add_argument("--compare", type=Path, nargs="?", const=Path(), metavar="FILE", help=words)
     parser.add_argument("--profile", action="store_true", help="with `step`: show where a step's time goes, by part")
@@ -108,7 +108,8 @@ def table_of(title: str, timings: Sequence["Timing"], before: Mapping[tuple[str,
         cells += [ratio, spread, limit]
         if before:
             ratio_before = before.get((t.name, t.other))
-            cells.append("new" if ratio_before is None else f"{ratio_before:.3f} ({t.ratio / ratio_before - 1:+.0%})")
+            change = f" ({t.ratio / ratio_before - 1:+.0%})" if ratio_before and math.isfinite(ratio_before) else ""
+            cells.append("new" if ratio_before is None else f"{ratio_before:.3f}{change}")
         table.add_row(*cells)
     return table
 

@@ -20,9 +20,12 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--source", type=SourceName, default="auto", help=f"{SOURCE}; drawn ones have runs of their own, NAME-drawn"
     )
-    parser.add_argument("--name", type=str, default="mnist-compare", help="of the results' folder in --logs")
+    parser.add_argument("--name", type=str, default="mnist-compare", help="name of the results folder in --logs")
     parser.add_argument(
-        "--test_images", type=PositiveInt | None, default=None, help="only the first so many, which takes less time"
+        "--test_images",
+        type=PositiveInt | None,
+        default=None,
+        help="number of test images, from the first on (default: all)",
     )
     return parser
 

@@ -24,7 +24,8 @@ def build_parser() -> PlainParser:
         "--study",
         type=Path,
         metavar="DIR",
-        help="a study to resume or join: its folder or, with --storage, its name there (default: the experiment's)",
+        help="a study to resume or join: its folder (default: a new one) or, with --storage, its name there "
+        "(default: the experiment's)",
     )
     parser.add_argument("--storage", metavar="URL", help=STORAGE)
     return parser

@@ -80,8 +80,7 @@ def resolve(ckpt_path: str | None, runs: Path, *, resume: bool = False, suffix: 
     found = [path for run in all_runs if (path := run / "checkpoints" / name).exists()]
     if resume and all_runs and (not found or found[-1].parents[1] != all_runs[-1]):
         raise CheckpointError(
-            f"The newest run, {all_runs[-1]}, has no {name}: none of its epochs had ended. Start again "
-            "without --ckpt_path, or name a file with it."
+            f"The newest run, {all_runs[-1]}, has no {name}: start again without --ckpt_path, or name a file with it."
         )
     if not found:
         raise CheckpointError(
@@ -117,7 +116,7 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
         available = f"there are some for {listed(published)}" if published else "none are published yet"
         raise CheckpointError(f"There are no pretrained weights for {name}: {available}.")
     if not path.is_file():
-        raise CheckpointError(f"There is no {path}, which {about.name} tells of: fetch it again.")
+        raise CheckpointError(f"{path} is missing, although {about.name} describes it: fetch it again.")
     if (expected := (read_json(about) or {}).get("sha256")) is None:
         raise CheckpointError(f"{about} can't be read: it should hold the sha256 of {path.name}.")
     with path.open("rb") as file:
@@ -125,7 +124,7 @@ def pretrained(name: str, suffix: str = ".ckpt") -> Path:
     if digest != expected:
         raise CheckpointError(
             f"{path} is not the file that was published: its sha256 is {digest[:12]}..., not that in {about.name}. "
-            "What a clone without git-lfs, or one that was cut short, leaves is no checkpoint: fetch it again."
+            "A clone without git-lfs, or an interrupted one, leaves a file that is no checkpoint: fetch it again."
         )
     return path
 

@@ -63,9 +63,6 @@ def print_finished(
         console.print(f"  tensorboard --logdir {typed(logs)}")
 
 
-def print_stopped(epochs: Sequence[Metrics], resume: str) -> None:
-    """Prints how to resume an interrupted run: `resume` is the command."""
-    if epochs:
-        print(f"\nStopped. Go on with: {PROGRAM} {resume}")
-    else:
-        print("\nStopped before the first epoch had ended: there is no checkpoint.")
+def print_stopped(resume: str | None) -> None:
+    """Prints how to resume an interrupted run: `resume` is the command, None without a checkpoint."""
+    print("\nStopped.", f"Go on with: {PROGRAM} {resume}" if resume else "There is no checkpoint to resume from.")

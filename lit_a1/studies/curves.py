@@ -33,7 +33,7 @@ def read(folder: Path) -> Run:
 
 def is_training(run: Run) -> bool:
     """Whether `fit` wrote the record, and not a study or the validation of an ensemble."""
-    return "model.class_path" in run.record.get("settings", {}) and "members" not in run.record
+    return "settings" in run.record and "members" not in run.record
 
 
 def keep_curves(folder: Path, runs: Sequence[Run]) -> None:
@@ -111,7 +111,7 @@ def conditions(run: Run) -> str:
         "mixed": run.augmentation(("mixup", "cutmix")),
         "smoothed labels": run.settings.get("model.label_smoothing"),
         "teachers' predictions": run.settings.get("model.teachers") and run.settings.get("model.teacher_share", 1) > 0,
-        "dropout": run.settings.get("model.dropout"),
+        "dropout": run.settings.get("model.dropout") or run.settings.get("model.input_dropout"),
         "stochastic depth": run.settings.get("model.stochastic_depth"),
     }
     return f" ({', '.join(names)})" if (names := [words for words, value in settings.items() if value]) else ""

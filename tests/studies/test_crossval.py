@@ -126,7 +126,7 @@ def test_a_fold_is_taken_by_one_process_at_a_time(trainer: Trainer, capsys: Capt
     with FileLock(FOLDER / ".locks" / "fold_2"):
         run(CONFIG, 3)
     assert trainer.trained == [1, 3]
-    assert "Other processes train fold 2. " in capsys.readouterr().out
+    assert "Other processes are training these folds: 2. " in capsys.readouterr().out
     assert not (FOLDER / "summary.md").exists()
     trainer.trained.clear()
     run(CONFIG, 3)
@@ -224,7 +224,7 @@ def test_two_settings_are_compared_on_the_same_folds(trainer: Trainer) -> None:
     for against, words in ((Path("none"), "none has no crossval"), (folder, "other-crossval-drawn is this one")):
         with pytest.raises(UsageError, match=words):
             run(other, 2, against)
-    with pytest.raises(DataError, match="is of other photos, or of other folds: both come of --folds"):
+    with pytest.raises(DataError, match="is of other photos or folds: photos, --folds and"):
         run([*CONFIG, "--trainer.logger.init_args.name", "third"], 3, FOLDER)
     assert not Path("lightning_logs/third-crossval-drawn").exists()
 

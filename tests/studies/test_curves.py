@@ -161,6 +161,8 @@ def test_runs_are_read_from_inside_and_told_from_studies(add: Add, monkeypatch: 
     run = read(Path())
     assert (run.name, run.folder.parent.name) == ("version_10", "catsdogs")
     assert is_training(run)
+    run.record["settings"] = {"model.lr": 0.1}  # of the numpy network
+    assert is_training(run)
     del run.record["settings"]
     assert not is_training(run)
 

@@ -202,7 +202,7 @@ def test_the_words_change_with_the_numbers() -> None:
     assert "Zero has 75.00 %: the difference is more than the choice of validation images explains" in text
     assert "they moved by up to 0.2, and no other parameter moved" in text
     assert "near the loss of a guess, ln 4 = 1.3863" in text
-    assert "both change by a factor of at most 1 between" in text
+    assert "standard deviations change by a factor of at most 1 between" in text
     assert "| zero | 1.3863 | 1.3863 | 1.3863 |" in text
 
     left = trial("zero", [math.log(4), 1.0, 0.3], [0.75, 0.5, 0.1], unlike=[0.5, 0.1])
@@ -211,7 +211,7 @@ def test_the_words_change_with_the_numbers() -> None:
     text = words_of(left, bold, faded, nonlinearity="sigmoid")
     assert "The loss goes from 1.3863 before training to 1.0000 after epoch 1 and 0.3000 after epoch 2." in text
     assert "times the largest weight, because rounding errors have grown" in text
-    assert "both change by a factor of at most 100 between" in text
+    assert "standard deviations change by a factor of at most 100 between" in text
     assert "Zero has a lower training error (10.00 % against 11.00 %)" in text
     assert "because of dropout" in words_of(left, bold, faded, nonlinearity="sigmoid", dropout=0.5)
 

@@ -13,6 +13,7 @@ from lit_a1.data.resample import resize
 from lit_a1.mlp.network import NN
 from lit_a1.mlp.setup import load_weights
 from lit_a1.models.architecture import layers_of
+from lit_a1.models.inputs import tta_views
 from lit_a1.models.mnist import MNISTCNN
 from lit_a1.runs.checkpoints import read
 from lit_a1.runs.finished import Run
@@ -62,13 +63,15 @@ def _cnn(run: Run) -> Network:
         raise CheckpointError(f"{run.weights} is of another version of {class_name}: {reason}") from error
     _check_epoch(run, checkpoint["epoch"] + 1)
     size = checkpoint[MNISTDataModule.__qualname__]["size"]  # at which the weights were trained and validated
-    layers = layers_of(model.evaluated_net()[1], (1, size, size))  # type: ignore[index]  # layer 0 standardises
-    return Network(lambda x: model(resize(x, size)).argmax(1).numpy(), layers.parameters, layers.multiply_adds)
+    net = model.evaluated_net()[1]  # type: ignore[index]  # layer 0 standardises
+    views = [layers_of(net, view.shape[1:]) for view in tta_views(torch.zeros(1, 1, size, size), model.views)]
+    multiply_adds = sum(layers.multiply_adds for layers in views)
+    return Network(lambda x: model(resize(x, size)).argmax(1).numpy(), views[0].parameters, multiply_adds)
 
 
 def _check_epoch(run: Run, epoch: int) -> None:
     if epoch != (recorded := int(run.epochs[-1]["epoch"]) + 1):
         raise CheckpointError(
-            f"{run.weights} holds the weights after epoch {epoch}, but {RECORD_FILE} beside it those metrics of epoch "
-            f"{recorded}: go on with that run to its end, or take its folder away."
+            f"{run.weights} holds the weights after epoch {epoch}, but the {RECORD_FILE} of its run ends with epoch "
+            f"{recorded}: resume the run to its end, or remove its folder."
         )

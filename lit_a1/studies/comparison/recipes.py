@@ -12,7 +12,10 @@ IN_USE = {
     "norm": "norm", "dropout": "dropout of hidden units", "input_dropout": "dropout of pixels",
     "stochastic_depth": "stochastic depth", "label_smoothing": "label smoothing",
     "average_decay": "decay of the averaged weights", "weight_decay": "weight decay",
-    "clip_gradient": "largest gradient norm",
+    "clip_gradient": "largest gradient norm", "sam_radius": "radius of sharpness-aware minimisation",
+    "sam_from": "share of the steps without sharpness-aware minimisation",
+    "final_factor": "last learning rate as a share of the peak",
+    "precise_bn": "images to recompute batch norm's statistics",
 }  # fmt: skip
 """Settings of either network that are off if missing, empty or zero."""
 
@@ -31,6 +34,7 @@ def training_of(run: Run) -> dict[str, str]:
         "learning rate schedule": _schedule(model),
         "mini-batch": str(model.get("batch_size", settings.get("data.batch_size", "unknown"))),
         **{label: _plain(model.get(name) or OFF) for name, label in IN_USE.items()},
+        "pixels per side": str(settings.get("data.size", 28)),
         "augmentation": ", ".join(augmentations) or ("yes" if run.augmented else OFF),
         "pixels": "standardised" if _is_standardised(model) else "0 to 1",
         "nonlinearity": str(model.get("nonlinearity", model.get("activation", "relu"))),

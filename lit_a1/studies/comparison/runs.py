@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_a1.environment import PROGRAM
 from lit_a1.runs.finished import Run
 from lit_a1.runs.folders import DRAWN, run_folders
 from lit_a1.runs.records import RECORD_FILE, CheckpointError, read_record
 from lit_a1.runs.settings import UsageError, first_difference
+from lit_a1.runs.wording import listed
 
 
 def find_experiments(names: Sequence[str], logs: Path, drawn: bool) -> tuple[dict[str, list[Run]], list[str]]:
@@ -34,19 +34,14 @@ def find_experiments(names: Sequence[str], logs: Path, drawn: bool) -> tuple[dic
         else:
             left_out.append(f"{folder.name}: there is no finished run with its last weights.")
     if len(experiments) < 2:
-        runs_found = f"only {next(iter(experiments))} has any" if experiments else "there is none"
-        commands = " or ".join(f"`{_fit_command(name, drawn)}`" for name in names if name not in experiments)
+        runs_found = f"only {next(iter(experiments))} has any" if experiments else "there are none"
+        others = listed([name for name in names if name not in experiments])
         raise UsageError(
             f"A comparison needs finished runs of two experiments below {logs}, on {'drawn' if drawn else 'real'} "
-            f"digits: {runs_found}. Train with {commands}."
+            f"digits: {runs_found}. Train {others} first, with fit or mlp fit"
+            f"{' and --data.source drawn' if drawn else ''}."
         )
     return experiments, left_out
-
-
-def _fit_command(name: str, drawn: bool) -> str:
-    """The command that trains an experiment; names of the numpy network begin with `mlp`."""
-    command = "mlp fit" if name.startswith("mlp") else "fit"
-    return f"{PROGRAM} {command} --config configs/{name}.yaml" + (" --data.source drawn" if drawn else "")
 
 
 def _runs_with_same_settings(folder: Path) -> tuple[list[Run], list[str]]:

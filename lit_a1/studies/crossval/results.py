@@ -59,7 +59,7 @@ def read_table(path: Path, photos: pd.DataFrame, classes: tuple[str, ...]) -> pd
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} can't be read: probabilities of {', '.join(classes)} were expected.") from error
     if table[PHOTO_COLUMNS].values.tolist() != photos[PHOTO_COLUMNS].values.tolist():
-        raise DataError(f"{path} is of other photos, or of other folds: both come of --folds and --data.split_seed.")
+        raise DataError(f"{path} is of other photos or folds: photos, --folds and --data.split_seed must be the same.")
     table["right"] = [classes[k] for k in table[[*classes]].to_numpy().argmax(1)] == table["label"]
     return table.set_index(photos.index)
 

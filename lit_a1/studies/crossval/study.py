@@ -79,7 +79,7 @@ def run(arguments: Sequence[str], folds: int = 5, against: Path | None = None) -
                 logs.rmdir()
         raise
     if unfinished := [f"{fold}" for fold, run in runs.items() if not is_finished(run)]:
-        print(f"Other processes train fold {listed(unfinished)}. The last one to finish writes the summary.")
+        print(f"Other processes are training these folds: {listed(unfinished)}. The last to finish writes the summary.")
         return folder
     with FileLock(folder / LOCKS / "folder"):
         write_results(folder, data, against)

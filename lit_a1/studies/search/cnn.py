@@ -36,7 +36,7 @@ def objective(arguments: Sequence[str], path: Path) -> Objective:
     Raises SystemExit if an argument is refused, and a UsageError if the YAML, or a setting for a search, is refused.
     """
     settings = parse(["fit", *arguments])
-    check_settings(settings, "search", "a trial's figures are read from its run", "with --study")
+    check_settings(settings, "search", "a trial's metrics are read from its run", "with --study")
     space = read_space(path)
     own = own_values(settings, space)
     check_space(settings, space, own)

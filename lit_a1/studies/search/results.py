@@ -39,12 +39,14 @@ def write_results(study: optuna.Study, trials: Sequence[TrialRecord], objective:
     images = study.user_attrs.get("images", {}).get("val", 0)
     text, best = conclude(trials, objective, images, importances(study))
     write_text(folder / "summary.md", text)
+    paths = [folder / TRIALS]
     if images and any(trial.epoch for trial in trials):
+        paths.append(folder / FIGURE)
         title = f"{counted(len(trials), 'trial')} of up to {counted(objective.epochs, 'epoch')}, {objective.words}."
         draw(folder / FIGURE, trials, objective, images, title)
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     objective.record(folder, trials, {"trials": counts, "best": best})
-    print(f"\n{text}\nEvery trial: {relative_to_cwd(folder / TRIALS)}, {relative_to_cwd(folder / FIGURE)}")
+    print(f"\n{text}\nEvery trial: {', '.join(str(relative_to_cwd(path)) for path in paths)}")
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:

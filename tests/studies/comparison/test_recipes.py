@@ -38,6 +38,11 @@ def test_the_recipes_of_the_like_for_like_comparison_differ_in_what_comes_with_t
     assert {name for name, *_ in found} == {"pixels", "initial weights"}
 
 
+def test_sharpness_and_size_are_differences() -> None:
+    found = differences(run(".ckpt"), run(".ckpt", **{"model.sam_radius": 0.1, "data.size": 32}))
+    assert found == [["radius of sharpness-aware minimisation", "none", "0.1"], ["pixels per side", "28", "32"]]
+
+
 def test_what_one_network_alone_is_trained_with_is_a_difference() -> None:
     settings = {
         "model.norm": "batch", "model.warmup": 0.05, "model.schedule": "linear", "model.label_smoothing": 0.1,

@@ -98,7 +98,7 @@ def test_drawn_digits_have_runs_and_a_folder_of_their_own(add_run: Add) -> None:
 
 @pytest.mark.usefixtures("digits")
 def test_mistakes_end_in_a_sentence(add_run: Add, refusal: Refusal) -> None:
-    assert "`python main.py mlp fit --config configs/mlp.yaml`" in refusal("compare")
+    assert "Train mlp, mnist_plain and mnist first" in refusal("compare")
     assert "needs two names at least; got mlp" in refusal("compare", "--experiments", "mlp", "mlp")
     add_run("mlp", 0)
     path = add_run("mnist", 0)

@@ -83,7 +83,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         """**The CNN makes fewer test errors than the MLP**: 0.60 % against 2.00 %.
         The MLP makes 3.3 times as many errors.
         The difference of 1.40 points is more than the noise of training (Welch's 95 % interval over seeds: 0.98 to 1.82
-        In 3 of 3 pairs of runs the two networks differ by more than the choice of test images explains
+        In 3 of 3 pairs of runs the CNN is better by more than the choice of test images explains
         (McNemar's test, p < 0.001).
         The CNN is right and the MLP wrong on 11 test images in all runs of both, and on 3 more in most runs of both.
         The MLP is right and the CNN wrong on 0 test images in all runs of both
@@ -91,7 +91,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
         above the training error by 1.62 points for the MLP
         With Gaussian noise of standard deviation 0.3 (white is 1), the test error is 32.00 % for the MLP and
         the largest shift moves 1.23 % of the white
-        nothing was chosen on the validation images
+        no epoch was chosen on the validation images
         The CNN needs 8 times the multiply-adds of the MLP
         On average it uses each weight 8 times per image
         All times are from a machine.""",
@@ -121,8 +121,8 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     "a tie": (
         (mlp([6, 6]), cnn([6, 6])),
         """**The CNN and the MLP make equally many test errors**, 0.60 %.
-        It is unknown whether this is more than the noise of training: that needs at least two seeds of each network.
-        In 0 of 2 pairs of runs the two networks differ by more""",
+        that needs at least two seeds of each network, and errors that are not all equal.
+        In 0 of 2 pairs of runs the CNN is better by more""",
         "makes fewer test errors",
     ),
     "no errors at all": (
@@ -134,7 +134,7 @@ CASES = {  # of each: experiments; what the text holds, a line each; and what it
     ),
     "one seed": (
         (mlp([20]), cnn([5])),
-        """It is unknown whether this is more than the noise of training
+        """The noise of training is unknown: that needs at least two seeds of each network
         | test error, last epoch | 2.00 % (one run) | 0.50 % (one run) |
         | of the test error, over seeds (t) | none | none |
         In 1 of 1 pair of runs""",
