@@ -95,8 +95,9 @@ class Commands:
         else:
             arguments += [{"trial": "fit", "ensemble": "validate"}.get(kind, kind)]
         if kind not in ("study", "compare", "gradcheck"):
-            as_shipped = run is None or is_published(run) or has_shipped_settings(run.record["settings"], name)
-            config = f"configs/{name}.yaml" if as_shipped else str(relative_to_cwd(run.folder / "config.yaml"))
+            config = f"configs/{name}.yaml"
+            if run and not is_published(run) and not has_shipped_settings(run.record["settings"], name):
+                config = str(relative_to_cwd(run.folder / "config.yaml"))
             arguments += ["--config", config]
         if kind in ("test", "gradcheck", "predict") or (kind == "analyze" and run is not None):
             checkpoint = "pretrained" if kind == "predict" else WEIGHTS_FOR[kind]

@@ -64,7 +64,8 @@ def _cnn(run: Run) -> Network:
     _check_epoch(run, checkpoint["epoch"] + 1)
     size = checkpoint[MNISTDataModule.__qualname__]["size"]  # at which the weights were trained and validated
     net = model.evaluated_net()[1]  # type: ignore[index]  # layer 0 standardises
-    views = [layers_of(net, view.shape[1:]) for view in tta_views(torch.zeros(1, 1, size, size), model.views)]
+    sides = [view.shape[-1] for view in tta_views(torch.zeros(1, 1, size, size), model.views)]
+    views = [layers_of(net, (1, side, side)) for side in sides]
     multiply_adds = sum(layers.multiply_adds for layers in views)
     return Network(lambda x: model(resize(x, size)).argmax(1).numpy(), views[0].parameters, multiply_adds)
 
