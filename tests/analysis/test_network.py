@@ -53,7 +53,9 @@ def test_what_passes_a_layer_is_captured_until_the_end() -> None:
     assert len(seen) == 2
 
 
-def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photos: Callable[..., Path]) -> None:
+def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(
+    course_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     course_photos()
     small = [*CNN, *["--trainer.max_epochs", "1", "--data.n_valid", "16", "--data.batch_size", "8"]]
     main(["fit", "--config", str(CONFIGS / "catsdogs.yaml"), *small, "--data.size_schedule", "{0: 48}"])
@@ -75,6 +77,15 @@ def test_a_checkpoint_is_read_with_the_images_that_it_did_not_learn(course_photo
         (folder := Path("own", name)).mkdir(parents=True)
         Image.fromarray(network.images[0]).save(folder / "1.png")
     with pytest.raises(DataError, match="knows Cat and Dog; the data are Fox and Hen"):
+        load_network("catsdogs", path, CatsDogsDataModule(n_valid=16, test_dir="own"))
+    Path("own/Fox").rename("own/Cat")
+    Path("own/Hen").rename("own/Dog")
+    assert load_network("catsdogs", path, CatsDogsDataModule(n_valid=16, test_dir="own")).test_labels.tolist() == [0, 1]
+    own = CatsDogsDataModule._set_up_training
+    monkeypatch.setattr(
+        CatsDogsDataModule, "_set_up_training", lambda data: (own(data), setattr(data, "classes", "AB"))
+    )
+    with pytest.raises(DataError, match="knows Cat and Dog; the data are A and B"):  # the validation photos
         load_network("catsdogs", path, CatsDogsDataModule(n_valid=16, test_dir="own"))
 
 

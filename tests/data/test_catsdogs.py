@@ -101,6 +101,10 @@ def test_without_photos_or_network_it_says_so_and_draws(few_drawn: int, caplog: 
     assert np.bincount(data.sets["val"].labels).tolist() == [few_drawn / 2] * 2
     with pytest.raises(DataError, match=r"trainset\.zip.*cannot be fetched"):
         ready("fit", source="real")
+    photo(Path("data", "catsdogs", "testset", "test", "1.png"))
+    data = ready("fit")
+    data.setup("predict")
+    assert len(data.sets["predict"]) == few_drawn  # and not the photo, of which a network of drawn ones knows nothing
 
 
 @pytest.mark.parametrize("stage", ["test", "predict"])
