@@ -22,10 +22,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--name", type=str, default="mnist-compare", help="name of the results folder in --logs")
     parser.add_argument(
-        "--test_images",
-        type=PositiveInt | None,
-        default=None,
-        help="number of test images, from the first on (default: all)",
+        "--test_images", type=PositiveInt | None, default=None, help="test images to use, the first ones (default: all)"
     )
     return parser
 

@@ -76,7 +76,10 @@ def measure(experiments: Mapping[str, Sequence[Run]], valid: LabelledSplit, test
 
 
 def _check(run: Run, network: Network, images: Tensor, labels: NDArray[np.int64]) -> None:
-    expected, count = run.epochs[-1]["val/error"], run.record["images"]["val"]  # of `data.n_valid`: the last ones
+    expected, count = (
+        run.epochs[-1]["val/error"],
+        run.record["images"]["val"],
+    )  # the last ones, if `data.n_valid` was set
     error = float((network.predict(images[-count:]) != labels[-count:]).mean())
     if count > len(labels) or abs(error - expected) > TOLERANCE + 1e-9:
         raise CheckpointError(
